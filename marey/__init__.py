@@ -1,0 +1,1 @@
+"""Action recognition from frames to the long tail."""

@@ -1,0 +1,49 @@
+"""The errors a user can meet; each says what was wrong and what to do about it.
+
+    MareyError(message, hint)
+    +- ManifestError     a list of clips and labels is wrong      m.csv:118: 'label' is 97; ...
+    +- DecodeError       a video cannot be read                   a/b.mp4: moov atom not found
+    +- RecipeError       a recipe or an override is wrong         unknown key 'lrr' in optim
+    +- CheckpointError   weights do not fit, or are not weights   3 keys unmatched: ...
+    +- RunError          a run cannot go on                       work dir exists, disk full, NaN
+
+The command line prints ``error: message`` and ``hint: hint`` and exits with status 2, without a
+traceback. Wrong arguments from Python callers stay `ValueError`.
+"""
+
+from __future__ import annotations
+
+
+class MareyError(Exception):
+    """What went wrong, and in `hint` the remedy (empty if there is none to offer)."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. hint: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[type[MareyError], tuple[str, str]]:
+        return type(self), (self.message, self.hint)  # survives the trip out of a loader worker
+
+
+class ManifestError(MareyError):
+    """A list of clips and labels is wrong; names file, line and value."""
+
+
+class DecodeError(MareyError):
+    """A video cannot be read; names the file and, where known, the frame."""
+
+
+class RecipeError(MareyError):
+    """A recipe or an override is wrong; names the key and its nearest relative."""
+
+
+class CheckpointError(MareyError):
+    """Weights do not fit the model, or the file is not a checkpoint."""
+
+
+class RunError(MareyError):
+    """A run cannot start or go on; what it had saved stays."""

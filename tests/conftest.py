@@ -1,0 +1,30 @@
+"""What every test may ask for: the shared folders, or a reason to skip."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def goldens() -> Path:
+    """The folder of golden numbers: `MAREY_GOLDENS`, else beside the checkout."""
+    return Path(os.environ.get("MAREY_GOLDENS", SHARED / "goldens"))
+
+
+@pytest.fixture(scope="session")
+def goldens_dir() -> Path:
+    if not goldens().is_dir():
+        pytest.skip(f"no goldens at {goldens()}; set MAREY_GOLDENS")
+    return goldens()
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of real clips and annotations (never part of the repository)."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no shared data at {SHARED}")
+    return SHARED
