@@ -1,0 +1,248 @@
+"""Which frames of a video a clip takes: pure functions of (number of frames, rng).
+
+Every sampler is a frozen dataclass with one method, `indices(num_frames, rng)`, that gives 0-based
+int64 [v, t]: `v` clips of `t` frames, always within [0, num_frames). With an `rng` it is the
+training rule and gives one random clip; with `rng=None` it is the test rule, the same every time.
+
+`Segments` is the uniform sampling of TSN (arXiv 1608.00859) and TSM (1811.08383); with
+`frames_per_segment=5` that of TDN (2012.10071). `Dense` is the I3D-style sampling of TSM's
+Kinetics rows. `Clips` is the "frames x stride" sampling of most toolboxes.
+
+**Deviates** from the published code unless `variant` says "upstream", because that code
+  - takes frame 0 T times for a video of exactly T frames in validation, and of fewer than T in
+    training and validation; for TDN (L=5), of fewer than T + 5 in validation *and* test. Here a
+    video of T frames gives 0..T-1 and a shorter one repeats its frames evenly, whatever the rule;
+  - never shows training the last (frames mod T) frames; here every frame can be drawn;
+  - draws dense windows at random in validation and never the last one; here `rng=None` is
+    deterministic and the last window is as likely as the others;
+  - takes a dense clip of a short video modulo its length, so time jumps back, and with more frames
+    than the span takes one frame T times; here such a clip is spread evenly over the video, in
+    order, and the stride is at least 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Indices: TypeAlias = Annotated[npt.NDArray[np.int64], "int64 [v t], 0-based"]
+
+
+class Sampling(Protocol):
+    """What picks frames: `Segments`, `Dense`, `Clips`, or your own frozen dataclass."""
+
+    @property
+    def clips(self) -> int:
+        """Clips a video gives in test."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """Frames a clip has (t)."""
+        ...
+
+    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
+        """Frame indices [v, t]: one random clip with an `rng`, else `clips` fixed ones."""
+        ...
+
+
+@dataclass(frozen=True)
+class Segments:
+    """One start in each of T equal segments, and L consecutive frames from it.
+
+    Segment i of the P possible starts is [i, i + 1) * P / T; training draws within it, test takes
+    its middle; `clips=2` (TSM's twice-sampling) adds the clip of segment beginnings. P is
+    n - L + 1, but at least min(n, T): so short videos keep as many distinct starts as they have
+    frames, and reads past the end repeat the last frame.
+
+    Variant "upstream" is the published train rule (with `rng`) and test rule; "upstream-val" its
+    validation rule, which is also TDN's test rule. TDN's random Kinetics test is "upstream" with
+    an `rng`.
+
+    >>> Segments(num_segments=4).indices(10)
+    array([[1, 3, 6, 8]])
+    """
+
+    num_segments: int = 8
+    frames_per_segment: int = 1
+    clips: Literal[1, 2] = 1
+    variant: Literal["repaired", "upstream", "upstream-val"] = "repaired"
+
+    def __post_init__(self) -> None:
+        _at_least_one(num_segments=self.num_segments, frames_per_segment=self.frames_per_segment)
+        if self.clips not in (1, 2):
+            raise ValueError(
+                f"clips is {self.clips}; Segments has 1, or 2 (twice-sampling). "
+                "hint: Dense and Clips take any number"
+            )
+
+    @property
+    def frames(self) -> int:
+        """Frames a clip has: T * L, segment-major."""
+        return self.num_segments * self.frames_per_segment
+
+    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
+        """Frames [v, T * L]: v is 1 with an `rng`, else `clips`; ValueError without frames."""
+        starts = self.starts(num_frames, rng)
+        frames = starts[:, :, None] + np.arange(self.frames_per_segment)
+        return frames.clip(0, num_frames - 1).reshape(len(starts), self.frames)
+
+    def starts(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
+        """First frame of each segment [v, T], before `indices` clamps it to the video.
+
+        Only upstream's test rule leaves the video: below 0, with fewer than L - 1 frames.
+        """
+        _at_least_one(num_frames=num_frames)
+        if rng is not None:
+            upstream = self.variant != "repaired"
+            draw = _upstream_random_starts if upstream else _random_starts
+            return draw(num_frames, self.num_segments, self.frames_per_segment, rng)[None]
+        within = (0.5, 0.0)[: self.clips]  # the middle of each segment, then its beginning
+        return np.stack([self._fixed_starts(num_frames, where) for where in within])
+
+    def _fixed_starts(self, num_frames: int, where: float) -> npt.NDArray[np.int64]:
+        t, last = self.num_segments, num_frames - self.frames_per_segment
+        if self.variant == "repaired":
+            return _starts_within(where, _num_starts(num_frames, t, self.frames_per_segment), t)
+        if self.variant == "upstream-val" and last < t:
+            return np.zeros(t, dtype=np.int64)
+        tick = (last + 1) / t
+        return (tick * where + tick * np.arange(t)).astype(np.int64)  # truncates toward zero
+
+
+@dataclass(frozen=True)
+class Dense:
+    """`num_frames` frames of a window of `span` consecutive frames (I3D, Kinetics rows of TSM).
+
+    The stride is span // num_frames. Training draws the window, test spreads `clips` windows from
+    the first to the last (one: the middle one). A video with too few frames for the stride gives
+    frames spread evenly over all of it.
+
+    Variant "upstream" wraps short videos around, has stride 0 when num_frames > span, starts a
+    single test clip at frame 0, and with an `rng` is the published train *and* validation rule.
+
+    >>> Dense(num_frames=4, span=8, clips=2).indices(10)
+    array([[0, 2, 4, 6],
+           [2, 4, 6, 8]])
+    """
+
+    num_frames: int = 8
+    span: int = 64
+    clips: int = 10
+    variant: Literal["repaired", "upstream"] = "repaired"
+
+    def __post_init__(self) -> None:
+        _at_least_one(num_frames=self.num_frames, span=self.span, clips=self.clips)
+
+    @property
+    def frames(self) -> int:
+        """Frames a clip has."""
+        return self.num_frames
+
+    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
+        """Frames [v, t]: v is 1 with an `rng`, else `clips`; ValueError without frames."""
+        _at_least_one(num_frames=num_frames)
+        if self.variant == "upstream":
+            return self._upstream(num_frames, rng)
+        offsets = _offsets(num_frames, self.num_frames, max(1, self.span // self.num_frames))
+        window = max(self.span, self.num_frames)
+        return _window_starts(num_frames - window + 1, self.clips, rng)[:, None] + offsets
+
+    def _upstream(self, num_frames: int, rng: np.random.Generator | None) -> Indices:
+        last = max(0, num_frames - self.span)
+        if rng is None:
+            starts = np.linspace(0, last, self.clips, dtype=np.int64)
+        else:  # the upper bound is exclusive: `last` itself is never drawn
+            starts = np.array([rng.integers(0, last) if last else 0])
+        offsets = np.arange(self.num_frames) * (self.span // self.num_frames)
+        return (starts[:, None] + offsets) % num_frames
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Frames `stride` apart ("8x8": num_frames=8, stride=8), as many clips as asked for.
+
+    Training draws where the clip starts, test spreads `clips` of them from the first possible
+    start to the last (one: the middle one). A video too short for the stride gives frames spread
+    evenly over all of it.
+
+    >>> Clips(num_frames=4, stride=2, clips=2).indices(10)
+    array([[0, 2, 4, 6],
+           [3, 5, 7, 9]])
+    """
+
+    num_frames: int = 8
+    stride: int = 1
+    clips: int = 1
+
+    def __post_init__(self) -> None:
+        _at_least_one(num_frames=self.num_frames, stride=self.stride, clips=self.clips)
+
+    @property
+    def frames(self) -> int:
+        """Frames a clip has."""
+        return self.num_frames
+
+    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
+        """Frames [v, t]: v is 1 with an `rng`, else `clips`; ValueError without frames."""
+        _at_least_one(num_frames=num_frames)
+        offsets = _offsets(num_frames, self.num_frames, self.stride)
+        return _window_starts(num_frames - offsets[-1], self.clips, rng)[:, None] + offsets
+
+
+def _at_least_one(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} is {count}, expected at least 1")
+
+
+def _num_starts(n: int, t: int, length: int) -> int:
+    return max(n - length + 1, min(n, t))
+
+
+def _starts_within(
+    where: float | npt.NDArray[np.float64], num_starts: int, t: int
+) -> npt.NDArray[np.int64]:
+    """Start `where` (0 to 1) of the way through each of t equal segments of `num_starts`."""
+    starts = ((np.arange(t) + where) * num_starts / t).astype(np.int64)
+    return np.minimum(starts, num_starts - 1)  # i + 0.999... may round up to i + 1
+
+
+def _random_starts(n: int, t: int, length: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    num_starts = _num_starts(n, t, length)
+    where = rng.random(t) if num_starts > t else 0.5  # nothing to choose: repeat evenly
+    return _starts_within(where, num_starts, t)
+
+
+def _upstream_random_starts(
+    n: int, t: int, length: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    num_starts = n - length + 1
+    if num_starts >= t:
+        segment = num_starts // t
+        return np.arange(t) * segment + rng.integers(segment, size=t)
+    if n > t and num_starts > 0:
+        return np.sort(rng.integers(num_starts, size=t))
+    return np.zeros(t, dtype=np.int64)
+
+
+def _offsets(n: int, t: int, stride: int) -> npt.NDArray[np.int64]:
+    """t frames `stride` apart, or spread evenly over the n there are if they do not reach."""
+    if (t - 1) * stride < n:
+        return np.arange(t) * stride
+    return np.arange(t) * n // t
+
+
+def _window_starts(
+    num_starts: int, clips: int, rng: np.random.Generator | None
+) -> npt.NDArray[np.int64]:
+    """Starts [v] among max(1, num_starts): one drawn, or `clips` from the first to the last."""
+    last = max(0, num_starts - 1)
+    if rng is not None:
+        return np.array([rng.integers(last + 1)])
+    if clips == 1:
+        return np.array([last // 2])
+    return np.linspace(0, last, clips, dtype=np.int64)
