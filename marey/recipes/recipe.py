@@ -1,0 +1,190 @@
+"""A recipe is a value: everything that decides what a run computes, and the number it must reach.
+
+It is plain data (frozen dataclasses, comparable, hashable), goes to YAML and back without loss
+(`marey.recipes.schema`), and is written beside the weights of every run.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+from marey.data.samplers import ClassBalanced, InstanceBalanced, SquareRoot
+from marey.longtail.objective import CrossEntropy
+from marey.models.video_model import ModelSpec
+from marey.video.augment import Augment
+from marey.video.crops import CenterCrop, Crop, MultiScaleCrop
+from marey.video.sampling import Sampling, Segments
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent; `groups="tsm"` gives biases twice the rate and no decay.
+
+    With `head_lr5` the heads learn five times as fast (weights) or ten times (biases), as TSM does
+    when it starts from ImageNet. Rates are for `Recipe.lr_batch_size` clips a step.
+    """
+
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    nesterov: bool = False
+    groups: Literal["tsm", "plain"] = "tsm"
+    head_lr5: bool = True
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Adam with decoupled decay; norms and biases are not decayed."""
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.05
+    groups: Literal["tsm", "plain"] = "plain"
+    head_lr5: bool = False
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """The rate falls by `gamma` at each of `milestones` (in epochs), as in TSM's recipes."""
+
+    milestones: tuple[float, ...] = (20, 40)
+    gamma: float = 0.1
+
+    def factor(self, epoch: float, epochs: int) -> float:  # noqa: ARG002 - one signature for all
+        """What the rate is multiplied by at `epoch` (fractional within an epoch)."""
+        return float(self.gamma ** sum(epoch >= milestone for milestone in self.milestones))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 to `final`; `per="epoch"` holds the rate within an epoch, as TSM does.
+
+    >>> Cosine().factor(5, 10)
+    0.5
+    """
+
+    final: float = 0.0
+    per: Literal["step", "epoch"] = "step"
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        """What the rate is multiplied by at `epoch` of `epochs`."""
+        at = math.floor(epoch) if self.per == "epoch" else epoch
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * at / epochs))
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """A linear rise of the rate from `start` (a share of it) during the first `epochs`."""
+
+    epochs: float = 0.0
+    start: float = 0.01
+
+    def factor(self, epoch: float) -> float:
+        """What the rate is multiplied by at `epoch`, 1 once warm."""
+        if epoch >= self.epochs:
+            return 1.0
+        return self.start + (1 - self.start) * epoch / self.epochs
+
+
+Optim: TypeAlias = SGD | AdamW
+Schedule: TypeAlias = StepDecay | Cosine
+Sampler: TypeAlias = InstanceBalanced | ClassBalanced | SquareRoot
+Objective: TypeAlias = CrossEntropy
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training with its own optimiser, sampler, objective and trainable part."""
+
+    epochs: int = 50
+    optim: Optim = field(default_factory=SGD)
+    schedule: Schedule = field(default_factory=StepDecay)
+    warmup: Warmup = field(default_factory=Warmup)
+    sampler: Sampler = field(default_factory=InstanceBalanced)
+    objective: Objective = field(default_factory=CrossEntropy)
+    trainable: Literal["all", "heads"] = "all"
+    reset_heads: bool = False
+
+    def lr_factor(self, epoch: float) -> float:
+        """What every learning rate is multiplied by at `epoch` of this stage."""
+        return self.schedule.factor(epoch, self.epochs) * self.warmup.factor(epoch)
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which manifests a run reads; a manifest with a `split` column serves for both."""
+
+    train: str = ""
+    val: str = ""
+    root: str = ""
+    backend: Literal["pyav", "torchcodec"] = "pyav"
+    workers: int = 2
+    bad_clip_budget: float = 0.01
+
+
+@dataclass(frozen=True)
+class Views:
+    """How a video becomes clips: which frames, which part of the picture."""
+
+    sampling: Sampling = field(default_factory=Segments)
+    crop: Crop = field(default_factory=MultiScaleCrop)
+
+
+@dataclass(frozen=True)
+class TestViews:
+    """The test protocol: clips x crops, and what is averaged over them."""
+
+    __test__ = False  # its name would make pytest collect it
+
+    sampling: Sampling = field(default_factory=Segments)
+    crop: Crop = field(default_factory=CenterCrop)
+    average: Literal["logits", "probs"] = "logits"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The published number a row must reach, in percent, and where it was published."""
+
+    top1: float
+    source: str
+    top5: float | None = None
+    params_millions: float | None = None
+    gmacs_per_view: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train and test one model.
+
+    `model.heads` may be empty: then a run takes them from the manifest's classes. The total batch
+    is `batch_size` x processes x `accumulate`; rates are scaled linearly from `lr_batch_size` to it
+    unless that is None.
+    """
+
+    name: str
+    model: ModelSpec
+    data: DataSpec = field(default_factory=DataSpec)
+    train: Views = field(default_factory=Views)
+    test: TestViews = field(default_factory=TestViews)
+    augment: Augment = field(default_factory=Augment)
+    stages: tuple[Stage, ...] = field(default_factory=lambda: (Stage(),))
+    batch_size: int = 32
+    accumulate: int = 1
+    lr_batch_size: int | None = 32
+    clip_grad: float | None = 20.0
+    ema: float | None = None
+    amp: bool = False
+    weights: str = ""
+    seed: int = 0
+    claim: Claim | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def with_data(self, train: str, val: str = "") -> Recipe:
+        """The same recipe on other manifests."""
+        return replace(self, data=replace(self.data, train=train, val=val or train))
