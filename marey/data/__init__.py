@@ -1,0 +1,1 @@
+"""Rows of a manifest become batches; knows no models."""

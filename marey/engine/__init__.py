@@ -1,0 +1,1 @@
+"""The only place with loops, devices and files: train, evaluate, predict, report."""

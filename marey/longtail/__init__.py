@@ -1,0 +1,1 @@
+"""What long-tail learning adds to a loss: objectives and their state. Torch only."""

@@ -1,0 +1,1 @@
+"""Networks and temporal ops; know no label names, paths or recipes."""

@@ -1,0 +1,1 @@
+"""The rows that can be trained and tested, as values."""

@@ -1,0 +1,1 @@
+"""A file of pixels becomes tensors; knows no labels and no models."""

@@ -1,0 +1,142 @@
+"""Checkpoints: written whole or not at all, read without running anything in them.
+
+A checkpoint of ours is a dict of tensors and plain values, loaded with `weights_only=True`:
+
+    format, recipe (YAML), progress, model, ema, optimizer, objective        last.pt
+    format, recipe (YAML), progress, model (EMA weights if the run has them)  best.pt
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from marey.errors import CheckpointError, RunError
+from marey.models.video_model import VideoModel
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state`; the file that was there survives until the new one is safe on disk."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+        partial.unlink(missing_ok=True)
+        raise RunError(
+            f"{path} could not be written ({error})",
+            "free some space; the checkpoint before it is untouched, go on with --resume",
+        ) from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that `save_checkpoint` wrote, on the CPU."""
+    state = _load_torch(path)
+    if state.get("format") != FORMAT or "model" not in state:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of marey (its entries: {_some(state)})",
+            "weights of other code start a run through --weights",
+        )
+    return state
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Name -> tensor from a .safetensors file, a checkpoint of ours, or a bare state dict.
+
+    Of a checkpoint that holds averaged (EMA) weights, those.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load_file(path)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
+    state = _load_torch(path)
+    if state.get("format") == FORMAT:
+        state = state.get("ema") or state["model"]
+    state = state.get("state_dict", state)
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds no state dict (its entries: {_some(state)})")
+    return dict(state)
+
+
+def initialize(model: VideoModel, path: Path) -> str:
+    """Start `model` from the weights in `path`; returns a sentence on what was taken.
+
+    Weights of a whole `VideoModel` fill everything but heads of another size; weights with
+    torchvision's names fill the encoder.
+    """
+    weights = load_weights(path)
+    if not any(name.startswith("encoder.") for name in weights):
+        model.load_encoder(weights)
+        return f"encoder from {path}"
+    own = model.state_dict()
+    resized = [
+        name
+        for name, value in weights.items()
+        if name.startswith("heads.") and name in own and own[name].shape != value.shape
+    ]
+    kept = {name: value for name, value in weights.items() if name not in resized}
+    load_strictly(model, kept, may_miss=resized, source=path)
+    return f"weights from {path}" + (f", without {', '.join(resized)}" if resized else "")
+
+
+def load_strictly(
+    model: torch.nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    source: Path,
+    may_miss: list[str] | None = None,
+) -> None:
+    """Fill `model`; CheckpointError lists every entry that is left over, missing or misshapen."""
+    own = model.state_dict()
+    unmatched = sorted(set(weights) - set(own))
+    missing = sorted(set(own) - set(weights) - set(may_miss or ()))
+    clashes = [
+        f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}"
+        for name in sorted(set(own) & set(weights))
+        if own[name].shape != weights[name].shape
+    ]
+    faults = [
+        f"{len(names)} {kind}: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+        for kind, names in (
+            ("unmatched", unmatched), ("missing", missing), ("of another shape", clashes)
+        )
+        if names
+    ]  # fmt: skip
+    if faults:
+        raise CheckpointError(f"{source} does not fit the model; {'; '.join(faults)}")
+    model.load_state_dict(dict(weights), strict=False)
+
+
+def _load_torch(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint {path}") from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path} cannot be read as weights: {reason}",
+            "it is cut short, not a checkpoint, or holds code, which is never run",
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds a {type(state).__name__}, expected a state dict")
+    return state
+
+
+def _some(state: Mapping[str, Any]) -> str:
+    names = [str(name) for name in state]
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") or "none"

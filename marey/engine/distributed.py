@@ -1,0 +1,120 @@
+"""The processes of one run: found in the environment that torchrun or Slurm sets, or just one.
+
+Nothing has to be said on the command line: `torchrun --nproc-per-node 8 -m marey train ...` and
+`srun marey train ...` are enough.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from marey.errors import RunError
+
+_TIMEOUT = timedelta(hours=2)  # the other ranks wait while rank 0 validates
+
+
+@dataclass(frozen=True)
+class World:
+    """Which process of how many this is, and the device it works on."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the run's files."""
+        return self.rank == 0
+
+    def sum(self, number: float) -> float:
+        """The sum of `number` over all processes; every process must call it."""
+        if self.size == 1:
+            return number
+        tensor = torch.tensor(float(number), dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor)
+        return tensor.item()
+
+    def wait(self) -> None:
+        """Return once every process has come here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def join_world(device: str | None = None) -> Iterator[World]:
+    """This process' `World`; with several processes, connected to them until the block ends."""
+    ranks = find_ranks(os.environ)
+    chosen = _device(device, ranks.local)
+    if ranks.size == 1:
+        yield World(device=chosen)
+        return
+    os.environ.setdefault("MASTER_ADDR", ranks.master)
+    os.environ.setdefault("MASTER_PORT", str(ranks.port))
+    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    dist.init_process_group(backend, rank=ranks.rank, world_size=ranks.size, timeout=_TIMEOUT)
+    try:
+        yield World(ranks.rank, ranks.size, chosen)
+    finally:
+        dist.destroy_process_group()
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where a process stands among those that were launched together."""
+
+    rank: int = 0
+    size: int = 1
+    local: int = 0
+    master: str = "127.0.0.1"
+    port: int = 29500
+
+
+def find_ranks(environ: Mapping[str, str]) -> Ranks:
+    """What torchrun (RANK, WORLD_SIZE) or srun (SLURM_PROCID, SLURM_NTASKS) says; else one process.
+
+    >>> find_ranks({"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1",
+    ...             "SLURM_JOB_NODELIST": "gpu[03-04]", "SLURM_JOB_ID": "17"})
+    Ranks(rank=5, size=8, local=1, master='gpu03', port=20017)
+    """
+    if "RANK" in environ and "WORLD_SIZE" in environ:
+        return Ranks(int(environ["RANK"]), int(environ["WORLD_SIZE"]),
+                     int(environ.get("LOCAL_RANK", 0)))  # fmt: skip
+    if "SLURM_PROCID" in environ and int(environ.get("SLURM_NTASKS", 1)) > 1:
+        return Ranks(
+            rank=int(environ["SLURM_PROCID"]),
+            size=int(environ["SLURM_NTASKS"]),
+            local=int(environ.get("SLURM_LOCALID", 0)),
+            master=first_host(environ.get("SLURM_JOB_NODELIST", "127.0.0.1")),
+            port=20000 + int(environ.get("SLURM_JOB_ID", 0)) % 10000,
+        )
+    return Ranks()
+
+
+def first_host(nodelist: str) -> str:
+    """The first host of a Slurm node list.
+
+    >>> first_host("gpu[003-008,011],cpu1"), first_host("alpha,beta")
+    ('gpu003', 'alpha')
+    """
+    match = re.match(r"([^,\[]+)(?:\[(\d+))?", nodelist)
+    if match is None:
+        raise RunError(f"SLURM_JOB_NODELIST is '{nodelist}', which names no host")
+    return match[1] + (match[2] or "")
+
+
+def _device(name: str | None, local_rank: int) -> torch.device:
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+        return device
+    return torch.device(name)

@@ -1,0 +1,115 @@
+"""The folder of a run: what stands in it before the first step, and the clips it could not read.
+
+RUN/recipe.yaml  env.json  labels.txt  log.jsonl  metrics.csv  train.log  bad_clips.csv
+RUN/checkpoints/last.pt  best.pt      RUN/results/NAME/predictions.parquet  results.json
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from marey.data.manifest import Manifest, read_manifest, write_classes
+from marey.engine.distributed import World
+from marey.engine.provenance import environment
+from marey.engine.runlog import run_errors
+from marey.errors import RecipeError, RunError
+from marey.models.video_model import Head
+from marey.recipes.recipe import Recipe
+from marey.recipes.schema import from_yaml, to_yaml
+
+
+def open_run(folder: Path, recipe: Recipe, train_set: Manifest, *, resume: bool) -> None:
+    """Make the folder of a run, or see that it is the one to resume; never overwrites a run."""
+    if (folder / "recipe.yaml").exists() and not resume:
+        raise RunError(
+            f"{folder} already holds a run", "go on with --resume, or give another --work-dir"
+        )
+    with run_errors(folder):
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (folder / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
+        (folder / "env.json").write_text(json.dumps(environment(), indent=1), encoding="utf-8")
+    write_classes(train_set, folder)
+
+
+def read_run_recipe(folder: Path) -> Recipe:
+    """The resolved recipe of the run in `folder`."""
+    path = folder / "recipe.yaml"
+    if not path.is_file():
+        raise RunError(f"{folder} is not the folder of a run: it has no recipe.yaml")
+    return from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """The newest checkpoint of the run in `folder`."""
+    path = folder / "checkpoints" / "last.pt"
+    if not path.is_file():
+        raise RunError(f"{folder} has no checkpoint to resume from", "start it without --resume")
+    return path
+
+
+def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
+    """The training and validation manifests, checked wholly; no validation if there is none."""
+    if not recipe.data.train:
+        raise RecipeError("data.train names no manifest", "give --manifest FILE")
+    root = Path(recipe.data.root) if recipe.data.root else None
+    heads = {head.name: head.num_classes for head in recipe.model.heads} or None
+    train_set = read_manifest(Path(recipe.data.train), split="train", root=root, heads=heads)
+    if not recipe.data.val:
+        return train_set, None
+    val_set = read_manifest(Path(recipe.data.val), split="val", root=root, heads=heads)
+    return train_set, (val_set if len(val_set) else None)
+
+
+def with_heads(recipe: Recipe, train_set: Manifest) -> Recipe:
+    """The recipe with its heads taken from the manifest's classes, if it names none; checked."""
+    if not recipe.model.heads:
+        heads = tuple(Head(name, len(names)) for name, names in train_set.classes.items())
+        recipe = replace(recipe, model=replace(recipe.model, heads=heads))
+    wanted = recipe.model.num_frames
+    for part, views in (("train", recipe.train), ("test", recipe.test)):
+        if views.sampling.frames != wanted:
+            raise RecipeError(
+                f"{part}.sampling gives {views.sampling.frames} frames, the model takes {wanted}",
+                f"set {part}.sampling to {wanted} frames, or model.num_segments",
+            )
+    return recipe
+
+
+class BadClips:
+    """The clips that could not be read in training: listed in bad_clips.csv, up to a budget."""
+
+    def __init__(self, folder: Path, train_set: Manifest, budget: float) -> None:
+        self.path, self.train_set = folder / "bad_clips.csv", train_set
+        self.allowed = math.ceil(budget * len(train_set))
+        self.rows: set[int] = set()
+        if self.path.exists():
+            with self.path.open(encoding="utf-8", newline="") as file:
+                self.rows = {int(line["row"]) for line in csv.DictReader(file)}
+
+    def add(self, row: int, reason: str) -> None:
+        """Note a clip once; RunError past the budget."""
+        if row in self.rows:
+            return
+        self.rows.add(row)
+        with run_errors(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            if file.tell() == 0:
+                writer.writerow(["row", "path", "reason"])
+            writer.writerow([row, self.train_set.path(row), reason])
+        self._check(len(self.rows))
+
+    def check_all(self, world: World) -> None:
+        """The budget over all processes, each of which has met other clips."""
+        self._check(int(world.sum(len(self.rows))))
+
+    def _check(self, count: int) -> None:
+        if count > self.allowed:
+            raise RunError(
+                f"{count} training clips could not be read, more than the {self.allowed} that "
+                f"data.bad_clip_budget allows; they are listed in {self.path}",
+                "mend or remove them (marey data check lists all), or raise the budget",
+            )
