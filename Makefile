@@ -1,0 +1,49 @@
+# Two commands are enough: `make demo` and `make test`. Both install into .venv first.
+#
+# The CPU build of PyTorch is installed. For the CUDA build: make TORCH_BUILD=cuda demo
+TORCH_BUILD ?= cpu
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# On Linux the package index's own torch is the CUDA build, elsewhere it is the CPU build.
+ifeq ($(TORCH_BUILD)-$(shell uname -s),cpu-Linux)
+TORCH := torch==2.13.0+cpu
+else
+TORCH := torch
+endif
+
+demo: $(VENV)/installed
+	$(BIN)/marey demo
+
+test: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 -m "not browser and not gpu"
+
+test-browser: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m browser
+
+test-gpu: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m gpu
+
+$(VENV)/torch:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) "$(TORCH)" || { echo; \
+	  echo "The CPU build of PyTorch is not in your package index. Either set PIP_EXTRA_INDEX_URL"; \
+	  echo "to the CPU address that pytorch.org/get-started shows, or take the CUDA build:"; \
+	  echo "    make TORCH_BUILD=cuda $(MAKECMDGOALS)"; exit 1; }
+	touch $@
+
+$(VENV)/installed: $(VENV)/torch pyproject.toml constraints.txt
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/torch pyproject.toml constraints.txt
+	$(PIP) --editable ".[dev]"
+	touch $@ $(VENV)/installed
+
+.PHONY: demo test test-browser test-gpu
