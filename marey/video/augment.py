@@ -1,0 +1,291 @@
+"""Appearance, changed on the device: a batch of uint8 clips -> normalised clips and labels.
+
+What is drawn for clip i comes from `seeds[i]` alone and is drawn on the CPU with NumPy, so a clip
+looks the same in any batch, on any device, alone or beside others. Only mixup looks further: its
+weight comes from `seeds[i]`, its partner is the next clip of the batch.
+
+Mixup: arXiv 1710.09412. Random erasing: arXiv 1708.04896. Left and right are labels in
+Something-Something and Jester: `flip="swap"` mirrors those clips and exchanges the two labels.
+
+**Deviates**: Group Contextualization and TDN swap the labels of Something-Something by three fixed
+pairs of numbers, right only for one order of the classes, and mirror Jester without a swap; here
+`flip_pairs` derives the pairs from the class names. Contrast is about the mean grey of the whole
+clip, not of each frame, and erasing fills with the mean colour (0 once normalised).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from marey.types import Clip, Labels
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_STREAM = 1  # beside the seed, so that a flip is independent of the crop drawn from the same seed
+_ERASE_AREA = (0.02, 1 / 3)  # of the frame
+_ERASE_RATIO = (0.3, 1 / 0.3)  # height / width
+_GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How the appearance of training clips varies; the default only normalises.
+
+    `flip`: "plain" mirrors half of the clips; "swap" also exchanges the labels of `flip_pairs` in
+    head `flip_head` (see `flip_pairs()`; None is "not derived yet" and refused when flipping).
+    `brightness`, `contrast`, `saturation`: x draws a factor from [max(0, 1 - x), 1 + x], one for
+    all frames of a clip. `erase`: probability that one rectangle is blanked in all frames.
+    `mixup`: alpha of Beta(alpha, alpha), one weight a clip; 0 is off.
+    `mean`, `std`: in units of a pixel range of 0 to 1.
+    """
+
+    flip: Literal["none", "plain", "swap"] = "none"
+    flip_pairs: tuple[tuple[int, int], ...] | None = None
+    flip_head: str = "label"
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    erase: float = 0.0
+    mixup: float = 0.0
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation", "mixup"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
+        if not 0 <= self.erase <= 1:
+            raise ValueError(f"erase is {self.erase}, expected a probability from 0 to 1")
+
+
+def normalize(
+    clip: Tensor,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """(clip / 255 - mean) / std of uint8 [... c h w]; computed in float32, given as `dtype`.
+
+    `mean` and `std` have one value a channel, or fewer that repeat (5 stacked RGB frames, flow).
+    """
+    if clip.dtype != torch.uint8:
+        raise ValueError(f"clip is {clip.dtype}, expected uint8 (0 to 255)")
+    return _standardize(clip.to(torch.float32), mean, std).to(dtype)
+
+
+def augment(
+    clip: Tensor,
+    labels: Labels,
+    plan: Augment,
+    seeds: npt.NDArray[np.int64],
+    *,
+    num_classes: Mapping[str, int] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Clip, Labels]:
+    """The clips as `plan` changes them, normalised, and their labels, on the device of the clips.
+
+    `clip` is uint8 [b t c h w] and stays as it is, `labels` int64 [b] a head, `seeds` [b] >= 0.
+    With mixup the labels become float [b k], for which `num_classes` gives k of each head.
+    """
+    _check(clip, labels, plan, seeds, num_classes)
+    draws = _Draws(seeds, plan.mixup)
+    if plan.flip != "none":
+        flipped = torch.from_numpy(draws.flip < 0.5).to(clip.device)
+        clip = torch.where(_per_clip(flipped), clip.flip(-1), clip)
+        if plan.flip == "swap":
+            swapped = _swap(labels[plan.flip_head], flipped, plan.flip_pairs or ())
+            labels = labels | {plan.flip_head: swapped}
+    pixels = _jitter(clip.to(torch.float32), plan, draws)
+    pixels = _standardize(pixels, plan.mean, plan.std)
+    if plan.erase:
+        pixels.masked_fill_(_erased(draws, plan.erase, pixels), 0.0)
+    if plan.mixup:
+        weight = torch.from_numpy(draws.mixup).to(pixels)
+        pixels = _mix(pixels, _per_clip(weight))
+        labels = {
+            head: _mix(_one_hot(label, (num_classes or {})[head]), weight[:, None])
+            for head, label in labels.items()
+        }
+    return pixels.to(dtype), labels
+
+
+def flip_pairs(class_names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Pairs of class numbers that trade places when a clip is mirrored, smaller number first.
+
+    A class whose name says left, right, clockwise or counterclockwise needs the class of the
+    mirrored name; ValueError names the classes without one. "right" as an adverb ("right out")
+    is no direction.
+
+    >>> flip_pairs(["Swiping Left", "Clapping", "Swiping Right"])
+    ((0, 2),)
+    """
+    names = [_plain_words(name) for name in class_names]
+    number = {name: i for i, name in enumerate(names)}
+    mirrored = [_mirror(name) for name in names]
+    alone = [
+        class_names[i] for i, name in enumerate(mirrored) if name not in number and name != names[i]
+    ]
+    if alone:
+        raise ValueError(
+            f"mirrored clips of {', '.join(map(repr, alone))} belong to no class, so this data "
+            "cannot be flipped. hint: flip='none', or state flip_pairs yourself"
+        )
+    pairs = {tuple(sorted((i, number[name]))) for i, name in enumerate(mirrored)}
+    return tuple(sorted((a, b) for a, b in pairs if a != b))
+
+
+# --- draws -----------------------------------------------------------------------------------
+
+
+class _Draws:
+    """Uniform numbers from 0 to 1, each [b], one row a seed.
+
+    All of them are always drawn, so turning one change on leaves the others as they were.
+    """
+
+    def __init__(self, seeds: npt.NDArray[np.int64], alpha: float) -> None:
+        rngs = [np.random.default_rng([int(seed), _STREAM]) for seed in seeds]
+        uniform = np.stack([rng.random(9) for rng in rngs], axis=1)
+        self.flip, self.brightness, self.contrast, self.saturation = uniform[:4]
+        self.erase, self.area, self.ratio, self.top, self.left = uniform[4:]
+        self.mixup = np.array([rng.beta(alpha, alpha) if alpha else 1.0 for rng in rngs])
+
+
+# --- on the device ---------------------------------------------------------------------------
+
+
+def _per_clip(x_b: Tensor) -> Tensor:
+    return x_b.reshape(-1, 1, 1, 1, 1)
+
+
+def _swap(labels: Tensor, flipped: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
+    partner = labels
+    for a, b in pairs:
+        partner = partner.masked_fill(labels == a, b).masked_fill(labels == b, a)
+    return torch.where(flipped, partner, labels)
+
+
+def _jitter(pixels: Tensor, plan: Augment, draws: _Draws) -> Tensor:
+    """Brightness, contrast, saturation, in this order, of float pixels 0..255; in place."""
+
+    def factor(strength: float, uniform: npt.NDArray[np.float64]) -> Tensor:
+        low = max(0.0, 1 - strength)
+        return _per_clip(torch.from_numpy(low + uniform * (1 + strength - low)).to(pixels))
+
+    if plan.brightness:
+        pixels.mul_(factor(plan.brightness, draws.brightness)).clamp_(0, 255)
+    if plan.contrast:
+        mean = _grey(pixels).mean(dim=(1, 2, 3, 4), keepdim=True)
+        pixels.sub_(mean).mul_(factor(plan.contrast, draws.contrast)).add_(mean).clamp_(0, 255)
+    if plan.saturation:
+        grey = _grey(pixels)
+        pixels.sub_(grey).mul_(factor(plan.saturation, draws.saturation)).add_(grey).clamp_(0, 255)
+    return pixels
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    red, green, blue = pixels.unbind(-3)
+    return (_GREY[0] * red + _GREY[1] * green + _GREY[2] * blue).unsqueeze(-3)
+
+
+def _standardize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(pixels / 255 - mean) / std, in place: half the time of new tensors on a CPU."""
+    channels = pixels.shape[-3]
+    if len(mean) != len(std) or not mean or channels % len(mean):
+        raise ValueError(
+            f"mean has {len(mean)} values and std {len(std)}; "
+            f"the clip has {channels} channels, a multiple of both expected"
+        )
+    mean_c, std_c = (
+        torch.tensor(values, device=pixels.device).repeat(channels // len(values))[:, None, None]
+        for values in (mean, std)
+    )
+    return pixels.mul_(1 / (255 * std_c)).sub_(mean_c / std_c)
+
+
+def _erased(draws: _Draws, probability: float, pixels: Tensor) -> Tensor:
+    """Where the rectangle of each clip lies, bool [b 1 1 h w]."""
+    height, width = pixels.shape[-2:]
+    area = np.interp(draws.area, (0, 1), _ERASE_AREA) * height * width
+    ratio = np.exp(np.interp(draws.ratio, (0, 1), np.log(_ERASE_RATIO)))
+    h = np.sqrt(area * ratio).round().clip(1, height) * (draws.erase < probability)
+    w = np.sqrt(area / ratio).round().clip(1, width)
+    top, left = np.floor(draws.top * (height - h + 1)), np.floor(draws.left * (width - w + 1))
+    edges = torch.from_numpy(np.stack([top, top + h, left, left + w])).to(pixels)
+    top_, bottom, left_, right = (_per_clip(edge) for edge in edges)
+    y = torch.arange(height, device=pixels.device)[:, None]
+    x = torch.arange(width, device=pixels.device)
+    return (y >= top_) & (y < bottom) & (x >= left_) & (x < right)
+
+
+def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
+    zeros = torch.zeros(len(labels), num_classes, device=labels.device)
+    return zeros.scatter_(1, labels[:, None], 1.0)  # unlike functional.one_hot, no device sync
+
+
+def _mix(x: Tensor, weight: Tensor) -> Tensor:
+    """weight * x[i] + (1 - weight) * x[i + 1]; the last clip's partner is the first."""
+    following = torch.arange(1, len(x) + 1, device=x.device) % len(x)
+    return torch.lerp(x[following], x, weight)  # unlike roll or cat, indexing keeps channels last
+
+
+def _check(
+    clip: Tensor,
+    labels: Labels,
+    plan: Augment,
+    seeds: npt.NDArray[np.int64],
+    num_classes: Mapping[str, int] | None,
+) -> None:
+    if clip.dtype != torch.uint8 or clip.ndim != 5 or len(seeds) != len(clip):
+        raise ValueError(
+            f"clip is {clip.dtype} {tuple(clip.shape)} with {len(seeds)} seeds, "
+            "expected uint8 [b t c h w] and b seeds"
+        )
+    if (plan.contrast or plan.saturation) and clip.shape[2] != 3:
+        raise ValueError(f"contrast and saturation need RGB, the clip has {clip.shape[2]} channels")
+    if plan.flip == "swap" and plan.flip_pairs is None:
+        raise ValueError(
+            "flip='swap' without flip_pairs. hint: flip_pairs(class_names) derives them"
+        )
+    if plan.flip == "swap" and plan.flip_head not in labels:
+        raise ValueError(f"flip_head is {plan.flip_head!r}, the labels are {sorted(labels)}")
+    unknown = sorted(set(labels) - set(num_classes or {}))
+    if plan.mixup and unknown:
+        raise ValueError(f"mixup needs num_classes of {unknown}, got {num_classes}")
+
+
+# --- class names -----------------------------------------------------------------------------
+
+_SIDES = {
+    "left": "right",
+    "right": "left",
+    "clockwise": "counterclockwise",
+    "counterclockwise": "clockwise",
+}
+_SIDE = re.compile(
+    r"\b(?:(?:left|right(?! (?:out|away|now|side up)\b))(?=(?:wards?|most|hand(?:ed)?)?\b)"
+    r"|(?:counter)?clockwise\b)"
+)
+_WORD_BREAK = re.compile(  # swipeLeft, left2right
+    r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])"
+)
+
+
+def _plain_words(name: str) -> str:
+    """`Swipe_left`, `SwipeLeft` -> `swipe left`; one word for each sense of rotation."""
+    words = re.sub(r"[\W_]+", " ", _WORD_BREAK.sub(" ", name)).strip().lower()
+    words = re.sub(r"\b(?:(?:counter|anti) ?clockwise|[ac]cw)\b", "counterclockwise", words)
+    return re.sub(r"\bcw\b", "clockwise", words)
+
+
+def _mirror(words: str) -> str:
+    return _SIDE.sub(lambda match: _SIDES[match[0]], words)
