@@ -1,1 +1,19 @@
-"""Networks and temporal ops; know no label names, paths or recipes."""
+"""Models: encoders, temporal ops and heads."""
+
+from marey.models.mobilenet import MobileNetV2Spec
+from marey.models.resnet import ResNetSpec
+from marey.models.temporal.nonlocal_block import NonLocal
+from marey.models.temporal.temporal_pool import TemporalPool
+from marey.models.temporal.tsm import TSM
+from marey.models.video_model import Head, ModelSpec, VideoModel
+
+__all__ = [
+    "TSM",
+    "Head",
+    "MobileNetV2Spec",
+    "ModelSpec",
+    "NonLocal",
+    "ResNetSpec",
+    "TemporalPool",
+    "VideoModel",
+]

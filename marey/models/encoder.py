@@ -1,0 +1,37 @@
+"""What an encoder is: plain data that builds a module from clips to features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import nn
+
+from marey.models.sites import TemporalOp
+
+
+class EncoderModule(nn.Module):
+    """A module [b t c h w] -> [b t' d], with d = `num_features`; t' may be smaller than t."""
+
+    num_features: int
+
+
+class Encoder(Protocol):
+    """A frozen dataclass that builds an `EncoderModule`.
+
+    A segment of a clip is `frames_per_segment` frames of `in_channels` channels.
+    """
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of a frame."""
+        ...
+
+    @property
+    def frames_per_segment(self) -> int:
+        """Frames that each segment of a clip contributes."""
+        ...
+
+    def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> EncoderModule:
+        """The module, with temporal ops placed in its blocks."""
+        ...

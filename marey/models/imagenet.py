@@ -1,0 +1,54 @@
+"""ImageNet weights with torchvision's names, fitted to an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from marey.errors import CheckpointError
+from marey.models.sites import is_added
+
+_CLASSIFIERS = ("fc.", "classifier.")
+
+
+def adapt_torchvision(weights: Mapping[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
+    """A complete state dict of `encoder`, taken from torchvision's `weights`.
+
+    The classifier is dropped. A first convolution of other than 3 input channels takes the mean
+    over RGB for each of them (the flow rule of TSN, arXiv 1608.00859). What temporal ops added, and
+    batch counters that old files lack, keep their values. Everything else must match one to one:
+    CheckpointError lists keys that do not.
+    """
+    own = encoder.state_dict()
+    given = {key: w for key, w in weights.items() if not key.startswith(_CLASSIFIERS)}
+    optional = {key for key in own if is_added(key) or key.endswith("num_batches_tracked")}
+    first = next(key for key, w in own.items() if w.ndim == 4 and not is_added(key))
+    if first in given:
+        given[first] = _repeat_mean(given[first], own[first].shape[1])
+    faults = {
+        "unmatched": [key for key in given if key not in own],
+        "missing": [key for key in own if key not in given and key not in optional],
+        "of another shape": [
+            f"{key} is {list(w.shape)}, expected {list(own[key].shape)}"
+            for key, w in given.items()
+            if key in own and own[key].shape != w.shape
+        ],
+    }
+    if any(faults.values()):
+        parts = (f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys)
+        raise CheckpointError(
+            f"weights do not fit the encoder: {'; '.join(parts)}",
+            "are they torchvision's, of the same architecture?",
+        )
+    return own | given
+
+
+def _repeat_mean(weight: Tensor, channels: int) -> Tensor:
+    if weight.shape[1] == channels:
+        return weight
+    return weight.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1)
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")

@@ -1,0 +1,208 @@
+"""ResNet and ResNeXt as encoders (arXiv 1512.03385, 1611.05431), with torchvision's key names.
+
+The stride is on the 3x3 convolution (torchvision's "v1.5"). A state dict of torchvision, less its
+``fc``, loads unchanged; temporal ops add keys of their own (see `marey.models.sites`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from marey.models.encoder import EncoderModule
+from marey.models.layout import fold_time, unfold_time
+from marey.models.sites import Block, ResidualBlock, Site, TemporalOp, frames_in_stage, place
+from marey.types import Clip
+
+DEPTHS: Mapping[int, tuple[int, ...]] = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+
+
+@dataclass(frozen=True)
+class ResNetSpec:
+    """ResNet-18 to -152; ResNeXt-50 32x4d is `ResNetSpec(50, groups=32, width_per_group=4)`.
+
+    `in_channels` is 3 for pictures and 10 for five stacked (x, y) flow fields.
+    """
+
+    depth: int = 50
+    groups: int = 1
+    width_per_group: int = 64
+    in_channels: int = 3
+
+    frames_per_segment: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.depth not in DEPTHS:
+            raise ValueError(f"depth is {self.depth}, expected one of {tuple(DEPTHS)}")
+        if self.depth < 50 and (self.groups, self.width_per_group) != (1, 64):
+            raise ValueError(f"ResNet-{self.depth} has no grouped form; groups begin at depth 50")
+
+    def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> ResNet:
+        """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""
+        return ResNet(self, temporal, num_segments)
+
+    @property
+    def block_type(self) -> type[Bottleneck] | type[BasicBlock]:
+        """The kind of block: basic below depth 50."""
+        return Bottleneck if self.depth >= 50 else BasicBlock
+
+    def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
+        """Every residual block in order, as plain data."""
+        block_type = self.block_type
+        blocks: list[Block] = []
+        depths, channels = DEPTHS[self.depth], 64
+        for stage, depth in enumerate(depths):
+            planes = 64 * 2**stage
+            num_frames_in, num_frames = num_frames, frames_in_stage(temporal, stage, num_frames)
+            for index in range(depth):
+                block = Block(
+                    kind=block_type.__name__,
+                    stage=stage,
+                    index=index,
+                    ordinal=len(blocks),
+                    depths=depths,
+                    in_channels=channels,
+                    mid_channels=planes * self.width_per_group // 64 * self.groups,
+                    out_channels=planes * block_type.expansion,
+                    stride=2 if stage > 0 and index == 0 else 1,
+                    groups=self.groups,
+                    num_frames_in=num_frames_in,
+                    num_frames=num_frames,
+                    has_skip=True,
+                    sites=block_type.sites if index == 0 else block_type.sites[1:],
+                )
+                blocks.append(block)
+                channels, num_frames_in = block.out_channels, num_frames
+        return blocks
+
+
+class ResNet(EncoderModule):
+    """Frame features of clips: [b t c h w] -> [b t' d]; t' < t where time is pooled."""
+
+    def __init__(self, spec: ResNetSpec, temporal: Sequence[TemporalOp], num_frames: int) -> None:
+        super().__init__()
+        blocks = spec.blocks(temporal, num_frames)
+        sites = place(temporal, blocks)
+        self.conv1 = conv(spec.in_channels, 64, 7, stride=2)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1, self.layer2, self.layer3, self.layer4 = (
+            nn.Sequential(
+                *(
+                    spec.block_type(block, modules)
+                    for block, modules in zip(blocks, sites, strict=True)
+                    if block.stage == stage
+                )
+            )
+            for stage in range(4)
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.num_frames = blocks[-1].num_frames
+        self.num_features = blocks[-1].out_channels
+
+    def forward(self, clip: Clip) -> Tensor:
+        """Features [b t' d] of clips [b t c h w]."""
+        x = fold_time(clip)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return unfold_time(self.avgpool(x).flatten(1), self.num_frames)
+
+
+class _ShortcutBlock(ResidualBlock):
+    relu: nn.ReLU
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Frames [n c h w] -> [n out_channels h/stride w/stride]."""
+        x = self.run(self.entry, x)
+        y = self.run(self.residual, x)
+        return self.run(self.exit, self.relu(y + self.run(self.shortcut, x)))
+
+
+class Bottleneck(_ShortcutBlock):
+    """1x1, 3x3, 1x1 convolutions: every site."""
+
+    expansion: ClassVar[int] = 4
+    steps = (
+        "residual_in",
+        *("conv1", "bn1", "after_bn1", "relu", "after_relu1"),
+        *("conv2", "after_conv2", "bn2", "after_bn2", "relu"),
+        *("conv3", "bn3", "residual_out"),
+    )
+    sites: ClassVar[tuple[Site, ...]] = (
+        "stage_in",
+        *("block_in", "residual_in", "after_bn1", "after_relu1"),
+        *("conv2", "after_conv2", "after_bn2", "residual_out", "block_out"),
+    )
+
+    def __init__(self, block: Block, sites: Mapping[Site, nn.Module]) -> None:
+        mid, out = block.mid_channels, block.out_channels
+        layers = {
+            "conv1": conv(block.in_channels, mid, 1),
+            "bn1": nn.BatchNorm2d(mid),
+            "relu": nn.ReLU(inplace=True),
+            "conv2": conv(mid, mid, 3, stride=block.stride, groups=block.groups),
+            "bn2": nn.BatchNorm2d(mid),
+            "conv3": conv(mid, out, 1),
+            "bn3": nn.BatchNorm2d(out),
+        }
+        super().__init__(layers | _downsample(block), sites)
+
+
+class BasicBlock(_ShortcutBlock):
+    """Two 3x3 convolutions: there is no middle one, so no conv2, after_conv2 or after_bn2 site."""
+
+    expansion: ClassVar[int] = 1
+    steps = (
+        "residual_in",
+        *("conv1", "bn1", "after_bn1", "relu", "after_relu1"),
+        *("conv2", "bn2", "residual_out"),
+    )
+    sites: ClassVar[tuple[Site, ...]] = (
+        "stage_in",
+        *("block_in", "residual_in", "after_bn1", "after_relu1", "residual_out", "block_out"),
+    )
+
+    def __init__(self, block: Block, sites: Mapping[Site, nn.Module]) -> None:
+        mid, out = block.mid_channels, block.out_channels
+        layers = {
+            "conv1": conv(block.in_channels, mid, 3, stride=block.stride),
+            "bn1": nn.BatchNorm2d(mid),
+            "relu": nn.ReLU(inplace=True),
+            "conv2": conv(mid, out, 3),
+            "bn2": nn.BatchNorm2d(out),
+        }
+        super().__init__(layers | _downsample(block), sites)
+
+
+def conv(
+    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
+    """A convolution without bias that keeps the map's size (at stride 1), started as torchvision's.
+
+    The start is Kaiming's for ReLU over the fan out (arXiv 1502.01852).
+    """
+    layer = nn.Conv2d(
+        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
+    )
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return layer
+
+
+def _downsample(block: Block) -> dict[str, nn.Module]:
+    if block.stride == 1 and block.in_channels == block.out_channels:
+        return {}
+    shortcut = nn.Sequential(
+        conv(block.in_channels, block.out_channels, 1, stride=block.stride),
+        nn.BatchNorm2d(block.out_channels),
+    )
+    return {"downsample": shortcut}

@@ -1,0 +1,146 @@
+"""Named places inside a residual block, and the temporal ops that put modules there.
+
+    stage_in - block_in -+- residual_in - conv1 - bn1 - after_bn1 - relu - after_relu1
+                         |    - [conv2] - after_conv2 - bn2 - after_bn2 - relu
+                         |    - conv3 - bn3 - residual_out -+
+                         +- shortcut ----------------------(+)- relu - block_out
+
+A temporal op answers, for each block, which module sits at which site; the block is then built with
+it. Nothing is patched after it is built: the keys of a state dict are those of the plain network
+plus ``layer1.0.<site>.*``, and `print(model)` shows the modules in the order in which they run.
+Every site adds a module except ``conv2``, where the op's module replaces the block's 3x3
+convolution; ``stage_in`` exists in the first block of a stage only.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol, TypeAlias, get_args
+
+from torch import Tensor, nn
+
+Site: TypeAlias = Literal[
+    "stage_in",
+    "block_in",
+    "residual_in",
+    "after_bn1",
+    "after_relu1",
+    "conv2",
+    "after_conv2",
+    "after_bn2",
+    "residual_out",
+    "block_out",
+]
+SITES: tuple[Site, ...] = get_args(Site)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where a residual block stands in its network; what a temporal op needs to size itself.
+
+    Stages, indices within a stage and ordinals count from 0. Ops work on clips of `num_frames`;
+    `num_frames_in` differs from it only where time is pooled on entering the block.
+    """
+
+    kind: str
+    stage: int
+    index: int
+    ordinal: int
+    depths: tuple[int, ...]
+    in_channels: int
+    mid_channels: int
+    out_channels: int
+    stride: int
+    groups: int
+    num_frames_in: int
+    num_frames: int
+    has_skip: bool
+    sites: tuple[Site, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.index} of stage {self.stage}"
+
+
+class TemporalOp(Protocol):
+    """A frozen dataclass that says which modules it adds to a block. Inherit from it explicitly."""
+
+    @abstractmethod
+    def sites(self, block: Block) -> Mapping[Site, nn.Module]:
+        """The new modules of this op in `block`, by site; empty where it leaves the block alone."""
+        raise NotImplementedError
+
+    def frames_in_stage(self, stage: int, num_frames: int) -> int:  # noqa: ARG002
+        """How many frames a clip has in `stage`, having had `num_frames` before it."""
+        return num_frames
+
+
+def place(ops: Sequence[TemporalOp], blocks: Sequence[Block]) -> list[dict[Site, nn.Module]]:
+    """The modules of all `ops` in each of `blocks`; ValueError for an op that adds nothing at all.
+
+    The order of `ops` does not matter: each site has one place in a block, and holds one module.
+    """
+    claims = [[(op, op.sites(block)) for op in ops] for block in blocks]
+    for op, *found in zip(ops, *claims, strict=True):
+        if not any(sites for _, sites in found):
+            raise ValueError(f"{op} finds no place in a network of {blocks[0].kind}s")
+    return [merge(claim, block) for claim, block in zip(claims, blocks, strict=True)]
+
+
+def merge(
+    claims: Iterable[tuple[TemporalOp, Mapping[Site, nn.Module]]], block: Block
+) -> dict[Site, nn.Module]:
+    """What ops want in `block`, as one; ValueError if a site is taken twice or does not exist."""
+    modules: dict[Site, nn.Module] = {}
+    owners: dict[Site, TemporalOp] = {}
+    for op, sites in claims:
+        for site, module in sites.items():
+            if site not in block.sites:
+                raise ValueError(
+                    f"{op} wants the site '{site}', which {block} lacks; it has "
+                    f"{', '.join(block.sites)}"
+                )
+            if site in owners:
+                raise ValueError(f"{owners[site]} and {op} both want the site '{site}' of {block}")
+            modules[site], owners[site] = module, op
+    return modules
+
+
+def frames_in_stage(ops: Iterable[TemporalOp], stage: int, num_frames: int) -> int:
+    """How many frames a clip has in `stage` after every op had its say."""
+    for op in ops:
+        num_frames = op.frames_in_stage(stage, num_frames)
+    return num_frames
+
+
+def is_added(name: str) -> bool:
+    """Whether a parameter or module of this dotted name was added to the network by an op."""
+    return any(part in SITES and part != "conv2" for part in name.split("."))
+
+
+class ResidualBlock(nn.Module):
+    """Named modules, run in order; a step that is a site without an op is left out."""
+
+    steps: ClassVar[tuple[str, ...]]
+    """The residual path, from after ``block_in`` to before the sum."""
+    sites: ClassVar[tuple[Site, ...]]
+    """The sites that blocks of this kind have, ``stage_in`` first."""
+
+    def __init__(self, layers: Mapping[str, nn.Module], sites: Mapping[Site, nn.Module]) -> None:
+        super().__init__()
+        modules = dict(layers)
+        modules |= {str(site): module for site, module in sites.items()}  # conv2 is replaced
+        for name in ("stage_in", "block_in", *self.steps, "downsample", "block_out"):
+            if name in modules:
+                self.add_module(name, modules[name])
+        self.entry = tuple(name for name in ("stage_in", "block_in") if name in modules)
+        self.residual = tuple(name for name in self.steps if name in modules)
+        self.shortcut = ("downsample",) if "downsample" in modules else ()
+        self.exit = ("block_out",) if "block_out" in modules else ()
+
+    def run(self, names: Iterable[str], x: Tensor) -> Tensor:
+        """`x` after the modules of these names."""
+        for name in names:
+            x = getattr(self, name)(x)
+        return x

@@ -1,0 +1,158 @@
+"""A video model: an encoder that turns clips into frame features, and one linear head a label.
+
+    clip [b t c h w] -- encoder --> features [b t' d] -- dropout, heads, mean over t' --> scores
+
+It is split in two because long-tail methods work between the halves. This is the wrapper of TSN
+(arXiv 1608.00859): logits are averaged over the frames, not probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from marey.models.encoder import Encoder
+from marey.models.imagenet import adapt_torchvision
+from marey.models.resnet import ResNetSpec
+from marey.models.sites import TemporalOp, is_added
+from marey.types import Clip, Scores
+
+
+@dataclass(frozen=True)
+class Head:
+    """One label to predict: its name in labels and scores, and its number of classes."""
+
+    name: str = "label"
+    num_classes: int = 400
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or hasattr(nn.ModuleDict, self.name):
+            raise ValueError(
+                f"head name is '{self.name}', expected a plain word that is no method of a torch "
+                "module, such as 'verb'"
+            )
+        if self.num_classes < 1:
+            raise ValueError(f"head '{self.name}' has {self.num_classes} classes, expected some")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that decides what a model computes, as plain data.
+
+    TSN is `ModelSpec(ResNetSpec(50))`, TSM `ModelSpec(ResNetSpec(50), (TSM(),))`. With `partial_bn`
+    every batch norm of the encoder but the first keeps its ImageNet statistics (`VideoModel`).
+    """
+
+    encoder: Encoder = field(default_factory=ResNetSpec)
+    temporal: tuple[TemporalOp, ...] = ()
+    num_segments: int = 8
+    heads: tuple[Head, ...] = (Head("label", 400),)
+    dropout: float = 0.5
+    partial_bn: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_segments < 1:
+            raise ValueError(f"num_segments is {self.num_segments}, expected 1 or more")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}, expected 0 <= dropout < 1")
+        names = [head.name for head in self.heads]
+        if len(set(names)) < len(names):
+            raise ValueError(f"heads are named {', '.join(names)}, expected different names")
+
+    @property
+    def frames(self) -> int:
+        """Frames of a clip."""
+        return self.num_segments * self.encoder.frames_per_segment
+
+    def build(self) -> VideoModel:
+        """A model with fresh weights; under `torch.device("meta")` it costs nothing."""
+        if not self.heads:
+            raise ValueError("a model needs at least one head; the spec has none")
+        return VideoModel(self)
+
+
+class VideoModel(nn.Module):
+    """Scores of every head from a clip [b t c h w].
+
+    Keys of the state dict: ``encoder.`` and then torchvision's names, ``heads.<name>.``.
+
+    While training with partial batch norm, every `BatchNorm2d` of the encoder except the first
+    keeps its running statistics, and its scale and shift are not trained. **Deviates**: norms that
+    temporal ops added are never frozen, since they have no ImageNet statistics to keep; upstream
+    freezes the 2-D ones among them.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder = spec.encoder.build(spec.temporal, spec.num_segments)
+        self.dropout = nn.Dropout(spec.dropout)
+        features = self.encoder.num_features
+        self.heads = nn.ModuleDict(
+            {head.name: nn.Linear(features, head.num_classes) for head in spec.heads}
+        )
+        self.reset_heads()
+        self.partial_bn = spec.partial_bn
+        self.set_partial_bn(spec.partial_bn)
+
+    @property
+    def frames(self) -> int:
+        """Frames a clip must have."""
+        return self.spec.frames
+
+    def forward(self, clip: Clip) -> Scores:
+        """Scores [b k] of every head from clips [b t c h w]."""
+        return self.classify(self.features(clip))
+
+    def features(self, clip: Clip) -> Tensor:
+        """Features [b t' d] of a clip; ValueError if its frames or channels are not the spec's."""
+        self._check(clip)
+        x: Tensor = self.encoder(clip)
+        return x
+
+    def classify(self, x: Tensor) -> Scores:
+        """Scores [b k] of every head from features [b t d]: dropout, linear, mean over t."""
+        x = self.dropout(x)
+        return {name: head(x).mean(dim=1) for name, head in self.heads.items()}
+
+    def train(self, mode: bool = True) -> VideoModel:
+        """The model in training (or evaluation) mode; frozen batch norms stay in evaluation."""
+        super().train(mode)
+        if mode and self.partial_bn:
+            for norm in self._later_norms():
+                norm.eval()
+        return self
+
+    def set_partial_bn(self, on: bool) -> None:
+        """Freeze all batch norms of the encoder but the first, or set them free again."""
+        self.partial_bn = on
+        for norm in self._later_norms():
+            norm.requires_grad_(not on)
+        self.train(self.training)
+
+    def load_encoder(self, weights: Mapping[str, Tensor]) -> None:
+        """Start the encoder from a torchvision state dict; CheckpointError unless it fits."""
+        self.encoder.load_state_dict(adapt_torchvision(weights, self.encoder))
+
+    def reset_heads(self) -> None:
+        """Give every head fresh weights."""
+        for name, parameter in self.heads.named_parameters():
+            nn.init.normal_(parameter, std=0.0 if name.endswith("bias") else 0.001)
+
+    def _later_norms(self) -> list[nn.BatchNorm2d]:
+        norms = [
+            module
+            for name, module in self.encoder.named_modules()
+            if isinstance(module, nn.BatchNorm2d) and not is_added(name)
+        ]
+        return norms[1:]
+
+    def _check(self, clip: Clip) -> None:
+        frames, channels = self.frames, self.spec.encoder.in_channels
+        if clip.ndim != 5 or tuple(clip.shape[1:3]) != (frames, channels):
+            raise ValueError(
+                f"clip is {list(clip.shape)}, expected [batch, {frames} frames, {channels} "
+                "channels, height, width]"
+            )
