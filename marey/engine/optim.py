@@ -1,0 +1,126 @@
+"""Optimisers and their parameter groups.
+
+The TSM policy (arXiv 1811.08383, its released trainer) gives biases twice the rate and no weight
+decay, norms no weight decay, and, when training starts from ImageNet, the heads five and ten times
+the rate. Groups bear the names that trainer prints:
+
+    first_conv_weight x1      first_conv_bias x2     (flow input: x5, x10)
+    normal_weight     x1      normal_bias     x2     other convolutions; heads without `head_lr5`
+    BN scale/shift    x1                             every norm
+    custom_ops        x1                             whatever else an op brought
+    lr5_weight        x5      lr10_bias       x10    heads with `head_lr5`
+
+**Deviates**: parameters that are frozen are in no group, whatever froze them. Upstream leaves out
+all norms but the first as soon as partial batch norm is on, and with them the 3-D norm of a
+non-local block, which then never learns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from torch import nn, optim
+
+from marey.models.video_model import VideoModel
+from marey.recipes.recipe import SGD, Optim
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters by name that share a rate and a weight decay, as multiples of the recipe's."""
+
+    name: str
+    lr_mult: float = 1
+    decay_mult: float = 1
+    parameters: dict[str, nn.Parameter] = field(default_factory=dict)
+
+
+def build_optimizer(model: VideoModel, spec: Optim, *, scale: float = 1.0) -> optim.Optimizer:
+    """The optimiser of `spec` over the trainable parameters, rates multiplied by `scale`.
+
+    Every group keeps its `name` and its `base_lr`, from which `set_rates` derives the rate.
+    """
+    if spec.groups == "tsm":
+        groups = tsm_groups(model, head_lr5=spec.head_lr5)
+    else:
+        groups = plain_groups(model)
+    rows = [
+        {
+            "name": group.name,
+            "params": list(group.parameters.values()),
+            "lr": spec.lr * scale * group.lr_mult,
+            "base_lr": spec.lr * scale * group.lr_mult,
+            "weight_decay": spec.weight_decay * group.decay_mult,
+        }
+        for group in groups
+        if group.parameters
+    ]
+    if isinstance(spec, SGD):
+        return optim.SGD(rows, lr=spec.lr, momentum=spec.momentum, nesterov=spec.nesterov)
+    return optim.AdamW(rows, lr=spec.lr, betas=spec.betas)
+
+
+def set_rates(optimizer: optim.Optimizer, factor: float) -> None:
+    """Set every group's rate to `factor` times its base rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+def tsm_groups(model: VideoModel, *, head_lr5: bool) -> list[Group]:
+    """The eight groups of the TSM policy in its order, empty ones included."""
+    first = 5 if model.spec.encoder.in_channels != 3 else 1
+    groups = [
+        Group("first_conv_weight", first, 1),
+        Group("first_conv_bias", 2 * first, 0),
+        Group("normal_weight", 1, 1),
+        Group("normal_bias", 2, 0),
+        Group("BN scale/shift", 1, 0),
+        Group("custom_ops", 1, 1),
+        Group("lr5_weight", 5, 1),
+        Group("lr10_bias", 10, 0),
+    ]
+    by_name = {group.name: group for group in groups}
+    first_conv = next(m for m in model.modules() if isinstance(m, _CONVOLUTIONS))
+    for name, module, parameter in _trainable(model):
+        is_bias = name.endswith(".bias")
+        if isinstance(module, _NORMS):
+            group = "BN scale/shift"
+        elif module is first_conv:
+            group = "first_conv_bias" if is_bias else "first_conv_weight"
+        elif head_lr5 and name.startswith("heads."):
+            group = "lr10_bias" if is_bias else "lr5_weight"
+        elif isinstance(module, (*_CONVOLUTIONS, nn.Linear)):
+            group = "normal_bias" if is_bias else "normal_weight"
+        else:
+            group = "custom_ops"
+        by_name[group].parameters[name] = parameter
+    return groups
+
+
+def plain_groups(model: nn.Module) -> list[Group]:
+    """Two groups at one rate: matrices and filters, and, without weight decay, norms and biases."""
+    decay, no_decay = Group("decay"), Group("no_decay", decay_mult=0)
+    for name, _, parameter in _trainable(model):
+        group = decay if parameter.ndim >= 2 else no_decay
+        group.parameters[name] = parameter
+    return [decay, no_decay]
+
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMS = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.LayerNorm,
+    nn.GroupNorm,
+)
+
+
+def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Parameter]]:
+    """Name, owner and parameter, each parameter once, in the order of the modules."""
+    for prefix, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad:
+                yield f"{prefix}.{name}" if prefix else name, module, parameter
