@@ -12,7 +12,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from marey.data.manifest import Manifest, read_manifest, write_classes
+from marey.data.classes import write_classes
+from marey.data.manifest import Manifest, read_manifest
 from marey.engine.distributed import World
 from marey.engine.provenance import environment
 from marey.engine.runlog import run_errors
@@ -20,6 +21,7 @@ from marey.errors import RecipeError, RunError
 from marey.models.video_model import Head
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml, to_yaml
+from marey.video.augment import flip_pairs
 
 
 def open_run(folder: Path, recipe: Recipe, train_set: Manifest, *, resume: bool) -> None:
@@ -32,7 +34,7 @@ def open_run(folder: Path, recipe: Recipe, train_set: Manifest, *, resume: bool)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
         (folder / "env.json").write_text(json.dumps(environment(), indent=1), encoding="utf-8")
-    write_classes(train_set, folder)
+    write_classes(train_set.classes, folder)
 
 
 def read_run_recipe(folder: Path) -> Recipe:
@@ -53,29 +55,29 @@ def last_checkpoint(folder: Path) -> Path:
 
 def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
     """The training and validation manifests, checked wholly; no validation if there is none."""
-    if not recipe.data.train:
+    data = recipe.data
+    if not data.train:
         raise RecipeError("data.train names no manifest", "give --manifest FILE")
-    root = Path(recipe.data.root) if recipe.data.root else None
+    root = data.root or None
     heads = {head.name: head.num_classes for head in recipe.model.heads} or None
-    train_set = read_manifest(Path(recipe.data.train), split="train", root=root, heads=heads)
-    if not recipe.data.val:
-        return train_set, None
-    val_set = read_manifest(Path(recipe.data.val), split="val", root=root, heads=heads)
-    return train_set, (val_set if len(val_set) else None)
+    train_set = read_manifest(data.train, split="train", root=root, heads=heads)
+    if not data.val:
+        whole = read_manifest(data.train, root=root, heads=heads, check_files=False)
+        if "val" not in whole.split_counts():
+            return train_set, None
+    val_set = read_manifest(data.val or data.train, split="val", root=root, heads=heads)
+    return train_set, val_set
 
 
-def with_heads(recipe: Recipe, train_set: Manifest) -> Recipe:
-    """The recipe with its heads taken from the manifest's classes, if it names none; checked."""
+def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
+    """The recipe with what only the data can say filled in: heads, pairs of mirrored classes."""
     if not recipe.model.heads:
         heads = tuple(Head(name, len(names)) for name, names in train_set.classes.items())
         recipe = replace(recipe, model=replace(recipe.model, heads=heads))
-    wanted = recipe.model.num_frames
-    for part, views in (("train", recipe.train), ("test", recipe.test)):
-        if views.sampling.frames != wanted:
-            raise RecipeError(
-                f"{part}.sampling gives {views.sampling.frames} frames, the model takes {wanted}",
-                f"set {part}.sampling to {wanted} frames, or model.num_segments",
-            )
+    plan = recipe.augment
+    if plan.flip == "swap" and plan.flip_pairs is None:
+        pairs = flip_pairs(train_set.classes[plan.flip_head])
+        recipe = replace(recipe, augment=replace(plan, flip_pairs=pairs))
     return recipe
 
 

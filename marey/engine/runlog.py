@@ -1,4 +1,4 @@
-"""What a run writes down while it goes: log.jsonl, metrics.csv, train.log, and TensorBoard if there.
+"""What a run writes while it goes: log.jsonl, metrics.csv, train.log, and TensorBoard if there.
 
 log.jsonl has one object a line: `{"kind": "step", "step": 12, "loss": 1.9, ...}`, of kind step,
 epoch or event. metrics.csv has one row an epoch. A resumed run first drops the lines that its
@@ -148,4 +148,4 @@ def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:  # the extra marey[tensorboard] is not installed
         return None
-    return SummaryWriter(str(folder), purge_step=step or None)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step or None)

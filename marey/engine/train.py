@@ -30,10 +30,11 @@ from marey.engine.checkpoint import initialize, load_checkpoint, load_strictly, 
 from marey.engine.distributed import World, join_world
 from marey.engine.evaluate import evaluate
 from marey.engine.optim import build_optimizer, set_rates
-from marey.engine.rundir import BadClips, open_run, read_data, with_heads
+from marey.engine.rundir import BadClips, open_run, read_data, resolve
 from marey.engine.runlog import RunLog
 from marey.engine.stopping import StopFlag, Stopped, ignore_in_worker, stop_signals
 from marey.errors import RunError
+from marey.longtail.decouple import set_trainable, training_mode
 from marey.longtail.objective import ScoringModel
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe, Stage
@@ -71,7 +72,7 @@ def train(
     """
     with join_world(device) as world, stop_signals() as stop, ExitStack() as stack:
         train_set, val_set = read_data(recipe)
-        recipe = with_heads(recipe, train_set)
+        recipe = resolve(recipe, train_set)
         state = load_checkpoint(resume) if resume else None
         at = Progress(**state["progress"]) if state else Progress()
         if world.is_main:
@@ -172,7 +173,11 @@ class Training:
             )
         batch = batch.to(self.world.device)
         return augment(
-            batch.clip[:, 0], batch.labels, self.recipe.augment, batch.seeds, self.num_classes
+            batch.clip[:, 0],
+            batch.labels,
+            self.recipe.augment,
+            batch.seeds,
+            num_classes=self.num_classes,
         )
 
     @property
@@ -204,6 +209,7 @@ class Training:
     def steps(self) -> Iterator[Iterator[tuple[list[Batch], float]]]:
         """The batches of every step that is left of this epoch, and the seconds waited for them."""
         recipe, size = self.recipe, self.recipe.batch_size * self.world.size
+        training_mode(self.model, self.stage.trainable)
         seed = _mix(recipe.seed, self.at.stage)
         labels = next(iter(self.train_set.labels.values()))
         sampler = EpochSampler(
@@ -213,7 +219,7 @@ class Training:
             epoch=self.at.epoch,
             rank=self.world.rank,
             world_size=self.world.size,
-            start_step=self.at.step * recipe.accumulate,
+            start_batch=self.at.step * recipe.accumulate,
         )
         loader = DataLoader(
             ClipDataset(
@@ -229,6 +235,7 @@ class Training:
             worker_init_fn=ignore_in_worker,
         )
         self.num_steps = len(labels) // (size * recipe.accumulate)
+        self.log.begin_epoch(f"epoch {self.at.epoch + 1}", self.num_steps, self.at.step)
         yield _timed(iter(loader), recipe.accumulate, self.num_steps - self.at.step)
 
     def begin(self, state: dict[str, Any] | None) -> None:
@@ -237,7 +244,7 @@ class Training:
         if state is None and recipe.weights:
             self.log.say(initialize(self.model, Path(recipe.weights)))
         if recipe.ema is not None:
-            average = get_ema_multi_avg_fn(recipe.ema)
+            average = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
             self.ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         if state is None:
             return self.begin_stage()
@@ -261,14 +268,13 @@ class Training:
         if stage.reset_heads and not resumed:
             torch.manual_seed(_mix(self.recipe.seed, self.at.stage))
             self.model.reset_heads()
-        self.model.set_trainable(stage.trainable)
+        set_trainable(self.model, stage.trainable)
         counts = {h: torch.from_numpy(self.train_set.class_counts(h)) for h in self.num_classes}
         self.objective = stage.objective.build(counts).to(self.world.device)
         self.loss: nn.Module = LossModule(self.model, self.objective)
         if self.world.size > 1:
             self.loss = DistributedDataParallel(self.loss)
         self.optimizer = build_optimizer(self.model, stage.optim, scale=self.lr_scale())
-        self.model.train()
 
     def lr_scale(self) -> float:
         """Total batch / the batch the recipe's rate is meant for; says so when it is not 1."""
@@ -329,7 +335,6 @@ class Training:
             device=self.world.device,
             amp=recipe.amp,
         )
-        self.model.train()
         return {("val/loss" if k == "loss" else k): v for k, v in result.metrics.items()}
 
     def eval_model(self) -> VideoModel:

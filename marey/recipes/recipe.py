@@ -180,6 +180,20 @@ class Recipe:
     seed: int = 0
     claim: Claim | None = None
 
+    def __post_init__(self) -> None:
+        wanted = self.model.frames
+        for part, views in (("train", self.train), ("test", self.test)):
+            if views.sampling.frames != wanted:
+                raise ValueError(
+                    f"{part}.sampling gives {views.sampling.frames} frames, the model takes "
+                    f"{wanted}. hint: they change together, as does model.num_segments"
+                )
+        if self.train.crop.views != 1:
+            raise ValueError(f"train.crop gives {self.train.crop.views} views, expected one")
+        if self.batch_size < 1 or self.accumulate < 1:
+            raise ValueError(f"batch_size is {self.batch_size} and accumulate {self.accumulate}, "
+                             "expected at least 1")  # fmt: skip
+
     @property
     def epochs(self) -> int:
         """Epochs of all stages."""

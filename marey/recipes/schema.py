@@ -18,7 +18,18 @@ import difflib
 import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from inspect import get_annotations
+from typing import (
+    Any,
+    Protocol,
+    TypeAlias,
+    TypeGuard,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import pydantic
 import yaml
@@ -115,9 +126,9 @@ def _read(hint: Any, plain: Plain, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _read_fields(hint, plain, where)  # type: ignore[arg-type]
     if getattr(hint, "_is_protocol", False):
-        value = _read_named(plain, where, _spec_classes())
-        _check_protocol(hint, value, where)
-        return value
+        named = _imported(plain) if isinstance(plain, str | dict) else []
+        fitting = [cls for cls in (*_spec_classes(), *named) if _fits(cls, hint)]
+        return _read_named(plain, where, fitting)
     if get_origin(hint) is tuple:
         return _read_tuple(hint, plain, where)
     return _leaf(hint, plain, where)
@@ -154,10 +165,9 @@ def _read_named(plain: Plain, where: str, classes: Sequence[type]) -> Any:
                           "name the class: {SGD: {lr: 0.01}}")  # fmt: skip
     name, body = next(iter(plain.items()))
     known = {_tag(c): c for c in classes}
-    cls = known.get(name) or _imported(str(name))
-    if cls is None:
+    if name not in known:
         raise _unknown(where, str(name), known)
-    return _read_fields(cls, body, _join(where, str(name)))
+    return _read_fields(known[name], body, _join(where, str(name)))
 
 
 def _read_tuple(hint: Any, plain: Plain, where: str) -> tuple[Any, ...]:
@@ -179,31 +189,44 @@ def _leaf(hint: Any, plain: Plain, where: str) -> Any:
         raise RecipeError(f"{where} is {plain!r}: {reason[0].lower()}{reason[1:]}") from error
 
 
-def _check_protocol(protocol: Any, value: object, where: str) -> None:
-    wanted = [name for name in protocol.__protocol_attrs__ if not hasattr(value, name)]
-    if wanted:
-        raise RecipeError(
-            f"{where} is a {type(value).__name__}, which is no {protocol.__name__}",
-            f"it has no {', '.join(sorted(wanted))}",
-        )
+def _fits(cls: type, protocol: type) -> bool:
+    """Whether `cls` has every public member that `protocol` asks for."""
+    wanted = {
+        name
+        for base in protocol.__mro__
+        if getattr(base, "_is_protocol", False) and base is not Protocol
+        for name in (*vars(base), *get_annotations(base))
+        if not name.startswith("_")
+    }
+    has = {*dir(cls), *(f.name for f in dataclasses.fields(cls))}
+    return wanted <= has
 
 
 def _spec_classes() -> list[type]:
-    """Every public frozen dataclass of marey that is loaded: they name themselves in YAML."""
-    found: dict[str, type] = {}
-    for name, module in sorted(sys.modules.items()):
-        if not name.startswith("marey."):
-            continue
-        for cls in vars(module).values():
-            if isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__ == name:
-                found[cls.__name__] = cls
-    return list(found.values())
+    """Every public dataclass in the modules of marey that are loaded."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("marey.")]
+    return [
+        value
+        for module in modules
+        for name, value in vars(module).items()
+        if _is_dataclass(value) and value.__module__ == module.__name__ and name[0] != "_"
+    ]
 
 
-def _imported(dotted: str) -> type | None:
-    module, _, name = dotted.rpartition(".")
-    cls = getattr(sys.modules.get(module), name, None)
-    return cls if isinstance(cls, type) and dataclasses.is_dataclass(cls) else None
+def _imported(words: Iterable[str]) -> list[type]:
+    """The dataclasses that dotted paths name, of modules that are loaded already."""
+    words = [words] if isinstance(words, str) else words
+    found = []
+    for word in words:
+        module, _, name = str(word).rpartition(".")
+        value = getattr(sys.modules.get(module), name, None)
+        if _is_dataclass(value):
+            found.append(value)
+    return found
+
+
+def _is_dataclass(value: object) -> TypeGuard[type]:
+    return isinstance(value, type) and dataclasses.is_dataclass(value)
 
 
 def _tag(cls: type) -> str:

@@ -1,0 +1,5 @@
+"""`python -m marey` is the command `marey`."""
+
+from marey.cli import main
+
+main()

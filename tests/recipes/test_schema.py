@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marey.errors import RecipeError
+from marey.recipes.catalog import find, rows
+from marey.recipes.recipe import SGD, AdamW, Cosine, Recipe, Stage, StepDecay, Warmup
+from marey.recipes.schema import from_plain, from_yaml, override, to_plain, to_yaml
+
+
+@pytest.mark.parametrize("recipe", rows().values(), ids=lambda r: r.name)
+def test_every_recipe_survives_yaml(recipe: Recipe) -> None:
+    assert from_yaml(Recipe, to_yaml(recipe)) == recipe
+
+
+stages = st.builds(
+    Stage,
+    epochs=st.integers(1, 300),
+    optim=st.builds(SGD, lr=st.floats(1e-9, 1e3)) | st.builds(AdamW, lr=st.floats(1e-9, 1e3)),
+    schedule=st.builds(StepDecay, milestones=st.lists(st.floats(0, 300)).map(tuple))
+    | st.builds(Cosine, final=st.floats(0, 1)),
+    warmup=st.builds(Warmup, epochs=st.floats(0, 10)),
+)
+
+
+@given(stages)
+def test_a_stage_survives_yaml_to_the_last_bit(stage: Stage) -> None:
+    assert from_yaml(Stage, to_yaml(stage)) == stage
+
+
+def test_a_choice_is_written_by_class_name() -> None:
+    assert to_plain(Stage())["optim"] == {"SGD": to_plain(SGD())}
+
+
+def test_a_bare_class_name_means_its_defaults() -> None:
+    assert from_plain(Stage, {"optim": "AdamW"}).optim == AdamW()
+
+
+def test_numbers_in_scientific_notation_are_numbers() -> None:
+    assert from_yaml(SGD, "lr: 1e-3").lr == 1e-3
+
+
+def test_overrides_reach_into_tuples_and_through_class_names() -> None:
+    recipe = override(find("tsm-r18"), ["stages.0.optim.lr=0.5", "model.encoder.depth=34"])
+    assert recipe.stages[0].optim.lr == 0.5
+    assert recipe.model.encoder.depth == 34
+
+
+def test_an_override_may_change_the_class() -> None:
+    recipe = override(find("tsm-r18"), ["stages.0.optim={AdamW: {lr: 0.1}}", "model.temporal=[]"])
+    assert recipe.stages[0].optim == AdamW(lr=0.1)
+    assert recipe.model.temporal == ()
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("stages.0.optim.lrr=1", "stages.0.optim.*unknown name 'lrr'.*did you mean 'lr'"),
+        ("stages.0.optim.lr=fast", "stages.0.optim.SGD.lr is 'fast'"),
+        ("stages.7.epochs=1", "no item '7' in a list of 1"),
+        ("stages.0.optim=SGDD", "unknown name 'SGDD'.*did you mean 'SGD'"),
+        ("seed", "'seed' is not an override"),
+        ("seed.deep=1", "'deep' looks inside 0"),
+        ("seed=[1", "'\\[1' is not a YAML value"),
+        ("stages=3", "stages is 3, expected a list"),
+        ("model.encoder=TSM", "model.encoder: unknown name 'TSM'.*known: .*ResNetSpec"),
+        ("test.average=median", "test.average is 'median'"),
+    ],
+)
+def test_a_wrong_override_names_the_place(assignment: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        override(find("tsm-r18"), [assignment])
+
+
+def test_a_wrong_file_is_named() -> None:
+    with pytest.raises(RecipeError, match="my.yaml: stages.0.epoch: unknown name 'epoch'"):
+        from_yaml(Recipe, "name: x\nmodel: {encoder: ResNetSpec}\nstages: [{epoch: 1}]", "my.yaml")
+
+
+def test_a_missing_field_is_named() -> None:
+    with pytest.raises(RecipeError, match="model is missing"):
+        from_plain(Recipe, {"name": "x"})
+
+
+def test_an_unknown_recipe_suggests_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="no recipe or file 'tsm-r81'.*did you mean 'tsm-r18'"):
+        find("tsm-r81")
+
+
+@dataclass(frozen=True)
+class Foreign:
+    depth: int = 3
+
+
+@dataclass(frozen=True)
+class Holder:
+    thing: Foreign | SGD = field(default_factory=Foreign)
+
+
+def test_a_class_from_elsewhere_goes_by_its_dotted_path() -> None:
+    plain = to_plain(Holder())
+    assert plain == {"thing": {f"{__name__}.Foreign": {"depth": 3}}}
+    assert from_plain(Holder, plain) == Holder()
+
+
+def test_reading_never_imports() -> None:
+    with pytest.raises(RecipeError, match="unknown name 'antigravity.Foreign'"):
+        from_plain(Holder, {"thing": "antigravity.Foreign"})
