@@ -1,0 +1,87 @@
+"""From the constructor arguments of the originals to a `ModelSpec`, by general rules."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
+from marey.models.encoder import Encoder
+from marey.models.sites import TemporalOp
+from tests.parity.golden import Golden
+
+KNOWN = {
+    *("T", "num_class", "arch", "modality", "new_length", "dropout", "partial_bn", "fc_lr5"),
+    *("shift", "shift_div", "place", "tpool", "nl", "base", "net", "n_class", "width_mult"),
+}
+
+
+def not_built_yet(golden: Golden) -> str:
+    """The name of what this file needs and we have not; empty if we can build its model."""
+    if golden.family != "gc":
+        return golden.model
+    if golden.builder == "v0":
+        return f"v0 {golden.config['net']}" if golden.config.get("net") else ""
+    if golden.builder in ("tsm", "online"):
+        return ""
+    return golden.builder
+
+
+def spec_of(golden: Golden) -> ModelSpec:
+    """Our spec of the model in a golden file."""
+    config = golden.config
+    unknown = set(config) - KNOWN
+    assert not unknown, f"{golden.path.name}: no rule for config {sorted(unknown)}"
+    if golden.builder == "online":
+        return _online(golden)
+    is_flow = config.get("modality", "RGB") == "Flow"
+    channels = 2 * config.get("new_length", 5) if is_flow else 3  # (x, y) of each field
+    return ModelSpec(
+        encoder=_encoder(config.get("arch", "resnet50"), channels),
+        temporal=_v0_ops(config) if golden.builder == "v0" else _tsm_ops(config),
+        num_segments=config.get("T", 8),
+        heads=(Head("label", config.get("num_class", 174)),),
+        dropout=config.get("dropout", 0.5),
+        partial_bn=config.get("partial_bn", False),
+    )
+
+
+def _encoder(arch: str, channels: int) -> Encoder:
+    if arch == "mobilenetv2":
+        return MobileNetV2Spec(in_channels=channels, rounding="up")
+    match = re.fullmatch(r"resne(?:t|xt|t_x)(\d+)(?:_(\d+)x(\d+)d)?", arch)
+    assert match, f"no rule for arch '{arch}'"
+    depth, groups, width = match.groups()
+    return ResNetSpec(int(depth), int(groups or 1), int(width or 64), in_channels=channels)
+
+
+def _tsm_ops(config: dict[str, Any]) -> tuple[TemporalOp, ...]:
+    """temporal-shift-module: MobileNetV2 knows one place; only "blockres" is ever thinned out."""
+    ops: list[TemporalOp] = []
+    shift_div, place = config.get("shift_div", 8), config.get("place", "blockres")
+    if config.get("shift", True):
+        if "blockres" in place or config.get("arch") == "mobilenetv2":
+            ops.append(TSM(shift_div, place="residual_in", alternate="network"))
+        elif place == "block":
+            ops.append(TSM(shift_div, place="block_in", alternate="none"))
+    if config.get("tpool"):
+        ops.append(TemporalPool(stage=1))
+    if config.get("nl"):
+        ops.append(NonLocal(stages=(1, 2)))
+    return tuple(ops)
+
+
+def _v0_ops(config: dict[str, Any]) -> tuple[TemporalOp, ...]:
+    """The older Group-Contextualization code: its TSM has div 8 and "blockres" written in."""
+    return (TSM(8, alternate="stage"),) if config.get("base", "TSN") == "TSM" else ()
+
+
+def _online(golden: Golden) -> ModelSpec:
+    """The streaming MobileNetV2 equals the clip form that shifts from the past only."""
+    config = golden.config
+    return ModelSpec(
+        encoder=MobileNetV2Spec(config.get("width_mult", 1.0), rounding="up"),
+        temporal=(TSM(direction="past"),),
+        num_segments=golden.values["input_shape"][0],
+        heads=(Head("label", config["n_class"]),),
+    )

@@ -1,0 +1,218 @@
+"""Every golden file in the folder against our models; files never seen before are welcome.
+
+A file's `builder` and `config` become a `ModelSpec` (`specs.py`), its tensors get our names
+(`keys.py`). Tolerances: in float64 two right networks differ by rounding only, some 1e-15; in
+float32 by some 1e-7 of the largest logit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from marey.engine.optim import build_optimizer, tsm_groups
+from marey.models import VideoModel
+from marey.models.profile import num_parameters
+from marey.recipes.recipe import SGD
+from tests.conftest import goldens
+from tests.parity.golden import Golden, golden_rule, read
+from tests.parity.keys import our_name, our_names, our_weights
+from tests.parity.specs import not_built_yet, spec_of
+
+FILES = [read(path) for path in sorted(goldens().rglob("*.json"))]
+MODELS = [golden for golden in FILES if golden.is_model]
+
+# Files that hold no model, and where they are tested.
+ELSEWHERE = {
+    "gc/crops.json": "tests/video/test_crops.py",
+    "gc/index.json": "test_the_index_lists_every_model (here)",
+    "gc/perf.json": "tests/models/test_profile.py",
+    "gc/sampling.json": "tests/video/test_sampling.py",
+    "gc/schedules.json": "tests/engine/test_optim.py",
+    "blvnet/sampling.json": "not built yet",
+    "blvnet/to_beat_arp.json": "not built yet",
+    "blvnet/to_beat_bln.json": "not built yet",
+    "blvnet/to_beat_blvnet.json": "not built yet",
+    "blvnet/to_beat_interleaved.json": "not built yet",
+    "blvnet/transforms.json": "not built yet",
+    "blvnet/units.json": "not built yet",
+    "lmr/attention_functions.json": "not built yet",
+    "lmr/epic_groups.json": "not built yet",
+    "lmr/epic_verb_counts.json": "not built yet",
+    "lmr/lmr_class_weights.json": "not built yet",
+    "lmr/lmr_full_code.json": "not built yet",
+    "lmr/lmr_simple_example.json": "not built yet",
+    "lmr/metrics.json": "not built yet",
+    "lmr/mf_train_steps.json": "not built yet",
+    "lmr/perf.json": "not built yet",
+    "lmr/reference_behaviours.json": "not built yet",
+    "lmr/sampling.json": "not built yet",
+    "lmr/state_dict_schemes.json": "not built yet",
+    "lmr/videolt.json": "not built yet",
+}
+
+
+def name_of(golden: Golden) -> str:
+    return f"{golden.family}/{golden.path.name}"
+
+
+def each(wanted: list[Golden]) -> pytest.MarkDecorator:
+    """One test a file; without the folder, one that is skipped with the reason."""
+    if not FILES:
+        absent = pytest.mark.skip(reason=f"no goldens at {goldens()}; set MAREY_GOLDENS")
+        return pytest.mark.parametrize("golden", [pytest.param(None, marks=absent)])
+    return pytest.mark.parametrize("golden", wanted, ids=name_of)
+
+
+@each([golden for golden in FILES if not golden.is_model])
+def test_a_file_without_a_model_is_tested_elsewhere(golden: Golden) -> None:
+    assert name_of(golden) in ELSEWHERE, (
+        f"{name_of(golden)} holds no model and no test is known to read it; name one in ELSEWHERE"
+    )
+    if ELSEWHERE[name_of(golden)] == "not built yet":
+        pytest.xfail(f"not built yet: {name_of(golden)}")
+
+
+@each([golden for golden in MODELS if not golden.is_training])
+def test_logits_and_activations_are_upstreams(golden: Golden) -> None:
+    skip_if_not_built(golden)
+    model = loaded(golden).eval()
+    if "params" in golden.values:
+        assert num_parameters(model) == golden.values["params"]
+    for dtype, key, tolerance in (
+        (torch.float64, "logits", 1e-9),
+        (torch.float32, "logits_float32", 1e-5),
+    ):
+        if key not in golden.values and "logits_per_frame" not in golden.values:
+            continue
+        model = model.to(dtype)
+        with torch.no_grad(), probed(model, golden) as probes:
+            logits = scores(model, golden, clip_of(golden).to(dtype))
+        wanted = np.array(golden.values.get(key, golden.values.get("logits_per_frame")))
+        largest = max(1.0, float(np.abs(wanted).max()))
+        np.testing.assert_allclose(logits.numpy(), wanted, rtol=0, atol=tolerance * largest)
+        if dtype == torch.float64:
+            compare_probes(probes, golden)
+
+
+@each([golden for golden in MODELS if golden.is_training])
+def test_one_training_step_is_upstreams(golden: Golden) -> None:
+    skip_if_not_built(golden)
+    values, model = golden.values, loaded(golden).double().train()
+    theirs = {ours: name for name, ours in our_names(golden.weights()).items()}
+    logits = model(clip_of(golden).double())["label"]
+    np.testing.assert_allclose(logits.detach().numpy(), values["logits"], rtol=1e-9, atol=1e-9)
+    loss = F.cross_entropy(logits, torch.tensor(values["labels"]))
+    assert loss.item() == pytest.approx(values["loss"], rel=1e-9)
+
+    step = values["sgd"]
+    rates = SGD(step["lr"], step["momentum"], step["weight_decay"],
+                head_lr5=bool(golden.config.get("fc_lr5", False)))  # fmt: skip
+    assert groups_of(model, rates, theirs) == {
+        (group["name"], group["lr_mult"], group["decay_mult"]): set(group["params"])
+        for group in values["optim_groups"]
+        if group["params"]
+    }
+    optimizer = build_optimizer(model, rates)
+    loss.backward()
+    gradients = {
+        name: torch.zeros_like(p) if p.grad is None else p.grad
+        for name, p in model.named_parameters()
+    }
+    compare_norms(gradients, values["grad_l2"], theirs)
+    total = nn.utils.clip_grad_norm_(model.parameters(), step["clip"])
+    assert total.item() == pytest.approx(values["total_grad_norm_before_clip"], rel=1e-8)
+    optimizer.step()
+    compare_norms(dict(model.named_parameters()), values["param_l2_after_step"], theirs)
+    compare_norms(dict(model.named_buffers()), values["buffer_l2_after_forward"], theirs)
+
+
+def test_the_index_lists_every_model() -> None:
+    index = [golden for golden in FILES if golden.path.name == "index.json"]
+    if not index:
+        pytest.skip("no index in the goldens folder")
+    for golden in index:
+        listed = {row["file"] for row in golden.values["rows"]}
+        beside = {g.path.name for g in MODELS if g.family == golden.family}
+        assert listed <= beside, f"listed but absent: {sorted(listed - beside)}"
+
+
+def skip_if_not_built(golden: Golden) -> None:
+    if name := not_built_yet(golden):
+        pytest.xfail(f"not built yet: {name}")
+
+
+def loaded(golden: Golden) -> VideoModel:
+    """Our model with upstream's weights, every key of both sides used."""
+    golden_rule(golden.path.parent).selftest()
+    with torch.device("meta"):  # so that nothing is left of a start of our own
+        model = spec_of(golden).build()
+    model.load_state_dict(our_weights(golden.weights(), model.state_dict()), assign=True)
+    return model
+
+
+def clip_of(golden: Golden) -> Tensor:
+    """The input as [b t c h w]; upstream packs frames and their channels in one axis."""
+    x, spec = golden.input(), spec_of(golden)
+    return x.reshape(-1, spec.frames, spec.encoder.in_channels, *x.shape[-2:])
+
+
+def scores(model: VideoModel, golden: Golden, clip: Tensor) -> Tensor:
+    """The logits that the file stores: of the clip, or of each frame."""
+    if "logits_per_frame" not in golden.values:
+        return model(clip)["label"]
+    each_frame: Tensor = model.heads["label"](model.features(clip))
+    return each_frame[0]
+
+
+def groups_of(
+    model: VideoModel, rates: SGD, theirs: dict[str, str]
+) -> dict[tuple[str, float, float], set[str]]:
+    return {
+        (group.name, group.lr_mult, group.decay_mult): {theirs[name] for name in group.parameters}
+        for group in tsm_groups(model, head_lr5=rates.head_lr5)
+        if group.parameters
+    }
+
+
+def compare_norms(
+    tensors: dict[str, Tensor], wanted: dict[str, float | None], theirs: dict[str, str]
+) -> None:
+    norms = {theirs[name]: tensor.double().norm().item() for name, tensor in tensors.items()}
+    assert set(wanted) <= set(norms)
+    for name, norm in wanted.items():
+        assert norms[name] == pytest.approx(norm or 0.0, rel=1e-7, abs=1e-9), name
+
+
+@contextmanager
+def probed(model: VideoModel, golden: Golden) -> Iterator[dict[str, dict[str, object]]]:
+    """The fingerprints of activations that the file has too, filled while the model runs."""
+    rule = golden_rule(golden.path.parent)
+    found: dict[str, dict[str, object]] = {}
+    modules = dict(model.named_modules())
+    hooks = []
+    for name, wanted in golden.values.get("layer_probe_float64", {}).items():
+        if name.endswith((".block", ".nl")):
+            continue  # inside upstream's wrapper: no module of ours, or time after channels
+
+        def record(_m: nn.Module, _i: object, out: Tensor, name=name, shape=wanted["shape"]):
+            found[name] = rule.probe(out.detach().reshape(shape).numpy())
+
+        hooks.append(modules[our_name(name)].register_forward_hook(record))
+    yield found
+    for hook in hooks:
+        hook.remove()
+
+
+def compare_probes(probes: dict[str, dict[str, object]], golden: Golden) -> None:
+    for name, probe in probes.items():
+        wanted = golden.values["layer_probe_float64"][name]
+        for key in ("mean", "std", "absmax"):
+            assert probe[key] == pytest.approx(wanted[key], rel=1e-9), f"{name} {key}"
+        np.testing.assert_allclose(probe["at"], wanted["at"], rtol=1e-9, atol=1e-12, err_msg=name)
