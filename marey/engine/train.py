@@ -36,6 +36,7 @@ from marey.engine.stopping import StopFlag, Stopped, ignore_in_worker, stop_sign
 from marey.errors import RunError
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.longtail.objective import ScoringModel
+from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.schema import to_yaml
@@ -119,7 +120,7 @@ class Training:
         self.bad_clips = BadClips(work_dir, train_set, recipe.data.bad_clip_budget)
         self.saved_at = time.monotonic()
         torch.manual_seed(recipe.seed)
-        self.model = recipe.model.build().to(world.device)
+        self.model = channels_last(recipe.model.build().to(world.device))
         self.ema: AveragedModel | None = None
 
     def loop(self) -> None:

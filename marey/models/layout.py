@@ -1,4 +1,4 @@
-"""The only two reshapes of time: a clip's frames join the batch, and leave it again.
+"""Layout: how time joins the batch and leaves it again, and channels last in memory.
 
 clip  [b t c h w]  -- fold_time -->    frames [b*t c h w]    frames of a clip stay adjacent
 any   [b*t ...]    -- unfold_time -->  [b t ...]
@@ -6,7 +6,12 @@ any   [b*t ...]    -- unfold_time -->  [b t ...]
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def fold_time(clip_btchw: Tensor) -> Tensor:
@@ -17,3 +22,14 @@ def fold_time(clip_btchw: Tensor) -> Tensor:
 def unfold_time(frames: Tensor, num_frames: int) -> Tensor:
     """Clips [b t ...] of frames [b*t ...], `num_frames` to a clip."""
     return frames.view(-1, num_frames, *frames.shape[1:])
+
+
+def channels_last(module: AnyModule) -> AnyModule:
+    """`module` with its 2-D filters stored channels last, in place: faster on CPU and GPU alike.
+
+    By parameter rank, since `module.to(memory_format=...)` refuses a network with a 3-D filter.
+    """
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
