@@ -1,0 +1,139 @@
+"""Rows of a manifest -> clips -> batches; what happens in a loader worker.
+
+A worker opens the video, reads the frames that `sampling` asks for, cuts them by `crop` and closes
+it. Shape is fixed here, appearance (colour, flip, mixing) later on the device, from `Batch.seeds`:
+what travels is uint8.
+
+A clip that cannot be read stays that clip: its sample says why, and leaves the batch by name.
+Nothing is put in its place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from marey.data.manifest import Manifest
+from marey.errors import DecodeError
+from marey.types import Labels
+from marey.video.crops import Crop
+from marey.video.reader import Backend, open_video
+from marey.video.sampling import Sampling
+
+NO_SEED = -1
+"""`Sample.seed` under the deterministic test rule."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip of one row, or why it could not be read."""
+
+    row: int
+    clip: Tensor | None
+    """uint8 [v t 3 h w]; views are clips x crops, the crops of a clip together. None on error."""
+    labels: dict[str, int]
+    seed: int
+    error: str | None
+    seconds: dict[str, float]
+    """What the time went into: decode, resize."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The samples that could be read, stacked, and the others by row and reason."""
+
+    rows: Tensor
+    """int64 [b] in the manifest."""
+    clip: Tensor
+    """uint8 [b v t 3 h w]; [0 0 0 3 0 0] if nothing could be read."""
+    labels: Labels
+    seeds: np.ndarray
+    """int64 [b]"""
+    failures: tuple[tuple[int, str], ...]
+    seconds: dict[str, float]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensors on `device`."""
+        return self._moved(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory, from which copies to a GPU overlap with work."""
+        return self._moved(Tensor.pin_memory)
+
+    def _moved(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        labels = {head: move(tensor) for head, tensor in self.labels.items()}
+        return replace(self, clip=move(self.clip), labels=labels)
+
+
+class ClipDataset(Dataset[Sample]):
+    """The clips of a manifest by (row, seed); seed None is the deterministic test rule."""
+
+    def __init__(
+        self, manifest: Manifest, sampling: Sampling, crop: Crop, *, backend: Backend = "pyav"
+    ) -> None:
+        self.manifest, self.sampling, self.crop, self.backend = manifest, sampling, crop, backend
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, key: tuple[int, int | None]) -> Sample:
+        row, seed = key
+        labels = {head: int(column[row]) for head, column in self.manifest.labels.items()}
+        clip, error, seconds = None, None, {"decode": 0.0, "resize": 0.0}
+        try:
+            clip = self._load(row, None if seed is None else clip_rng(seed), seconds)
+        except DecodeError as fault:
+            error = str(fault)
+        return Sample(row, clip, labels, NO_SEED if seed is None else seed, error, seconds)
+
+    def _load(self, row: int, rng: np.random.Generator | None, seconds: dict[str, float]) -> Tensor:
+        start = time.perf_counter()
+        with open_video(
+            self.manifest.path(row),
+            backend=self.backend,
+            span=self.manifest.span(row),
+            num_frames=self.manifest.num_frames(row),
+        ) as video:
+            indices = self.sampling.indices(len(video), rng)
+            wanted, places = np.unique(indices, return_inverse=True)
+            frames = video.read(wanted.tolist())
+        decoded = time.perf_counter()
+        clips = torch.from_numpy(places.reshape(indices.shape))
+        views = torch.cat([self.crop(frames[clip], rng) for clip in clips])
+        seconds["decode"] = decoded - start
+        seconds["resize"] = time.perf_counter() - decoded
+        return views
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """The batch of `samples`; failed ones leave it and stand in `failures`."""
+    read = [sample for sample in samples if sample.clip is not None]
+    heads = samples[0].labels if samples else {}
+    clips = [sample.clip for sample in read if sample.clip is not None]
+    return Batch(
+        rows=torch.tensor([sample.row for sample in read], dtype=torch.int64),
+        clip=torch.stack(clips) if clips else torch.empty(0, 0, 0, 3, 0, 0, dtype=torch.uint8),
+        labels={
+            head: torch.tensor([sample.labels[head] for sample in read], dtype=torch.int64)
+            for head in heads
+        },
+        seeds=np.array([sample.seed for sample in read], dtype=np.int64),
+        failures=tuple((s.row, s.error or "") for s in samples if s.clip is None),
+        seconds={
+            part: sum(sample.seconds[part] for sample in samples) for part in ("decode", "resize")
+        },
+    )
+
+
+def clip_rng(seed: int) -> np.random.Generator:
+    """The generator of one draw's frames and crops; the device's augmentation draws from others."""
+    return np.random.default_rng((seed, _SHAPE))
+
+
+_SHAPE = 2  # augment draws from (seed, 1); (seed, 0) would be the stream of seed alone

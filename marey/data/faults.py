@@ -1,0 +1,148 @@
+"""What is wrong with a list of clips, said by file, line, value and remedy.
+
+A check marks all the rows that break its rule at once; words are made, and lines are looked up, for
+the first five only. So a good list costs array operations and a bad one costs one slow pass.
+"""
+
+from __future__ import annotations
+
+import csv
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from marey.errors import ManifestError
+
+NUM_SHOWN = 5
+"""Faults that are spelled out; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Rows (0-based, rising) that break one rule, and what to say of one: message and hint."""
+
+    rows: np.ndarray
+    describe: Callable[[int], tuple[str, str]]
+
+
+class Said(NamedTuple):
+    """One fault in words; `place` is its line, or empty for the file as a whole."""
+
+    place: str
+    message: str
+    hint: str
+
+
+def raise_faults(
+    path: Path, faults: Sequence[Fault], places: Callable[[Sequence[int]], list[str]]
+) -> None:
+    """Nothing if no row is at fault, else ManifestError with the first five and the total."""
+    total = sum(len(fault.rows) for fault in faults)
+    if not total:
+        return
+    early = ((int(row), n) for n, fault in enumerate(faults) for row in fault.rows[:NUM_SHOWN])
+    first = heapq.nsmallest(NUM_SHOWN, early)
+    where = places([row for row, _ in first])
+    said = [
+        Said(place, *faults[n].describe(row)) for place, (row, n) in zip(where, first, strict=True)
+    ]
+    raise fault_error(path, said, total)
+
+
+def fault_error(path: Path, said: Sequence[Said], total: int) -> ManifestError:
+    """The error for `total` faults of which `said` are spelled out, one a line."""
+    lines = [f"{path}:{place}: {text}" if place else f"{path}: {text}" for place, text, _ in said]
+    if total > len(said):
+        lines.append(f"{total:,} faults in all")
+    hints = dict.fromkeys(hint for _, _, hint in said if hint)
+    return ManifestError("\n".join(lines), "; ".join(hints))
+
+
+def csv_lines(path: Path, rows: Sequence[int]) -> list[str]:
+    """The line numbers (from 1) of data rows of a CSV with a header; blank lines are no rows."""
+    wanted, found = set(rows), {}
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        for row, (line, _) in enumerate(numbered_records(file), start=-1):
+            if row in wanted:
+                found[row] = str(line)
+                if len(found) == len(wanted):
+                    break
+    return [found.get(row, f"row {row + 1}") for row in rows]
+
+
+def numbered_records(
+    text: Iterable[str], *, delimiter: str = ","
+) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV that are not blank, each with the line (from 1) where it starts."""
+    reader = csv.reader(text, delimiter=delimiter)
+    line = 1
+    while True:
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # a field past the size limit: not a row of any table
+            record = [str(error)]
+        if record:
+            yield line, record
+        line = reader.line_num + 1
+
+
+def structural_error(
+    path: Path, header: Sequence[str], numeric: Iterable[str], reason: str
+) -> ManifestError:
+    """The error for a CSV that is not a table: ragged rows, bytes not UTF-8, words as numbers.
+
+    `reason` is what the fast reader said, for the case that none of these is found.
+    """
+    places = {name: header.index(name) for name in numeric}
+    said: list[Said] = []
+    total = 0
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        for line, record in numbered_records(file):
+            for message, hint in _record_faults(record, len(header), places):
+                total += 1
+                if len(said) < NUM_SHOWN:
+                    said.append(Said(str(line), message, hint))
+    if not said:
+        said = [Said("", f"not a table: {reason}", 'inside quotes a quote is written twice: ""')]
+    return fault_error(path, said, max(total, 1))
+
+
+def _record_faults(
+    record: list[str], width: int, numeric: dict[str, int]
+) -> Iterator[tuple[str, str]]:
+    if not all(field.isascii() or _is_unicode(field) for field in record):
+        yield f"bytes that are not UTF-8 in {clip_text(','.join(record))}", "save it as UTF-8"
+    if len(record) != width:
+        yield (
+            f"{len(record)} fields, the header has {width}: {clip_text(','.join(record))}",
+            "put quotes around a path that holds a comma",
+        )
+        return
+    for name, place in numeric.items():
+        field = record[place]
+        if field != name and not _is_number(field):
+            yield f"'{name}' is {clip_text(field)}; expected a number", ""
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\udc80" <= char <= "\udcff" for char in text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text or "0")
+    except ValueError:
+        return False
+    return text.isascii() and "_" not in text
+
+
+def clip_text(text: object, limit: int = 80) -> str:
+    """A value in quotes for a message, printable and of bounded length."""
+    shown = str(text)
+    return repr(shown if len(shown) <= limit else shown[: limit - 3] + "...")

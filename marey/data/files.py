@@ -1,0 +1,76 @@
+"""Which files are there: folders are listed once each, and paths kept below their root.
+
+Paths are strings here: an object per row of a manifest would cost more than the row's work.
+"""
+
+# ruff: noqa: PTH100, PTH110, PTH118, PTH122, PTH208
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+
+VIDEO = re.compile(
+    r".+\.(?:3gp|asf|avi|divx|f4v|flv|gif|h264|hevc|ivf|m1v|m2ts|m2v|m4v|mjpe?g|mkv|mov|mp4|mpe?g|mts"
+    r"|mxf|og[mv]|ts|vob|webm|wmv|y4m)",
+    re.IGNORECASE,
+)
+"""Names of video files."""
+IMAGE = re.compile(r".+\.(?:jpe?g|png|webp|bmp|tiff?)", re.IGNORECASE)
+"""Names of frames in a folder of frames."""
+
+
+class Folders:
+    """What lies below `root`. A million files in a few folders cost a few listings.
+
+    A question per file would cost a system call each, a millisecond on a network file system.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = str(root)
+        self._names: dict[str, frozenset[str]] = {}
+        self._stems: dict[str, dict[str, list[str]]] = {}
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file or folder at `path`, absolute or from the root."""
+        folder, name = os.path.split(path)
+        # a name not in the listing may yet exist: other case, or a path that ends in ".."
+        return name in self.names(folder) or os.path.exists(os.path.join(self.root, path))
+
+    def video(self, path: str) -> str | None:
+        """`path` if it is there, else the one video that has this name and a suffix more."""
+        if self.has(path):
+            return path
+        folder, name = os.path.split(path)
+        found = self._by_stem(folder).get(name, [])
+        return os.path.join(folder, found[0]) if len(found) == 1 else None
+
+    def names(self, folder: str) -> frozenset[str]:
+        """The names in `folder`; none if it cannot be listed."""
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(os.path.join(self.root, folder)))
+            except (OSError, ValueError):  # ValueError: a zero byte in the path
+                self._names[folder] = frozenset()
+        return self._names[folder]
+
+    def _by_stem(self, folder: str) -> dict[str, list[str]]:
+        if folder not in self._stems:
+            stems = self._stems[folder] = defaultdict(list)
+            for name in self.names(folder):
+                if VIDEO.fullmatch(name):
+                    stems[os.path.splitext(name)[0]].append(name)
+        return self._stems[folder]
+
+
+def leaves(root: Path, path: str) -> bool:
+    """Whether `path`, taken from `root`, ends outside of it, by its words (links are the user's).
+
+    >>> leaves(Path("clips"), "a/../../b.mp4"), leaves(Path("clips"), "a/../b.mp4")
+    (True, False)
+    """
+    base = os.path.abspath(root)
+    target = os.path.abspath(os.path.join(base, path))
+    return target != base and not target.startswith(base.rstrip(os.sep) + os.sep)

@@ -1,0 +1,291 @@
+"""From the file of a manifest, CSV or Parquet, to columns that keep the rules."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from marey.data.classes import LabelValues, classes_file, read_classes
+from marey.data.faults import Fault, clip_text, csv_lines, raise_faults, structural_error
+from marey.data.repeats import repeats, text_buffers
+from marey.errors import ManifestError
+
+Unit = Literal["seconds", "frames"]
+BOUNDS: dict[Unit, tuple[str, str]] = {
+    "seconds": ("start", "end"),
+    "frames": ("start_frame", "end_frame"),
+}
+TEXTS = ("split", "group")
+NUMBERS = ("start", "end", "start_frame", "end_frame", "num_frames")
+KNOWN = ("path", "label", *TEXTS, *NUMBERS)
+OTHER_FORMATS = "`marey data init` reads other columns and formats and writes a manifest"
+
+
+@dataclass
+class RawManifest:
+    """The columns of a manifest file, each rule of which has been checked but for the files."""
+
+    path: Path
+    paths: pa.ChunkedArray
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: dict[str, pa.DictionaryArray] = field(default_factory=dict)
+    unit: Unit = "seconds"
+    starts: np.ndarray | None = None
+    ends: np.ndarray | None = None
+    frame_counts: np.ndarray | None = None
+
+    def refuse(self, faults: Sequence[Fault]) -> None:
+        """Nothing if no row is at fault, else ManifestError with the lines of the first five."""
+        raise_faults(self.path, faults, self.places)
+
+    def places(self, rows: Sequence[int]) -> list[str]:
+        """Where the rows stand in the file: line numbers, or row numbers in Parquet."""
+        if _is_parquet(self.path):
+            return [f"row {row + 1}" for row in rows]
+        return csv_lines(self.path, rows)
+
+
+def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
+    """The columns of the CSV or Parquet file at `path`; see `marey.data.manifest.read_manifest`."""
+    try:
+        header = _parquet_header(path) if _is_parquet(path) else _csv_header(path)
+        names = _heads(path, header, heads)
+        numbers = [name for name in NUMBERS if name in header]
+        texts = [*names, *(name for name in TEXTS if name in header)]
+        if _is_parquet(path):
+            table = _read_parquet(path, texts, numbers)
+        else:
+            table = _read_csv(path, header, texts, numbers)
+    except OSError as error:
+        raise ManifestError(f"cannot read {path}: {error.strerror or error}") from error
+    if table.num_rows == 0:
+        raise ManifestError(f"{path}: no rows, only a header", "give at least one clip")
+    raw = RawManifest(path, table["path"])
+    faults = _path_faults(raw) + _read_numbers(raw, table) + _read_texts(raw, table)
+    for head in names:
+        faults += _read_labels(raw, table[head], head, None if heads is None else heads[head])
+    raw.refuse(faults)
+    raw.refuse(_repeat_faults(raw))
+    return raw
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() in (".parquet", ".pq")
+
+
+def _csv_header(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        line = file.readline(1 << 16)
+    try:
+        return [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]), [])]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{path}:1: not a line of text: {error}", OTHER_FORMATS) from error
+
+
+def _parquet_header(path: Path) -> list[str]:
+    try:
+        return list(pyarrow.parquet.read_schema(path).names)
+    except pa.ArrowInvalid as error:
+        raise ManifestError(f"{path}: not a Parquet file: {error}") from error
+
+
+def _heads(path: Path, header: list[str], heads: Mapping[str, int] | None) -> list[str]:
+    """The label columns to read, all of them there; else ManifestError about the header."""
+    found = ", ".join(map(clip_text, header[:12])) or "nothing"
+    for name in header:
+        if name and header.count(name) > 1:
+            raise ManifestError(f"{path}:1: two columns are named {clip_text(name)}")
+        near = difflib.get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.8)
+        if name not in KNOWN and near and near[0] not in header and name not in (heads or ()):
+            raise ManifestError(
+                f"{path}:1: unknown column {clip_text(name)}", f"did you mean '{near[0]}'?"
+            )
+    if heads is None:
+        names = [c for c in header if c == "label" or _has_classes(path.parent, c)] or ["label"]
+    else:
+        names = list(heads)
+    for name in ["path", *names]:
+        if name not in header:
+            raise ManifestError(f"{path}:1: no column '{name}', only {found}", OTHER_FORMATS)
+    for start, end in BOUNDS.values():
+        if end in header and start not in header:
+            raise ManifestError(f"{path}:1: '{end}' needs a column '{start}' beside it")
+    if "start" in header and "start_frame" in header:
+        raise ManifestError(f"{path}:1: spans both in seconds and in frames", "keep one of them")
+    return names
+
+
+def _has_classes(folder: Path, column: str) -> bool:
+    return bool(re.fullmatch(r"\w+", column)) and classes_file(folder, column).is_file()
+
+
+_CODED = pa.dictionary(pa.int32(), pa.large_string())
+
+
+def _read_csv(path: Path, header: list[str], texts: list[str], numbers: list[str]) -> pa.Table:
+    types = dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(texts, _CODED)
+    types["path"] = pa.large_string()
+    try:
+        return pa.csv.read_csv(
+            path,
+            read_options=pa.csv.ReadOptions(column_names=header, skip_rows=1, block_size=1 << 24),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=[""]
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise structural_error(path, header, numbers, str(error)) from error
+
+
+def _read_parquet(path: Path, texts: list[str], numbers: list[str]) -> pa.Table:
+    try:
+        table = pyarrow.parquet.read_table(path, columns=["path", *texts, *numbers])
+        # one array of its own: slices of a shared buffer would each carry all of it to a worker
+        whole = pc.fill_null(table["path"].cast(pa.large_string()), "").combine_chunks()
+        columns = {"path": pa.chunked_array([whole])}
+        for name in texts:
+            columns[name] = pc.fill_null(
+                table[name].cast(pa.large_string()), ""
+            ).dictionary_encode()
+        columns |= {name: table[name].cast(pa.float64()) for name in numbers}
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ManifestError(f"{path}: {error}", "expected text, whole numbers, numbers") from error
+    return pa.table(columns)
+
+
+def _coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    return column.unify_dictionaries().combine_chunks()
+
+
+def _path_faults(raw: RawManifest) -> list[Fault]:
+    paths = raw.paths
+    empty = np.flatnonzero(pc.equal(pc.binary_length(paths), 0).to_numpy())
+    broken = np.zeros(0, np.int64)
+    if any(text_buffers(chunk)[1].min(initial=32) < 32 for chunk in paths.chunks):
+        broken = np.flatnonzero(pc.match_substring_regex(paths, "[\r\n\0]").to_numpy())
+    return [
+        Fault(empty, lambda _: ("'path' is empty", "give the clip's file or remove the row")),
+        Fault(
+            broken,
+            lambda row: (
+                f"'path' is {clip_text(paths[row])}, with a line break or a zero byte",
+                "rename the file",
+            ),
+        ),
+    ]
+
+
+def _read_numbers(raw: RawManifest, table: pa.Table) -> list[Fault]:
+    """Fills in spans and frame counts; returns what is wrong with them."""
+    found = set(table.column_names)
+    raw.unit = "frames" if "start_frame" in found else "seconds"
+    start_name, end_name = BOUNDS[raw.unit]
+    faults: list[Fault] = []
+    if start_name in found:
+        raw.starts = _numbers(table[start_name])
+        raw.ends = (
+            _numbers(table[end_name]) if end_name in found else np.full_like(raw.starts, np.nan)
+        )
+        faults += _span_faults(raw.starts, raw.ends, raw.unit)
+    if "num_frames" in found:
+        counts = _numbers(table["num_frames"])
+        wrong = ~np.isnan(counts) & ~((counts >= 1) & (counts < 2**53) & (counts % 1 == 0))
+        faults.append(
+            Fault(
+                np.flatnonzero(wrong),
+                lambda row: (
+                    f"'num_frames' is {counts[row]:g}; expected a whole number from 1",
+                    "leave it empty if it is not known",
+                ),
+            )
+        )
+        raw.frame_counts = np.where(wrong | np.isnan(counts), -1, counts).astype(np.int64)
+    return faults
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    numbers: np.ndarray = pc.fill_null(column, np.nan).to_numpy()
+    return numbers
+
+
+def _span_faults(starts: np.ndarray, ends: np.ndarray, unit: Unit) -> list[Fault]:
+    names = BOUNDS[unit]
+    expected = "seconds from 0" if unit == "seconds" else "a whole number of frames from 0"
+
+    def bound(name: str, column: np.ndarray) -> Fault:
+        wrong = (column < 0) | np.isinf(column)
+        if unit == "frames":
+            wrong |= np.nan_to_num(column) % 1 != 0
+        rows = np.flatnonzero(wrong)
+        return Fault(rows, lambda row: (f"'{name}' is {column[row]:g}; expected {expected}", ""))
+
+    def backwards(row: int) -> tuple[str, str]:
+        start, end = (f"'{name}' {c[row]:g}" for name, c in zip(names, (starts, ends), strict=True))
+        return f"{end} is not after {start}", "the end is exclusive, an empty cell is open"
+
+    late = np.flatnonzero(ends <= np.nan_to_num(starts))
+    return [bound(names[0], starts), bound(names[1], ends), Fault(late, backwards)]
+
+
+def _read_texts(raw: RawManifest, table: pa.Table) -> list[Fault]:
+    """Fills in splits and groups; returns the rows whose split or group is empty."""
+    faults = []
+    for name in TEXTS:
+        if name in table.column_names:
+            column = raw.texts[name] = _coded(table[name])
+            faults.append(_empty_fault(name, column))
+    return faults
+
+
+def _empty_fault(name: str, column: pa.DictionaryArray) -> Fault:
+    empty = pc.equal(column.dictionary, "").to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(empty[column.indices.to_numpy()])
+    remedy = "write train, val or test" if name == "split" else "name the group of every clip"
+    return Fault(rows, lambda _: (f"'{name}' is empty", remedy))
+
+
+def _read_labels(
+    raw: RawManifest, column: pa.ChunkedArray, head: str, num_classes: int | None
+) -> list[Fault]:
+    """Fills in labels and class names of one head; returns the rows whose label is no class."""
+    file = classes_file(raw.path.parent, head)
+    names = read_classes(file) if file.is_file() else None
+    if names and num_classes and len(names) != num_classes:
+        raise ManifestError(
+            f"{file} has {len(names)} classes; the model's head '{head}' has {num_classes}",
+            "train with the heads of this manifest, or correct the file",
+        )
+    coded = _coded(column)
+    codes = coded.indices.to_numpy()
+    values = LabelValues(head, coded.dictionary.to_pylist(), names, num_classes)
+    raw.labels[head], raw.classes[head] = values.indices[codes], values.classes
+    rows = np.flatnonzero((values.indices < 0)[codes])
+    faults = [Fault(rows, lambda row: values.describe(int(codes[row])))]
+    if values.from_one and not len(rows):
+        faults.append(Fault(np.zeros(1, np.int64), lambda _: values.describe_range()))
+    return faults
+
+
+def _repeat_faults(raw: RawManifest) -> list[Fault]:
+    keys = [column for column in (raw.starts, raw.ends) if column is not None]
+    earlier = repeats(raw.paths, keys)
+
+    def describe(row: int) -> tuple[str, str]:
+        (place,) = raw.places([earlier[row]])
+        span = " with the same span" if keys else ""
+        line = place if place.startswith("row") else f"line {place}"
+        return f"'path' is {clip_text(raw.paths[row])}{span}, as in {line}", "keep one row a clip"
+
+    return [Fault(np.array(sorted(earlier), dtype=np.int64), describe)]

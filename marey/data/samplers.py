@@ -1,0 +1,151 @@
+"""In which order clips are drawn: rows of an epoch, batches of a rank, a seed for every draw.
+
+Everything is a function of (run seed, epoch, position in the epoch). So a run resumes at any step
+with the draws it would have made, and W processes with batch b see, step by step, the clips that
+one process with batch W x b sees, each with the same seed.
+
+`ClassBalanced` and `SquareRoot` are the samplers of Kang et al., "Decoupling Representation and
+Classifier for Long-Tailed Recognition" (arXiv:1910.09217, eq. 1 with q = 0 and q = 1/2): first a
+class, then one of its clips. **Deviates**: the released code cycles through a shuffled list of
+each class; here clips are drawn with replacement, so that a draw needs no memory of the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from marey.errors import RecipeError
+
+
+class Sampler(Protocol):
+    """A rule for the rows of an epoch: as many draws as there are rows."""
+
+    def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+        """Rows int64 [n] for class labels int64 [n], in the order they are trained on."""
+
+
+@dataclass(frozen=True)
+class InstanceBalanced:
+    """Every row once, in a new order each epoch."""
+
+    def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+        """Rows int64 [n]: a permutation."""
+        return _generator(seed, epoch).permutation(len(labels))
+
+
+@dataclass(frozen=True)
+class ClassBalanced:
+    """Every class that has rows with the same probability, then one of its rows."""
+
+    def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+        """Rows int64 [n], with replacement."""
+        return _draw_by_class(labels, 0.0, _generator(seed, epoch))
+
+
+@dataclass(frozen=True)
+class SquareRoot:
+    """Every class with a probability that grows as the square root of its rows, then a row."""
+
+    def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+        """Rows int64 [n], with replacement."""
+        return _draw_by_class(labels, 0.5, _generator(seed, epoch))
+
+
+class EpochSampler:
+    """A batch sampler for a DataLoader: lists of (row, seed), rank `rank`'s share of every step.
+
+    rows: int64 [n], an epoch as a sampler gives it, the same on all ranks. Each step takes the
+    next `batch_size * world_size` of them, of which rank r has the r-th slice; an incomplete last
+    step is dropped. `start_step` steps are passed over (a run that is resumed).
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        batch_size: int,
+        *,
+        seed: int,
+        epoch: int,
+        rank: int = 0,
+        world_size: int = 1,
+        start_step: int = 0,
+    ) -> None:
+        if batch_size < 1 or not 0 <= rank < world_size:
+            raise ValueError(
+                f"batch_size {batch_size}, rank {rank} of {world_size}: expected a batch of at"
+                " least 1 and a rank from 0 to world_size - 1"
+            )
+        self.rows, self.batch_size, self.rank = rows, batch_size, rank
+        self.seed, self.epoch = seed, epoch
+        self.joint_size = batch_size * world_size
+        self.num_steps = len(rows) // self.joint_size
+        if self.num_steps == 0:
+            raise RecipeError(
+                f"{len(rows)} clips do not fill one batch of {self.joint_size}"
+                f" ({world_size} x {batch_size})",
+                f"lower batch_size to {len(rows) // world_size} or less"
+                if len(rows) >= world_size
+                else "use fewer processes",
+            )
+        if not 0 <= start_step <= self.num_steps:
+            raise ValueError(f"start_step is {start_step}, expected 0 to {self.num_steps}")
+        self.start_step = start_step
+
+    def __len__(self) -> int:
+        return self.num_steps - self.start_step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for step in range(self.start_step, self.num_steps):
+            start = step * self.joint_size + self.rank * self.batch_size
+            draws = np.arange(start, start + self.batch_size)
+            seeds = draw_seeds(self.seed, self.epoch, draws)
+            yield list(zip(self.rows[draws].tolist(), seeds.tolist(), strict=True))
+
+
+def draw_seeds(seed: int, epoch: int, positions: np.ndarray) -> np.ndarray:
+    """One seed int64 [n] >= 0 for each position (int64 [n]) of an epoch, well mixed.
+
+    Step `position` of SplitMix64 (Steele, Lea, Flood, 2014) from a start that SeedSequence hashes
+    out of (seed, epoch): no two of the 64-bit states of an epoch are equal.
+    """
+    start = np.random.SeedSequence((seed, epoch, _SEEDS)).generate_state(1, np.uint64)
+    state = start + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    seeds: np.ndarray = ((state ^ (state >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
+    return seeds
+
+
+_ROWS, _SEEDS = 1, 2
+"""What a hash of (seed, epoch, purpose) is for, so that no two streams are the same."""
+
+
+def _generator(seed: int, epoch: int) -> np.random.Generator:
+    return np.random.default_rng((seed, epoch, _ROWS))
+
+
+def _draw_by_class(labels: np.ndarray, q: float, rng: np.random.Generator) -> np.ndarray:
+    """n draws of a class with probability ~ count ** q, then of one of its rows.
+
+    Rows are sorted by class, so that a class is a stretch of them: O(n) to build, two draws and
+    two look-ups for a row. A table of weights over the rows is limited to 2^24 of them in torch.
+    """
+    counts = np.bincount(labels)
+    small = np.uint16 if len(counts) <= 1 << 16 else np.int64  # 16 bits are sorted by radix
+    by_class = np.argsort(labels.astype(small), kind="stable")
+    present = np.flatnonzero(counts)
+    first = (np.cumsum(counts) - counts)[present]
+    size = counts[present]
+    if q == 0:
+        classes = rng.integers(len(present), size=len(labels))
+    else:
+        edges = np.cumsum(size.astype(np.float64) ** q)
+        classes = np.searchsorted(edges, rng.random(len(labels)) * edges[-1], side="right")
+        classes = np.minimum(classes, len(present) - 1)  # a draw rounded up to the last edge
+    within = (rng.random(len(labels)) * size[classes]).astype(np.int64)
+    rows: np.ndarray = by_class[first[classes] + within]
+    return rows
