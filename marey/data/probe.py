@@ -1,0 +1,134 @@
+"""What a file holds when it is really decoded, found in parallel and safe from bad files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from marey.data.manifest import Manifest
+from marey.data.workers import Lost, answers
+from marey.errors import DecodeError
+from marey.video.reader import FrameReader, Span, open_video
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with (done, total) as work goes on."""
+
+BLOCK = 16
+"""Frames that are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A clip as it decodes; `error` says why it does not, and then the numbers are 0."""
+
+    frames: int = 0
+    """In the clip: in its span, if it has one."""
+    file_frames: int = 0
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    """0 where unknown, as for a folder of frames."""
+    error: str = ""
+
+
+class Probes:
+    """The probes of all rows of a manifest, in columns; rows not yet probed are not `seen`."""
+
+    def __init__(self, num_rows: int) -> None:
+        self.seen = np.zeros(num_rows, bool)
+        self.frames, self.file_frames, self.width, self.height = np.zeros((4, num_rows), np.int64)
+        self.fps = np.zeros(num_rows)
+        self.errors: dict[int, str] = {}
+
+    def __setitem__(self, row: int, probe: Probe) -> None:
+        self.seen[row] = True
+        self.frames[row], self.file_frames[row] = probe.frames, probe.file_frames
+        self.width[row], self.height[row], self.fps[row] = probe.width, probe.height, probe.fps
+        if probe.error:
+            self.errors[row] = probe.error
+
+    @property
+    def failed(self) -> np.ndarray:
+        """Whether a row could not be read, bool [n]."""
+        failed = np.zeros(len(self.seen), bool)
+        failed[list(self.errors)] = True
+        return failed
+
+
+@dataclass(frozen=True)
+class _Job:
+    path: Path
+    rows: tuple[int, ...]
+    spans: tuple[Span | None, ...]
+    thorough: bool
+
+
+def probe_clips(
+    manifest: Manifest,
+    rows: np.ndarray | None = None,
+    *,
+    thorough: bool = True,
+    num_workers: int | None = None,
+    timeout_seconds: float = 60.0,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, Probe]]:
+    """Every row (int64; default all) with its `Probe`, in the order they are done.
+
+    A file is decoded once, however many spans of it are clips; a folder of frames wholly only if
+    `thorough`, else its first and last. A file that crashes or hangs the decoder has an error.
+    """
+    jobs = _jobs(manifest, np.arange(len(manifest)) if rows is None else rows, thorough)
+    total, done = sum(len(job.rows) for job in jobs), 0
+    found = answers(_probe_file, jobs, num_workers=num_workers, timeout_seconds=timeout_seconds)
+    for job, probes in found:
+        if isinstance(probes, Lost):
+            probes = (Probe(error=f"{job.path}: {probes.reason}"),) * len(job.rows)
+        yield from zip(job.rows, probes, strict=True)
+        done += len(job.rows)
+        if progress is not None:
+            progress(done, total)
+
+
+def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> list[_Job]:
+    by_path: dict[str, list[int]] = {}
+    for row, path in zip(rows.tolist(), manifest.texts(rows), strict=True):
+        by_path.setdefault(path, []).append(row)
+    return [
+        _Job(manifest.root / path, tuple(same), tuple(map(manifest.span, same)), thorough)
+        for path, same in by_path.items()
+    ]
+
+
+def _probe_file(job: _Job) -> tuple[Probe, ...]:
+    try:
+        with open_video(job.path) as video:
+            whole = _probe_whole(video, job.thorough)
+    except DecodeError as error:
+        return (Probe(error=str(error)),) * len(job.rows)
+    except MemoryError:
+        return (Probe(error=f"{job.path}: too large for the memory"),) * len(job.rows)
+    return tuple(_probe_span(job.path, whole, span) for span in job.spans)
+
+
+def _probe_whole(video: FrameReader, thorough: bool) -> Probe:
+    num_frames = len(video)
+    height, width = video.read([0]).shape[-2:]
+    if video.path.is_dir():  # its frames are counted, not yet decoded
+        starts = range(0, num_frames, BLOCK) if thorough else [num_frames - 1]
+        for start in starts:
+            video.read(range(start, min(start + BLOCK, num_frames)))
+    return Probe(num_frames, num_frames, width, height, video.fps or 0.0)
+
+
+def _probe_span(path: Path, whole: Probe, span: Span | None) -> Probe:
+    if span is None:
+        return whole
+    try:
+        with open_video(path, span=span, num_frames=whole.frames) as clip:
+            return replace(whole, frames=len(clip))
+    except DecodeError as error:
+        return Probe(file_frames=whole.frames, error=str(error))
