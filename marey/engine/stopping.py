@@ -48,6 +48,6 @@ def stop_signals() -> Iterator[StopFlag]:
 
 
 def ignore_in_worker(_: int) -> None:
-    """Let the main process decide: a Ctrl-C in the terminal reaches loader workers too."""
+    """Let the main process decide: Ctrl-C and Slurm's SIGTERM reach loader workers too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

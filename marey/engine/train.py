@@ -220,7 +220,7 @@ class Training:
             epoch=self.at.epoch,
             rank=self.world.rank,
             world_size=self.world.size,
-            start_batch=self.at.step * recipe.accumulate,
+            start_step=self.at.step * recipe.accumulate,
         )
         loader = DataLoader(
             ClipDataset(
@@ -399,7 +399,15 @@ def _timed(
     """The batches of each step, and the seconds that passed until they were there."""
     for _ in range(num_steps):
         start = time.monotonic()
-        together = [next(batches) for _ in range(accumulate)]
+        try:
+            together = [next(batches) for _ in range(accumulate)]
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise RunError(
+                f"a loader worker died: {str(error).splitlines()[0]}",
+                "most often memory ran out: lower data.workers, then go on with --resume",
+            ) from error
         yield together, time.monotonic() - start
 
 

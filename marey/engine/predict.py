@@ -1,0 +1,188 @@
+"""Prediction: what happens in a video, or when, by the model of a run or a release.
+
+A clip is scored on the recipe's test views, exactly as `evaluate` does. A long video is cut into
+windows, each scored as a clip of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from marey.data.files import VIDEO
+from marey.engine.evaluate import score_views
+from marey.engine.release import Trained, load_trained
+from marey.errors import DecodeError
+from marey.types import Frames, Scores
+from marey.video.reader import FrameReader, open_video
+
+Answer: TypeAlias = dict[str, Any]
+"""`label` and `score` (a probability); `start` and `end` in seconds for a window; `head` if the
+model has several."""
+
+
+def load(folder: str | Path, device: str = "cpu") -> Predictor:
+    """A `Predictor` from the folder of a run or of a release."""
+    return Predictor(load_trained(folder, device), torch.device(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A trained model that answers about videos."""
+
+    trained: Trained
+    device: torch.device
+
+    def predict(
+        self,
+        video: str | Path | np.ndarray | Tensor,
+        *,
+        top: int = 5,
+        window_seconds: float | None = None,
+        stride_seconds: float | None = None,
+    ) -> list[Answer] | dict[str, list[Answer]]:
+        """The `top` labels of a clip, best first; of every window of a long video, in order.
+
+        `video` is a file, a folder of frames, or uint8 frames [t h w 3] or [t 3 h w]. With
+        `window_seconds`, each window of that length, begun every `stride_seconds` (default: half a
+        window), gives its best label with its time. A folder of videos gives a dict by file name;
+        a file there that cannot be read gives [{"error": reason}], while a single one raises
+        `DecodeError`.
+        """
+        if isinstance(video, np.ndarray | Tensor):
+            return self._of_clip(as_frames(video), top)
+        if files := videos_in(Path(video)):
+            return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in files}
+        return self._of_file(Path(video), top, window_seconds, stride_seconds)
+
+    def scores(self, reader: FrameReader) -> Scores:
+        """Scores [k] of every head, averaged over the recipe's test views, as `evaluate` gives."""
+        views = self.trained.recipe.test
+        indices = views.sampling.indices(len(reader))
+        return self._score(reader.read(indices.ravel()), indices)
+
+    def _of_file(
+        self, path: Path, top: int, window: float | None, stride: float | None
+    ) -> list[Answer]:
+        backend = self.trained.recipe.data.backend
+        with open_video(path, backend=backend) as reader:
+            if window is None:
+                return self._answers(self.scores(reader), top)
+            return self._timeline(reader, window, stride or window / 2)
+
+    def _or_error(
+        self, path: Path, top: int, window: float | None, stride: float | None
+    ) -> list[Answer]:
+        try:
+            return self._of_file(path, top, window, stride)
+        except DecodeError as error:
+            return [{"error": str(error)}]
+
+    def _of_clip(self, frames: Frames, top: int) -> list[Answer]:
+        indices = self.trained.recipe.test.sampling.indices(len(frames))
+        return self._answers(self._score(frames[indices.ravel()], indices), top)
+
+    def _timeline(self, reader: FrameReader, window: float, stride: float) -> list[Answer]:
+        times = reader.timestamps()
+        answers = []
+        for start, end, first, last in windows(times, window, stride):
+            indices = first + self.trained.recipe.test.sampling.indices(last - first)
+            scores = self._score(reader.read(indices.ravel()), indices)
+            for answer in self._answers(scores, top=1):
+                answers.append({"start": start, "end": end} | answer)
+        return answers
+
+    def _score(self, frames: Frames, indices: np.ndarray) -> Scores:
+        recipe = self.trained.recipe
+        clips = frames.reshape(*indices.shape, *frames.shape[1:])
+        views = torch.cat([recipe.test.crop(clip) for clip in clips])
+        scores = score_views(
+            self.trained.model,
+            views[None],
+            average=recipe.test.average,
+            augment=recipe.augment,
+            device=self.device,
+        )
+        return {head: values[0] for head, values in scores.items()}
+
+    def _answers(self, scores: Scores, top: int) -> list[Answer]:
+        is_probability = self.trained.recipe.test.average == "probs"
+        answers: list[Answer] = []
+        for head, values in scores.items():
+            names = self.trained.classes[head]
+            probabilities = values if is_probability else values.softmax(dim=0)
+            best = probabilities.topk(min(top, len(names)))
+            about = {"head": head} if len(scores) > 1 else {}
+            for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+                answers.append(about | {"label": names[index], "score": score})
+        return answers
+
+
+def timeline(answers: Sequence[Mapping[str, Any]]) -> list[Answer]:
+    """Windows with the same label that touch or overlap become one, with their mean score.
+
+    >>> timeline([{"start": 0.0, "end": 2.0, "label": "run", "score": 0.5},
+    ...           {"start": 1.0, "end": 3.0, "label": "run", "score": 0.7}])
+    [{'start': 0.0, 'end': 3.0, 'label': 'run', 'score': 0.6}]
+    """
+    merged: list[list[Mapping[str, Any]]] = []
+    for answer in answers:
+        last = merged[-1][-1] if merged else None
+        if last and last["label"] == answer["label"] and answer["start"] <= last["end"]:
+            merged[-1].append(answer)
+        else:
+            merged.append([answer])
+    return [
+        {
+            **run[0],
+            "end": run[-1]["end"],
+            "score": round(float(np.mean([answer["score"] for answer in run])), 6),
+        }
+        for run in merged
+    ]
+
+
+def windows(
+    times: np.ndarray, window: float, stride: float
+) -> Iterator[tuple[float, float, int, int]]:
+    """(start, end, first frame, frame after the last) of every window that holds a frame.
+
+    `times` are the frames' seconds, from 0. A video shorter than the window is one window.
+    """
+    if window <= 0 or stride <= 0:
+        raise ValueError(f"window is {window} s and stride {stride} s, expected more than 0")
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    length = float(times[-1]) + step
+    count = max(1, int(np.floor((length - window) / stride + 1e-6)) + 1)
+    for start in (i * stride for i in range(count)):
+        end = min(start + window, length)
+        first, last = np.searchsorted(times, [start - 1e-6, end - 1e-6])
+        if last > first:
+            yield round(start, 3), round(end, 3), int(first), int(last)
+
+
+def as_frames(video: np.ndarray | Tensor) -> Frames:
+    """Frames uint8 [t 3 h w] from an array [t h w 3] or [t 3 h w]; ValueError for another."""
+    frames = torch.as_tensor(video)
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or len(frames) == 0:
+        raise ValueError(
+            f"video is {frames.dtype} {list(frames.shape)}, expected uint8 [t h w 3] or [t 3 h w]"
+        )
+    if frames.shape[-1] == 3:
+        return frames.permute(0, 3, 1, 2)
+    if frames.shape[1] == 3:
+        return frames
+    raise ValueError(f"video is {list(frames.shape)}, expected 3 colours second or last")
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """The video files in a folder, sorted; none for a file or a folder of frames."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if VIDEO.fullmatch(path.name))

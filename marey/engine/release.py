@@ -1,0 +1,126 @@
+"""Models to use: the folder of a run, or a release made from it.
+
+RELEASE/model.safetensors  config.json (the recipe)  labels.txt  README.md (model card)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from marey.data.atomic import replacing
+from marey.data.classes import classes_file, read_classes, write_classes
+from marey.engine.checkpoint import load_strictly, load_weights
+from marey.engine.rundir import read_run_recipe
+from marey.errors import CheckpointError, RunError
+from marey.models.layout import channels_last
+from marey.models.video_model import VideoModel
+from marey.recipes.recipe import Recipe
+from marey.recipes.schema import from_plain, to_plain
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A recipe, its model in evaluation mode with trained weights, and its class names a head."""
+
+    recipe: Recipe
+    model: VideoModel
+    classes: dict[str, tuple[str, ...]]
+
+
+def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trained:
+    """What the folder of a run (its best checkpoint, else its last) or of a release holds."""
+    folder = Path(folder)
+    if (folder / "config.json").is_file():
+        recipe, weights = _read_config(folder / "config.json"), folder / "model.safetensors"
+    elif (folder / "recipe.yaml").is_file():
+        recipe, weights = read_run_recipe(folder), _best(folder / "checkpoints")
+    else:
+        raise CheckpointError(
+            f"{folder} is neither a run nor a release",
+            "give a folder with recipe.yaml and checkpoints/, or with config.json",
+        )
+    model = channels_last(recipe.model.build())
+    load_strictly(model, load_weights(weights), source=weights)
+    return Trained(recipe, model.to(device).eval(), _classes(folder, recipe))
+
+
+def export_release(run: Path, out: Path) -> Path:
+    """Write the release of the run in `run` to the new folder `out`; returns it."""
+    if out.exists() and any(out.iterdir()):
+        raise RunError(f"{out} is not empty", "give a new folder")
+    trained = load_trained(run)
+    out.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.contiguous() for name, value in trained.model.state_dict().items()}
+    with replacing(out / "model.safetensors") as file:
+        file.write(safetensors.torch.save(weights))
+    with replacing(out / "config.json") as file:
+        file.write(json.dumps(to_plain(trained.recipe), indent=1).encode())
+    write_classes(trained.classes, out)
+    with replacing(out / "README.md") as file:
+        file.write(model_card(trained, run).encode())
+    return out
+
+
+def model_card(trained: Trained, run: Path) -> str:
+    """What a person should know before using the model, as Markdown."""
+    recipe = trained.recipe
+    results = "\n".join(
+        f"| {path.parent.name} | {facts['metrics']['acc/top1']} | {facts['num_clips']} |"
+        f" {facts['views']['clips']} x {facts['views']['crops']} |"
+        for path in sorted(run.glob("results/*/results.json"))
+        if (facts := json.loads(path.read_text(encoding="utf-8")))
+    )
+    classes = "\n".join(
+        f"- **{head}**: {', '.join(names)}" for head, names in trained.classes.items()
+    )
+    table = f"| set | top-1 | clips | views |\n|---|---|---|---|\n{results}" if results else "None."
+    return f"""# {recipe.name}
+
+An action recogniser trained with marey. `marey.load("this folder").predict("clip.mp4")`.
+
+Takes {recipe.model.frames} frames of {recipe.test.crop.size} x {recipe.test.crop.size} pixels.
+
+## Measured
+
+{table}
+
+## Classes
+
+{classes}
+"""
+
+
+def _read_config(path: Path) -> Recipe:
+    try:
+        plain: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not JSON: {error}") from error
+    return from_plain(Recipe, plain, where=f"{path}: ")
+
+
+def _best(folder: Path) -> Path:
+    found = [path for name in ("best.pt", "last.pt") if (path := folder / name).is_file()]
+    if not found:
+        raise CheckpointError(f"{folder} holds no checkpoint", "has the run finished an epoch?")
+    return found[0]
+
+
+def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    classes = {}
+    for head in recipe.model.heads:
+        path = classes_file(folder, head.name)
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing: the names of head '{head.name}'")
+        classes[head.name] = tuple(read_classes(path))
+        if len(classes[head.name]) != head.num_classes:
+            raise CheckpointError(
+                f"{path} has {len(classes[head.name])} names, head '{head.name}' has "
+                f"{head.num_classes} classes"
+            )
+    return classes
