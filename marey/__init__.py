@@ -1,1 +1,37 @@
-"""Action recognition from frames to the long tail."""
+"""Action recognition from frames to the long tail.
+
+>>> import marey
+>>> model = marey.load("runs/tsm-r18")             # doctest: +SKIP
+>>> model.predict("clip.mp4")                      # doctest: +SKIP
+[{'label': 'waving', 'score': 0.97}, ...]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from marey.data.manifest import read_manifest
+    from marey.engine.predict import load
+    from marey.engine.train import train
+    from marey.recipes.catalog import find as recipe
+    from marey.video.reader import open_video
+
+__all__ = ["load", "open_video", "read_manifest", "recipe", "train"]
+
+_WHERE = {
+    "load": ("marey.engine.predict", "load"),
+    "open_video": ("marey.video.reader", "open_video"),
+    "read_manifest": ("marey.data.manifest", "read_manifest"),
+    "recipe": ("marey.recipes.catalog", "find"),
+    "train": ("marey.engine.train", "train"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """A public name, imported when it is first used: torch takes seconds to load."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'marey' has no attribute '{name}'")
+    module, attribute = _WHERE[name]
+    return getattr(import_module(module), attribute)

@@ -72,7 +72,7 @@ class Evaluation:
     def _right(self, name: str) -> npt.NDArray[np.bool_]:
         known = ~np.isnan(self.scores[name]).any(axis=1)
         best = np.nan_to_num(self.scores[name]).argmax(axis=1)
-        return known & (best == self.manifest.labels[name])
+        return np.asarray(known & (best == self.manifest.labels[name]))
 
 
 def evaluate(
@@ -121,7 +121,7 @@ def test_batches(
     keys = [[(row, None) for row in rows[i : i + batch_size]] for i in rows[::batch_size]]
     loader = DataLoader(
         ClipDataset(manifest, views.sampling, views.crop, backend=backend),
-        batch_sampler=keys,  # type: ignore[arg-type]  # any iterable of lists of keys will do
+        batch_sampler=keys,
         num_workers=workers,
         collate_fn=collate,
         worker_init_fn=ignore_in_worker,
@@ -146,7 +146,7 @@ def score_views(
     model.eval()
     at_once = max(1, FRAMES_AT_ONCE // model.frames)
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in model.spec.heads}
-    for clip in views.flatten(0, 1).split(at_once):
+    for clip in torch.split(views.flatten(0, 1), at_once):
         x = normalize(clip.to(device), augment.mean, augment.std)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp):
             found = model(x)
@@ -225,7 +225,7 @@ def scores_column(head: str) -> str:
 
 
 def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
-    """Metrics of every head from a predictions.parquet alone; clips missing from it do not count."""
+    """Metrics of every head from a predictions.parquet alone, over the clips that are in it."""
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
@@ -248,9 +248,7 @@ def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
 def _check_heads(heads: dict[str, int], manifest: Manifest) -> None:
     for name, num_classes in heads.items():
         if name not in manifest.labels:
-            raise ManifestError(
-                f"{manifest.source} has no column '{name}', which the model answers"
-            )
+            raise ManifestError(f"{manifest.source} has no column '{name}' of the model's head")
         if len(manifest.classes[name]) != num_classes:
             raise ManifestError(
                 f"{manifest.source} has {len(manifest.classes[name])} classes of '{name}', the "

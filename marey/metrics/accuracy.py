@@ -51,7 +51,7 @@ def ranks(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     earlier = np.arange(scores.shape[1]) < labels[:, None]
     before = ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
-    return np.where(np.isnan(scores).any(axis=1), scores.shape[1], before)
+    return np.asarray(np.where(np.isnan(scores).any(axis=1), scores.shape[1], before))
 
 
 def _percent(right: npt.NDArray[np.bool_]) -> float:

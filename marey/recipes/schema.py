@@ -119,7 +119,7 @@ def _read(hint: Any, plain: Plain, where: str) -> Any:
         members = get_args(hint)
         if plain is None and type(None) in members:
             return None
-        classes = [m for m in members if dataclasses.is_dataclass(m)]
+        classes = [m for m in members if _is_dataclass(m)]
         if len(classes) == 1 and len([m for m in members if m is not type(None)]) == 1:
             return _read(classes[0], plain, where)
         return _read_named(plain, where, classes) if classes else _leaf(hint, plain, where)

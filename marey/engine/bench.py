@@ -1,0 +1,130 @@
+"""How fast this machine reads clips and runs a model: figures to compare with, not to boast of."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from marey.data.clips import ClipDataset, collate
+from marey.data.manifest import Manifest
+from marey.data.samplers import draw_seeds
+from marey.models.layout import channels_last
+from marey.models.profile import gmacs, num_parameters
+from marey.models.video_model import ModelSpec
+from marey.recipes.recipe import Views
+from marey.video.reader import Backend
+
+
+@dataclass(frozen=True)
+class DataSpeed:
+    """Clips a second through the training loader, and what a loader process spends its time on."""
+
+    clips: int
+    unreadable: int
+    workers: int
+    clips_per_second: float
+    decode_share: float
+    resize_share: float
+    collate_share: float
+
+    @property
+    def clips_per_second_per_core(self) -> float:
+        """Clips a second a loader process; without loader processes, this process."""
+        return self.clips_per_second / max(1, self.workers)
+
+
+def bench_data(
+    manifest: Manifest,
+    views: Views,
+    *,
+    num_clips: int = 500,
+    batch_size: int = 16,
+    workers: int = 1,
+    backend: Backend = "pyav",
+) -> DataSpeed:
+    """Read up to `num_clips` clips as training does; the start of the workers is not counted."""
+    rows = np.resize(np.random.default_rng(0).permutation(len(manifest)), num_clips + batch_size)
+    seeds = draw_seeds(0, 0, np.arange(len(rows)))
+    pairs = list(zip(rows.tolist(), seeds.tolist(), strict=True))
+    loader = DataLoader(
+        ClipDataset(manifest, views.sampling, views.crop, backend=backend),
+        batch_sampler=[pairs[i : i + batch_size] for i in range(0, len(pairs), batch_size)],
+        num_workers=workers,
+        collate_fn=collate,
+    )
+    parts = {"decode": 0.0, "resize": 0.0, "collate": 0.0}
+    read = unreadable = 0
+    batches = iter(loader)
+    next(batches)  # the workers have started once the first batch is here
+    start = time.perf_counter()
+    for batch in batches:
+        read, unreadable = read + len(batch.rows), unreadable + len(batch.failures)
+        for part in parts:
+            parts[part] += batch.seconds.get(part, 0.0)
+    seconds = time.perf_counter() - start
+    total = sum(parts.values()) or 1.0
+    return DataSpeed(
+        read, unreadable, workers, read / seconds, *(value / total for value in parts.values())
+    )
+
+
+@dataclass(frozen=True)
+class ModelSpeed:
+    """What a model costs and how fast it runs here."""
+
+    parameters: int
+    gmacs: float
+    batch_size: int
+    median_seconds: float
+    """Of one batch, forward only."""
+    peak_memory_bytes: int
+    """On a GPU what tensors took at most; on a CPU the most this process ever held."""
+
+    @property
+    def clips_per_second(self) -> float:
+        """Clips a second at this batch size."""
+        return self.batch_size / self.median_seconds
+
+
+def bench_model(
+    spec: ModelSpec,
+    *,
+    size: int = 224,
+    batch_size: int = 1,
+    repeats: int = 10,
+    device: str = "cpu",
+    amp: bool = False,
+) -> ModelSpeed:
+    """Time `repeats` batches of random clips after two to warm up."""
+    model = channels_last(spec.build()).to(device).eval()
+    channels = spec.encoder.in_channels
+    clip = torch.randn(batch_size, spec.frames, channels, size, size, device=device)
+    on_gpu = torch.device(device).type == "cuda"
+    seconds = []
+    autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp)
+    with torch.inference_mode(), autocast:
+        for _ in range(repeats + 2):
+            start = time.perf_counter()
+            model(clip)
+            if on_gpu:
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+    return ModelSpeed(
+        parameters=num_parameters(model),
+        gmacs=gmacs(model, size),
+        batch_size=batch_size,
+        median_seconds=statistics.median(seconds[2:]),
+        peak_memory_bytes=torch.cuda.max_memory_allocated() if on_gpu else _peak_rss(),
+    )
+
+
+def _peak_rss() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,52 @@
+"""Evaluating what lies in a folder: a run or a release, on its own manifest or another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from marey.data.manifest import read_manifest
+from marey.engine.evaluate import Evaluation, evaluate, write_results
+from marey.engine.release import load_trained
+from marey.errors import RecipeError
+from marey.recipes.schema import override
+
+
+def evaluate_folder(
+    folder: Path,
+    *,
+    out: Path,
+    manifest: Path | None = None,
+    split: str = "val",
+    overrides: Sequence[str] = (),
+    workers: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Evaluation, Path]:
+    """The evaluation of the model in `folder`, and the results.json it was written to.
+
+    `overrides` may change how it is tested, not what was trained: `RecipeError` otherwise.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    trained = load_trained(folder, device)
+    recipe = override(trained.recipe, overrides)
+    if recipe.model != trained.recipe.model:
+        raise RecipeError(f"{', '.join(overrides)} changes the model, which is trained already")
+    source = manifest or recipe.data.val or recipe.data.train
+    found = read_manifest(source, split=split, root=recipe.data.root or None, check_files=False)
+    result = evaluate(
+        trained.model,
+        found,
+        recipe.test,
+        augment=recipe.augment,
+        batch_size=batch_size or recipe.batch_size,
+        workers=recipe.data.workers if workers is None else workers,
+        backend=recipe.data.backend,
+        device=device,
+        amp=recipe.amp,
+        progress=progress,
+    )
+    return result, write_results(result, out, trained.model, recipe.test, recipe.data.backend)
