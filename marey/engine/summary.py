@@ -1,0 +1,137 @@
+"""A run in a few numbers: the top of its report, and how numbers are written there."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from marey.engine.markup import paragraph, section, table, tag, text, tiles
+from marey.engine.runfiles import Result, RunFiles
+
+
+def header(files: RunFiles) -> str:
+    """The top of a report: name, headline numbers, claim and measurement, all evaluations."""
+    result, epochs = files.result, len(files.epochs)
+    planned = sum(int(stage.get("epochs", 0)) for stage in files.recipe.get("stages") or [])
+    trained = f"{epochs} of {planned} epochs" if planned else f"{epochs} epochs"
+    parts = [
+        tag("h1", None, text(files.name)),
+        paragraph(f"Trained for {trained}." if epochs else "No epoch is finished yet.", "note"),
+    ]
+    if not files.recipe_text:
+        parts.append(paragraph("The run has no recipe.yaml, so its settings are unknown.", "note"))
+    if result is None:
+        return tag("header", None, *parts)
+    facts, missing, clips = result.facts, len(result.missing), result.facts.get("num_clips")
+    of = f" of {clips}" if clips is not None else ""
+    parts.append(
+        tiles(
+            [
+                ("top-1", percent(result.metric("top1")), f"results/{result.name}"),
+                ("top-5", percent(result.metric("top5")), ""),
+                ("class average", percent(result.metric("class_avg")), ""),
+                ("missing clips", str(missing), f"{missing}{of} unreadable"),
+                ("parameters", count(facts.get("parameters")), ""),
+                ("GMACs a view", count(facts.get("gmacs_per_view")),
+                 f"{count(facts.get('gmacs_total'))} in all"),
+                ("views", views_text(result), "clips × crops"),
+            ]
+        )
+    )  # fmt: skip
+    if missing:
+        sentence = (
+            f"{missing}{of} clips could not be read. They are listed below and no other clip "
+            "stands in for them."
+        )
+        parts.append(paragraph(sentence, "warning"))
+    return tag("header", None, *parts, _claim(files, result), _all_results(files))
+
+
+def provenance(files: RunFiles) -> str:
+    """Data, decoder and versions of the newest evaluation."""
+    result = files.result
+    facts = result.facts if result else {}
+    manifest = facts.get("manifest")
+    rows: list[tuple[str, object]] = [
+        ("manifest", Path(manifest).name if manifest else None),
+        ("data hash", facts.get("data_hash")),
+        ("decoder", facts.get("decoder")),
+        ("average over views", facts.get("average")),
+    ]
+    versions = facts.get("versions") or files.environment.get("versions") or files.environment
+    rows += [(str(k), v) for k, v in versions.items() if isinstance(v, str | int | float)]
+    rows = [(name, value) for name, value in rows if value is not None]
+    body = table(("", ""), rows) if rows else paragraph("Nothing is recorded.", "note")
+    return section("What was measured, with what", body)
+
+
+def percent(value: float | None) -> str:
+    """A percentage with one digit, or a dash."""
+    return "–" if value is None or math.isnan(value) else f"{value:.1f} %"
+
+
+def count(value: float | None, *, unit: str = "") -> str:
+    """A number in thousands or millions where it is large, or a dash.
+
+    >>> count(23_512_128)
+    '23.5 M'
+    """
+    if value is None:
+        return "–"
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= size:
+            return f"{value / (1e3 if suffix == 'k' else size):.1f} {suffix}{unit}"
+    return f"{value:,.4g}{unit}"
+
+
+def views_text(result: Result) -> str:
+    """The test protocol in words: clips x crops of so many frames."""
+    views = result.facts.get("views")
+    if not isinstance(views, dict):
+        return "–" if views is None else str(views)
+    frames = f", {views['frames']} frames" if "frames" in views else ""
+    return f"{views.get('clips', '?')} × {views.get('crops', '?')}{frames}"
+
+
+def _claim(files: RunFiles, result: Result) -> str:
+    claim = files.recipe.get("claim")
+    if not claim:
+        return ""
+    parameters = result.facts.get("parameters")
+    rows = [
+        ("top-1 (%)", claim.get("top1"), result.metric("top1")),
+        ("top-5 (%)", claim.get("top5"), result.metric("top5")),
+        ("parameters (M)", claim.get("params_millions"), parameters and parameters / 1e6),
+        ("GMACs a view", claim.get("gmacs_per_view"), result.facts.get("gmacs_per_view")),
+    ]
+    cells = [
+        (name, f"{claimed:.2f}", f"{measured:.2f}", f"{measured - claimed:+.2f}")
+        if measured is not None else (name, f"{claimed:.2f}", "–", "–")
+        for name, claimed, measured in rows
+        if claimed is not None
+    ]  # fmt: skip
+    return "".join(
+        [
+            tag("h3", None, "Claim and measurement"),
+            table(("", "claimed", "measured", "difference"), cells, numbers={1, 2, 3}),
+            paragraph(f"Claimed by {claim.get('source', 'an unnamed source')}.", "note"),
+        ]
+    )
+
+
+def _all_results(files: RunFiles) -> str:
+    if len(files.results) < 2:
+        return ""
+    rows = [
+        (r.name, percent(r.metric("top1")), percent(r.metric("top5")),
+         percent(r.metric("class_avg")), views_text(r), str(len(r.missing)))
+        for r in files.results
+    ]  # fmt: skip
+    return "".join(
+        [
+            tag("h3", None, "All evaluations of this run, the newest first"),
+            table(("result", "top-1", "top-5", "class average", "views", "missing"), rows,
+                  numbers={1, 2, 3, 5}),
+            paragraph(f"What follows looks at '{files.results[0].name}'.", "note"),
+        ]
+    )  # fmt: skip
