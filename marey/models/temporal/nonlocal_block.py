@@ -6,7 +6,8 @@ Every position of every frame attends to every second row and column of every fr
 not divided by sqrt(C): published checkpoints are trained that way.
 
 **Deviates**: the 1x1x1 convolutions and the batch norm of the release are 2-D here, on frames; they
-compute the same and spare the transposition of time and channels. Weights are [c' c 1 1].
+compute the same and spare the transposition of time and channels. Weights are [c' c 1 1]. After
+`TemporalPool` a block attends within one clip; upstream, told the unpooled length, mixes two.
 """
 
 from __future__ import annotations
