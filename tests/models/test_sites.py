@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from marey.models import TSM, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
-from marey.models.encoder import Encoder
+from marey.models.encoder import Encoder, EncoderModule
 from marey.models.sites import SITES, Block, Site, TemporalOp, is_added, place
 
 
@@ -81,16 +82,21 @@ def test_an_op_without_any_place_is_an_error() -> None:
 def test_a_module_that_does_nothing_changes_nothing_and_adds_no_key(
     encoder: ResNetSpec | MobileNetV2Spec, site: Site
 ) -> None:
-    blocks = encoder.blocks((), 2)
-    plain = encoder.build((), 2).eval()
-    watched = encoder.build((WatchAt(site),), 2).eval()
-    watched.load_state_dict(plain.state_dict())
+    blocks, plain = encoder.blocks((), 2), built(encoder)
+    with torch.device("meta"):
+        watched = encoder.build((WatchAt(site),), 2).eval()
+    watched.load_state_dict(plain.state_dict(), assign=True)
     clip = torch.randn(1, 2, 3, 32, 32)
     assert torch.equal(watched(clip), plain(clip))
     watches = [m for m in watched.modules() if isinstance(m, Watch)]
     assert len(watches) == sum(site in block.sites for block in blocks)
     assert all(len(watch.shapes) == 1 for watch in watches)
     assert [w.shapes[0][1] for w in watches] == [channels_at(site, w.block) for w in watches]
+
+
+@cache
+def built(encoder: Encoder) -> EncoderModule:
+    return encoder.build((), 2).eval()
 
 
 def channels_at(site: Site, block: Block) -> int:
