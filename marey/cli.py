@@ -81,23 +81,19 @@ def train(
     from marey.engine.rundir import last_checkpoint, read_run_recipe
     from marey.engine.stopping import Stopped
     from marey.engine.train import train as run_training
-    from marey.errors import RecipeError
     from marey.recipes.catalog import find
     from marey.recipes.schema import override
 
     if recipe and "=" in recipe:
         recipe, overrides = None, [recipe, *(overrides or [])]
-    if resume is None and recipe is None:
-        raise RecipeError("which recipe?", "marey recipes lists them")
-    if recipe is None:
-        assert resume is not None
-        work_dir = work_dir or Path(resume).parent.parent
-        chosen = read_run_recipe(work_dir)
-    else:
-        chosen = find(recipe)
-        work_dir = work_dir or Path("runs") / chosen.name
-        if resume is not None:
-            chosen = read_run_recipe(work_dir)
+    checkpoint = None if resume in (None, "latest") else Path(resume)
+    if work_dir is None:
+        work_dir = checkpoint.parent.parent if checkpoint else Path("runs") / find(recipe).name
+    if resume == "latest":
+        checkpoint = last_checkpoint(work_dir)
+        if checkpoint is None and not quiet:
+            console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
+    chosen = find(recipe) if checkpoint is None and recipe else read_run_recipe(work_dir)
     words = list(overrides or [])
     for key, value in (
         ("data.train", manifest),
@@ -110,9 +106,6 @@ def train(
     ):
         if value is not None:
             words.append(f"{key}={_yaml(value)}")
-    checkpoint = None
-    if resume is not None:
-        checkpoint = last_checkpoint(work_dir) if resume == "latest" else Path(resume)
     try:
         run_training(
             override(chosen, words),

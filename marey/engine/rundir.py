@@ -26,7 +26,7 @@ from marey.video.augment import flip_pairs
 
 def open_run(folder: Path, recipe: Recipe, train_set: Manifest, *, resume: bool) -> None:
     """Make the folder of a run, or see that it is the one to resume; never overwrites a run."""
-    if (folder / "recipe.yaml").exists() and not resume:
+    if last_checkpoint(folder) and not resume:
         raise RunError(
             f"{folder} already holds a run", "go on with --resume, or give another --work-dir"
         )
@@ -45,12 +45,10 @@ def read_run_recipe(folder: Path) -> Recipe:
     return from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
 
 
-def last_checkpoint(folder: Path) -> Path:
-    """The newest checkpoint of the run in `folder`."""
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of the run in `folder`; None if it never began."""
     path = folder / "checkpoints" / "last.pt"
-    if not path.is_file():
-        raise RunError(f"{folder} has no checkpoint to resume from", "start it without --resume")
-    return path
+    return path if path.is_file() else None
 
 
 def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:

@@ -248,7 +248,8 @@ class Training:
             average = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
             self.ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         if state is None:
-            return self.begin_stage()
+            self.begin_stage()
+            return self.save()
         load_strictly(self.model, state["model"], source=self.work_dir)
         if self.ema is not None:
             load_strictly(self.ema, state["ema"], source=self.work_dir)

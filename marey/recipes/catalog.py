@@ -19,9 +19,11 @@ def rows() -> dict[str, Recipe]:
     return {value.name: value for value in values if isinstance(value, Recipe)}
 
 
-def find(name: str) -> Recipe:
+def find(name: str | None) -> Recipe:
     """The recipe that `name` means; RecipeError suggests the nearest name."""
     known = rows()
+    if name is None:
+        raise RecipeError("which recipe?", f"known: {', '.join(sorted(known))}")
     if name in known:
         return known[name]
     path = Path(name)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,8 +32,14 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def model_of(run: Path) -> dict[str, Tensor]:
-    weights: dict[str, Tensor] = load_checkpoint(last_checkpoint(run))["model"]
+    weights: dict[str, Tensor] = state_of(run)["model"]
     return weights
+
+
+def state_of(run: Path) -> dict[str, Any]:
+    path = last_checkpoint(run)
+    assert path is not None
+    return load_checkpoint(path)
 
 
 def differs(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
@@ -89,7 +96,7 @@ def test_a_run_resumed_inside_an_epoch_ends_with_the_same_bits(
     halved = tmp_path / "halved"
     train(recipe, halved, resume=last_checkpoint(halved), quiet=True)
     for part in ("model", "ema"):
-        a, b = (load_checkpoint(last_checkpoint(run))[part] for run in (whole, halved))
+        a, b = (state_of(run)[part] for run in (whole, halved))
         assert differs(a, b) == 0
     steps = [json.loads(line)["step"] for line in (halved / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
@@ -216,6 +223,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path)
 WORKER = """
 import sys, json
 from pathlib import Path
+from typing import Any
 from dataclasses import replace
 from marey.engine import train as t
 from tests.engine.test_train import without_dropout
