@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.engine.findings import class_accuracies, confusion_counts
 from marey.engine.markup import grid, page, paragraph, section, table, tag, text
 from marey.engine.plots import Bar, Point, Series, bars, line_chart, scatter
 from marey.engine.runfiles import HeadResult, Result, RunFiles, read_run
 from marey.engine.runlog import run_errors
 from marey.engine.summary import count, percent, views_text
+from marey.metrics.accuracy import class_accuracy
 
 MAX_BARS = 30
 
@@ -181,7 +181,7 @@ def _cost(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
     chart = scatter(
         points, title="Top-1 (%) and GMACs a view", x_label="GMACs a view", y_range=(0, 100)
     )
-    return section("Accuracy and cost", grid(chart, ""))
+    return section("Accuracy and cost", chart)
 
 
 def _class_differences(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
@@ -229,7 +229,7 @@ def _main_head(run: RunFiles) -> HeadResult | None:
 
 
 def _accuracies(head: HeadResult) -> np.ndarray:
-    return class_accuracies(confusion_counts(head))
+    return class_accuracy(head.probabilities, head.labels)
 
 
 def _right_clips(run: RunFiles) -> dict[str, bool]:

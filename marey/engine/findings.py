@@ -1,9 +1,4 @@
-"""What the answers of one head say: who is taken for whom, how sure it is, where it errs.
-
-Calibration is that of Guo et al., "On Calibration of Modern Neural Networks" (arXiv:1706.04599):
-clips in bins of equal width by the probability of the answer; the error is the mean distance of
-accuracy and confidence, weighted by the clips of a bin (eq. 3).
-"""
+"""Where a model errs: who is taken for whom, and which mistakes it is surest of."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marey.engine.plots import Bin
 from marey.engine.runfiles import HeadResult
 
 
@@ -23,12 +17,6 @@ class Confusion:
     predicted: str
     count: int
     share: float
-
-
-def confusion_counts(head: HeadResult) -> np.ndarray:
-    """Clips by true and predicted class, int64 [k k]."""
-    k = len(head.classes)
-    return np.bincount(head.labels * k + head.answers, minlength=k * k).reshape(k, k)
 
 
 def most_confused(counts: np.ndarray, classes: tuple[str, ...], limit: int) -> list[Confusion]:
@@ -48,33 +36,6 @@ def hardest_classes(counts: np.ndarray, limit: int) -> np.ndarray:
     """The `limit` classes that take part in most errors, int64, in the order of the classes."""
     errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
     return np.sort(np.argsort(-errors, kind="stable")[:limit])
-
-
-def class_accuracies(counts: np.ndarray) -> np.ndarray:
-    """The share of each class that is recognised in percent, float64 [k]; NaN without clips."""
-    totals = counts.sum(axis=1)
-    return np.where(totals > 0, 100 * np.diag(counts) / np.maximum(totals, 1), np.nan)
-
-
-def calibration(head: HeadResult, num_bins: int = 10) -> list[Bin]:
-    """Clips in `num_bins` bins of equal width by confidence."""
-    right = head.answers == head.labels
-    place = np.clip((head.confidences * num_bins).astype(int), 0, num_bins - 1)
-    bins = []
-    for i in range(num_bins):
-        inside = place == i
-        count = int(inside.sum())
-        sure = float(head.confidences[inside].mean()) if count else 0.0
-        accuracy = float(right[inside].mean()) if count else 0.0
-        bins.append(Bin(i / num_bins, (i + 1) / num_bins, count, sure, accuracy))
-    return bins
-
-
-def calibration_error(bins: list[Bin]) -> float:
-    """The expected calibration error in percent; NaN without clips."""
-    total = sum(b.count for b in bins)
-    gap = sum(b.count * abs(b.accuracy - b.confidence) for b in bins)
-    return 100 * gap / total if total else float("nan")
 
 
 def confident_mistakes(head: HeadResult, limit: int) -> np.ndarray:

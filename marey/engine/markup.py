@@ -136,7 +136,7 @@ figure { margin:0 }
 .strip img { display:block; max-width:100%; height:auto; border:1px solid var(--rule) }
 figcaption { font-size:.85rem; margin-bottom:.3rem; overflow-wrap:anywhere }
 figcaption b { color:var(--ink); font-weight:600 }
-svg { display:block; width:100%; height:auto; font-size:11px }
+svg { display:block; width:100%; max-width:580px; height:auto; font-size:11px }
 svg text { fill:var(--soft); font-family:inherit }
 svg .title { fill:var(--ink); font-size:13px; font-weight:600 }
 svg .strong { fill:var(--ink) }

@@ -11,7 +11,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from marey.engine.markup import tag, text
+from marey.metrics.calibration import Reliability
 
 WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, BOTTOM = 52, 16, 42
@@ -46,17 +49,6 @@ class Bar:
     name: str
     value: float
     tip: str = ""
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The clips whose confidence lies in [low, high), as shares: how sure and how often right."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: float
 
 
 def round_ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> list[float]:
@@ -129,6 +121,7 @@ def scatter(
     ys = [p.y for p in points]
     y_axis = _Axis(round_ticks(*(y_range or (min(ys), max(ys)))), HEIGHT - BOTTOM, 30)
     marks = [_dot(p, i, x_axis, y_axis) for i, p in enumerate(points)]
+    marks += _labels(points, x_axis, y_axis)
     return _svg(title, HEIGHT, _frame(x_axis, y_axis, 30, x_label, y_label), *marks)
 
 
@@ -159,26 +152,25 @@ def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool =
     return _svg(title, height, *parts)
 
 
-def reliability(bins: Sequence[Bin], *, title: str) -> str:
+def reliability_chart(found: Reliability, *, title: str) -> str:
     """Accuracy over confidence in percent, a bar a bin; on the diagonal the two agree."""
-    full = [b for b in bins if b.count]
-    if not full:
+    num_bins = len(found.counts)
+    if not found.counts.sum():
         return _empty(title)
     x_axis = _Axis(round_ticks(0, 100), LEFT, WIDTH - RIGHT)
     y_axis = _Axis(round_ticks(0, 100), HEIGHT - BOTTOM, 30)
     parts = [_frame(x_axis, y_axis, 30, "confidence (%)", "clips that are right (%)")]
-    for b in full:
-        left, right, top = (
-            x_axis.at(100 * b.low),
-            x_axis.at(100 * b.high),
-            y_axis.at(100 * b.accuracy),
-        )
-        tip = (f"confidence {100 * b.low:.0f} to {100 * b.high:.0f} %: {b.count} clips, "
-               f"{100 * b.accuracy:.1f} % right, {100 * b.confidence:.1f} % sure")  # fmt: skip
+    for i in np.flatnonzero(found.counts):
+        low, high = 100 * i / num_bins, 100 * (i + 1) / num_bins
+        left, right = x_axis.at(low), x_axis.at(high)
+        count, accuracy = int(found.counts[i]), 100 * found.accuracy[i]
+        tip = (f"confidence {low:.0f} to {high:.0f} %: {count} clips, {accuracy:.1f} % right, "
+               f"{100 * found.confidence[i]:.1f} % sure")  # fmt: skip
+        top = y_axis.at(accuracy)
         box = {"x": left + 1, "y": top, "width": right - left - 2, "height": y_axis.at(0) - top,
                "fill": "var(--s0)", "fill-opacity": 0.75}  # fmt: skip
-        count = label((left + right) / 2, max(top - 4, 26), str(b.count), "middle")
-        parts.append(tag("g", None, tag("title", None, text(tip)), tag("rect", box), count))
+        number = label((left + right) / 2, max(top - 4, 26), str(count), "middle")
+        parts.append(tag("g", None, tag("title", None, text(tip)), tag("rect", box), number))
     ends = (x_axis.at(0), y_axis.at(0), x_axis.at(100), y_axis.at(100))
     return _svg(title, HEIGHT, *parts, tag("line", _segment(*ends, "dashed")))
 
@@ -256,12 +248,19 @@ def _dot(point: Point, index: int, x_axis: _Axis, y_axis: _Axis) -> str:
     color = _color(index) if point.label else "var(--s0)"
     circle = {"cx": x, "cy": y, "r": 5.0 if point.label else 4.0, "fill": color,
               "fill-opacity": 0.75}  # fmt: skip
-    parts = [tag("title", None, text(point.tip)), tag("circle", circle)]
-    if point.label:
+    return tag("g", None, tag("title", None, text(point.tip)), tag("circle", circle))
+
+
+def _labels(points: Sequence[Point], x_axis: _Axis, y_axis: _Axis) -> list[str]:
+    """The words beside the points, moved down where they would lie on one another."""
+    found, free = [], -math.inf
+    named = [(y_axis.at(p.y), x_axis.at(p.x), p.label) for p in points if p.label]
+    for y, x, words in sorted(named):
+        free = max(y, free + 13)
         flip = x > (x_axis.start + x_axis.end) / 2
-        parts.append(label(x + (-9 if flip else 9), y + 4, short(point.label, 30),
-                           "end" if flip else "start", "strong"))  # fmt: skip
-    return tag("g", None, *parts)
+        anchor = "end" if flip else "start"
+        found.append(label(x + (-9 if flip else 9), free + 4, short(words, 30), anchor, "strong"))
+    return found
 
 
 def _legend(names: Sequence[str]) -> tuple[str, float]:

@@ -13,11 +13,7 @@ import numpy as np
 
 from marey.data.manifest import read_manifest
 from marey.engine.findings import (
-    calibration,
-    calibration_error,
-    class_accuracies,
     confident_mistakes,
-    confusion_counts,
     hardest_classes,
     most_confused,
 )
@@ -32,12 +28,14 @@ from marey.engine.markup import (
     tag,
     text,
 )
-from marey.engine.plots import Bar, Point, Series, bars, line_chart, reliability, scatter
+from marey.engine.plots import Bar, Point, Series, bars, line_chart, reliability_chart, scatter
 from marey.engine.runfiles import HeadResult, Result, RunFiles, read_run
 from marey.engine.runlog import run_errors
-from marey.engine.strips import clip_roots, find_clip, frame_strip, shown_path
+from marey.engine.strips import clip_roots, find_clip, frame_strip, shown_path, without_folders
 from marey.engine.summary import header, percent, provenance
 from marey.errors import DecodeError, ManifestError
+from marey.metrics.accuracy import class_accuracy, confusion_matrix
+from marey.metrics.calibration import reliability
 from marey.video.reader import Span
 
 MAX_STRIPS = 12
@@ -112,7 +110,7 @@ def _result_parts(files: RunFiles, result: Result) -> list[str]:
 
 
 def _confusions(head: HeadResult, suffix: str) -> str:
-    counts = confusion_counts(head)
+    counts = confusion_matrix(head.probabilities, head.labels)
     chosen, note = np.arange(len(head.classes)), ""
     if len(chosen) > MAX_CLASSES:
         chosen = hardest_classes(counts, MAX_CLASSES)
@@ -135,7 +133,7 @@ def _confusions(head: HeadResult, suffix: str) -> str:
 
 
 def _classes(files: RunFiles, head: HeadResult, suffix: str) -> str:
-    accuracies = class_accuracies(confusion_counts(head))
+    accuracies = class_accuracy(head.probabilities, head.labels)
     sizes, source = _class_sizes(files, head)
     tips = [
         f"{name}: {accuracy:.1f} % right, {size} {source} clips"
@@ -176,8 +174,8 @@ def _class_sizes(files: RunFiles, head: HeadResult) -> tuple[list[int], str]:
 
 
 def _calibration(head: HeadResult, suffix: str) -> str:
-    bins = calibration(head)
-    error = calibration_error(bins)
+    found = reliability(head.probabilities, head.labels)
+    error = found.expected_calibration_error
     right = 100 * float((head.answers == head.labels).mean())
     sure = 100 * float(head.confidences.mean())
     more = "more" if sure > right else "less"
@@ -187,7 +185,7 @@ def _calibration(head: HeadResult, suffix: str) -> str:
             f"The expected calibration error is {percent(error)}: on average the model is "
             f"{percent(sure)} sure and {percent(right)} right, so it is {more} sure than right."
         ),
-        grid(reliability(bins, title="Reliability"), ""),
+        reliability_chart(found, title="Reliability"),
     )
 
 
@@ -215,15 +213,19 @@ def _mistake(files: RunFiles, result: Result, head: HeadResult, row: int) -> str
 
 
 def _strip(files: RunFiles, result: Result, row: int, label: str) -> str:
-    place = find_clip(result.paths[row], clip_roots(files, result)) if result.paths else None
+    roots = clip_roots(files, result)
+    place = find_clip(result.paths[row], roots) if result.paths else None
     if place is None:
         return paragraph("Its file is not where it was when the run was evaluated.", "note")
     start, end = result.spans[row]
-    span = None if start is end is None else Span(start, end)
+    unit = result.facts.get("span_unit", "seconds")
+    span = None if start is end is None else Span(start, end, unit)
     try:
         uri = frame_strip(place, span=span)
     except DecodeError as error:
-        return paragraph(f"Its frames cannot be read now: {error.message}", "note")
+        return paragraph(
+            f"Its frames cannot be read now: {without_folders(error.message, roots)}", "note"
+        )
     return tag("img", {"src": uri, "alt": f"frames of a clip of {label}, in order of time"})
 
 
@@ -237,7 +239,10 @@ def _unreadable(files: RunFiles) -> str:
                    for m in result.missing]  # fmt: skip
     if not listed:
         return section("Unreadable clips", paragraph("Every clip could be read.", "note"))
-    rows = [(where, shown_path(path, roots), reason) for where, path, reason in listed[:MAX_ROWS]]
+    rows = [
+        (where, shown_path(path, roots), without_folders(reason, [*roots, Path(path).parent]))
+        for where, path, reason in listed[:MAX_ROWS]
+    ]
     more = len(listed) - len(rows)
     note = f"And {more} more, in bad_clips.csv and results.json." if more else ""
     body = table(("met in", "clip", "reason"), rows)

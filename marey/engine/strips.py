@@ -49,6 +49,14 @@ def shown_path(path: str, roots: Sequence[Path]) -> str:
     return str(Path(path).relative_to(below[0])) if below else "/".join(Path(path).parts[-2:])
 
 
+def without_folders(sentence: str, roots: Sequence[Path]) -> str:
+    """`sentence` with the paths in it relative to the data set, as `shown_path` has them."""
+    for folder in {str(folder) for root in roots for folder in (root, root.resolve())}:
+        if folder not in (".", "/"):
+            sentence = sentence.replace(folder + "/", "")
+    return sentence
+
+
 def _resize(frame_hwc: np.ndarray) -> np.ndarray:
     height, width = frame_hwc.shape[:2]
     # at most 4:1, so that a frame one pixel high does not become a wall

@@ -34,7 +34,7 @@ def header(files: RunFiles) -> str:
                 ("parameters", count(facts.get("parameters")), ""),
                 ("GMACs a view", count(facts.get("gmacs_per_view")),
                  f"{count(facts.get('gmacs_total'))} in all"),
-                ("views", views_text(result), "clips × crops"),
+                ("views", *_views(result)),
             ]
         )
     )  # fmt: skip
@@ -86,11 +86,17 @@ def count(value: float | None, *, unit: str = "") -> str:
 
 def views_text(result: Result) -> str:
     """The test protocol in words: clips x crops of so many frames."""
+    words, frames = _views(result)
+    return f"{words}, {frames}" if frames else words
+
+
+def _views(result: Result) -> tuple[str, str]:
+    """Clips x crops, and the frames of a clip."""
     views = result.facts.get("views")
     if not isinstance(views, dict):
-        return "–" if views is None else str(views)
-    frames = f", {views['frames']} frames" if "frames" in views else ""
-    return f"{views.get('clips', '?')} × {views.get('crops', '?')}{frames}"
+        return "–" if views is None else str(views), ""
+    frames = f"{views['frames']} frames" if "frames" in views else ""
+    return f"{views.get('clips', '?')} × {views.get('crops', '?')}", frames
 
 
 def _claim(files: RunFiles, result: Result) -> str:

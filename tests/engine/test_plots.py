@@ -14,17 +14,18 @@ from marey.engine.heatmap import MAX_CELLS_WITH_TIPS, confusion_chart
 from marey.engine.markup import table, tag, text
 from marey.engine.plots import (
     Bar,
-    Bin,
     Point,
     Series,
     bars,
     line_chart,
     log_ticks,
-    reliability,
+    reliability_chart,
     round_ticks,
     scatter,
 )
+from marey.metrics.calibration import reliability
 
+NO_CLIPS = reliability(np.zeros((0, 2)), np.zeros(0, np.int64))
 finite = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 4))
 
 
@@ -89,7 +90,7 @@ def test_a_chart_without_values_says_so():
     assert "no values to draw" in words(line_chart([], title="t", x_label="x"))
     assert "no values to draw" in words(scatter([], title="t", x_label="x"))
     assert "no values to draw" in words(bars([], title="t"))
-    assert "no values to draw" in words(reliability([Bin(0, 1, 0, 0, 0)], title="t"))
+    assert "no values to draw" in words(reliability_chart(NO_CLIPS, title="t"))
 
 
 def test_a_long_curve_is_thinned_but_keeps_its_ends():
@@ -130,11 +131,19 @@ def test_a_scatter_over_three_decades_has_a_logarithmic_axis():
 
 
 def test_reliability_has_a_bar_a_filled_bin_with_its_count():
-    filled = [Bin(0.5, 0.6, 12, 0.55, 0.5), Bin(0.9, 1.0, 30, 0.97, 0.8), Bin(0.1, 0.2, 0, 0, 0)]
-    svg = reliability(filled, title="Reliability")
+    probabilities = np.array([[0.95, 0.05]] * 30 + [[0.55, 0.45]] * 12)
+    found = reliability(probabilities, np.array([0] * 24 + [1] * 6 + [0] * 6 + [1] * 6), 10)
+    svg = reliability_chart(found, title="Reliability")
     assert len(list(ElementTree.fromstring(svg).iter("rect"))) == 2
     assert {"12", "30"} <= set(words(svg))
-    assert "confidence 90 to 100 %: 30 clips, 80.0 % right, 97.0 % sure" in tips(svg)
+    assert "confidence 90 to 100 %: 30 clips, 80.0 % right, 95.0 % sure" in tips(svg)
+
+
+def test_labels_of_points_at_one_place_do_not_lie_on_one_another():
+    svg = scatter([Point(1, 5, "", "tsn"), Point(1, 5, "", "tsm")], title="t", x_label="x")
+    heights = [float(e.attrib["y"]) for e in ElementTree.fromstring(svg).iter("text")
+               if e.text in ("tsn", "tsm")]  # fmt: skip
+    assert abs(heights[0] - heights[1]) >= 13
 
 
 def test_a_confusion_cell_says_who_was_taken_for_whom():
