@@ -66,7 +66,7 @@ class FrameFolder:
         self.template, self.base, self._present = sniff(path)
         self._num_frames = self._present if num_frames is None else num_frames
         self._decoders: dict[str, VideoCodecContext] = {}
-        self._first: tuple[str, Size, ToRGB] | None = None
+        self._first: tuple[str, Size] | None = None
 
     def __len__(self) -> int:
         return self._num_frames
@@ -107,15 +107,13 @@ class FrameFolder:
             name = self.template.name(self.base + index)
             frame = self._decode(self.path / name)
             size = frame.width, frame.height
-            if self._first is None:
-                self._first = name, size, ToRGB(size)
-            first, first_size, to_rgb = self._first
+            first, first_size = self._first = self._first or (name, size)
             if size != first_size:
                 raise DecodeError(
                     f"{self.path / name}: {_by(size)} pixels, but {first} has {_by(first_size)}",
                     "all frames of a folder must have one size: extract them again",
                 )
-            yield to_rgb(frame)
+            yield ToRGB(size)(frame)
 
     def _decode(self, file: Path) -> av.VideoFrame:
         """The picture in `file`, by what its first bytes say it is."""

@@ -24,7 +24,7 @@ import av
 import numpy as np
 import torch
 from av.buffer import Buffer
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -65,17 +65,23 @@ def square_size(width: int, height: int, aspect: Fraction | None) -> Size:
 
 
 class ToRGB:
-    """Decoded pictures -> uint8 [h w 3] arrays of one stored size, turned upright."""
+    """Decoded pictures of one video -> uint8 [h w 3] arrays of one size, turned upright.
+
+    The turn of the first picture holds for all.
+    """
 
     def __init__(self, size: Size) -> None:
         self._size = size
+        self._matrix: Matrix | None = None
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """The picture [h w 3]; its pixels may be shared with a buffer that outlives `frame`."""
+        """The picture [h w 3]; it may share its pixels with `frame`."""
         width, height = self._size
         rgb = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1)
-        return upright(rgb.to_ndarray().view(np.uint8), display_matrix(frame))
+        if self._matrix is None:
+            self._matrix = display_matrix(frame)
+        return upright(rgb.to_ndarray().view(np.uint8), self._matrix)
 
 
 def gather(pictures: Iterable[NDArray[np.uint8]], count: int) -> Tensor:
@@ -91,9 +97,16 @@ def gather(pictures: Iterable[NDArray[np.uint8]], count: int) -> Tensor:
 
 
 def display_matrix(frame: av.VideoFrame) -> Matrix:
-    """(a, b, c, d) of x' = a x + c y, y' = b x + d y, the turn from stored to shown."""
+    """(a, b, c, d) of x' = a x + c y, y' = b x + d y, the turn from stored to shown.
+
+    PyAV ties a frame whose side data was looked at into a cycle, which holds its pixels until the
+    garbage collector passes; so this looks at a copy of 8 x 8 pixels.
+    """
+    copy = VideoReformatter().reformat(
+        frame, width=8, height=8, format="gray", interpolation=Interpolation.POINT, threads=1
+    )
     try:
-        found = cast(Mapping[str, Buffer], frame.side_data)  # PyAV's stub knows one key only
+        found = cast(Mapping[str, Buffer], copy.side_data)  # PyAV's stub knows one key only
         matrix = bytes(found["DISPLAYMATRIX"])
     except KeyError:
         return QUARTER_TURNS[0]

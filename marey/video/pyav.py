@@ -4,10 +4,11 @@
 the file once (without the loop filter, which changes pixels and not the count). Damaged packets are
 passed over as FFmpeg does: what decodes, counts.
 
-*Seeking.* To reach a frame the reader either decodes on or jumps to the last key frame before it,
-whichever decodes fewer frames. After a jump every frame must carry the time stamp that the timeline
-holds for its index; at the first that does not, the reader never jumps again in this file and
-starts over from its first frame. So a jump is a matter of speed only.
+*Seeking.* To reach a frame the reader decodes on, or jumps to the last key frame before it where
+that decodes fewer frames and the codec's key frames are sure to stand alone. After a jump every
+frame must carry the time stamp that the timeline holds for its index; at the first that does not,
+the reader starts over from frame 0 and never jumps again in this file. So a jump is a matter of
+speed only.
 
 One thread decodes: the loader's workers are the parallel part.
 """
@@ -30,6 +31,8 @@ from marey.video.frames import Indices, Size, ToRGB, checked, gather, square_siz
 from marey.video.streams import decoded, no_frames, open_stream, packets
 from marey.video.timeline import Timeline, timeline_of_frames, timeline_of_packets
 
+WHOLE_KEYS = frozenset({"av1", "ffv1", "h264", "hevc", "mjpeg", "mpeg2video", "mpeg4", "vp9"})
+"""Codecs whose key frames need nothing from before; VP8's do, its segmentation map lives on."""
 JUMP_COST = 4
 """What a jump costs, in decoded frames: emptying the decoder and filling it again."""
 SCAN_FROM = 32
@@ -44,10 +47,10 @@ class VideoFile:
         self._promised = num_frames
         self._timeline: Timeline | None = None
         self._scanned = False
-        self._jumps = True  # until a jump lands wrong
         self._to_rgb: ToRGB | None = None
         self._container: InputContainer | None = None
         stream = self._start_over()
+        self._jumps = stream.codec.canonical_name in WHOLE_KEYS  # until a jump lands wrong
         self._declared: Size = stream.width, stream.height
         self._aspect = stream.sample_aspect_ratio
         rate = stream.average_rate or stream.guessed_rate

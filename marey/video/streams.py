@@ -5,8 +5,10 @@ PyAV turns FFmpeg's log off by default, so nothing here writes to standard error
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import av
 from av.codec.context import ThreadType
@@ -58,17 +60,18 @@ def packets(
 
     The presentation time of every key packet is noted in `keys`.
     """
-    flow = container.demux(stream)
-    while True:
-        try:
-            packet = next(flow, None)
-        except av.FFmpegError:
-            return
-        if packet is None or (packet.size == 0 and packet.dts is None):
-            return
-        if keys is not None and packet.is_keyframe and packet.pts is not None:
-            keys.append(packet.pts)
-        yield packet
+    flow = cast("Generator[Packet[VideoStream]]", container.demux(stream))
+    with closing(flow):  # PyAV leaks a packet when it is just dropped
+        while True:
+            try:
+                packet = next(flow, None)
+            except av.FFmpegError:
+                return
+            if packet is None or (packet.size == 0 and packet.dts is None):
+                return
+            if keys is not None and packet.is_keyframe and packet.pts is not None:
+                keys.append(packet.pts)
+            yield packet
 
 
 def decoded(

@@ -6,6 +6,7 @@ assert number_of(frame) == 7
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -111,6 +112,9 @@ def _options(codec: str, b_frames: int) -> dict[str, str]:
         return {"preset": "ultrafast", "crf": "12", "sc_threshold": "0", "bf": str(b_frames)}
     if codec == "libx265":
         return {"preset": "ultrafast", "crf": "12", "x265-params": "log-level=none:pools=none"}
+    if codec == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # errors only
+        return {"preset": "12", "crf": "20"}
     if codec.startswith("libvpx"):
         return {"deadline": "realtime", "cpu-used": "8", "crf": "12"}
     return {}

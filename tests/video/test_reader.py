@@ -8,6 +8,7 @@ import shutil
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -29,13 +30,20 @@ from tests.video.media import (
     write_video,
 )
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "gop12.mp4": {},
     "gop12-b.mp4": {"b_frames": 2},
     "long-gop-b.mp4": {"b_frames": 2, "gop": 250},
     "gop5-b.mkv": {"b_frames": 2, "gop": 5},
     "intra.mp4": {"gop": 1},
     "open-gop.mp4": {"b_frames": 2, "options": {"x264-params": "open-gop=1"}},
+    "open-gop.mkv": {"b_frames": 2, "options": {"x264-params": "open-gop=1"}},
+    "refresh.mkv": {"options": {"x264-params": "intra-refresh=1", "preset": "veryfast"}},
+    "refresh.ts": {"options": {"x264-params": "intra-refresh=1", "preset": "veryfast"}},
+    "hevc-open-gop.mkv": {"codec": "libx265", "b_frames": 2},
+    "hevc.mp4": {"codec": "libx265"},
+    "av1.mp4": {"codec": "libsvtav1"},
+    "ffv1.mkv": {"codec": "ffv1", "pix_fmt": "bgr0"},
     "vp8.webm": {"codec": "libvpx"},
     "vp9.webm": {"codec": "libvpx-vp9"},
     "mpeg4.avi": {"codec": "mpeg4"},
@@ -48,13 +56,14 @@ KINDS = {
     "late.mkv": {"times": np.arange(60) / 10 + 8.25},
 }
 COUNT = 60
+SIZE = {"width": 64, "height": 64}
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("videos")
     return {
-        name: write_video(folder / name, numbered(COUNT), **options)  # type: ignore[arg-type]
+        name: write_video(folder / name, numbered(COUNT, **SIZE), **options)
         for name, options in KINDS.items()
     }
 
@@ -96,7 +105,7 @@ def test_random_reads_equal_the_sequential_read(
 def test_frames_are_uint8_t3hw_and_contiguous(video: Path) -> None:
     with open_video(video) as reader:
         frames = reader.read([5, 2])
-    assert frames.shape == (2, 3, 48, 64)
+    assert frames.shape == (2, 3, 64, 64)
     assert frames.dtype == torch.uint8
     assert frames.is_contiguous()
 
@@ -147,6 +156,25 @@ def count_decoded(reader: object) -> list[int]:
 
     reader._approach = spied  # type: ignore[attr-defined]
     return counter
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_jump_pixels_are_those_of_the_sequential_read(
+    videos: dict[str, Path], kind: str
+) -> None:
+    with open_video(videos[kind]) as reader:
+        everything = reader.read(range(COUNT))
+    for index in (59, 41, 30):
+        with open_video(videos[kind], num_frames=COUNT) as reader:
+            reader.read([0])
+            assert torch.equal(reader.read([index])[0], everything[index])
+
+
+def test_a_codec_whose_key_frames_lean_on_others_is_read_in_order(videos: dict[str, Path]) -> None:
+    with open_video(videos["vp8.webm"], num_frames=COUNT) as reader:
+        decoded = count_decoded(reader)
+        reader.read([50])
+    assert decoded[0] == 51
 
 
 def test_a_jump_that_lands_wrong_is_noticed_and_undone(video: Path) -> None:
