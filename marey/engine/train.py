@@ -139,6 +139,7 @@ class Training:
 
     def step(self, batches: Sequence[Batch]) -> float:
         """One optimiser step over `accumulate` batches; returns the mean loss."""
+        self.lr = self.base_lr * self.lr_factor
         set_rates(self.optimizer, self.lr_factor)
         torch.manual_seed(_mix(self.recipe.seed, self.at.global_step, self.world.rank))
         total = 0.0
@@ -284,6 +285,7 @@ class Training:
         total = recipe.batch_size * recipe.accumulate * self.world.size
         scale = total / recipe.lr_batch_size if recipe.lr_batch_size else 1.0
         lr = self.stage.optim.lr
+        self.base_lr = self.lr = lr * scale
         self.log.say(f"learning rate {lr:g} x {total}/{recipe.lr_batch_size} = {lr * scale:g}"
                      if scale != 1 else f"learning rate {lr:g}, {total} clips a step")  # fmt: skip
         return scale
@@ -291,8 +293,7 @@ class Training:
     def note(self, totals: Totals, loss: float, batches: Sequence[Batch], waited: float) -> None:
         """Write down what a step gave."""
         totals.add(loss, sum(len(batch.rows) for batch in batches), waited)
-        lr = self.optimizer.param_groups[0]["lr"]
-        self.log.step(self.at.global_step, totals.text(self.world.size), loss=loss, lr=lr,
+        self.log.step(self.at.global_step, totals.text(self.world.size), loss=loss, lr=self.lr,
                       data_wait=waited)  # fmt: skip
 
     def save_if_due(self) -> None:
@@ -307,12 +308,11 @@ class Training:
     def finish_epoch(self, totals: Totals) -> None:
         """Validate, log and save; the next epoch begins."""
         self.bad_clips.check_all(self.world)
-        lr = self.optimizer.param_groups[0]["lr"]
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
         metrics = self.validate()
         if self.world.is_main:
             done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage])
-            row = {"epoch": done + self.at.epoch, "step": self.at.global_step, "lr": lr}
+            row = {"epoch": done + self.at.epoch, "step": self.at.global_step, "lr": self.lr}
             self.log.epoch(row | totals.means(self.world.size) | metrics)
             best = metrics.get("acc/top1", float(self.at.global_step))
             if best > self.at.best:

@@ -52,7 +52,7 @@ class StepDecay:
     milestones: tuple[float, ...] = (20, 40)
     gamma: float = 0.1
 
-    def factor(self, epoch: float, epochs: int) -> float:  # noqa: ARG002 - one signature for all
+    def factor(self, epoch: float, epochs: int, warm: float = 0) -> float:  # noqa: ARG002
         """What the rate is multiplied by at `epoch` (fractional within an epoch)."""
         return float(self.gamma ** sum(epoch >= milestone for milestone in self.milestones))
 
@@ -68,10 +68,11 @@ class Cosine:
     final: float = 0.0
     per: Literal["step", "epoch"] = "step"
 
-    def factor(self, epoch: float, epochs: int) -> float:
-        """What the rate is multiplied by at `epoch` of `epochs`."""
+    def factor(self, epoch: float, epochs: int, warm: float = 0) -> float:
+        """What the rate is multiplied by at `epoch` of `epochs`, the first `warm` left out."""
         at = math.floor(epoch) if self.per == "epoch" else epoch
-        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * at / epochs))
+        share = max(0.0, at - warm) / max(epochs - warm, 1e-9)
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ class Stage:
 
     def lr_factor(self, epoch: float) -> float:
         """What every learning rate is multiplied by at `epoch` of this stage."""
-        return self.schedule.factor(epoch, self.epochs) * self.warmup.factor(epoch)
+        warm = self.warmup.epochs
+        return self.warmup.factor(epoch) * self.schedule.factor(epoch, self.epochs, warm)
 
 
 @dataclass(frozen=True)

@@ -154,11 +154,8 @@ def test_the_schedules_of_tsm_are_reproduced_epoch_by_epoch(goldens_dir: Path) -
 @pytest.mark.parametrize("warmup", [0, 2])
 @pytest.mark.parametrize("kind", ["step", "cosine"])
 def test_the_schedules_of_tdn_are_reproduced_step_by_step(
-    goldens_dir: Path, kind: str, warmup: int, request: pytest.FixtureRequest
+    goldens_dir: Path, kind: str, warmup: int
 ) -> None:
-    if (kind, warmup) == ("cosine", 2):
-        reason = "a stage multiplies warm-up and cosine; TDN begins the cosine after the warm-up"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     cases = [
         case
         for case in read(goldens_dir / "gc/schedules.json").values["tdn"]
