@@ -37,6 +37,7 @@ JUMP_COST = 4
 """What a jump costs, in decoded frames: emptying the decoder and filling it again."""
 SCAN_FROM = 32
 """How far ahead a frame must lie before the packets are scanned for key frames."""
+RECOUNT = "correct num_frames; `marey data init` counts again"
 
 
 class VideoFile:
@@ -69,13 +70,7 @@ class VideoFile:
 
     def timestamps(self) -> NDArray[np.float64]:
         """When each frame is shown, in seconds from the first: [len]."""
-        timeline = self._from_packets() or self._counted()
-        if len(timeline) != len(self):
-            raise DecodeError(
-                f"{self.path}: {len(timeline)} frames decode, {len(self)} were promised",
-                "correct num_frames; `marey data init` counts again",
-            )
-        return timeline.seconds
+        return (self._from_packets() or self._counted()).seconds
 
     def close(self) -> None:
         """Let go of the file."""
@@ -100,10 +95,16 @@ class VideoFile:
         return len(self._timeline)
 
     def _counted(self) -> Timeline:
-        """The timeline by decoding everything, once."""
-        if self._timeline is None or self._scanned:
+        """The timeline by decoding everything, once; `DecodeError` if the promise was wrong."""
+        if self._timeline is None:
             self._check_open()
-            self._timeline, self._scanned = count_frames(self.path, self.fps), False
+            timeline = count_frames(self.path, self.fps)
+            if self._promised not in (None, len(timeline)):
+                raise DecodeError(
+                    f"{self.path}: {len(timeline)} frames decode, {self._promised} were promised",
+                    RECOUNT,
+                )
+            self._timeline = timeline
         return self._timeline
 
     def _from_packets(self) -> Timeline | None:
@@ -183,7 +184,7 @@ class VideoFile:
         return DecodeError(
             f"{self.path}: frame {index} of {self._known_length()} cannot be read, the video ends"
             f" after {self._next} frames",
-            "correct num_frames; `marey data init` counts again",
+            RECOUNT,
         )
 
     def _picture(self, index: int) -> NDArray[np.uint8]:

@@ -106,8 +106,12 @@ def no_frames(path: Path) -> DecodeError:
 def _decode(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
     try:
         return stream.decode(packet)
-    except av.error.MemoryError:
-        raise  # a frame left out for want of memory would shift all later ones
+    except av.error.MemoryError as error:  # a frame left out for want of it would shift the rest
+        name, context = stream.container.name.removeprefix("file:"), stream.codec_context
+        raise DecodeError(
+            f"{name}: not enough memory for a picture of {context.width} x {context.height}",
+            "is the size true? if so, scale the video down once, before training",
+        ) from error
     except av.FFmpegError:
         return []
 

@@ -90,6 +90,18 @@ def test_a_file_gives_its_frames_or_says_why_not(row: dict[str, str]) -> None:
     assert time.process_time() - start < LIMIT_SECONDS
 
 
+@pytest.mark.parametrize(
+    "row", [row for row in rows() if "color_quads" in row["path"]], ids=lambda row: row["path"]
+)
+def test_colours_are_those_meant_whatever_the_codec_and_range(row: dict[str, str]) -> None:
+    with open_video(MEDIA / row["path"]) as reader:
+        frame = reader.read([0])[0]
+    height, width = frame.shape[1:]
+    quads = [frame[:, height * y // 4, width * x // 4] for y in (1, 3) for x in (1, 3)]
+    for quad, level in zip(quads, (0, 16, 235, 255), strict=True):
+        assert (quad.int() - level).abs().max() <= 2
+
+
 def check_clock(reader: FrameReader) -> None:
     clock = reader.timestamps()
     assert len(clock) == len(reader)

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marey.errors import DecodeError
+from marey.video import streams
 from marey.video.reader import Span, open_video
 from tests.video.media import (
     encode_image,
@@ -231,6 +232,8 @@ def test_a_promise_too_high_surfaces_past_the_true_end(video: Path) -> None:
             reader.read([61])
         with pytest.raises(DecodeError, match="60 frames decode, 62 were promised"):
             reader.timestamps()
+        with pytest.raises(DecodeError, match="frame 60 of 62 cannot be read"):
+            reader.read([60])
 
 
 def test_a_promise_too_low_hides_the_rest(video: Path) -> None:
@@ -548,6 +551,19 @@ def test_a_video_of_which_nothing_decodes(video: Path, tmp_path: Path) -> None:
             len(reader)
         with pytest.raises(DecodeError, match="no frame decodes"):
             reader.read([0])
+
+
+def test_a_picture_too_large_for_memory_is_not_passed_over(video: Path) -> None:
+    container, stream = streams.open_stream(video)
+
+    class Full:
+        container, codec_context = stream.container, stream.codec_context
+
+        def decode(self, packet: object) -> None:
+            raise av.error.MemoryError(12, "Cannot allocate memory")
+
+    with container, pytest.raises(DecodeError, match=r"b\.mp4: not enough memory .* 64 x 64.*hint"):
+        streams._decode(Full(), None)  # type: ignore[arg-type]
 
 
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
