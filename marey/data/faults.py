@@ -30,32 +30,36 @@ class Fault:
 
 
 class Said(NamedTuple):
-    """One fault in words; `place` is its line, or empty for the file as a whole."""
+    """One fault in words; `where` is file:line, or the file."""
 
-    place: str
+    where: str
     message: str
     hint: str
 
 
-def raise_faults(
-    path: Path, faults: Sequence[Fault], places: Callable[[Sequence[int]], list[str]]
-) -> None:
-    """Nothing if no row is at fault, else ManifestError with the first five and the total."""
+def raise_faults(faults: Sequence[Fault], places: Callable[[Sequence[int]], list[str]]) -> None:
+    """Nothing if no row is at fault, else ManifestError with the first five and the total.
+
+    `places` gives file:line for rows.
+    """
     total = sum(len(fault.rows) for fault in faults)
     if not total:
         return
     early = ((int(row), n) for n, fault in enumerate(faults) for row in fault.rows[:NUM_SHOWN])
     first = heapq.nsmallest(NUM_SHOWN, early)
     where = places([row for row, _ in first])
-    said = [
-        Said(place, *faults[n].describe(row)) for place, (row, n) in zip(where, first, strict=True)
-    ]
-    raise fault_error(path, said, total)
+    raise fault_error(
+        [
+            Said(place, *faults[n].describe(row))
+            for place, (row, n) in zip(where, first, strict=True)
+        ],
+        total,
+    )
 
 
-def fault_error(path: Path, said: Sequence[Said], total: int) -> ManifestError:
+def fault_error(said: Sequence[Said], total: int) -> ManifestError:
     """The error for `total` faults of which `said` are spelled out, one a line."""
-    lines = [f"{path}:{place}: {text}" if place else f"{path}: {text}" for place, text, _ in said]
+    lines = [f"{where}: {message}" for where, message, _ in said]
     if total > len(said):
         lines.append(f"{total:,} faults in all")
     hints = dict.fromkeys(hint for _, _, hint in said if hint)
@@ -107,10 +111,12 @@ def structural_error(
             for message, hint in _record_faults(record, len(header), places):
                 total += 1
                 if len(said) < NUM_SHOWN:
-                    said.append(Said(str(line), message, hint))
+                    said.append(Said(f"{path}:{line}", message, hint))
     if not said:
-        said = [Said("", f"not a table: {reason}", 'inside quotes a quote is written twice: ""')]
-    return fault_error(path, said, max(total, 1))
+        said = [
+            Said(str(path), f"not a table: {reason}", 'inside quotes a quote is written twice: ""')
+        ]
+    return fault_error(said, max(total, 1))
 
 
 def _record_faults(

@@ -15,10 +15,10 @@ from pathlib import Path
 VIDEO = re.compile(
     r".+\.(?:3gp|asf|avi|divx|f4v|flv|gif|h264|hevc|ivf|m1v|m2ts|m2v|m4v|mjpe?g|mkv|mov|mp4|mpe?g|mts"
     r"|mxf|og[mv]|ts|vob|webm|wmv|y4m)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 """Names of video files."""
-IMAGE = re.compile(r".+\.(?:jpe?g|png|webp|bmp|tiff?)", re.IGNORECASE)
+IMAGE = re.compile(r".+\.(?:jpe?g|png|webp|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
 """Names of frames in a folder of frames."""
 
 

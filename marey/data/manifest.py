@@ -37,6 +37,9 @@ from marey.data.repeats import text_buffers
 from marey.errors import ManifestError
 from marey.video.reader import Span
 
+SPLITS = ("train", "val", "test")
+"""The splits every command knows; a manifest may name others."""
+
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
@@ -89,12 +92,13 @@ class Manifest:
         return np.bincount(self.labels[head], minlength=len(self.classes[head]))
 
     def split_counts(self) -> dict[str, int]:
-        """Clips of every split, in the order of the file; empty without a split column."""
+        """Clips of every split: train, val, test, others; empty without a split column."""
         if self.splits is None:
             return {}
         counts = np.bincount(self.splits.indices.to_numpy(), minlength=len(self.splits.dictionary))
-        named = zip(self.splits.dictionary.to_pylist(), counts.tolist(), strict=True)
-        return {name: count for name, count in named if count}
+        named = dict(zip(self.splits.dictionary.to_pylist(), counts.tolist(), strict=True))
+        ordered = [*(name for name in SPLITS if name in named), *sorted(named.keys() - set(SPLITS))]
+        return {name: named[name] for name in ordered if named[name]}
 
     def select(self, split: str) -> Manifest:
         """The clips of one split; all if the manifest has no split column."""

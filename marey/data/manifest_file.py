@@ -48,13 +48,13 @@ class RawManifest:
 
     def refuse(self, faults: Sequence[Fault]) -> None:
         """Nothing if no row is at fault, else ManifestError with the lines of the first five."""
-        raise_faults(self.path, faults, self.places)
+        raise_faults(faults, self.places)
 
     def places(self, rows: Sequence[int]) -> list[str]:
-        """Where the rows stand in the file: line numbers, or row numbers in Parquet."""
+        """Where the rows stand: file:line, or the number of the row in a Parquet file."""
         if _is_parquet(self.path):
-            return [f"row {row + 1}" for row in rows]
-        return csv_lines(self.path, rows)
+            return [f"{self.path}:row {row + 1}" for row in rows]
+        return [f"{self.path}:{line}" for line in csv_lines(self.path, rows)]
 
 
 def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
@@ -285,7 +285,8 @@ def _repeat_faults(raw: RawManifest) -> list[Fault]:
     def describe(row: int) -> tuple[str, str]:
         (place,) = raw.places([earlier[row]])
         span = " with the same span" if keys else ""
-        line = place if place.startswith("row") else f"line {place}"
+        line = place.removeprefix(f"{raw.path}:")
+        line = line if line.startswith("row") else f"line {line}"
         return f"'path' is {clip_text(raw.paths[row])}{span}, as in {line}", "keep one row a clip"
 
     return [Fault(np.array(sorted(earlier), dtype=np.int64), describe)]
