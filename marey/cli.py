@@ -91,9 +91,9 @@ def train(
         work_dir = checkpoint.parent.parent if checkpoint else Path("runs") / find(recipe).name
     if resume == "latest":
         checkpoint = last_checkpoint(work_dir)
-        if checkpoint is None and not quiet:
-            console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
     chosen = find(recipe) if checkpoint is None and recipe else read_run_recipe(work_dir)
+    if resume and checkpoint is None and not quiet:
+        console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
     words = list(overrides or [])
     for key, value in (
         ("data.train", manifest),
@@ -462,7 +462,7 @@ def print_comparison(runs: Sequence[Path]) -> None:
 def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import Progress
 
-    with Progress(console=errors, transient=True) as bars:
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bars:
         task = bars.add_task(title, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 

@@ -41,7 +41,9 @@ def read_run_recipe(folder: Path) -> Recipe:
     """The resolved recipe of the run in `folder`."""
     path = folder / "recipe.yaml"
     if not path.is_file():
-        raise RunError(f"{folder} is not the folder of a run: it has no recipe.yaml")
+        raise RunError(
+            f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir"
+        )
     return from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
 
 

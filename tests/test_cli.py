@@ -1,0 +1,93 @@
+"""Errors as a person meets them: two lines, no traceback, status 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from marey.cli import _resume_latest
+from tests.tiny import write_set
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("clips"), per_class=1, val_per_class=1)
+
+
+def marey(*words: object, cwd: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "marey", *map(str, words)],
+        cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "tsm-r81"], "did you mean 'tsm-r18'?"),
+        (["train", "tsm-r18"], "data.train names no manifest"),
+        (["train", "tsm-r18", "stages.0.optim.lrr=1"], "did you mean 'lr'?"),
+        (["train", "tsm-r18", "test.sampling.num_segments=4"], "the model takes 8"),
+        (["train", "tsm-r18", "--manifest", "nothing.csv"], "nothing.csv"),
+        (["train", "--resume", "--work-dir", "nowhere"], "is not the folder of a run"),
+        (["eval", "nowhere"], "neither a run nor a release"),
+        (["predict", "nowhere", "clip.mp4"], "neither a run nor a release"),
+        (["report", "nowhere"], "there is no run at nowhere"),
+        (["data", "init", "nothing", "out"], "nothing does not exist"),
+        (["data", "check", "nothing.csv"], "nothing.csv"),
+        (["data", "stats", "nothing.csv"], "nothing.csv"),
+    ],
+)
+def test_a_mistake_is_explained(words: list[str], message: str, tmp_path: Path) -> None:
+    status, output = marey(*words, cwd=tmp_path)
+    assert status == 2, output
+    assert output.startswith("error: ")
+    assert message in output
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_wrong_label_stops_before_training(manifest: Path, tmp_path: Path) -> None:
+    bad = manifest.with_name("bad.csv")
+    bad.write_text(manifest.read_text().replace("blue_0.mp4,3", "blue_0.mp4,4"))
+    status, output = marey("train", "tsm-r18", "--manifest", bad, cwd=tmp_path)
+    assert status == 2
+    assert "bad.csv:8: 'label' is 4" in output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_batch_larger_than_the_data_names_the_remedy(manifest: Path, tmp_path: Path) -> None:
+    status, output = marey("train", "tsm-r18", "--manifest", manifest, cwd=tmp_path)
+    assert status == 2
+    assert "4 clips do not fill one batch of 32" in output
+    assert "lower batch_size to 4" in output
+
+
+def test_check_ends_with_status_1_when_something_is_wrong(manifest: Path, tmp_path: Path) -> None:
+    assert marey("data", "check", manifest, "--out", tmp_path / "a.csv", cwd=tmp_path)[0] == 0
+    broken = manifest.parent / "green_0.mp4"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"")
+    try:
+        status, output = marey("data", "check", manifest, "--out", tmp_path / "b.csv", cwd=tmp_path)
+    finally:
+        broken.write_bytes(whole)
+    assert status == 1
+    assert "1 unreadable" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["train", "--resume"], ["train", "--resume=latest"]),
+        (["train", "x", "--resume", "a.b=1"], ["train", "x", "--resume=latest", "a.b=1"]),
+        (["train", "--resume", "--seed", "1"], ["train", "--resume=latest", "--seed", "1"]),
+        (["train", "--resume", "a/last.pt"], ["train", "--resume", "a/last.pt"]),
+    ],
+)
+def test_resume_alone_means_the_latest(words: list[str], meant: list[str]) -> None:
+    assert _resume_latest(words) == meant

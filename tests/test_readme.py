@@ -1,0 +1,85 @@
+"""Every command and every example of the README, run in order in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import CLASSES, write_clip
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# what makes a training of the README small; everything else runs as it stands there
+SMALL = (
+    "stages.0.epochs=1", "stages.0.warmup.epochs=0", "batch_size=4", "data.workers=0",
+    "model.num_segments=2", "train.sampling.num_segments=2", "test.sampling.num_segments=2",
+    "train.crop.size=32", "test.crop.size=32", "test.crop.resize=36",
+)  # fmt: skip
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = "".join(blocks("bash")).splitlines()
+    return [line.partition("#")[0].strip() for line in lines if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readme")
+    for label, name in enumerate(CLASSES):
+        (folder / "my-videos" / name).mkdir(parents=True)
+        for number in range(5):
+            write_clip(folder / "my-videos" / name / f"{number}.mp4", label, seed=number)
+    write_clip(folder / "clip.mp4", 1)
+    write_clip(folder / "long.mp4", 2, num_frames=60)
+    return folder
+
+
+def run(words: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_the_two_commands_of_the_first_screen_exist(target: str) -> None:
+    first_screen = "\n".join(README.splitlines()[:25])
+    assert f"make {target} " in first_screen
+    plan = run(["make", "-n", target, "VENV=/nowhere/venv"], ROOT)
+    wanted = {"demo": "/nowhere/venv/bin/marey demo", "test": "-m pytest"}[target]
+    assert wanted in plan
+    assert "torch==2.13.0" in plan
+
+
+@pytest.mark.slow
+def test_every_command_runs_as_written_and_in_order(folder: Path) -> None:
+    for command in commands():
+        words = shlex.split(command)
+        if words[0] == "make":
+            run(["make", "-n", *words[1:]], ROOT)
+            continue
+        assert words[0] == "marey", command
+        small = SMALL if words[1] == "train" and "--resume" not in words else ()
+        run([sys.executable, "-m", *words, *small], folder)
+    assert (folder / "runs" / "tsm-r18" / "report.html").stat().st_size > 10_000
+    example, own_module = blocks("python")
+    assert "%" in run([sys.executable, "-c", example], folder)
+    run([sys.executable, "-c", f"{own_module}\nassert 'after_bn1' in str(model)"], folder)
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
