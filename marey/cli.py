@@ -85,7 +85,7 @@ def train(
     from marey.recipes.schema import override
 
     if recipe and "=" in recipe:
-        recipe, overrides = None, [recipe, *(overrides or [])]
+        overrides, recipe = [recipe, *(overrides or [])], None
     checkpoint = None if resume in (None, "latest") else Path(resume)
     if work_dir is None:
         work_dir = checkpoint.parent.parent if checkpoint else Path("runs") / find(recipe).name

@@ -113,21 +113,22 @@ class ClipDataset(Dataset[Sample]):
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """The batch of `samples`; failed ones leave it and stand in `failures`."""
+    start = time.perf_counter()
     read = [sample for sample in samples if sample.clip is not None]
     heads = samples[0].labels if samples else {}
     clips = [sample.clip for sample in read if sample.clip is not None]
+    stacked = torch.stack(clips) if clips else torch.empty(0, 0, 0, 3, 0, 0, dtype=torch.uint8)
+    parts = {part: sum(s.seconds[part] for s in samples) for part in ("decode", "resize")}
     return Batch(
         rows=torch.tensor([sample.row for sample in read], dtype=torch.int64),
-        clip=torch.stack(clips) if clips else torch.empty(0, 0, 0, 3, 0, 0, dtype=torch.uint8),
+        clip=stacked,
         labels={
             head: torch.tensor([sample.labels[head] for sample in read], dtype=torch.int64)
             for head in heads
         },
         seeds=np.array([sample.seed for sample in read], dtype=np.int64),
         failures=tuple((s.row, s.error or "") for s in samples if s.clip is None),
-        seconds={
-            part: sum(sample.seconds[part] for sample in samples) for part in ("decode", "resize")
-        },
+        seconds=parts | {"collate": time.perf_counter() - start},
     )
 
 

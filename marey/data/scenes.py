@@ -152,7 +152,8 @@ def _background(rng: Rng, size: int, colour: Floats) -> Floats:
         rows = np.stack([np.interp(to, np.arange(9), row) for row in coarse])
         pattern = np.stack([np.interp(to, np.arange(9), col) for col in rows.T], axis=1)
     tint = rng.uniform(0.04, 0.14, 3) * rng.choice([-1, 1])
-    return (colour + pattern[:, :, None] * tint).astype(np.float32)
+    picture: Floats = (colour + pattern[:, :, None] * tint).astype(np.float32)
+    return picture
 
 
 def _texture(x: Floats, y: Floats, rng: Rng) -> Floats:

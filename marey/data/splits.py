@@ -45,8 +45,9 @@ class SplitRule:
 
     def __post_init__(self) -> None:
         if not (self.val >= 0 and self.test >= 0 and self.val + self.test < 1):
-            raise ValueError(
-                f"val {self.val} and test {self.test}: expected shares that leave some to train"
+            raise ManifestError(
+                f"val {self.val:g} and test {self.test:g} are not shares that leave some to train",
+                "give shares such as 0.2 and 0.1",
             )
 
 

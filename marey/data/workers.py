@@ -43,10 +43,11 @@ def answers(
     waiting = iter(jobs)
     workers: list[_Worker[Job, Answer]] = []
     context = _context()
+    limit = max(num_workers or num_cores(), 1)
     try:
         for job in waiting:
             worker = next((worker for worker in workers if worker.idle), None)
-            if worker is None and len(workers) < (num_workers or num_cores()):
+            if worker is None and len(workers) < limit:
                 workers.append(worker := _Worker(function, context, timeout_seconds))
             while worker is None:
                 yield from _collect(workers)

@@ -13,7 +13,7 @@ from marey.engine.markup import grid, page, paragraph, section, table, tag, text
 from marey.engine.plots import Bar, Point, Series, bars, line_chart, scatter
 from marey.engine.runfiles import HeadResult, Result, RunFiles, read_run
 from marey.engine.runlog import run_errors
-from marey.engine.summary import count, percent, views_text
+from marey.engine.summary import count, views_cell
 from marey.metrics.accuracy import class_accuracy
 
 MAX_BARS = 30
@@ -34,18 +34,16 @@ class ComparisonRow:
     views: str
     epochs: int
 
-    HEADER = ("run", "result", "top-1", "top-5", "class average", "missing", "parameters",
-              "GMACs a view", "views", "epochs")  # fmt: skip
+    HEADER = ("run", "top-1 (%)", "top-5 (%)", "class avg (%)", "params", "GMACs a view",
+              "clips × crops × frames", "epochs")  # fmt: skip
 
     def cells(self) -> tuple[str, ...]:
         """The row in words, as under `HEADER`."""
         return (
             self.name,
-            self.result,
-            percent(self.top1),
-            percent(self.top5),
-            percent(self.class_avg),
-            count(self.missing),
+            _points(self.top1),
+            _points(self.top5),
+            _points(self.class_avg),
             count(self.parameters),
             count(self.gmacs_per_view),
             self.views,
@@ -89,6 +87,10 @@ def write_comparison(runs: Iterable[str | Path], out: str | Path) -> Path:
     return path
 
 
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
 def _row(name: str, run: RunFiles) -> ComparisonRow:
     result = run.result
     epochs = len(run.epochs)
@@ -103,7 +105,7 @@ def _row(name: str, run: RunFiles) -> ComparisonRow:
         missing=len(result.missing),
         parameters=result.facts.get("parameters"),
         gmacs_per_view=result.facts.get("gmacs_per_view"),
-        views=views_text(result),
+        views=views_cell(result),
         epochs=epochs,
     )
 
@@ -125,6 +127,11 @@ def _warnings(runs: Sequence[RunFiles]) -> list[str]:
         if run.result is None
     ]
     results = [(n, r.result) for n, r in zip(names, runs, strict=True) if r.result is not None]
+    sentences += [
+        f"clips that could not be read when {n} was evaluated: {len(r.missing)}."
+        for n, r in results
+        if r.missing
+    ]
     for what, value in _MUST_AGREE:
         others = [n for n, r in results[1:] if value(r) != value(results[0][1])]
         if others:
@@ -136,6 +143,7 @@ def _warnings(runs: Sequence[RunFiles]) -> list[str]:
 
 
 _MUST_AGREE: tuple[tuple[str, Callable[[Result], object]], ...] = (
+    ("The evaluation (its name)", lambda result: result.name),
     ("The test data (its hash)", lambda result: result.facts.get("data_hash")),
     ("The list of classes", lambda result: [(h.name, h.classes) for h in result.heads]),
     ("The number of clips that could be read", lambda result: len(result.ids)),
@@ -144,7 +152,7 @@ _MUST_AGREE: tuple[tuple[str, Callable[[Result], object]], ...] = (
 
 def _table(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
     rows = [_row(name, run).cells() for name, run in zip(names, runs, strict=True)]
-    return table(ComparisonRow.HEADER, rows, numbers={2, 3, 4, 5, 6, 7, 9})
+    return table(ComparisonRow.HEADER, rows, numbers={1, 2, 3, 4, 5, 7})
 
 
 def _curves(names: Sequence[str], runs: Sequence[RunFiles]) -> str:

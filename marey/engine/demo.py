@@ -57,7 +57,7 @@ def run_demo(
     say(f"without the order of frames at most {ceiling:.0f} % can be right on average")
     clips = read_manifest(manifest, split="val")
     say(f"predicting {clips.path(0)}, which shows '{CLASSES[clips.labels['label'][0]]}':")
-    for answer in load(runs[-1]).predict(clips.path(0), top=3):
+    for answer in load(runs[-1]).predict_file(clips.path(0), top=3):
         say(f"  {answer['score']:6.1%}  {answer['label']}")
     say(f"report: {report}\ncomparison: {comparison}")
     seconds = time.monotonic() - start

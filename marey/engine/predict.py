@@ -59,7 +59,7 @@ class Predictor:
             return self._of_clip(as_frames(video), top)
         if files := videos_in(Path(video)):
             return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in files}
-        return self._of_file(Path(video), top, window_seconds, stride_seconds)
+        return self.predict_file(Path(video), top, window_seconds, stride_seconds)
 
     def scores(self, reader: FrameReader) -> Scores:
         """Scores [k] of every head, averaged over the recipe's test views, as `evaluate` gives."""
@@ -67,9 +67,14 @@ class Predictor:
         indices = views.sampling.indices(len(reader))
         return self._score(reader.read(indices.ravel()), indices)
 
-    def _of_file(
-        self, path: Path, top: int, window: float | None, stride: float | None
+    def predict_file(
+        self,
+        path: Path,
+        top: int = 5,
+        window: float | None = None,
+        stride: float | None = None,
     ) -> list[Answer]:
+        """As `predict`, for one file or folder of frames."""
         backend = self.trained.recipe.data.backend
         with open_video(path, backend=backend) as reader:
             if window is None:
@@ -80,7 +85,7 @@ class Predictor:
         self, path: Path, top: int, window: float | None, stride: float | None
     ) -> list[Answer]:
         try:
-            return self._of_file(path, top, window, stride)
+            return self.predict_file(path, top, window, stride)
         except DecodeError as error:
             return [{"error": str(error)}]
 

@@ -90,6 +90,14 @@ def views_text(result: Result) -> str:
     return f"{words}, {frames}" if frames else words
 
 
+def views_cell(result: Result) -> str:
+    """The test protocol in a cell: clips×crops×frames."""
+    views = result.facts.get("views")
+    if not isinstance(views, dict):
+        return "–" if views is None else str(views)
+    return "×".join(str(views[key]) for key in ("clips", "crops", "frames") if key in views)
+
+
 def _views(result: Result) -> tuple[str, str]:
     """Clips x crops, and the frames of a clip."""
     views = result.facts.get("views")

@@ -118,7 +118,7 @@ class Training:
         self.train_set, self.val_set = train_set, val_set
         self.log, self.stop, self.save_steps = log, stop, save_steps
         self.bad_clips = BadClips(work_dir, train_set, recipe.data.bad_clip_budget)
-        self.saved_at = time.monotonic()
+        self.saved_at, self.base_lr, self.lr = time.monotonic(), 0.0, 0.0
         torch.manual_seed(recipe.seed)
         self.model = channels_last(recipe.model.build().to(world.device))
         self.ema: AveragedModel | None = None
@@ -277,7 +277,9 @@ class Training:
         self.loss: nn.Module = LossModule(self.model, self.objective)
         if self.world.size > 1:
             self.loss = DistributedDataParallel(self.loss)
-        self.optimizer = build_optimizer(self.model, stage.optim, scale=self.lr_scale())
+        scale = self.lr_scale()
+        self.base_lr = self.lr = stage.optim.lr * scale
+        self.optimizer = build_optimizer(self.model, stage.optim, scale=scale)
 
     def lr_scale(self) -> float:
         """Total batch / the batch the recipe's rate is meant for; says so when it is not 1."""
@@ -285,7 +287,6 @@ class Training:
         total = recipe.batch_size * recipe.accumulate * self.world.size
         scale = total / recipe.lr_batch_size if recipe.lr_batch_size else 1.0
         lr = self.stage.optim.lr
-        self.base_lr = self.lr = lr * scale
         self.log.say(f"learning rate {lr:g} x {total}/{recipe.lr_batch_size} = {lr * scale:g}"
                      if scale != 1 else f"learning rate {lr:g}, {total} clips a step")  # fmt: skip
         return scale
