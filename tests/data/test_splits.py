@@ -144,8 +144,8 @@ def test_a_split_the_source_has_is_kept():
     assert division.how == "the split of the source"
 
 
-def test_shares_that_leave_nothing_to_train_on_are_a_value_error():
-    with pytest.raises(ValueError, match=r"val 0\.6 and test 0\.4"):
+def test_shares_that_leave_nothing_to_train_on_are_an_error():
+    with pytest.raises(ManifestError, match=r"val 0\.6 and test 0\.4 are not shares"):
         SplitRule(val=0.6, test=0.4)
 
 
