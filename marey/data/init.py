@@ -83,7 +83,8 @@ def init_dataset(
     kept = np.array([row for row in range(len(manifest)) if row not in rejects], np.int64)
     if not len(kept):
         raise ManifestError(
-            f"{source}: none of its {len(listing):,} clips can be read; the first: {rejects[0]}",
+            f"{source}: none of its {len(listing):,} clips can be read; the first,"
+            f" {clip_text(listing.paths[0])}: {rejects[0]}",
             f"paths start at {start}; give another root if the clips lie elsewhere",
         )
     manifest = manifest.take(kept)
