@@ -15,6 +15,8 @@ from marey.engine.markup import tag, text
 from marey.engine.plots import label, short
 
 SIZE = 560
+MIN_WIDTH = 440
+"""What the caption needs, where two classes would need less."""
 MAX_CELLS_WITH_TIPS = 40
 MAX_CLASSES = 200
 SHADES = 10
@@ -39,7 +41,7 @@ def confusion_chart(counts: np.ndarray, classes: Sequence[str], *, title: str) -
         _names(classes, cell),
     ]  # fmt: skip
     # the names above the columns lean to the right, beyond the matrix by their length
-    width, height = margin + side + 0.75 * margin, top + side + 8
+    width, height = max(margin + side + 0.75 * margin, MIN_WIDTH), top + side + 8
     return tag(
         "svg",
         {"viewBox": f"0 0 {width:.0f} {height:.0f}", "role": "img", "aria-label": title,

@@ -125,7 +125,7 @@ p { margin:.4rem 0; max-width:72ch; overflow-wrap:anywhere }
 .scroll { overflow-x:auto; margin:.6rem 0 }
 table { border-collapse:collapse; font-size:.88rem }
 th, td { text-align:left; padding:.3rem 1.1rem .3rem 0; border-bottom:1px solid var(--rule);
-  vertical-align:top; overflow-wrap:anywhere }
+  vertical-align:top; overflow-wrap:break-word }
 th { font-weight:600; white-space:nowrap }
 .number { text-align:right; font-variant-numeric:tabular-nums; white-space:nowrap }
 pre { overflow-x:auto; background:var(--panel); padding:.8rem 1rem; font-size:.8rem;

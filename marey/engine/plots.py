@@ -133,9 +133,9 @@ def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool =
     row, top, left = 18, 32, 150
     height = top + row * len(values) + BOTTOM
     low, high = min(0.0, *(b.value for b in values), 0.0), max(b.value for b in values)
-    axis = _Axis(round_ticks(low, max(high, 0.0)), left, WIDTH - 44)
+    axis = _Axis(round_ticks(low, max(high, 0.0)), left, WIDTH - 54)
     zero = axis.at(0)
-    parts = [_x_grid(axis, top, height - BOTTOM, x_label, (left + WIDTH - 44) / 2)]
+    parts = [_x_grid(axis, top, height - BOTTOM, x_label, (left + WIDTH - 54) / 2)]
     for i, bar in enumerate(values):
         y, end = top + row * i, axis.at(bar.value)
         fill = ("var(--good)" if bar.value >= 0 else "var(--bad)") if signed else "var(--s0)"

@@ -139,23 +139,22 @@ def _classes(files: RunFiles, head: HeadResult, suffix: str) -> str:
         f"{name}: {accuracy:.1f} % right, {size} {source} clips"
         for name, accuracy, size in zip(head.classes, accuracies, sizes, strict=True)
     ]
-    parts = [paragraph(f"Class sizes count {source} clips.", "note")]
-    if len(set(sizes)) > 1:
-        points = [
-            Point(*values) for values in zip(map(float, sizes), accuracies, tips, strict=True)
-        ]
-        parts.append(
+    note, charts = f"Class sizes count {source} clips.", []
+    if len(set(sizes)) == 1:
+        note = f"Every class has {sizes[0]} {source} clips."
+    else:
+        points = list(map(Point, map(float, sizes), accuracies, tips))
+        charts.append(
             scatter(points, title="Accuracy (%) and class size", x_label=f"{source} clips",
                     y_label="clips that are right (%)", y_range=(0, 100))
         )  # fmt: skip
-    else:
-        parts.append(paragraph(f"Every class has {sizes[0]}.", "note"))
     order = np.argsort(accuracies, kind="stable")[:MAX_BARS]
     title = "Accuracy of each class (%)"
     if len(head.classes) > MAX_BARS:
         title = f"The {MAX_BARS} classes of lowest accuracy (%)"
-    chart = bars([Bar(head.classes[i], accuracies[i], tips[i]) for i in order], title=title)
-    return section(f"Classes{suffix}", parts[0], grid(*parts[1:], chart))
+    values = [Bar(head.classes[i], float(accuracies[i]), tips[i]) for i in order]
+    charts.append(bars(values, title=title))
+    return section(f"Classes{suffix}", paragraph(note, "note"), grid(*charts))
 
 
 def _class_sizes(files: RunFiles, head: HeadResult) -> tuple[list[int], str]:
