@@ -49,8 +49,10 @@ def bench_data(
     workers: int = 1,
     backend: Backend = "pyav",
 ) -> DataSpeed:
-    """Read up to `num_clips` clips as training does; the start of the workers is not counted."""
-    rows = np.resize(np.random.default_rng(0).permutation(len(manifest)), num_clips + batch_size)
+    """Read about `num_clips` clips as training does; the start of the workers is not counted."""
+    started = max(1, workers)  # batches: each worker's first comes while the others still start
+    num_rows = num_clips + started * batch_size
+    rows = np.resize(np.random.default_rng(0).permutation(len(manifest)), num_rows)
     seeds = draw_seeds(0, 0, np.arange(len(rows)))
     pairs = list(zip(rows.tolist(), seeds.tolist(), strict=True))
     loader = DataLoader(
@@ -62,7 +64,8 @@ def bench_data(
     parts = {"decode": 0.0, "resize": 0.0, "collate": 0.0}
     read = unreadable = 0
     batches = iter(loader)
-    next(batches)  # the workers have started once the first batch is here
+    for _ in range(started):
+        next(batches)
     start = time.perf_counter()
     for batch in batches:
         read, unreadable = read + len(batch.rows), unreadable + len(batch.failures)
@@ -107,6 +110,8 @@ def bench_model(
     channels = spec.encoder.in_channels
     clip = torch.randn(batch_size, spec.frames, channels, size, size, device=device)
     on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
     seconds = []
     autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp)
     with torch.inference_mode(), autocast:
@@ -114,14 +119,14 @@ def bench_model(
             start = time.perf_counter()
             model(clip)
             if on_gpu:
-                torch.cuda.synchronize()
+                torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - start)
     return ModelSpeed(
         parameters=num_parameters(model),
         gmacs=gmacs(model, size),
         batch_size=batch_size,
         median_seconds=statistics.median(seconds[2:]),
-        peak_memory_bytes=torch.cuda.max_memory_allocated() if on_gpu else _peak_rss(),
+        peak_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else _peak_rss(),
     )
 
 

@@ -65,7 +65,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
             raise CheckpointError(f"{path} cannot be read: {error}") from error
     state = _load_torch(path)
     if state.get("format") == FORMAT:
-        state = state.get("ema") or state["model"]
+        state = _averaged(state["ema"]) if state.get("ema") else state["model"]
     state = state.get("state_dict", state)
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} holds no state dict (its entries: {_some(state)})")
@@ -119,6 +119,12 @@ def load_strictly(
     if faults:
         raise CheckpointError(f"{source} does not fit the model; {'; '.join(faults)}")
     model.load_state_dict(dict(weights), strict=False)
+
+
+def _averaged(ema: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's own names and weights from the state of an `AveragedModel`."""
+    own = "module."
+    return {name.removeprefix(own): v for name, v in ema.items() if name.startswith(own)}
 
 
 def _load_torch(path: Path) -> dict[str, Any]:

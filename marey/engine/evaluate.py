@@ -1,7 +1,8 @@
 """Evaluation: every view of every clip is scored, views are averaged, then pure functions count.
 
 A clip that cannot be read is missing: it is listed with the reason, counts as a wrong answer, and
-is never replaced by another. So a number stands for the whole list that was asked for.
+is never replaced by another. So a number stands for the whole list that was asked for; the numbers
+over the readable clips alone stand beside it as `metrics_readable`. A loss is of readable clips.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -24,9 +26,10 @@ from marey.data.atomic import replacing
 from marey.data.clips import Batch, ClipDataset, collate
 from marey.data.manifest import Manifest
 from marey.engine.provenance import decoder, environment
+from marey.engine.runlog import run_errors
 from marey.engine.stopping import ignore_in_worker
 from marey.errors import ManifestError, RunError
-from marey.metrics.accuracy import class_average, topk_accuracy
+from marey.metrics.accuracy import class_average, joint_accuracy, topk_accuracy
 from marey.models.profile import gmacs, num_parameters
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import TestViews
@@ -57,22 +60,23 @@ class Evaluation:
         if len(heads) == 1:
             return next(iter(heads.values()))
         named = {f"{name}/{key}": v for name, row in heads.items() for key, v in row.items()}
-        all_right = np.all([self._right(name) for name in heads], axis=0)
-        return {"acc/top1": float(100 * all_right.mean())} | named
+        return {"acc/top1": joint_accuracy(self.scores, self.manifest.labels)} | named
+
+    @property
+    def readable_rows(self) -> npt.NDArray[np.int64]:
+        """The rows [m] of the manifest that could be read, in order."""
+        return np.setdiff1d(np.arange(len(self.manifest)), list(self.missing))
+
+    @property
+    def readable(self) -> Evaluation:
+        """The same of the clips that could be read, as if the list held no others."""
+        rows = self.readable_rows
+        scores = {name: values[rows] for name, values in self.scores.items()}
+        return Evaluation(self.manifest.take(rows), scores, average=self.average)
 
     def _of_head(self, name: str) -> dict[str, float]:
         scores, labels = self.scores[name], self.manifest.labels[name]
-        metrics = {"acc/top1": topk_accuracy(scores, labels)}
-        if scores.shape[1] > 5:
-            metrics["acc/top5"] = topk_accuracy(scores, labels, 5)
-        metrics["acc/class_avg"] = class_average(scores, labels)
-        metrics["loss"] = _mean_loss(scores, labels, self.average)
-        return metrics
-
-    def _right(self, name: str) -> npt.NDArray[np.bool_]:
-        known = ~np.isnan(self.scores[name]).any(axis=1)
-        best = np.nan_to_num(self.scores[name]).argmax(axis=1)
-        return np.asarray(known & (best == self.manifest.labels[name]))
+        return _accuracies(scores, labels) | {"loss": _mean_loss(scores, labels, self.average)}
 
 
 def evaluate(
@@ -161,7 +165,8 @@ def write_results(
     evaluation: Evaluation, folder: Path, model: VideoModel, views: TestViews, backend: Backend
 ) -> Path:
     """Write predictions.parquet and results.json into `folder`; returns the latter."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with run_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "predictions.parquet") as file:
         pq.write_table(prediction_table(evaluation), file)
     with replacing(folder / "results.json") as file:
@@ -181,7 +186,8 @@ def about(
         for row, reason in sorted(evaluation.missing.items())
     ]
     return {
-        "metrics": {key: _round(value) for key, value in evaluation.metrics.items()},
+        "metrics": _rounded(evaluation.metrics),
+        "metrics_readable": _rounded(evaluation.readable.metrics),
         "num_clips": len(manifest),
         "num_missing": len(missing),
         "average": evaluation.average,
@@ -198,6 +204,7 @@ def about(
         "versions": environment(),
         "manifest": str(manifest.source),
         "data_hash": manifest.digest(),
+        "span_unit": manifest.unit,
         "classes": {head: list(names) for head, names in manifest.classes.items()},
         "missing": missing,
     }
@@ -205,16 +212,17 @@ def about(
 
 def prediction_table(evaluation: Evaluation) -> pa.Table:
     """One row a clip that was read: id, path, start, end, label and scores of every head."""
-    manifest = evaluation.manifest
-    rows = np.array([r for r in range(len(manifest)) if r not in evaluation.missing], np.int64)
-    read = manifest.take(rows)
-    columns: dict[str, Any] = {"id": rows, "path": [str(read.path(i)) for i in range(len(read))]}
+    read = evaluation.readable.manifest
+    columns: dict[str, Any] = {
+        "id": evaluation.readable_rows,
+        "path": [str(read.path(i)) for i in range(len(read))],
+    }
     for name, bounds in (("start", read.starts), ("end", read.ends)):
         columns[name] = pa.array([None] * len(read) if bounds is None else bounds, pa.float64(),
                                  from_pandas=True)  # fmt: skip
-    for head, scores in evaluation.scores.items():
+    for head, scores in evaluation.readable.scores.items():
         columns[head] = read.labels[head]
-        values = pa.array(scores[rows].ravel())
+        values = pa.array(scores.ravel())
         columns[scores_column(head)] = pa.FixedSizeListArray.from_arrays(values, scores.shape[1])
     return pa.table(columns)
 
@@ -230,19 +238,29 @@ def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise RunError(f"{path} is not a dump of predictions: {error}") from error
-    found = {}
-    for column in (name for name in table.column_names if name.split(".")[0] == "scores"):
-        head = column.partition(".")[2] or "label"
-        labels = table[head].to_numpy().astype(np.int64)
-        scores = np.array(table[column].to_pylist(), np.float32).reshape(len(labels), -1)
-        found[head] = {
-            "acc/top1": topk_accuracy(scores, labels),
-            "acc/top5": topk_accuracy(scores, labels, 5),
-            "acc/class_avg": class_average(scores, labels),
-        }
-    if not found:
+    columns = [name for name in table.column_names if name.split(".")[0] == "scores"]
+    if not columns:
         raise RunError(f"{path} has no column 'scores'; it has {', '.join(table.column_names)}")
-    return found
+    heads = [column.partition(".")[2] or "label" for column in columns]
+    return {
+        head: _accuracies(*_scores_and_labels(path, table, column, head))
+        for head, column in zip(heads, columns, strict=True)
+    }
+
+
+def _scores_and_labels(
+    path: Path, table: pa.Table, column: str, head: str
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    if head not in table.column_names:
+        raise RunError(f"{path} has '{column}' but no labels for it", f"it needs '{head}'")
+    lengths = pc.unique(pc.list_value_length(table[column])).to_pylist()
+    if len(lengths) != 1 or not lengths[0]:
+        raise RunError(f"{path}: '{column}' has {lengths} scores a clip, expected one number")
+    scores = pc.list_flatten(table[column]).to_numpy().astype(np.float32).reshape(-1, lengths[0])
+    labels = table[head].to_numpy()
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= lengths[0]:
+        raise RunError(f"{path}: '{head}' is not a class from 0 to {lengths[0] - 1} everywhere")
+    return scores, labels.astype(np.int64)
 
 
 def _check_heads(heads: dict[str, int], manifest: Manifest) -> None:
@@ -257,6 +275,13 @@ def _check_heads(heads: dict[str, int], manifest: Manifest) -> None:
             )
 
 
+def _accuracies(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> dict[str, float]:
+    metrics = {"acc/top1": topk_accuracy(scores, labels)}
+    if scores.shape[1] > 5:
+        metrics["acc/top5"] = topk_accuracy(scores, labels, 5)
+    return metrics | {"acc/class_avg": class_average(scores, labels)}
+
+
 def _mean_loss(
     scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], average: str
 ) -> float:
@@ -264,9 +289,12 @@ def _mean_loss(
     if not known.any():
         return float("nan")
     values = torch.from_numpy(scores[known])
-    log = values.log() if average == "probs" else values.log_softmax(dim=1)
+    if average == "probs":  # one that float32 rounds to 0 would make the mean infinite
+        log = values.clamp_min(torch.finfo(values.dtype).tiny).log()
+    else:
+        log = values.log_softmax(dim=1)
     return float(torch.nn.functional.nll_loss(log, torch.from_numpy(labels[known])))
 
 
-def _round(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 4)
+def _rounded(metrics: dict[str, float]) -> dict[str, float | None]:
+    return {key: round(v, 4) if np.isfinite(v) else None for key, v in metrics.items()}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from marey.data.manifest import read_manifest
+from marey.data.manifest import Manifest, read_manifest
 from marey.engine.evaluate import Evaluation, evaluate, write_results
-from marey.engine.release import load_trained
-from marey.errors import RecipeError
+from marey.engine.release import Trained, load_trained
+from marey.errors import ManifestError, RecipeError
 from marey.recipes.schema import override
 
 
@@ -36,10 +37,12 @@ def evaluate_folder(
     if recipe.model != trained.recipe.model:
         raise RecipeError(f"{', '.join(overrides)} changes the model, which is trained already")
     source = manifest or recipe.data.val or recipe.data.train
-    found = read_manifest(source, split=split, root=recipe.data.root or None, check_files=False)
+    heads = {head.name: head.num_classes for head in recipe.model.heads}
+    root = recipe.data.root or None
+    found = read_manifest(source, split=split, root=root, heads=heads, check_files=False)
     result = evaluate(
         trained.model,
-        found,
+        with_class_names(found, trained),
         recipe.test,
         augment=recipe.augment,
         batch_size=batch_size or recipe.batch_size,
@@ -50,3 +53,21 @@ def evaluate_folder(
         progress=progress,
     )
     return result, write_results(result, out, trained.model, recipe.test, recipe.data.backend)
+
+
+def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:
+    """The manifest with the model's class names; ManifestError if it has others of its own.
+
+    The same classes in another order would give every clip a wrong label without a word.
+    """
+    for head, names in trained.classes.items():
+        theirs = manifest.classes.get(head, names)
+        unnamed = tuple(map(str, range(len(names))))
+        if theirs not in (names, unnamed):
+            first = next(i for i, name in enumerate(names) if theirs[i] != name)
+            raise ManifestError(
+                f"{manifest.source}: class {first} of '{head}' is '{theirs[first]}', "
+                f"the model's is '{names[first]}'",
+                "evaluate on a manifest with the class names the model was trained on",
+            )
+    return replace(manifest, classes=manifest.classes | trained.classes)

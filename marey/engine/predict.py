@@ -51,11 +51,16 @@ class Predictor:
 
         `video` is a file, a folder of frames, or uint8 frames [t h w 3] or [t 3 h w]. With
         `window_seconds`, each window of that length, begun every `stride_seconds` (default: half a
-        window), gives its best label with its time. A folder of videos gives a dict by file name;
-        a file there that cannot be read gives [{"error": reason}], while a single one raises
-        `DecodeError`.
+        window), gives its best label with its time; an array has no clock and takes none. A folder
+        of videos gives a dict by file name; a file there that cannot be read gives
+        [{"error": reason}], while a single one raises `DecodeError`.
         """
         if isinstance(video, np.ndarray | Tensor):
+            if window_seconds is not None:
+                raise ValueError(
+                    f"window_seconds is {window_seconds}, but an array of frames has no seconds. "
+                    "hint: cut it, or give the file"
+                )
             return self._of_clip(as_frames(video), top)
         if files := videos_in(Path(video)):
             return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in files}
@@ -132,25 +137,33 @@ class Predictor:
 def timeline(answers: Sequence[Mapping[str, Any]]) -> list[Answer]:
     """Windows with the same label that touch or overlap become one, with their mean score.
 
+    Each head has its own line, one after the other; errors stay as they are.
+
     >>> timeline([{"start": 0.0, "end": 2.0, "label": "run", "score": 0.5},
     ...           {"start": 1.0, "end": 3.0, "label": "run", "score": 0.7}])
     [{'start': 0.0, 'end': 3.0, 'label': 'run', 'score': 0.6}]
     """
-    merged: list[list[Mapping[str, Any]]] = []
+    lines: dict[str, list[list[Mapping[str, Any]]]] = {}
     for answer in answers:
-        last = merged[-1][-1] if merged else None
-        if last and last["label"] == answer["label"] and answer["start"] <= last["end"]:
-            merged[-1].append(answer)
+        runs = lines.setdefault(answer.get("head", ""), [])
+        if runs and _goes_on(runs[-1][-1], answer):
+            runs[-1].append(answer)
         else:
-            merged.append([answer])
-    return [
-        {
-            **run[0],
-            "end": run[-1]["end"],
-            "score": round(float(np.mean([answer["score"] for answer in run])), 6),
-        }
-        for run in merged
-    ]
+            runs.append([answer])
+    return [_merged(run) for runs in lines.values() for run in runs]
+
+
+def _goes_on(last: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
+    if "error" in last or "error" in answer:
+        return False
+    return bool(last["label"] == answer["label"] and answer["start"] <= last["end"])
+
+
+def _merged(run: Sequence[Mapping[str, Any]]) -> Answer:
+    if "error" in run[0]:
+        return dict(run[0])
+    score = round(float(np.mean([answer["score"] for answer in run])), 6)
+    return {**run[0], "end": run[-1]["end"], "score": score}
 
 
 def windows(
@@ -158,16 +171,22 @@ def windows(
 ) -> Iterator[tuple[float, float, int, int]]:
     """(start, end, first frame, frame after the last) of every window that holds a frame.
 
-    `times` are the frames' seconds, from 0. A video shorter than the window is one window.
+    `times` are the frames' seconds, from 0. A video shorter than the window is one window; what
+    the last whole stride leaves over is covered by a window that ends with the video.
     """
     if window <= 0 or stride <= 0:
         raise ValueError(f"window is {window} s and stride {stride} s, expected more than 0")
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     length = float(times[-1]) + step
     count = max(1, int(np.floor((length - window) / stride + 1e-6)) + 1)
-    for start in (i * stride for i in range(count)):
+    starts = [i * stride for i in range(count)]
+    if starts[-1] + window < length - max(step, 1e-3) / 2:
+        starts.append(length - window)
+    for start in starts:
         end = min(start + window, length)
         first, last = np.searchsorted(times, [start - 1e-6, end - 1e-6])
+        if end == length:  # also where the only frame has no duration that is known
+            last = len(times)
         if last > first:
             yield round(start, 3), round(end, 3), int(first), int(last)
 

@@ -52,7 +52,7 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
 
 def export_release(run: Path, out: Path) -> Path:
     """Write the release of the run in `run` to the new folder `out`; returns it."""
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} is not empty", "give a new folder")
     trained = load_trained(run)
     out.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,8 @@ every number is the same on every machine. A clip without scores (all NaN) is wr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,11 @@ def topk_accuracy(scores: Scores, labels: Labels, k: int = 1) -> float:
     50.0
     """
     return _percent(ranks(scores, labels) < k)
+
+
+def joint_accuracy(scores: Mapping[str, Scores], labels: Mapping[str, Labels]) -> float:
+    """Percent of clips whose top-1 answer is right in every head (EPIC's action accuracy)."""
+    return _percent(np.all([ranks(scores[head], labels[head]) == 0 for head in scores], axis=0))
 
 
 def class_average(scores: Scores, labels: Labels) -> float:

@@ -1,4 +1,8 @@
-"""The demo's two recipes: the same in everything but the shift."""
+"""The demo's two recipes, the same in everything but the shift.
+
+On two cores each is to train from nothing in about a minute, hence small pictures and few clips a
+step. A quarter of the channels looks each way: with an eighth it takes longer to see what moves.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,27 @@ from marey.models.resnet import ResNetSpec
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import SGD, Cosine, Recipe, Stage, TestViews, Views, Warmup
-from marey.video.crops import CenterCrop, MultiScaleCrop
+from marey.video.crops import CenterCrop
+
+_PICTURE = CenterCrop(48, resize=48)
 
 DEMO_TSN = Recipe(
     name="demo-tsn",
     model=ModelSpec(ResNetSpec(18), (), num_segments=8, heads=(), dropout=0.2),
-    train=Views(crop=MultiScaleCrop(56, scales=(1.0, 0.875))),
-    test=TestViews(crop=CenterCrop(56, resize=None)),
+    train=Views(crop=_PICTURE),
+    test=TestViews(crop=_PICTURE),
     stages=(
         Stage(
-            epochs=10,
-            optim=SGD(lr=0.05, weight_decay=5e-4, head_lr5=False),
+            epochs=8,
+            optim=SGD(lr=0.1, weight_decay=5e-4, head_lr5=False),
             schedule=Cosine(),
             warmup=Warmup(epochs=1),
         ),
     ),
+    batch_size=8,
     lr_batch_size=None,
 )
-DEMO_TSM = replace(DEMO_TSN, name="demo-tsm", model=replace(DEMO_TSN.model, temporal=(TSM(),)))
+
+DEMO_TSM = replace(
+    DEMO_TSN, name="demo-tsm", model=replace(DEMO_TSN.model, temporal=(TSM(shift_div=4),))
+)

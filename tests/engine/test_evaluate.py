@@ -39,9 +39,7 @@ def trained(run: Path) -> Trained:
 def evaluated(trained: Trained, manifest: Path, **options: object) -> Evaluation:
     recipe = trained.recipe
     found = read_manifest(manifest, split="val", check_files=False)
-    return evaluate(
-        trained.model, found, recipe.test, augment=recipe.augment, workers=0, **options
-    )  # type: ignore[arg-type]
+    return evaluate(trained.model, found, recipe.test, augment=recipe.augment, workers=0, **options)  # type: ignore[arg-type]
 
 
 def manifest_of(run: Path) -> Path:
@@ -157,7 +155,7 @@ def test_a_long_video_becomes_a_timeline(run: Path, tmp_path: Path) -> None:
     assert isinstance(answers, list)
     assert [answer["start"] for answer in answers] == [i * 0.5 for i in range(11)]
     parts = timeline(answers)
-    assert [part["label"] for part in parts][0::len(parts) - 1] == ["red", "blue"]
+    assert [part["label"] for part in parts][0 :: len(parts) - 1] == ["red", "blue"]
     assert parts[0]["start"] == 0
     assert parts[-1]["end"] == 6
 
