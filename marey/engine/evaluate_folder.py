@@ -56,14 +56,14 @@ def evaluate_folder(
 
 
 def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:
-    """The manifest with the model's class names; ManifestError if it has others of its own.
+    """The manifest with the model's class names; ManifestError if both have names and they differ.
 
     The same classes in another order would give every clip a wrong label without a word.
     """
     for head, names in trained.classes.items():
         theirs = manifest.classes.get(head, names)
         unnamed = tuple(map(str, range(len(names))))
-        if theirs not in (names, unnamed):
+        if theirs != names and unnamed not in (names, theirs):
             first = next(i for i, name in enumerate(names) if theirs[i] != name)
             raise ManifestError(
                 f"{manifest.source}: class {first} of '{head}' is '{theirs[first]}', "

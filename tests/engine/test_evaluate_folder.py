@@ -12,7 +12,7 @@ import pytest
 
 from marey.data.manifest import read_manifest
 from marey.engine.evaluate import Evaluation, metrics_of_dump
-from marey.engine.evaluate_folder import evaluate_folder
+from marey.engine.evaluate_folder import evaluate_folder, with_class_names
 from marey.engine.release import load_trained
 from marey.engine.train import train
 from marey.errors import ManifestError, RecipeError, RunError
@@ -49,6 +49,12 @@ def test_the_same_classes_in_another_order_are_refused(
     (tmp_path / "labels.txt").write_text("dark\ngreen\nred\nblue\n")
     with pytest.raises(ManifestError, match="class 1 of 'label' is 'green', the model's is 'red'"):
         evaluate_folder(run, manifest=tmp_path / "two.csv", out=tmp_path)
+
+
+def test_a_model_without_class_names_fits_a_manifest_with_them(run: Path, clips: Path) -> None:
+    unnamed = replace(load_trained(run), classes={"label": ("0", "1", "2", "3")})
+    manifest = with_class_names(read_manifest(clips / "manifest.csv"), unnamed)
+    assert manifest.classes == unnamed.classes
 
 
 def test_a_trained_model_is_not_changed_by_an_override(run: Path, tmp_path: Path) -> None:
