@@ -192,6 +192,8 @@ class Recipe:
                 )
         if self.train.crop.views != 1:
             raise ValueError(f"train.crop gives {self.train.crop.views} views, expected one")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, expected 0 or more")
         if self.batch_size < 1 or self.accumulate < 1:
             raise ValueError(f"batch_size is {self.batch_size} and accumulate {self.accumulate}, "
                              "expected at least 1")  # fmt: skip

@@ -64,6 +64,8 @@ def test_an_override_may_change_the_class() -> None:
         ("stages.7.epochs=1", "no item '7' in a list of 1"),
         ("stages.0.optim=SGDD", "unknown name 'SGDD'.*did you mean 'SGD'"),
         ("seed", "'seed' is not an override"),
+        ("seed=-1", "seed is -1, expected 0 or more"),
+        ("test.sampling.num_segments=4", "gives 4 frames, the model takes 8"),
         ("seed.deep=1", "'deep' looks inside 0"),
         ("seed=[1", "'\\[1' is not a YAML value"),
         ("stages=3", "stages is 3, expected a list"),
