@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.demo
 @pytest.mark.timeout(900)
 def test_the_demo_shows_that_order_matters(tmp_path: Path) -> None:
     start = time.monotonic()
