@@ -42,9 +42,11 @@ class Golden:
 
     @property
     def builder(self) -> str:
-        """Who built it upstream; files that do not say begin their model's name with it."""
+        """Who built it upstream; gc files that do not say begin their model's name with it."""
         if self.values.get("builder"):
             return str(self.values["builder"])
+        if self.family != "gc":
+            return self.model
         return next(b for prefix, b in _BUILDERS.items() if self.model.startswith(prefix))
 
     @property

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from marey.convert import tsm
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
 from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
@@ -18,13 +21,9 @@ KNOWN = {
 
 def not_built_yet(golden: Golden) -> str:
     """The name of what this file needs and we have not; empty if we can build its model."""
-    if golden.family != "gc":
-        return golden.model
-    if golden.builder == "v0":
-        return f"v0 {golden.config['net']}" if golden.config.get("net") else ""
-    if golden.builder in ("tsm", "online"):
-        return ""
-    return golden.builder
+    if golden.builder == "v0" and golden.config.get("net"):
+        return f"v0 {golden.config['net']}"
+    return "" if golden.builder in RULES else golden.builder
 
 
 def differs_on_purpose(golden: Golden) -> str:
@@ -38,11 +37,18 @@ def differs_on_purpose(golden: Golden) -> str:
 
 def spec_of(golden: Golden) -> ModelSpec:
     """Our spec of the model in a golden file."""
+    return RULES[golden.builder].spec(golden)
+
+
+def rename_of(golden: Golden) -> Callable[[str], str | None]:
+    """From upstream's names of tensors and modules to ours."""
+    return RULES[golden.builder].rename
+
+
+def _tsm(golden: Golden) -> ModelSpec:
     config = golden.config
     unknown = set(config) - KNOWN
     assert not unknown, f"{golden.path.name}: no rule for config {sorted(unknown)}"
-    if golden.builder == "online":
-        return _online(golden)
     is_flow = config.get("modality", "RGB") == "Flow"
     channels = 2 * config.get("new_length", 5) if is_flow else 3  # (x, y) of each field
     return ModelSpec(
@@ -95,3 +101,19 @@ def _online(golden: Golden) -> ModelSpec:
         num_segments=golden.values["input_shape"][0],
         heads=(Head("label", config["n_class"]),),
     )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the files of one builder are read."""
+
+    spec: Callable[[Golden], ModelSpec]
+    rename: Callable[[str], str | None]
+
+
+RULES = {
+    "tsm": Rule(_tsm, tsm.rename),
+    "v0": Rule(_tsm, tsm.rename),
+    "online": Rule(_online, tsm.rename),
+}
+"""Builder -> rule; a builder that is not here is not built yet."""

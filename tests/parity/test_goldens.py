@@ -1,7 +1,7 @@
 """Every golden file in the folder against our models; files never seen before are welcome.
 
 A file's `builder` and `config` become a `ModelSpec` (`specs.py`), its tensors get our names
-(`keys.py`). Tolerances: in float64 two right networks differ by rounding only, some 1e-15; in
+(`marey.convert`). Tolerances: in float64 two right networks differ by rounding only, some 1e-15; in
 float32 by some 1e-7 of the largest logit.
 """
 
@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from marey.convert.repository import renamed
 from marey.engine.optim import build_optimizer, tsm_groups
 from marey.models import VideoModel
 from marey.models.profile import num_parameters
 from marey.recipes.recipe import SGD
 from tests.conftest import goldens
 from tests.parity.golden import Golden, golden_rule, read
-from tests.parity.keys import our_name, our_names, our_weights
-from tests.parity.specs import differs_on_purpose, not_built_yet, spec_of
+from tests.parity.specs import differs_on_purpose, not_built_yet, rename_of, spec_of
 
 FILES = [read(path) for path in sorted(goldens().rglob("*.json"))]
 MODELS = [golden for golden in FILES if golden.is_model]
@@ -105,7 +105,8 @@ def test_logits_and_activations_are_upstreams(golden: Golden) -> None:
 def test_one_training_step_is_upstreams(golden: Golden) -> None:
     stop_unless_comparable(golden)
     values, model = golden.values, loaded(golden).double().train()
-    theirs = {ours: name for name, ours in our_names(golden.weights()).items()}
+    rename = rename_of(golden)
+    theirs = {ours: name for name in golden.weights() if (ours := rename(name))}
     logits = model(clip_of(golden).double())["label"]
     np.testing.assert_allclose(logits.detach().numpy(), values["logits"], rtol=1e-9, atol=1e-9)
     loss = F.cross_entropy(logits, torch.tensor(values["labels"]))
@@ -155,7 +156,9 @@ def loaded(golden: Golden) -> VideoModel:
     golden_rule(golden.path.parent).selftest()
     with torch.device("meta"):  # so that nothing is left of a start of our own
         model = spec_of(golden).build()
-    model.load_state_dict(our_weights(golden.weights(), model.state_dict()), assign=True)
+    model.load_state_dict(
+        renamed(golden.weights(), rename_of(golden), model.state_dict()), assign=True
+    )
     return model
 
 
@@ -195,7 +198,7 @@ def compare_norms(
 @contextmanager
 def probed(model: VideoModel, golden: Golden) -> Iterator[dict[str, dict[str, object]]]:
     """The fingerprints of activations that the file has too, filled while the model runs."""
-    rule = golden_rule(golden.path.parent)
+    rule, rename = golden_rule(golden.path.parent), rename_of(golden)
     found: dict[str, dict[str, object]] = {}
     modules = dict(model.named_modules())
     hooks = []
@@ -206,7 +209,7 @@ def probed(model: VideoModel, golden: Golden) -> Iterator[dict[str, dict[str, ob
         def record(_m: nn.Module, _i: object, out: Tensor, name=name, shape=wanted["shape"]):
             found[name] = rule.probe(out.detach().reshape(shape).numpy())
 
-        hooks.append(modules[our_name(name)].register_forward_hook(record))
+        hooks.append(modules[rename(name)].register_forward_hook(record))
     yield found
     for hook in hooks:
         hook.remove()

@@ -1,0 +1,1 @@
+"""Checkpoints of other code bases: whose they are, what model they hold, our names in them."""
