@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
+from marey.errors import CheckpointError
 from marey.models.video_model import ModelSpec
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
@@ -17,11 +18,34 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Told:
-    """What a person says of a checkpoint, because its tensors cannot; None is not said."""
+    """What a person, or a file's name, says of a checkpoint, because its tensors cannot.
+
+    None is not said. `shift_div` 0 means that nothing is shifted; `place` is where a shift stands
+    whose tensors do not tell; `loop` whether calibrated channel groups rotate from block to block.
+    """
 
     num_segments: int | None = None
     shift_div: int | None = None
+    place: Literal["blockres", "block"] | None = None
     loop: bool | None = None
+
+    def need(self, *names: str) -> None:
+        """CheckpointError that asks for those of `names` that are not said, all at once."""
+        unsaid = [name for name in names if getattr(self, name) is None]
+        if unsaid:
+            meanings = "; ".join(f"{name} ({_MEANING[name][0]})" for name in unsaid)
+            raise CheckpointError(
+                f"the tensors do not tell {meanings}",
+                "say it: " + " ".join(f"--set {name}={_MEANING[name][1]}" for name in unsaid),
+            )
+
+
+_MEANING = {
+    "num_segments": ("segments of a clip", "8"),
+    "shift_div": ("C/shift_div channels shift each way, 0 is no shift", "8"),
+    "place": ("where the shift stands, blockres or block", "blockres"),
+    "loop": ("whether the calibrated groups rotate, --loop upstream", "false"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +54,7 @@ class Repository:
 
     `rename` gives our name of one of its tensors or modules, and None for a tensor that is dropped
     on purpose. `spec` is the model that the shapes and the person describe: CheckpointError asks
-    for what is still open.
+    for what is still open (`Told.need`).
     """
 
     name: str

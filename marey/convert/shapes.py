@@ -1,0 +1,69 @@
+"""The parts of a model that the shapes of its tensors tell, under our names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from marey.convert.repository import Shapes
+from marey.errors import CheckpointError
+from marey.models.mobilenet import MobileNetV2Spec
+from marey.models.resnet import DEPTHS, ResNetSpec
+from marey.models.video_model import Head
+
+
+def under_our_names(shapes: Shapes, rename: Callable[[str], str | None]) -> Shapes:
+    """`shapes` with every name as `rename` gives it; those dropped on purpose are left out."""
+    return {ours: shape for theirs, shape in shapes.items() if (ours := rename(theirs))}
+
+
+def num_blocks(names: Iterable[str]) -> tuple[int, ...]:
+    """Blocks of every stage of a ResNet: (3, 4, 6, 3)."""
+    found = (re.match(r"encoder\.layer(\d)\.(\d+)\.", name) for name in names)
+    blocks = {(int(match[1]), int(match[2])) for match in found if match}
+    return tuple(sum(stage == s for stage, _ in blocks) for s in sorted({s for s, _ in blocks}))
+
+
+def resnet_of(ours: Shapes) -> ResNetSpec:
+    """The ResNet, ResNeXt or wide ResNet that has these blocks, widths and input channels."""
+    is_bottleneck = "encoder.layer1.0.conv3.weight" in ours
+    depths = num_blocks(ours)
+    fitting = [d for d, n in DEPTHS.items() if n == depths and (d >= 50) == is_bottleneck]
+    stem = ours.get("encoder.conv1.weight", ())
+    if not fitting or len(stem) < 2:
+        raise CheckpointError(
+            f"its blocks a stage are {depths}, which no ResNet of ours has",
+            f"known: {', '.join(f'ResNet-{depth} {n}' for depth, n in DEPTHS.items())}",
+        )
+    if not is_bottleneck:
+        return ResNetSpec(fitting[0], in_channels=stem[1])
+    mid = ours["encoder.layer1.0.conv1.weight"][0]
+    conv2 = ours.get("encoder.layer1.0.conv2.weight")
+    groups = mid // conv2[1] if conv2 else 1
+    return ResNetSpec(fitting[0], groups, mid // groups, in_channels=stem[1])
+
+
+def mobilenet_of(ours: Shapes) -> MobileNetV2Spec:
+    """The MobileNetV2 of this width and these input channels."""
+    stem = ours["encoder.features.0.0.weight"]
+    widths = [stem[0]] + [ours[f"encoder.features.{name}"][0] for name in _PROJECTIONS]
+    for width in (1.0, 0.75, 0.5, 0.35, 0.25, 1.3, 1.4, 2.0):
+        for rounding in _ROUNDINGS:
+            spec = MobileNetV2Spec(width, stem[1], rounding)
+            blocks = spec.blocks((), num_frames=1)[:2]
+            if [spec.stem_channels, *(block.out_channels for block in blocks)] == widths:
+                return spec
+    raise CheckpointError(f"it is a MobileNetV2 of unknown width: {widths} channels at its start")
+
+
+_ROUNDINGS: tuple[Literal["nearest", "up"], ...] = ("nearest", "up")
+_PROJECTIONS = ("1.conv.1.weight", "2.conv.2.weight")  # the last convolutions of blocks 1 and 2
+
+
+def heads_of(ours: Shapes) -> tuple[Head, ...]:
+    """The one head; CheckpointError without a classifier."""
+    weight = ours.get("heads.label.weight")
+    if weight is None:
+        raise CheckpointError("it has no classifier, so nothing could be predicted with it")
+    return (Head("label", weight[0]),)
