@@ -2,6 +2,7 @@
 
 from marey.models.mobilenet import MobileNetV2Spec
 from marey.models.resnet import ResNetSpec
+from marey.models.temporal.group_context import GroupContext
 from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.temporal.tsm import TSM
@@ -9,6 +10,7 @@ from marey.models.video_model import Head, ModelSpec, VideoModel
 
 __all__ = [
     "TSM",
+    "GroupContext",
     "Head",
     "MobileNetV2Spec",
     "ModelSpec",

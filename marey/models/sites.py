@@ -62,6 +62,12 @@ class Block:
     def __str__(self) -> str:
         return f"{self.kind} {self.index} of stage {self.stage}"
 
+    def channels_at(self, site: Site) -> int:
+        """How many channels an op at `site` gets."""
+        if site in ("stage_in", "block_in", "residual_in"):
+            return self.in_channels
+        return self.out_channels if site in ("residual_out", "block_out") else self.mid_channels
+
 
 class TemporalOp(Protocol):
     """A frozen dataclass that says which modules it adds to a block. Inherit from it explicitly."""

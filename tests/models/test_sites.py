@@ -91,18 +91,12 @@ def test_a_module_that_does_nothing_changes_nothing_and_adds_no_key(
     watches = [m for m in watched.modules() if isinstance(m, Watch)]
     assert len(watches) == sum(site in block.sites for block in blocks)
     assert all(len(watch.shapes) == 1 for watch in watches)
-    assert [w.shapes[0][1] for w in watches] == [channels_at(site, w.block) for w in watches]
+    assert [w.shapes[0][1] for w in watches] == [w.block.channels_at(site) for w in watches]
 
 
 @cache
 def built(encoder: Encoder) -> EncoderModule:
     return encoder.build((), 2).eval()
-
-
-def channels_at(site: Site, block: Block) -> int:
-    if site in ("stage_in", "block_in", "residual_in"):
-        return block.in_channels
-    return block.out_channels if site in ("residual_out", "block_out") else block.mid_channels
 
 
 @dataclass(frozen=True)
