@@ -6,8 +6,9 @@ The stride is on the 3x3 convolution (torchvision's "v1.5"). A state dict of tor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -96,16 +97,7 @@ class ResNet(EncoderModule):
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1, self.layer2, self.layer3, self.layer4 = (
-            nn.Sequential(
-                *(
-                    spec.block_type(block, modules)
-                    for block, modules in zip(blocks, sites, strict=True)
-                    if block.stage == stage
-                )
-            )
-            for stage in range(4)
-        )
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages(spec.block_type, blocks, sites)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.num_frames = blocks[-1].num_frames
         self.num_features = blocks[-1].out_channels
@@ -144,18 +136,20 @@ class Bottleneck(_ShortcutBlock):
         *("conv2", "after_conv2", "after_bn2", "residual_out", "block_out"),
     )
 
-    def __init__(self, block: Block, sites: Mapping[Site, nn.Module]) -> None:
+    def __init__(
+        self, block: Block, sites: Mapping[Site, nn.Module], *, bias: bool = False
+    ) -> None:
         mid, out = block.mid_channels, block.out_channels
         layers = {
-            "conv1": conv(block.in_channels, mid, 1),
+            "conv1": conv(block.in_channels, mid, 1, bias=bias),
             "bn1": nn.BatchNorm2d(mid),
             "relu": nn.ReLU(inplace=True),
-            "conv2": conv(mid, mid, 3, stride=block.stride, groups=block.groups),
+            "conv2": conv(mid, mid, 3, stride=block.stride, groups=block.groups, bias=bias),
             "bn2": nn.BatchNorm2d(mid),
-            "conv3": conv(mid, out, 1),
+            "conv3": conv(mid, out, 1, bias=bias),
             "bn3": nn.BatchNorm2d(out),
         }
-        super().__init__(layers | _downsample(block), sites)
+        super().__init__(layers | _downsample(block, bias=bias), sites)
 
 
 class BasicBlock(_ShortcutBlock):
@@ -172,37 +166,58 @@ class BasicBlock(_ShortcutBlock):
         *("block_in", "residual_in", "after_bn1", "after_relu1", "residual_out", "block_out"),
     )
 
-    def __init__(self, block: Block, sites: Mapping[Site, nn.Module]) -> None:
+    def __init__(
+        self, block: Block, sites: Mapping[Site, nn.Module], *, bias: bool = False
+    ) -> None:
         mid, out = block.mid_channels, block.out_channels
         layers = {
-            "conv1": conv(block.in_channels, mid, 3, stride=block.stride),
+            "conv1": conv(block.in_channels, mid, 3, stride=block.stride, bias=bias),
             "bn1": nn.BatchNorm2d(mid),
             "relu": nn.ReLU(inplace=True),
-            "conv2": conv(mid, out, 3),
+            "conv2": conv(mid, out, 3, bias=bias),
             "bn2": nn.BatchNorm2d(out),
         }
-        super().__init__(layers | _downsample(block), sites)
+        super().__init__(layers | _downsample(block, bias=bias), sites)
+
+
+def stages(
+    block_type: type[Bottleneck] | type[BasicBlock],
+    blocks: Sequence[Block],
+    sites: Sequence[Mapping[Site, nn.Module]],
+    *,
+    bias: bool = False,
+) -> Iterator[nn.Sequential]:
+    """The blocks as modules, a stage at a time; `bias` gives one to each convolution."""
+    placed = zip(blocks, sites, strict=True)
+    for _, stage in groupby(placed, key=lambda pair: pair[0].stage):
+        yield nn.Sequential(*(block_type(block, modules, bias=bias) for block, modules in stage))
 
 
 def conv(
-    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = False,
 ) -> nn.Conv2d:
-    """A convolution without bias that keeps the map's size (at stride 1), started as torchvision's.
+    """A convolution that keeps the map's size (at stride 1), started as torchvision's.
 
     The start is Kaiming's for ReLU over the fan out (arXiv 1502.01852).
     """
     layer = nn.Conv2d(
-        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
+        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
     )
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer
 
 
-def _downsample(block: Block) -> dict[str, nn.Module]:
+def _downsample(block: Block, *, bias: bool) -> dict[str, nn.Module]:
     if block.stride == 1 and block.in_channels == block.out_channels:
         return {}
     shortcut = nn.Sequential(
-        conv(block.in_channels, block.out_channels, 1, stride=block.stride),
+        conv(block.in_channels, block.out_channels, 1, stride=block.stride, bias=bias),
         nn.BatchNorm2d(block.out_channels),
     )
     return {"downsample": shortcut}
