@@ -9,16 +9,14 @@ A checkpoint of ours is a dict of tensors and plain values, loaded with `weights
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
+from marey.engine.weights_file import read_weights_file
 from marey.errors import CheckpointError, RunError
 from marey.models.video_model import VideoModel
 
@@ -44,7 +42,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """The state that `save_checkpoint` wrote, on the CPU."""
-    state = _load_torch(path)
+    state = _load_dict(path)
     if state.get("format") != FORMAT or "model" not in state:
         raise CheckpointError(
             f"{path} is not a checkpoint of marey (its entries: {_some(state)})",
@@ -58,12 +56,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
     Of a checkpoint that holds averaged (EMA) weights, those.
     """
-    if path.suffix == ".safetensors":
-        try:
-            return safetensors.torch.load_file(path)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}") from error
-    state = _load_torch(path)
+    state = _load_dict(path)
     if state.get("format") == FORMAT:
         state = _averaged(state["ema"]) if state.get("ema") else state["model"]
     state = state.get("state_dict", state)
@@ -127,17 +120,8 @@ def _averaged(ema: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(own): v for name, v in ema.items() if name.startswith(own)}
 
 
-def _load_torch(path: Path) -> dict[str, Any]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no checkpoint {path}") from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{path} cannot be read as weights: {reason}",
-            "it is cut short, not a checkpoint, or holds code, which is never run",
-        ) from error
+def _load_dict(path: Path) -> dict[str, Any]:
+    state = read_weights_file(path)
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__}, expected a state dict")
     return state

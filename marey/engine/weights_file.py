@@ -1,0 +1,139 @@
+"""Files of weights, read without running anything in them.
+
+Read are .safetensors and whatever `torch.save` wrote (zip since 1.6, bare pickles before, often
+called .pth.tar), both by a restricted unpickler: classes that only hold numbers pass, everything
+else stops the reading. What is not such a file is named: a web page saved under its name, the
+pointer of git-lfs, an archive, a file cut short.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from marey.errors import CheckpointError
+
+
+def read_weights_file(path: Path) -> Any:
+    """What the file holds, mostly a dict, tensors on the CPU; CheckpointError says what is wrong.
+
+    No code in the file is run.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"there is no checkpoint {path}: it {what}")
+    head = path.open("rb").read(512)
+    if foreign := _foreign(path, head):
+        raise CheckpointError(
+            f"{path} cannot be read as weights: it is {foreign.what}", foreign.remedy
+        )
+    if path.suffix == ".safetensors" or head[8:9] == b"{":
+        return _read_safetensors(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the pickle is old, or unlike what torch writes
+        try:
+            with torch.serialization.safe_globals(_HARMLESS):
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except _UNREADABLE as error:
+            raise _explained(path, head, error) from error
+
+
+_HARMLESS: list[Any] = [
+    argparse.Namespace,  # the options of a training script
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
+    np.float64(0).__reduce__()[0],  # how numpy pickles a number: the best accuracy
+    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+]
+
+# What torch's unpickler, zip reader and old tar reader raise on arbitrary bytes.
+_UNREADABLE = (
+    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, IndexError),
+    *(TypeError, AttributeError, AssertionError, OverflowError, MemoryError, struct.error),
+)
+
+
+class _Foreign(NamedTuple):
+    what: str
+    remedy: str
+
+
+def _foreign(path: Path, head: bytes) -> _Foreign | None:
+    """What a file is that holds no weights, if its first bytes say so."""
+    start = head.lstrip().lower()
+    if not head:
+        return _Foreign("empty (0 bytes)", "download it again")
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return _Foreign(
+            "a web page, saved under the name of weights",
+            "open the link in a browser; large files of shared drives ask before they download",
+        )
+    if start.startswith(b"version https://git-lfs"):
+        return _Foreign("a pointer of git-lfs, not the file", "run `git lfs pull` where it is from")
+    for place, magic, name in _ARCHIVES:
+        if head.startswith(magic, place):
+            return _Foreign(f"a {name} archive", "unpack it and give the file of weights inside")
+    if head.startswith(b"PK") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if not any(name.endswith("data.pkl") for name in names):
+            return _Foreign(f"a zip archive of {', '.join(names[:3]) or 'nothing'}",
+                            "unpack it and give the file of weights inside")  # fmt: skip
+    return None
+
+
+_ARCHIVES = (
+    (0, b"\x1f\x8b", "gzip"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7z"),
+    (0, b"Rar!", "rar"),
+    (0, b"\xfd7zXZ", "xz"),
+    (0, b"BZh", "bzip2"),
+    (257, b"ustar", "tar"),
+)
+
+
+def _read_safetensors(path: Path) -> Any:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as safetensors: {error}", "it is cut short or something else"
+        ) from error
+
+
+def _explained(path: Path, head: bytes, error: BaseException) -> CheckpointError:
+    said = str(error)
+    if match := re.search(r"GLOBAL ([\w.]+)", said):
+        return CheckpointError(
+            f"{path} cannot be read as weights: it holds code, which is never run ({match[1]})",
+            "ask its author for a plain state dict (torch.save(model.state_dict(), FILE))",
+        )
+    if head.startswith(b"PK"):
+        reason = "its archive has no end, so it is cut short"
+        if zipfile.is_zipfile(path):
+            reason = "it is damaged"
+    elif head.startswith(b"\x80"):
+        reason = "it is cut short, damaged, or a pickle that torch.save did not write"
+    else:
+        reason = "it does not begin as a file of torch.save or safetensors does"
+    return CheckpointError(
+        f"{path} cannot be read as weights: {reason} ({path.stat().st_size:,} bytes; "
+        f"{_first_line(error)})",
+        "compare its size with that of the original and download it again",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__
