@@ -10,8 +10,9 @@ frame came first:
   - the coder makes every frame an I-frame with one quantizer. With predicted frames the first one
     would look better than the others, and a network could learn to look for it. So a file decodes
     to exactly the reversed pixels of its partner (tested);
-  - no length is a multiple of 16: there the middles of eight segments fall between two frames and
-    are rounded one way (1, 3, ... 15 of 16), so that the partner would show its other frames.
+  - no length is a multiple of 8: there the middles of four segments fall between two frames (of
+    eight segments where it is one of 16) and are rounded one way (1, 3, 5, 7 of 8), so that the
+    partner would show its other frames.
 """
 
 from __future__ import annotations
@@ -83,9 +84,9 @@ def render_dataset(
     The pixels depend on `seed` and the sizes alone, not on `workers` (processes; default: as many
     as there are cores). ManifestError where nothing can be written.
     """
-    lengths = [n for n in range(frames[0], frames[1] + 1) if n % 16]
+    lengths = [n for n in range(frames[0], frames[1] + 1) if n % 8]
     if not lengths or frames[0] < 2:
-        raise ValueError(f"frames is {frames}, expected (fewest, most) from 2 on, not 16 alone")
+        raise ValueError(f"frames is {frames}, expected (fewest, most) from 2 on, not multiples of 8 alone")
     if size < 16 or size % 2:
         raise ValueError(f"size is {size}, expected an even number of pixels from 16 on")
     films = list(_films(Path(out), clips_per_class, seed, lengths, size, fps))
