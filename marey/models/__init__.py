@@ -2,8 +2,10 @@
 
 from marey.models.mobilenet import MobileNetV2Spec
 from marey.models.resnet import ResNetSpec
+from marey.models.tdn import TDNSpec
 from marey.models.temporal.group_context import GroupContext
 from marey.models.temporal.nonlocal_block import NonLocal
+from marey.models.temporal.tdn import LongTermDifference
 from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import Head, ModelSpec, VideoModel
@@ -12,10 +14,12 @@ __all__ = [
     "TSM",
     "GroupContext",
     "Head",
+    "LongTermDifference",
     "MobileNetV2Spec",
     "ModelSpec",
     "NonLocal",
     "ResNetSpec",
+    "TDNSpec",
     "TemporalPool",
     "VideoModel",
 ]

@@ -16,7 +16,7 @@ pooled before they are subtracted, which is the same and costs less. Any input s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
-from marey.models.layout import unfold_time
+from marey.models.layout import fold_time, unfold_time
 from marey.models.resnet import DEPTHS, ResNetSpec, conv, stages
-from marey.models.sites import Site, TemporalOp, place
+from marey.models.sites import TemporalOp, place
 from marey.types import Clip
 
 
@@ -83,7 +83,7 @@ class TDN(EncoderModule):
 
     def forward(self, clip: Clip) -> Tensor:
         """Features [b t' d] of clips [b 5*t c h w]."""
-        segments = clip.unflatten(1, (-1, TDNSpec.frames_per_segment)).flatten(0, 1)
+        segments = unfold_time(fold_time(clip), TDNSpec.frames_per_segment)
         x = self.maxpool(self.relu(self.bn1(self.conv1(segments[:, 2]))))
         d0, d1 = self.short_term(segments)
         x = self.layer1(self._fused(x, d0))

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from marey.convert import tsm
+from marey.convert import tdn, tsm
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
 from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
+from tests.parity import specs_tdn
 from tests.parity.golden import Golden
 
 KNOWN = {
@@ -32,6 +33,8 @@ def differs_on_purpose(golden: Golden) -> str:
         return "upstream's non-local block mixes clips once time is pooled"
     if golden.config.get("nl") and golden.config.get("partial_bn"):
         return "upstream never trains the non-local norm under partial batch norm"
+    if golden.builder in ("tdn", "gc_tdn") and golden.config.get("partial_bn"):
+        return "upstream freezes the norms of the long-term module, which ImageNet does not know"
     return ""
 
 
@@ -115,5 +118,7 @@ RULES = {
     "tsm": Rule(_tsm, tsm.rename),
     "v0": Rule(_tsm, tsm.rename),
     "online": Rule(_online, tsm.rename),
+    "tdn": Rule(specs_tdn.spec, tdn.rename),
+    "gc_tdn": Rule(specs_tdn.spec, tdn.rename),
 }
 """Builder -> rule; a builder that is not here is not built yet."""

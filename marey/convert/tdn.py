@@ -1,0 +1,84 @@
+"""TDN and GC-TDN: ResNets of five frames a segment.
+
+layer2_bak.0.*                 the stages of the network on the middle frames
+resnext_layer1.*  conv1_5.*    the first stage and the stem of the short-term branch
+layer2_bak.0.mse.*  .shift.*   the long-term module before the second convolution
+layer1_bak.0.eft1.*            GC-TDN: calibrators after bn2, from layer2 on after bn1
+conv1_temp.*                   never called: dropped
+new_fc | base_model.fc         the classifier, by whether there is dropout
+"""
+
+from __future__ import annotations
+
+import re
+
+from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.shapes import heads_of, resnet_of, under_our_names
+from marey.convert.tsm import encoder_or_head
+from marey.models.sites import Site, TemporalOp
+from marey.models.tdn import TDNSpec
+from marey.models.temporal.group_context import GroupContext
+from marey.models.temporal.tdn import LongTermDifference
+from marey.models.video_model import ModelSpec
+
+GC_SITES: tuple[Site, ...] = ("after_bn2", "after_bn1", "after_bn1", "after_bn1")
+"""Where GC-TDN has its calibrators, a stage each."""
+
+_ATTENTION = {
+    "conv1": "reduce",
+    "bn1": "reduce_bn",
+    "conv2": "smooth",
+    "conv3_smallscale2": "coarse",
+    "bn3_smallscale2": "coarse_bn",
+    "conv3_smallscale4": "fine",
+    "bn3_smallscale4": "fine_bn",
+    "conv3": "expand",
+    "bn3": "expand_bn",
+}
+_GATES = {"eft1": "L", "eft2": "T", "eft3": "S", "eft4": "G"}
+
+
+def rename(name: str) -> str | None:
+    """Our name of one of its tensors or modules; None for the convolution that is never called."""
+    name = name.removeprefix("base_model.")
+    if name.startswith("conv1_temp"):
+        return None
+    name = re.sub(r"^conv1_5", "short_term.stem", name)
+    name = re.sub(r"^maxpool_diff", "short_term.maxpool", name)
+    name = re.sub(r"^resnext_layer1", "short_term.layer1", name)
+    name = re.sub(r"^(layer\d)_bak", r"\1", name)
+    name = re.sub(r"\.mse\.(\w+)", lambda m: f".mse.{_ATTENTION[m[1]]}", name)
+    name = re.sub(r"\.mse(?=\.|$)", ".after_relu1.attention", name)
+    name = re.sub(r"\.shift(\.conv)?(?=\.|$)", ".after_relu1.shift", name)
+    name = re.sub(r"layer(\d)\.(\d+)\.(eft\d)", _calibrator, name)
+    name = re.sub(r"(?<=\.[LTSG]\.)bn1(?=\.)", "bn", name)
+    return encoder_or_head(name)
+
+
+def _calibrator(match: re.Match[str]) -> str:
+    stage, index, gate = match.groups()
+    return f"layer{stage}.{index}.{GC_SITES[int(stage) - 1]}.{_GATES[gate]}"
+
+
+def _recognises(shapes: Shapes) -> bool:
+    return any("layer2_bak.0.mse." in name for name in shapes)
+
+
+def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+    told.need("num_segments")
+    assert told.num_segments is not None
+    ours = under_our_names(shapes, rename)
+    resnet = resnet_of(ours)
+    ops: tuple[TemporalOp, ...] = (LongTermDifference(),)
+    if any(".eft1." in name for name in shapes):
+        ops += (GroupContext(site=GC_SITES),)
+    return ModelSpec(
+        encoder=TDNSpec(resnet.depth, in_channels=resnet.in_channels),
+        temporal=ops,
+        num_segments=told.num_segments,
+        heads=heads_of(ours),
+    )
+
+
+REPOSITORY = Repository("tdn", _recognises, rename, _spec)
+"""MCG-NJU's TDN and its copy in Group-Contextualization, which always has 4 groups of channels."""
