@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from marey.models.unused import freeze_unused
 from marey.models.video_model import VideoModel
 
 Part = Literal["all", "heads"]
@@ -18,6 +19,7 @@ def set_trainable(model: VideoModel, part: Part) -> None:
     model.encoder.requires_grad_(part == "all")
     if part == "all":
         model.set_partial_bn(model.partial_bn)
+        freeze_unused(model.encoder)
 
 
 def training_mode(model: VideoModel, part: Part) -> None:

@@ -17,6 +17,7 @@ from marey.models.encoder import Encoder
 from marey.models.imagenet import adapt_torchvision
 from marey.models.resnet import ResNetSpec
 from marey.models.sites import TemporalOp, is_added
+from marey.models.unused import freeze_unused
 from marey.types import Clip, Scores
 
 
@@ -95,6 +96,7 @@ class VideoModel(nn.Module):
         )
         self.reset_heads()
         self.partial_bn = spec.partial_bn
+        freeze_unused(self.encoder)
         self.set_partial_bn(spec.partial_bn)
 
     @property

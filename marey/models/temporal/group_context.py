@@ -12,8 +12,8 @@ A group has C/cdiv channels. They stand in the order L, T, S, G, the paper's fig
 channels beyond them pass. With `loop` the first group moves one group further in every block. All
 four gates are GC, one alone is an "ECal" row of the paper.
 
-The batch norm of S has weights in every checkpoint but was never applied: a second definition of
-the method overrides the first. `Calibrator.bn` of S is kept for its place in the state dict only.
+The batch norm of S has weights in every checkpoint but was never applied: in the release a second
+definition of the method overrides the first. It is kept for its place in the state dict.
 
 **Deviates**: L is a 2-D convolution over [t h*w], which needs no copy in channels-last memory. The
 release writes single groups back in place, so that its ECal-T and ECal-S cannot be trained. If cdiv
@@ -23,17 +23,20 @@ does not divide C, it zeroes the left-over channels in blocks whose groups go ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
+from marey.models.unused import Unused
 
 ORDER = "LTSG"
+Layer: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Linear
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,24 @@ class GroupContext(TemporalOp):
         site = self._site(block)
         channels = block.channels_at(site)
         if channels < self.cdiv:
-            raise ValueError(f"{self} divides the {channels} channels of {block} into nothing")
-        groups = ChannelGroups(
-            {gate: _CALIBRATORS[gate] for gate in ORDER if gate in self.gates},
-            channels=channels,
-            num_frames=block.num_frames,
-            cdiv=self.cdiv,
-            first=self._before(block) % self.cdiv if self.loop else 0,
-            norm=self.norm,
-            zero_tail=self.variant == "upstream",
-        )
-        return {site: groups}
+            raise ValueError(f"{self} makes more groups than {block} has channels: {channels}")
+        width, first = channels // self.cdiv, self._before(block) % self.cdiv if self.loop else 0
+        gates = {
+            gate: CALIBRATORS[gate](self._layers(gate, width), block.num_frames)
+            for gate in ORDER
+            if gate in self.gates
+        }
+        wraps = first + len(gates) > self.cdiv
+        zero_tail = self.variant == "upstream" and wraps
+        return {site: ChannelGroups(gates, width, self.cdiv, first, zero_tail=zero_tail)}
+
+    def _layers(self, gate: str, width: int) -> dict[str, nn.Module]:
+        kind = CALIBRATORS[gate]
+        dilation = 2 if gate == "S" else 1
+        layer = started(kind.layer(width, width, 3, dilation), nn.init.xavier_normal_)
+        if not self.norm:
+            return {"conv": layer}
+        return {"conv": layer, "bn": UnusedNorm(width) if gate == "S" else kind.norm(width)}
 
     def _step(self, depth: int) -> int:
         return 2 if self.alternate == "stage" and depth >= 23 else 1
@@ -101,25 +111,21 @@ class ChannelGroups(nn.Module):
 
     def __init__(
         self,
-        calibrators: Mapping[str, type[Calibrator]],
-        *,
-        channels: int,
-        num_frames: int,
+        gates: Mapping[str, Calibrator],
+        width: int,
         cdiv: int,
         first: int,
-        norm: bool,
-        zero_tail: bool,
+        *,
+        zero_tail: bool = False,
     ) -> None:
         super().__init__()
-        self.width, self.cdiv, self.first = channels // cdiv, cdiv, first
-        for gate, calibrator in calibrators.items():
-            self.add_module(gate, calibrator(self.width, num_frames, norm=norm))
-        wraps = first + len(calibrators) > cdiv
-        self.zero_tail = zero_tail and wraps and channels % cdiv > 0
+        self.width, self.cdiv, self.first, self.zero_tail = width, cdiv, first, zero_tail
+        for gate, calibrator in gates.items():
+            self.add_module(gate, calibrator)
 
     def forward(self, x: Tensor) -> Tensor:
         """[b*t c h w] -> the same shape."""
-        groups = list(x.split(self.width, dim=1))
+        groups = list(torch.split(x, self.width, dim=1))
         for i, calibrate in enumerate(self.children(), start=self.first):
             groups[i % self.cdiv] = calibrate(groups[i % self.cdiv])
         if self.zero_tail:
@@ -132,24 +138,59 @@ class ChannelGroups(nn.Module):
         return f"width={self.width}, cdiv={self.cdiv}, first={self.first}{tail}"
 
 
-class Calibrator(nn.Module):
-    """Frames [b*t c h w], multiplied by a gate in (0, 1) that their context decides."""
+class Calibrator(nn.Sequential):
+    """Frames [b*t c h w], multiplied by the sigmoid of what these layers make of a context."""
 
-    conv: nn.Module
-    bn: nn.Module
+    reach: ClassVar[tuple[bool, ...]]
+    """For each axis of the context behind batch and channels, whether a kernel reaches along it."""
 
-    def __init__(self, channels: int, num_frames: int, *, norm: bool) -> None:
-        super().__init__()
+    def __init__(self, layers: Mapping[str, nn.Module], num_frames: int) -> None:
+        super().__init__(OrderedDict(layers))
         self.num_frames = num_frames
-
-    def gate(self, x: Tensor) -> Tensor:
-        """Before the sigmoid, of frames [b*t c h w]: [b t c h w] or with axes of length 1."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Frames [b*t c h w] -> the same shape."""
-        gate = torch.sigmoid(self.gate(x))
-        return fold_time(unfold_time(x, self.num_frames) * gate)
+        clip = unfold_time(x, self.num_frames)
+        return fold_time(clip * self.gate(clip))
+
+    def gate(self, clip: Tensor) -> Tensor:
+        """The gate in (0, 1) of clips [b t c h w]; where it does not vary, axes have length 1."""
+        y = self.context(clip)
+        for layer in self:
+            y = layer(y)
+        return self.spread(y, clip).sigmoid()
+
+    def context(self, clip: Tensor) -> Tensor:
+        """What the layers see of clips [b t c h w]: [b c] and the axes they reach along."""
+        raise NotImplementedError
+
+    def spread(self, y: Tensor, clip: Tensor) -> Tensor:
+        """What the layers made of the context, as [b t c h w] with axes of length 1."""
+        raise NotImplementedError
+
+    @classmethod
+    def layer(cls, channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> Layer:
+        """A layer for such contexts that keeps their size."""
+        padding = kernel // 2 * dilation
+        match cls.reach:
+            case ():
+                return nn.Linear(channels_in, channels_out, bias=False)
+            case (_,):
+                return nn.Conv1d(
+                    channels_in, channels_out, kernel, 1, padding, dilation, bias=False
+                )
+            case (_, True):
+                return nn.Conv2d(
+                    channels_in, channels_out, kernel, 1, padding, dilation, bias=False
+                )
+            case _:
+                return nn.Conv2d(channels_in, channels_out, (kernel, 1), 1, (padding, 0),
+                                 (dilation, 1), bias=False)  # fmt: skip
+
+    @classmethod
+    def norm(cls, channels: int) -> nn.Module:
+        """A norm for such contexts."""
+        return nn.BatchNorm2d(channels) if len(cls.reach) == 2 else nn.BatchNorm1d(channels)
 
     def extra_repr(self) -> str:
         """What `print` shows."""
@@ -157,67 +198,62 @@ class Calibrator(nn.Module):
 
 
 class LocalCalibrator(Calibrator):
-    """L: each place looks at itself in three frames."""
+    """L: each place, in neighbouring frames."""
 
-    def __init__(self, channels: int, num_frames: int, *, norm: bool) -> None:
-        super().__init__(channels, num_frames, norm=norm)
-        self.conv = _xavier(nn.Conv2d(channels, channels, (3, 1), padding=(1, 0), bias=False))
-        self.bn = nn.BatchNorm2d(channels) if norm else nn.Identity()
+    reach = (True, False)
 
-    def gate(self, x: Tensor) -> Tensor:
+    def context(self, clip: Tensor) -> Tensor:
+        """[b c t h*w]."""
+        return clip.transpose(1, 2).flatten(3)
+
+    def spread(self, y: Tensor, clip: Tensor) -> Tensor:
         """[b t c h w]."""
-        clip = unfold_time(x, self.num_frames).transpose(1, 2)
-        gate: Tensor = self.bn(self.conv(clip.flatten(3)))
-        return gate.view(clip.shape).transpose(1, 2)
+        return y.view(clip.transpose(1, 2).shape).transpose(1, 2)
 
 
 class TemporalCalibrator(Calibrator):
-    """T: each frame looks at three frames' mean pixels."""
+    """T: the mean pixel, in neighbouring frames."""
 
-    def __init__(self, channels: int, num_frames: int, *, norm: bool) -> None:
-        super().__init__(channels, num_frames, norm=norm)
-        self.conv = _xavier(nn.Conv1d(channels, channels, 3, padding=1, bias=False))
-        self.bn = nn.BatchNorm1d(channels) if norm else nn.Identity()
+    reach = (True,)
 
-    def gate(self, x: Tensor) -> Tensor:
+    def context(self, clip: Tensor) -> Tensor:
+        """[b c t]."""
+        return clip.mean(dim=(3, 4)).transpose(1, 2)
+
+    def spread(self, y: Tensor, clip: Tensor) -> Tensor:  # noqa: ARG002
         """[b t c 1 1]."""
-        means = unfold_time(x.mean(dim=(2, 3)), self.num_frames).transpose(1, 2)
-        gate: Tensor = self.bn(self.conv(means))
-        return gate.transpose(1, 2)[..., None, None]
+        return y.transpose(1, 2)[..., None, None]
 
 
 class SpatialCalibrator(Calibrator):
-    """S: each place looks around itself in the mean frame; the norm is dead (see the module)."""
+    """S: neighbouring places of the mean frame."""
 
-    def __init__(self, channels: int, num_frames: int, *, norm: bool) -> None:
-        super().__init__(channels, num_frames, norm=norm)
-        conv = nn.Conv2d(channels, channels, 3, padding=2, dilation=2, bias=False)
-        self.conv = _xavier(conv)
-        self.bn = nn.BatchNorm2d(channels).requires_grad_(False) if norm else nn.Identity()
+    reach = (True, True)
 
-    def gate(self, x: Tensor) -> Tensor:
+    def context(self, clip: Tensor) -> Tensor:
+        """[b c h w]."""
+        return clip.mean(dim=1)
+
+    def spread(self, y: Tensor, clip: Tensor) -> Tensor:  # noqa: ARG002
         """[b 1 c h w]."""
-        gate: Tensor = self.conv(unfold_time(x, self.num_frames).mean(dim=1))
-        return gate.unsqueeze(1)
+        return y[:, None]
 
 
 class GlobalCalibrator(Calibrator):
-    """G: the whole clip looks at its mean; with the norm, training needs two clips or more."""
+    """G: the mean of the clip. With a norm, training needs two clips or more."""
 
-    def __init__(self, channels: int, num_frames: int, *, norm: bool) -> None:
-        super().__init__(channels, num_frames, norm=norm)
-        self.conv = nn.Linear(channels, channels, bias=False)
-        nn.init.normal_(self.conv.weight, std=0.001)
-        self.bn = nn.BatchNorm1d(channels) if norm else nn.Identity()
+    reach = ()
 
-    def gate(self, x: Tensor) -> Tensor:
+    def context(self, clip: Tensor) -> Tensor:
+        """[b c]."""
+        return clip.mean(dim=(1, 3, 4))
+
+    def spread(self, y: Tensor, clip: Tensor) -> Tensor:  # noqa: ARG002
         """[b 1 c 1 1]."""
-        means = unfold_time(x.mean(dim=(2, 3)), self.num_frames).mean(dim=1)
-        gate: Tensor = self.bn(self.conv(means))
-        return gate[:, None, :, None, None]
+        return y[:, None, :, None, None]
 
 
-_CALIBRATORS: Mapping[str, type[Calibrator]] = {
+CALIBRATORS: Mapping[str, type[Calibrator]] = {
     "L": LocalCalibrator,
     "T": TemporalCalibrator,
     "S": SpatialCalibrator,
@@ -225,6 +261,18 @@ _CALIBRATORS: Mapping[str, type[Calibrator]] = {
 }
 
 
-def _xavier(layer: nn.Conv1d | nn.Conv2d) -> nn.Module:
-    nn.init.xavier_normal_(layer.weight)
+class UnusedNorm(Unused, nn.BatchNorm2d):
+    """Lets its input pass; its weights are in every checkpoint."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x`."""
+        return x
+
+
+def started(layer: Layer, init: Callable[[Tensor], Tensor]) -> Layer:
+    """`layer` with fresh weights of `init`; the matrix of G always starts near zero."""
+    if isinstance(layer, nn.Linear):
+        nn.init.normal_(layer.weight, std=0.001)
+    else:
+        init(layer.weight)
     return layer
