@@ -43,8 +43,10 @@ def build_optimizer(model: VideoModel, spec: Optim, *, scale: float = 1.0) -> op
     """
     if spec.groups == "tsm":
         groups = tsm_groups(model, head_lr5=spec.head_lr5)
-    else:
+    elif spec.groups == "plain":
         groups = plain_groups(model)
+    else:
+        groups = [Group("all", parameters={name: p for name, _, p in _trainable(model)})]
     rows = [
         {
             "name": group.name,

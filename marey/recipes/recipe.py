@@ -22,6 +22,9 @@ from marey.video.sampling import Sampling, Segments
 class SGD:
     """Stochastic gradient descent; `groups="tsm"` gives biases twice the rate and no decay.
 
+    With `groups="one"` all parameters share one rate and one decay, norms and biases too: TDN's
+    trainer makes TSM's groups and then never applies what they say.
+
     With `head_lr5` the heads learn five times as fast (weights) or ten times (biases), as TSM does
     when it starts from ImageNet. Rates are for `Recipe.lr_batch_size` clips a step.
     """
@@ -30,7 +33,7 @@ class SGD:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     nesterov: bool = False
-    groups: Literal["tsm", "plain"] = "tsm"
+    groups: Literal["tsm", "plain", "one"] = "tsm"
     head_lr5: bool = True
 
 
