@@ -86,7 +86,9 @@ def render_dataset(
     """
     lengths = [n for n in range(frames[0], frames[1] + 1) if n % 8]
     if not lengths or frames[0] < 2:
-        raise ValueError(f"frames is {frames}, expected (fewest, most) from 2 on, not multiples of 8 alone")
+        raise ValueError(
+            f"frames is {frames}, expected (fewest, most) from 2 on, not multiples of 8 alone"
+        )
     if size < 16 or size % 2:
         raise ValueError(f"size is {size}, expected an even number of pixels from 16 on")
     films = list(_films(Path(out), clips_per_class, seed, lengths, size, fps))
