@@ -1,17 +1,23 @@
 """Models: encoders, temporal ops and heads."""
 
+from marey.models.blresnet import BLResNetSpec
+from marey.models.blvnet import BLVNetSpec
 from marey.models.mobilenet import MobileNetV2Spec
 from marey.models.resnet import ResNetSpec
 from marey.models.tdn import TDNSpec
 from marey.models.temporal.group_context import GroupContext
 from marey.models.temporal.nonlocal_block import NonLocal
+from marey.models.temporal.tam import TAM
 from marey.models.temporal.tdn import LongTermDifference
 from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import Head, ModelSpec, VideoModel
 
 __all__ = [
+    "TAM",
     "TSM",
+    "BLResNetSpec",
+    "BLVNetSpec",
     "GroupContext",
     "Head",
     "LongTermDifference",

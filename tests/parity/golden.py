@@ -55,15 +55,20 @@ class Golden:
 
     def weights(self) -> dict[str, Tensor]:
         """The upstream state dict."""
-        filled = golden_rule(self.path.parent).fill(self.values["state_dict"])
+        rule, names = golden_rule(self.path.parent), self.values["state_dict"]
+        if hasattr(rule, "golden_state"):
+            filled = rule.golden_state(names, self.values.get("weight_gain", 1.0))
+        else:
+            filled = rule.fill(names)
         return {name: torch.from_numpy(array) for name, array in filled.items()}
 
-    def input(self) -> Tensor:
-        """What went in, in the upstream layout."""
-        rule = golden_rule(self.path.parent)
-        return torch.from_numpy(
-            rule.make_input(self.values["input_shape"], self.values["input_seed"])
-        )
+    def input(self, block: int = 1) -> Tensor:
+        """What went in, in the upstream layout; of squares of `block` pixels, if that is more."""
+        rule, shape = golden_rule(self.path.parent), self.values["input_shape"]
+        seed = self.values.get("input_seed", 0)
+        if hasattr(rule, "golden_input"):
+            return torch.from_numpy(rule.golden_input(shape, seed, block))
+        return torch.from_numpy(rule.make_input(shape, seed))
 
 
 # The longest prefix first, where one begins with another.

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from marey.convert import tdn, tsm
+from marey.convert import biglittle, blvnet, tdn, tsm
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
 from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
-from tests.parity import specs_tdn
+from tests.parity import specs_blvnet, specs_tdn
 from tests.parity.golden import Golden
 
 KNOWN = {
@@ -120,5 +120,8 @@ RULES = {
     "online": Rule(_online, tsm.rename),
     "tdn": Rule(specs_tdn.spec, tdn.rename),
     "gc_tdn": Rule(specs_tdn.spec, tdn.rename),
+    "bLVNet_TAM": Rule(specs_blvnet.blvnet, blvnet.rename),
+    "blresnet_model": Rule(specs_blvnet.blresnet, biglittle.rename),
+    "blresnext_model": Rule(specs_blvnet.blresnet, biglittle.rename),
 }
 """Builder -> rule; a builder that is not here is not built yet."""
