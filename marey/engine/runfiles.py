@@ -63,9 +63,9 @@ class Result:
         """The clips that could not be read: row, path, reason."""
         return list(self.facts.get("missing") or [])
 
-    def metric(self, name: str) -> float | None:
+    def metric(self, name: str, *, of: str = "metrics") -> float | None:
         """A metric in percent, with or without its "acc/" prefix."""
-        metrics = self.facts.get("metrics") or {}
+        metrics = self.facts.get(of) or {}
         value = metrics.get(f"acc/{name}", metrics.get(name))
         return None if value is None else float(value)
 

@@ -39,9 +39,10 @@ def header(files: RunFiles) -> str:
         )
     )  # fmt: skip
     if missing:
+        readable = result.metric("top1", of="metrics_readable")
         sentence = (
-            f"{missing}{of} clips could not be read. They are listed below and no other clip "
-            "stands in for them."
+            f"{missing}{of} clips could not be read and count as wrong. They are listed below and "
+            f"no other clip stands in for them; of the rest, {percent(readable)} are right."
         )
         parts.append(paragraph(sentence, "warning"))
     return tag("header", None, *parts, _claim(files, result), _all_results(files))

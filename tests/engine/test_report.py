@@ -133,6 +133,11 @@ def test_clips_that_could_not_be_read_are_listed_with_reasons(run):
         assert fact in page
 
 
+def test_accuracy_without_the_clips_that_could_not_be_read_stands_beside_their_number(run):
+    assert "1 of 7 clips could not be read and count as wrong" in words(write_report(run))
+    assert "of the rest, 77.8 % are right" in words(write_report(run))
+
+
 def test_a_run_that_was_not_evaluated_has_curves_and_says_what_is_missing(tmp_path):
     (tmp_path / "recipe.yaml").write_text("name: early\n")
     write_metrics(tmp_path, 2)
