@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from marey import cli_models
+
 if TYPE_CHECKING:
     pass
 
@@ -230,6 +232,9 @@ def export(
     from marey.engine.release import export_release
 
     console.print(f"written: {export_release(run, out)}")
+
+
+app.command()(cli_models.convert)
 
 
 @app.command()

@@ -45,20 +45,25 @@ def resnet_of(ours: Shapes) -> ResNetSpec:
 
 
 def mobilenet_of(ours: Shapes) -> MobileNetV2Spec:
-    """The MobileNetV2 of this width and these input channels."""
+    """The MobileNetV2 of these widths and input channels."""
     stem = ours["encoder.features.0.0.weight"]
-    widths = [stem[0]] + [ours[f"encoder.features.{name}"][0] for name in _PROJECTIONS]
-    for width in (1.0, 0.75, 0.5, 0.35, 0.25, 1.3, 1.4, 2.0):
+    projections = {
+        int(match[1]): shape[0]
+        for name, shape in ours.items()
+        if (match := re.fullmatch(r"encoder\.features\.(\d+)\.conv\.[12]\.weight", name))
+        and len(shape) == 4
+    }
+    widths = [stem[0], *(projections[feature] for feature in sorted(projections))]
+    for width in (1.0, 0.75, 0.5, 0.35, 0.25, 0.1, 1.3, 1.4, 2.0):
         for rounding in _ROUNDINGS:
             spec = MobileNetV2Spec(width, stem[1], rounding)
-            blocks = spec.blocks((), num_frames=1)[:2]
+            blocks = spec.blocks((), num_frames=1)
             if [spec.stem_channels, *(block.out_channels for block in blocks)] == widths:
                 return spec
-    raise CheckpointError(f"it is a MobileNetV2 of unknown width: {widths} channels at its start")
+    raise CheckpointError(f"it is a MobileNetV2 of unknown widths: {widths[:3]} and so on")
 
 
 _ROUNDINGS: tuple[Literal["nearest", "up"], ...] = ("nearest", "up")
-_PROJECTIONS = ("1.conv.1.weight", "2.conv.2.weight")  # the last convolutions of blocks 1 and 2
 
 
 def heads_of(ours: Shapes) -> tuple[Head, ...]:

@@ -9,6 +9,18 @@ new_fc | base_model.fc        the classifier, by whether there is dropout
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.shapes import heads_of, mobilenet_of, num_blocks, resnet_of, under_our_names
+from marey.errors import CheckpointError
+from marey.models.encoder import Encoder
+from marey.models.sites import TemporalOp
+from marey.models.temporal.nonlocal_block import NonLocal
+from marey.models.temporal.temporal_pool import TemporalPool
+from marey.models.temporal.tsm import TSM
+from marey.models.video_model import ModelSpec
 
 _NON_LOCAL = {"theta": "theta", "phi.0": "phi", "g.0": "g", "W.0": "out", "W.1": "bn"}
 
@@ -39,3 +51,72 @@ def _nested(name: str) -> str:
     last = 3 if block == 1 else 6  # the first block does not expand its channels
     at = f"{triple}.{within}" if position < last else f"{triple + within}"
     return f"features.{block}.conv.{at}.{leaf}"
+
+
+def _recognises(shapes: Shapes) -> bool:
+    """Its wrapper's prefix without the marks of those who copied it, or its bare MobileNetV2."""
+    copied = any(re.search(r"\.eft\d?\.|Tconv|_bak\.", name) for name in shapes)
+    own = any(name.startswith(("base_model.conv1", "base_model.features.")) for name in shapes)
+    return (own and not copied) or "features.1.conv.3.weight" in shapes
+
+
+def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+    if any("conv1_7x7_s2" in name for name in shapes):
+        raise CheckpointError("it is a BNInception, an encoder that is not built here")
+    ours = under_our_names(shapes, rename)
+    heads, dropout = heads_of(ours), 0.5 if "new_fc.weight" in shapes else 0.0
+    if "encoder.features.0.0.weight" in ours:
+        encoder: Encoder = mobilenet_of(ours)
+        if "classifier.weight" in shapes:
+            ops = _ops_of_bare(shapes, told)
+            return ModelSpec(encoder, ops, told.num_segments or 1, heads, dropout)
+        shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
+    else:
+        encoder = resnet_of(ours)
+        shift = shift_of(shapes, num_blocks(ours)) or _unmarked_shift(told)
+    told.need("num_segments", *(["shift_div"] if shift else []))
+    assert told.num_segments is not None
+    ops = _wrapped_ops(shapes)
+    if shift:
+        assert told.shift_div is not None
+        ops = (replace(shift, shift_div=told.shift_div), *ops)
+    return ModelSpec(encoder, ops, told.num_segments, heads, dropout)
+
+
+def shift_of(names: Iterable[str], depths: tuple[int, ...]) -> TSM | None:
+    """The shift whose wrapper shows in the names of a ResNet, its `shift_div` left open."""
+    inside = r"layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?conv1\.(?:conv\.)?net\."
+    found = [match for name in names if (match := re.search(inside, name))]
+    if found:
+        odd_in_deep = depths[2] >= 23 and any(int(match[2]) % 2 for match in found)
+        return TSM(place="residual_in", alternate="none" if odd_in_deep else "network")
+    if any(re.search(r"layer\d\.(?:net\.)?\d+\.(?:block\.)?net\.", name) for name in names):
+        return TSM(place="block_in", alternate="none")
+    return None
+
+
+def _unmarked_shift(told: Told) -> TSM | None:
+    """TSN of this code, or TSM of the older Group-Contextualization: the tensors are the same."""
+    told.need("num_segments", "shift_div")
+    if not told.shift_div:
+        return None
+    return TSM(place="block_out" if told.place == "block" else "residual_in", alternate="stage")
+
+
+def _wrapped_ops(names: Iterable[str]) -> tuple[TemporalOp, ...]:
+    pool = any(re.search(r"layer2\.net\.", name) for name in names)
+    attending = {int(m[1]) - 1 for n in names if (m := re.search(r"layer(\d)\..*\.nl\.", n))}
+    ops: tuple[TemporalOp, ...] = (TemporalPool(stage=1),) if pool else ()
+    return (*ops, NonLocal(tuple(sorted(attending)))) if attending else ops
+
+
+def _ops_of_bare(shapes: Shapes, told: Told) -> tuple[TemporalOp, ...]:
+    """Those of the online network, which is unwrapped; a picture network of ImageNet has none."""
+    if shapes["classifier.weight"][0] == 1000:
+        return ()
+    told.need("num_segments")
+    return (TSM(shift_div=8, direction="past"),)
+
+
+REPOSITORY = Repository("tsm", _recognises, rename, _spec)
+"""mit-han-lab's temporal-shift-module, and plain TSN and TSM of Group-Contextualization."""

@@ -94,11 +94,27 @@ def load_strictly(
     may_miss: list[str] | None = None,
 ) -> None:
     """Fill `model`; CheckpointError lists every entry that is left over, missing or misshapen."""
-    own = model.state_dict()
-    unmatched = sorted(set(weights) - set(own))
+    check_fit(model.state_dict(), weights, source=source, may_miss=may_miss)
+    model.load_state_dict(dict(weights), strict=False)
+
+
+def check_fit(
+    own: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    *,
+    source: Path,
+    may_miss: list[str] | None = None,
+    called: Mapping[str, str] | None = None,
+) -> None:
+    """CheckpointError unless `weights` fill `own` one to one, shape by shape.
+
+    `called` gives the names under which the faults of `weights` are listed, where they differ.
+    """
+    name_of = dict(called or {})
+    unmatched = [name_of.get(name, name) for name in sorted(set(weights) - set(own))]
     missing = sorted(set(own) - set(weights) - set(may_miss or ()))
     clashes = [
-        f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}"
+        f"{name_of.get(name, name)} {tuple(weights[name].shape)} for {tuple(own[name].shape)}"
         for name in sorted(set(own) & set(weights))
         if own[name].shape != weights[name].shape
     ]
@@ -111,7 +127,6 @@ def load_strictly(
     ]  # fmt: skip
     if faults:
         raise CheckpointError(f"{source} does not fit the model; {'; '.join(faults)}")
-    model.load_state_dict(dict(weights), strict=False)
 
 
 def _averaged(ema: Mapping[str, Tensor]) -> dict[str, Tensor]:

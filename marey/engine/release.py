@@ -6,12 +6,14 @@ RELEASE/model.safetensors  config.json (the recipe)  labels.txt  README.md (mode
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from marey.data.atomic import replacing
 from marey.data.classes import classes_file, read_classes, write_classes
@@ -52,18 +54,36 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
 
 def export_release(run: Path, out: Path) -> Path:
     """Write the release of the run in `run` to the new folder `out`; returns it."""
+    refuse_occupied(out)
+    trained = load_trained(run)
+    weights = trained.model.state_dict()
+    return write_release(out, trained.recipe, weights, trained.classes, model_card(trained, run))
+
+
+def refuse_occupied(out: Path) -> None:
+    """RunError if something lies at `out` already."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} is not empty", "give a new folder")
-    trained = load_trained(run)
+
+
+def write_release(
+    out: Path,
+    recipe: Recipe,
+    weights: Mapping[str, Tensor],
+    classes: Mapping[str, Sequence[str]],
+    card: str,
+) -> Path:
+    """Write a release to the folder `out`, the weights last; returns the folder."""
+    refuse_occupied(out)
     out.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.contiguous() for name, value in trained.model.state_dict().items()}
-    with replacing(out / "model.safetensors") as file:
-        file.write(safetensors.torch.save(weights))
     with replacing(out / "config.json") as file:
-        file.write(json.dumps(to_plain(trained.recipe), indent=1).encode())
-    write_classes(trained.classes, out)
+        file.write(json.dumps(to_plain(recipe), indent=1).encode())
+    write_classes(classes, out)
     with replacing(out / "README.md") as file:
-        file.write(model_card(trained, run).encode())
+        file.write(card.encode())
+    own = {name: value.contiguous().clone() for name, value in weights.items()}
+    with replacing(out / "model.safetensors") as file:
+        file.write(safetensors.torch.save(own))
     return out
 
 

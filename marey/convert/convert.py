@@ -1,0 +1,221 @@
+"""From a checkpoint of another code base to a release of ours, with nothing left open or over.
+
+    read_weights_file -> state dict -> whose is it? -> what model? -> our names -> strict fit -> DIR
+
+The whole of the file is accounted for: every tensor is used, or dropped on purpose by the rule of
+its repository and listed. What the tensors cannot tell is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from marey.convert import biglittle, blvnet, mmaction2, tdn, torchvision, tsm
+from marey.convert.file_names import together, told_by_name
+from marey.convert.repository import Repository, Shapes, Told, renamed
+from marey.data.classes import read_classes
+from marey.engine.checkpoint import check_fit
+from marey.engine.release import refuse_occupied, write_release
+from marey.engine.weights_file import read_weights_file
+from marey.errors import CheckpointError
+from marey.models.video_model import ModelSpec
+from marey.recipes.recipe import Recipe, TestViews, Views
+from marey.video.augment import Augment
+from marey.video.sampling import Segments
+
+REPOSITORIES: tuple[Repository, ...] = (
+    tsm.REPOSITORY,
+    tdn.REPOSITORY,
+    blvnet.REPOSITORY,
+    biglittle.REPOSITORY,
+    mmaction2.REPOSITORY,
+    mmaction2.MOBILENET,
+    torchvision.REPOSITORY,
+)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was found in a checkpoint, and the release that came of it."""
+
+    repository: str
+    recipe: Recipe
+    num_tensors: int
+    dropped: tuple[str, ...] = ()
+    from_name: Mapping[str, object] = field(default_factory=dict)
+    absent_counters: int = 0
+    """Batch counters that files of before 2018 lack; nothing but momentum=None reads them."""
+
+    def facts(self) -> dict[str, str]:
+        """What was found, as a person reads it."""
+        spec = self.recipe.model
+        temporal = ", ".join(map(str, spec.temporal)) or "no temporal op"
+        heads = ", ".join(f"{head.num_classes} classes" for head in spec.heads)
+        found = {
+            "repository": self.repository,
+            "model": f"{spec.encoder}, {temporal}",
+            "input": f"{spec.num_segments} segments, {spec.frames} frames",
+            "output": heads,
+            "tensors": f"{self.num_tensors}, all used" if not self.dropped else
+            f"{self.num_tensors}, all used but {len(self.dropped)}",
+            "dropped": _some(self.dropped),
+            "from its name": ", ".join(f"{k}={v}" for k, v in self.from_name.items()),
+            "absent": f"{self.absent_counters} batch counters" if self.absent_counters else "",
+        }  # fmt: skip
+        return {name: fact for name, fact in found.items() if fact}
+
+
+def convert(
+    path: Path,
+    out: Path,
+    *,
+    repository: str | None = None,
+    told: Told | None = None,
+    labels: Path | None = None,
+) -> Converted:
+    """Write the checkpoint at `path` as a release to the new folder `out`.
+
+    CheckpointError if the file cannot be read, is of no known repository (`repository` names one),
+    does not say enough (`told` says the rest) or does not fit its model tensor by tensor.
+    """
+    refuse_occupied(out)
+    weights = state_dict_of(read_weights_file(path), path)
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    source = named(repository) if repository else recognised(shapes, path)
+    known, from_name = together(told or Told(), told_by_name(path.name))
+    spec = _spec_of(source, shapes, known, path)
+    ours = _fitted(weights, source, spec, path)
+    found = Converted(
+        repository=source.name,
+        recipe=recipe_of(spec, out.name),
+        num_tensors=len(weights),
+        dropped=tuple(name for name in weights if source.rename(name) is None),
+        from_name=from_name,
+        absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
+    )
+    write_release(out, found.recipe, ours, {"label": _classes(labels, spec)}, _card(found, path))
+    return found
+
+
+def state_dict_of(content: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors by name, unwrapped from what a training script put around them."""
+    for _ in range(3):
+        inner = (content[key] for key in _WRAPPERS if isinstance(content, dict) and key in content)
+        content = next((value for value in inner if isinstance(value, dict)), content)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected a state dict")
+    odd = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    if odd or not content:
+        raise CheckpointError(f"{path} holds no state dict (what it holds: {_some(odd)})")
+    return {str(name).removeprefix("module."): weight for name, weight in content.items()}
+
+
+_WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model")
+
+
+def named(name: str) -> Repository:
+    """The repository of this name; CheckpointError suggests the nearest."""
+    known = {repository.name: repository for repository in REPOSITORIES}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise CheckpointError(
+            f"there is no repository '{name}'",
+            f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}",
+        )
+    return known[name]
+
+
+def recognised(shapes: Shapes, path: Path) -> Repository:
+    """The one repository whose checkpoints look like this; CheckpointError for none or several."""
+    if any(name.startswith("encoder.") for name in shapes):
+        raise CheckpointError(
+            f"{path} has marey's own names", "it needs no conversion: --weights takes it"
+        )
+    found = [repository for repository in REPOSITORIES if repository.recognises(shapes)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(repository.name for repository in found or REPOSITORIES)
+    if found:
+        raise CheckpointError(f"{path} may be of {known}", f"say which: --from {found[0].name}")
+    raise CheckpointError(
+        f"{path} is of no repository known here (its tensors: {_some(list(shapes))})",
+        f"known: {known}; --from NAME tries one of them all the same",
+    )
+
+
+def recipe_of(spec: ModelSpec, name: str) -> Recipe:
+    """A recipe that tests the model on one centre clip; how it was trained is not known."""
+    frames = Segments(spec.num_segments, spec.encoder.frames_per_segment)
+    is_flow = spec.encoder.in_channels != 3
+    return Recipe(
+        name=name,
+        model=spec,
+        train=Views(frames),
+        test=TestViews(frames),
+        augment=Augment(mean=(0.5,), std=(0.226,)) if is_flow else Augment(),
+    )
+
+
+def _spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> ModelSpec:
+    try:
+        return source.spec(shapes, told)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{path} (repository {source.name}): {error.message}", error.hint
+        ) from error
+    except (ValueError, KeyError, IndexError) as error:  # shapes that it never has, or a bad --set
+        raise CheckpointError(f"{path} is no model of repository {source.name}: {error}") from error
+
+
+def _fitted(
+    weights: Mapping[str, Tensor], source: Repository, spec: ModelSpec, path: Path
+) -> dict[str, Tensor]:
+    """The complete state dict of the model; CheckpointError lists what does not fit."""
+    with torch.device("meta"):
+        own = spec.build().state_dict()
+    try:
+        ours = renamed(weights, source.rename, own)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    counters = {name for name in own if name.endswith("num_batches_tracked")}
+    ours |= {name: torch.zeros((), dtype=torch.int64) for name in counters - set(ours)}
+    called = {name: theirs for theirs in weights if (name := source.rename(theirs))}
+    check_fit(own, ours, source=path, called=called)
+    return {name: weight.to(own[name].dtype) for name, weight in ours.items()}
+
+
+def _classes(labels: Path | None, spec: ModelSpec) -> Sequence[str]:
+    """The class names in the file, or numbers."""
+    num_classes = spec.heads[0].num_classes
+    if labels is None:
+        return [str(number) for number in range(num_classes)]
+    names = read_classes(labels)
+    if len(names) != num_classes:
+        raise CheckpointError(
+            f"{labels} names {len(names)} classes, the checkpoint has {num_classes}",
+            "one name a line, in the order in which the model was trained",
+        )
+    return names
+
+
+def _card(found: Converted, path: Path) -> str:
+    facts = "\n".join(f"- {name}: {fact}" for name, fact in found.facts().items())
+    return f"""# {found.recipe.name}
+
+Converted by marey from `{path.name}`. `marey.load("this folder").predict("clip.mp4")`.
+
+{facts}
+
+How it was trained is not in the file; the recipe in config.json tests one clip, centre crop.
+"""
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

@@ -1,0 +1,42 @@
+"""What the published names of checkpoints say, because their tensors do not.
+
+TSM_something_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth   temporal-shift-module, GC, TDN
+st2stv2-bLVNet-TAM-50-a2-b4-f8x2.pth.tar                          8 pairs of frames
+K400-TAM-ResNet-50-f32.pth.tar                                    32 frames
+tsm_r50_1x1x8_50e_sthv1_rgb_20210203-01dce462.pth                 mmaction2: 8 segments of one frame
+
+A name is a hint: whoever converts is told what was taken from it, and can say otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from typing import Any
+
+from marey.convert.repository import Told
+
+
+def told_by_name(name: str) -> Told:
+    """What the file's name says."""
+    told = Told()
+    for pattern in (r"segment(\d+)", r"-f(\d+)(?:x2)?(?=[-_.]|$)", r"(?<!\d)1x\d+x(\d+)(?!\d)"):
+        if match := re.search(pattern, name):
+            told = replace(told, num_segments=int(match[1]))
+            break
+    if match := re.search(r"shift(\d+)_(blockres|block)", name):
+        told = replace(told, shift_div=int(match[1]))
+        told = replace(told, place="blockres" if match[2] == "blockres" else "block")
+    elif re.match(r"TSN_", name):
+        told = replace(told, shift_div=0)
+    return told
+
+
+def together(said: Told, by_name: Told) -> tuple[Told, dict[str, Any]]:
+    """What is known of both, `said` going first, and what only the name gave."""
+    hints = {
+        f.name: value
+        for f in fields(Told)
+        if getattr(said, f.name) is None and (value := getattr(by_name, f.name)) is not None
+    }
+    return replace(said, **hints), hints

@@ -1,0 +1,40 @@
+"""Torchvision's picture networks (ResNet, ResNeXt, MobileNetV2), as TSN of one frame.
+
+conv1  layer1.0.conv1  fc                    ResNets; also TSN of action-recognition-pytorch
+features.2.conv.0.0    classifier.1          MobileNetV2
+"""
+
+from __future__ import annotations
+
+import re
+
+from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.shapes import heads_of, mobilenet_of, resnet_of, under_our_names
+from marey.models.video_model import ModelSpec
+
+
+def rename(name: str) -> str | None:
+    """Our name of one of its tensors or modules."""
+    head = re.sub(r"^(fc|classifier\.1)(?=\.|$)", "heads.label", name)
+    return head if head != name else f"encoder.{name}"
+
+
+def _recognises(shapes: Shapes) -> bool:
+    if "classifier.1.weight" in shapes:
+        return "features.1.conv.0.0.weight" in shapes
+    stem = len(shapes.get("conv1.weight", ()))
+    known = re.compile(r"(conv1|bn1|layer\d\.\d+\.(conv\d|bn\d|downsample\.\d)|fc)\.\w+")
+    return stem == 4 and "fc.weight" in shapes and all(map(known.fullmatch, shapes))
+
+
+def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+    ours = under_our_names(shapes, rename)
+    is_resnet = "encoder.conv1.weight" in ours
+    return ModelSpec(
+        encoder=resnet_of(ours) if is_resnet else mobilenet_of(ours),
+        num_segments=told.num_segments or 1,
+        heads=heads_of(ours),
+    )
+
+
+REPOSITORY = Repository("torchvision", _recognises, rename, _spec)

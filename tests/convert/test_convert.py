@@ -1,0 +1,217 @@
+"""A checkpoint under upstream's names becomes a release that answers as the model did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import marey
+from marey.convert import mmaction2, tsm
+from marey.convert.convert import convert
+from marey.convert.repository import Told
+from marey.engine.evaluate_folder import evaluate_folder
+from marey.engine.release import load_trained
+from marey.errors import CheckpointError, RecipeError, RunError
+from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
+from marey.recipes.schema import override
+from tests.convert import upstream
+from tests.tiny import CLASSES, write_clip, write_set
+
+HEADS = (Head("label", 4),)
+RESNET = ModelSpec(ResNetSpec(18), (TSM(),), 4, HEADS)
+MOBILENET = ModelSpec(MobileNetV2Spec(0.35, rounding="up"), (TSM(),), 4, HEADS)
+PICTURES = ModelSpec(MobileNetV2Spec(0.35), (), 1, HEADS)
+SAID = Told(num_segments=4, shift_div=8)
+NAME = "TSM_mine_RGB_mobilenetv2_shift8_blockres_avg_segment4_e50.pth"
+
+
+@pytest.fixture(scope="module")
+def mobilenet() -> dict[str, Tensor]:
+    return upstream.under(upstream.tsm_mobilenet, upstream.filled(MOBILENET))
+
+
+@pytest.fixture
+def checkpoint(mobilenet: dict[str, Tensor], tmp_path: Path) -> Path:
+    path = tmp_path / NAME
+    torch.save({"epoch": 3, "arch": "mobilenetv2", "state_dict": mobilenet}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spec", "theirs", "told", "repository"),
+    [
+        (RESNET, upstream.tsm_resnet, SAID, "tsm"),
+        (MOBILENET, upstream.tsm_mobilenet, SAID, "tsm"),
+        (
+            ModelSpec(MobileNetV2Spec(), (TSM(direction="past"),), 4, HEADS, dropout=0.0),
+            upstream.online_mobilenet,
+            Told(num_segments=4),
+            "tsm",
+        ),
+        (PICTURES, upstream.torchvision, Told(), "torchvision"),
+        (RESNET, upstream.mmaction2_resnet, SAID, "mmaction2"),
+        (
+            replace(PICTURES, num_segments=4),
+            upstream.mmaction2_mobilenet,
+            SAID,
+            "mmaction2-mobilenetv2",
+        ),
+    ],
+    ids=["tsm-r18", "tsm-mobilenetv2", "tsm-online", "torchvision", "mmaction2", "mmaction2-mbv2"],
+)  # fmt: skip
+def test_what_was_written_under_their_names_answers_the_same(
+    spec: ModelSpec, theirs: Callable[[str], str], told: Told, repository: str, tmp_path: Path
+) -> None:
+    model = upstream.filled(spec)
+    torch.save({"state_dict": upstream.under(theirs, model)}, tmp_path / "x.pth.tar")
+    found = convert(tmp_path / "x.pth.tar", tmp_path / "out", told=told)
+    assert found.repository == repository
+    assert not found.dropped
+    assert found.recipe.model == spec
+    clip = torch.randn(1, spec.frames, 3, 64, 64)
+    loaded = load_trained(tmp_path / "out").model
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    with torch.no_grad():  # channels last in memory there, so the sums differ in order
+        torch.testing.assert_close(loaded(clip), model(clip), rtol=1e-4, atol=1e-5)
+
+
+def test_the_release_predicts_and_is_evaluated(checkpoint: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "names.txt"
+    labels.write_text("\n".join(CLASSES))
+    convert(checkpoint, tmp_path / "out", labels=labels)
+    write_clip(tmp_path / "a.mp4", 1)
+    answers = marey.load(tmp_path / "out").predict(tmp_path / "a.mp4", top=4)
+    assert {answer["label"] for answer in answers} == set(CLASSES)
+    manifest = write_set(tmp_path / "clips", per_class=1, val_per_class=1)
+    result, _ = evaluate_folder(
+        tmp_path / "out", out=tmp_path / "results", manifest=manifest, workers=0, batch_size=4
+    )
+    assert 0 <= result.metrics["acc/top1"] <= 100
+    assert "TSM_mine" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_name_fills_what_tensors_do_not_tell_and_is_reported(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    found = convert(checkpoint, tmp_path / "out")
+    assert found.from_name == {"num_segments": 4, "shift_div": 8, "place": "blockres"}
+    assert found.facts()["from its name"] == "num_segments=4, shift_div=8, place=blockres"
+    assert found.facts()["output"] == "4 classes"
+
+
+def test_what_is_said_goes_before_what_the_name_says(checkpoint: Path, tmp_path: Path) -> None:
+    found = convert(checkpoint, tmp_path / "out", told=Told(num_segments=16))
+    assert found.recipe.model.num_segments == 16
+    assert found.recipe.test.sampling.frames == 16
+
+
+def test_what_nothing_tells_is_asked_for_in_one_go(checkpoint: Path, tmp_path: Path) -> None:
+    unnamed = checkpoint.rename(tmp_path / "ckpt.best.pth.tar")
+    with pytest.raises(
+        CheckpointError,
+        match=r"\(repository tsm\): the tensors do not tell num_segments .*; shift_div .*hint: "
+        r"say it: --set num_segments=8 --set shift_div=8",
+    ):
+        convert(unnamed, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_key_that_may_not_be_said_is_refused() -> None:
+    with pytest.raises(RecipeError, match="did you mean 'num_segments'"):
+        override(Told(), ["num_segment=8"])
+
+
+def test_an_impossible_answer_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="shift_div is 0, expected 2 or more"):
+        convert(checkpoint, tmp_path / "out", told=Told(shift_div=0))
+
+
+def altered(weights: dict[str, Tensor], **changes: Tensor | None) -> dict[str, Tensor]:
+    out = weights | {name.replace("__", "."): w for name, w in changes.items() if w is not None}
+    for name in (name.replace("__", ".") for name, w in changes.items() if w is None):
+        out.pop(name)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"module__base_model__extra__weight": torch.ones(2)},
+         r"1 unmatched: base_model\.extra\.weight"),
+        ({"module__base_model__features__4__conv__3__weight": None},
+         r"1 missing: encoder\.features\.4\.conv\.1\.0\.weight"),
+        ({"module__base_model__features__4__conv__3__weight": torch.ones(3, 1, 3, 3)},
+         r"1 of another shape: base_model\.features\.4\.conv\.3\.weight \(3, 1, 3, 3\) for"),
+        ({"module__base_model__classifier__weight": torch.ones(4, 1280)},
+         "another tensor are both renamed to"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_listed_by_its_upstream_name(
+    changes: dict[str, Tensor | None], message: str, mobilenet: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / NAME
+    torch.save(altered(mobilenet, **changes), path)
+    with pytest.raises(CheckpointError, match=message):
+        convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_batch_counters_is_complete(
+    mobilenet: dict[str, Tensor], tmp_path: Path
+) -> None:
+    old = {name: w for name, w in mobilenet.items() if not name.endswith("num_batches_tracked")}
+    torch.save(old, tmp_path / NAME)
+    found = convert(tmp_path / NAME, tmp_path / "out")
+    assert found.absent_counters == len(mobilenet) - len(old) > 0
+    assert found.facts()["absent"] == f"{found.absent_counters} batch counters"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "holds no state dict"),
+        ({"state_dict": {}}, "holds no state dict"),
+        ({"epoch": 3, "loss": 0.1}, r"holds no state dict \(what it holds: epoch, loss\)"),
+        ([torch.ones(2)], "holds a list, expected a state dict"),
+        ({"blocks.0.attn.qkv.weight": torch.ones(2)},
+         r"of no repository known here \(its tensors: blocks\.0\.attn\.qkv\.weight\)"),
+        ({"encoder.conv1.weight": torch.ones(2)}, "has marey's own names"),
+    ],
+)  # fmt: skip
+def test_a_file_of_something_else_is_named(content: object, message: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=message):
+        convert(tmp_path / "x.pth", tmp_path / "out")
+
+
+def test_a_foreign_file_forced_through_a_repository_is_refused(tmp_path: Path) -> None:
+    torch.save({"blocks.0.weight": torch.ones(2)}, tmp_path / "x.pth")
+    for name in ("tsm", "torchvision", "mmaction2", "mmaction2-mobilenetv2", "tdn"):
+        with pytest.raises(CheckpointError, match=name):
+            convert(tmp_path / "x.pth", tmp_path / "out", repository=name, told=SAID)
+    with pytest.raises(CheckpointError, match="did you mean 'tsm'"):
+        convert(tmp_path / "x.pth", tmp_path / "out", repository="tms")
+
+
+def test_a_folder_with_something_in_it_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is not empty"):
+        convert(checkpoint, tmp_path)
+
+
+def test_labels_of_another_number_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    with pytest.raises(CheckpointError, match="names 2 classes, the checkpoint has 4"):
+        convert(checkpoint, tmp_path / "out", labels=tmp_path / "labels.txt")
+
+
+def test_encoders_that_are_not_built_are_named() -> None:
+    with pytest.raises(CheckpointError, match="BNInception"):
+        tsm.REPOSITORY.spec({"base_model.conv1_7x7_s2.weight": (64, 3, 7, 7)}, SAID)
+    with pytest.raises(CheckpointError, match="embedded Gaussian or dot product"):
+        mmaction2.REPOSITORY.spec({"backbone.layer2.0.non_local_block.g.0.conv.weight": (1,)}, SAID)

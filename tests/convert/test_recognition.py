@@ -1,0 +1,107 @@
+"""Every state dict of the originals in the goldens is of one repository, and gives its model."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marey.convert.convert import REPOSITORIES, recognised
+from marey.convert.file_names import together, told_by_name
+from marey.convert.repository import Shapes, Told
+from marey.errors import CheckpointError
+from marey.models.video_model import ModelSpec
+from tests.conftest import goldens
+from tests.parity.golden import Golden, read
+from tests.parity.specs import not_built_yet, spec_of
+
+FOLDERS = ("gc", "blvnet")
+MODELS = [
+    golden
+    for folder in FOLDERS
+    for path in sorted((goldens() / folder).glob("*.json"))
+    if (golden := read(path)).is_model
+]
+
+
+def each_model() -> pytest.MarkDecorator:
+    if not MODELS:
+        absent = pytest.mark.skip(reason=f"no goldens at {goldens()}; set MAREY_GOLDENS")
+        return pytest.mark.parametrize("golden", [pytest.param(None, marks=absent)])
+    return pytest.mark.parametrize("golden", MODELS, ids=lambda g: g.path.stem)
+
+
+def shapes_of(golden: Golden) -> Shapes:
+    return {name: tuple(shape) for name, shape, *_ in golden.values["state_dict"]}
+
+
+def said_of(golden: Golden, spec: ModelSpec) -> Told:
+    """What a person would say who knows how the file was made."""
+    config = golden.config
+    is_shifted = any(type(op).__name__ == "TSM" for op in spec.temporal)
+    return Told(
+        num_segments=spec.num_segments,
+        shift_div=config.get("shift_div", 8) if is_shifted else 0,
+        place="block" if config.get("place") == "block" else "blockres",
+        loop=bool(config.get("loop", False)),
+    )
+
+
+@each_model()
+def test_its_tensors_give_repository_and_model(golden: Golden) -> None:
+    if name := not_built_yet(golden):
+        pytest.xfail(f"not built yet: {name}")
+    wanted = spec_of(golden)
+    shapes = shapes_of(golden)
+    spec = recognised(shapes, golden.path).spec(shapes, said_of(golden, wanted))
+    assert comparable(spec) == comparable(wanted)
+
+
+def comparable(spec: ModelSpec) -> object:
+    """What the tensors decide: not dropout, nor how weights start or widths of 1 are rounded."""
+    encoder = spec.encoder
+    if getattr(encoder, "width", None) == 1.0:
+        encoder = replace(encoder, rounding="up")  # type: ignore[type-var, call-arg]
+    parts = (str(encoder), *sorted(map(str, spec.temporal)))
+    return [re.sub(r"init='\w+'", "", part) for part in parts], spec.num_segments, spec.heads
+
+
+@given(st.dictionaries(st.text(max_size=20), st.lists(st.integers(0, 9), max_size=5).map(tuple)))
+def test_any_names_are_of_one_repository_or_refused(shapes: Shapes) -> None:
+    for repository in REPOSITORIES:
+        assert not repository.recognises(shapes)
+    with pytest.raises(CheckpointError):
+        recognised(shapes, Path("x.pth"))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "TSM_something_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth",
+            Told(num_segments=8, shift_div=8, place="blockres"),
+        ),
+        (
+            "TSM_kinetics_RGB_mobilenetv2_shift8_blockres_avg_segment8_e100_dense.pth",
+            Told(num_segments=8, shift_div=8, place="blockres"),
+        ),
+        ("TSN_kinetics_RGB_resnet50_avg_segment5_e50.pth", Told(num_segments=5, shift_div=0)),
+        ("st2stv2-bLVNet-TAM-101-a2-b4-f32x2.pth.tar", Told(num_segments=32)),
+        ("K400-TAM-ResNet-50-f32.pth.tar", Told(num_segments=32)),
+        ("tsm_r50_1x1x16_50e_sthv2_rgb_20210331-0a45549c.pth", Told(num_segments=16)),
+        ("ckpt.best.pth.tar", Told()),
+        ("mobilenet_v2-b0353104.pth", Told()),
+    ],
+)
+def test_published_names_say_what_their_authors_put_in_them(name: str, told: Told) -> None:
+    assert told_by_name(name) == told
+
+
+def test_a_person_goes_before_a_name() -> None:
+    known, hints = together(Told(shift_div=4), Told(num_segments=8, shift_div=8))
+    assert known == Told(num_segments=8, shift_div=4)
+    assert hints == {"num_segments": 8}
