@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from marey.convert import biglittle, blvnet, mmaction2, tdn, torchvision, tsm
+from marey.convert import biglittle, blvnet, gc, gst, mmaction2, tdn, torchvision, tsm
 from marey.convert.file_names import together, told_by_name
 from marey.convert.repository import Repository, Shapes, Told, renamed
 from marey.data.classes import read_classes
@@ -32,6 +32,9 @@ from marey.video.sampling import Segments
 
 REPOSITORIES: tuple[Repository, ...] = (
     tsm.REPOSITORY,
+    gc.REPOSITORY,
+    gc.EARLIER,
+    gst.REPOSITORY,
     tdn.REPOSITORY,
     blvnet.REPOSITORY,
     biglittle.REPOSITORY,

@@ -35,7 +35,6 @@ _ATTENTION = {
     "conv3": "expand",
     "bn3": "expand_bn",
 }
-_GATES = {"eft1": "L", "eft2": "T", "eft3": "S", "eft4": "G"}
 
 
 def rename(name: str) -> str | None:
@@ -50,14 +49,14 @@ def rename(name: str) -> str | None:
     name = re.sub(r"\.mse\.(\w+)", lambda m: f".mse.{_ATTENTION[m[1]]}", name)
     name = re.sub(r"\.mse(?=\.|$)", ".after_relu1.attention", name)
     name = re.sub(r"\.shift(\.conv)?(?=\.|$)", ".after_relu1.shift", name)
-    name = re.sub(r"layer(\d)\.(\d+)\.(eft\d)", _calibrator, name)
-    name = re.sub(r"(?<=\.[LTSG]\.)bn1(?=\.)", "bn", name)
+    name = re.sub(r"layer(\d)\.(\d+)\.eft(\d)", _calibrator, name)
+    name = re.sub(r"(?<=\.after_bn[12]\.\d\.)bn1(?=\.)", "bn", name)
     return encoder_or_head(name)
 
 
 def _calibrator(match: re.Match[str]) -> str:
-    stage, index, gate = match.groups()
-    return f"layer{stage}.{index}.{GC_SITES[int(stage) - 1]}.{_GATES[gate]}"
+    stage, index, number = match.groups()
+    return f"layer{stage}.{index}.{GC_SITES[int(stage) - 1]}.{int(number) - 1}"
 
 
 def _recognises(shapes: Shapes) -> bool:

@@ -5,7 +5,9 @@ from marey.models.blvnet import BLVNetSpec
 from marey.models.mobilenet import MobileNetV2Spec
 from marey.models.resnet import ResNetSpec
 from marey.models.tdn import TDNSpec
+from marey.models.temporal.ecal import ECal
 from marey.models.temporal.group_context import GroupContext
+from marey.models.temporal.gst import GST
 from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.tam import TAM
 from marey.models.temporal.tdn import LongTermDifference
@@ -14,10 +16,12 @@ from marey.models.temporal.tsm import TSM
 from marey.models.video_model import Head, ModelSpec, VideoModel
 
 __all__ = [
+    "GST",
     "TAM",
     "TSM",
     "BLResNetSpec",
     "BLVNetSpec",
+    "ECal",
     "GroupContext",
     "Head",
     "LongTermDifference",

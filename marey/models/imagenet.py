@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from marey.errors import CheckpointError
-from marey.models.sites import is_added
+from marey.models.encoder import EncoderModule
+from marey.models.sites import StartsFromConv, is_added
 
 _CLASSIFIERS = ("fc.", "classifier.")
 
@@ -16,16 +17,23 @@ def adapt_torchvision(weights: Mapping[str, Tensor], encoder: nn.Module) -> dict
     """A complete state dict of `encoder`, taken from torchvision's `weights`.
 
     The classifier is dropped. A first convolution of other than 3 input channels takes the mean
-    over RGB for each of them (the flow rule of TSN, arXiv 1608.00859). What temporal ops added, and
+    over RGB for each of them (the flow rule of TSN, arXiv 1608.00859). A module that took a
+    convolution's place starts from its weight (`StartsFromConv`). What temporal ops added, and
     batch counters that old files lack, keep their values. Everything else must match one to one:
     CheckpointError lists keys that do not.
     """
     own = encoder.state_dict()
     given = {key: w for key, w in weights.items() if not key.startswith(_CLASSIFIERS)}
+    if isinstance(encoder, EncoderModule):
+        given = dict(encoder.from_torchvision(given))
     optional = {key for key in own if is_added(key) or key.endswith("num_batches_tracked")}
     first = next(key for key, w in own.items() if w.ndim == 4 and not is_added(key))
     if first in given:
         given[first] = _repeat_mean(given[first], own[first].shape[1])
+    for name, module in encoder.named_modules():
+        if isinstance(module, StartsFromConv) and f"{name}.weight" in given:
+            started = module.start_from(given.pop(f"{name}.weight"))
+            given |= {f"{name}.{key}": weight for key, weight in started.items()}
     faults = {
         "unmatched": [key for key in given if key not in own],
         "missing": [key for key in own if key not in given and key not in optional],

@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, TypeAlias, get_args
+from typing import ClassVar, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -67,6 +67,15 @@ class Block:
         if site in ("stage_in", "block_in", "residual_in"):
             return self.in_channels
         return self.out_channels if site in ("residual_out", "block_out") else self.mid_channels
+
+
+@runtime_checkable
+class StartsFromConv(Protocol):
+    """A module at ``conv2`` that can start from the weight of the convolution it replaces."""
+
+    def start_from(self, weight: Tensor) -> Mapping[str, Tensor]:
+        """Its whole state dict, begun with a 2-D convolution's `weight`."""
+        ...
 
 
 class TemporalOp(Protocol):

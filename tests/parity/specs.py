@@ -7,23 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from marey.convert import biglittle, blvnet, tdn, tsm
+from marey.convert import biglittle, blvnet, gc, gst, tdn, tsm
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
 from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
-from tests.parity import specs_blvnet, specs_tdn
+from tests.parity import specs_blvnet, specs_gc, specs_tdn
 from tests.parity.golden import Golden
 
 KNOWN = {
     *("T", "num_class", "arch", "modality", "new_length", "dropout", "partial_bn", "fc_lr5"),
-    *("shift", "shift_div", "place", "tpool", "nl", "base", "net", "n_class", "width_mult"),
+    *("shift", "shift_div", "place", "tpool", "nl", "n_class", "width_mult"),
 }
 
 
 def not_built_yet(golden: Golden) -> str:
     """The name of what this file needs and we have not; empty if we can build its model."""
-    if golden.builder == "v0" and golden.config.get("net"):
-        return f"v0 {golden.config['net']}"
     return "" if golden.builder in RULES else golden.builder
 
 
@@ -56,7 +54,7 @@ def _tsm(golden: Golden) -> ModelSpec:
     channels = 2 * config.get("new_length", 5) if is_flow else 3  # (x, y) of each field
     return ModelSpec(
         encoder=_encoder(config.get("arch", "resnet50"), channels),
-        temporal=_v0_ops(config) if golden.builder == "v0" else _tsm_ops(config),
+        temporal=_tsm_ops(config),
         num_segments=config.get("T", 8),
         heads=(Head("label", config.get("num_class", 174)),),
         dropout=config.get("dropout", 0.5),
@@ -90,11 +88,6 @@ def _tsm_ops(config: dict[str, Any]) -> tuple[TemporalOp, ...]:
     return tuple(ops)
 
 
-def _v0_ops(config: dict[str, Any]) -> tuple[TemporalOp, ...]:
-    """The older Group-Contextualization code: its TSM has div 8 and "blockres" written in."""
-    return (TSM(8, alternate="stage"),) if config.get("base", "TSN") == "TSM" else ()
-
-
 def _online(golden: Golden) -> ModelSpec:
     """The streaming MobileNetV2 equals the clip form that shifts from the past only."""
     config = golden.config
@@ -116,7 +109,11 @@ class Rule:
 
 RULES = {
     "tsm": Rule(_tsm, tsm.rename),
-    "v0": Rule(_tsm, tsm.rename),
+    "gc_tsn": Rule(specs_gc.gc_tsn, gc.rename),
+    "gc_tsm": Rule(specs_gc.gc_tsm, gc.rename),
+    "gc_gst": Rule(specs_gc.gc_gst, gst.rename),
+    "gst": Rule(specs_gc.gst, gst.rename),
+    "v0": Rule(specs_gc.earlier, gc.rename_earlier),
     "online": Rule(_online, tsm.rename),
     "tdn": Rule(specs_tdn.spec, tdn.rename),
     "gc_tdn": Rule(specs_tdn.spec, tdn.rename),

@@ -222,12 +222,20 @@ def probed(model: VideoModel, golden: Golden) -> Iterator[dict[str, dict[str, ob
             continue  # inside upstream's wrapper: no module of ours, or time after channels
 
         def record(_m: nn.Module, _i: object, out: Tensor, name=name, shape=wanted["shape"]):
-            found[name] = rule.probe(out.detach().reshape(shape).numpy())
+            found[name] = rule.probe(laid_out(out.detach(), shape).numpy())
 
         hooks.append(modules[rename(name)].register_forward_hook(record))
     yield found
     for hook in hooks:
         hook.remove()
+
+
+def laid_out(out: Tensor, shape: list[int]) -> Tensor:
+    """`out` as upstream has it; a 3-D network has time behind the channels."""
+    if len(shape) < 5:
+        return out.reshape(shape)
+    batch, channels, frames = shape[:3]
+    return out.reshape(batch, frames, channels, *shape[3:]).transpose(1, 2)
 
 
 def compare_probes(probes: dict[str, dict[str, object]], golden: Golden) -> None:

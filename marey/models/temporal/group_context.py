@@ -24,7 +24,7 @@ does not divide C, it zeroes the left-over channels in blocks whose groups go ro
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
@@ -72,14 +72,14 @@ class GroupContext(TemporalOp):
         if channels < self.cdiv:
             raise ValueError(f"{self} makes more groups than {block} has channels: {channels}")
         width, first = channels // self.cdiv, self._before(block) % self.cdiv if self.loop else 0
-        gates = {
-            gate: CALIBRATORS[gate](self._layers(gate, width), block.num_frames)
+        calibrators = [
+            CALIBRATORS[gate](self._layers(gate, width), block.num_frames)
             for gate in ORDER
             if gate in self.gates
-        }
-        wraps = first + len(gates) > self.cdiv
+        ]
+        wraps = first + len(calibrators) > self.cdiv
         zero_tail = self.variant == "upstream" and wraps
-        return {site: ChannelGroups(gates, width, self.cdiv, first, zero_tail=zero_tail)}
+        return {site: ChannelGroups(calibrators, width, self.cdiv, first, zero_tail=zero_tail)}
 
     def _layers(self, gate: str, width: int) -> dict[str, nn.Module]:
         kind = CALIBRATORS[gate]
@@ -106,27 +106,25 @@ class GroupContext(TemporalOp):
         return self.site[block.stage]
 
 
-class ChannelGroups(nn.Module):
-    """Frames [b*t c h w] with each group of channels calibrated by its own gate."""
+class ChannelGroups(nn.Sequential):
+    """Frames [b*t c h w], each of these calibrators in charge of one group of channels."""
 
     def __init__(
         self,
-        gates: Mapping[str, Calibrator],
+        calibrators: Iterable[Calibrator],
         width: int,
         cdiv: int,
         first: int,
         *,
         zero_tail: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(*calibrators)
         self.width, self.cdiv, self.first, self.zero_tail = width, cdiv, first, zero_tail
-        for gate, calibrator in gates.items():
-            self.add_module(gate, calibrator)
 
     def forward(self, x: Tensor) -> Tensor:
         """[b*t c h w] -> the same shape."""
         groups = list(torch.split(x, self.width, dim=1))
-        for i, calibrate in enumerate(self.children(), start=self.first):
+        for i, calibrate in enumerate(self, start=self.first):
             groups[i % self.cdiv] = calibrate(groups[i % self.cdiv])
         if self.zero_tail:
             groups[self.cdiv :] = [torch.zeros_like(rest) for rest in groups[self.cdiv :]]

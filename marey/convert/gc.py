@@ -1,0 +1,117 @@
+"""Group-Contextualization on TSN and TSM, in its two generations; on GST see `marey.convert.gst`.
+
+layer1.0.eft1 .. eft4.{conv,bn1}       GC: the calibrators L, T, S, G of four groups
+layer1.0.eft.{conv,bn1}                one of them alone: an ECal row of the paper
+layer1.0.eft.{conv,bn1,deconv,bn2}     the earlier generation, up to March 2022
+new_fc | base_model.fc                 the classifier, by whether there is dropout
+
+A shift has no tensors, and neither has the rotation of the groups (`--loop`): both must be told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.shapes import heads_of, resnet_of, under_our_names
+from marey.convert.tsm import encoder_or_head
+from marey.models.sites import TemporalOp
+from marey.models.temporal.ecal import ECal
+from marey.models.temporal.group_context import ORDER, GroupContext
+from marey.models.temporal.tsm import TSM
+from marey.models.video_model import ModelSpec
+
+
+def rename(name: str) -> str | None:
+    """Our name of one of the tensors or modules of GC-TSN and GC-TSM."""
+    name = calibrators(name.removeprefix("base_model."), "after_bn2")
+    return encoder_or_head(name)
+
+
+def rename_earlier(name: str) -> str | None:
+    """Our name of one of the tensors or modules of the earlier generation."""
+    name = name.removeprefix("base_model.")
+    name = re.sub(r"\.eft\.conv(?=\.|$)", ".eft.reduce", name)
+    name = re.sub(r"\.eft\.deconv(?=\.|$)", ".eft.expand", name)
+    name = re.sub(r"\.eft(?=\.|$)", ".residual_out", name)
+    return encoder_or_head(name)
+
+
+def calibrators(name: str, site: str) -> str:
+    """The name with its calibrator, eft1 to eft4 or eft alone, at our `site`."""
+    name = re.sub(r"(\.eft\d?)\.bn1(?=\.|$)", r"\1.bn", name)
+    return re.sub(r"\.eft(\d?)(?=\.|$)", lambda m: f".{site}.{int(m[1] or 1) - 1}", name)
+
+
+def groups_of(ours: Shapes, site: str) -> tuple[str, int]:
+    """The gates at `site` under our names, and how many groups the channels are divided into."""
+    block = "encoder.layer1.0"
+    weight = ours[f"{block}.{site}.0.conv.weight"]
+    gates = ORDER if f"{block}.{site}.1.conv.weight" in ours else _GATES[len(weight)]
+    return gates, ours[f"{block}.conv1.weight"][0] // weight[0]
+
+
+_GATES: Mapping[int, Literal["G", "T", "S", "L"]] = {2: "G", 3: "T", 4: "S", 5: "L"}
+"""A calibrator by the axes of its weight: a matrix, or a convolution of 1 to 3 dimensions."""
+
+
+def _recognises(shapes: Shapes) -> bool:
+    return _has(shapes, r"layer1\.0\.eft1?\.conv") and not _has(shapes, r"Tconv|eft\.deconv")
+
+
+def _recognises_earlier(shapes: Shapes) -> bool:
+    return _has(shapes, r"layer1\.0\.eft\.deconv")
+
+
+def _has(shapes: Shapes, pattern: str) -> bool:
+    return any(re.search(pattern, name) for name in shapes)
+
+
+def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+    told.need("num_segments", "shift_div", "loop")
+    ours = under_our_names(shapes, rename)
+    groups = GroupContext(*groups_of(ours, "after_bn2"), bool(told.loop), variant="upstream")
+    return _model(ours, shapes, told, groups)
+
+
+def _spec_earlier(shapes: Shapes, told: Told) -> ModelSpec:
+    told.need("num_segments", "shift_div")
+    ours = under_our_names(shapes, rename_earlier)
+    reduce, expand = (
+        ours[f"encoder.layer1.0.residual_out.{layer}.weight"] for layer in ("reduce", "expand")
+    )
+    ecal = ECal(
+        gate=_GATES[len(reduce)],
+        reduction=reduce[1] // reduce[0],
+        kernels="31" if expand[2:3] == (1,) else "33",
+    )
+    return _model(ours, shapes, told, ecal)
+
+
+def _model(ours: Shapes, shapes: Shapes, told: Told, op: TemporalOp) -> ModelSpec:
+    assert told.num_segments is not None
+    return ModelSpec(
+        encoder=resnet_of(ours),
+        temporal=(*shift_of(told), op),
+        num_segments=told.num_segments,
+        heads=heads_of(ours),
+        dropout=0.5 if "new_fc.weight" in shapes else 0.0,
+    )
+
+
+def shift_of(told: Told) -> tuple[TSM, ...]:
+    """The shift that a person speaks of: none with a `shift_div` of 0."""
+    if not told.shift_div:
+        return ()
+    place: Literal["block_out", "residual_in"]
+    place = "block_out" if told.place == "block" else "residual_in"
+    return (TSM(told.shift_div, place, alternate="stage"),)
+
+
+REPOSITORY = Repository("gc", _recognises, rename, _spec)
+"""haoyanbin918's Group-Contextualization, as released with the paper."""
+
+EARLIER = Repository("ecal", _recognises_earlier, rename_earlier, _spec_earlier)
+"""Its earlier generation, which the first README's rows ECal-L-TSN and ECal-T-TSM are."""

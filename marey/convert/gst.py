@@ -1,0 +1,69 @@
+"""GST-video, and GC-GST of Group-Contextualization: a 3-D ResNet.
+
+layer1.0.conv2  .Tconv                 the spatial and the temporal half of the middle convolution
+layer1.0.eft1 .. eft4.conv             GC-GST: calibrators without norms, before bn2
+conv1.weight [64, 3, 1, 7, 7]          convolutions over one frame: ours are 2-D
+new_fc | base_model.fc                 the classifier, by whether there is dropout
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from marey.convert.gc import calibrators, groups_of
+from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.shapes import heads_of, resnet_of, under_our_names
+from marey.convert.tsm import encoder_or_head
+from marey.models.resnet import ResNetSpec
+from marey.models.sites import TemporalOp
+from marey.models.temporal.group_context import GroupContext
+from marey.models.temporal.gst import GST
+from marey.models.video_model import ModelSpec
+
+
+def rename(name: str) -> str | None:
+    """Our name of one of its tensors or modules."""
+    name = name.removeprefix("base_model.")
+    name = re.sub(r"(layer\d\.\d+)\.conv2(?=\.|$)", r"\1.conv2.spatial", name)
+    name = re.sub(r"\.Tconv(?=\.|$)", ".conv2.temporal", name)
+    return encoder_or_head(calibrators(name, "after_conv2"))
+
+
+def _recognises(shapes: Shapes) -> bool:
+    return any(".Tconv." in name for name in shapes)
+
+
+def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+    calibrated = any(".eft1." in name for name in shapes)
+    told.need("num_segments", *(["loop"] if calibrated else []))
+    assert told.num_segments is not None
+    ours = under_our_names(shapes, rename)
+    ops: tuple[TemporalOp, ...] = (_gst_of(ours),)
+    if calibrated:
+        _, cdiv = groups_of(ours, "after_conv2")
+        ops += (groups(cdiv, loop=bool(told.loop)),)
+    return ModelSpec(
+        encoder=ResNetSpec(resnet_of(ours).depth),
+        temporal=ops,
+        num_segments=told.num_segments,
+        heads=heads_of(ours),
+        dropout=0.5 if "new_fc.weight" in shapes else 0.0,
+    )
+
+
+def groups(cdiv: int, *, loop: bool) -> GroupContext:
+    """The calibrated groups of GC-GST."""
+    return GroupContext(cdiv=cdiv, loop=loop, site="after_conv2", norm=False, variant="upstream")
+
+
+def _gst_of(ours: Shapes) -> GST:
+    at = "encoder.layer1.0"
+    channels = ours[f"{at}.conv1.weight"][0]
+    out, seen = ours[f"{at}.conv2.temporal.weight"][:2]
+    beta: Literal[1, 2] = 2 if channels // seen == 2 else 1
+    return GST(channels // out, beta)
+
+
+REPOSITORY = Repository("gst", _recognises, rename, _spec)
+"""chenxuluo's GST-video, and its copy in Group-Contextualization."""
