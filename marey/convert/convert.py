@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 
 from marey.convert import biglittle, blvnet, gc, gst, mmaction2, tdn, torchvision, tsm
-from marey.convert.file_names import together, told_by_name
+from marey.convert.file_names import said_in, told_by_name
 from marey.convert.repository import Repository, Shapes, Told, renamed
 from marey.data.classes import read_classes
 from marey.engine.checkpoint import check_fit
 from marey.engine.release import refuse_occupied, write_release
 from marey.engine.weights_file import read_weights_file
 from marey.errors import CheckpointError
+from marey.models.blvnet import BLVNetSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.augment import Augment
@@ -52,7 +53,9 @@ class Converted:
     recipe: Recipe
     num_tensors: int
     dropped: tuple[str, ...] = ()
-    from_name: Mapping[str, object] = field(default_factory=dict)
+    from_name: Mapping[str, Any] = field(default_factory=dict)
+    not_needed: Mapping[str, Any] = field(default_factory=dict)
+    """What was said although it decides nothing here."""
     absent_counters: int = 0
     """Batch counters that files of before 2018 lack; nothing but momentum=None reads them."""
 
@@ -69,7 +72,8 @@ class Converted:
             "tensors": f"{self.num_tensors}, all used" if not self.dropped else
             f"{self.num_tensors}, all used but {len(self.dropped)}",
             "dropped": _some(self.dropped),
-            "from its name": ", ".join(f"{k}={v}" for k, v in self.from_name.items()),
+            "from its name": _pairs(self.from_name),
+            "not needed": _pairs(self.not_needed),
             "absent": f"{self.absent_counters} batch counters" if self.absent_counters else "",
         }  # fmt: skip
         return {name: fact for name, fact in found.items() if fact}
@@ -92,15 +96,18 @@ def convert(
     weights = state_dict_of(read_weights_file(path), path)
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     source = named(repository) if repository else recognised(shapes, path)
-    known, from_name = together(told or Told(), told_by_name(path.name))
+    said, by_name = said_in(told or Told()), said_in(told_by_name(path.name))
+    known = Told(**by_name | said)
     spec = _spec_of(source, shapes, known, path)
+    used = {name for name in said_in(known) if _decides(name, spec, source, shapes, known)}
     ours = _fitted(weights, source, spec, path)
     found = Converted(
         repository=source.name,
         recipe=recipe_of(spec, out.name),
         num_tensors=len(weights),
         dropped=tuple(name for name in weights if source.rename(name) is None),
-        from_name=from_name,
+        from_name={k: v for k, v in by_name.items() if k in used - set(said)},
+        not_needed={k: v for k, v in said.items() if k not in used},
         absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
     )
     write_release(out, found.recipe, ours, {"label": _classes(labels, spec)}, _card(found, path))
@@ -155,7 +162,7 @@ def recognised(shapes: Shapes, path: Path) -> Repository:
 
 def recipe_of(spec: ModelSpec, name: str) -> Recipe:
     """A recipe that tests the model on one centre clip; how it was trained is not known."""
-    frames = Segments(spec.num_segments, spec.encoder.frames_per_segment)
+    frames = sampling_of(spec)
     is_flow = spec.encoder.in_channels != 3
     return Recipe(
         name=name,
@@ -164,6 +171,13 @@ def recipe_of(spec: ModelSpec, name: str) -> Recipe:
         test=TestViews(frames),
         augment=Augment(mean=(0.5,), std=(0.226,)) if is_flow else Augment(),
     )
+
+
+def sampling_of(spec: ModelSpec) -> Segments:
+    """Frames spread evenly; TDN's five follow each other, bLVNet's pairs are spread as well."""
+    if isinstance(spec.encoder, BLVNetSpec):
+        return Segments(spec.frames)
+    return Segments(spec.num_segments, spec.encoder.frames_per_segment)
 
 
 def _spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> ModelSpec:
@@ -175,6 +189,14 @@ def _spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> Mode
         ) from error
     except (ValueError, KeyError, IndexError) as error:  # shapes that it never has, or a bad --set
         raise CheckpointError(f"{path} is no model of repository {source.name}: {error}") from error
+
+
+def _decides(name: str, spec: ModelSpec, source: Repository, shapes: Shapes, told: Told) -> bool:
+    """Whether the model would be another one, or not be known, had `name` not been said."""
+    try:
+        return source.spec(shapes, replace(told, **{name: None})) != spec
+    except CheckpointError:
+        return True
 
 
 def _fitted(
@@ -218,6 +240,10 @@ Converted by marey from `{path.name}`. `marey.load("this folder").predict("clip.
 
 How it was trained is not in the file; the recipe in config.json tests one clip, centre crop.
 """
+
+
+def _pairs(said: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in said.items())
 
 
 def _some(names: Sequence[str]) -> str:

@@ -27,16 +27,12 @@ def told_by_name(name: str) -> Told:
     if match := re.search(r"shift(\d+)_(blockres|block)", name):
         told = replace(told, shift_div=int(match[1]))
         told = replace(told, place="blockres" if match[2] == "blockres" else "block")
-    elif re.match(r"TSN_", name):
+    elif name.startswith("TSN_"):
         told = replace(told, shift_div=0)
     return told
 
 
-def together(said: Told, by_name: Told) -> tuple[Told, dict[str, Any]]:
-    """What is known of both, `said` going first, and what only the name gave."""
-    hints = {
-        f.name: value
-        for f in fields(Told)
-        if getattr(said, f.name) is None and (value := getattr(by_name, f.name)) is not None
-    }
-    return replace(said, **hints), hints
+def said_in(told: Told) -> dict[str, Any]:
+    """What is said in `told`, by name."""
+    said = {f.name: getattr(told, f.name) for f in fields(Told)}
+    return {name: value for name, value in said.items() if value is not None}

@@ -58,7 +58,7 @@ _GATES: Mapping[int, Literal["G", "T", "S", "L"]] = {2: "G", 3: "T", 4: "S", 5: 
 
 
 def _recognises(shapes: Shapes) -> bool:
-    return _has(shapes, r"layer1\.0\.eft1?\.conv") and not _has(shapes, r"Tconv|eft\.deconv")
+    return _has(shapes, r"layer1\.0\.eft1?\.conv") and not _has(shapes, r"Tconv|eft\.deconv|_bak")
 
 
 def _recognises_earlier(shapes: Shapes) -> bool:

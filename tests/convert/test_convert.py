@@ -100,13 +100,15 @@ def test_the_name_fills_what_tensors_do_not_tell_and_is_reported(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     found = convert(checkpoint, tmp_path / "out")
-    assert found.from_name == {"num_segments": 4, "shift_div": 8, "place": "blockres"}
-    assert found.facts()["from its name"] == "num_segments=4, shift_div=8, place=blockres"
+    assert found.from_name == {"num_segments": 4, "shift_div": 8}  # its place shows in the keys
+    assert found.facts()["from its name"] == "num_segments=4, shift_div=8"
     assert found.facts()["output"] == "4 classes"
 
 
 def test_what_is_said_goes_before_what_the_name_says(checkpoint: Path, tmp_path: Path) -> None:
-    found = convert(checkpoint, tmp_path / "out", told=Told(num_segments=16))
+    found = convert(checkpoint, tmp_path / "out", told=Told(num_segments=16, loop=True))
+    assert found.from_name == {"shift_div": 8}
+    assert found.facts()["not needed"] == "loop=True"
     assert found.recipe.model.num_segments == 16
     assert found.recipe.test.sampling.frames == 16
 

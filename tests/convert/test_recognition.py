@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marey.convert.convert import REPOSITORIES, recognised
-from marey.convert.file_names import together, told_by_name
+from marey.convert.convert import REPOSITORIES, recognised, sampling_of
+from marey.convert.file_names import told_by_name
 from marey.convert.repository import Shapes, Told
 from marey.errors import CheckpointError
+from marey.models.blvnet import BLVNetSpec
+from marey.models.tdn import TDNSpec
 from marey.models.video_model import ModelSpec
 from tests.conftest import goldens
 from tests.parity.golden import Golden, read
@@ -47,7 +49,7 @@ def said_of(golden: Golden, spec: ModelSpec) -> Told:
         num_segments=spec.num_segments,
         shift_div=config.get("shift_div", 8) if is_shifted else 0,
         place="block" if config.get("place") == "block" else "blockres",
-        loop=bool(config.get("loop", False)),
+        loop=any(getattr(op, "loop", False) for op in spec.temporal),
     )
 
 
@@ -59,6 +61,13 @@ def test_its_tensors_give_repository_and_model(golden: Golden) -> None:
     shapes = shapes_of(golden)
     spec = recognised(shapes, golden.path).spec(shapes, said_of(golden, wanted))
     assert comparable(spec) == comparable(wanted)
+
+
+def test_frames_of_a_pair_are_spread_and_those_of_a_segment_follow_each_other() -> None:
+    pairs = sampling_of(ModelSpec(BLVNetSpec(50), num_segments=8))
+    assert pairs.indices(160).tolist() == [list(range(5, 160, 10))]
+    fives = sampling_of(ModelSpec(TDNSpec(50), num_segments=4))
+    assert fives.indices(100)[0, :5].tolist() == list(range(12, 17))
 
 
 def comparable(spec: ModelSpec) -> object:
@@ -99,9 +108,3 @@ def test_any_names_are_of_one_repository_or_refused(shapes: Shapes) -> None:
 )
 def test_published_names_say_what_their_authors_put_in_them(name: str, told: Told) -> None:
     assert told_by_name(name) == told
-
-
-def test_a_person_goes_before_a_name() -> None:
-    known, hints = together(Told(shift_div=4), Told(num_segments=8, shift_div=8))
-    assert known == Told(num_segments=8, shift_div=4)
-    assert hints == {"num_segments": 8}
