@@ -10,9 +10,15 @@ the rate. Groups bear the names that trainer prints:
     custom_ops        x1                             whatever else an op brought
     lr5_weight        x5      lr10_bias       x10    heads with `head_lr5`
 
+Calibrators of Group Contextualization are among the other convolutions, unless they learn faster:
+
+    calibrator_lr 5   ef_weight x5, ef_bn x5, ef_lr_weight x5 (matrices)      arXiv 2203.09694
+    calibrator_lr 2   ef_weight x2, matrices too; norms stay with the norms   the earlier generation
+
 **Deviates**: parameters that are frozen are in no group, whatever froze them. Upstream leaves out
 all norms but the first as soon as partial batch norm is on, and with them the 3-D norm of a
-non-local block, which then never learns.
+non-local block, which then never learns. The wrapper of Group Contextualization gives the biases of
+heads five times the rate where the name says ten; here it is ten.
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ from dataclasses import dataclass, field
 
 from torch import nn, optim
 
+from marey.models.temporal.group_context import Calibrator
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import SGD, Optim
 
@@ -42,7 +49,7 @@ def build_optimizer(model: VideoModel, spec: Optim, *, scale: float = 1.0) -> op
     Every group keeps its `name` and its `base_lr`, from which `set_rates` derives the rate.
     """
     if spec.groups == "tsm":
-        groups = tsm_groups(model, head_lr5=spec.head_lr5)
+        groups = tsm_groups(model, head_lr5=spec.head_lr5, calibrator_lr=spec.calibrator_lr)
     elif spec.groups == "plain":
         groups = plain_groups(model)
     else:
@@ -69,8 +76,8 @@ def set_rates(optimizer: optim.Optimizer, factor: float) -> None:
         group["lr"] = group["base_lr"] * factor
 
 
-def tsm_groups(model: VideoModel, *, head_lr5: bool) -> list[Group]:
-    """The eight groups of the TSM policy in its order, empty ones included."""
+def tsm_groups(model: VideoModel, *, head_lr5: bool, calibrator_lr: int = 1) -> list[Group]:
+    """The eight groups of the TSM policy in its order, then those of calibrators."""
     first = 5 if model.spec.encoder.in_channels != 3 else 1
     groups = [
         Group("first_conv_weight", first, 1),
@@ -82,11 +89,20 @@ def tsm_groups(model: VideoModel, *, head_lr5: bool) -> list[Group]:
         Group("lr5_weight", 5, 1),
         Group("lr10_bias", 10, 0),
     ]
+    if calibrator_lr != 1:
+        groups += [
+            Group("ef_weight", calibrator_lr, 1),
+            Group("ef_bn", calibrator_lr, 0),
+            Group("ef_lr_weight", calibrator_lr, 1),
+        ]
     by_name = {group.name: group for group in groups}
     first_conv = next(m for m in model.modules() if isinstance(m, _CONVOLUTIONS))
+    calibrators = _layers_of_calibrators(model) if calibrator_lr != 1 else set()
     for name, module, parameter in _trainable(model):
         is_bias = name.endswith(".bias")
-        if isinstance(module, _NORMS):
+        if module in calibrators and (calibrator_lr == 5 or not isinstance(module, _NORMS)):
+            group = _calibrator_group(module, calibrator_lr)
+        elif isinstance(module, _NORMS):
             group = "BN scale/shift"
         elif module is first_conv:
             group = "first_conv_bias" if is_bias else "first_conv_weight"
@@ -107,6 +123,16 @@ def plain_groups(model: nn.Module) -> list[Group]:
         group = decay if parameter.ndim >= 2 else no_decay
         group.parameters[name] = parameter
     return [decay, no_decay]
+
+
+def _layers_of_calibrators(model: nn.Module) -> set[nn.Module]:
+    return {layer for m in model.modules() if isinstance(m, Calibrator) for layer in m}
+
+
+def _calibrator_group(layer: nn.Module, calibrator_lr: int) -> str:
+    if isinstance(layer, _NORMS):
+        return "ef_bn"
+    return "ef_lr_weight" if isinstance(layer, nn.Linear) and calibrator_lr == 5 else "ef_weight"
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -26,7 +26,9 @@ class SGD:
     trainer makes TSM's groups and then never applies what they say.
 
     With `head_lr5` the heads learn five times as fast (weights) or ten times (biases), as TSM does
-    when it starts from ImageNet. Rates are for `Recipe.lr_batch_size` clips a step.
+    when it starts from ImageNet. Calibrators learn five times as fast as the rest with
+    `calibrator_lr=5` (Group Contextualization), or twice as fast, but for their norms, with 2 (its
+    earlier generation). Rates are for `Recipe.lr_batch_size` clips a step.
     """
 
     lr: float = 0.01
@@ -35,6 +37,7 @@ class SGD:
     nesterov: bool = False
     groups: Literal["tsm", "plain", "one"] = "tsm"
     head_lr5: bool = True
+    calibrator_lr: Literal[1, 2, 5] = 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class AdamW:
     weight_decay: float = 0.05
     groups: Literal["tsm", "plain"] = "plain"
     head_lr5: bool = False
+    calibrator_lr: Literal[1, 2, 5] = 1
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,17 @@ import torch
 from torch import nn
 
 from marey.engine.optim import build_optimizer, plain_groups, set_rates, tsm_groups
-from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, VideoModel
+from marey.models import (
+    TSM,
+    ECal,
+    GroupContext,
+    Head,
+    MobileNetV2Spec,
+    ModelSpec,
+    NonLocal,
+    ResNetSpec,
+    VideoModel,
+)
 from marey.models.sites import Block, Site, TemporalOp
 from marey.recipes.recipe import SGD, AdamW, Cosine, Stage, StepDecay, Warmup
 from tests.parity.golden import read
@@ -32,13 +42,15 @@ def contents(model: VideoModel, *, head_lr5: bool = True) -> dict[str, set[str]]
     [
         ModelSpec(ResNetSpec(50), (TSM(), NonLocal()), heads=TWO_HEADS),
         ModelSpec(MobileNetV2Spec(), partial_bn=True),
+        ModelSpec(ResNetSpec(50), (TSM(), GroupContext())),
     ],
-    ids=["r50-nl", "mobilenet-partial-bn"],
+    ids=["r50-nl", "mobilenet-partial-bn", "gc-tsm"],
 )
 def test_every_trainable_parameter_is_in_one_group_of_either_policy(spec: ModelSpec) -> None:
     model = on_meta(spec)
     trainable = sorted(name for name, p in model.named_parameters() if p.requires_grad)
-    for groups in (tsm_groups(model, head_lr5=True), plain_groups(model)):
+    fast_calibrators = tsm_groups(model, head_lr5=True, calibrator_lr=5)
+    for groups in (tsm_groups(model, head_lr5=True), fast_calibrators, plain_groups(model)):
         assert sorted(name for group in groups for name in group.parameters) == trainable
 
 
@@ -54,6 +66,37 @@ def test_the_tsm_policy_sorts_by_what_a_parameter_belongs_to() -> None:
     assert "encoder.layer2.0.block_out.theta.bias" in found["normal_bias"]
     assert "encoder.layer2.0.block_out.bn.bias" in found["BN scale/shift"]
     assert not found["first_conv_bias"] | found["custom_ops"]
+
+
+@pytest.mark.parametrize("gates", ["LTSG", "G"])
+def test_calibrators_learn_five_times_as_fast_with_their_norms(gates: str) -> None:
+    model = on_meta(ModelSpec(ResNetSpec(50), (GroupContext(gates),)))
+    groups = {g.name: g for g in tsm_groups(model, head_lr5=False, calibrator_lr=5)}
+    at = "encoder.layer1.0.after_bn2"
+    last = f"{at}.{len(gates) - 1}.conv.weight"
+    assert last in groups["ef_lr_weight"].parameters
+    assert len(groups["ef_weight"].parameters) == 16 * (len(gates) - 1)
+    assert f"{at}.0.bn.bias" in groups["ef_bn"].parameters
+    assert {(g.lr_mult, g.decay_mult) for n, g in groups.items() if n.startswith("ef")} == {
+        (5, 1),
+        (5, 0),
+    }
+    assert not any("after_bn2" in n for n in groups["BN scale/shift"].parameters)
+
+
+def test_calibrators_of_the_earlier_generation_learn_twice_as_fast_but_for_their_norms() -> None:
+    model = on_meta(ModelSpec(ResNetSpec(50), (ECal("G"),)))
+    groups = {g.name: g for g in tsm_groups(model, head_lr5=False, calibrator_lr=2)}
+    assert groups["ef_weight"].lr_mult == 2
+    assert len(groups["ef_weight"].parameters) == 2 * 16
+    assert "encoder.layer1.0.residual_out.bn2.weight" in groups["BN scale/shift"].parameters
+
+
+def test_calibrators_learn_like_the_rest_unless_asked() -> None:
+    found = contents(on_meta(ModelSpec(ResNetSpec(50), (GroupContext(),))))
+    assert "encoder.layer1.0.after_bn2.3.conv.weight" in found["normal_weight"]
+    assert "encoder.layer1.0.after_bn2.3.bn.weight" in found["BN scale/shift"]
+    assert not any(name.startswith("ef") for name in found)
 
 
 def test_heads_learn_like_the_rest_when_training_does_not_start_from_imagenet() -> None:

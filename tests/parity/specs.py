@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from marey.convert import biglittle, blvnet, gc, gst, tdn, tsm
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
@@ -33,7 +33,20 @@ def differs_on_purpose(golden: Golden) -> str:
         return "upstream never trains the non-local norm under partial batch norm"
     if golden.builder in ("tdn", "gc_tdn") and golden.config.get("partial_bn"):
         return "upstream freezes the norms of the long-term module, which ImageNet does not know"
+    if golden.is_training and golden.builder.startswith("gc_") and golden.config.get("fc_lr5"):
+        return "upstream's group lr10_bias has five times the rate"
+    is_spatial = golden.builder == "v0" and str(golden.config.get("net")).startswith("S")
+    if golden.is_training and is_spatial and golden.config.get("partial_bn"):
+        return "upstream freezes the 2-D norms of calibrators, which ImageNet does not know"
     return ""
+
+
+def calibrator_lr_of(golden: Golden) -> Literal[1, 2, 5]:
+    """How fast calibrators learn (upstream's `ef_lr5`), which files of GC do not always say."""
+    multiples: dict[str, Literal[2, 5]]
+    multiples = {"v0": 2, "gc_tsn": 5, "gc_tsm": 5, "gc_gst": 5, "gc_tdn": 5}
+    asked = golden.config.get("ef_lr5", golden.builder != "v0")
+    return multiples.get(golden.builder, 1) if asked else 1
 
 
 def spec_of(golden: Golden) -> ModelSpec:

@@ -7,7 +7,7 @@ float32 by some 1e-7 of the largest logit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -23,7 +23,13 @@ from marey.models.profile import num_parameters
 from marey.recipes.recipe import SGD
 from tests.conftest import goldens
 from tests.parity.golden import Golden, golden_rule, read
-from tests.parity.specs import differs_on_purpose, not_built_yet, rename_of, spec_of
+from tests.parity.specs import (
+    calibrator_lr_of,
+    differs_on_purpose,
+    not_built_yet,
+    rename_of,
+    spec_of,
+)
 
 FILES = [read(path) for path in sorted(goldens().rglob("*.json"))]
 MODELS = [golden for golden in FILES if golden.is_model]
@@ -115,12 +121,13 @@ def test_one_training_step_is_upstreams(golden: Golden) -> None:
     step = values["sgd"]
     rates = SGD(step["lr"], step["momentum"], step["weight_decay"],
                 groups="tsm" if step.get("multipliers_applied", True) else "one",
-                head_lr5=bool(golden.config.get("fc_lr5", False)))  # fmt: skip
-    assert groups_of(model, rates, theirs) == {
-        (group["name"], group["lr_mult"], group["decay_mult"]): params
+                head_lr5=bool(golden.config.get("fc_lr5", False)),
+                calibrator_lr=calibrator_lr_of(golden))  # fmt: skip
+    learn = {theirs[name] for name, p in model.named_parameters() if p.requires_grad}
+    assert multiples(model, rates, theirs) == merged(
+        ((group["lr_mult"], group["decay_mult"]), learn & set(group["params"]))
         for group in values["optim_groups"]
-        if (params := {name for name in group["params"] if rename(name)})
-    }
+    )
     optimizer = build_optimizer(model, rates)
     loss.backward()
     gradients = {
@@ -190,14 +197,25 @@ def num_dropped(golden: Golden) -> int:
     return sum(w.numel() for name, w in golden.weights().items() if rename(name) is None)
 
 
-def groups_of(
+def multiples(
     model: VideoModel, rates: SGD, theirs: dict[str, str]
-) -> dict[tuple[str, float, float], set[str]]:
-    return {
-        (group.name, group.lr_mult, group.decay_mult): {theirs[name] for name in group.parameters}
-        for group in tsm_groups(model, head_lr5=rates.head_lr5)
-        if group.parameters
-    }
+) -> dict[tuple[float, float], set[str]]:
+    """What learns, by the multiples of rate and decay; groups of other names may share them."""
+    groups = tsm_groups(model, head_lr5=rates.head_lr5, calibrator_lr=rates.calibrator_lr)
+    return merged(
+        ((group.lr_mult, group.decay_mult), {theirs[name] for name in group.parameters})
+        for group in groups
+    )
+
+
+def merged(
+    groups: Iterable[tuple[tuple[float, float], set[str]]],
+) -> dict[tuple[float, float], set[str]]:
+    found: dict[tuple[float, float], set[str]] = {}
+    for multiples_of_group, names in groups:
+        if names:
+            found.setdefault(multiples_of_group, set()).update(names)
+    return found
 
 
 def compare_norms(
