@@ -21,13 +21,16 @@ class Told:
     """What a person, or a file's name, says of a checkpoint, because its tensors cannot.
 
     None is not said. `shift_div` 0 means that nothing is shifted; `place` is where a shift stands
-    whose tensors do not tell; `loop` whether calibrated channel groups rotate from block to block.
+    whose tensors do not tell; `loop` whether calibrated channel groups rotate from block to block;
+    `temporal_stride` how the frames are halved before each of the last three stages (3-D
+    convolutions stride in time unless it is none).
     """
 
     num_segments: int | None = None
     shift_div: int | None = None
     place: Literal["blockres", "block"] | None = None
     loop: bool | None = None
+    temporal_stride: Literal["none", "max", "avg"] | None = None
 
     def need(self, *names: str) -> None:
         """CheckpointError that asks for those of `names` that are not said, all at once."""
@@ -44,6 +47,7 @@ _MEANING = {
     "num_segments": ("segments of a clip", "8"),
     "shift_div": ("C/shift_div channels shift each way, 0 is no shift", "8"),
     "place": ("where the shift stands, blockres or block", "blockres"),
+    "temporal_stride": ("how time is halved before stages 2 to 4: none, max or avg", "none"),
     "loop": ("whether the calibrated groups rotate, --loop upstream", "false"),
 }
 

@@ -2,6 +2,7 @@
 
 from marey.models.blresnet import BLResNetSpec
 from marey.models.blvnet import BLVNetSpec
+from marey.models.i3d import I3DResNetSpec
 from marey.models.mobilenet import MobileNetV2Spec
 from marey.models.resnet import ResNetSpec
 from marey.models.tdn import TDNSpec
@@ -24,6 +25,7 @@ __all__ = [
     "ECal",
     "GroupContext",
     "Head",
+    "I3DResNetSpec",
     "LongTermDifference",
     "MobileNetV2Spec",
     "ModelSpec",

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.layout import fold_time, unfold_time
 from marey.models.resnet import Bottleneck, conv
-from marey.models.sites import Block, ResidualBlock, Site, TemporalOp, frames_in_stage, place
+from marey.models.sites import Block, Site, TemporalOp, frames_in_stage, place
 from marey.models.temporal.tam import Aggregation
 from marey.types import Clip
 
@@ -230,30 +230,22 @@ class BigLittleStage(nn.Module):
         return fused
 
 
-class BigLittleBlock(ResidualBlock):
+class BigLittleBlock(Bottleneck):
     """1x1, 3x3, 1x1 convolutions; the shortcut is averaged. Every site."""
-
-    steps = Bottleneck.steps
-    sites = Bottleneck.sites
-    relu: nn.ReLU
 
     def __init__(
         self, block: Block, sites: Mapping[Site, nn.Module], *, last_relu: bool = True
     ) -> None:
-        mid, out = block.mid_channels, block.out_channels
-        bn3 = nn.BatchNorm2d(out)
-        nn.init.zeros_(bn3.weight)
-        layers = {
-            "conv1": conv(block.in_channels, mid, 1),
-            "bn1": nn.BatchNorm2d(mid),
-            "relu": nn.ReLU(inplace=True),
-            "conv2": conv(mid, mid, 3, stride=block.stride, groups=block.groups),
-            "bn2": nn.BatchNorm2d(mid),
-            "conv3": conv(mid, out, 1),
-            "bn3": bn3,
-        }
-        super().__init__(layers | _downsample(block), sites)
+        super().__init__(block, sites)
         self.last_relu = last_relu
+        nn.init.zeros_(self.get_parameter("bn3.weight"))
+
+    @staticmethod
+    def layers(block: Block, *, bias: bool) -> dict[str, nn.Module]:
+        """What the block has of its own, without ops."""
+        layers = Bottleneck.layers(block, bias=bias)
+        layers.pop("downsample", None)
+        return layers | _downsample(block)
 
     def forward(self, x: Tensor) -> Tensor:
         """Frames [n c h w] -> [n out_channels h/stride w/stride]."""

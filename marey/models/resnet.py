@@ -6,6 +6,7 @@ The stride is on the 3x3 convolution (torchvision's "v1.5"). A state dict of tor
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -51,6 +52,10 @@ class ResNetSpec:
         """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""
         return ResNet(self, temporal, num_segments)
 
+    def first_conv(self, num_frames: int) -> nn.Module:  # noqa: ARG002
+        """The convolution of the stem, for clips of `num_frames`."""
+        return conv(self.in_channels, 64, 7, stride=2)
+
     @property
     def block_type(self) -> type[Bottleneck] | type[BasicBlock]:
         """The kind of block: basic below depth 50."""
@@ -93,7 +98,7 @@ class ResNet(EncoderModule):
         super().__init__()
         blocks = spec.blocks(temporal, num_frames)
         sites = place(temporal, blocks)
-        self.conv1 = conv(spec.in_channels, 64, 7, stride=2)
+        self.conv1 = spec.first_conv(num_frames)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -112,6 +117,16 @@ class ResNet(EncoderModule):
 
 class _ShortcutBlock(ResidualBlock):
     relu: nn.ReLU
+
+    def __init__(
+        self, block: Block, sites: Mapping[Site, nn.Module], *, bias: bool = False
+    ) -> None:
+        super().__init__(self.layers(block, bias=bias), sites)
+
+    @staticmethod
+    @abstractmethod
+    def layers(block: Block, *, bias: bool) -> dict[str, nn.Module]:
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Frames [n c h w] -> [n out_channels h/stride w/stride]."""
@@ -136,11 +151,11 @@ class Bottleneck(_ShortcutBlock):
         *("conv2", "after_conv2", "after_bn2", "residual_out", "block_out"),
     )
 
-    def __init__(
-        self, block: Block, sites: Mapping[Site, nn.Module], *, bias: bool = False
-    ) -> None:
+    @staticmethod
+    def layers(block: Block, *, bias: bool) -> dict[str, nn.Module]:
+        """What the block has of its own, without ops."""
         mid, out = block.mid_channels, block.out_channels
-        layers = {
+        return {
             "conv1": conv(block.in_channels, mid, 1, bias=bias),
             "bn1": nn.BatchNorm2d(mid),
             "relu": nn.ReLU(inplace=True),
@@ -148,8 +163,8 @@ class Bottleneck(_ShortcutBlock):
             "bn2": nn.BatchNorm2d(mid),
             "conv3": conv(mid, out, 1, bias=bias),
             "bn3": nn.BatchNorm2d(out),
+            **_downsample(block, bias=bias),
         }
-        super().__init__(layers | _downsample(block, bias=bias), sites)
 
 
 class BasicBlock(_ShortcutBlock):
@@ -166,18 +181,18 @@ class BasicBlock(_ShortcutBlock):
         *("block_in", "residual_in", "after_bn1", "after_relu1", "residual_out", "block_out"),
     )
 
-    def __init__(
-        self, block: Block, sites: Mapping[Site, nn.Module], *, bias: bool = False
-    ) -> None:
+    @staticmethod
+    def layers(block: Block, *, bias: bool) -> dict[str, nn.Module]:
+        """What the block has of its own, without ops."""
         mid, out = block.mid_channels, block.out_channels
-        layers = {
+        return {
             "conv1": conv(block.in_channels, mid, 3, stride=block.stride, bias=bias),
             "bn1": nn.BatchNorm2d(mid),
             "relu": nn.ReLU(inplace=True),
             "conv2": conv(mid, out, 3, bias=bias),
             "bn2": nn.BatchNorm2d(out),
+            **_downsample(block, bias=bias),
         }
-        super().__init__(layers | _downsample(block, bias=bias), sites)
 
 
 def stages(

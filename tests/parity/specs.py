@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from marey.convert import biglittle, blvnet, gc, gst, tdn, tsm
+from marey.convert import arp, biglittle, blvnet, gc, gst, tdn, tsm
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
 from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
@@ -130,6 +130,8 @@ RULES = {
     "online": Rule(_online, tsm.rename),
     "tdn": Rule(specs_tdn.spec, tdn.rename),
     "gc_tdn": Rule(specs_tdn.spec, tdn.rename),
+    "arp.resnet": Rule(specs_blvnet.arp_resnet, arp.rename),
+    "arp.i3d_resnet": Rule(specs_blvnet.arp_i3d_resnet, arp.rename),
     "bLVNet_TAM": Rule(specs_blvnet.blvnet, blvnet.rename),
     "blresnet_model": Rule(specs_blvnet.blresnet, biglittle.rename),
     "blresnext_model": Rule(specs_blvnet.blresnet, biglittle.rename),

@@ -1,14 +1,18 @@
-"""Temporal pooling of the TSM release: before a stage, the number of frames is halved.
+"""Temporal pooling: before a stage, the number of frames is halved.
 
-Frame t becomes the maximum of frames 2t-1, 2t, 2t+1.
+Frame t becomes the maximum of frames 2t-1, 2t, 2t+1, or their mean, frames that do not exist being
+zero and counted. The TSM release pools once, before layer2; action-recognition-pytorch, where its
+nets have a temporal stride ("-ts-max", "-ts-avg"), before layer2, layer3 and layer4.
 
-**Deviates**: an odd number of frames is rounded up (9 become 5); upstream fails there.
+**Deviates**: an odd number of frames is rounded up (9 become 5). The TSM release fails there, and
+the other one tells later modules a number rounded down. Two frames have a mean here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,6 +26,7 @@ class TemporalPool(TemporalOp):
     """Half the frames from `stage` on (counted from 0; 1 is ResNet's layer2, as published)."""
 
     stage: int = 1
+    reduce: Literal["max", "mean"] = "max"
 
     def frames_in_stage(self, stage: int, num_frames: int) -> int:
         """Half of `num_frames`, rounded up, where the pooling stands."""
@@ -31,7 +36,8 @@ class TemporalPool(TemporalOp):
         """The pooling, on entering the first block of the stage."""
         if (block.stage, block.index) != (self.stage, 0):
             return {}
-        return {"stage_in": MaxPoolTime(block.num_frames_in)}
+        pool = MaxPoolTime if self.reduce == "max" else MeanPoolTime
+        return {"stage_in": pool(block.num_frames_in)}
 
 
 class MaxPoolTime(nn.Module):
@@ -43,10 +49,21 @@ class MaxPoolTime(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Frames [b*t c h w] -> [b*ceil(t/2) c h w]."""
-        x = unfold_time(x, self.num_frames).transpose(1, 2)
-        x = F.max_pool3d(x, kernel_size=(3, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0))
-        return fold_time(x.transpose(1, 2))
+        return fold_time(self.pool(unfold_time(x, self.num_frames).transpose(1, 2)).transpose(1, 2))
+
+    def pool(self, x_bcthw: Tensor) -> Tensor:
+        """Half the frames."""
+        return F.max_pool3d(x_bcthw, kernel_size=(3, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0))
 
     def extra_repr(self) -> str:
         """What `print` shows."""
         return f"num_frames={self.num_frames}"
+
+
+class MeanPoolTime(MaxPoolTime):
+    """A third of the sum of every second frame and its two neighbours."""
+
+    def pool(self, x_bcthw: Tensor) -> Tensor:
+        """Half the frames."""
+        x = F.pad(x_bcthw, (0, 0, 0, 0, 1, 1))
+        return F.avg_pool3d(x, kernel_size=(3, 1, 1), stride=(2, 1, 1))

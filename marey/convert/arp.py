@@ -1,0 +1,71 @@
+"""action-recognition-pytorch: TSN, TAM-ResNet and I3D-ResNet, with torchvision's names.
+
+layer1.0.tam.prev_se.fc1.weight     the TAM before the first convolution of every block; taps other
+layer1.0.tam.blending_layers.0.fc1  than three are counted
+conv1, layer1.0.conv2: [o i 3 k k]  I3D
+pool1                               the pooling before layer2, which has no tensors
+fc                                  the classifier
+
+Its TSN has the tensors of a picture network and is recognised as torchvision's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from marey.convert.blvnet import num_taps, with_counted_taps
+from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.shapes import heads_of, resnet_of, under_our_names
+from marey.convert.tsm import encoder_or_head
+from marey.models.encoder import Encoder
+from marey.models.i3d import I3DResNetSpec
+from marey.models.sites import TemporalOp
+from marey.models.temporal.tam import TAM
+from marey.models.temporal.temporal_pool import TemporalPool
+from marey.models.video_model import ModelSpec
+
+
+def rename(name: str) -> str | None:
+    """Our name of one of its tensors or modules."""
+    name = re.sub(r"^pool(\d)$", lambda m: f"layer{int(m[1]) + 1}.0.stage_in", name)
+    name = re.sub(r"\.tam(?=\.|$)", ".residual_in", name)
+    return encoder_or_head(with_counted_taps(name))
+
+
+def pooling(how: Literal["none", "max", "avg"]) -> tuple[TemporalOp, ...]:
+    """Half the frames before each of the last three stages: what a temporal stride is in 2-D."""
+    if how == "none":
+        return ()
+    return tuple(TemporalPool(stage, "max" if how == "max" else "mean") for stage in (1, 2, 3))
+
+
+def _recognises(shapes: Shapes) -> bool:
+    has_tam = re.compile(r"layer1\.0\.tam\.(curr_se|blending_layers\.0)\.fc1\.weight")
+    is_i3d = len(shapes.get("layer1.0.conv2.weight", ())) == 5 and "fc.weight" in shapes
+    return is_i3d or any(map(has_tam.fullmatch, shapes))
+
+
+def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+    told.need("num_segments", "temporal_stride")
+    assert told.num_segments is not None
+    assert told.temporal_stride is not None
+    ours = under_our_names(shapes, rename)
+    resnet = resnet_of(ours)
+    encoder: Encoder = resnet
+    ops: tuple[TemporalOp, ...] = ()
+    if len(shapes["layer1.0.conv2.weight"]) == 5:
+        encoder = I3DResNetSpec(
+            resnet.depth,
+            in_channels=resnet.in_channels,
+            temporal_stride=told.temporal_stride != "none",
+        )
+    else:
+        depthwise = ours["encoder.layer1.0.residual_in.taps.0"][1] == 1
+        tam = TAM(num_taps(ours), init="reference", depthwise=depthwise)
+        ops = (tam, *pooling(told.temporal_stride))
+    return ModelSpec(encoder, ops, told.num_segments, heads_of(ours))
+
+
+REPOSITORY = Repository("arp", _recognises, rename, _spec)
+"""IBM's action-recognition-pytorch, less its Inception, I3D-GoogLeNet and S3D networks."""
