@@ -242,6 +242,8 @@ def _unknown(where: str, word: str, known: Iterable[str]) -> RecipeError:
 
 
 def _item_hint(hint: Any, index: int) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next((member for member in get_args(hint) if get_origin(member) is tuple), None)
     args = get_args(hint)
     if not args:
         return None
