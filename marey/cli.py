@@ -235,20 +235,8 @@ def export(
 
 
 app.command()(cli_models.convert)
-
-
-@app.command()
-def recipes() -> None:
-    """List the recipes that come with marey."""
-    from marey.recipes.catalog import rows
-
-    table = Table("name", "encoder", "temporal", "segments", "epochs")
-    for name, recipe in rows().items():
-        spec = recipe.model
-        temporal = " + ".join(type(op).__name__ for op in spec.temporal) or "none (TSN)"
-        encoder = f"{type(spec.encoder).__name__.removesuffix('Spec')} {_size_of(spec.encoder)}"
-        table.add_row(name, encoder, temporal, str(spec.num_segments), str(recipe.epochs))
-    console.print(table)
+app.command()(cli_models.models)
+app.add_typer(cli_models.recipes_app, name="recipes")
 
 
 @app.command()
@@ -428,16 +416,13 @@ def bench_model(
     device: Device = None,
 ) -> None:
     """Clips a second, latency, GMACs and memory of a model, with random weights."""
-    from dataclasses import replace
-
     from marey.engine.bench import bench_model as measure
-    from marey.models.video_model import Head
     from marey.recipes.catalog import find
+    from marey.recipes.describe import with_some_head
     from marey.recipes.schema import override
 
     chosen = override(find(recipe), overrides or [])
-    spec = chosen.model if chosen.model.heads else replace(chosen.model, heads=(Head(),))
-    size = chosen.test.crop.size
+    spec, size = with_some_head(chosen.model), chosen.test.crop.size
     speed = measure(spec, size=size, batch_size=batch_size or 1, repeats=repeats,
                     device=_device(device), amp=amp)  # fmt: skip
     table = Table("clips/s", "median latency", "GMACs", "parameters", "peak memory")
@@ -486,10 +471,6 @@ def _answer(answer: dict[str, object]) -> str:
     if "start" in answer:
         words.insert(0, f"{answer['start']:8.2f} - {answer['end']:8.2f} s ")
     return " ".join([*words, f"({answer['head']})"] if "head" in answer else words)
-
-
-def _size_of(encoder: object) -> str:
-    return str(getattr(encoder, "depth", None) or getattr(encoder, "width", ""))
 
 
 def _yaml(value: object) -> str:

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
+
+recipes_app = typer.Typer(help="The recipes that come with marey.", invoke_without_command=True)
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -34,3 +37,68 @@ def convert(
     for name, fact in found.facts().items():
         console.print(f"{name:15} {escape(fact)}")
     console.print(f"written: {out}")
+
+
+def models(
+    names: Annotated[list[str] | None, typer.Argument(help="recipes; default: all")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="run each: latency on the CPU")
+    ] = False,
+    repeats: Annotated[int, typer.Option(help="clips to time")] = 5,
+) -> None:
+    """What models cost: parameters, GMACs, memory of one clip at the recipe's test size."""
+    from marey.engine.bench import bench_model
+    from marey.models.profile import cost
+    from marey.recipes.catalog import find, rows
+    from marey.recipes.describe import with_some_head
+
+    table = Table("recipe", "input", "parameters", "GMACs", "memory", *["latency"] * measure)
+    for name in names or rows():
+        recipe = find(name)
+        spec, size = with_some_head(recipe.model), recipe.test.crop.size
+        counted = cost(spec, size)
+        cells = [
+            name,
+            f"{spec.frames} x {size}",
+            f"{counted.parameters / 1e6:.2f} M",
+            f"{counted.gmacs:.2f}",
+            f"{counted.peak_bytes / 2**20:.0f} MiB",
+        ]
+        if measure:
+            speed = bench_model(spec, size=size, repeats=repeats)
+            cells.append(f"{1000 * speed.median_seconds:.0f} ms")
+        table.add_row(*cells)
+    console.print(table)
+
+
+@recipes_app.callback()
+def recipes(context: typer.Context) -> None:
+    """List the recipes that come with marey, file by file; `show NAME` explains one."""
+    if context.invoked_subcommand:
+        return
+    from marey.recipes.catalog import groups
+    from marey.recipes.describe import claim_in_words, model_in_words
+
+    for title, recipes in groups().items():
+        table = Table(
+            "name", "model", "frames", "epochs", "claim", title=title, title_justify="left"
+        )
+        for name, recipe in recipes.items():
+            frames, epochs = str(recipe.model.frames), str(recipe.epochs)
+            model = model_in_words(recipe.model)
+            table.add_row(name, model, frames, epochs, claim_in_words(recipe.claim))
+        console.print(table)
+
+
+@recipes_app.command()
+def show(name: Annotated[str, typer.Argument(help="name, YAML file or folder of a run")]) -> None:
+    """Explain one: its model, training, test views, what is claimed and what deviates."""
+    from marey.recipes.catalog import deviations, find, rows
+    from marey.recipes.describe import facts
+
+    recipe = find(name)
+    console.print(recipe.name)
+    for what, fact in facts(recipe).items():
+        console.print(f"  {what:14} {escape(fact)}")
+    if recipe.name in rows() and (text := deviations(recipe.name)):
+        console.print(f"  {'deviates':14} {escape(text)}")

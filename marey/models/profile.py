@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from marey.models.video_model import VideoModel
+from marey.models.video_model import ModelSpec, VideoModel
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one clip costs in inference."""
+
+    parameters: int
+    gmacs: float
+    """Billions of multiply-accumulates, which papers call FLOPs."""
+    peak_bytes: int
+    """Weights and the most activations alive at a time, in float32, without workspaces."""
+
+
+def cost(spec: ModelSpec, size: int = 224) -> Cost:
+    """The cost of one clip of `size` x `size` pixels, counted on the meta device."""
+    with torch.device("meta"):
+        model = spec.build()
+    return _counted(model, size)
 
 
 def num_parameters(model: nn.Module) -> int:
@@ -16,14 +41,54 @@ def num_parameters(model: nn.Module) -> int:
 
 
 def gmacs(model: VideoModel, size: int = 224) -> float:
-    """Billions of multiply-accumulates for one clip of `size` x `size` (papers' "FLOPs").
+    """Billions of multiply-accumulates for one clip of `size` x `size` pixels."""
+    return cost(model.spec, size).gmacs
 
-    Counted on the meta device, where nothing is computed, and with plain matrix products for
-    attention: torch's counter does not see the fused kernels.
-    """
-    with torch.device("meta"):
-        twin = model.spec.build().eval()
-        clip = torch.empty(1, model.frames, model.spec.encoder.in_channels, size, size)
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        twin(clip)
-    return float(counter.get_total_flops()) / 2e9
+
+def _counted(model: VideoModel, size: int) -> Cost:
+    """Counted with plain matrix products for attention: the counter sees no fused kernels."""
+    model = model.eval()
+    shape = (1, model.frames, model.spec.encoder.in_channels, size, size)
+    weights = sum(w.numel() * w.element_size() for w in model.state_dict().values())
+    with (
+        torch.no_grad(),
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False) as flops,
+        _LiveBytes() as live,
+    ):
+        model(torch.empty(shape, device="meta"))
+    return Cost(num_parameters(model), flops.get_total_flops() / 2e9, weights + live.peak)
+
+
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """The most bytes of the tensors made inside that were alive at one time."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = self.peak = 0
+        self._known: dict[int, weakref.ref[Any]] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor):
+                self._meet(leaf.untyped_storage())
+        return out
+
+    def _meet(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known:
+            return
+        self._known[key] = weakref.ref(storage, lambda _: self._forget(key, size))
+        self.live += size
+        self.peak = max(self.peak, self.live)
+
+    def _forget(self, key: int, size: int) -> None:
+        del self._known[key]
+        self.live -= size

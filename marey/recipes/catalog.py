@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from marey.errors import RecipeError
-from marey.recipes import demo, own_videos
+from marey.recipes import demo, own_videos, tsm
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
 
-_MODULES = (own_videos, demo)
+_MODULES: tuple[ModuleType, ...] = (own_videos, demo, tsm)
 
 
 def rows() -> dict[str, Recipe]:
     """Name -> recipe, of all that come with marey."""
-    values = (value for module in _MODULES for value in vars(module).values())
-    return {value.name: value for value in values if isinstance(value, Recipe)}
+    return {recipe.name: recipe for module in _MODULES for recipe in _of(module)}
+
+
+def groups() -> dict[str, dict[str, Recipe]]:
+    """The recipes of each file, under its title."""
+    return {
+        (module.__doc__ or "").splitlines()[0].rstrip("."): {r.name: r for r in _of(module)}
+        for module in _MODULES
+    }
+
+
+def deviations(name: str) -> str:
+    """What the rows of this recipe's file do otherwise than what was published; empty for none."""
+    module = next(module for module in _MODULES if name in {r.name for r in _of(module)})
+    paragraphs = (module.__doc__ or "").split("\n\n")
+    found = (" ".join(text.split()) for text in paragraphs if text.startswith("**Deviates**"))
+    return next(found, "").removeprefix("**Deviates**: ")
 
 
 def find(name: str | None) -> Recipe:
     """The recipe that `name` means; RecipeError suggests the nearest name."""
     known = rows()
     if name is None:
-        raise RecipeError("which recipe?", f"known: {', '.join(sorted(known))}")
+        raise RecipeError("which recipe?", "marey recipes lists them")
     if name in known:
         return known[name]
     path = Path(name)
@@ -34,5 +51,14 @@ def find(name: str | None) -> Recipe:
     near = difflib.get_close_matches(name, known, n=1)
     raise RecipeError(
         f"no recipe or file '{name}'",
-        f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}",
+        f"did you mean '{near[0]}'?" if near else "marey recipes lists those that there are",
     )
+
+
+def _of(module: ModuleType) -> Iterator[Recipe]:
+    """The recipes that are names of the module, or in its tuple of rows."""
+    for value in vars(module).values():
+        if isinstance(value, Recipe):
+            yield value
+        elif isinstance(value, tuple) and value and isinstance(value[0], Recipe):
+            yield from value

@@ -154,13 +154,18 @@ class TestViews:
 
 @dataclass(frozen=True)
 class Claim:
-    """The published number a row must reach, in percent, and where it was published."""
+    """The published number a row must reach, in percent, and where it was published.
+
+    The GMACs are those of one view of 224 x 224 pixels, whatever the size of the test views: that
+    is what papers give. `note` says what is known of the number besides, and what differs here.
+    """
 
     top1: float
     source: str
     top5: float | None = None
     params_millions: float | None = None
     gmacs_per_view: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, VideoModel
-from marey.models.profile import gmacs, num_parameters
+from marey.models.profile import cost, gmacs, num_parameters
 from marey.models.temporal.tdn import LearnedShift
 from tests.parity.golden import Golden, read
 from tests.parity.specs import not_built_yet, spec_of
@@ -61,3 +61,12 @@ def learned_shifts_gmacs(model: VideoModel, size: int) -> float:
     if any(isinstance(module, LearnedShift) for module in model.modules()):
         model.eval()(torch.empty(1, model.frames, 3, size, size, device="meta"))
     return 3 * sum(values) / 1e9
+
+
+def test_memory_is_that_of_the_weights_and_the_tensors_alive_together() -> None:
+    spec = ModelSpec(ResNetSpec(18), heads=HEADS, num_segments=2)
+    counted, state = cost(spec, 64), spec.build().state_dict()
+    weights = sum(w.numel() * w.element_size() for w in state.values())
+    clip, stem = 2 * 3 * 64 * 64, 2 * 64 * 32 * 32
+    widest = 4 * (clip + 2 * stem)  # the stem's norm writes a second map beside the first
+    assert counted.peak_bytes == pytest.approx(weights + widest, abs=1024)  # a norm notes its means

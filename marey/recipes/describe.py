@@ -1,0 +1,102 @@
+"""Recipes in words: what a row is, how it is trained and tested, and what it must reach."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+
+from marey.models.video_model import Head, ModelSpec
+from marey.recipes.recipe import Claim, Recipe, Stage
+
+
+def with_some_head(spec: ModelSpec) -> ModelSpec:
+    """The model itself, or with a head of 400 classes if it waits for a manifest's classes."""
+    return spec if spec.heads else replace(spec, heads=(Head(),))
+
+
+def brief(value: object) -> str:
+    """A value as an expression, without what is as it is by default: ``TSM(8)``, ``AdamW()``.
+
+    A number that comes first is always shown: it is the depth or width that names the thing.
+    """
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return repr(value)
+    shown = []
+    for i, field in enumerate(dataclasses.fields(value)):
+        item = getattr(value, field.name)
+        if i == 0 and isinstance(item, int | float):
+            shown.append(brief(item))
+        elif item != _default(field):
+            shown.append(f"{field.name}={brief(item)}")
+    return f"{type(value).__name__}({', '.join(shown)})"
+
+
+def model_in_words(spec: ModelSpec) -> str:
+    """Encoder and ops: ``ResNetSpec(50) + TSM(8)``."""
+    return " + ".join(map(brief, (spec.encoder, *spec.temporal)))
+
+
+def claim_in_words(claim: Claim | None) -> str:
+    """The accuracy that is claimed: ``71.2 / 90.1``."""
+    if claim is None:
+        return ""
+    return f"{claim.top1}" + (f" / {claim.top5}" if claim.top5 else "")
+
+
+def facts(recipe: Recipe) -> dict[str, str]:
+    """All that `marey recipes show` says, by its name."""
+    spec, claim = recipe.model, recipe.claim
+    sampling, test = recipe.test.sampling, recipe.test
+    said = {
+        "model": model_in_words(spec),
+        "input": f"{spec.frames} frames of {recipe.train.crop.size} pixels, "
+        f"{spec.encoder.in_channels} channels",
+        "heads": ", ".join(f"{head.name} ({head.num_classes})" for head in spec.heads)
+        or "those of the manifest",
+        "starts from": _start(recipe.weights),
+        **{f"stage {i}": _stage(stage) for i, stage in enumerate(recipe.stages)},
+        "batch": f"{recipe.batch_size} a process"
+        + (f"; rates are for {recipe.lr_batch_size}" if recipe.lr_batch_size else ""),
+        "regularised by": f"dropout {spec.dropout}"
+        + (", frozen batch norms" if spec.partial_bn else "")
+        + (f", gradients clipped at {recipe.clip_grad:g}" if recipe.clip_grad else ""),
+        "trained on": f"{brief(recipe.train.sampling)}, {brief(recipe.train.crop)}, "
+        f"{brief(recipe.augment)}",
+        "tested on": f"clips x crops: {sampling.clips} x {test.crop.views}; "
+        f"{brief(sampling)}, {brief(test.crop)}; mean of {test.average}",
+    }
+    return said | (_claim_facts(claim) if claim else {"claim": "none"})
+
+
+def _claim_facts(claim: Claim) -> dict[str, str]:
+    cost = [
+        f"{claim.params_millions:.2f} M parameters" if claim.params_millions else "",
+        f"{claim.gmacs_per_view:.2f} GMACs a view of 224 pixels" if claim.gmacs_per_view else "",
+    ]
+    said = {
+        "claim": f"top-1 {claim.top1}" + (f", top-5 {claim.top5}" if claim.top5 else ""),
+        "source": claim.source,
+        "cost": ", ".join(filter(None, cost)),
+        "note": claim.note,
+    }
+    return {name: fact for name, fact in said.items() if fact}
+
+
+def _start(weights: str) -> str:
+    if weights == "imagenet":
+        return "the official ImageNet weights (marey weights)"
+    if weights.startswith("from:"):
+        return f"the weights of {weights.removeprefix('from:')}, given by --weights FILE"
+    return weights or "nothing"
+
+
+def _stage(stage: Stage) -> str:
+    return f"{stage.epochs} epochs, {brief(stage.optim)}, {brief(stage.schedule)}" + (
+        f", {brief(stage.warmup)}" if stage.warmup.epochs else ""
+    )
+
+
+def _default(field: dataclasses.Field[object]) -> object:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default

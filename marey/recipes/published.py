@@ -1,0 +1,96 @@
+"""What the published rows share: their data sets, test views and schedules.
+
+A row names the data set only by its number of classes and by what a mirror image means; where the
+clips lie says a manifest (`Recipe.with_data`).
+
+Costs are those of the original code, measured with 174 classes at 224 x 224 pixels; `parameters`
+adds what a classifier of another size has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from marey.models.video_model import Head
+from marey.recipes.recipe import SGD, Cosine, Schedule, Stage, StepDecay, TestViews
+from marey.video.augment import Augment
+from marey.video.crops import CenterCrop, ThreeCrop
+from marey.video.sampling import Dense, Segments
+
+CLASSES: Mapping[str, int] = {
+    "k400": 400,
+    "ssv1": 174,
+    "ssv2": 174,
+    "jester": 27,
+    "ucf101": 101,
+    "hmdb51": 51,
+    "diving48": 48,
+    "egtea": 106,
+    "mini-ssv2": 87,
+    "mini-k400": 200,
+    "mini-mit": 200,
+}
+"""Data set -> number of classes."""
+
+_LEFT_AND_RIGHT = ("ssv1", "ssv2", "jester", "mini-ssv2")
+"""Data sets whose labels say left and right, so that a mirror image has another one."""
+
+PLAIN_FLIP = Augment(flip="plain")
+CENTER, CENTER_FULL = CenterCrop(224, 256), CenterCrop(256, 256)
+THREE_FULL = ThreeCrop(256, 256)
+
+
+def head(data: str) -> tuple[Head, ...]:
+    """The one head of a data set."""
+    return (Head("label", CLASSES[data]),)
+
+
+def no_flip_of_sides(data: str) -> Augment:
+    """Mirrors clips, except where labels say left and right (TSM)."""
+    return Augment() if data in _LEFT_AND_RIGHT else PLAIN_FLIP
+
+
+def swap_of_sides(data: str) -> Augment:
+    """Mirrors all clips; where labels say left and right, exchanges them (GC, GST, TDN)."""
+    return Augment(flip="swap") if data in _LEFT_AND_RIGHT else PLAIN_FLIP
+
+
+def center(segments: int, frames: int = 1) -> TestViews:
+    """One clip, centre crop of 224 pixels."""
+    return TestViews(Segments(segments, frames), CENTER)
+
+
+def center_full(segments: int, frames: int = 1) -> TestViews:
+    """One clip, centre crop of the full 256 pixels."""
+    return TestViews(Segments(segments, frames), CENTER_FULL)
+
+
+def twice(segments: int) -> TestViews:
+    """Two clips, centre crop of the full 256 pixels ("8 x 1 x 2" of Group Contextualization)."""
+    return TestViews(Segments(segments, clips=2), CENTER_FULL)
+
+
+def twice_three(segments: int) -> TestViews:
+    """Two clips, three crops of the full 256 pixels (TSM's command for Something-Something)."""
+    return TestViews(Segments(segments, clips=2), THREE_FULL)
+
+
+def dense(frames: int, *, crops: int = 3) -> TestViews:
+    """Ten windows of 64 frames, one or three crops of the full 256 pixels (Kinetics)."""
+    return TestViews(Dense(frames), THREE_FULL if crops == 3 else CENTER_FULL)
+
+
+def steps(epochs: int, *milestones: float, optim: SGD) -> tuple[Stage, ...]:
+    """One stage whose rate falls by ten at each of the milestones."""
+    return (Stage(epochs, optim, StepDecay(milestones)),)
+
+
+def cosine(epochs: int, *, optim: SGD) -> tuple[Stage, ...]:
+    """One stage whose rate falls along a cosine, epoch by epoch, as TSM's trainer does."""
+    schedule: Schedule = Cosine(per="epoch")
+    return (Stage(epochs, optim, schedule),)
+
+
+def parameters(millions: float, data: str, features: int = 2048) -> float:
+    """Parameters in millions for this data set, of a model that has `millions` with 174 classes."""
+    return round(millions + (CLASSES[data] - 174) * (features + 1) / 1e6, 4)

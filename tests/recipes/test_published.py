@@ -1,0 +1,80 @@
+"""Every published row builds, costs what it claims, and says where its number is from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from marey.models.profile import cost, num_parameters
+from marey.models.video_model import Head, ModelSpec
+from marey.recipes.catalog import deviations, groups, rows
+from marey.recipes.describe import brief, facts, model_in_words
+from marey.recipes.recipe import Recipe
+
+PUBLISHED = [recipe for recipe in rows().values() if recipe.claim]
+
+
+def each(recipes: list[Recipe]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("recipe", recipes, ids=lambda recipe: recipe.name)
+
+
+@cache
+def gmacs_at_224(spec: ModelSpec) -> float:
+    return cost(spec, 224).gmacs
+
+
+@each(PUBLISHED)
+def test_a_row_has_the_parameters_and_gmacs_of_its_claim(recipe: Recipe) -> None:
+    claim = recipe.claim
+    assert claim is not None
+    with torch.device("meta"):
+        model = recipe.model.build()
+    if claim.params_millions:
+        assert num_parameters(model) / 1e6 == pytest.approx(claim.params_millions, rel=5e-3)
+    if claim.gmacs_per_view:
+        # classes are of no weight, and rows of one model that differ in them are counted once
+        spec = replace(recipe.model, heads=(Head(num_classes=174),), dropout=0.5, partial_bn=False)
+        assert gmacs_at_224(spec) == pytest.approx(claim.gmacs_per_view, rel=5e-3)
+
+
+@each(PUBLISHED)
+def test_a_row_says_where_its_number_is_from_and_how_it_is_tested(recipe: Recipe) -> None:
+    said = facts(recipe)
+    assert 10 < recipe.claim.top1 < 100  # type: ignore[union-attr]
+    assert said["source"]
+    assert said["tested on"].startswith("clips x crops: ")
+    assert said["starts from"] != "nothing"
+
+
+def test_names_are_unique_in_all_files() -> None:
+    assert sum(map(len, groups().values())) == len(rows())
+
+
+@each([recipe for recipe in PUBLISHED if recipe.weights.startswith("from:")])
+def test_a_row_starts_from_a_row_that_exists_and_has_its_weights(recipe: Recipe) -> None:
+    source = rows()[recipe.weights.removeprefix("from:")]
+    ours, theirs = shapes_of(recipe.model), shapes_of(source.model)
+    assert {name for name in ours if name not in theirs or ours[name] != theirs[name]} <= {
+        "heads.label.weight",
+        "heads.label.bias",
+    }
+
+
+def shapes_of(spec: ModelSpec) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        return {name: value.shape for name, value in spec.build().state_dict().items()}
+
+
+def test_values_are_written_without_their_defaults() -> None:
+    recipe = rows()["tsm-r50-nl-8f-k400-dense"]
+    assert model_in_words(recipe.model) == "ResNetSpec(50) + TSM(8) + NonLocal()"
+    assert brief(recipe.test.sampling) == "Dense(8)"
+    assert brief(recipe.stages[0].optim) == "SGD(0.01, weight_decay=0.0001)"
+
+
+def test_a_row_names_what_its_file_does_otherwise() -> None:
+    assert deviations("tsm-r50-8f-ssv1").startswith("TSN was trained on 5 frames")
+    assert not deviations("tsm-r18")
