@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from marey.models.sites import TemporalOp
 
@@ -14,6 +14,10 @@ class EncoderModule(nn.Module):
     """A module [b t c h w] -> [b t' d], with d = `num_features`; t' may be smaller than t."""
 
     num_features: int
+
+    def from_torchvision(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """`weights` of torchvision's network under the names that their copies have here."""
+        return weights
 
 
 class Encoder(Protocol):

@@ -16,17 +16,18 @@ pooled before they are subtracted, which is the same and costs less. Any input s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
 from marey.models.layout import fold_time, unfold_time
 from marey.models.resnet import DEPTHS, ResNetSpec, conv, stages
-from marey.models.sites import TemporalOp, place
+from marey.models.sites import TemporalOp, is_added, place
 from marey.types import Clip
 
 
@@ -89,6 +90,22 @@ class TDN(EncoderModule):
         x = self.layer1(self._fused(x, d0))
         x = self.layer4(self.layer3(self.layer2(self._fused(x, d1))))
         return unfold_time(self.avgpool(x).flatten(1), self.num_frames)
+
+    def from_torchvision(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A ResNet's weights, layer1 twice; differences start from the mean of conv1 over RGB.
+
+        **Deviates**: biases, which torchvision has not, start at zero, so that the middle frame
+        gives torchvision's features; the release leaves them random and batch norm to remove them.
+        """
+        own, ours = self.state_dict(), dict(weights)
+        ours |= {f"short_term.{key}": w for key, w in weights.items() if key.startswith("layer1.")}
+        if (stem := weights.get("conv1.weight")) is not None:
+            first = "short_term.stem.0.weight"
+            ours[first] = stem.mean(dim=1, keepdim=True).repeat(1, own[first].shape[1], 1, 1)
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d) and module.bias is not None and not is_added(name):
+                ours[f"{name}.bias"] = torch.zeros_like(module.bias)
+        return ours | {key: own[key] for key in own if key.startswith("short_term.stem.1.")}
 
     def _fused(self, x: Tensor, difference: Tensor) -> Tensor:
         a, b = self.fusion
