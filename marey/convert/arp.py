@@ -47,14 +47,15 @@ def _recognises(shapes: Shapes) -> bool:
 
 
 def _spec(shapes: Shapes, told: Told) -> ModelSpec:
-    told.need("num_segments", "temporal_stride")
+    is_i3d = len(shapes["layer1.0.conv2.weight"]) == 5
+    told.need("num_segments", "temporal_stride", *([] if is_i3d else ["blending"]))
     assert told.num_segments is not None
     assert told.temporal_stride is not None
     ours = under_our_names(shapes, rename)
     resnet = resnet_of(ours)
     encoder: Encoder = resnet
     ops: tuple[TemporalOp, ...] = ()
-    if len(shapes["layer1.0.conv2.weight"]) == 5:
+    if is_i3d:
         encoder = I3DResNetSpec(
             resnet.depth,
             in_channels=resnet.in_channels,
@@ -62,7 +63,7 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
         )
     else:
         depthwise = ours["encoder.layer1.0.residual_in.taps.0"][1] == 1
-        tam = TAM(num_taps(ours), init="reference", depthwise=depthwise)
+        tam = TAM(num_taps(ours), told.blending or "sum", "reference", depthwise)
         ops = (tam, *pooling(told.temporal_stride))
     return ModelSpec(encoder, ops, told.num_segments, heads_of(ours))
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from marey.convert import biglittle, blvnet, gc, gst, mmaction2, tdn, torchvision, tsm
+from marey.convert import arp, biglittle, blvnet, gc, gst, mmaction2, tdn, torchvision, tsm
 from marey.convert.file_names import said_in, told_by_name
 from marey.convert.repository import Repository, Shapes, Told, renamed
 from marey.data.classes import read_classes
@@ -39,6 +39,7 @@ REPOSITORIES: tuple[Repository, ...] = (
     tdn.REPOSITORY,
     blvnet.REPOSITORY,
     biglittle.REPOSITORY,
+    arp.REPOSITORY,
     mmaction2.REPOSITORY,
     mmaction2.MOBILENET,
     torchvision.REPOSITORY,

@@ -2,7 +2,8 @@
 
 TSM_something_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth   temporal-shift-module, GC, TDN
 st2stv2-bLVNet-TAM-50-a2-b4-f8x2.pth.tar                          8 pairs of frames
-K400-TAM-ResNet-50-f32.pth.tar                                    32 frames
+K400-TAM-ResNet-50-f32.pth.tar                                    32 frames, no temporal stride
+st2stv2-rgb-TAM-b3-max-resnet-50-ts-avg-f8                        8 frames, halved by their mean
 tsm_r50_1x1x8_50e_sthv1_rgb_20210203-01dce462.pth                 mmaction2: 8 segments of one frame
 
 A name is a hint: whoever converts is told what was taken from it, and can say otherwise.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Literal, cast
 
 from marey.convert.repository import Told
 
@@ -29,7 +30,20 @@ def told_by_name(name: str) -> Told:
         told = replace(told, place="blockres" if match[2] == "blockres" else "block")
     elif name.startswith("TSN_"):
         told = replace(told, shift_div=0)
+    if match := _ARP.search(name):
+        strided = (match["how"] or "max") if match["stride"] else "none"
+        told = replace(told, temporal_stride=cast(Literal["none", "max", "avg"], strided))
+        if match["tam"]:
+            told = replace(told, blending="max" if match["blending"] == "max" else "sum")
     return told
+
+
+_ARP = re.compile(
+    r"-(?:(?P<tam>TAM)(?:-b\d+-(?P<blending>sum|max))?(?:-allc)?-)?(?:I3D-)?resnet-\d+"
+    r"(?P<stride>-ts(?:-(?P<how>max|avg))?)?-f\d+",
+    re.IGNORECASE,
+)
+"""Names that action-recognition-pytorch gives."""
 
 
 def said_in(told: Told) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Told:
     None is not said. `shift_div` 0 means that nothing is shifted; `place` is where a shift stands
     whose tensors do not tell; `loop` whether calibrated channel groups rotate from block to block;
     `temporal_stride` how the frames are halved before each of the last three stages (3-D
-    convolutions stride in time unless it is none).
+    convolutions stride in time unless it is none); `blending` how a TAM joins its taps.
     """
 
     num_segments: int | None = None
@@ -31,6 +31,7 @@ class Told:
     place: Literal["blockres", "block"] | None = None
     loop: bool | None = None
     temporal_stride: Literal["none", "max", "avg"] | None = None
+    blending: Literal["sum", "max"] | None = None
 
     def need(self, *names: str) -> None:
         """CheckpointError that asks for those of `names` that are not said, all at once."""
@@ -48,6 +49,7 @@ _MEANING = {
     "shift_div": ("C/shift_div channels shift each way, 0 is no shift", "8"),
     "place": ("where the shift stands, blockres or block", "blockres"),
     "temporal_stride": ("how time is halved before stages 2 to 4: none, max or avg", "none"),
+    "blending": ("how a TAM joins its taps, sum or max", "sum"),
     "loop": ("whether the calibrated groups rotate, --loop upstream", "false"),
 }
 

@@ -1,6 +1,7 @@
 """Torchvision's picture networks (ResNet, ResNeXt, MobileNetV2), as TSN of one frame.
 
-conv1  layer1.0.conv1  fc                    ResNets; also TSN of action-recognition-pytorch
+conv1  layer1.0.conv1  fc                    ResNets; also TSN of action-recognition-pytorch, which
+                                             may pool time
 features.2.conv.0.0    classifier.1          MobileNetV2
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from marey.convert.arp import pooling
 from marey.convert.repository import Repository, Shapes, Told
 from marey.convert.shapes import heads_of, mobilenet_of, resnet_of, under_our_names
 from marey.models.video_model import ModelSpec
@@ -32,6 +34,7 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     is_resnet = "encoder.conv1.weight" in ours
     return ModelSpec(
         encoder=resnet_of(ours) if is_resnet else mobilenet_of(ours),
+        temporal=pooling(told.temporal_stride or "none"),
         num_segments=told.num_segments or 1,
         heads=heads_of(ours),
     )

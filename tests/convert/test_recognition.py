@@ -50,6 +50,10 @@ def said_of(golden: Golden, spec: ModelSpec) -> Told:
         shift_div=config.get("shift_div", 8) if is_shifted else 0,
         place="block" if config.get("place") == "block" else "blockres",
         loop=any(getattr(op, "loop", False) for op in spec.temporal),
+        temporal_stride=(
+            config["pooling_method"] if config.get("without_t_stride") is False else "none"
+        ),
+        blending=config.get("blending_method", "sum"),
     )
 
 
@@ -100,7 +104,15 @@ def test_any_names_are_of_one_repository_or_refused(shapes: Shapes) -> None:
         ),
         ("TSN_kinetics_RGB_resnet50_avg_segment5_e50.pth", Told(num_segments=5, shift_div=0)),
         ("st2stv2-bLVNet-TAM-101-a2-b4-f32x2.pth.tar", Told(num_segments=32)),
-        ("K400-TAM-ResNet-50-f32.pth.tar", Told(num_segments=32)),
+        (
+            "K400-TAM-ResNet-50-f32.pth.tar",
+            Told(num_segments=32, temporal_stride="none", blending="sum"),
+        ),
+        ("SSV2-I3D-ResNet-101-f32.pth.tar", Told(num_segments=32, temporal_stride="none")),
+        (
+            "st2stv2-rgb-TAM-b3-max-resnet-50-ts-avg-f8-cosine-bs72-e50.pth.tar",
+            Told(num_segments=8, temporal_stride="avg", blending="max"),
+        ),
         ("tsm_r50_1x1x16_50e_sthv2_rgb_20210331-0a45549c.pth", Told(num_segments=16)),
         ("ckpt.best.pth.tar", Told()),
         ("mobilenet_v2-b0353104.pth", Told()),
