@@ -8,11 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 from marey.errors import RecipeError
-from marey.recipes import demo, own_videos, tsm
+from marey.recipes import arp, blvnet, demo, ecal, gc, gst, own_videos, tdn, tsm
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
 
-_MODULES: tuple[ModuleType, ...] = (own_videos, demo, tsm)
+_MODULES: tuple[ModuleType, ...] = (own_videos, demo, tsm, gc, ecal, gst, tdn, blvnet, arp)
 
 
 def rows() -> dict[str, Recipe]:
