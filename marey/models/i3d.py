@@ -21,7 +21,7 @@ from typing import ClassVar, Literal, TypeAlias
 from torch import Tensor, nn
 
 from marey.models.layout import fold_time, unfold_time
-from marey.models.resnet import BasicBlock, Bottleneck, ResNet, ResNetSpec
+from marey.models.resnet import BASIC, BasicBlock, Bottleneck, ResNet, ResNetSpec
 from marey.models.sites import Block, Site, TemporalOp
 
 Inflation: TypeAlias = Literal["divided", "repeated"]
@@ -47,12 +47,12 @@ class I3DResNetSpec(ResNetSpec):
 
     def first_conv(self, num_frames: int) -> nn.Module:
         """The 3x7x7 convolution of the stem."""
-        return FrameConv3d(self.in_channels, 64, 7, num_frames=num_frames, stride=2)
+        return FrameConv3d(self.in_channels, self.channels, 7, num_frames=num_frames, stride=2)
 
     @property
     def block_type(self) -> type[I3DBottleneck] | type[I3DBasicBlock]:
-        """The kind of block: basic below depth 50."""
-        return I3DBottleneck if self.depth >= 50 else I3DBasicBlock
+        """The kind of block."""
+        return I3DBasicBlock if self.depth in BASIC else I3DBottleneck
 
     def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
         """Every residual block in order, as plain data."""

@@ -21,32 +21,40 @@ from marey.types import Clip
 
 DEPTHS: Mapping[int, tuple[int, ...]] = {
     18: (2, 2, 2, 2),
+    26: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
 }
+BASIC = (18, 34)
+"""Depths whose blocks are basic, not bottlenecks."""
 
 
 @dataclass(frozen=True)
 class ResNetSpec:
     """ResNet-18 to -152; ResNeXt-50 32x4d is `ResNetSpec(50, groups=32, width_per_group=4)`.
 
-    `in_channels` is 3 for pictures and 10 for five stacked (x, y) flow fields.
+    `in_channels` is 3 for pictures and 10 for five stacked (x, y) flow fields. The stem makes
+    `channels`, and each stage its multiple of them: 16 is a quarter of the published width, for
+    small pictures and quick looks. ResNet-26 has bottlenecks where ResNet-18 has basic blocks.
     """
 
     depth: int = 50
     groups: int = 1
     width_per_group: int = 64
     in_channels: int = 3
+    channels: int = 64
 
     frames_per_segment: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.depth not in DEPTHS:
             raise ValueError(f"depth is {self.depth}, expected one of {tuple(DEPTHS)}")
-        if self.depth < 50 and (self.groups, self.width_per_group) != (1, 64):
-            raise ValueError(f"ResNet-{self.depth} has no grouped form; groups begin at depth 50")
+        if self.channels < 1:
+            raise ValueError(f"channels is {self.channels}, expected 1 or more")
+        if self.depth in BASIC and (self.groups, self.width_per_group) != (1, 64):
+            raise ValueError(f"ResNet-{self.depth} has no grouped form: its blocks are basic")
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> ResNet:
         """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""
@@ -54,20 +62,20 @@ class ResNetSpec:
 
     def first_conv(self, num_frames: int) -> nn.Module:  # noqa: ARG002
         """The convolution of the stem, for clips of `num_frames`."""
-        return conv(self.in_channels, 64, 7, stride=2)
+        return conv(self.in_channels, self.channels, 7, stride=2)
 
     @property
     def block_type(self) -> type[Bottleneck] | type[BasicBlock]:
-        """The kind of block: basic below depth 50."""
-        return Bottleneck if self.depth >= 50 else BasicBlock
+        """The kind of block."""
+        return BasicBlock if self.depth in BASIC else Bottleneck
 
     def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
         """Every residual block in order, as plain data."""
         block_type = self.block_type
         blocks: list[Block] = []
-        depths, channels = DEPTHS[self.depth], 64
+        depths, channels = DEPTHS[self.depth], self.channels
         for stage, depth in enumerate(depths):
-            planes = 64 * 2**stage
+            planes = self.channels * 2**stage
             num_frames_in, num_frames = num_frames, frames_in_stage(temporal, stage, num_frames)
             for index in range(depth):
                 block = Block(
@@ -99,7 +107,7 @@ class ResNet(EncoderModule):
         blocks = spec.blocks(temporal, num_frames)
         sites = place(temporal, blocks)
         self.conv1 = spec.first_conv(num_frames)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.bn1 = nn.BatchNorm2d(spec.channels)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages(spec.block_type, blocks, sites)

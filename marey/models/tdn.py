@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
 from marey.models.layout import fold_time, unfold_time
-from marey.models.resnet import DEPTHS, ResNetSpec, conv, stages
+from marey.models.resnet import ResNetSpec, conv, stages
 from marey.models.sites import TemporalOp, is_added, place
 from marey.types import Clip
 
@@ -43,12 +43,16 @@ class TDNSpec:
     depth: int = 50
     fusion: tuple[float, float] | None = None
     in_channels: int = 3
+    channels: int = 64
 
     frames_per_segment: ClassVar[int] = 5
 
     def __post_init__(self) -> None:
-        if self.depth not in DEPTHS:
-            raise ValueError(f"depth is {self.depth}, expected one of {tuple(DEPTHS)}")
+        self.resnet()
+
+    def resnet(self) -> ResNetSpec:
+        """The net around which it is built."""
+        return ResNetSpec(self.depth, channels=self.channels)
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> TDN:
         """The encoder with `temporal` placed in its blocks, for `num_segments` x 5 frames."""
@@ -64,17 +68,17 @@ class TDN(EncoderModule):
 
     def __init__(self, spec: TDNSpec, temporal: Sequence[TemporalOp], num_segments: int) -> None:
         super().__init__()
-        resnet = ResNetSpec(spec.depth)
+        resnet = spec.resnet()
         blocks = resnet.blocks(temporal, num_segments)
         first = [block for block in blocks if block.stage == 0]
         sites = place(temporal, first + blocks)
         self.fusion = spec.fusion_for(num_segments)
-        self.conv1 = conv(spec.in_channels, 64, 7, stride=2, bias=True)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = conv(spec.in_channels, spec.channels, 7, stride=2, bias=True)
+        self.bn1 = nn.BatchNorm2d(spec.channels)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         (short_layer1,) = stages(resnet.block_type, first, sites[: len(first)], bias=True)
-        self.short_term = ShortTermDifference(spec.in_channels, short_layer1)
+        self.short_term = ShortTermDifference(spec, short_layer1)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages(
             resnet.block_type, blocks, sites[len(first) :], bias=True
         )
@@ -119,18 +123,20 @@ class TDN(EncoderModule):
 class ShortTermDifference(nn.Module):
     """Two maps of the differences within each segment, at 1/8 of the input's size."""
 
-    def __init__(self, in_channels: int, layer1: nn.Sequential) -> None:
+    def __init__(self, spec: TDNSpec, layer1: nn.Sequential) -> None:
         super().__init__()
-        differences = (TDNSpec.frames_per_segment - 1) * in_channels
+        differences = (TDNSpec.frames_per_segment - 1) * spec.in_channels
         self.pool = nn.AvgPool2d(2)
         self.stem = nn.Sequential(
-            conv(differences, 64, 7, stride=2), nn.BatchNorm2d(64), nn.ReLU(inplace=True)
+            conv(differences, spec.channels, 7, stride=2),
+            nn.BatchNorm2d(spec.channels),
+            nn.ReLU(inplace=True),
         )
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1 = layer1
 
     def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps d0 [n 64 h/8 w/8] and d1, wider, of segments [n 5 c h w]."""
+        """Maps d0 [n channels h/8 w/8] and d1, wider, of segments [n 5 c h w]."""
         channels = segments.shape[2]
         frames = self.pool(segments.flatten(1, 2))
         d0 = self.maxpool(self.stem(frames[:, channels:] - frames[:, :-channels]))

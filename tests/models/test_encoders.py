@@ -117,3 +117,13 @@ def test_convolutions_start_as_torchvisions_with_kaimings_fan_out() -> None:
 def test_an_impossible_resnet_is_an_error(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ResNetSpec(**arguments)
+
+
+def test_a_thin_resnet_has_the_published_layers_at_a_share_of_their_width():
+    thin, full = (ResNetSpec(26, channels=c).build((), 8).state_dict() for c in (16, 64))
+    assert list(thin) == list(full)
+    assert thin["conv1.weight"].shape == (16, 3, 7, 7)
+    assert thin["layer4.1.conv2.weight"].shape == (128, 128, 3, 3)
+    assert full["layer4.1.conv2.weight"].shape == (512, 512, 3, 3)
+    with pytest.raises(ValueError, match="channels is 0, expected 1 or more"):
+        ResNetSpec(channels=0)
