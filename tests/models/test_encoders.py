@@ -110,7 +110,7 @@ def test_convolutions_start_as_torchvisions_with_kaimings_fan_out() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"depth": 51}, r"depth is 51, expected one of \(18, 34, 50, 101, 152\)"),
+        ({"depth": 51}, r"depth is 51, expected one of \(18, 26, 34, 50, 101, 152\)"),
         ({"depth": 18, "groups": 32}, "ResNet-18 has no grouped form"),
     ],
 )

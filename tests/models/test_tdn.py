@@ -217,7 +217,7 @@ def test_the_long_term_module_compiles_for_any_batch_with_the_same_gradients(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TDNSpec(49), r"depth is 49, expected one of \(18, 34, 50, 101, 152\)"),
+        (lambda: TDNSpec(49), r"depth is 49, expected one of \(18, 26, 34, 50, 101, 152\)"),
         (lambda: LongTermDifference(reduction=0), "reduction is 0, expected 1 or more"),
         (lambda: LongTermDifference(shift_div=1), "shift_div is 1, expected 2 or more"),
         (lambda: tdn(2)(torch.zeros(1, 2, 3, 32, 32)), r"expected \[batch, 10 frames, 3 channels"),
