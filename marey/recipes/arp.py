@@ -4,11 +4,11 @@ Comparisons on small halves of Something-Something, Kinetics and Moments in Time
 64 frames without a stride in time, and four released models of 32 frames. Eight frames start from
 ImageNet and train along a cosine, longer clips start from eight frames.
 
-**Deviates**: frames and mirror images are as `blvnet` says. Test views of the small sets are not published: one
-centre crop here. Of the released models neither the schedule nor whether time is pooled is known;
-they have the schedule of longer clips here, from ImageNet, and no pooling. I3D starts with filters
-that are repeated and not divided, as theirs did. Its GMACs as printed there do not agree with the
-code; those of the claims are counted on it.
+**Deviates**: frames and mirror images are as `blvnet` says. Test views of the small sets are not
+published: one centre crop here. Of the released models neither the schedule nor whether time is
+pooled is known; they have the schedule of longer clips here, from ImageNet, and no pooling. I3D
+starts with filters that are repeated and not divided, as theirs did. Its GMACs as printed there do
+not agree with the code; those of the claims are counted on it.
 """
 
 from __future__ import annotations

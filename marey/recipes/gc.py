@@ -1,7 +1,7 @@
 """Group Contextualization on TSN, TSM, GST and TDN (arXiv 2203.09694, README of commit b99be50).
 
-The accuracy is that of frames x crops x clips: 8 x 1 x 2 on Something-Something (1 clip for GC-TDN),
-8 x 1 x 10 on Kinetics unless the name says 3crop, 1 x 1 elsewhere, always on the full 256 pixels.
+The accuracy is that of one crop of the full 256 pixels and of two clips on Something-Something (one
+for GC-TDN), ten on Kinetics (three crops where the name says so), one elsewhere.
 Calibrators learn five times as fast as the rest, but for GC-TDN, whose trainer ignores its groups.
 
 The README's rows "8 + 16" add the logits of two models; they are no recipes. Evaluate both, and
@@ -38,7 +38,7 @@ from marey.recipes.published import (
     twice,
 )
 from marey.recipes.recipe import SGD, Claim, Recipe, TestViews, Views
-from marey.video.sampling import Segments
+from marey.video.sampling import Dense, Segments
 
 _README = "README of haoyanbin918/Group-Contextualization"
 
@@ -83,6 +83,7 @@ def _row(
     host: str, data: str, t: int, test: TestViews, top1: float, top5: float | None, note: str = ""
 ) -> Recipe:
     it = _HOSTS[host]
+    optim = SGD(0.01, weight_decay=1e-4, head_lr5=False, calibrator_lr=5)
     recipe = Recipe(
         name=f"{host}-r50-{t}f-{data}",
         model=ModelSpec(it.encoder, it.ops, t, head(data)),
@@ -91,9 +92,7 @@ def _row(
         augment=swap_of_sides(data),
         batch_size=8,
         lr_batch_size=32,
-        stages=steps(
-            50, 20, 40, optim=SGD(0.01, weight_decay=1e-4, head_lr5=False, calibrator_lr=5)
-        ),
+        stages=steps(50, 20, 40, optim=optim),
         weights="imagenet",
         claim=Claim(top1, _README, top5, parameters(it.millions, data), it.gmacs[t], note),
     )
@@ -114,7 +113,7 @@ def _kinetics(host: str, t: int, top1: float, top5: float, *, crops: int = 1) ->
         return _row(host, "k400", t, TestViews(Segments(t, 5, 2), THREE_FULL, "probs"), top1, top5,
                     "published with ten clips")  # fmt: skip
     recipe = _row(host, "k400", t, dense(t, crops=crops), top1, top5)
-    recipe = replace(recipe, train=Views(replace(dense(t).sampling, clips=1)))
+    recipe = replace(recipe, train=Views(Dense(t)))
     return recipe if crops == 1 else replace(recipe, name=f"{recipe.name}-3crop")
 
 
