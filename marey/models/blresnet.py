@@ -223,7 +223,7 @@ class BigLittleStage(nn.Module):
         """Frames [n c h w] -> [n out_channels h/stride w/stride]."""
         if hasattr(self, "stage_in"):
             x = self.stage_in(x)
-        into_little, into_big = x.chunk(2) if self.parts == 2 else (x, x)
+        into_little, into_big = halves(x) if self.parts == 2 else (x, x)
         little = self.little_e(self.little(into_little))
         big = F.interpolate(self.big(into_big), little.shape[2:])
         fused: Tensor = self.fusion(self.relu(big + little))
@@ -252,6 +252,12 @@ class BigLittleBlock(Bottleneck):
         x = self.run(self.entry, x)
         y = self.run(self.residual, x) + self.run(self.shortcut, x)
         return self.run(self.exit, self.relu(y) if self.last_relu else y)
+
+
+def halves(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The first and the second half of frames [2*n ...]."""
+    first, second = x.view(2, -1, *x.shape[1:])
+    return first, second
 
 
 def _downsample(block: Block) -> dict[str, nn.Module]:

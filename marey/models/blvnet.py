@@ -29,7 +29,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from marey.models.blresnet import STAGES, BLResNet, BLResNetSpec
+from marey.models.blresnet import STAGES, BLResNet, BLResNetSpec, halves
 from marey.models.sites import Block, Site, TemporalOp
 from marey.models.temporal.tam import TAM, Aggregation, Route
 from marey.types import Clip
@@ -82,8 +82,7 @@ class BLVNet(BLResNet):
         x = self.relu(self.bn1(self.conv1(frames)))
         if hasattr(self, "stage_in"):
             x = self.stage_in(x)
-        little, big = x.chunk(2)
-        return self.trunk(self.fork(little, big))
+        return self.trunk(self.fork(*halves(x)))
 
 
 LITTLE, BIG = 0, 1

@@ -25,9 +25,9 @@ def adapt_torchvision(weights: Mapping[str, Tensor], encoder: nn.Module) -> dict
     own = encoder.state_dict()
     given = {key: w for key, w in weights.items() if not key.startswith(_CLASSIFIERS)}
     if isinstance(encoder, EncoderModule):
-        given = dict(encoder.from_torchvision(given))
+        given = dict(encoder.from_image_model(given))
     optional = {key for key in own if is_added(key) or key.endswith("num_batches_tracked")}
-    first = next(key for key, w in own.items() if w.ndim == 4 and not is_added(key))
+    first = next(key for key, w in own.items() if w.ndim >= 4 and not is_added(key))
     if first in given:
         given[first] = _repeat_mean(given[first], own[first].shape[1])
     for name, module in encoder.named_modules():
