@@ -38,6 +38,8 @@ class ECal(TemporalOp):
     def __post_init__(self) -> None:
         if self.gate not in CALIBRATORS:
             raise ValueError(f"gate is '{self.gate}', expected L, T, S or G")
+        if self.kernels not in ("33", "31"):
+            raise ValueError(f"kernels is '{self.kernels}', expected '33' or '31'")
         if self.reduction < 1:
             raise ValueError(f"reduction is {self.reduction}, expected 1 or more")
 
