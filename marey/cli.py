@@ -70,7 +70,9 @@ def train(
     resume: Annotated[
         str | None, typer.Option(metavar="[PATH]", help="go on from the latest, or from PATH")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="weights to start from")] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="FILE", help="to start from; imagenet: the official ones")
+    ] = None,
     workers: Workers = None,
     batch_size: BatchSize = None,
     seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
@@ -237,6 +239,7 @@ def export(
 app.command()(cli_models.convert)
 app.command()(cli_models.models)
 app.add_typer(cli_models.recipes_app, name="recipes")
+app.add_typer(cli_models.weights_app, name="weights")
 
 
 @app.command()

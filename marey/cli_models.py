@@ -11,6 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 recipes_app = typer.Typer(help="The recipes that come with marey.", invoke_without_command=True)
+weights_app = typer.Typer(
+    help="The official ImageNet weights that recipes start from.", invoke_without_command=True
+)
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -102,3 +105,34 @@ def show(name: Annotated[str, typer.Argument(help="name, YAML file or folder of 
         console.print(f"  {what:14} {escape(fact)}")
     if recipe.name in rows() and (text := deviations(recipe.name)):
         console.print(f"  {'deviates':14} {escape(text)}")
+
+
+@weights_app.callback()
+def weights(context: typer.Context) -> None:
+    """List the official ImageNet weights and where they lie; `get NAME` downloads one."""
+    if context.invoked_subcommand:
+        return
+    from marey.engine.imagenet import TORCHVISION, find
+    from marey.errors import CheckpointError
+
+    table = Table("name", "file", "on this machine")
+    for column in table.columns:
+        column.overflow = "fold"
+    for name, official in TORCHVISION.items():
+        try:
+            place = str(find(official))
+        except CheckpointError as error:
+            place = "no" if "are not on this machine" in error.message else error.message
+        table.add_row(name, official.file, place)
+    console.print(table)
+
+
+@weights_app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="resnet50, mobilenet_v2 ...")],
+    out: Annotated[Path | None, typer.Option(help="folder; default: $MAREY_WEIGHTS")] = None,
+) -> None:
+    """Download official weights and verify their checksum."""
+    from marey.engine.imagenet import download, named
+
+    console.print(f"written: {download(named(name), out)}")

@@ -9,7 +9,7 @@ from typing import Literal
 from marey.convert.repository import Shapes
 from marey.errors import CheckpointError
 from marey.models.mobilenet import MobileNetV2Spec
-from marey.models.resnet import DEPTHS, ResNetSpec
+from marey.models.resnet import BASIC, DEPTHS, ResNetSpec
 from marey.models.video_model import Head
 
 
@@ -29,19 +29,21 @@ def resnet_of(ours: Shapes) -> ResNetSpec:
     """The ResNet, ResNeXt or wide ResNet that has these blocks, widths and input channels."""
     is_bottleneck = "encoder.layer1.0.conv3.weight" in ours
     depths = num_blocks(ours)
-    fitting = [d for d, n in DEPTHS.items() if n == depths and (d >= 50) == is_bottleneck]
+    fitting = [d for d, n in DEPTHS.items() if n == depths and (d not in BASIC) == is_bottleneck]
     stem = ours.get("encoder.conv1.weight", ())
     if not fitting or len(stem) < 2:
         raise CheckpointError(
             f"its blocks a stage are {depths}, which no ResNet of ours has",
             f"known: {', '.join(f'ResNet-{depth} {n}' for depth, n in DEPTHS.items())}",
         )
+    channels, in_channels = stem[:2]
     if not is_bottleneck:
-        return ResNetSpec(fitting[0], in_channels=stem[1])
+        return ResNetSpec(fitting[0], in_channels=in_channels, channels=channels)
     mid = ours["encoder.layer1.0.conv1.weight"][0]
     conv2 = ours.get("encoder.layer1.0.conv2.weight")
     groups = mid // conv2[1] if conv2 else 1
-    return ResNetSpec(fitting[0], groups, mid // groups, in_channels=stem[1])
+    width = 64 * mid // (groups * channels)
+    return ResNetSpec(fitting[0], groups, width, in_channels, channels)
 
 
 def mobilenet_of(ours: Shapes) -> MobileNetV2Spec:

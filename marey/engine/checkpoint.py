@@ -18,6 +18,7 @@ from torch import Tensor
 
 from marey.engine.weights_file import read_weights_file
 from marey.errors import CheckpointError, RunError
+from marey.models.sites import is_added
 from marey.models.video_model import VideoModel
 
 FORMAT = 1
@@ -62,14 +63,14 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     state = state.get("state_dict", state)
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} holds no state dict (its entries: {_some(state)})")
-    return dict(state)
+    return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def initialize(model: VideoModel, path: Path) -> str:
     """Start `model` from the weights in `path`; returns a sentence on what was taken.
 
-    Weights of a whole `VideoModel` fill everything but heads of another size; weights with
-    torchvision's names fill the encoder.
+    Weights of a whole `VideoModel` fill everything but heads of another size and what temporal ops
+    added that they lack altogether; weights with torchvision's names fill the encoder.
     """
     weights = load_weights(path)
     if not any(name.startswith("encoder.") for name in weights):
@@ -81,9 +82,12 @@ def initialize(model: VideoModel, path: Path) -> str:
         for name, value in weights.items()
         if name.startswith("heads.") and name in own and own[name].shape != value.shape
     ]
+    added = [name for name in own if is_added(name)]
+    new = [] if set(added) & set(weights) else added
     kept = {name: value for name, value in weights.items() if name not in resized}
-    load_strictly(model, kept, may_miss=resized, source=path)
-    return f"weights from {path}" + (f", without {', '.join(resized)}" if resized else "")
+    load_strictly(model, kept, may_miss=[*resized, *new], source=path)
+    left = [*resized, *([f"what the temporal ops added ({len(new)} tensors)"] if new else [])]
+    return f"weights from {path}" + (f", without {', '.join(left)}" if left else "")
 
 
 def load_strictly(

@@ -29,6 +29,7 @@ from marey.data.samplers import EpochSampler
 from marey.engine.checkpoint import initialize, load_checkpoint, load_strictly, save_checkpoint
 from marey.engine.distributed import World, join_world
 from marey.engine.evaluate import evaluate
+from marey.engine.imagenet import starting_weights
 from marey.engine.optim import build_optimizer, set_rates
 from marey.engine.rundir import BadClips, open_run, read_data, resolve
 from marey.engine.runlog import RunLog
@@ -75,13 +76,14 @@ def train(
         train_set, val_set = read_data(recipe)
         recipe = resolve(recipe, train_set)
         state = load_checkpoint(resume) if resume else None
+        weights = None if resume else starting_weights(recipe)
         at = Progress(**state["progress"]) if state else Progress()
         if world.is_main:
             open_run(work_dir, recipe, train_set, resume=resume is not None)
         world.wait()
         log = stack.enter_context(RunLog(work_dir, at.global_step, world.is_main, quiet=quiet))
         run = Training(recipe, work_dir, train_set, val_set, world, at, log, stop, save_steps)
-        run.begin(state)
+        run.begin(state, weights)
         run.loop()
     return work_dir
 
@@ -240,11 +242,11 @@ class Training:
         self.log.begin_epoch(f"epoch {self.at.epoch + 1}", self.num_steps, self.at.step)
         yield _timed(iter(loader), recipe.accumulate, self.num_steps - self.at.step)
 
-    def begin(self, state: dict[str, Any] | None) -> None:
-        """Weights and stage as the checkpoint `state` has them, or as the recipe starts."""
+    def begin(self, state: dict[str, Any] | None, weights: Path | None) -> None:
+        """Weights and stage as the checkpoint `state` has them, or from the file `weights`."""
         recipe = self.recipe
-        if state is None and recipe.weights:
-            self.log.say(initialize(self.model, Path(recipe.weights)))
+        if weights is not None:
+            self.log.say(initialize(self.model, weights))
         if recipe.ema is not None:
             average = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
             self.ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)

@@ -23,7 +23,7 @@ from tests.convert import upstream
 from tests.tiny import CLASSES, write_clip, write_set
 
 HEADS = (Head("label", 4),)
-RESNET = ModelSpec(ResNetSpec(18), (TSM(),), 4, HEADS)
+RESNET = ModelSpec(ResNetSpec(26, channels=16), (TSM(),), 4, HEADS)
 MOBILENET = ModelSpec(MobileNetV2Spec(0.35, rounding="up"), (TSM(),), 4, HEADS)
 PICTURES = ModelSpec(MobileNetV2Spec(0.35), (), 1, HEADS)
 SAID = Told(num_segments=4, shift_div=8)

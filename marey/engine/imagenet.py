@@ -1,0 +1,195 @@
+"""The official ImageNet weights: which file an encoder starts from, where it lies, how to get it.
+
+Torchvision's files carry the first eight digits of their SHA-256 in their name. They are looked
+for, in this order, in the folder that MAREY_WEIGHTS names, in ~/.cache/marey, in the cache of
+torch.hub and in installed packages; only `download` goes to the network. These are the weights that
+the papers start from ("IMAGENET1K_V1"), not the newer ones.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+
+import torch
+
+from marey.errors import CheckpointError
+from marey.models.blresnet import BLResNetSpec
+from marey.models.blvnet import BLVNetSpec
+from marey.models.encoder import Encoder
+from marey.models.mobilenet import MobileNetV2Spec
+from marey.models.resnet import ResNetSpec
+from marey.models.tdn import TDNSpec
+from marey.recipes.recipe import Recipe
+
+_SERVER = "https://download.pytorch.org/models/"
+
+
+@dataclass(frozen=True)
+class Official:
+    """A file of weights; `older` is the name it had before torchvision 0.11. No url: by hand."""
+
+    name: str
+    file: str
+    older: str = ""
+    url: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every name that the file may have."""
+        return tuple(filter(None, (self.file, self.older)))
+
+
+def _torchvision(name: str, digits: str, older: str = "") -> Official:
+    file = f"{name}-{digits}.pth"
+    return Official(name, file, f"{name}-{older}.pth" if older else "", _SERVER + file)
+
+
+TORCHVISION = {
+    official.name: official
+    for official in (
+        _torchvision("resnet18", "f37072fd", "5c106cde"),
+        _torchvision("resnet34", "b627a593", "333f7ec4"),
+        _torchvision("resnet50", "0676ba61", "19c8e357"),
+        _torchvision("resnet101", "63fe2227", "5d3b4d8f"),
+        _torchvision("resnet152", "394f9c45", "b121ed2d"),
+        _torchvision("resnext50_32x4d", "7cdf4587"),
+        _torchvision("resnext101_32x8d", "8ba56ff5"),
+        _torchvision("wide_resnet50_2", "95faca4d"),
+        _torchvision("wide_resnet101_2", "32ee1156"),
+        _torchvision("mobilenet_v2", "b0353104"),
+    )
+}
+
+
+def starting_weights(recipe: Recipe) -> Path | None:
+    """The file that the recipe starts from, or None; CheckpointError says where to put it."""
+    if not recipe.weights:
+        return None
+    if recipe.weights == "imagenet":
+        return find(official_for(recipe.model.encoder))
+    if recipe.weights.startswith("from:"):
+        source = recipe.weights.removeprefix("from:")
+        raise CheckpointError(
+            f"{recipe.name} starts from the weights of {source}",
+            f"train that, or convert its published checkpoint, and give them: --weights FILE; "
+            f"marey recipes show {source} explains it",
+        )
+    return Path(recipe.weights)
+
+
+def official_for(encoder: Encoder) -> Official:
+    """The official weights of the encoder's picture network; CheckpointError if there are none."""
+    name = ""
+    match encoder:
+        case ResNetSpec(depth=depth, groups=groups, width_per_group=width, channels=64):
+            kind = {(1, 64): "resnet{}", (1, 128): "wide_resnet{}_2"}
+            name = kind.get((groups, width), "resnext{}_" + f"{groups}x{width}d").format(depth)
+        case TDNSpec(depth=depth):
+            name = f"resnet{depth}"
+        case MobileNetV2Spec(width=1.0):
+            name = "mobilenet_v2"
+        case BLVNetSpec() | BLResNetSpec(groups=1):
+            name = f"bLResNet-{encoder.depth}-a{encoder.alpha}-b{encoder.beta}"
+            return Official(name, f"ImageNet-{name}.pth.tar")
+    if name in TORCHVISION:
+        return TORCHVISION[name]
+    raise CheckpointError(
+        f"there are no official ImageNet weights for {encoder}", "give a file: --weights FILE"
+    )
+
+
+def named(name: str) -> Official:
+    """The official weights of this name; CheckpointError suggests the nearest."""
+    if name not in TORCHVISION:
+        near = difflib.get_close_matches(name, TORCHVISION, n=1)
+        raise CheckpointError(
+            f"there are no official weights '{name}'",
+            f"did you mean '{near[0]}'?" if near else f"known: {', '.join(TORCHVISION)}",
+        )
+    return TORCHVISION[name]
+
+
+def find(official: Official) -> Path:
+    """Where the file lies, its checksum verified; CheckpointError says where to put it."""
+    for path in _candidates(official):
+        if path.is_file():
+            _verify(path, official)
+            return path
+    source = f"marey weights get {official.name}, or from {official.url}"
+    if not official.url:
+        source = "the README of IBM/BigLittleNet links it"
+    raise CheckpointError(
+        f"the ImageNet weights {official.file} are not on this machine",
+        f"get them ({source}) and put the file into {download_folder()}",
+    )
+
+
+def download(official: Official, folder: Path | None = None) -> Path:
+    """Fetch the file into `folder`, check it, and only then give it its name; returns the path."""
+    if not official.url:
+        raise CheckpointError(f"{official.file} is not to be had by a plain download",
+                              f"fetch it by hand and put it into {download_folder()}")  # fmt: skip
+    folder = folder or download_folder()
+    path = folder / official.file
+    if path.is_file():
+        _verify(path, official)
+        return path
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(official.url, timeout=60) as source, partial.open("wb") as file:
+            while block := source.read(2**20):
+                file.write(block)
+        _verify(partial, official)
+        partial.replace(path)
+    except (OSError, ValueError) as error:  # URLError is an OSError
+        raise CheckpointError(
+            f"{official.url} could not be downloaded: {error}",
+            f"fetch it where there is a network and put it into {folder}",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def download_folder() -> Path:
+    """Where downloads go, and where a person may put a file."""
+    return Path(os.environ.get("MAREY_WEIGHTS") or Path.home() / ".cache" / "marey")
+
+
+def _candidates(official: Official) -> Iterator[Path]:
+    folders = (
+        download_folder(),
+        Path.home() / ".cache" / "marey",
+        Path(torch.hub.get_dir()) / "checkpoints",
+    )
+    for folder in folders:
+        yield from (folder / file for file in official.files)
+    for distribution in distributions():
+        for file in distribution.files or ():
+            if file.name in official.files:
+                yield Path(str(distribution.locate_file(file)))
+
+
+def _verify(path: Path, official: Official) -> None:
+    if not official.url:
+        return
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    known = [Path(file).stem.rpartition("-")[2] for file in official.files]
+    if digest.hexdigest()[:8] not in known:
+        raise CheckpointError(
+            f"{path} is not {official.file}: its SHA-256 begins with {digest.hexdigest()[:8]}, "
+            f"expected {known[0]}",
+            "it is cut short or another file; delete it and get it again",
+        )
