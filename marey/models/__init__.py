@@ -5,6 +5,7 @@ from marey.models.blvnet import BLVNetSpec
 from marey.models.i3d import I3DResNetSpec
 from marey.models.mobilenet import MobileNetV2Spec
 from marey.models.resnet import ResNetSpec
+from marey.models.stream import StreamingModel, streaming
 from marey.models.tdn import TDNSpec
 from marey.models.temporal.ecal import ECal
 from marey.models.temporal.group_context import GroupContext
@@ -14,6 +15,7 @@ from marey.models.temporal.tam import TAM
 from marey.models.temporal.tdn import LongTermDifference
 from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.temporal.tsm import TSM
+from marey.models.timm import TimmSpec
 from marey.models.video_model import Head, ModelSpec, VideoModel
 
 __all__ = [
@@ -31,7 +33,10 @@ __all__ = [
     "ModelSpec",
     "NonLocal",
     "ResNetSpec",
+    "StreamingModel",
     "TDNSpec",
     "TemporalPool",
+    "TimmSpec",
     "VideoModel",
+    "streaming",
 ]

@@ -15,8 +15,8 @@ class EncoderModule(nn.Module):
 
     num_features: int
 
-    def from_torchvision(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """`weights` of torchvision's network under the names that their copies have here."""
+    def from_image_model(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """`weights` of the image network this one is made of, under the names they have here."""
         return weights
 
 

@@ -95,7 +95,7 @@ class TDN(EncoderModule):
         x = self.layer4(self.layer3(self.layer2(self._fused(x, d1))))
         return unfold_time(self.avgpool(x).flatten(1), self.num_frames)
 
-    def from_torchvision(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def from_image_model(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """A ResNet's weights, layer1 twice; differences start from the mean of conv1 over RGB.
 
         **Deviates**: biases, which torchvision has not, start at zero, so that the middle frame

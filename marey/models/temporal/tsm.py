@@ -33,7 +33,7 @@ class TSM(TemporalOp):
     "block_out" its output ("block" of the Group-Contextualization repository).
 
     `alternate` thins the shift out in deep networks, to blocks of even index: "network" in all
-    stages once the third has 23 blocks (temporal-shift-module, for its "blockres" only), "stage"
+    stages once one has 23 blocks (temporal-shift-module, for its "blockres" only), "stage"
     only in the stages that have 23 (Group-Contextualization), "none" nowhere.
     """
 
@@ -57,7 +57,7 @@ class TSM(TemporalOp):
         return {self.place: Shift(block.num_frames, ahead, back)}
 
     def _alternates(self, block: Block) -> bool:
-        counted = {"network": block.depths[2], "stage": block.depths[block.stage], "none": 0}
+        counted = {"network": max(block.depths), "stage": block.depths[block.stage], "none": 0}
         return counted[self.alternate] >= 23
 
 
