@@ -47,10 +47,15 @@ def calibrators(name: str, site: str) -> str:
 
 def groups_of(ours: Shapes, site: str) -> tuple[str, int]:
     """The gates at `site` under our names, and how many groups the channels are divided into."""
-    block = "encoder.layer1.0"
+    block = "encoder.layer4.0"  # the widest, where division leaves least open
     weight = ours[f"{block}.{site}.0.conv.weight"]
     gates = ORDER if f"{block}.{site}.1.conv.weight" in ours else _GATES[len(weight)]
     return gates, ours[f"{block}.conv1.weight"][0] // weight[0]
+
+
+def variant_of(cdiv: int) -> Literal["upstream", "repaired"]:
+    """Upstream's fault with left-over channels, if a checkpoint was trained with it."""
+    return "upstream" if 64 % cdiv else "repaired"
 
 
 _GATES: Mapping[int, Literal["G", "T", "S", "L"]] = {2: "G", 3: "T", 4: "S", 5: "L"}
@@ -72,7 +77,8 @@ def _has(shapes: Shapes, pattern: str) -> bool:
 def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     told.need("num_segments", "shift_div", "loop")
     ours = under_our_names(shapes, rename)
-    groups = GroupContext(*groups_of(ours, "after_bn2"), bool(told.loop), variant="upstream")
+    gates, cdiv = groups_of(ours, "after_bn2")
+    groups = GroupContext(gates, cdiv, bool(told.loop), variant=variant_of(cdiv))
     return _model(ours, shapes, told, groups)
 
 
@@ -80,7 +86,7 @@ def _spec_earlier(shapes: Shapes, told: Told) -> ModelSpec:
     told.need("num_segments", "shift_div")
     ours = under_our_names(shapes, rename_earlier)
     reduce, expand = (
-        ours[f"encoder.layer1.0.residual_out.{layer}.weight"] for layer in ("reduce", "expand")
+        ours[f"encoder.layer4.0.residual_out.{layer}.weight"] for layer in ("reduce", "expand")
     )
     ecal = ECal(
         gate=_GATES[len(reduce)],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from marey.convert.gc import calibrators, groups_of
+from marey.convert.gc import calibrators, groups_of, variant_of
 from marey.convert.repository import Repository, Shapes, Told
 from marey.convert.shapes import heads_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
@@ -54,11 +54,12 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
 
 def groups(cdiv: int, *, loop: bool) -> GroupContext:
     """The calibrated groups of GC-GST."""
-    return GroupContext(cdiv=cdiv, loop=loop, site="after_conv2", norm=False, variant="upstream")
+    variant = variant_of(cdiv)
+    return GroupContext(cdiv=cdiv, loop=loop, site="after_conv2", norm=False, variant=variant)
 
 
 def _gst_of(ours: Shapes) -> GST:
-    at = "encoder.layer1.0"
+    at = "encoder.layer4.0"
     channels = ours[f"{at}.conv1.weight"][0]
     out, seen = ours[f"{at}.conv2.temporal.weight"][:2]
     beta: Literal[1, 2] = 2 if channels // seen == 2 else 1

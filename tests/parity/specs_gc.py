@@ -6,6 +6,7 @@ import re
 from typing import Any, Literal
 
 from marey.convert import gst as gst_names
+from marey.convert.gc import variant_of
 from marey.models import GST, TSM, ECal, GroupContext, Head, ModelSpec, ResNetSpec
 from marey.models.sites import TemporalOp
 from tests.parity.golden import Golden
@@ -76,8 +77,8 @@ def _spec(golden: Golden, options: set[str], *ops: TemporalOp) -> ModelSpec:
 
 
 def _groups(config: dict[str, Any]) -> GroupContext:
-    gates = GATES[config.get("net", "M4")]
-    return GroupContext(gates, config.get("cdiv", 4), config.get("loop", False), variant="upstream")
+    gates, cdiv = GATES[config.get("net", "M4")], config.get("cdiv", 4)
+    return GroupContext(gates, cdiv, config.get("loop", False), variant=variant_of(cdiv))
 
 
 def _shift(config: dict[str, Any]) -> tuple[TSM, ...]:
