@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from marey.models import (
+    GST,
     TSM,
+    ECal,
+    GroupContext,
     Head,
     MobileNetV2Spec,
     ModelSpec,
@@ -18,6 +21,7 @@ from marey.models import (
     TemporalPool,
     VideoModel,
 )
+from marey.models.layout import channels_last
 
 R18, MOBILE = ResNetSpec(18), MobileNetV2Spec(0.35)
 SPECS = {
@@ -29,6 +33,10 @@ SPECS = {
     "tsm-pool": ModelSpec(R18, (TSM(), TemporalPool()), 4),
     "tsm-nl": ModelSpec(R18, (TSM(), NonLocal()), 4),
     "tsn-flow": ModelSpec(ResNetSpec(18, in_channels=10), (), 4),
+    "gc": ModelSpec(R18, (GroupContext(site="after_bn1"),), 4),
+    "gc-tsm": ModelSpec(R18, (TSM(), GroupContext("TL", site="residual_out", loop=True)), 4),
+    "ecal": ModelSpec(R18, (ECal("L", reduction=8),), 4),
+    "gst-gc-mobilenet": ModelSpec(MOBILE, (GST(), GroupContext(site="after_conv2", norm=False)), 4),
     "tsn-mobilenet": ModelSpec(MOBILE, (), 4),
     "tsm-mobilenet": ModelSpec(MOBILE, (TSM(),), 4),
 }
@@ -55,7 +63,7 @@ def random_model(spec: ModelSpec) -> VideoModel:
     torch.manual_seed(0)
     model = spec.build().eval().double()
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.1)
         if isinstance(module, nn.Linear):
@@ -109,7 +117,9 @@ def test_every_spec_builds_and_runs_on_the_meta_device(spec: ModelSpec) -> None:
     assert all(parameter.is_meta for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["tsm", "tsm-pool", "tsm-nl", "tsm-mobilenet"])
+@pytest.mark.parametrize(
+    "name", ["tsm", "tsm-pool", "tsm-nl", "tsm-mobilenet", "gc", "ecal", "gst-gc-mobilenet"]
+)
 @torch.no_grad()
 def test_an_exported_model_takes_any_batch_and_needs_no_operator_of_ours(name: str) -> None:
     model = random_model(SPECS[name])
@@ -137,8 +147,7 @@ def test_a_compiled_model_is_one_graph_with_the_same_gradients() -> None:
 def test_channels_last_changes_the_layout_only(model: VideoModel) -> None:
     clip = random_clip(model.spec, batch=2)
     before = model(clip)["label"]
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    torch.testing.assert_close(model(clip)["label"], before, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(channels_last(model)(clip)["label"], before, rtol=1e-9, atol=1e-9)
 
 
 def test_several_heads_share_one_encoder() -> None:
