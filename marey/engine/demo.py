@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from marey.data.manifest import read_manifest
 from marey.data.synthetic import CLASSES, REVERSALS, appearance_ceiling, render_dataset
 from marey.engine.compare import write_comparison
@@ -41,6 +43,7 @@ def run_demo(
     if out.exists() and any(out.iterdir()):
         raise RunError(f"{out} is not empty", "give another folder with --out, or delete it")
     start = time.monotonic()
+    torch.set_num_threads(1)  # the networks are small: a second thread waits more than it works
     say(f"rendering {len(CLASSES)} classes that differ only by the order of time ...")
     manifest = render_dataset(out / "data", seed=seed)
     runs, top1 = [], {}
