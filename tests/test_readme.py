@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from tests.convert import upstream
+from tests.convert.test_convert import MOBILENET, NAME
 from tests.tiny import CLASSES, write_clip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(5):
             write_clip(folder / "my-videos" / name / f"{number}.mp4", label, seed=number)
     write_clip(folder / "clip.mp4", 1)
+    weights = upstream.under(upstream.tsm_mobilenet, upstream.filled(MOBILENET))
+    torch.save({"state_dict": weights}, folder / NAME)
     write_clip(folder / "long.mp4", 2, num_frames=60)
     return folder
 
