@@ -22,16 +22,13 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 -m "not browser and not gpu and not demo"
+	$(BIN)/python -m pytest -n 2 -m "not browser and not gpu"
 
 test-browser: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m browser
 
 test-gpu: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m gpu
-
-test-demo: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m demo
 
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
@@ -49,4 +46,4 @@ $(VENV)/installed-dev: $(VENV)/torch pyproject.toml constraints.txt
 	$(PIP) --editable ".[dev]"
 	touch $@ $(VENV)/installed
 
-.PHONY: demo test test-browser test-gpu test-demo
+.PHONY: demo test test-browser test-gpu

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.demo
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_demo_shows_that_order_matters(tmp_path: Path) -> None:
     start = time.monotonic()
@@ -28,6 +28,6 @@ def test_the_demo_shows_that_order_matters(tmp_path: Path) -> None:
     ceiling = float(re.search(r"at most (\d+) %", done.stdout)[1])  # type: ignore[index]
     assert ceiling == 50
     assert top1["demo-tsm"] > 90
-    assert top1["demo-tsn"] < ceiling + 8
+    assert ceiling - 15 < top1["demo-tsn"] < ceiling + 5
     for page in ("demo-tsm/report.html", "comparison.html"):
         assert (tmp_path / "demo" / page).stat().st_size > 10_000
