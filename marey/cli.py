@@ -443,9 +443,11 @@ def print_comparison(runs: Sequence[Path]) -> None:
     """The table of several runs, and what does not compare."""
     from marey.engine.compare import ComparisonRow, comparison_rows, comparison_warnings
 
+    rows = [row.cells() for row in comparison_rows(runs)]
     table = Table(*ComparisonRow.HEADER)
-    for row in comparison_rows(runs):
-        table.add_row(*map(escape, row.cells()))
+    table.columns[0].min_width = min(24, max(len(name) for name, *_ in rows))
+    for row in rows:
+        table.add_row(*map(escape, row))
     console.print(table)
     for warning in comparison_warnings(runs):
         errors.print(f"[yellow]warning:[/] {escape(warning)}")

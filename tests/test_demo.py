@@ -23,7 +23,7 @@ def test_the_demo_shows_that_order_matters(tmp_path: Path) -> None:
     print(f"took {time.monotonic() - start:.0f} s\n{done.stdout}")
     top1 = {
         name: float(value)
-        for name, value in re.findall(r"(demo-ts[nm]) [^\d]*?(\d+\.\d)", done.stdout)
+        for name, value in re.findall(r"│ (demo-ts[nm]) +│ +(\d+\.\d)", done.stdout)
     }
     ceiling = float(re.search(r"at most (\d+) %", done.stdout)[1])  # type: ignore[index]
     assert ceiling == 50
