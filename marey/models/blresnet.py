@@ -35,8 +35,8 @@ DEPTHS: Mapping[int, tuple[int, ...]] = {
     101: (4, 8, 18, 3),
     152: (5, 12, 30, 3),
 }
-STAGES = ((256, 2), (512, 2), (1024, 1), (2048, 2))
-"""Channels after each stage, and its stride."""
+STAGES = ((4, 2), (8, 2), (16, 1), (32, 2))
+"""How many times the stem's channels each stage makes, and its stride."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class BLResNetSpec:
     """bLResNet-50, -101 (of 4, 8, 18 and 3 blocks, not ResNet's) or -152.
 
     The little branch has 1/`alpha` of the width and 1/`beta` of the depth. bLResNeXt-50 32x4d is
-    `BLResNetSpec(50, groups=32, width_per_group=4)`.
+    `BLResNetSpec(50, groups=32, width_per_group=4)`. The stem makes `channels` (`ResNetSpec`).
     """
 
     depth: int = 50
@@ -53,14 +53,17 @@ class BLResNetSpec:
     groups: int = 1
     width_per_group: int = 64
     in_channels: int = 3
+    channels: int = 64
 
     frames_per_segment: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.depth not in DEPTHS:
             raise ValueError(f"depth is {self.depth}, expected one of {tuple(DEPTHS)}")
-        if self.alpha < 1 or 64 % self.alpha:
-            raise ValueError(f"alpha is {self.alpha}, expected a divisor of 64")
+        if self.channels < 1:
+            raise ValueError(f"channels is {self.channels}, expected 1 or more")
+        if self.alpha < 1 or self.channels % self.alpha:
+            raise ValueError(f"alpha is {self.alpha}, expected a divisor of {self.channels}")
         if self.beta < 1:
             raise ValueError(f"beta is {self.beta}, expected 1 or more")
         if self.groups > 1 and self.groups % self.alpha:
@@ -72,9 +75,9 @@ class BLResNetSpec:
 
     def rows(self) -> Iterator[Row]:
         """The rows of blocks in the order of the state dict."""
-        channels = 64
-        depths = DEPTHS[self.depth]
-        for stage, ((out, stride), depth) in enumerate(zip(STAGES, depths, strict=True)):
+        channels, depths = self.channels, DEPTHS[self.depth]
+        for stage, ((times, stride), depth) in enumerate(zip(STAGES, depths, strict=True)):
+            out = times * self.channels
             if stage == len(STAGES) - 1:
                 yield Row(stage, "", depth, channels, out, stride)
             else:
@@ -147,22 +150,22 @@ class BLResNet(EncoderModule):
         super().__init__()
         blocks = spec.blocks(temporal, num_frames)
         placed = iter(zip(blocks, place(temporal, blocks), strict=True))
-        few = 64 // spec.alpha
-        self.conv1 = conv(spec.in_channels, 64, 7, stride=2)
-        self.bn1 = nn.BatchNorm2d(64)
+        stem, few = spec.channels, spec.channels // spec.alpha
+        self.conv1 = conv(spec.in_channels, stem, 7, stride=2)
+        self.bn1 = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
         if stem_tam is not None:
             self.stage_in = stem_tam
-        self.b_conv0 = conv(64, 64, 3, stride=2)
-        self.bn_b0 = nn.BatchNorm2d(64)
-        self.l_conv0 = conv(64, few, 3)
+        self.b_conv0 = conv(stem, stem, 3, stride=2)
+        self.bn_b0 = nn.BatchNorm2d(stem)
+        self.l_conv0 = conv(stem, few, 3)
         self.bn_l0 = nn.BatchNorm2d(few)
         self.l_conv1 = conv(few, few, 3, stride=2)
         self.bn_l1 = nn.BatchNorm2d(few)
-        self.l_conv2 = conv(few, 64, 1)
-        self.bn_l2 = nn.BatchNorm2d(64)
-        self.bl_init = conv(64, 64, 1)
-        self.bn_bl_init = nn.BatchNorm2d(64)
+        self.l_conv2 = conv(few, stem, 1)
+        self.bn_l2 = nn.BatchNorm2d(stem)
+        self.bl_init = conv(stem, stem, 1)
+        self.bn_bl_init = nn.BatchNorm2d(stem)
         rows = {(row.stage, row.name): list(islice(placed, row.num_blocks)) for row in spec.rows()}
         self.layer1, self.layer2, self.layer3 = (
             BigLittleStage(rows[stage, "big"], rows[stage, "little"], rows[stage, "fusion"])

@@ -48,6 +48,7 @@ class BLVNetSpec:
     beta: int = 4
     in_channels: int = 3
     tam: TAM | None = field(default_factory=TAM)
+    channels: int = 64
 
     frames_per_segment: ClassVar[int] = 2
 
@@ -56,7 +57,13 @@ class BLVNetSpec:
 
     def image_net(self) -> BLResNetSpec:
         """The net that ImageNet weights are of."""
-        return BLResNetSpec(self.depth, self.alpha, self.beta, in_channels=self.in_channels)
+        return BLResNetSpec(
+            self.depth,
+            self.alpha,
+            self.beta,
+            in_channels=self.in_channels,
+            channels=self.channels,
+        )
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> BLVNet:
         """The encoder for clips of `num_segments` pairs; `temporal` sees pairs, not frames."""
@@ -71,7 +78,7 @@ class BLVNet(BLResNet):
         stem_tam = None
         if spec.tam:
             added = (_TAMOfPairs(spec.tam),)
-            stem_tam = Aggregation(spec.tam, 64, num_pairs, _between_frames(spec.tam))
+            stem_tam = Aggregation(spec.tam, spec.channels, num_pairs, _between_frames(spec.tam))
         super().__init__(spec.image_net(), (*temporal, *added), num_pairs, stem_tam)
         self.num_pairs = num_pairs
 

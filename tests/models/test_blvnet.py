@@ -225,3 +225,11 @@ def test_the_spec_survives_yaml(spec: BLVNetSpec) -> None:
 def test_an_impossible_spec_is_an_error(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BLVNetSpec(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_thin_net_has_the_published_layers_at_a_share_of_their_width() -> None:
+    thin, full = (BLVNetSpec(50, channels=c).build((), 2).state_dict() for c in (16, 64))
+    assert list(thin) == list(full)
+    assert {(len(full[key]) // len(thin[key])) for key in thin if key.endswith("conv2.weight")} == {
+        4
+    }
