@@ -99,9 +99,9 @@ def convert(
     source = named(repository) if repository else recognised(shapes, path)
     said, by_name = said_in(told or Told()), said_in(told_by_name(path.name))
     known = Told(**by_name | said)
-    spec = _spec_of(source, shapes, known, path)
+    spec = spec_of(source, shapes, known, path)
     used = {name for name in said_in(known) if _decides(name, spec, source, shapes, known)}
-    ours = _fitted(weights, source, spec, path)
+    ours = fitted(weights, source, spec, path)
     found = Converted(
         repository=source.name,
         recipe=recipe_of(spec, out.name),
@@ -181,14 +181,19 @@ def sampling_of(spec: ModelSpec) -> Segments:
     return Segments(spec.num_segments, spec.encoder.frames_per_segment)
 
 
-def _spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> ModelSpec:
+def spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> ModelSpec:
+    """The model of this repository that the shapes give; CheckpointError if there is none."""
     try:
         return source.spec(shapes, told)
     except CheckpointError as error:
         raise CheckpointError(
             f"{path} (repository {source.name}): {error.message}", error.hint
         ) from error
-    except (ValueError, KeyError, IndexError) as error:  # shapes that it never has, or a bad --set
+    except (
+        ValueError,
+        LookupError,
+        ZeroDivisionError,
+    ) as error:  # shapes it never has, a bad --set
         raise CheckpointError(f"{path} is no model of repository {source.name}: {error}") from error
 
 
@@ -200,15 +205,15 @@ def _decides(name: str, spec: ModelSpec, source: Repository, shapes: Shapes, tol
         return True
 
 
-def _fitted(
+def fitted(
     weights: Mapping[str, Tensor], source: Repository, spec: ModelSpec, path: Path
 ) -> dict[str, Tensor]:
     """The complete state dict of the model; CheckpointError lists what does not fit."""
-    with torch.device("meta"):
-        own = spec.build().state_dict()
     try:
+        with torch.device("meta"):
+            own = spec.build().state_dict()
         ours = renamed(weights, source.rename, own)
-    except ValueError as error:
+    except ValueError as error:  # an op that finds no place, a name that two tensors get
         raise CheckpointError(f"{path}: {error}") from error
     counters = {name for name in own if name.endswith("num_batches_tracked")}
     ours |= {name: torch.zeros((), dtype=torch.int64) for name in counters - set(ours)}

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marey.convert.convert import REPOSITORIES, recognised, sampling_of
+from marey.convert.convert import REPOSITORIES, fitted, recognised, sampling_of, spec_of
 from marey.convert.file_names import told_by_name
 from marey.convert.repository import Shapes, Told
 from marey.errors import CheckpointError
+from marey.models import MobileNetV2Spec
 from marey.models.blvnet import BLVNetSpec
 from marey.models.tdn import TDNSpec
 from marey.models.video_model import ModelSpec
 from tests.conftest import goldens
+from tests.convert import upstream
 from tests.parity.golden import Golden, read
-from tests.parity.specs import not_built_yet, spec_of
+from tests.parity.specs import not_built_yet
+from tests.parity.specs import spec_of as spec_of_golden
 
 FOLDERS = ("gc", "blvnet")
 MODELS = [
@@ -61,10 +66,13 @@ def said_of(golden: Golden, spec: ModelSpec) -> Told:
 def test_its_tensors_give_repository_and_model(golden: Golden) -> None:
     if name := not_built_yet(golden):
         pytest.xfail(f"not built yet: {name}")
-    wanted = spec_of(golden)
+    wanted = spec_of_golden(golden)
     shapes = shapes_of(golden)
-    spec = recognised(shapes, golden.path).spec(shapes, said_of(golden, wanted))
+    repository = recognised(shapes, golden.path)
+    spec = spec_of(repository, shapes, said_of(golden, wanted), golden.path)
     assert comparable(spec) == comparable(wanted)
+    weights = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    fitted(weights, repository, spec, golden.path)  # strictly: nothing left over, nothing missing
 
 
 def test_frames_of_a_pair_are_spread_and_those_of_a_segment_follow_each_other() -> None:
@@ -89,6 +97,35 @@ def test_any_names_are_of_one_repository_or_refused(shapes: Shapes) -> None:
         assert not repository.recognises(shapes)
     with pytest.raises(CheckpointError):
         recognised(shapes, Path("x.pth"))
+
+
+NAMED = {golden.path.stem: shapes_of(golden) for golden in MODELS} or {
+    "mobilenet": {
+        upstream.tsm_mobilenet(name).removeprefix("module."): tuple(weight.shape)
+        for name, weight in ModelSpec(MobileNetV2Spec()).build().state_dict().items()
+    }
+}
+TELLING = re.compile(r"conv1|layer1\.0|l_conv0|features\.[0-2]\.|layer4\.0|fc\.|classifier")
+"""Names of tensors that a spec is read from."""
+SAID = Told(num_segments=8, shift_div=8, place="blockres", loop=False, temporal_stride="none")
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.sampled_from(sorted(NAMED)), st.data())
+def test_a_state_dict_with_odd_shapes_is_read_or_refused_but_never_crashes(
+    name: str, data: st.DataObject
+) -> None:
+    shapes = dict(NAMED[name])
+    tensors = st.sampled_from([name for name in shapes if TELLING.search(name)])
+    for changed in data.draw(st.lists(tensors, max_size=3, unique=True)):
+        shapes[changed] = tuple(data.draw(st.lists(st.integers(0, 9), max_size=5)))
+    for left_out in data.draw(st.lists(tensors, max_size=3, unique=True)):
+        del shapes[left_out]
+    weights = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    for repository in REPOSITORIES:
+        with suppress(CheckpointError):
+            spec = spec_of(repository, shapes, SAID, Path("x.pth"))
+            fitted(weights, repository, spec, Path("x.pth"))
 
 
 @pytest.mark.parametrize(
