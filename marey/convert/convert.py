@@ -193,8 +193,10 @@ def spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> Model
         ValueError,
         LookupError,
         ZeroDivisionError,
-    ) as error:  # shapes it never has, a bad --set
-        raise CheckpointError(f"{path} is no model of repository {source.name}: {error}") from error
+    ) as error:  # odd shapes, or a bad --set
+        raise CheckpointError(
+            f"{path} is no model of repository {source.name}: {type(error).__name__}, {error}"
+        ) from error
 
 
 def _decides(name: str, spec: ModelSpec, source: Repository, shapes: Shapes, told: Told) -> bool:
