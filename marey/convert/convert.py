@@ -189,11 +189,7 @@ def spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> Model
         raise CheckpointError(
             f"{path} (repository {source.name}): {error.message}", error.hint
         ) from error
-    except (
-        ValueError,
-        LookupError,
-        ZeroDivisionError,
-    ) as error:  # odd shapes, or a bad --set
+    except (ValueError, LookupError, ZeroDivisionError) as error:  # odd shapes, or a bad --set
         raise CheckpointError(
             f"{path} is no model of repository {source.name}: {type(error).__name__}, {error}"
         ) from error
@@ -202,7 +198,7 @@ def spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> Model
 def _decides(name: str, spec: ModelSpec, source: Repository, shapes: Shapes, told: Told) -> bool:
     """Whether the model would be another one, or not be known, had `name` not been said."""
     try:
-        return source.spec(shapes, replace(told, **{name: None})) != spec
+        return spec_of(source, shapes, replace(told, **{name: None}), Path()) != spec
     except CheckpointError:
         return True
 
