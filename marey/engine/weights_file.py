@@ -84,13 +84,20 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
     for place, magic, name in _ARCHIVES:
         if head.startswith(magic, place):
             return _Foreign(f"a {name} archive", "unpack it and give the file of weights inside")
-    if head.startswith(b"PK") and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-        if not any(name.endswith("data.pkl") for name in names):
-            return _Foreign(f"a zip archive of {', '.join(names[:3]) or 'nothing'}",
-                            "unpack it and give the file of weights inside")  # fmt: skip
+    names = _names_in_zip(path) if head.startswith(b"PK") else None
+    if names is not None and not any(name.endswith("data.pkl") for name in names):
+        return _Foreign(f"a zip archive of {', '.join(names[:3]) or 'nothing'}",
+                        "unpack it and give the file of weights inside")  # fmt: skip
     return None
+
+
+def _names_in_zip(path: Path) -> list[str] | None:
+    """What the archive holds; None if its index cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, *_UNREADABLE):
+        return None
 
 
 _ARCHIVES = (
@@ -120,9 +127,8 @@ def _explained(path: Path, head: bytes, error: BaseException) -> CheckpointError
             "ask its author for a plain state dict (torch.save(model.state_dict(), FILE))",
         )
     if head.startswith(b"PK"):
-        reason = "its archive has no end, so it is cut short"
-        if zipfile.is_zipfile(path):
-            reason = "it is damaged"
+        is_whole = _names_in_zip(path) is not None
+        reason = "it is damaged" if is_whole else "its archive has no end, so it is cut short"
     elif head.startswith(b"\x80"):
         reason = "it is cut short, damaged, or a pickle that torch.save did not write"
     else:
