@@ -7,20 +7,28 @@ ours is printed as two lines, without a traceback, and ends the command with sta
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from marey import cli_models
-
-if TYPE_CHECKING:
-    pass
+from marey.cli_bench import bench_app
+from marey.cli_data import data_app
+from marey.cli_shared import (
+    BatchSize,
+    Device,
+    Overrides,
+    Split,
+    Workers,
+    console,
+    device_or_default,
+    errors,
+    progress_bar,
+)
 
 app = typer.Typer(
     help="Action recognition from frames to the long tail.",
@@ -28,23 +36,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
-bench_app = typer.Typer(help="How fast this machine is.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
-
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-# typer reads these at run time and wants Optional
-Overrides = Annotated[
-    list[str] | None, typer.Argument(help="stages.0.optim.lr=0.02 ...", metavar="[KEY=VALUE]...")
-]
-Workers = Annotated[int | None, typer.Option("-j", "--workers", help="loader processes")]
-BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", help="clips a process")]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
-Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
-ManifestFile = Annotated[Path, typer.Argument(help="manifest: CSV or Parquet")]
+app.add_typer(cli_models.recipes_app, name="recipes")
+app.add_typer(cli_models.weights_app, name="weights")
 
 
 def main() -> None:
@@ -149,7 +144,7 @@ def evaluate(
         for head, metrics in metrics_of_dump(model).items():
             _print_metrics(metrics, title=head)
         return
-    with _progress("evaluating") as progress:
+    with progress_bar("evaluating") as progress:
         result, path = evaluate_folder(
             model,
             manifest=manifest,
@@ -187,7 +182,7 @@ def predict(
 
     from marey.engine.predict import load, timeline
 
-    found = load(model, _device(device)).predict(
+    found = load(model, device_or_default(device)).predict(
         video, top=top, window_seconds=window, stride_seconds=stride
     )
     by_file = found if isinstance(found, dict) else {str(video): found}
@@ -238,8 +233,6 @@ def export(
 
 app.command()(cli_models.convert)
 app.command()(cli_models.models)
-app.add_typer(cli_models.recipes_app, name="recipes")
-app.add_typer(cli_models.weights_app, name="weights")
 
 
 @app.command()
@@ -264,181 +257,6 @@ def doctor() -> None:
         console.print(f"{name:12} {escape(value)}")
 
 
-@data_app.command("init")
-def data_init(
-    source: Annotated[Path, typer.Argument(help="folder of class folders, CSV or list file")],
-    out: Annotated[Path, typer.Argument(help="folder for manifest.csv and labels.txt")],
-    root: Annotated[Path | None, typer.Option(help="where the paths of a list start")] = None,
-    names: Annotated[Path | None, typer.Option(help="class names: one a line, or id,name")] = None,
-    val: Annotated[float, typer.Option(help="share of the clips")] = 0.2,
-    test: Annotated[float, typer.Option(help="share of the clips")] = 0.0,
-    seed: Annotated[int, typer.Option(help="of the split")] = 0,
-    group: Annotated[str, typer.Option(help="column that stays together; auto, none")] = "auto",
-    val_where: Annotated[str | None, typer.Option(help="column:value,value goes to val")] = None,
-    test_where: Annotated[str | None, typer.Option(help="column:value,value goes to test")] = None,
-    probe: Annotated[bool, typer.Option(help="open every file and count its frames")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
-    workers: Workers = None,
-) -> None:
-    """Make a manifest of your videos, with a split that keeps groups together."""
-    from marey.data.init import init_dataset
-    from marey.data.splits import SplitRule, parse_where
-
-    rule = SplitRule(
-        val=val,
-        test=test,
-        seed=seed,
-        group=None if group == "none" else group,
-        val_where=parse_where(val_where) if val_where else None,
-        test_where=parse_where(test_where) if test_where else None,
-    )
-    with _progress("opening files") as progress:
-        made = init_dataset(
-            source,
-            out,
-            rule=rule,
-            root=root,
-            names=names,
-            probe=probe,
-            overwrite=overwrite,
-            num_workers=workers,
-            progress=progress,
-        )
-    console.print(f"read as: {escape(made.found)}")
-    counts = ", ".join(f"{n:,} {name}" for name, n in made.manifest.split_counts().items())
-    console.print(f"split by {escape(made.split)}: {counts}")
-    for note in made.notes:
-        console.print(f"note: {escape(note)}")
-    if made.rejects:
-        errors.print(f"{len(made.rejects):,} clips left out; see {out / 'rejects.csv'}")
-    console.print(f"written: {made.path}")
-
-
-@data_app.command("check")
-def data_check(
-    manifest: ManifestFile,
-    out: Annotated[Path | None, typer.Option(help="default: check.csv beside it")] = None,
-    workers: Workers = None,
-    timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
-) -> None:
-    """Decode every clip wholly, in parallel, and write down what is wrong with each."""
-    from marey.data.check import check_manifest
-    from marey.data.manifest import read_manifest
-
-    with _progress("checking") as progress:
-        found = check_manifest(
-            read_manifest(manifest, check_files=False),
-            out,
-            num_workers=workers,
-            timeout_seconds=timeout,
-            progress=progress,
-        )
-    for status, count in found.counts.items():
-        if count:
-            console.print(f"{count:8,} {status}")
-    console.print(f"written: {found.path}")
-    if len(found.bad_rows):
-        raise typer.Exit(1)
-
-
-@data_app.command("stats")
-def data_stats(
-    manifest: ManifestFile,
-    plot: Annotated[Path | None, typer.Option(help="SVG; default: stats.svg beside it")] = None,
-    sample: Annotated[int, typer.Option(help="files to open for their size")] = 200,
-    workers: Workers = None,
-) -> None:
-    """Count clips, lengths and sizes, say how unequal the classes are, and plot them."""
-    from marey.data.manifest import read_manifest
-    from marey.data.stats import class_histogram_svg
-    from marey.data.stats import stats as describe
-
-    found = read_manifest(manifest, check_files=False)
-    with _progress("opening files") as progress:
-        facts = describe(found, sample=sample, num_workers=workers, progress=progress)
-    table = Table("what", "value")
-    splits = ", ".join(f"{name} {count:,}" for name, count in facts.splits.items())
-    table.add_row("clips", f"{facts.num_clips:,}" + (f" ({splits})" if splits else ""))
-    for head, counts in facts.heads.items():
-        most, least = int(counts.total.max()), int(counts.total.min())
-        table.add_row(f"classes of {head}", f"{len(counts.classes):,}, {counts.num_empty} empty")
-        table.add_row("clips a class", f"{least:,} to {most:,}; imbalance {counts.imbalance:.1f}")
-    lengths = ", ".join(f"{q:.0%}: {frames}" for q, frames in facts.frames.items())
-    table.add_row(f"frames ({facts.num_known:,} clips)", lengths or "unknown")
-    sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in facts.sizes[:5])
-    table.add_row(f"sizes ({facts.num_opened:,} opened)", sizes or "none could be read")
-    table.add_row("frames a second", ", ".join(f"{fps:g} ({n})" for fps, n in facts.fps[:5]))
-    table.add_row("unreadable", str(facts.num_unreadable))
-    console.print(table)
-    for head, counts in facts.heads.items():
-        name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
-        path = plot or manifest.with_name(name)
-        path.write_text(class_histogram_svg(counts), encoding="utf-8")
-        console.print(f"written: {path}")
-
-
-@bench_app.command("data")
-def bench_data(
-    manifest: ManifestFile,
-    recipe: Annotated[str, typer.Option(help="whose sampling and crop")] = "tsm-r18",
-    split: Split = "train",
-    clips: Annotated[int, typer.Option(help="to read")] = 500,
-    batch_size: BatchSize = None,
-    workers: Workers = None,
-) -> None:
-    """Clips a second from files to batches, and what the time goes into."""
-    from marey.data.manifest import read_manifest
-    from marey.engine.bench import bench_data as measure
-    from marey.recipes.catalog import find
-
-    speed = measure(
-        read_manifest(manifest, split=split),
-        find(recipe).train,
-        num_clips=clips,
-        batch_size=batch_size or 16,
-        workers=1 if workers is None else workers,
-    )
-    table = Table("clips/s", "clips/s a core", "decode", "resize", "collate", "unreadable")
-    shares = (speed.decode_share, speed.resize_share, speed.collate_share)
-    table.add_row(
-        f"{speed.clips_per_second:.1f}",
-        f"{speed.clips_per_second_per_core:.1f}",
-        *(f"{share:.0%}" for share in shares),
-        str(speed.unreadable),
-    )
-    console.print(table)
-
-
-@bench_app.command("model")
-def bench_model(
-    recipe: Annotated[str, typer.Argument(help="name, YAML file or folder of a run")],
-    overrides: Overrides = None,
-    batch_size: BatchSize = None,
-    repeats: Annotated[int, typer.Option(help="batches to time")] = 10,
-    amp: Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")] = False,
-    device: Device = None,
-) -> None:
-    """Clips a second, latency, GMACs and memory of a model, with random weights."""
-    from marey.engine.bench import bench_model as measure
-    from marey.recipes.catalog import find
-    from marey.recipes.describe import with_some_head
-    from marey.recipes.schema import override
-
-    chosen = override(find(recipe), overrides or [])
-    spec, size = with_some_head(chosen.model), chosen.test.crop.size
-    speed = measure(spec, size=size, batch_size=batch_size or 1, repeats=repeats,
-                    device=_device(device), amp=amp)  # fmt: skip
-    table = Table("clips/s", "median latency", "GMACs", "parameters", "peak memory")
-    table.add_row(
-        f"{speed.clips_per_second:.2f}",
-        f"{1000 * speed.median_seconds:.1f} ms for {speed.batch_size}",
-        f"{speed.gmacs:.2f}",
-        f"{speed.parameters / 1e6:.2f} M",
-        f"{speed.peak_memory_bytes / 2**20:.0f} MiB",
-    )
-    console.print(table)
-
-
 def print_comparison(runs: Sequence[Path]) -> None:
     """The table of several runs, and what does not compare."""
     from marey.engine.compare import ComparisonRow, comparison_rows, comparison_warnings
@@ -451,15 +269,6 @@ def print_comparison(runs: Sequence[Path]) -> None:
     console.print(table)
     for warning in comparison_warnings(runs):
         errors.print(f"[yellow]warning:[/] {escape(warning)}")
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.progress import Progress
-
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bars:
-        task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def _print_metrics(metrics: dict[str, float], title: str) -> None:
@@ -482,12 +291,6 @@ def _yaml(value: object) -> str:
     import json
 
     return json.dumps(str(value) if isinstance(value, Path) else value)
-
-
-def _device(name: str | None) -> str:
-    import torch
-
-    return name or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _resume_latest(words: list[str]) -> list[str]:

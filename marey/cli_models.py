@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from marey.cli_shared import console
 
 recipes_app = typer.Typer(help="The recipes that come with marey.", invoke_without_command=True)
 weights_app = typer.Typer(
     help="The official ImageNet weights that recipes start from.", invoke_without_command=True
 )
-
-console = Console(highlight=False, soft_wrap=True)
 
 
 def convert(

@@ -1,0 +1,127 @@
+"""The commands `marey data`: init, check, stats. See `marey.cli`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from marey.cli_shared import ManifestFile, Workers, console, errors, progress_bar
+
+data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
+
+
+@data_app.command("init")
+def data_init(
+    source: Annotated[Path, typer.Argument(help="folder of class folders, CSV or list file")],
+    out: Annotated[Path, typer.Argument(help="folder for manifest.csv and labels.txt")],
+    root: Annotated[Path | None, typer.Option(help="where the paths of a list start")] = None,
+    names: Annotated[Path | None, typer.Option(help="class names: one a line, or id,name")] = None,
+    val: Annotated[float, typer.Option(help="share of the clips")] = 0.2,
+    test: Annotated[float, typer.Option(help="share of the clips")] = 0.0,
+    seed: Annotated[int, typer.Option(help="of the split")] = 0,
+    group: Annotated[str, typer.Option(help="column that stays together; auto, none")] = "auto",
+    val_where: Annotated[str | None, typer.Option(help="column:value,value goes to val")] = None,
+    test_where: Annotated[str | None, typer.Option(help="column:value,value goes to test")] = None,
+    probe: Annotated[bool, typer.Option(help="open every file and count its frames")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
+    workers: Workers = None,
+) -> None:
+    """Make a manifest of your videos, with a split that keeps groups together."""
+    from marey.data.init import init_dataset
+    from marey.data.splits import SplitRule, parse_where
+
+    rule = SplitRule(
+        val=val,
+        test=test,
+        seed=seed,
+        group=None if group == "none" else group,
+        val_where=parse_where(val_where) if val_where else None,
+        test_where=parse_where(test_where) if test_where else None,
+    )
+    with progress_bar("opening files") as progress:
+        made = init_dataset(
+            source,
+            out,
+            rule=rule,
+            root=root,
+            names=names,
+            probe=probe,
+            overwrite=overwrite,
+            num_workers=workers,
+            progress=progress,
+        )
+    console.print(f"read as: {escape(made.found)}")
+    counts = ", ".join(f"{n:,} {name}" for name, n in made.manifest.split_counts().items())
+    console.print(f"split by {escape(made.split)}: {counts}")
+    for note in made.notes:
+        console.print(f"note: {escape(note)}")
+    if made.rejects:
+        errors.print(f"{len(made.rejects):,} clips left out; see {out / 'rejects.csv'}")
+    console.print(f"written: {made.path}")
+
+
+@data_app.command("check")
+def data_check(
+    manifest: ManifestFile,
+    out: Annotated[Path | None, typer.Option(help="default: check.csv beside it")] = None,
+    workers: Workers = None,
+    timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
+) -> None:
+    """Decode every clip wholly, in parallel, and write down what is wrong with each."""
+    from marey.data.check import check_manifest
+    from marey.data.manifest import read_manifest
+
+    with progress_bar("checking") as progress:
+        found = check_manifest(
+            read_manifest(manifest, check_files=False),
+            out,
+            num_workers=workers,
+            timeout_seconds=timeout,
+            progress=progress,
+        )
+    for status, count in found.counts.items():
+        if count:
+            console.print(f"{count:8,} {status}")
+    console.print(f"written: {found.path}")
+    if len(found.bad_rows):
+        raise typer.Exit(1)
+
+
+@data_app.command("stats")
+def data_stats(
+    manifest: ManifestFile,
+    plot: Annotated[Path | None, typer.Option(help="SVG; default: stats.svg beside it")] = None,
+    sample: Annotated[int, typer.Option(help="files to open for their size")] = 200,
+    workers: Workers = None,
+) -> None:
+    """Count clips, lengths and sizes, say how unequal the classes are, and plot them."""
+    from marey.data.manifest import read_manifest
+    from marey.data.stats import class_histogram_svg
+    from marey.data.stats import stats as describe
+
+    found = read_manifest(manifest, check_files=False)
+    with progress_bar("opening files") as progress:
+        facts = describe(found, sample=sample, num_workers=workers, progress=progress)
+    table = Table("what", "value")
+    splits = ", ".join(f"{name} {count:,}" for name, count in facts.splits.items())
+    table.add_row("clips", f"{facts.num_clips:,}" + (f" ({splits})" if splits else ""))
+    for head, counts in facts.heads.items():
+        most, least = int(counts.total.max()), int(counts.total.min())
+        table.add_row(f"classes of {head}", f"{len(counts.classes):,}, {counts.num_empty} empty")
+        table.add_row("clips a class", f"{least:,} to {most:,}; imbalance {counts.imbalance:.1f}")
+    lengths = ", ".join(f"{q:.0%}: {frames}" for q, frames in facts.frames.items())
+    table.add_row(f"frames ({facts.num_known:,} clips)", lengths or "unknown")
+    sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in facts.sizes[:5])
+    table.add_row(f"sizes ({facts.num_opened:,} opened)", sizes or "none could be read")
+    table.add_row("frames a second", ", ".join(f"{fps:g} ({n})" for fps, n in facts.fps[:5]))
+    table.add_row("unreadable", str(facts.num_unreadable))
+    console.print(table)
+    for head, counts in facts.heads.items():
+        name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
+        path = plot or manifest.with_name(name)
+        path.write_text(class_histogram_svg(counts), encoding="utf-8")
+        console.print(f"written: {path}")
