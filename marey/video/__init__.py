@@ -1,1 +1,6 @@
 """A file of pixels becomes tensors; knows no labels and no models."""
+
+from marey.video.blvnet_sampling import Uniform
+from marey.video.sampling import Clips, Dense, Segments
+
+__all__ = ["Clips", "Dense", "Segments", "Uniform"]

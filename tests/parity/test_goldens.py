@@ -41,7 +41,7 @@ ELSEWHERE = {
     "gc/perf.json": "tests/models/test_profile.py",
     "gc/sampling.json": "tests/video/test_sampling.py",
     "gc/schedules.json": "tests/engine/test_optim.py",
-    "blvnet/sampling.json": "not built yet",
+    "blvnet/sampling.json": "tests/video/test_blvnet_sampling.py",
     "blvnet/to_beat_arp.json": "tests/parity/test_blvnet_costs.py",
     "blvnet/to_beat_bln.json": "tests/parity/test_blvnet_costs.py",
     "blvnet/to_beat_blvnet.json": "tests/parity/test_blvnet_costs.py",
