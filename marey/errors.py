@@ -13,6 +13,9 @@ traceback. Wrong arguments from Python callers stay `ValueError`.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class MareyError(Exception):
     """What went wrong, and in `hint` the remedy (empty if there is none to offer)."""
@@ -47,3 +50,12 @@ class CheckpointError(MareyError):
 
 class RunError(MareyError):
     """A run cannot start or go on; what it had saved stays."""
+
+
+def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """A hint: the nearest of the `known` names, or, if none is near, `otherwise` or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return otherwise or f"known: {', '.join(known)}"

@@ -8,7 +8,6 @@ its repository and listed. What the tensors cannot tell is asked for.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from marey.data.classes import read_classes
 from marey.engine.checkpoint import check_fit
 from marey.engine.release import refuse_occupied, write_release
 from marey.engine.weights_file import read_weights_file
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, did_you_mean
 from marey.models.blvnet import BLVNetSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
@@ -135,11 +134,7 @@ def named(name: str) -> Repository:
     """The repository of this name; CheckpointError suggests the nearest."""
     known = {repository.name: repository for repository in REPOSITORIES}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise CheckpointError(
-            f"there is no repository '{name}'",
-            f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}",
-        )
+        raise CheckpointError(f"there is no repository '{name}'", did_you_mean(name, known))
     return known[name]
 
 

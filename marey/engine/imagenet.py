@@ -8,7 +8,6 @@ the papers start from ("IMAGENET1K_V1"), not the newer ones.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import urllib.error
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, did_you_mean
 from marey.models.blresnet import BLResNetSpec
 from marey.models.blvnet import BLVNetSpec
 from marey.models.encoder import Encoder
@@ -109,10 +108,8 @@ def official_for(encoder: Encoder) -> Official:
 def named(name: str) -> Official:
     """The official weights of this name; CheckpointError suggests the nearest."""
     if name not in TORCHVISION:
-        near = difflib.get_close_matches(name, TORCHVISION, n=1)
         raise CheckpointError(
-            f"there are no official weights '{name}'",
-            f"did you mean '{near[0]}'?" if near else f"known: {', '.join(TORCHVISION)}",
+            f"there are no official weights '{name}'", did_you_mean(name, TORCHVISION)
         )
     return TORCHVISION[name]
 

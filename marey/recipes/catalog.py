@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from marey.errors import RecipeError
+from marey.errors import RecipeError, did_you_mean
 from marey.recipes import arp, blvnet, demo, ecal, gc, gst, own_videos, tdn, tsm
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
@@ -48,10 +47,9 @@ def find(name: str | None) -> Recipe:
         path = path / "recipe.yaml"
     if path.is_file():
         return from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
-    near = difflib.get_close_matches(name, known, n=1)
     raise RecipeError(
         f"no recipe or file '{name}'",
-        f"did you mean '{near[0]}'?" if near else "marey recipes lists those that there are",
+        did_you_mean(name, known, otherwise="marey recipes lists those that there are"),
     )
 
 

@@ -14,7 +14,6 @@ place ("stages.0.optim.lrr") and the nearest word that would have been right.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +33,7 @@ from typing import (
 import pydantic
 import yaml
 
-from marey.errors import RecipeError
+from marey.errors import RecipeError, did_you_mean
 
 Plain: TypeAlias = Any
 """None, bool, int, float, str, and lists and mappings of them."""
@@ -235,10 +234,7 @@ def _tag(cls: type) -> str:
 
 
 def _unknown(where: str, word: str, known: Iterable[str]) -> RecipeError:
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-    return RecipeError(f"{where}: unknown name '{word}'", hint)
+    return RecipeError(f"{where}: unknown name '{word}'", did_you_mean(word, sorted(known)))
 
 
 def _item_hint(hint: Any, index: int) -> Any:
