@@ -14,7 +14,7 @@ import re
 
 from marey.convert.biglittle import image_net_of
 from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import heads_of, under_our_names
+from marey.convert.shapes import dropout_of, heads_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.blvnet import BLVNetSpec
 from marey.models.temporal.tam import TAM
@@ -58,7 +58,7 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
         encoder=BLVNetSpec(net.depth, net.alpha, net.beta, net.in_channels, tam),
         num_segments=told.num_segments,
         heads=heads_of(ours),
-        dropout=0.5 if "new_fc.weight" in shapes else 0.0,
+        dropout=dropout_of(shapes),
     )
 
 

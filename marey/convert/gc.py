@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import heads_of, resnet_of, under_our_names
+from marey.convert.shapes import dropout_of, heads_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.sites import TemporalOp
 from marey.models.temporal.ecal import ECal
@@ -103,7 +103,7 @@ def _model(ours: Shapes, shapes: Shapes, told: Told, op: TemporalOp) -> ModelSpe
         temporal=(*shift_of(told), op),
         num_segments=told.num_segments,
         heads=heads_of(ours),
-        dropout=0.5 if "new_fc.weight" in shapes else 0.0,
+        dropout=dropout_of(shapes),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from marey.convert.gc import calibrators, groups_of, variant_of
 from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import heads_of, resnet_of, under_our_names
+from marey.convert.shapes import dropout_of, heads_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
@@ -48,7 +48,7 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
         temporal=ops,
         num_segments=told.num_segments,
         heads=heads_of(ours),
-        dropout=0.5 if "new_fc.weight" in shapes else 0.0,
+        dropout=dropout_of(shapes),
     )
 
 

@@ -74,3 +74,8 @@ def heads_of(ours: Shapes) -> tuple[Head, ...]:
     if weight is None:
         raise CheckpointError("it has no classifier, so nothing could be predicted with it")
     return (Head("label", weight[0]),)
+
+
+def dropout_of(shapes: Shapes) -> float:
+    """TSN's usual dropout, where its wrapper has put the classifier behind one; else none."""
+    return 0.5 if "new_fc.weight" in shapes else 0.0

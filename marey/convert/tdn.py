@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import heads_of, resnet_of, under_our_names
+from marey.convert.shapes import dropout_of, heads_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.sites import Site, TemporalOp
 from marey.models.tdn import TDNSpec
@@ -76,6 +76,7 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
         temporal=ops,
         num_segments=told.num_segments,
         heads=heads_of(ours),
+        dropout=dropout_of(shapes),
     )
 
 

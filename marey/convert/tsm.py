@@ -13,10 +13,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import heads_of, mobilenet_of, num_blocks, resnet_of, under_our_names
+from marey.convert.shapes import (
+    dropout_of,
+    heads_of,
+    mobilenet_of,
+    num_blocks,
+    resnet_of,
+    under_our_names,
+)
 from marey.errors import CheckpointError
 from marey.models.encoder import Encoder
-from marey.models.sites import TemporalOp
+from marey.models.sites import DEEP, TemporalOp
 from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.temporal.tsm import TSM
@@ -64,7 +71,7 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     if any("conv1_7x7_s2" in name for name in shapes):
         raise CheckpointError("it is a BNInception, an encoder that is not built here")
     ours = under_our_names(shapes, rename)
-    heads, dropout = heads_of(ours), 0.5 if "new_fc.weight" in shapes else 0.0
+    heads, dropout = heads_of(ours), dropout_of(shapes)
     if "encoder.features.0.0.weight" in ours:
         encoder: Encoder = mobilenet_of(ours)
         if "classifier.weight" in shapes:
@@ -88,7 +95,7 @@ def shift_of(names: Iterable[str], depths: tuple[int, ...]) -> TSM | None:
     inside = r"layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?conv1\.(?:conv\.)?net\."
     found = [match for name in names if (match := re.search(inside, name))]
     if found:
-        odd_in_deep = depths[2] >= 23 and any(int(match[2]) % 2 for match in found)
+        odd_in_deep = depths[2] >= DEEP and any(int(match[2]) % 2 for match in found)
         return TSM(place="residual_in", alternate="none" if odd_in_deep else "network")
     if any(re.search(r"layer\d\.(?:net\.)?\d+\.(?:block\.)?net\.", name) for name in names):
         return TSM(place="block_in", alternate="none")

@@ -35,6 +35,9 @@ Site: TypeAlias = Literal[
 ]
 SITES: tuple[Site, ...] = get_args(Site)
 
+DEEP = 23
+"""Blocks from which on published code leaves every second one of a stage without ops."""
+
 
 @dataclass(frozen=True)
 class Block:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from marey.models.sites import Block, Site, TemporalOp
+from marey.models.sites import DEEP, Block, Site, TemporalOp
 from marey.models.temporal.group_context import CALIBRATORS, Calibrator, started
 
 
@@ -45,7 +45,7 @@ class ECal(TemporalOp):
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """A `Calibrator` of two layers at the site, or nothing in blocks that are left out."""
-        thinned = self.alternate == "stage" and block.depths[block.stage] >= 23
+        thinned = self.alternate == "stage" and block.depths[block.stage] >= DEEP
         if thinned and block.index % 2:
             return {}
         return {self.site: self._calibrator(block.channels_at(self.site), block.num_frames)}

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import Block, Site, TemporalOp
+from marey.models.sites import DEEP, Block, Site, TemporalOp
 from marey.models.unused import Unused
 
 ORDER = "LTSG"
@@ -90,7 +90,7 @@ class GroupContext(TemporalOp):
         return {"conv": layer, "bn": UnusedNorm(width) if gate == "S" else kind.norm(width)}
 
     def _step(self, depth: int) -> int:
-        return 2 if self.alternate == "stage" and depth >= 23 else 1
+        return 2 if self.alternate == "stage" and depth >= DEEP else 1
 
     def _before(self, block: Block) -> int:
         """How many blocks before this one have groups."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import Block, Site, TemporalOp
+from marey.models.sites import DEEP, Block, Site, TemporalOp
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class TSM(TemporalOp):
 
     def _alternates(self, block: Block) -> bool:
         counted = {"network": max(block.depths), "stage": block.depths[block.stage], "none": 0}
-        return counted[self.alternate] >= 23
+        return counted[self.alternate] >= DEEP
 
 
 class Shift(nn.Module):
