@@ -24,7 +24,7 @@ from marey.data.listing import Listing, join_listings
 from marey.data.lists import read_listing
 from marey.data.manifest import SPLITS, Manifest, read_manifest, write_manifest
 from marey.data.numbering import Numbered, number_classes
-from marey.data.probe import Probes, Progress, probe_clips
+from marey.data.probe import Progress, probe_rows
 from marey.data.repeats import repeats
 from marey.data.splits import Division, SplitRule, divide, split_name
 from marey.data.tables import is_table
@@ -226,16 +226,13 @@ def _count(
 ) -> Manifest:
     """The manifest with the frames that decode from every file; adds to `rejects` what fails."""
     rows = np.array([row for row in range(len(manifest)) if row not in rejects], np.int64)
-    probes = Probes(len(manifest))
-    for row, probe in probe_clips(
+    probes = probe_rows(
         manifest,
         rows,
-        thorough=False,
         num_workers=num_workers,
         timeout_seconds=timeout_seconds,
         progress=progress,
-    ):
-        probes[row] = probe
+    )
     rejects |= probes.errors
     return replace(manifest, frame_counts=np.where(probes.file_frames > 0, probes.file_frames, -1))
 

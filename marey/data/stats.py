@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from marey.data.manifest import Manifest
-from marey.data.probe import Probes, Progress, probe_clips
+from marey.data.probe import Progress, probe_rows
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -77,17 +77,13 @@ def stats(
     """
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(manifest))[:sample])
-    probes = Probes(len(manifest))
-    opened = probe_clips(
+    probes = probe_rows(
         manifest,
         rows,
-        thorough=False,
         num_workers=num_workers,
         timeout_seconds=timeout_seconds,
         progress=progress,
     )
-    for row, probe in opened:
-        probes[row] = probe
     good = rows[~probes.failed[rows]]
     frames = _known_frames(manifest, probes.frames[good])
     sizes = zip(probes.width[good].tolist(), probes.height[good].tolist(), strict=True)
