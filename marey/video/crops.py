@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -129,9 +129,22 @@ class CenterCrop(_FixedCrop):
 
 @dataclass(frozen=True)
 class ThreeCrop(_FixedCrop):
-    """Three views at half height: left, right, middle (upstream's `GroupFullResSample`)."""
+    """Three views at half height: left, right, middle (upstream's `GroupFullResSample`).
+
+    With `along="longer"` they are top, bottom, middle of a frame higher than wide, as in bLVNet-TAM
+    and action-recognition-pytorch; three views of its full width would be one and the same.
+    """
+
+    along: Literal["width", "longer"] = "width"
 
     places = ((0, 2), (4, 2), (2, 2))
+
+    def boxes(self, height: int, width: int) -> list[Box]:
+        """The boxes [3] in a frame already scaled."""
+        if self.along == "width" or height <= width:
+            return super().boxes(height, width)
+        across = super().boxes(width, height)
+        return [Box(box.top, box.left, self.size, self.size) for box in across]
 
 
 @dataclass(frozen=True)

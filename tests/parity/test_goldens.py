@@ -46,7 +46,7 @@ ELSEWHERE = {
     "blvnet/to_beat_bln.json": "tests/parity/test_blvnet_costs.py",
     "blvnet/to_beat_blvnet.json": "tests/parity/test_blvnet_costs.py",
     "blvnet/to_beat_interleaved.json": "times of another machine: no test",
-    "blvnet/transforms.json": "not built yet",
+    "blvnet/transforms.json": "tests/video/test_blvnet_transforms.py",
     "blvnet/units.json": "tests/parity/test_units.py",
     "lmr/attention_functions.json": "not built yet",
     "lmr/epic_groups.json": "not built yet",

@@ -37,6 +37,7 @@ crops: list[Crop] = [
     CenterCrop(32, None),
     CenterCrop(32, (33, 57)),
     ThreeCrop(32, 40),
+    ThreeCrop(32, 32, along="longer"),
     FiveCrop(32, None),
     TenCrop(32, 37),
     MultiScaleCrop(32),
