@@ -111,7 +111,7 @@ def weights(context: typer.Context) -> None:
     """List the official ImageNet weights and where they lie; `get NAME` downloads one."""
     if context.invoked_subcommand:
         return
-    from marey.engine.imagenet import TORCHVISION, find
+    from marey.engine.imagenet import TORCHVISION, found
     from marey.errors import CheckpointError
 
     table = Table("name", "file", "on this machine")
@@ -119,9 +119,9 @@ def weights(context: typer.Context) -> None:
         column.overflow = "fold"
     for name, official in TORCHVISION.items():
         try:
-            place = str(find(official))
+            place = str(found(official) or "no")
         except CheckpointError as error:
-            place = "no" if "are not on this machine" in error.message else error.message
+            place = error.message
         table.add_row(name, official.file, place)
     console.print(table)
 

@@ -33,7 +33,7 @@ _SERVER = "https://download.pytorch.org/models/"
 
 @dataclass(frozen=True)
 class Official:
-    """A file of weights; `older` is the name it had before torchvision 0.11. No url: by hand."""
+    """A file of weights, once named `older`; without a `url` it has to be fetched by hand."""
 
     name: str
     file: str
@@ -91,11 +91,11 @@ def official_for(encoder: Encoder) -> Official:
         case ResNetSpec(depth=depth, groups=groups, width_per_group=width, channels=64):
             kind = {(1, 64): "resnet{}", (1, 128): "wide_resnet{}_2"}
             name = kind.get((groups, width), "resnext{}_" + f"{groups}x{width}d").format(depth)
-        case TDNSpec(depth=depth):
+        case TDNSpec(depth=depth, channels=64):
             name = f"resnet{depth}"
         case MobileNetV2Spec(width=1.0):
             name = "mobilenet_v2"
-        case BLVNetSpec() | BLResNetSpec(groups=1):
+        case BLVNetSpec(channels=64) | BLResNetSpec(groups=1, channels=64):
             name = f"bLResNet-{encoder.depth}-a{encoder.alpha}-b{encoder.beta}"
             return Official(name, f"ImageNet-{name}.pth.tar")
     if name in TORCHVISION:
@@ -116,10 +116,8 @@ def named(name: str) -> Official:
 
 def find(official: Official) -> Path:
     """Where the file lies, its checksum verified; CheckpointError says where to put it."""
-    for path in _candidates(official):
-        if path.is_file():
-            _verify(path, official)
-            return path
+    if (path := found(official)) is not None:
+        return path
     source = f"marey weights get {official.name}, or from {official.url}"
     if not official.url:
         source = "the README of IBM/BigLittleNet links it"
@@ -127,6 +125,14 @@ def find(official: Official) -> Path:
         f"the ImageNet weights {official.file} are not on this machine",
         f"get them ({source}) and put the file into {download_folder()}",
     )
+
+
+def found(official: Official) -> Path | None:
+    """Where the file lies, or None; CheckpointError if it is damaged."""
+    path = next((path for path in _candidates(official) if path.is_file()), None)
+    if path is not None:
+        _verify(path, official)
+    return path
 
 
 def download(official: Official, folder: Path | None = None) -> Path:

@@ -21,6 +21,7 @@ from marey.engine.predict import load
 from marey.engine.train import train
 from marey.errors import CheckpointError
 from marey.models import TSM, GroupContext, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
+from marey.models.blresnet import BLResNetSpec
 from marey.models.blvnet import BLVNetSpec
 from marey.models.encoder import Encoder
 from marey.models.i3d import I3DResNetSpec
@@ -121,7 +122,12 @@ def test_each_encoder_has_its_file(encoder: Encoder, file: str) -> None:
 
 @pytest.mark.parametrize(
     "encoder",
-    [MobileNetV2Spec(0.5), TinySpec(), ResNetSpec(26), ResNetSpec(50, channels=16)],
+    [
+        MobileNetV2Spec(0.5),
+        TinySpec(),
+        ResNetSpec(26),
+        *(spec(50, channels=16) for spec in (ResNetSpec, TDNSpec, BLVNetSpec, BLResNetSpec)),
+    ],
     ids=str,
 )
 def test_an_encoder_without_official_weights_says_so(encoder: Encoder) -> None:
