@@ -33,7 +33,8 @@ def read_weights_file(path: Path) -> Any:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise CheckpointError(f"there is no checkpoint {path}: it {what}")
-    head = path.open("rb").read(512)
+    with path.open("rb") as file:
+        head = file.read(512)
     if foreign := _foreign(path, head):
         raise CheckpointError(
             f"{path} cannot be read as weights: it is {foreign.what}", foreign.remedy
