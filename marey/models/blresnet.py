@@ -182,7 +182,7 @@ class BLResNet(EncoderModule):
         return self.trunk(self.fork(x, x))
 
     def fork(self, little: Tensor, big: Tensor) -> Tensor:
-        """The end of the stem: frames of the little and of the big branch [n 64 h w], joined."""
+        """The end of the stem: frames [n c h w] of the little and of the big branch, joined."""
         big = self.bn_b0(self.b_conv0(big))
         little = self.relu(self.bn_l0(self.l_conv0(little)))
         little = self.relu(self.bn_l1(self.l_conv1(little)))

@@ -52,6 +52,10 @@ class MobileNetV2Spec:
 
     frames_per_segment: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        if self.width <= 0:
+            raise ValueError(f"width is {self.width}, expected more than 0")
+
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> MobileNetV2:
         """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""
         return MobileNetV2(self, temporal, num_segments)

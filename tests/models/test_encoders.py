@@ -119,6 +119,11 @@ def test_an_impossible_resnet_is_an_error(arguments: dict[str, int], message: st
         ResNetSpec(**arguments)
 
 
+def test_a_mobilenet_without_width_is_an_error() -> None:
+    with pytest.raises(ValueError, match="width is 0, expected more than 0"):
+        MobileNetV2Spec(0)
+
+
 def test_a_thin_resnet_has_the_published_layers_at_a_share_of_their_width():
     thin, full = (ResNetSpec(26, channels=c).build((), 8).state_dict() for c in (16, 64))
     assert list(thin) == list(full)
