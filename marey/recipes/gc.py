@@ -1,7 +1,7 @@
 """Group Contextualization on TSN, TSM, GST and TDN (arXiv 2203.09694, README of commit b99be50).
 
 The accuracy is that of one crop of the full 256 pixels and of two clips on Something-Something (one
-for GC-TDN), ten on Kinetics (three crops where the name says so), one elsewhere.
+for GC-TDN), ten on Kinetics (three crops for GC-TDN and where the name says so), one elsewhere.
 Calibrators learn five times as fast as the rest, but for GC-TDN, whose trainer ignores its groups.
 
 The README's rows "8 + 16" add the logits of two models; they are no recipes. Evaluate both, and

@@ -38,6 +38,7 @@ _LEFT_AND_RIGHT = ("ssv1", "ssv2", "jester", "mini-ssv2")
 PLAIN_FLIP = Augment(flip="plain")
 CENTER, CENTER_FULL = CenterCrop(224, 256), CenterCrop(256, 256)
 THREE_FULL = ThreeCrop(256, 256)
+THREE_LONGER = ThreeCrop(256, 256, along="longer")
 
 
 def head(data: str) -> tuple[Head, ...]:
@@ -71,7 +72,7 @@ def twice(segments: int) -> TestViews:
 
 
 def twice_three(segments: int) -> TestViews:
-    """Two clips, three crops of the full 256 pixels (TSM's command for Something-Something)."""
+    """Two clips, three crops of the full 256 pixels (TSM on Something-Something)."""
     return TestViews(Segments(segments, clips=2), THREE_FULL)
 
 

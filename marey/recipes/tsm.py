@@ -7,7 +7,10 @@ accuracy of one centre crop, dense rows that of 10 clips x 3 crops, Something-So
 
 **Deviates**: TSN was trained on 5 frames and tested on 8, here on 8 both times. Weight decay is the
 1e-4 that paper and author give for Something-Something, not the option's default 5e-4. The schedule
-of the dense rows is that of their file names (e100), their rate is not published.
+of the dense rows is that of their file names (e100), their rate is not published. The crops of 256
+pixels are those that the table of Something-Something speaks of ("full resolution"); the command
+beside it takes three crops of 224. The schedule for flow is not published either; upstream mirrors
+its clips and negates the x fields, here they are not mirrored.
 """
 
 from __future__ import annotations
