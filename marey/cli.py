@@ -7,7 +7,7 @@ ours is printed as two lines, without a traceback, and ends the command with sta
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -93,21 +93,18 @@ def train(
     chosen = find(recipe) if checkpoint is None and recipe else read_run_recipe(work_dir)
     if resume and checkpoint is None and not quiet:
         console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
-    words = list(overrides or [])
-    for key, value in (
-        ("data.train", manifest),
-        ("data.val", val_manifest),
-        ("weights", weights),
-        ("data.workers", workers),
-        ("batch_size", batch_size),
-        ("seed", seed),
-        ("amp", amp or None),
-    ):
-        if value is not None:
-            words.append(f"{key}={_yaml(value)}")
+    options = {
+        "data.train": manifest,
+        "data.val": val_manifest,
+        "weights": weights,
+        "data.workers": workers,
+        "batch_size": batch_size,
+        "seed": seed,
+        "amp": amp or None,
+    }
     try:
         run_training(
-            override(chosen, words),
+            override(chosen, [*(overrides or []), *_as_overrides(options)]),
             work_dir,
             resume=checkpoint,
             device=device,
@@ -287,10 +284,15 @@ def _answer(answer: dict[str, object]) -> str:
     return " ".join([*words, f"({answer['head']})"] if "head" in answer else words)
 
 
-def _yaml(value: object) -> str:
+def _as_overrides(options: Mapping[str, object]) -> list[str]:
+    """Options that were given, as `key=value` in YAML."""
     import json
 
-    return json.dumps(str(value) if isinstance(value, Path) else value)
+    return [
+        f"{key}={json.dumps(str(value) if isinstance(value, Path) else value)}"
+        for key, value in options.items()
+        if value is not None
+    ]
 
 
 def _resume_latest(words: list[str]) -> list[str]:
