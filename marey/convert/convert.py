@@ -28,7 +28,9 @@ from marey.models.blvnet import BLVNetSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.augment import Augment
-from marey.video.sampling import Segments
+from marey.video.blvnet_sampling import Uniform
+from marey.video.crops import CenterCrop
+from marey.video.sampling import Sampling, Segments
 
 REPOSITORIES: tuple[Repository, ...] = (
     tsm.REPOSITORY,
@@ -159,20 +161,21 @@ def recognised(shapes: Shapes, path: Path) -> Repository:
 def recipe_of(spec: ModelSpec, name: str) -> Recipe:
     """A recipe that tests the model on one centre clip; how it was trained is not known."""
     frames = sampling_of(spec)
+    short_side = 224 if isinstance(spec.encoder, BLVNetSpec) else 256
     is_flow = spec.encoder.in_channels != 3
     return Recipe(
         name=name,
         model=spec,
         train=Views(frames),
-        test=TestViews(frames),
+        test=TestViews(frames, CenterCrop(224, short_side)),
         augment=Augment(mean=(0.5,), std=(0.226,)) if is_flow else Augment(),
     )
 
 
-def sampling_of(spec: ModelSpec) -> Segments:
-    """Frames spread evenly; TDN's five follow each other, bLVNet's pairs are spread as well."""
+def sampling_of(spec: ModelSpec) -> Sampling:
+    """Frames spread evenly; TDN's five follow each other, bLVNet's are those it was tested with."""
     if isinstance(spec.encoder, BLVNetSpec):
-        return Segments(spec.frames)
+        return Uniform(spec.frames, variant="upstream")
     return Segments(spec.num_segments, spec.encoder.frames_per_segment)
 
 

@@ -4,11 +4,13 @@ Comparisons on small halves of Something-Something, Kinetics and Moments in Time
 64 frames without a stride in time, and four released models of 32 frames. Eight frames start from
 ImageNet and train along a cosine, longer clips start from eight frames.
 
-**Deviates**: frames and mirror images are as `blvnet` says. Test views of the small sets are not
-published: one centre crop here. Of the released models neither the schedule nor whether time is
-pooled is known; they have the schedule of longer clips here, from ImageNet, and no pooling. I3D
-starts with filters that are repeated and not divided, as theirs did. Its GMACs as printed there do
-not agree with the code; those of the claims are counted on it.
+Frames are those of the released code, as `blvnet` says.
+
+**Deviates**: mirror images and short videos of Kinetics are as `blvnet` says. Test views of the
+small sets are not published: one centre crop here. Of the released models neither the schedule nor
+whether time is pooled is known; they have the schedule of longer clips here, from ImageNet, and no
+pooling. I3D starts with filters that are repeated and not divided, as theirs did. Its GMACs as
+printed there do not agree with the code; those of the claims are counted on it.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.tam import TAM
 from marey.models.video_model import ModelSpec
 from marey.recipes.published import (
-    THREE_FULL,
-    center,
+    CENTER,
+    THREE_LONGER,
     cosine,
     dense,
     head,
@@ -33,7 +35,8 @@ from marey.recipes.published import (
     swap_of_sides,
 )
 from marey.recipes.recipe import SGD, Claim, Recipe, TestViews, Views
-from marey.video.sampling import Clips, Dense, Segments
+from marey.video.blvnet_sampling import Uniform
+from marey.video.sampling import Dense
 
 _README = "README of IBM/action-recognition-pytorch"
 _LENGTHS = (8, 16, 32, 64)
@@ -62,12 +65,13 @@ def _row(net: str, data: str, frames: int, top1: float) -> Recipe:
     it = _NETS[net]
     is_first = frames == 8
     optim = SGD(0.01, weight_decay=5e-4, groups="one", head_lr5=False)
+    sampling = Uniform(frames, variant="upstream")
     epochs = 100 if data == "mini-k400" else 75
     return Recipe(
         name=f"{net}-{frames}f-{data}",
         model=ModelSpec(it.encoder, it.ops, frames, head(data)),
-        train=Views(Segments(frames)),
-        test=center(frames),
+        train=Views(sampling),
+        test=TestViews(sampling, CENTER),
         augment=swap_of_sides(data),
         batch_size=9,
         lr_batch_size=72,
@@ -91,14 +95,15 @@ def _lengths(net: str, data: str, *top1: float) -> list[Recipe]:
 def _released(net: str, k400: float, ssv2: float) -> list[Recipe]:
     """Of 32 frames: every second frame and 10 x 3 views of Kinetics, 2 x 3 of the other."""
     kinetics, something = _row(net, "k400", 32, k400), _row(net, "ssv2", 32, ssv2)
+    two_clips = Uniform(32, clips=2, variant="upstream")
     return [
         replace(
             kinetics,
-            train=Views(Clips(32, stride=2)),
-            test=TestViews(Clips(32, stride=2, clips=10), THREE_FULL),
+            train=Views(Dense(32, span=64)),
+            test=TestViews(Dense(32, span=64, clips=10), THREE_LONGER),
             weights="imagenet",
         ),
-        replace(something, test=TestViews(Segments(32, clips=2), THREE_FULL), weights="imagenet"),
+        replace(something, test=TestViews(two_clips, THREE_LONGER), weights="imagenet"),
     ]
 
 

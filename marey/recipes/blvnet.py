@@ -5,11 +5,16 @@ epochs; longer clips start from it and are fine-tuned for 25. One rate, one weig
 no clipping. Something-Something rows are of one centre crop of pictures whose short side is 224;
 Kinetics rows of 3 clips x 3 crops of 256 pixels.
 
-**Deviates**: upstream draws one offset for all segments of a training clip, here each segment draws
-its own; videos shorter than the clip repeat frames evenly, not at random. Upstream mirrors clips of
-Something-Something and keeps their labels; here left and right are exchanged. Neither the schedule
-of the fine-tuning nor anything of Kinetics is in the released code: they are as readers of the
-paper report, and the stride of Kinetics' clips (2) is that of action-recognition-pytorch.
+Frames of Something-Something are those of the released code, in training and test, because its
+numbers depend on them: a video no longer than the clip gives a random draw of its frames, and with
+48 or 64 frames most videos are. `train.sampling.variant=repaired test.sampling.variant=repaired`
+repeats frames evenly instead.
+
+**Deviates**: upstream mirrors clips of Something-Something and keeps their labels; here left and
+right are exchanged. Windows of Kinetics videos shorter than them are spread evenly, not wrapped
+around. Neither the schedule of the fine-tuning nor anything of Kinetics is in the released code:
+they are as readers of the paper report, and the stride of Kinetics' clips (2) is that of
+action-recognition-pytorch.
 """
 
 from __future__ import annotations
@@ -19,10 +24,11 @@ from dataclasses import replace
 from marey.models.blvnet import BLVNetSpec
 from marey.models.temporal.tam import TAM
 from marey.models.video_model import ModelSpec
-from marey.recipes.published import THREE_FULL, head, parameters, steps, swap_of_sides
+from marey.recipes.published import THREE_LONGER, head, parameters, steps, swap_of_sides
 from marey.recipes.recipe import SGD, Claim, Cosine, Recipe, Stage, TestViews, Views
+from marey.video.blvnet_sampling import Uniform
 from marey.video.crops import CenterCrop
-from marey.video.sampling import Clips, Segments
+from marey.video.sampling import Dense
 
 _README, _PAPER = "README of IBM/bLVNet-TAM", "arXiv 1912.00869"
 _MILLIONS = {50: 25.020142, 101: 40.177134}
@@ -34,7 +40,7 @@ def _row(depth: int, pairs: int, data: str, top1: float, top5: float | None = No
     stem = f"blvnet-tam-{depth}-a2-b4"
     optim = SGD(0.01, weight_decay=5e-4, nesterov=True, groups="one", head_lr5=False)
     is_first = pairs == 8
-    frames = Segments(2 * pairs)
+    frames = Uniform(2 * pairs, variant="upstream")
     return Recipe(
         name=f"{stem}-f{pairs}x2-{data}",
         model=ModelSpec(BLVNetSpec(depth, tam=TAM(init="reference")), (), pairs, head(data)),
@@ -64,10 +70,11 @@ def _kinetics(pairs: int, top1: float, top5: float | None, note: str) -> Recipe:
     assert row.claim is not None
     assert isinstance(row.stages[0].optim, SGD)
     slower = replace(row.stages[0], optim=replace(row.stages[0].optim, lr=0.005))
+    frames = Dense(2 * pairs, span=4 * pairs, clips=3)
     return replace(
         row,
-        train=Views(Clips(2 * pairs, stride=2)),
-        test=TestViews(Clips(2 * pairs, stride=2, clips=3), THREE_FULL),
+        train=Views(frames),
+        test=TestViews(frames, THREE_LONGER),
         stages=row.stages if pairs == 8 else (slower,),
         claim=replace(row.claim, source=_PAPER, note=note),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 
@@ -75,6 +76,12 @@ def test_values_are_written_without_their_defaults() -> None:
     assert model_in_words(recipe.model) == "ResNetSpec(50) + TSM(8) + NonLocal()"
     assert brief(recipe.test.sampling) == "Dense(8)"
     assert brief(recipe.stages[0].optim) == "SGD(0.01, weight_decay=0.0001)"
+
+
+def test_short_videos_are_tested_as_they_were_for_the_published_numbers() -> None:
+    sampling = rows()["blvnet-tam-101-a2-b4-f32x2-ssv2"].test.sampling
+    repeated = sorted(np.random.RandomState(0).choice(40, 64).tolist())
+    assert sampling.indices(40).tolist() == [repeated]
 
 
 def test_a_row_names_what_its_file_does_otherwise() -> None:
