@@ -12,18 +12,17 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 
-from marey.data.clips import Batch, ClipDataset, collate
+from marey.data.clips import Batch
 from marey.data.manifest import Manifest
 from marey.data.samplers import EpochSampler
 from marey.engine.checkpoint import initialize, load_checkpoint, load_strictly, save_checkpoint
@@ -33,10 +32,11 @@ from marey.engine.imagenet import starting_weights
 from marey.engine.optim import build_optimizer, set_rates
 from marey.engine.rundir import BadClips, open_run, read_data, resolve
 from marey.engine.runlog import RunLog
-from marey.engine.stopping import StopFlag, Stopped, ignore_in_worker, stop_signals
+from marey.engine.steps import Totals, timed_steps, training_batches
+from marey.engine.stopping import StopFlag, Stopped, stop_signals
 from marey.errors import RunError
 from marey.longtail.decouple import set_trainable, training_mode
-from marey.longtail.objective import ScoringModel
+from marey.longtail.objective import LossModule
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe, Stage
@@ -88,19 +88,6 @@ def train(
     return work_dir
 
 
-class LossModule(nn.Module):
-    """Model and objective as one forward, so that DDP sees it whatever parts a method uses."""
-
-    def __init__(self, model: ScoringModel, objective: nn.Module) -> None:
-        super().__init__()
-        self.model, self.objective = model, objective
-
-    def forward(self, clip: Clip, labels: Labels) -> Tensor:
-        """The loss, a scalar."""
-        loss: Tensor = self.objective(self.model, clip, labels)
-        return loss
-
-
 class Training:
     """A run under way: its recipe and data, and the few things that change."""
 
@@ -130,11 +117,10 @@ class Training:
         while self.at.stage < len(self.recipe.stages):
             while self.at.epoch < self.stage.epochs:
                 totals = Totals()
-                with self.steps() as steps:
-                    for batches, waited in steps:
-                        loss = self.step(batches)
-                        self.note(totals, loss, batches, waited)
-                        self.save_if_due()
+                for batches, waited in self.steps():
+                    loss = self.step(batches)
+                    self.note(totals, loss, batches, waited)
+                    self.save_if_due()
                 self.finish_epoch(totals)
             self.at.stage, self.at.epoch = self.at.stage + 1, 0
             self.begin_stage()
@@ -209,8 +195,7 @@ class Training:
         ):
             yield
 
-    @contextmanager
-    def steps(self) -> Iterator[Iterator[tuple[list[Batch], float]]]:
+    def steps(self) -> Iterator[tuple[list[Batch], float]]:
         """The batches of every step that is left of this epoch, and the seconds waited for them."""
         recipe, size = self.recipe, self.recipe.batch_size * self.world.size
         training_mode(self.model, self.stage.trainable)
@@ -225,22 +210,11 @@ class Training:
             world_size=self.world.size,
             start_step=self.at.step * recipe.accumulate,
         )
-        loader = DataLoader(
-            ClipDataset(
-                self.train_set,
-                recipe.train.sampling,
-                recipe.train.crop,
-                backend=recipe.data.backend,
-            ),
-            batch_sampler=sampler,
-            num_workers=recipe.data.workers,
-            collate_fn=collate,
-            pin_memory=self.world.device.type == "cuda",
-            worker_init_fn=ignore_in_worker,
-        )
+        on_gpu = self.world.device.type == "cuda"
+        batches = training_batches(self.train_set, recipe, sampler, pin_memory=on_gpu)
         self.num_steps = len(labels) // (size * recipe.accumulate)
         self.log.begin_epoch(f"epoch {self.at.epoch + 1}", self.num_steps, self.at.step)
-        yield _timed(iter(loader), recipe.accumulate, self.num_steps - self.at.step)
+        return timed_steps(batches, recipe.accumulate, self.num_steps - self.at.step)
 
     def begin(self, state: dict[str, Any] | None, weights: Path | None) -> None:
         """Weights and stage as the checkpoint `state` has them, or from the file `weights`."""
@@ -364,55 +338,6 @@ class Training:
         """Write a checkpoint of that name, with the recipe and the progress in it."""
         about = {"recipe": to_yaml(self.recipe), "progress": asdict(self.at)}
         save_checkpoint(self.work_dir / "checkpoints" / name, about | state)
-
-
-@dataclass
-class Totals:
-    """Sums over the steps of an epoch."""
-
-    loss: float = 0.0
-    steps: int = 0
-    clips: int = 0
-    waited: float = 0.0
-    since: float = field(default_factory=time.monotonic)
-
-    def add(self, loss: float, clips: int, waited: float) -> None:
-        """Count one step."""
-        self.loss, self.steps = self.loss + loss, self.steps + 1
-        self.clips, self.waited = self.clips + clips, self.waited + waited
-
-    def means(self, world_size: int) -> dict[str, float]:
-        """Loss a step, clips a second (all processes), share of time spent waiting for data."""
-        seconds = max(time.monotonic() - self.since, 1e-9)
-        return {
-            "train/loss": self.loss / max(self.steps, 1),
-            "clips_per_second": self.clips * world_size / seconds,
-            "data_wait": self.waited / seconds,
-        }
-
-    def text(self, world_size: int) -> str:
-        """The same for the progress bar."""
-        means = self.means(world_size)
-        return (f"loss {means['train/loss']:.3f}  {means['clips_per_second']:.1f} clips/s  "
-                f"data wait {means['data_wait']:.0%}")  # fmt: skip
-
-
-def _timed(
-    batches: Iterator[Batch], accumulate: int, num_steps: int
-) -> Iterator[tuple[list[Batch], float]]:
-    """The batches of each step, and the seconds that passed until they were there."""
-    for _ in range(num_steps):
-        start = time.monotonic()
-        try:
-            together = [next(batches) for _ in range(accumulate)]
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise RunError(
-                f"a loader worker died: {str(error).splitlines()[0]}",
-                "most often memory ran out: lower data.workers, then go on with --resume",
-            ) from error
-        yield together, time.monotonic() - start
 
 
 def _mix(*numbers: int) -> int:

@@ -63,3 +63,16 @@ class CrossEntropyObjective(nn.Module):
             for head, target in labels.items()
         ]
         return torch.stack(losses).sum()
+
+
+class LossModule(nn.Module):
+    """Model and objective as one forward, so that DDP sees it whatever parts a method uses."""
+
+    def __init__(self, model: ScoringModel, objective: nn.Module) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+
+    def forward(self, clip: Clip, labels: Labels) -> Tensor:
+        """The loss, a scalar."""
+        loss: Tensor = self.objective(self.model, clip, labels)
+        return loss
