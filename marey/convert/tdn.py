@@ -60,7 +60,7 @@ def _calibrator(match: re.Match[str]) -> str:
 
 
 def _recognises(shapes: Shapes) -> bool:
-    return any("layer2_bak.0.mse." in name for name in shapes)
+    return any(name.endswith("layer2_bak.0.mse.conv1.weight") for name in shapes)
 
 
 def _spec(shapes: Shapes, told: Told) -> ModelSpec:
