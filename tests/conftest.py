@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is a matter of the machine and of what else runs on it.
+settings.register_profile("marey", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("marey")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

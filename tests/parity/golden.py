@@ -53,6 +53,11 @@ class Golden:
     def config(self) -> dict[str, Any]:
         return {key: value for key, value in self.values["config"].items() if key != "note"}
 
+    @property
+    def names(self) -> list[str]:
+        """Of the upstream state dict."""
+        return [name for name, *_ in self.values["state_dict"]]
+
     def weights(self) -> dict[str, Tensor]:
         """The upstream state dict."""
         rule, names = golden_rule(self.path.parent), self.values["state_dict"]
