@@ -15,6 +15,11 @@ class EncoderModule(nn.Module):
 
     num_features: int
 
+    @property
+    def final_norm(self) -> nn.LayerNorm | None:
+        """The norm behind the last block of a transformer; None elsewhere."""
+        return None
+
     def from_image_model(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """`weights` of the image network this one is made of, under the names they have here."""
         return weights
