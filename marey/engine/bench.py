@@ -107,8 +107,7 @@ def bench_model(
 ) -> ModelSpeed:
     """Time `repeats` batches of random clips after two to warm up."""
     model = channels_last(spec.build()).to(device).eval()
-    channels = spec.encoder.in_channels
-    clip = torch.randn(batch_size, spec.frames, channels, size, size, device=device)
+    clip = torch.randn(batch_size, *spec.clip_shape(size), device=device)
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(device)

@@ -96,7 +96,7 @@ def tsm_groups(model: VideoModel, *, head_lr5: bool, calibrator_lr: int = 1) -> 
             Group("ef_lr_weight", calibrator_lr, 1),
         ]
     by_name = {group.name: group for group in groups}
-    first_conv = next(m for m in model.modules() if isinstance(m, _CONVOLUTIONS))
+    first_conv = next((m for m in model.modules() if isinstance(m, _CONVOLUTIONS)), None)
     calibrators = _layers_of_calibrators(model) if calibrator_lr != 1 else set()
     for name, module, parameter in _trainable(model):
         is_bias = name.endswith(".bias")

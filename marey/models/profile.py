@@ -48,7 +48,7 @@ def gmacs(model: VideoModel, size: int = 224) -> float:
 def _counted(model: VideoModel, size: int) -> Cost:
     """Counted with plain matrix products for attention: the counter sees no fused kernels."""
     model = model.eval()
-    shape = (1, model.frames, model.spec.encoder.in_channels, size, size)
+    shape = (1, *model.spec.clip_shape(size))
     weights = sum(w.numel() * w.element_size() for w in model.state_dict().values())
     with (
         torch.no_grad(),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from marey.models.encoder import Encoder
+from marey.models.features import FeatureEncoder
 from marey.models.imagenet import adapt_torchvision
 from marey.models.resnet import ResNetSpec
 from marey.models.sites import TemporalOp, is_added
@@ -67,6 +68,16 @@ class ModelSpec:
         """Frames of a clip."""
         return self.num_segments * self.encoder.frames_per_segment
 
+    @property
+    def takes_features(self) -> bool:
+        """Whether a clip is features [t d] of another network, of any t, and not frames."""
+        return isinstance(self.encoder, FeatureEncoder)
+
+    def clip_shape(self, size: int) -> tuple[int, ...]:
+        """The shape of one clip: [t c size size], or [t d] of features."""
+        shape = (self.frames, self.encoder.in_channels)
+        return shape if self.takes_features else (*shape, size, size)
+
     def build(self) -> VideoModel:
         """A model with fresh weights; under `torch.device("meta")` it costs nothing."""
         if not self.heads:
@@ -105,7 +116,7 @@ class VideoModel(nn.Module):
         return self.spec.frames
 
     def forward(self, clip: Clip) -> Scores:
-        """Scores [b k] of every head from clips [b t c h w]."""
+        """Scores [b k] of every head from clips [b t c h w], or [b t d] of features."""
         return self.classify(self.features(clip))
 
     def features(self, clip: Clip) -> Tensor:
@@ -153,7 +164,12 @@ class VideoModel(nn.Module):
 
     def _check(self, clip: Clip) -> None:
         frames, channels = self.frames, self.spec.encoder.in_channels
-        if clip.ndim != 5 or tuple(clip.shape[1:3]) != (frames, channels):
+        if self.spec.takes_features:
+            if clip.ndim != 3 or clip.shape[2] != channels:
+                raise ValueError(
+                    f"clip is {list(clip.shape)}, expected features [batch, frames, {channels}]"
+                )
+        elif clip.ndim != 5 or tuple(clip.shape[1:3]) != (frames, channels):
             raise ValueError(
                 f"clip is {list(clip.shape)}, expected [batch, {frames} frames, {channels} "
                 "channels, height, width]"
