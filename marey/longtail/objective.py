@@ -43,26 +43,47 @@ class CrossEntropy:
 
     label_smoothing: float = 0.0
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> CrossEntropyObjective:  # noqa: ARG002
+    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
         """The objective; plain cross-entropy does not look at the class counts."""
-        return CrossEntropyObjective(self.label_smoothing)
+        return HeadLosses({h: SoftmaxCrossEntropy(self.label_smoothing) for h in class_counts})
 
 
-class CrossEntropyObjective(nn.Module):
-    """See `CrossEntropy`."""
+class SoftmaxCrossEntropy(nn.Module):
+    """Scores [b k], class indices [b] or distributions [b k] -> mean cross-entropy."""
 
-    def __init__(self, label_smoothing: float) -> None:
+    def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """The loss, a scalar."""
+        return F.cross_entropy(scores, target, label_smoothing=self.label_smoothing)
+
+
+class HeadLosses(nn.Module):
+    """An objective on scores alone: the sum over the heads of one loss each, in float32.
+
+    A loss is a module (scores [b k], target [b] or [b k]) -> scalar. What it derives from class
+    counts are buffers that are not saved: the counts are known again when a run is resumed.
+    """
+
+    def __init__(self, losses: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.losses = nn.ModuleDict(dict(losses))
 
     def forward(self, model: ScoringModel, clip: Clip, labels: Labels) -> Tensor:
         """The loss, a scalar in float32 whatever the scores are in."""
         scores = model(clip)
-        losses = [
-            F.cross_entropy(scores[head].float(), target, label_smoothing=self.label_smoothing)
-            for head, target in labels.items()
-        ]
+        losses = [self.losses[head](scores[head].float(), y) for head, y in labels.items()]
         return torch.stack(losses).sum()
+
+
+def distributions(target: Tensor, scores: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Targets as [b k], like `scores`: class indices [b] become one-hot; then smoothed."""
+    if target.ndim == 1:
+        target = torch.zeros_like(scores).scatter_(1, target[:, None], 1.0)
+    share = label_smoothing / scores.shape[1]
+    return target.to(scores.dtype) * (1 - label_smoothing) + share
 
 
 class LossModule(nn.Module):

@@ -11,7 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from marey.data.samplers import ClassBalanced, InstanceBalanced, SquareRoot
+from marey.longtail.class_balanced import ClassBalancedLoss, Focal
+from marey.longtail.eql import EQL
+from marey.longtail.ldam import LDAM
+from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
+from marey.longtail.lmr import LMR
 from marey.longtail.objective import CrossEntropy
+from marey.longtail.sigmoid import (
+    BinaryCrossEntropy,
+    SigmoidClassBalanced,
+    SigmoidEQL,
+    SigmoidFocal,
+    SigmoidLDAM,
+)
 from marey.models.video_model import ModelSpec
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, Crop, MultiScaleCrop
@@ -99,7 +111,20 @@ class Warmup:
 Optim: TypeAlias = SGD | AdamW
 Schedule: TypeAlias = StepDecay | Cosine
 Sampler: TypeAlias = InstanceBalanced | ClassBalanced | SquareRoot
-Objective: TypeAlias = CrossEntropy
+Objective: TypeAlias = (
+    CrossEntropy
+    | Focal
+    | ClassBalancedLoss
+    | LDAM
+    | EQL
+    | BalancedSoftmax
+    | LogitAdjustment
+    | BinaryCrossEntropy
+    | SigmoidFocal
+    | SigmoidClassBalanced
+    | SigmoidLDAM
+    | SigmoidEQL
+)
 
 
 @dataclass(frozen=True)

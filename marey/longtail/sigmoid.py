@@ -1,0 +1,175 @@
+"""Losses of heads that answer yes or no for every class, for clips that show several (VideoLT).
+
+Each is the binary cross-entropy of scores z and targets y in 0..1, both [b k], changed in one way
+and averaged over clips and classes (Zhang et al., "VideoLT", arXiv 2105.02668, and its code):
+
+    BinaryCrossEntropy    bce(z, y)
+    SigmoidFocal          (1 - p_t)^gamma bce(z, y),  p_t = p y + (1 - p) (1 - y)      1708.02002
+    SigmoidClassBalanced  w_c bce(z, y),  w_c ~ (1 - beta) / (1 - beta^n_c)            1901.05555
+    SigmoidLDAM           w_c bce(s (z - y M), y),  M = sum_c y_c m_c of the clip      1906.07413
+    SigmoidEQL            (1 - B T_c (1 - y)) bce(z, y),  B = 1 with probability drop  2003.05176
+
+Targets may be class indices [b]: then one class says yes and all others no. A class without
+training clips has weight 0 where classes are weighted, margin 0, and is rare.
+
+VideoLT's LDAM is a variant of its own: a clip of several classes must win each of them by the sum
+of their margins. Its EQL drops with probability 1.76e-3, which is the border of "rare" in EQL's
+paper, where B is always 1 (`drop=1`): it is nearly plain cross-entropy, and kept as it is.
+
+**Deviates**: the mean over classes makes gradients k times smaller than the sum that VideoLT takes
+with its resampling; raise the rate for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from marey.longtail.class_balanced import check_beta, check_gamma, class_weights, focus
+from marey.longtail.eql import check_drop, kept_share
+from marey.longtail.ldam import check_margin, class_margins
+from marey.longtail.objective import HeadLosses, distributions
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """Binary cross-entropy of every class."""
+
+    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
+        """The objective; the class counts do not matter."""
+        return HeadLosses({h: WeightedBinary(torch.ones(len(n))) for h, n in class_counts.items()})
+
+
+@dataclass(frozen=True)
+class SigmoidClassBalanced:
+    """Binary cross-entropy, each class weighted by its effective number of clips."""
+
+    beta: float = 0.9999
+
+    def __post_init__(self) -> None:
+        check_beta(self.beta)
+
+    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
+        """The objective for these counts, int64 [k] a head."""
+        return HeadLosses(
+            {h: WeightedBinary(class_weights(n, self.beta)) for h, n in class_counts.items()}
+        )
+
+
+class WeightedBinary(nn.Module):
+    """Mean of class weights [k] times the binary cross-entropy of scores [b k]."""
+
+    weights: Tensor
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights.float(), persistent=False)
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """The loss, a scalar, for class indices [b] or multi-hot [b k]."""
+        return (self.weights * _bce(scores, distributions(target, scores))).mean()
+
+
+@dataclass(frozen=True)
+class SigmoidFocal:
+    """Focal loss of every class; VideoLT takes gamma 1."""
+
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_gamma(self.gamma)
+
+    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
+        """The objective; the class counts do not matter."""
+        return HeadLosses({h: BinaryFocal(self.gamma) for h in class_counts})
+
+
+class BinaryFocal(nn.Module):
+    """See `SigmoidFocal`; a target between 0 and 1 takes its share of both sides."""
+
+    def __init__(self, gamma: float) -> None:
+        super().__init__()
+        self.gamma = gamma
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """The loss, a scalar, for class indices [b] or multi-hot [b k]."""
+        y, yes, no = distributions(target, scores), F.logsigmoid(scores), F.logsigmoid(-scores)
+        losses = y * focus(yes, self.gamma) * yes + (1 - y) * focus(no, self.gamma) * no
+        return -losses.mean()
+
+
+@dataclass(frozen=True)
+class SigmoidLDAM:
+    """Binary cross-entropy with margins; with `beta` 0.9999 it is the second stage of DRW."""
+
+    max_margin: float = 0.5
+    scale: float = 30.0
+    beta: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_margin(self.max_margin, self.scale)
+        check_beta(self.beta)
+
+    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
+        """The objective for these counts, int64 [k] a head."""
+        return HeadLosses({h: BinaryLDAM(counts, self) for h, counts in class_counts.items()})
+
+
+class BinaryLDAM(nn.Module):
+    """See `SigmoidLDAM`; of one head."""
+
+    margins: Tensor
+    weights: Tensor
+
+    def __init__(self, counts: Tensor, spec: SigmoidLDAM) -> None:
+        super().__init__()
+        margins, weights = class_margins(counts, spec.max_margin), class_weights(counts, spec.beta)
+        self.register_buffer("margins", margins.float(), persistent=False)
+        self.register_buffer("weights", weights.float(), persistent=False)
+        self.scale = spec.scale
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """The loss, a scalar, for class indices [b] or multi-hot [b k]."""
+        y = distributions(target, scores)
+        margin = (y * self.margins).sum(dim=1, keepdim=True)
+        return (self.weights * _bce(self.scale * (scores - y * margin), y)).mean()
+
+
+@dataclass(frozen=True)
+class SigmoidEQL:
+    """Binary cross-entropy that spares classes of at most `few` clips some of their negatives."""
+
+    few: int = 100
+    drop: float = 1.76e-3
+
+    def __post_init__(self) -> None:
+        check_drop(self.drop)
+
+    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
+        """The objective for these counts, int64 [k] a head."""
+        return HeadLosses({h: BinaryEQL(n <= self.few, self.drop) for h, n in class_counts.items()})
+
+
+class BinaryEQL(nn.Module):
+    """See `SigmoidEQL`; of one head, with `rare` bool [k]."""
+
+    rare: Tensor
+
+    def __init__(self, rare: Tensor, drop: float) -> None:
+        super().__init__()
+        self.register_buffer("rare", rare, persistent=False)
+        self.drop = drop
+
+    def forward(self, scores: Tensor, target: Tensor) -> Tensor:
+        """The loss, a scalar, for class indices [b] or multi-hot [b k]."""
+        y = distributions(target, scores)
+        dropped = torch.rand_like(scores) < self.drop
+        return (kept_share(y, self.rare, dropped) * _bce(scores, y)).mean()
+
+
+def _bce(scores: Tensor, y: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(scores, y, reduction="none")
