@@ -24,9 +24,9 @@ def topk_accuracy(scores: Scores, labels: Labels, k: int = 1) -> float:
     return _percent(ranks(scores, labels) < k)
 
 
-def joint_accuracy(scores: Mapping[str, Scores], labels: Mapping[str, Labels]) -> float:
-    """Percent of clips whose top-1 answer is right in every head (EPIC's action accuracy)."""
-    return _percent(np.all([ranks(scores[head], labels[head]) == 0 for head in scores], axis=0))
+def joint_accuracy(scores: Mapping[str, Scores], labels: Mapping[str, Labels], k: int = 1) -> float:
+    """Percent of clips whose label is among the k highest of every head (EPIC's actions)."""
+    return _percent(np.all([ranks(scores[head], labels[head]) < k for head in scores], axis=0))
 
 
 def class_average(scores: Scores, labels: Labels) -> float:

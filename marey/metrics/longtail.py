@@ -1,0 +1,113 @@
+"""Accuracy of head, tail and few-shot classes, with what it rests on and how sure it is.
+
+Every number is a mean over classes, of those that occur in the test set: acc/class_avg over all,
+acc/head, acc/tail and acc/few over a group (arXiv 2304.01143). A group none of whose classes is
+tested is NaN.
+
+**Deviates**: LMR's published code gives -1 for such a group, in shares of 1
+(`release_lt_accuracies`), and logs another number while it trains, in which classes that are not
+tested count as 0 (`release_epoch_stats`): its logs and its tests do not compare.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from marey.metrics.accuracy import Labels, Scores, class_accuracy, ranks
+from marey.metrics.bootstrap import (
+    DRAWS,
+    Floats,
+    Interval,
+    draw_class_means,
+    draw_means,
+    interval,
+)
+from marey.metrics.groups import Classes, Groups
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number in percent, its 95 % interval, and the tested classes and clips it rests on."""
+
+    value: float
+    interval: Interval
+    num_classes: int
+    num_clips: int
+
+
+def group_accuracies(scores: Scores, labels: Labels, groups: Groups) -> dict[str, float]:
+    """acc/NAME of each group in percent; NaN where none of its classes is tested."""
+    per_class = class_accuracy(scores, labels)
+    return {f"acc/{name}": _mean(per_class[classes]) for name, classes in groups}
+
+
+def estimates(
+    scores: Scores,
+    labels: Labels,
+    groups: Groups | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """acc/top1, acc/class_avg and acc/NAME of each group, with intervals.
+
+    The clips of scores [n k] are drawn again as a whole for top-1, within classes for the rest.
+    """
+    right = 100.0 * (ranks(scores, labels) == 0)
+    found = class_estimates(right, labels, scores.shape[1], groups, draws=draws, seed=seed)
+    all_draws = interval(draw_means(right, draws=draws, seed=seed))
+    num_classes = found["acc/class_avg"].num_classes
+    return {"acc/top1": Estimate(_mean(right), all_draws, num_classes, len(labels))} | found
+
+
+def class_estimates(
+    values: Floats,
+    labels: Labels,
+    num_classes: int,
+    groups: Groups | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """acc/class_avg and acc/NAME of each group, of a value a clip [n]: means of class means.
+
+    With the difference of two models on the same clips as values these are gains (paired draws).
+    """
+    sizes = np.bincount(labels, minlength=num_classes)
+    sums = np.bincount(labels, weights=values, minlength=num_classes)
+    drawn = draw_class_means(values, labels, num_classes, draws=draws, seed=seed)
+
+    def of(classes: Classes) -> Estimate:
+        tested = classes[sizes[classes] > 0]
+        value = _mean(sums[tested] / sizes[tested])
+        between = interval(drawn[:, tested].mean(axis=1) if len(tested) else np.empty(0))
+        return Estimate(value, between, len(tested), int(sizes[tested].sum()))
+
+    named = {"acc/class_avg": of(np.arange(num_classes))}
+    return named | {f"acc/{name}": of(classes) for name, classes in groups or ()}
+
+
+# --- as published -------------------------------------------------------------------------------
+
+
+def release_lt_accuracies(scores: Scores, labels: Labels, groups: Groups) -> tuple[float, ...]:
+    """All, head, tail, few as LMR's test prints them: shares of 1, and -1 for an empty group."""
+    per_class = class_accuracy(scores, labels) / 100
+    found = [_mean(per_class), *(_mean(per_class[classes]) for _, classes in groups)]
+    return tuple(-1.0 if np.isnan(value) else value for value in found)
+
+
+def release_epoch_stats(scores: Scores, labels: Labels, groups: Groups) -> tuple[float, ...]:
+    """All, head, tail, few as LMR logs them in training: right / (clips + 0.01) of every class."""
+    num_classes = scores.shape[1]
+    right = np.bincount(labels, weights=ranks(scores, labels) == 0, minlength=num_classes)
+    per_class = right / (np.bincount(labels, minlength=num_classes) + 0.01)
+    return (float(per_class.mean()), *(float(per_class[classes].mean()) for _, classes in groups))
+
+
+def _mean(values: npt.NDArray[np.floating]) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else float("nan")

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from marey.metrics.average_precision import (
+    average_precision,
+    hit_at,
+    mean_average_precision,
+)
+from marey.metrics.bootstrap import draw_class_means, draw_means, interval
+from marey.metrics.groups import (
+    Groups,
+    paper_groups,
+    profile,
+    release_groups,
+    release_noun_groups,
+    videolt_groups,
+)
+from marey.metrics.longtail import class_estimates, estimates, group_accuracies
+
+COUNTS = arrays(np.int64, st.integers(1, 30), elements=st.integers(0, 200)).filter(np.any)
+
+
+def members(groups: Groups) -> list[list[int]]:
+    return [classes.tolist() for _, classes in groups]
+
+
+# --- groups -------------------------------------------------------------------------------------
+
+
+@given(COUNTS, st.integers(0, 50))
+def test_every_class_is_in_one_group_of_the_paper(counts: np.ndarray, few: int) -> None:
+    found = members(paper_groups(counts, few))
+    assert sorted(found[0] + found[1] + found[2]) == list(range(len(counts)))
+    assert all(counts[i] <= few for i in found[2])
+    assert all(counts[i] > few for i in found[0] + found[1])
+    assert [counts[i] for i in found[0] + found[1]] == sorted(counts[counts > few], reverse=True)
+
+
+@given(COUNTS)
+def test_no_other_cut_is_closer_to_half_of_the_data(counts: np.ndarray) -> None:
+    head = paper_groups(counts, few=-1).head
+    ordered = np.sort(counts)[::-1]
+    away = np.abs(ordered.cumsum() / counts.sum() - 0.5)
+    assert away[len(head) - 1] == pytest.approx(away.min())
+
+
+def test_of_two_cuts_equally_close_the_shorter_head_is_taken() -> None:
+    assert members(paper_groups(np.array([20, 10, 20]), few=5)) == [[0], [2, 1], []]
+
+
+def test_equal_counts_are_ordered_by_class_number() -> None:
+    assert members(paper_groups(np.full(4, 50))) == [[0, 1], [2, 3], []]
+
+
+def test_a_class_with_few_clips_is_few_shot_though_it_be_the_largest() -> None:
+    assert members(paper_groups(np.array([20, 6, 3]))) == [[], [], [0, 1, 2]]
+
+
+def test_the_release_leaves_the_last_class_out() -> None:
+    assert members(release_groups(np.array([90, 60, 21, 20, 3, 3]), 0.5)) == [[0], [1, 2], [3, 4]]
+
+
+def test_only_epics_nouns_have_the_published_lists_of_nouns() -> None:
+    with pytest.raises(ValueError, match="there are 97 classes, expected EPIC-KITCHENS-100's 300"):
+        release_noun_groups(np.ones(97, np.int64))
+
+
+def test_videolts_borders_belong_to_the_rarer_group() -> None:
+    groups = videolt_groups(np.array([501, 500, 101, 100, 1]))
+    assert [name for name, _ in groups] == ["head", "medium", "tail"]
+    assert members(groups) == [[0], [1, 2], [3, 4]]
+
+
+def test_the_profile_does_not_divide_by_an_empty_class() -> None:
+    found = profile(np.array([100, 50, 2, 0]))
+    assert (found.head_percent, found.few_percent, found.imbalance) == (25, 50, 50)
+
+
+def test_counts_without_a_clip_have_no_groups() -> None:
+    with pytest.raises(ValueError, match=r"counts are \[0, 0\], expected a number of clips"):
+        paper_groups(np.zeros(2, np.int64))
+
+
+# --- accuracy of groups -------------------------------------------------------------------------
+
+LABELS = np.array([0, 0, 0, 0, 1, 1, 3])
+SCORES = np.eye(4)[[0, 0, 0, 1, 1, 0, 3]]
+GROUPS = Groups(np.array([0]), np.array([1, 2]), np.array([3]), "given")
+
+
+def test_each_group_is_the_mean_of_its_classes_that_are_tested() -> None:
+    assert group_accuracies(SCORES, LABELS, GROUPS) == {
+        "acc/head": 75, "acc/tail": 50, "acc/few": 100,
+    }  # fmt: skip
+
+
+def test_an_estimate_says_how_many_classes_and_clips_it_rests_on() -> None:
+    found = estimates(SCORES, LABELS, GROUPS)
+    assert {k: (e.num_classes, e.num_clips) for k, e in found.items()} == {
+        "acc/top1": (3, 7), "acc/class_avg": (3, 7),
+        "acc/head": (1, 4), "acc/tail": (1, 2), "acc/few": (1, 1),
+    }  # fmt: skip
+    assert found["acc/class_avg"].value == 75
+    assert found["acc/top1"].value == pytest.approx(500 / 7)
+
+
+def test_a_group_that_is_not_tested_is_nan_and_rests_on_nothing() -> None:
+    found = estimates(SCORES[:4], LABELS[:4], GROUPS)["acc/few"]
+    assert np.isnan([found.value, *found.interval]).all()
+    assert (found.num_classes, found.num_clips) == (0, 0)
+
+
+@given(st.integers(1, 60), st.integers(2, 8), st.integers(0, 2**32))
+def test_values_and_intervals_stay_between_0_and_100(n: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.random((n, k)), rng.integers(0, k, n)
+    for found in estimates(scores, labels, paper_groups(1 + np.arange(k) * 9), draws=30).values():
+        if found.num_clips:
+            assert 0 <= found.interval.low <= found.interval.high <= 100
+            assert 0 <= found.value <= 100
+
+
+def test_a_model_that_is_right_where_the_other_is_gains_nothing_for_sure() -> None:
+    same = class_estimates(np.zeros(7), LABELS, 4, GROUPS)
+    assert {(e.value, *e.interval) for e in same.values()} == {(0, 0, 0)}
+
+
+# --- bootstrap ----------------------------------------------------------------------------------
+
+
+def test_the_interval_of_a_share_is_that_of_the_binomial() -> None:
+    right = np.repeat([100.0, 0.0], [300, 100])
+    low, high = interval(draw_means(right, draws=4000))
+    deviation = 100 * np.sqrt(0.75 * 0.25 / 400)
+    assert low == pytest.approx(75 - 1.96 * deviation, abs=0.4)
+    assert high == pytest.approx(75 + 1.96 * deviation, abs=0.4)
+
+
+def test_draws_keep_the_clips_of_every_class() -> None:
+    labels = np.array([2, 0, 2, 0, 0])
+    drawn = draw_class_means(labels.astype(float), labels, 4, draws=20)
+    assert (drawn[:, 0] == 0).all()
+    assert (drawn[:, 2] == 2).all()
+    assert np.isnan(drawn[:, [1, 3]]).all()
+
+
+def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
+    values, labels = np.random.default_rng(0).random(50), np.arange(50) % 3
+    first, again, other = (draw_class_means(values, labels, 3, seed=s) for s in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_thousand_draws_of_ten_thousand_clips_take_seconds_at_most() -> None:
+    values, labels = np.zeros(10_000), np.arange(10_000) % 174
+    start = time.process_time()
+    draw_class_means(values, labels, 174)
+    assert time.process_time() - start < 5
+
+
+# --- average precision --------------------------------------------------------------------------
+
+
+def precision_by_hand(scores: np.ndarray, targets: np.ndarray) -> float:
+    ranked = targets[sorted(range(len(scores)), key=lambda i: (-scores[i], i))]
+    at = [ranked[: i + 1].mean() for i in range(len(ranked)) if ranked[i]]
+    return float(np.mean(at)) if at else float("nan")
+
+
+@given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 2**32))
+def test_average_precision_is_the_mean_of_the_precisions_at_the_positives(
+    n: int, k: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores, targets = rng.integers(0, 6, (n, k)) / 5, rng.random((n, k)) > 0.6
+    wanted = [precision_by_hand(scores[:, i], targets[:, i]) for i in range(k)]
+    np.testing.assert_allclose(average_precision(scores, targets), wanted)
+
+
+def test_a_perfect_order_has_a_precision_of_100_and_no_doubt() -> None:
+    targets = np.eye(3)[[0, 1, 2, 0]]
+    found = mean_average_precision(targets, targets, GROUPS_OF_THREE)
+    assert {(e.value, *e.interval) for e in found.values()} == {(100, 100, 100)}
+    assert (found["mAP"].num_classes, found["mAP"].num_clips) == (3, 4)
+
+
+GROUPS_OF_THREE = Groups(np.array([0]), np.array([1]), np.array([2]), "", ("head", "medium", "low"))
+
+
+def test_classes_without_a_positive_are_left_out() -> None:
+    scores, targets = np.array([[0.2, 0.9, 0.1], [0.8, 0.1, 0.3]]), np.array([[0, 1, 0], [1, 0, 0]])
+    found = mean_average_precision(scores, targets, GROUPS_OF_THREE)
+    assert (found["mAP"].value, found["mAP"].num_classes) == (100, 2)
+    assert np.isnan(found["mAP/low"].value)
+
+
+def test_intervals_of_average_precision_are_those_of_drawing_clips_again() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.random((400, 1)) > 0.8
+    scores = rng.normal(size=(400, 1)) + targets
+    rows = [rng.integers(0, 400, 400) for _ in range(600)]
+    wanted = interval(np.array([100 * average_precision(scores[r], targets[r])[0] for r in rows]))
+    found = mean_average_precision(scores, targets)["mAP"].interval
+    assert found == pytest.approx(wanted, abs=2.5)
+
+
+def test_a_clip_that_could_not_be_read_stands_last() -> None:
+    scores = np.array([[np.nan, np.nan], [0.1, 0.0]])
+    targets = np.array([[1, 0], [0, 1]])
+    assert average_precision(scores, targets).tolist() == [0.5, 1.0]
+    assert hit_at(scores, targets, 2) == 50
+
+
+def test_scores_and_targets_must_be_of_one_shape() -> None:
+    with pytest.raises(ValueError, match=r"scores are \(2, 3\), targets \(2,\), expected the same"):
+        average_precision(np.zeros((2, 3)), np.zeros(2))
