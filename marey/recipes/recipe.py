@@ -119,6 +119,7 @@ Objective: TypeAlias = (
     | EQL
     | BalancedSoftmax
     | LogitAdjustment
+    | LMR
     | BinaryCrossEntropy
     | SigmoidFocal
     | SigmoidClassBalanced
