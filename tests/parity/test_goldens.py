@@ -61,7 +61,7 @@ ELSEWHERE = {
     "lmr/reference_behaviours.json": "not built yet",
     "lmr/sampling.json": "not built yet",
     "lmr/state_dict_schemes.json": "not built yet",
-    "lmr/videolt.json": "not built yet",
+    "lmr/videolt.json": "tests/parity/test_videolt*.py",
 }
 
 
