@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,19 @@ def write_classes(classes: Mapping[str, Sequence[str]], folder: Path) -> None:
                 raise ManifestError(f"class name {clip_text(name)} does not fit on a line as it is")
         with replacing(classes_file(folder, head)) as file:
             file.write("".join(f"{name}\n" for name in names).encode())
+
+
+SEPARATOR = "|"
+"""Stands between the classes of a clip that has several: ``3|17``."""
+
+
+def split_labels(value: str, names: Collection[str]) -> list[str]:
+    """The labels in a cell, one unless `SEPARATOR` stands in it and not in a class's name.
+
+    >>> split_labels("3|17", ()), split_labels("yes|no", {"yes|no"})
+    (['3', '17'], ['yes|no'])
+    """
+    return [value] if value in names else [word.strip() for word in value.split(SEPARATOR)]
 
 
 class LabelValues:

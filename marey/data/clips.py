@@ -4,6 +4,8 @@ A worker opens the video, reads the frames that `sampling` asks for, cuts them b
 it. Shape is fixed here, appearance (colour, flip, mixing) later on the device, from `Batch.seeds`:
 what travels is uint8.
 
+A manifest of features has no pixels: its clips are the vectors of the frames asked for.
+
 A clip that cannot be read stays that clip: its sample says why, and leaves the batch by name.
 Nothing is put in its place.
 """
@@ -19,8 +21,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from marey.data.feature_files import FeatureFiles
+from marey.data.features import FeatureFile
 from marey.data.manifest import Manifest
-from marey.errors import DecodeError
+from marey.errors import DecodeError, ManifestError
 from marey.types import Labels
 from marey.video.crops import Crop
 from marey.video.reader import Backend, open_video
@@ -36,8 +40,10 @@ class Sample:
 
     row: int
     clip: Tensor | None
-    """uint8 [v t 3 h w]; views are clips x crops, the crops of a clip together. None on error."""
-    labels: dict[str, int]
+    """uint8 [v t 3 h w]; views are clips x crops, the crops of a clip together. Of features,
+    float32 [v t d]. None on error."""
+    labels: dict[str, np.ndarray | np.int64]
+    """Head -> class, or bool [k] where clips have several."""
     seed: int
     error: str | None
     seconds: dict[str, float]
@@ -51,7 +57,7 @@ class Batch:
     rows: Tensor
     """int64 [b] in the manifest."""
     clip: Tensor
-    """uint8 [b v t 3 h w]; [0 0 0 3 0 0] if nothing could be read."""
+    """uint8 [b v t 3 h w], or float32 [b v t d]; [0 0 0 3 0 0] if nothing could be read."""
     labels: Labels
     seeds: np.ndarray
     """int64 [b]"""
@@ -84,10 +90,14 @@ class ClipDataset(Dataset[Sample]):
 
     def __getitem__(self, key: tuple[int, int | None]) -> Sample:
         row, seed = key
-        labels = {head: int(column[row]) for head, column in self.manifest.labels.items()}
+        labels = {head: column[row] for head, column in self.manifest.labels.items()}
         clip, error, seconds = None, None, {"decode": 0.0, "resize": 0.0}
         try:
-            clip = self._load(row, None if seed is None else clip_rng(seed), seconds)
+            rng = None if seed is None else clip_rng(seed)
+            if self.manifest.features is None:
+                clip = self._load(row, rng, seconds)
+            else:
+                clip = self._read(self.manifest.features, row, rng, seconds)
         except DecodeError as fault:
             error = str(fault)
         return Sample(row, clip, labels, NO_SEED if seed is None else seed, error, seconds)
@@ -110,6 +120,19 @@ class ClipDataset(Dataset[Sample]):
         seconds["resize"] = time.perf_counter() - decoded
         return views
 
+    def _read(
+        self,
+        features: FeatureFile | FeatureFiles,
+        row: int,
+        rng: np.random.Generator | None,
+        seconds: dict[str, float],
+    ) -> Tensor:
+        start = time.perf_counter()
+        indices = self.sampling.indices(features.num_frames(row), rng)
+        clips = torch.from_numpy(features.read(row, indices))
+        seconds["decode"] = time.perf_counter() - start
+        return clips
+
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """The batch of `samples`; failed ones leave it and stand in `failures`."""
@@ -117,19 +140,28 @@ def collate(samples: Sequence[Sample]) -> Batch:
     read = [sample for sample in samples if sample.clip is not None]
     heads = samples[0].labels if samples else {}
     clips = [sample.clip for sample in read if sample.clip is not None]
+    if len({len(clip[0]) for clip in clips}) > 1:
+        raise ManifestError(
+            f"clips of {min(len(c[0]) for c in clips)} to {max(len(c[0]) for c in clips)} frames "
+            "do not make a batch",
+            "a sampling of so many frames: train.sampling={EvenFrames: {num_frames: 8}}, and test",
+        )
     stacked = torch.stack(clips) if clips else torch.empty(0, 0, 0, 3, 0, 0, dtype=torch.uint8)
     parts = {part: sum(s.seconds[part] for s in samples) for part in ("decode", "resize")}
     return Batch(
         rows=torch.tensor([sample.row for sample in read], dtype=torch.int64),
         clip=stacked,
-        labels={
-            head: torch.tensor([sample.labels[head] for sample in read], dtype=torch.int64)
-            for head in heads
-        },
+        labels={head: _stacked([sample.labels[head] for sample in read]) for head in heads},
         seeds=np.array([sample.seed for sample in read], dtype=np.int64),
         failures=tuple((s.row, s.error or "") for s in samples if s.clip is None),
         seconds=parts | {"collate": time.perf_counter() - start},
     )
+
+
+def _stacked(labels: Sequence[np.ndarray | np.int64]) -> Tensor:
+    """int64 [b] of classes, float32 [b k] of clips that have several."""
+    array = np.array(labels)
+    return torch.from_numpy(array.astype(np.float32 if array.ndim == 2 else np.int64))
 
 
 def clip_rng(seed: int) -> np.random.Generator:

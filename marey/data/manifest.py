@@ -7,9 +7,13 @@ A CSV or Parquet file ``path,label[,split,group,start,end,num_frames]``, one row
     "hop, skip/b.mp4",1,val
 
 `label` is a class index from 0, or a class name from the file ``labels.txt`` beside it (one name a
-line). Other heads have a column of their name and ``labels.<head>.txt``. ``start,end`` cut a clip
+line); ``3|17`` is a clip of two classes. Other heads have a column of their name and
+``labels.<head>.txt``. ``start,end`` cut a clip
 out of a longer file, in seconds; ``start_frame,end_frame`` do so in frames from 0; the end is
 exclusive and an empty cell is open. `num_frames` is what decodes, not what the file declares.
+
+A file of features (`marey.data.features`) is a manifest too, as is one whose paths lead to features
+(`marey.data.feature_files`).
 
 A manifest is read once and checked wholly. In memory it is columns (Arrow, NumPy), never a list of
 objects, so that ten million rows open in seconds and loader workers share them.
@@ -29,8 +33,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from marey.data.atomic import replacing
-from marey.data.classes import write_classes
+from marey.data.classes import SEPARATOR, write_classes
 from marey.data.faults import Fault, clip_text
+from marey.data.feature_files import FeatureFiles, holds_features
+from marey.data.features import FeatureFile
 from marey.data.files import Folders, leaves
 from marey.data.manifest_file import BOUNDS, Unit, read_raw
 from marey.data.repeats import text_buffers
@@ -50,7 +56,7 @@ class Manifest:
     paths: pa.ChunkedArray
     """large_string [n], relative to `root` or absolute."""
     labels: dict[str, np.ndarray] = field(default_factory=dict)
-    """Head name -> int64 [n], each in 0..k-1."""
+    """Head name -> int64 [n], each in 0..k-1; bool [n k] where clips have several classes."""
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Head name -> k class names."""
     splits: pa.DictionaryArray | None = None
@@ -61,6 +67,8 @@ class Manifest:
     unit: Unit = "seconds"
     frame_counts: np.ndarray | None = None
     """int64 [n] decoded frames of the whole file, -1 where unknown."""
+    features: FeatureFile | FeatureFiles | None = None
+    """What stands in place of the clips' frames, if it does."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -89,7 +97,14 @@ class Manifest:
 
     def class_counts(self, head: str = "label") -> np.ndarray:
         """Clips of every class, int64 [k]."""
+        if self.has_several(head):
+            counts: np.ndarray = self.labels[head].sum(axis=0, dtype=np.int64)
+            return counts
         return np.bincount(self.labels[head], minlength=len(self.classes[head]))
+
+    def has_several(self, head: str) -> bool:
+        """Whether clips have several classes of `head`."""
+        return self.labels[head].ndim == 2
 
     def split_counts(self) -> dict[str, int]:
         """Clips of every split: train, val, test, others; empty without a split column."""
@@ -127,6 +142,7 @@ class Manifest:
             starts=None if self.starts is None else self.starts[rows],
             ends=None if self.ends is None else self.ends[rows],
             frame_counts=None if self.frame_counts is None else self.frame_counts[rows],
+            features=None if self.features is None else self.features.take(indices.to_numpy()),
         )
 
     def digest(self) -> str:
@@ -147,7 +163,8 @@ class Manifest:
             total.update(b";")
         for head in sorted(self.labels):
             total.update("\n".join([head, *self.classes[head], ""]).encode())
-            total.update(np.ascontiguousarray(self.labels[head], dtype=np.int64).data)
+            kind = bool if self.has_several(head) else np.int64
+            total.update(np.ascontiguousarray(self.labels[head], dtype=kind).data)
         return total.hexdigest()
 
 
@@ -183,11 +200,14 @@ def read_manifest(
         ends=raw.ends,
         unit=raw.unit,
         frame_counts=raw.frame_counts,
+        features=raw.features,
     )
+    if manifest.features is None and len(manifest) and holds_features(str(manifest.paths[0])):
+        manifest = replace(manifest, features=FeatureFiles(manifest.root, manifest.paths))
     if root is not None:
         raw.refuse([_leaving_root(manifest)])
     chosen = np.arange(len(manifest)) if split is None else manifest.rows_of(split)
-    if check_files:
+    if check_files and raw.features is None:  # features need no files beside their own
         raw.refuse([_missing(manifest, chosen)])
     return manifest if len(chosen) == len(manifest) else manifest.take(chosen)
 
@@ -199,7 +219,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     lie inside it, else absolute: `read_manifest(path)` finds the same clips.
     """
     path = Path(path)
-    table = _table(manifest, _rebased(manifest, path.parent))
+    table = manifest_table(manifest, path.parent)
     write_classes(manifest.classes, path.parent)
     with replacing(path) as file:
         if path.suffix.lower() in (".parquet", ".pq"):
@@ -217,9 +237,10 @@ def _quoting(table: pa.Table) -> str:
     return "needed" if needed else "none"
 
 
-def _table(manifest: Manifest, paths: pa.ChunkedArray) -> pa.Table:
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {"path": paths}
-    columns |= {head: pa.array(column) for head, column in manifest.labels.items()}
+def manifest_table(manifest: Manifest, folder: Path) -> pa.Table:
+    """The columns of a manifest file that is to lie in `folder`."""
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"path": _rebased(manifest, folder)}
+    columns |= {head: _label_cells(column) for head, column in manifest.labels.items()}
     for name, texts in (("split", manifest.splits), ("group", manifest.groups)):
         if texts is not None:
             columns[name] = texts.cast(pa.large_string())
@@ -230,6 +251,17 @@ def _table(manifest: Manifest, paths: pa.ChunkedArray) -> pa.Table:
     if manifest.frame_counts is not None:
         columns["num_frames"] = pa.array(manifest.frame_counts, mask=manifest.frame_counts < 0)
     return pa.table(columns)
+
+
+def _label_cells(labels: np.ndarray) -> pa.Array:
+    """Class indices as they are, several of a clip as text: ``3|17``."""
+    if labels.ndim == 1:
+        return pa.array(labels)
+    rows, classes = np.nonzero(labels)
+    groups = np.split(classes.astype(str), np.flatnonzero(np.diff(rows)) + 1)
+    cells = np.full(len(labels), "", dtype=object)
+    cells[np.unique(rows)] = [SEPARATOR.join(group) for group in groups]
+    return pa.array(cells, pa.large_string())
 
 
 def _rebased(manifest: Manifest, folder: Path) -> pa.ChunkedArray:

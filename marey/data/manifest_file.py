@@ -1,12 +1,13 @@
-"""From the file of a manifest, CSV or Parquet, to columns that keep the rules."""
+"""From the file of a manifest, CSV, Parquet or Arrow, to columns that keep the rules."""
 
 from __future__ import annotations
 
 import csv
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +17,21 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from marey.data.classes import LabelValues, classes_file, read_classes
+from marey.data.classes import (
+    SEPARATOR,
+    LabelValues,
+    classes_file,
+    read_classes,
+    split_labels,
+)
 from marey.data.faults import Fault, clip_text, csv_lines, raise_faults, structural_error
+from marey.data.features import (
+    FeatureFile,
+    features_of,
+    is_feature_file,
+    open_table,
+    read_class_names,
+)
 from marey.data.repeats import repeats, text_buffers
 from marey.errors import ManifestError
 
@@ -45,26 +59,35 @@ class RawManifest:
     starts: np.ndarray | None = None
     ends: np.ndarray | None = None
     frame_counts: np.ndarray | None = None
+    features: FeatureFile | None = None
 
     def refuse(self, faults: Sequence[Fault]) -> None:
         """Nothing if no row is at fault, else ManifestError with the lines of the first five."""
         raise_faults(faults, self.places)
 
     def places(self, rows: Sequence[int]) -> list[str]:
-        """Where the rows stand: file:line, or the number of the row in a Parquet file."""
-        if _is_parquet(self.path):
+        """Where the rows stand: file:line, or the number of the row in a binary file."""
+        if _is_parquet(self.path) or is_feature_file(self.path):
             return [f"{self.path}:row {row + 1}" for row in rows]
         return [f"{self.path}:{line}" for line in csv_lines(self.path, rows)]
 
 
 def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
-    """The columns of the CSV or Parquet file at `path`; see `marey.data.manifest.read_manifest`."""
+    """The columns of the manifest file at `path`; see `marey.data.manifest.read_manifest`."""
+    features, named = None, {}
     try:
-        header = _parquet_header(path) if _is_parquet(path) else _csv_header(path)
-        names = _heads(path, header, heads)
+        if is_feature_file(path):
+            mapped = open_table(path)
+            features, named = features_of(path, mapped), read_class_names(mapped)
+            header = list(mapped.column_names)
+        else:
+            header = _parquet_header(path) if _is_parquet(path) else _csv_header(path)
+        names = _heads(path, header, heads, named)
         numbers = [name for name in NUMBERS if name in header]
         texts = [*names, *(name for name in TEXTS if name in header)]
-        if _is_parquet(path):
+        if is_feature_file(path):
+            table = _typed(path, mapped, texts, numbers)
+        elif _is_parquet(path):
             table = _read_parquet(path, texts, numbers)
         else:
             table = _read_csv(path, header, texts, numbers)
@@ -72,10 +95,11 @@ def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
         raise ManifestError(f"cannot read {path}: {error.strerror or error}") from error
     if table.num_rows == 0:
         raise ManifestError(f"{path}: no rows, only a header", "give at least one clip")
-    raw = RawManifest(path, table["path"])
+    raw = RawManifest(path, table["path"], features=features)
     faults = _path_faults(raw) + _read_numbers(raw, table) + _read_texts(raw, table)
     for head in names:
-        faults += _read_labels(raw, table[head], head, None if heads is None else heads[head])
+        wanted = None if heads is None else heads[head]
+        faults += _read_labels(raw, table[head], head, wanted, named.get(head))
     raw.refuse(faults)
     raw.refuse(_repeat_faults(raw))
     return raw
@@ -101,7 +125,9 @@ def _parquet_header(path: Path) -> list[str]:
         raise ManifestError(f"{path}: not a Parquet file: {error}") from error
 
 
-def _heads(path: Path, header: list[str], heads: Mapping[str, int] | None) -> list[str]:
+def _heads(
+    path: Path, header: list[str], heads: Mapping[str, int] | None, named: Collection[str]
+) -> list[str]:
     """The label columns to read, all of them there; else ManifestError about the header."""
     found = ", ".join(map(clip_text, header[:12])) or "nothing"
     for name in header:
@@ -113,7 +139,8 @@ def _heads(path: Path, header: list[str], heads: Mapping[str, int] | None) -> li
                 f"{path}:1: unknown column {clip_text(name)}", f"did you mean '{near[0]}'?"
             )
     if heads is None:
-        names = [c for c in header if c == "label" or _has_classes(path.parent, c)] or ["label"]
+        known = named or [c for c in header if c == "label" or _has_classes(path.parent, c)]
+        names = list(known) or ["label"]
     else:
         names = list(heads)
     for name in ["path", *names]:
@@ -152,6 +179,14 @@ def _read_csv(path: Path, header: list[str], texts: list[str], numbers: list[str
 def _read_parquet(path: Path, texts: list[str], numbers: list[str]) -> pa.Table:
     try:
         table = pyarrow.parquet.read_table(path, columns=["path", *texts, *numbers])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ManifestError(f"{path}: {error}") from error
+    return _typed(path, table, texts, numbers)
+
+
+def _typed(path: Path, table: pa.Table, texts: list[str], numbers: list[str]) -> pa.Table:
+    """The columns asked for, as text, coded text and numbers."""
+    try:
         # one array of its own: slices of a shared buffer would each carry all of it to a worker
         whole = pc.fill_null(table["path"].cast(pa.large_string()), "").combine_chunks()
         columns = {"path": pa.chunked_array([whole])}
@@ -257,25 +292,63 @@ def _empty_fault(name: str, column: pa.DictionaryArray) -> Fault:
 
 
 def _read_labels(
-    raw: RawManifest, column: pa.ChunkedArray, head: str, num_classes: int | None
+    raw: RawManifest,
+    column: pa.ChunkedArray,
+    head: str,
+    num_classes: int | None,
+    names: Sequence[str] | None,
 ) -> list[Fault]:
-    """Fills in labels and class names of one head; returns the rows whose label is no class."""
+    """Fills in labels and class names of one head; returns the rows whose label is no class.
+
+    names: the classes, if the file itself names them.
+    """
     file = classes_file(raw.path.parent, head)
-    names = read_classes(file) if file.is_file() else None
+    if names is None and file.is_file():
+        names = read_classes(file)
     if names and num_classes and len(names) != num_classes:
         raise ManifestError(
-            f"{file} has {len(names)} classes; the model's head '{head}' has {num_classes}",
+            f"{file if file.is_file() else raw.path} has {len(names)} classes; the model's head "
+            f"'{head}' has {num_classes}",
             "train with the heads of this manifest, or correct the file",
         )
     coded = _coded(column)
-    codes = coded.indices.to_numpy()
-    values = LabelValues(head, coded.dictionary.to_pylist(), names, num_classes)
-    raw.labels[head], raw.classes[head] = values.indices[codes], values.classes
-    rows = np.flatnonzero((values.indices < 0)[codes])
-    faults = [Fault(rows, lambda row: values.describe(int(codes[row])))]
+    codes, texts = coded.indices.to_numpy(), coded.dictionary.to_pylist()
+    known = frozenset(names or ())
+    if any(SEPARATOR in text and text not in known for text in texts):
+        cells = [split_labels(text, known) for text in texts]
+    else:
+        cells = None
+    words = texts if cells is None else list(dict.fromkeys(chain.from_iterable(cells)))
+    values = LabelValues(head, words, names, num_classes)
+    raw.classes[head] = values.classes
+    if cells is None:
+        raw.labels[head] = values.indices[codes]
+        wrong = np.where(values.indices < 0, np.arange(len(words)), -1)
+    else:
+        hot, wrong = _multi_hot(cells, words, values)
+        raw.labels[head] = hot[codes]
+    rows = np.flatnonzero((wrong >= 0)[codes])
+    faults = [Fault(rows, lambda row: values.describe(int(wrong[codes[row]])))]
     if values.from_one and not len(rows):
         faults.append(Fault(np.zeros(1, np.int64), lambda _: values.describe_range()))
     return faults
+
+
+def _multi_hot(
+    cells: Sequence[Sequence[str]], words: Sequence[str], values: LabelValues
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which classes each cell names, bool [u k]; its word that is no class [u], -1 for none."""
+    place = {word: i for i, word in enumerate(words)}
+    hot = np.zeros((len(cells), len(values.classes)), dtype=bool)
+    wrong = np.full(len(cells), -1)
+    for row, cell in enumerate(cells):
+        for word in cell:
+            index = values.indices[place[word]]
+            if index < 0:
+                wrong[row] = place[word]
+            else:
+                hot[row, index] = True
+    return hot, wrong
 
 
 def _repeat_faults(raw: RawManifest) -> list[Fault]:

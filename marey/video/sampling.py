@@ -23,7 +23,7 @@ Kinetics rows. `Clips` is the "frames x stride" sampling of most toolboxes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, TypeAlias
+from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ Indices: TypeAlias = Annotated[npt.NDArray[np.int64], "int64 [v t], 0-based"]
 
 
 class Sampling(Protocol):
-    """What picks frames: `Segments`, `Dense`, `Clips`, or your own frozen dataclass."""
+    """What picks frames: one of the classes below, or your own frozen dataclass."""
 
     @property
     def clips(self) -> int:
@@ -191,6 +191,58 @@ class Clips:
         _at_least_one(num_frames=num_frames)
         offsets = _offsets(num_frames, self.num_frames, self.stride)
         return _window_starts(num_frames - offsets[-1], self.clips, rng)[:, None] + offsets
+
+
+@dataclass(frozen=True)
+class EvenFrames:
+    """`num_frames` frames spread evenly from the first to the last; in training drawn, in order.
+
+    VideoLT's rule (arXiv 2105.02668), 60 frames in training and 150 in test: training draws with
+    replacement and sorts, test takes linspace(0, n - 1, num_frames), truncated.
+
+    >>> EvenFrames(num_frames=5).indices(3)
+    array([[0, 0, 1, 1, 2]])
+    """
+
+    num_frames: int = 60
+
+    clips: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        _at_least_one(num_frames=self.num_frames)
+
+    @property
+    def frames(self) -> int:
+        """Frames a clip has."""
+        return self.num_frames
+
+    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
+        """Frames [1, t]; ValueError without frames."""
+        _at_least_one(num_frames=num_frames)
+        if rng is not None:
+            return np.sort(rng.integers(num_frames, size=self.num_frames))[None]
+        return np.linspace(0, num_frames - 1, self.num_frames).astype(np.int64)[None]
+
+
+@dataclass(frozen=True)
+class AllFrames:
+    """Every frame, in order: for features, of which a clip has few; `frames` is 0, "any number".
+
+    >>> AllFrames().indices(3)
+    array([[0, 1, 2]])
+    """
+
+    clips: ClassVar[int] = 1
+    frames: ClassVar[int] = 0
+
+    def indices(
+        self,
+        num_frames: int,
+        rng: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> Indices:
+        """Frames [1, n]; ValueError without frames."""
+        _at_least_one(num_frames=num_frames)
+        return np.arange(num_frames)[None]
 
 
 def _at_least_one(**counts: int) -> None:
