@@ -1,9 +1,12 @@
 """Models: encoders, temporal ops and heads."""
 
+from marey.models.attention import Divided, Joint, Trajectory
 from marey.models.blresnet import BLResNetSpec
 from marey.models.blvnet import BLVNetSpec
+from marey.models.frame_attention import Exact, Nystrom, Orthoformer, Performer
 from marey.models.i3d import I3DResNetSpec
 from marey.models.mobilenet import MobileNetV2Spec
+from marey.models.motionformer import MotionformerSpec
 from marey.models.resnet import ResNetSpec
 from marey.models.stream import StreamingModel, streaming
 from marey.models.tdn import TDNSpec
@@ -24,19 +27,27 @@ __all__ = [
     "TSM",
     "BLResNetSpec",
     "BLVNetSpec",
+    "Divided",
     "ECal",
+    "Exact",
     "GroupContext",
     "Head",
     "I3DResNetSpec",
+    "Joint",
     "LongTermDifference",
     "MobileNetV2Spec",
     "ModelSpec",
+    "MotionformerSpec",
     "NonLocal",
+    "Nystrom",
+    "Orthoformer",
+    "Performer",
     "ResNetSpec",
     "StreamingModel",
     "TDNSpec",
     "TemporalPool",
     "TimmSpec",
+    "Trajectory",
     "VideoModel",
     "streaming",
 ]

@@ -24,6 +24,11 @@ def unfold_time(frames: Tensor, num_frames: int) -> Tensor:
     return frames.view(-1, num_frames, *frames.shape[1:])
 
 
+def split_axis(x: Tensor, axis: int, *sizes: int) -> Tensor:
+    """`x` with `axis` taken apart into axes of `sizes`, of which one may be -1 (the rest)."""
+    return torch.unflatten(x, axis, sizes)
+
+
 def channels_last(module: AnyModule) -> AnyModule:
     """`module` with its 2-D filters stored channels last, in place: faster on CPU and GPU alike.
 
