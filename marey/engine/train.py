@@ -29,6 +29,7 @@ from marey.engine.checkpoint import initialize, load_checkpoint, load_strictly, 
 from marey.engine.distributed import World, join_world
 from marey.engine.evaluate import evaluate
 from marey.engine.imagenet import starting_weights
+from marey.engine.not_finite import first_not_finite
 from marey.engine.optim import build_optimizer, set_rates
 from marey.engine.rundir import BadClips, open_run, read_data, resolve
 from marey.engine.runlog import RunLog
@@ -133,15 +134,17 @@ class Training:
         total = 0.0
         for number, batch in enumerate(batches, start=1):
             with self.only_at_the_last(number == len(batches)):
-                loss = self.loss(*self.prepare(batch)) / len(batches)
+                clip, labels = self.prepare(batch)
+                loss = self.loss(clip, labels) / len(batches)
                 loss.backward()
             total += loss.item()
-        if not math.isfinite(total):
-            rows = [int(row) for batch in batches for row in batch.rows]
-            raise RunError(
-                f"the loss is {total} at step {self.at.global_step}, in rows {rows}",
-                "lower the learning rate or look at these clips; the last checkpoint is good",
-            )
+            if not math.isfinite(total):
+                raise RunError(
+                    f"the loss is {total} at step {self.at.global_step}, in rows "
+                    f"{batch.rows.tolist()}: the first term at fault is "
+                    f"{first_not_finite(self.model, self.objective, clip, labels)}",
+                    "lower the learning rate or look at these clips; the last checkpoint is good",
+                )
         if self.recipe.clip_grad is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
         self.optimizer.step()
