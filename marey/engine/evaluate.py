@@ -151,7 +151,9 @@ def score_views(
     at_once = max(1, FRAMES_AT_ONCE // model.frames)
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in model.spec.heads}
     for clip in torch.split(views.flatten(0, 1), at_once):
-        x = normalize(clip.to(device), augment.mean, augment.std)
+        x = normalize(
+            clip.to(device), augment.mean, augment.std, channel_order=augment.channel_order
+        )
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp):
             found = model(x)
         for name, values in found.items():

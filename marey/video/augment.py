@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ from marey.types import Clip, Labels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
 
 _STREAM = 1  # beside the seed, so that a flip is independent of the crop drawn from the same seed
 _ERASE_AREA = (0.02, 1 / 3)  # of the frame
@@ -46,6 +48,8 @@ class Augment:
     all frames of a clip. `erase`: probability that one rectangle is blanked in all frames.
     `mixup`: alpha of Beta(alpha, alpha), one weight a clip; 0 is off.
     `mean`, `std`: in units of a pixel range of 0 to 1.
+    `channel_order`: in which order the model takes the channels, and `mean` and `std` name them;
+    "bgr" for one that was trained on OpenCV's frames.
     """
 
     flip: Literal["none", "plain", "swap"] = "none"
@@ -58,6 +62,7 @@ class Augment:
     mixup: float = 0.0
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    channel_order: ChannelOrder = "rgb"
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation", "mixup"):
@@ -72,14 +77,17 @@ def normalize(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
     dtype: torch.dtype = torch.float32,
+    channel_order: ChannelOrder = "rgb",
 ) -> Tensor:
     """(clip / 255 - mean) / std of uint8 [... c h w]; computed in float32, given as `dtype`.
 
     `mean` and `std` have one value a channel, or fewer that repeat (5 stacked RGB frames, flow).
+    They belong to the channels as the model takes them, in `channel_order`.
     """
     if clip.dtype != torch.uint8:
         raise ValueError(f"clip is {clip.dtype}, expected uint8 (0 to 255)")
-    return _standardize(clip.to(torch.float32), mean, std).to(dtype)
+    pixels = _ordered(clip, channel_order).to(torch.float32)
+    return _standardize(pixels, mean, std).to(dtype)
 
 
 def augment(
@@ -105,7 +113,7 @@ def augment(
             swapped = _swap(labels[plan.flip_head], flipped, plan.flip_pairs or ())
             labels = labels | {plan.flip_head: swapped}
     pixels = _jitter(clip.to(torch.float32), plan, draws)
-    pixels = _standardize(pixels, plan.mean, plan.std)
+    pixels = _standardize(_ordered(pixels, plan.channel_order), plan.mean, plan.std)
     if plan.erase:
         pixels.masked_fill_(_erased(draws, plan.erase, pixels), 0.0)
     if plan.mixup:
@@ -195,6 +203,16 @@ def _jitter(pixels: Tensor, plan: Augment, draws: _Draws) -> Tensor:
 def _grey(pixels: Tensor) -> Tensor:
     red, green, blue = pixels.unbind(-3)
     return (_GREY[0] * red + _GREY[1] * green + _GREY[2] * blue).unsqueeze(-3)
+
+
+def _ordered(pixels: Tensor, channel_order: ChannelOrder) -> Tensor:
+    """RGB pixels [... c h w] in another order of the channels."""
+    if channel_order == "rgb":
+        return pixels
+    if pixels.shape[-3] != 3:
+        raise ValueError(f"channel_order is 'bgr', the clip has {pixels.shape[-3]} channels, "
+                         "expected 3")  # fmt: skip
+    return pixels.flip(-3)
 
 
 def _standardize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
