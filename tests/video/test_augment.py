@@ -64,6 +64,23 @@ def test_mean_and_std_repeat_over_stacked_channels() -> None:
     assert torch.equal(stacked, normalize(rgb).repeat(1, 2, 1, 1))
 
 
+def test_channels_of_a_bgr_model_are_reversed_and_mean_and_std_are_those_of_the_model() -> None:
+    red = torch.zeros(1, 2, 3, 4, 4, dtype=torch.uint8)
+    red[:, :, 0] = 255
+    plan = Augment(mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0), channel_order="bgr", saturation=0.5)
+    jittered, _ = augment(red, label(1), replace(plan, saturation=0.0), SEEDS[:1])
+    plain = normalize(red, plan.mean, plan.std, channel_order="bgr")
+    assert torch.equal(jittered, plain)
+    torch.testing.assert_close(plain[0, 0, :, 0, 0], torch.tensor([-0.1, -0.2, 0.7]))
+    saturated, _ = augment(red, label(1), plan, SEEDS[:1])  # with the grey of red, not of blue
+    rgb, _ = augment(red, label(1), replace(plan, channel_order="rgb", mean=(0.0,), std=(1.0,)),
+                     SEEDS[:1])  # fmt: skip
+    means = torch.tensor(plan.mean)[:, None, None]
+    torch.testing.assert_close(saturated, rgb.flip(2) - means)
+    with pytest.raises(ValueError, match="channel_order is 'bgr', the clip has 10 channels"):
+        normalize(torch.zeros(1, 10, 2, 2, dtype=torch.uint8), [0.5], [1.0], channel_order="bgr")
+
+
 def test_low_precision_is_rounded_once_and_last() -> None:
     clip = clips()
     assert torch.equal(normalize(clip, dtype=torch.bfloat16), normalize(clip).to(torch.bfloat16))
