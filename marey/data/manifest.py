@@ -22,7 +22,7 @@ objects, so that ten million rows open in seconds and loader workers share them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -105,6 +105,15 @@ class Manifest:
     def has_several(self, head: str) -> bool:
         """Whether clips have several classes of `head`."""
         return self.labels[head].ndim == 2
+
+    def with_several(self, heads: Iterable[str]) -> Manifest:
+        """The same, with labels bool [n k] of these heads also if no clip has two classes."""
+        hot = {
+            head: self.labels[head][:, None] == np.arange(len(self.classes[head]))
+            for head in heads
+            if head in self.labels and not self.has_several(head)
+        }
+        return replace(self, labels=self.labels | hot) if hot else self
 
     def split_counts(self) -> dict[str, int]:
         """Clips of every split: train, val, test, others; empty without a split column."""

@@ -25,7 +25,10 @@ class Sampler(Protocol):
     """A rule for the rows of an epoch: as many draws as there are rows."""
 
     def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
-        """Rows int64 [n] for class labels int64 [n], in the order they are trained on."""
+        """Rows int64 [n] for class labels int64 [n], in the order they are trained on.
+
+        Clips that have several classes have labels bool [n k], and stand among the rows of each.
+        """
 
 
 @dataclass(frozen=True)
@@ -134,18 +137,21 @@ def _draw_by_class(labels: np.ndarray, q: float, rng: np.random.Generator) -> np
     Rows are sorted by class, so that a class is a stretch of them: O(n) to build, two draws and
     two look-ups for a row. A table of weights over the rows is limited to 2^24 of them in torch.
     """
+    num_rows = len(labels)
+    shown, labels = np.nonzero(labels) if labels.ndim == 2 else (None, labels)
     counts = np.bincount(labels)
     small = np.uint16 if len(counts) <= 1 << 16 else np.int64  # 16 bits are sorted by radix
     by_class = np.argsort(labels.astype(small), kind="stable")
+    by_class = by_class if shown is None else shown[by_class]
     present = np.flatnonzero(counts)
     first = (np.cumsum(counts) - counts)[present]
     size = counts[present]
     if q == 0:
-        classes = rng.integers(len(present), size=len(labels))
+        classes = rng.integers(len(present), size=num_rows)
     else:
         edges = np.cumsum(size.astype(np.float64) ** q)
-        classes = np.searchsorted(edges, rng.random(len(labels)) * edges[-1], side="right")
+        classes = np.searchsorted(edges, rng.random(num_rows) * edges[-1], side="right")
         classes = np.minimum(classes, len(present) - 1)  # a draw rounded up to the last edge
-    within = (rng.random(len(labels)) * size[classes]).astype(np.int64)
+    within = (rng.random(num_rows) * size[classes]).astype(np.int64)
     rows: np.ndarray = by_class[first[classes] + within]
     return rows

@@ -1,6 +1,6 @@
 """The folder of a run: what stands in it before the first step, and the clips it could not read.
 
-RUN/recipe.yaml  env.json  labels.txt  log.jsonl  metrics.csv  train.log  bad_clips.csv
+RUN/recipe.yaml  env.json  labels.txt  class_counts.json  log.jsonl  metrics.csv  train.log  bad_clips.csv
 RUN/checkpoints/last.pt  best.pt      RUN/results/NAME/predictions.parquet  results.json
 """
 
@@ -14,10 +14,13 @@ from pathlib import Path
 
 from marey.data.classes import write_classes
 from marey.data.manifest import Manifest, read_manifest
+from marey.engine.class_counts import write_class_counts
 from marey.engine.distributed import World
+from marey.engine.fitting import check_clips, check_same_features
 from marey.engine.provenance import environment
 from marey.engine.runlog import run_errors
 from marey.errors import RecipeError, RunError
+from marey.models.features import FeatureEncoder
 from marey.models.video_model import Head
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml, to_yaml
@@ -35,6 +38,7 @@ def open_run(folder: Path, recipe: Recipe, train_set: Manifest, *, resume: bool)
         (folder / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
         (folder / "env.json").write_text(json.dumps(environment(), indent=1), encoding="utf-8")
     write_classes(train_set.classes, folder)
+    write_class_counts({head: train_set.class_counts(head) for head in train_set.labels}, folder)
 
 
 def read_run_recipe(folder: Path) -> Recipe:
@@ -60,20 +64,35 @@ def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
         raise RecipeError("data.train names no manifest", "give --manifest FILE")
     root = data.root or None
     heads = {head.name: head.num_classes for head in recipe.model.heads} or None
+    several = [head.name for head in recipe.model.heads if head.several]
     train_set = read_manifest(data.train, split="train", root=root, heads=heads)
+    train_set = train_set.with_several(several)
     if not data.val:
         whole = read_manifest(data.train, root=root, heads=heads, check_files=False)
         if "val" not in whole.split_counts():
             return train_set, None
     val_set = read_manifest(data.val or data.train, split="val", root=root, heads=heads)
-    return train_set, val_set
+    several = [head for head in train_set.labels if train_set.has_several(head)]
+    check_same_features(train_set, val_set)
+    return train_set, val_set.with_several(several)
 
 
 def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
-    """The recipe with what only the data can say filled in: heads, pairs of mirrored classes."""
-    if not recipe.model.heads:
-        heads = tuple(Head(name, len(names)) for name, names in train_set.classes.items())
-        recipe = replace(recipe, model=replace(recipe.model, heads=heads))
+    """The recipe with what only the data can say filled in.
+
+    That is: heads, the width of features, pairs of mirrored classes. ManifestError if the clips are
+    not what the model takes.
+    """
+    model = recipe.model
+    heads = model.heads or tuple(Head(name, len(k)) for name, k in train_set.classes.items())
+    heads = tuple(
+        replace(head, several=head.several or train_set.has_several(head.name)) for head in heads
+    )
+    encoder = model.encoder
+    if isinstance(encoder, FeatureEncoder) and encoder.dim is None and train_set.features:
+        encoder = replace(encoder, dim=train_set.features.dim)
+    recipe = replace(recipe, model=replace(model, heads=heads, encoder=encoder))
+    check_clips(recipe.model, train_set)
     plan = recipe.augment
     if plan.flip == "swap" and plan.flip_pairs is None:
         pairs = flip_pairs(train_set.classes[plan.flip_head])

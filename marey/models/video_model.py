@@ -24,10 +24,14 @@ from marey.types import Clip, Scores
 
 @dataclass(frozen=True)
 class Head:
-    """One label to predict: its name in labels and scores, and its number of classes."""
+    """One label to predict: its name in labels and scores, and its number of classes.
+
+    several: a clip may have several of them, so each has a probability of its own (sigmoid).
+    """
 
     name: str = "label"
     num_classes: int = 400
+    several: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or hasattr(nn.ModuleDict, self.name):

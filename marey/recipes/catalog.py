@@ -7,11 +7,11 @@ from pathlib import Path
 from types import ModuleType
 
 from marey.errors import RecipeError, did_you_mean
-from marey.recipes import arp, blvnet, demo, ecal, gc, gst, own_videos, tdn, tsm
+from marey.recipes import arp, blvnet, demo, ecal, features, gc, gst, own_videos, tdn, tsm
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
 
-_MODULES: tuple[ModuleType, ...] = (own_videos, demo, tsm, gc, ecal, gst, tdn, blvnet, arp)
+_MODULES: tuple[ModuleType, ...] = (own_videos, features, demo, tsm, gc, ecal, gst, tdn, blvnet, arp)
 
 
 def rows() -> dict[str, Recipe]:

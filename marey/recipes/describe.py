@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 
+from marey.models.features import FeatureEncoder
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.recipe import Claim, Recipe, Stage
 
 
 def with_some_head(spec: ModelSpec) -> ModelSpec:
-    """The model itself, or with a head of 400 classes if it waits for a manifest's classes."""
+    """The model itself, or with 400 classes and 2048 features if it waits for those of the data."""
+    if isinstance(spec.encoder, FeatureEncoder) and spec.encoder.dim is None:
+        spec = replace(spec, encoder=replace(spec.encoder, dim=2048))
     return spec if spec.heads else replace(spec, heads=(Head(),))
 
 
@@ -49,8 +52,7 @@ def facts(recipe: Recipe) -> dict[str, str]:
     sampling, test = recipe.test.sampling, recipe.test
     said = {
         "model": model_in_words(spec),
-        "input": f"{spec.frames} frames of {recipe.train.crop.size} pixels, "
-        f"{spec.encoder.in_channels} channels",
+        "input": _input(recipe),
         "heads": ", ".join(f"{head.name} ({head.num_classes})" for head in spec.heads)
         or "those of the manifest",
         "starts from": _start(recipe.weights),
@@ -65,7 +67,20 @@ def facts(recipe: Recipe) -> dict[str, str]:
         "tested on": f"clips x crops: {sampling.clips} x {test.crop.views}; "
         f"{brief(sampling)}, {brief(test.crop)}; mean of {test.average}",
     }
+    if spec.takes_features:
+        said |= {
+            "trained on": f"{brief(recipe.train.sampling)}, {brief(recipe.augment)}",
+            "tested on": brief(sampling),
+        }
     return said | (_claim_facts(claim) if claim else {"claim": "none"})
+
+
+def _input(recipe: Recipe) -> str:
+    spec = recipe.model
+    if spec.takes_features:
+        return f"features of {spec.encoder.in_channels or 'any number of'} numbers a frame"
+    size, channels = recipe.train.crop.size, spec.encoder.in_channels
+    return f"{spec.frames} frames of {size} pixels, {channels} channels"
 
 
 def _claim_facts(claim: Claim) -> dict[str, str]:

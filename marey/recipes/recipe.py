@@ -130,7 +130,13 @@ Objective: TypeAlias = (
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch of training with its own optimiser, sampler, objective and trainable part."""
+    """One stretch of training with its own optimiser, sampler, objective and trainable part.
+
+    It begins by changing the heads, if told so: `reset_heads` gives them fresh weights,
+    `normalize_heads` divides the weights of every class by their norm to that power. `trainable`
+    "scales" learns one factor a class for them. A stage of no epochs does no more than its
+    beginning. What its checkpoint best.pt holds is the best of the last stage.
+    """
 
     epochs: int = 50
     optim: Optim = field(default_factory=SGD)
@@ -138,8 +144,15 @@ class Stage:
     warmup: Warmup = field(default_factory=Warmup)
     sampler: Sampler = field(default_factory=InstanceBalanced)
     objective: Objective = field(default_factory=CrossEntropy)
-    trainable: Literal["all", "heads"] = "all"
+    trainable: Literal["all", "heads", "scales"] = "all"
     reset_heads: bool = False
+    normalize_heads: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ValueError(f"epochs is {self.epochs}, expected 0 or more")
+        if self.normalize_heads is not None and not 0 <= self.normalize_heads < math.inf:
+            raise ValueError(f"normalize_heads is {self.normalize_heads}, expected 0 or more")
 
     def lr_factor(self, epoch: float) -> float:
         """What every learning rate is multiplied by at `epoch` of this stage."""
@@ -223,7 +236,9 @@ class Recipe:
     def __post_init__(self) -> None:
         wanted = self.model.frames
         for part, views in (("train", self.train), ("test", self.test)):
-            if views.sampling.frames != wanted:
+            if self.model.takes_features:
+                _refuse_crops(part, views)
+            elif views.sampling.frames != wanted:
                 raise ValueError(
                     f"{part}.sampling gives {views.sampling.frames} frames, the model takes "
                     f"{wanted}. hint: they change together, as does model.num_segments"
@@ -244,3 +259,9 @@ class Recipe:
     def with_data(self, train: str, val: str = "") -> Recipe:
         """The same recipe on other manifests."""
         return replace(self, data=replace(self.data, train=train, val=val or train))
+
+
+def _refuse_crops(part: str, views: Views | TestViews) -> None:
+    if views.crop.views != 1:
+        raise ValueError(f"{part}.crop is {views.crop}, but the model takes features, of which "
+                         "nothing can be cut. hint: CenterCrop")  # fmt: skip

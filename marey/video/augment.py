@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -101,11 +101,16 @@ def augment(
 ) -> tuple[Clip, Labels]:
     """The clips as `plan` changes them, normalised, and their labels, on the device of the clips.
 
-    `clip` is uint8 [b t c h w] and stays as it is, `labels` int64 [b] a head, `seeds` [b] >= 0.
-    With mixup the labels become float [b k], for which `num_classes` gives k of each head.
+    `clip` is uint8 [b t c h w] and stays as it is, `labels` int64 [b] or float [b k] a head,
+    `seeds` [b] >= 0. With mixup the labels become float [b k], for which `num_classes` gives k of
+    each head. Features, float [b t d], have no appearance: `mixup` is all of the plan they know.
     """
     _check(clip, labels, plan, seeds, num_classes)
+    if clip.is_floating_point() and not plan.mixup:
+        return clip, labels
     draws = _Draws(seeds, plan.mixup)
+    if clip.is_floating_point():
+        return _mixed(clip, labels, plan, draws, num_classes)
     if plan.flip != "none":
         flipped = torch.from_numpy(draws.flip < 0.5).to(clip.device)
         clip = torch.where(_per_clip(flipped), clip.flip(-1), clip)
@@ -116,13 +121,7 @@ def augment(
     pixels = _standardize(_ordered(pixels, plan.channel_order), plan.mean, plan.std)
     if plan.erase:
         pixels.masked_fill_(_erased(draws, plan.erase, pixels), 0.0)
-    if plan.mixup:
-        weight = torch.from_numpy(draws.mixup).to(pixels)
-        pixels = _mix(pixels, _per_clip(weight))
-        labels = {
-            head: _mix(_one_hot(label, (num_classes or {})[head]), weight[:, None])
-            for head, label in labels.items()
-        }
+    pixels, labels = _mixed(pixels, labels, plan, draws, num_classes)
     return pixels.to(dtype), labels
 
 
@@ -171,12 +170,33 @@ class _Draws:
 # --- on the device ---------------------------------------------------------------------------
 
 
+def _mixed(
+    clip: Tensor,
+    labels: Labels,
+    plan: Augment,
+    draws: _Draws,
+    num_classes: Mapping[str, int] | None,
+) -> tuple[Tensor, Labels]:
+    """Clips of any shape and their labels under mixup, if the plan has it."""
+    if not plan.mixup:
+        return clip, labels
+    weight = torch.from_numpy(draws.mixup).to(clip)
+    mixed = {
+        head: _mix(_one_hot(label, (num_classes or {})[head]), weight[:, None])
+        for head, label in labels.items()
+    }
+    return _mix(clip, weight.reshape(-1, *[1] * (clip.ndim - 1))), mixed
+
+
 def _per_clip(x_b: Tensor) -> Tensor:
     return x_b.reshape(-1, 1, 1, 1, 1)
 
 
 def _swap(labels: Tensor, flipped: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
     partner = labels
+    if labels.ndim == 2:
+        place = torch.arange(labels.shape[1], device=labels.device)
+        return torch.where(flipped[:, None], labels[:, _swap(place, place >= 0, pairs)], labels)
     for a, b in pairs:
         partner = partner.masked_fill(labels == a, b).masked_fill(labels == b, a)
     return torch.where(flipped, partner, labels)
@@ -246,6 +266,8 @@ def _erased(draws: _Draws, probability: float, pixels: Tensor) -> Tensor:
 
 
 def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
+    if labels.ndim == 2:
+        return labels
     zeros = torch.zeros(len(labels), num_classes, device=labels.device)
     return zeros.scatter_(1, labels[:, None], 1.0)  # unlike functional.one_hot, no device sync
 
@@ -263,11 +285,15 @@ def _check(
     seeds: npt.NDArray[np.int64],
     num_classes: Mapping[str, int] | None,
 ) -> None:
-    if clip.dtype != torch.uint8 or clip.ndim != 5 or len(seeds) != len(clip):
+    pixels = clip.dtype == torch.uint8 and clip.ndim == 5
+    features = clip.is_floating_point() and clip.ndim == 3
+    if not (pixels or features) or len(seeds) != len(clip):
         raise ValueError(
             f"clip is {clip.dtype} {tuple(clip.shape)} with {len(seeds)} seeds, "
-            "expected uint8 [b t c h w] and b seeds"
+            "expected uint8 [b t c h w] and b seeds, or features float [b t d]"
         )
+    if features and replace(plan, mixup=0.0, mean=(), std=()) != Augment(mean=(), std=()):
+        raise ValueError(f"the plan changes pixels, the clip is features: {plan}")
     if (plan.contrast or plan.saturation) and clip.shape[2] != 3:
         raise ValueError(f"contrast and saturation need RGB, the clip has {clip.shape[2]} channels")
     if plan.flip == "swap" and plan.flip_pairs is None:

@@ -1,0 +1,30 @@
+"""Recipes for features in place of videos: seconds on a CPU. The heads come from your file.
+
+`marey features` makes such a file; any stage, sampler and objective goes with these.
+"""
+
+from __future__ import annotations
+
+from marey.models.encoder import Encoder
+from marey.models.features import FeaturesSpec, LateAverageSpec, NetVLADSpec
+from marey.models.video_model import ModelSpec
+from marey.recipes.recipe import AdamW, Cosine, DataSpec, Recipe, Stage, TestViews, Views
+from marey.video.sampling import AllFrames
+
+
+def _recipe(name: str, encoder: Encoder, *, dropout: float, lr: float) -> Recipe:
+    return Recipe(
+        name=name,
+        model=ModelSpec(encoder, num_segments=1, heads=(), dropout=dropout),
+        data=DataSpec(workers=0),
+        train=Views(AllFrames()),
+        test=TestViews(AllFrames()),
+        stages=(Stage(epochs=30, optim=AdamW(lr=lr, weight_decay=1e-4), schedule=Cosine()),),
+        batch_size=64,
+        lr_batch_size=None,
+    )
+
+
+LINEAR = _recipe("features-linear", FeaturesSpec(), dropout=0.0, lr=1e-2)
+MLP = _recipe("features-mlp", LateAverageSpec(), dropout=0.5, lr=1e-3)
+NETVLAD = _recipe("features-netvlad", NetVLADSpec(clusters=16), dropout=0.0, lr=1e-3)
