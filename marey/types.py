@@ -1,4 +1,4 @@
-"""Names for the four tensors that travel between modules, with their shapes.
+"""Names for the four tensors that travel between modules, and a check of annotated choices.
 
 Axes: ``b`` batch, ``v`` views, ``t`` frames, ``c`` channels, ``h w`` pixels, ``k`` classes. Time
 stands before channels everywhere, as decoders give it.
@@ -6,7 +6,7 @@ stands before channels everywhere, as decoders give it.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
@@ -16,3 +16,15 @@ Labels: TypeAlias = dict[str, Tensor]
 """Head name -> int64 [b], or float [b k] when labels are mixed."""
 Scores: TypeAlias = dict[str, Tensor]
 """Head name -> float [b k]."""
+
+
+def check_choices(spec: Any) -> None:
+    """ValueError if a field of the dataclass `spec`, annotated as a `Literal`, has another value.
+
+    Without it a misspelt choice would mean whichever branch comes last.
+    """
+    for name, annotation in get_type_hints(type(spec)).items():
+        value, choices = getattr(spec, name), get_args(annotation)
+        if get_origin(annotation) is Literal and value not in choices:
+            expected = " or ".join(repr(choice) for choice in choices)
+            raise ValueError(f"{name} is {value!r}, expected {expected}")

@@ -28,7 +28,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.layout import fold_time, unfold_time
 from marey.models.resnet import conv
 from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, frames_in_stage, place
-from marey.types import Clip
+from marey.types import Clip, check_choices
 
 # (expansion, output channels, blocks, stride of the first block), one row a stage
 ROWS = (
@@ -53,6 +53,7 @@ class MobileNetV2Spec:
     frames_per_segment: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.width <= 0:
             raise ValueError(f"width is {self.width}, expected more than 0")
 

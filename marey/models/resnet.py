@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import Block, ResidualBlock, Site, TemporalOp, frames_in_stage, place
-from marey.types import Clip
+from marey.types import Clip, check_choices
 
 DEPTHS: Mapping[int, tuple[int, ...]] = {
     18: (2, 2, 2, 2),
@@ -49,6 +49,7 @@ class ResNetSpec:
     frames_per_segment: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.depth not in DEPTHS:
             raise ValueError(f"depth is {self.depth}, expected one of {tuple(DEPTHS)}")
         if self.channels < 1:

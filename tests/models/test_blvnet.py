@@ -9,7 +9,6 @@ from marey.errors import CheckpointError
 from marey.models import TAM, TSM, BLResNetSpec, BLVNetSpec, Head, ModelSpec, TemporalPool
 from marey.models.blvnet import BLVNet
 from marey.models.temporal.tam import Aggregation
-from marey.recipes.schema import from_yaml, to_yaml
 
 REFERENCE = TAM(init="reference")
 
@@ -86,15 +85,6 @@ def net() -> BLVNet:
 
 
 @torch.no_grad()
-def test_one_clip_never_moves_another(net: BLVNet) -> None:
-    clip = torch.randn(3, 4, 3, 32, 32, dtype=torch.float64)
-    other = clip.clone()
-    other[1] = torch.randn(4, 3, 32, 32)
-    before, after = net(clip), net(other)
-    assert [torch.equal(b, a) for b, a in zip(before, after, strict=True)] == [True, False, True]
-
-
-@torch.no_grad()
 def test_frames_of_a_pair_have_roles_and_without_tam_pairs_have_no_order(net: BLVNet) -> None:
     clip = torch.randn(1, 4, 3, 32, 32, dtype=torch.float64)
     plain = random_net(None, 2)
@@ -158,36 +148,6 @@ def test_weights_of_another_depth_are_an_error() -> None:
             model.load_encoder(other)
 
 
-@torch.no_grad()
-def test_an_exported_model_takes_any_batch_and_needs_no_operator_of_ours(net: BLVNet) -> None:
-    batch = torch.export.Dim("batch", min=1, max=64)
-    example = torch.randn(2, 4, 3, 32, 32, dtype=torch.float64)
-    exported = torch.export.export(net, (example,), dynamic_shapes=({0: batch},))
-    assert "marey" not in exported.graph_module.code
-    clip = torch.randn(3, 4, 3, 32, 32, dtype=torch.float64)
-    torch.testing.assert_close(exported.module()(clip), net(clip))
-
-
-def test_a_compiled_model_is_one_graph_with_the_same_gradients(net: BLVNet) -> None:
-    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
-    clip = torch.randn(1, 4, 3, 32, 32, dtype=torch.float64)
-    gradients = []
-    for run in (net, compiled):
-        net.zero_grad()
-        run(clip).square().sum().backward()
-        gradients.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
-    net.zero_grad()
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-8, atol=1e-8)
-
-
-@torch.no_grad()
-def test_channels_last_changes_the_layout_only(net: BLVNet) -> None:
-    clip = torch.randn(1, 4, 3, 33, 32, dtype=torch.float64)
-    before = net(clip)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    torch.testing.assert_close(net(clip), before, rtol=1e-9, atol=1e-9)
-
-
 def test_other_ops_see_pairs() -> None:
     with torch.device("meta"):
         ops = (TSM(place="residual_in"), TemporalPool(stage=1))
@@ -206,12 +166,6 @@ def test_print_shows_pairs_and_taps() -> None:
     with torch.device("meta"):
         shown = str(BLVNetSpec(50, tam=TAM(5)).build((), 4))
     assert "(stage_in): Aggregation(\n    num_frames=4, TAM(taps=5" in shown
-
-
-@pytest.mark.parametrize("spec", [BLVNetSpec(101, 4, 2, 10, TAM(5)), BLVNetSpec(50, tam=None)])
-def test_the_spec_survives_yaml(spec: BLVNetSpec) -> None:
-    model = ModelSpec(spec, num_segments=8)
-    assert from_yaml(ModelSpec, to_yaml(model)) == model
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from marey.models import TSM, I3DResNetSpec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
 from marey.models.i3d import FrameConv3d, Inflation
-from marey.models.resnet import ResNet
-from marey.recipes.schema import from_yaml, to_yaml
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -79,18 +77,6 @@ def test_frames_stay_or_are_halved_thrice(spec: I3DResNetSpec, frames: int, left
     assert features.shape == (2, left, model.num_features)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("strides", [False, True])
-def test_one_clip_never_moves_another_and_the_order_of_frames_matters(strides: bool) -> None:
-    model = small(strides)
-    clip = torch.randn(3, 4, 3, 32, 32, dtype=torch.float64)
-    other = clip.clone()
-    other[1] = torch.randn(4, 3, 32, 32)
-    before, after = model(clip), model(other)
-    assert [torch.equal(b, a) for b, a in zip(before, after, strict=True)] == [True, False, True]
-    assert not torch.allclose(model(clip.flip(1)).mean(dim=1), before.mean(dim=1))
-
-
 def test_ops_have_their_sites_and_see_the_frames_that_are_left() -> None:
     with torch.device("meta"):
         ops = (NonLocal(stages=(1, 2)),)
@@ -107,28 +93,7 @@ def test_a_site_before_a_stride_in_time_is_an_error(depth: int, op: TSM | Tempor
         I3DResNetSpec(depth, temporal_stride=True).build((op,), 8)
 
 
-@pytest.mark.parametrize("strides", [False, True])
-@torch.no_grad()
-def test_an_exported_model_takes_any_batch(strides: bool) -> None:
-    model = small(strides)
-    batch = torch.export.Dim("batch", min=1, max=64)
-    example = torch.randn(2, 4, 3, 32, 32, dtype=torch.float64)
-    exported = torch.export.export(model, (example,), dynamic_shapes=({0: batch},))
-    clip: Tensor = torch.randn(5, 4, 3, 32, 32, dtype=torch.float64)
-    torch.testing.assert_close(exported.module()(clip), model(clip))
-
-
-def small(strides: bool) -> ResNet:
-    torch.manual_seed(0)
-    return I3DResNetSpec(18, temporal_stride=strides).build((), 4).double().eval()
-
-
 def test_print_shows_the_frames_of_a_filter() -> None:
     shown = str(I3DResNetSpec(18, temporal_stride=True).build((), 8))
     assert "stride=(1, 2, 2), padding=(1, 3, 3), bias=False, num_frames=8" in shown
     assert "(frames): EverySecondFrame(num_frames=4)" in shown
-
-
-def test_the_spec_survives_yaml() -> None:
-    model = ModelSpec(I3DResNetSpec(101, temporal_stride=True, inflation="repeated"), (NonLocal(),))
-    assert from_yaml(ModelSpec, to_yaml(model)) == model

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from marey.models.sites import DEEP, Block, Site, TemporalOp
 from marey.models.temporal.group_context import CALIBRATORS, Calibrator, started
+from marey.types import check_choices
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,7 @@ class ECal(TemporalOp):
     alternate: Literal["stage", "none"] = "stage"
 
     def __post_init__(self) -> None:
-        if self.gate not in CALIBRATORS:
-            raise ValueError(f"gate is '{self.gate}', expected L, T, S or G")
-        if self.kernels not in ("33", "31"):
-            raise ValueError(f"kernels is '{self.kernels}', expected '33' or '31'")
+        check_choices(self)
         if self.reduction < 1:
             raise ValueError(f"reduction is {self.reduction}, expected 1 or more")
 

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import DEEP, Block, Site, TemporalOp
 from marey.models.unused import Unused
+from marey.types import check_choices
 
 ORDER = "LTSG"
 Layer: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Linear
@@ -57,6 +58,7 @@ class GroupContext(TemporalOp):
     variant: Literal["repaired", "upstream"] = "repaired"
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if not self.gates or sorted(self.gates) != sorted(set(self.gates) & set(ORDER)):
             raise ValueError(f"gates is '{self.gates}', expected some of the letters L, T, S, G")
         if self.cdiv < len(self.gates):

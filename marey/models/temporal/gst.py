@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from marey.models.resnet import conv
 from marey.models.sites import Block, Site, TemporalOp
 from marey.models.temporal.tsm import shift
+from marey.types import check_choices
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,10 @@ class GST(TemporalOp):
     beta: Literal[1, 2] = 2
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.alpha < 2:
             raise ValueError(f"alpha is {self.alpha}, expected 2 or more: one channel in alpha is "
                              "temporal, the others spatial")  # fmt: skip
-        if self.beta not in (1, 2):
-            raise ValueError(f"beta is {self.beta}, expected 1 or 2")
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """A `SpatialTemporalConv` in place of the middle convolution."""

@@ -27,6 +27,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from marey.models.layout import fold_time
 from marey.models.sites import Block, Site, TemporalOp
+from marey.types import check_choices
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class TAM(TemporalOp):
     depthwise: bool = True
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.taps < 1:
             raise ValueError(f"taps is {self.taps}, expected 1 or more")
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
+from marey.types import check_choices
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class TemporalPool(TemporalOp):
 
     stage: int = 1
     reduce: Literal["max", "mean"] = "max"
+
+    def __post_init__(self) -> None:
+        check_choices(self)
 
     def frames_in_stage(self, stage: int, num_frames: int) -> int:
         """Half of `num_frames`, rounded up, where the pooling stands."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import DEEP, Block, Site, TemporalOp
+from marey.types import check_choices
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class TSM(TemporalOp):
     direction: Literal["both", "past"] = "both"
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.shift_div < 2:
             raise ValueError(f"shift_div is {self.shift_div}, expected 2 or more: C/shift_div "
                              "channels move each way")  # fmt: skip

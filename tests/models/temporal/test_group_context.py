@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from marey.longtail.decouple import set_trainable
 from marey.models import GroupContext, MobileNetV2Spec, ModelSpec, ResNetSpec
 from marey.models.encoder import Encoder
-from marey.models.layout import channels_last
 from marey.models.sites import Block, place
 from marey.models.temporal.group_context import Calibrator, ChannelGroups
 from marey.models.unused import freeze_unused
-from marey.recipes.schema import from_yaml, to_yaml
 
 R50 = ResNetSpec(50).blocks((), 8)
 
@@ -243,18 +241,6 @@ def test_groups_work_in_any_residual_network(encoder: Encoder, op: GroupContext)
         assert model(torch.empty(2, 4, 3, 64, 64))["label"].shape == (2, 400)
 
 
-def test_an_exported_or_compiled_module_takes_any_batch() -> None:
-    module = channels_last(groups(GroupContext(), R50[0]))
-    example = a_clip(batch=2).contiguous(memory_format=torch.channels_last)
-    batch = 8 * torch.export.Dim("batch", min=1, max=64)
-    exported = torch.export.export(module, (example,), dynamic_shapes=({0: batch},)).module()
-    compiled = torch.compile(module, backend="aot_eager", fullgraph=True, dynamic=True)
-    for clips in (2, 5):
-        x = a_clip(batch=clips).contiguous(memory_format=torch.channels_last)
-        torch.testing.assert_close(exported(x), module(x))
-        torch.testing.assert_close(compiled(x), module(x))
-
-
 def test_channels_last_memory_stays_channels_last() -> None:
     x = a_clip().contiguous(memory_format=torch.channels_last)
     module = groups(GroupContext(), R50[0])
@@ -267,13 +253,6 @@ def test_print_shows_the_groups() -> None:
     assert "width=12, cdiv=5, first=2, zero_tail=True" in text
     assert "(0): LocalCalibrator(" in text
     assert "num_frames=8" in text
-
-
-def test_a_spec_survives_yaml() -> None:
-    sites = ("after_bn2", "after_bn1", "after_bn1", "after_bn1")
-    for op in (GroupContext(), GroupContext("S", 5, True, sites, False, "none", "upstream")):
-        spec = ModelSpec(ResNetSpec(50), (op,))
-        assert from_yaml(ModelSpec, to_yaml(spec)) == spec
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,8 @@ from torch import Tensor, nn
 from marey.errors import CheckpointError
 from marey.models import GST, GroupContext, MobileNetV2Spec, ModelSpec, ResNetSpec
 from marey.models.encoder import Encoder
-from marey.models.layout import channels_last
 from marey.models.sites import Block, StartsFromConv
 from marey.models.temporal.gst import SpatialTemporalConv
-from marey.recipes.schema import from_yaml, to_yaml
 
 R50 = ResNetSpec(50).blocks((), 4)
 X50 = ResNetSpec(50, groups=32, width_per_group=4).blocks((), 4)
@@ -124,29 +122,10 @@ def test_it_works_in_any_network_with_a_middle_convolution_at_any_size(
 
 
 @torch.no_grad()
-def test_an_exported_or_compiled_module_takes_any_batch() -> None:
-    module = channels_last(conv2(GST(), R50[3]))
-    batch = 4 * torch.export.Dim("batch", min=1, max=64)
-    example = (a_clip(128, batch=2),)
-    exported = torch.export.export(module, example, dynamic_shapes=({0: batch},)).module()
-    compiled = torch.compile(module, backend="aot_eager", fullgraph=True, dynamic=True)
-    for clips in (2, 3):
-        x = a_clip(128, batch=clips).contiguous(memory_format=torch.channels_last)
-        torch.testing.assert_close(exported(x), module(x))
-        torch.testing.assert_close(compiled(x), module(x))
-
-
-@torch.no_grad()
 def test_channels_last_memory_stays_channels_last() -> None:
     module = conv2(GST(), R50[3]).float()
     x = a_clip(128).float().contiguous(memory_format=torch.channels_last)
     assert module(x).is_contiguous(memory_format=torch.channels_last)
-
-
-def test_print_shows_the_frames_and_a_spec_survives_yaml() -> None:
-    assert "num_frames=4" in repr(conv2(GST(), R50[0]))
-    spec = ModelSpec(ResNetSpec(50), (GST(4, 1), GroupContext(site="after_conv2", norm=False)))
-    assert from_yaml(ModelSpec, to_yaml(spec)) == spec
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from marey.models import TAM, TSM, BLResNetSpec, MobileNetV2Spec, ModelSpec, ResNetSpec
+from marey.models import TAM, TSM, BLResNetSpec, MobileNetV2Spec, ResNetSpec
 from marey.models.encoder import Encoder
 from marey.models.temporal.tam import Aggregation, Route, _by_plain_operators, _Move
-from marey.recipes.schema import from_yaml, to_yaml
 
 
 def aggregate_by_loop(x: Tensor, module: Aggregation, routes: list[Route]) -> Tensor:
@@ -154,51 +153,6 @@ def test_tam_resnet50_has_sixteen_with_39360_parameters() -> None:
     assert (len(added), sum(p.numel() for p in added)) == (3 * 16, 39_360)
 
 
-@torch.no_grad()
-def test_one_clip_never_moves_another_and_the_order_of_frames_matters() -> None:
-    model = small()
-    clip = torch.randn(3, 4, 3, 32, 32, dtype=torch.float64)
-    other = clip.clone()
-    other[1] = torch.randn(4, 3, 32, 32)
-    before, after = model(clip)["label"], model(other)["label"]
-    assert [torch.equal(b, a) for b, a in zip(before, after, strict=True)] == [True, False, True]
-    assert not torch.allclose(model(clip.flip(1))["label"], before)
-
-
-@pytest.mark.parametrize(
-    "tam", [TAM(init="reference"), TAM(4, "max", "reference"), TAM(2, "sum", "reference", False)]
-)
-@torch.no_grad()
-def test_an_exported_model_takes_any_batch_and_needs_no_operator_of_ours(tam: TAM) -> None:
-    model = small(tam)
-    example = (torch.randn(2, 4, 3, 32, 32, dtype=torch.float64),)
-    batch = torch.export.Dim("batch", min=1, max=64)
-    exported = torch.export.export(model, example, dynamic_shapes=({0: batch},))
-    assert "marey" not in exported.graph_module.code
-    clip = torch.randn(5, 4, 3, 32, 32, dtype=torch.float64)
-    torch.testing.assert_close(exported.module()(clip)["label"], model(clip)["label"])
-
-
-def test_a_compiled_model_is_one_graph_with_the_same_gradients() -> None:
-    model = small()
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-    clip = torch.randn(2, 4, 3, 32, 32, dtype=torch.float64)
-    gradients = []
-    for run in (model, compiled):
-        model.zero_grad()
-        run(clip)["label"].square().sum().backward()
-        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-9)
-
-
-def small(tam: TAM | None = None) -> nn.Module:
-    torch.manual_seed(0)
-    spec = ModelSpec(ResNetSpec(18), (tam or TAM(init="reference"),), 4)
-    model = spec.build().double().eval()
-    nn.init.normal_(model.get_parameter("heads.label.weight"))
-    return model
-
-
 def test_its_cost_is_counted_as_that_of_depthwise_convolutions() -> None:
     module = Aggregation(TAM(5), 8, 4)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -219,8 +173,3 @@ def test_no_tap_is_an_error() -> None:
 def test_two_ops_before_the_first_convolution_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"TSM\(.*\) and TAM\(.*\) both want the site"):
         ResNetSpec(18).build((TSM(), TAM()), 8)
-
-
-def test_it_survives_yaml() -> None:
-    spec = ModelSpec(ResNetSpec(18), (TAM(5, "max", "reference", False),))
-    assert from_yaml(ModelSpec, to_yaml(spec)) == spec
