@@ -23,11 +23,13 @@ heads five times the rate where the name says ten; here it is ten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn, optim
 
+from marey.longtail.decouple import HeadScales
 from marey.models.temporal.group_context import Calibrator
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import SGD, Optim
@@ -48,12 +50,42 @@ def build_optimizer(model: VideoModel, spec: Optim, *, scale: float = 1.0) -> op
 
     Every group keeps its `name` and its `base_lr`, from which `set_rates` derives the rate.
     """
+    return _optimizer(_groups(model, spec), spec, scale)
+
+
+def build_scales_optimizer(
+    model: VideoModel, spec: Optim, *, scale: float = 1.0
+) -> optim.Optimizer:
+    """The optimiser of `spec` over one factor a class of the heads of `model`, without decay.
+
+    Its steps write the weights of the heads, and its state dict holds what they started from.
+    """
+    scales = HeadScales(model)
+    factors = {f"heads.{name}": factor for name, factor in scales.factors.items()}
+    optimizer = _optimizer([Group("scales", decay_mult=0, parameters=factors)], spec, scale)
+    optimizer.register_step_pre_hook(lambda *_: scales.take_gradients())
+    optimizer.register_step_post_hook(lambda *_: scales.write_weights())
+
+    def with_scales(_: optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+        return {**state, "scales": scales.state_dict()}
+
+    def take_scales(_: optim.Optimizer, state: dict[str, Any]) -> None:
+        scales.load_state_dict(state["scales"])
+
+    optimizer.register_state_dict_post_hook(with_scales)
+    optimizer.register_load_state_dict_pre_hook(take_scales)
+    return optimizer
+
+
+def _groups(model: VideoModel, spec: Optim) -> list[Group]:
     if spec.groups == "tsm":
-        groups = tsm_groups(model, head_lr5=spec.head_lr5, calibrator_lr=spec.calibrator_lr)
-    elif spec.groups == "plain":
-        groups = plain_groups(model)
-    else:
-        groups = [Group("all", parameters={name: p for name, _, p in _trainable(model)})]
+        return tsm_groups(model, head_lr5=spec.head_lr5, calibrator_lr=spec.calibrator_lr)
+    if spec.groups == "plain":
+        return plain_groups(model)
+    return [Group("all", parameters={name: p for name, _, p in _trainable(model)})]
+
+
+def _optimizer(groups: Sequence[Group], spec: Optim, scale: float) -> optim.Optimizer:
     rows = [
         {
             "name": group.name,

@@ -70,10 +70,12 @@ class Totals:
         self.clips, self.waited = self.clips + clips, self.waited + waited
 
     def means(self, world_size: int) -> dict[str, float]:
-        """Loss a step, clips a second (all processes), share of time spent waiting for data."""
+        """Loss a step, clips a second (all processes), share of time spent waiting for data.
+
+        Without a step there is no loss.
+        """
         seconds = max(time.monotonic() - self.since, 1e-9)
-        return {
-            "train/loss": self.loss / max(self.steps, 1),
+        return ({"train/loss": self.loss / self.steps} if self.steps else {}) | {
             "clips_per_second": self.clips * world_size / seconds,
             "data_wait": self.waited / seconds,
         }

@@ -30,13 +30,13 @@ from marey.engine.distributed import World, join_world
 from marey.engine.evaluate import evaluate
 from marey.engine.imagenet import starting_weights
 from marey.engine.not_finite import first_not_finite
-from marey.engine.optim import build_optimizer, set_rates
+from marey.engine.optim import build_optimizer, build_scales_optimizer, set_rates
 from marey.engine.rundir import BadClips, open_run, read_data, resolve
 from marey.engine.runlog import RunLog
 from marey.engine.steps import Totals, timed_steps, training_batches
 from marey.engine.stopping import StopFlag, Stopped, stop_signals
 from marey.errors import RunError
-from marey.longtail.decouple import set_trainable, training_mode
+from marey.longtail.decouple import change_heads, set_trainable, training_mode
 from marey.longtail.objective import LossModule
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
@@ -116,9 +116,9 @@ class Training:
     def loop(self) -> None:
         """All that is left of training."""
         while self.at.stage < len(self.recipe.stages):
-            while self.at.epoch < self.stage.epochs:
+            while self.at.epoch < max(self.stage.epochs, 1):  # one without steps if there are none
                 totals = Totals()
-                for batches, waited in self.steps():
+                for batches, waited in self.steps() if self.stage.epochs else ():
                     loss = self.step(batches)
                     self.note(totals, loss, batches, waited)
                     self.save_if_due()
@@ -247,9 +247,11 @@ class Training:
         if self.at.stage == len(self.recipe.stages):
             return
         stage = self.stage
-        if stage.reset_heads and not resumed:
-            torch.manual_seed(_mix(self.recipe.seed, self.at.stage))
-            self.model.reset_heads()
+        if not resumed:
+            self.at.best = -1.0
+            for model in {self.model, self.eval_model()}:  # the average of weights changes alike
+                torch.manual_seed(_mix(self.recipe.seed, self.at.stage))
+                change_heads(model, reset=stage.reset_heads, tau=stage.normalize_heads)
         set_trainable(self.model, stage.trainable)
         counts = {h: torch.from_numpy(self.train_set.class_counts(h)) for h in self.num_classes}
         self.objective = stage.objective.build(counts).to(self.world.device)
@@ -258,7 +260,8 @@ class Training:
             self.loss = DistributedDataParallel(self.loss)
         scale = self.lr_scale()
         self.base_lr = self.lr = stage.optim.lr * scale
-        self.optimizer = build_optimizer(self.model, stage.optim, scale=scale)
+        build = build_scales_optimizer if stage.trainable == "scales" else build_optimizer
+        self.optimizer = build(self.model, stage.optim, scale=scale)
 
     def lr_scale(self) -> float:
         """Total batch / the batch the recipe's rate is meant for; says so when it is not 1."""
@@ -292,7 +295,8 @@ class Training:
         metrics = self.validate()
         if self.world.is_main:
             done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage])
-            row = {"epoch": done + self.at.epoch, "step": self.at.global_step, "lr": self.lr}
+            done += min(self.at.epoch, self.stage.epochs)
+            row = {"epoch": done, "step": self.at.global_step, "lr": self.lr}
             self.log.epoch(row | totals.means(self.world.size) | metrics)
             best = metrics.get("acc/top1", float(self.at.global_step))
             if best > self.at.best:

@@ -1,0 +1,94 @@
+"""Second stages for unequal classes, each a recipe made of another: ``tsm-r18+crt``.
+
+What the second stage of cRT, LWS and tau-normalisation learns on is the features of the first
+(arXiv 1910.09217); in deferred re-weighting (arXiv 1906.07413) the whole network goes on at a low
+rate. Ten epochs and a cosine are those of 1910.09217; `stages.1.epochs=...` says otherwise.
+
+**Deviates**: the second stage of deferred re-weighting follows a whole first one, whose schedule it
+leaves alone, by a quarter of its epochs at a hundredth of its rate; in the paper it is the last
+fifth of a schedule that falls to a hundredth there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from marey.data.samplers import ClassBalanced
+from marey.errors import RecipeError
+from marey.longtail.class_balanced import ClassBalancedLoss, Focal
+from marey.longtail.ldam import LDAM
+from marey.longtail.objective import CrossEntropy
+from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidClassBalanced, SigmoidLDAM
+from marey.recipes.recipe import Cosine, Objective, Recipe, Stage, StepDecay, Warmup
+
+BETA = 0.9999
+"""How fast clips of a class repeat each other, in the re-weighting of LDAM-DRW."""
+
+
+def crt(base: Recipe) -> Recipe:
+    """Then new heads, learned on clips of all classes alike (classifier re-training)."""
+    stage = _classifier_stage(base)
+    return _followed_by(base, "crt", replace(stage, trainable="heads", reset_heads=True))
+
+
+def lws(base: Recipe) -> Recipe:
+    """Then one factor for each class's scores, learned on clips of all classes alike."""
+    return _followed_by(base, "lws", replace(_classifier_stage(base), trainable="scales"))
+
+
+def tau_normalised(base: Recipe, tau: float = 0.7) -> Recipe:
+    """Then the weights of each class divided by their norm to the power `tau`, nothing learned.
+
+    `tau` is to be chosen on validation clips: 0 changes the biases alone, 1 makes all norms equal.
+    """
+    stage = replace(base.stages[-1], epochs=0, warmup=Warmup(), normalize_heads=tau)
+    return _followed_by(base, "tau", replace(stage, trainable="heads", reset_heads=False))
+
+
+def deferred(base: Recipe, beta: float = BETA) -> Recipe:
+    """Then everything goes on slowly, with classes weighted by their effective number (DRW)."""
+    last = base.stages[-1]
+    stage = replace(
+        last,
+        epochs=max(1, last.epochs // 4),
+        optim=replace(last.optim, lr=last.optim.lr / 100),
+        schedule=StepDecay(()),
+        warmup=Warmup(),
+        objective=reweighted(last.objective, beta),
+        reset_heads=False,
+    )
+    return _followed_by(base, "drw", stage)
+
+
+SECOND_STAGES: dict[str, Callable[[Recipe], Recipe]] = {
+    "crt": crt,
+    "lws": lws,
+    "tau": tau_normalised,
+    "drw": deferred,
+}
+"""What may follow a recipe's name after a plus sign."""
+
+
+def reweighted(objective: Objective, beta: float) -> Objective:
+    """`objective` with classes weighted by `beta`; RecipeError if it has no weighted form."""
+    if isinstance(objective, LDAM | SigmoidLDAM | Focal):
+        return replace(objective, beta=beta)
+    if isinstance(objective, CrossEntropy):
+        return ClassBalancedLoss(beta, objective.label_smoothing)
+    if isinstance(objective, BinaryCrossEntropy):
+        return SigmoidClassBalanced(beta)
+    raise RecipeError(
+        f"{type(objective).__name__} has no form with class weights, which drw needs",
+        "take it of LDAM, Focal, CrossEntropy, SigmoidLDAM or BinaryCrossEntropy",
+    )
+
+
+def _classifier_stage(base: Recipe) -> Stage:
+    return replace(
+        base.stages[-1], epochs=10, schedule=Cosine(), warmup=Warmup(), sampler=ClassBalanced()
+    )
+
+
+def _followed_by(base: Recipe, suffix: str, stage: Stage) -> Recipe:
+    return replace(base, name=f"{base.name}+{suffix}", stages=(*base.stages, stage), claim=None)
