@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from marey import cli_models
+from marey import cli_features, cli_models
 from marey.cli_bench import bench_app
 from marey.cli_data import data_app
 from marey.cli_shared import (
@@ -29,6 +29,9 @@ from marey.cli_shared import (
     errors,
     progress_bar,
 )
+
+if TYPE_CHECKING:
+    from marey.metrics.longtail import Estimate
 
 app = typer.Typer(
     help="Action recognition from frames to the long tail.",
@@ -127,6 +130,12 @@ def evaluate(
     overrides: Overrides = None,
     manifest: Annotated[Path | None, typer.Option(help="default: that of the run")] = None,
     split: Split = "val",
+    train_manifest: Annotated[
+        Path | None, typer.Option(help="counts its training clips; default: as the run counted")
+    ] = None,
+    groups: Annotated[
+        Literal["paper", "release", "videolt"], typer.Option(help="rule for head, tail and few")
+    ] = "paper",
     name: Annotated[str | None, typer.Option(help="folder in RUN/results; default: SPLIT")] = None,
     out: Annotated[Path | None, typer.Option(help="default: MODEL/results/NAME")] = None,
     workers: Workers = None,
@@ -134,18 +143,20 @@ def evaluate(
     device: Device = None,
 ) -> None:
     """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
-    from marey.engine.evaluate import metrics_of_dump
     from marey.engine.evaluate_folder import evaluate_folder
+    from marey.engine.predictions import metrics_of_dump
 
     if model.suffix == ".parquet":
         for head, metrics in metrics_of_dump(model).items():
-            _print_metrics(metrics, title=head)
+            _print_metrics(metrics, {}, title=head)
         return
     with progress_bar("evaluating") as progress:
         result, path = evaluate_folder(
             model,
             manifest=manifest,
             split=split,
+            train_manifest=train_manifest,
+            rule=groups,
             overrides=overrides or [],
             out=out or model / "results" / (name or split),
             workers=workers,
@@ -153,7 +164,10 @@ def evaluate(
             device=device,
             progress=progress,
         )
-    _print_metrics(result.metrics, title=f"{len(result.manifest)} clips")
+    _print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
+    for head in result.scores:
+        if found := result.trained_on.groups(head):
+            console.print(f"groups of {head} by {found.rule}")
     if result.missing:
         errors.print(
             f"{len(result.missing)} clips could not be read and count as wrong; see {path}"
@@ -228,6 +242,7 @@ def export(
     console.print(f"written: {export_release(run, out)}")
 
 
+app.command()(cli_features.features)
 app.command()(cli_models.convert)
 app.command()(cli_models.models)
 
@@ -268,10 +283,17 @@ def print_comparison(runs: Sequence[Path]) -> None:
         errors.print(f"[yellow]warning:[/] {escape(warning)}")
 
 
-def _print_metrics(metrics: dict[str, float], title: str) -> None:
-    table = Table("metric", title)
+def _print_metrics(
+    metrics: Mapping[str, float], estimates: Mapping[str, Estimate], title: str
+) -> None:
+    table = Table("metric", title, "95 % interval", "classes", "clips")
     for name, value in metrics.items():
-        table.add_row(name, f"{value:.2f}")
+        row = [name, f"{value:.2f}"]
+        if name in estimates:
+            found = estimates[name]
+            ends = " to ".join(f"{end:.2f}" for end in found.interval)
+            row += [ends, f"{found.num_classes:,}", f"{found.num_clips:,}"]
+        table.add_row(*row)
     console.print(table)
 
 

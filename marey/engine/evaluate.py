@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -25,15 +24,25 @@ from torch.utils.data import DataLoader
 from marey.data.atomic import replacing
 from marey.data.clips import Batch, ClipDataset, collate
 from marey.data.manifest import Manifest
+from marey.engine.fitting import check_clips
+from marey.engine.measures import (
+    UNKNOWN,
+    TrainingCounts,
+    head_estimates,
+    head_metrics,
+    mean_loss,
+)
+from marey.engine.predictions import prediction_table
 from marey.engine.provenance import decoder, environment
 from marey.engine.runlog import run_errors
 from marey.engine.stopping import ignore_in_worker
-from marey.errors import ManifestError, RunError
-from marey.metrics.accuracy import class_average, joint_accuracy, topk_accuracy
+from marey.errors import ManifestError
+from marey.metrics.accuracy import joint_accuracy
+from marey.metrics.longtail import Estimate
 from marey.models.profile import gmacs, num_parameters
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import TestViews
-from marey.types import Scores
+from marey.types import Clip, Scores
 from marey.video.augment import Augment, normalize
 from marey.video.reader import Backend
 
@@ -52,6 +61,8 @@ class Evaluation:
     missing: dict[int, str] = field(default_factory=dict)
     """Row -> reason."""
     average: Literal["logits", "probs"] = "logits"
+    trained_on: TrainingCounts = UNKNOWN
+    """What says which classes are head, tail and few-shot; metrics of groups need it."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -60,7 +71,24 @@ class Evaluation:
         if len(heads) == 1:
             return next(iter(heads.values()))
         named = {f"{name}/{key}": v for name, row in heads.items() for key, v in row.items()}
+        if any(labels.ndim == 2 for labels in self.manifest.labels.values()):
+            return named
         return {"acc/top1": joint_accuracy(self.scores, self.manifest.labels)} | named
+
+    @cached_property
+    def estimates(self) -> dict[str, dict[str, Estimate]]:
+        """Head -> number -> its value, its interval, and the classes and clips it rests on."""
+        return {
+            name: head_estimates(scores, self.manifest.labels[name], self.trained_on.groups(name))
+            for name, scores in self.scores.items()
+        }
+
+    @property
+    def named_estimates(self) -> dict[str, Estimate]:
+        """The estimates under the names that `metrics` has."""
+        if len(self.estimates) == 1:
+            return next(iter(self.estimates.values()))
+        return {f"{h}/{key}": e for h, row in self.estimates.items() for key, e in row.items()}
 
     @property
     def readable_rows(self) -> npt.NDArray[np.int64]:
@@ -72,11 +100,12 @@ class Evaluation:
         """The same of the clips that could be read, as if the list held no others."""
         rows = self.readable_rows
         scores = {name: values[rows] for name, values in self.scores.items()}
-        return Evaluation(self.manifest.take(rows), scores, average=self.average)
+        return replace(self, manifest=self.manifest.take(rows), scores=scores, missing={})
 
     def _of_head(self, name: str) -> dict[str, float]:
         scores, labels = self.scores[name], self.manifest.labels[name]
-        return _accuracies(scores, labels) | {"loss": _mean_loss(scores, labels, self.average)}
+        metrics = head_metrics(scores, labels, self.trained_on.groups(name))
+        return metrics | {"loss": mean_loss(scores, labels, self.average)}
 
 
 def evaluate(
@@ -90,6 +119,7 @@ def evaluate(
     backend: Backend = "pyav",
     device: torch.device | str = "cpu",
     amp: bool = False,
+    trained_on: TrainingCounts = UNKNOWN,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """The scores of `model`, already on `device`, for every clip; `progress(done, all)` as it goes.
@@ -97,7 +127,8 @@ def evaluate(
     Only the mean and std of `augment` are used: test clips are not changed otherwise.
     """
     heads = {head.name: head.num_classes for head in model.spec.heads}
-    _check_heads(heads, manifest)
+    check_clips(model.spec, manifest)
+    _check_heads(heads, manifest, views.average)
     scores: ScoreArrays = {
         name: np.full((len(manifest), k), np.nan, np.float32) for name, k in heads.items()
     }
@@ -114,7 +145,7 @@ def evaluate(
         done += len(batch.rows) + len(batch.failures)
         if progress:
             progress(done, len(manifest))
-    return Evaluation(manifest, scores, missing, views.average)
+    return Evaluation(manifest, scores, missing, views.average, trained_on)
 
 
 def test_batches(
@@ -146,14 +177,13 @@ def score_views(
     device: torch.device | str,
     amp: bool = False,
 ) -> Scores:
-    """Scores [b k] a head of uint8 [b v t c h w]: the mean over v of logits or probabilities."""
+    """Scores [b k] a head: the mean over v of logits or probabilities.
+
+    views: uint8 [b v t c h w], or features [b v t d].
+    """
     model.eval()
-    at_once = max(1, FRAMES_AT_ONCE // model.frames)
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in model.spec.heads}
-    for clip in torch.split(views.flatten(0, 1), at_once):
-        x = normalize(
-            clip.to(device), augment.mean, augment.std, channel_order=augment.channel_order
-        )
+    for x in model_inputs(model, views, augment, device):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp):
             found = model(x)
         for name, values in found.items():
@@ -163,14 +193,29 @@ def score_views(
     return {name: torch.cat(logits).reshape(b, v, -1).mean(1) for name, logits in parts.items()}
 
 
+def model_inputs(
+    model: VideoModel, views: Tensor, augment: Augment, device: torch.device | str
+) -> Iterator[Clip]:
+    """The views of a batch, [b v ...], as clips for the model, as many as memory holds at once."""
+    clips = views.flatten(0, 1)
+    if model.spec.takes_features:  # which are small
+        yield clips.to(device)
+        return
+    for part in torch.split(clips, max(1, FRAMES_AT_ONCE // model.frames)):
+        yield normalize(
+            part.to(device), augment.mean, augment.std, channel_order=augment.channel_order
+        )
+
+
 def write_results(
     evaluation: Evaluation, folder: Path, model: VideoModel, views: TestViews, backend: Backend
 ) -> Path:
     """Write predictions.parquet and results.json into `folder`; returns the latter."""
     with run_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    read = evaluation.readable
     with replacing(folder / "predictions.parquet") as file:
-        pq.write_table(prediction_table(evaluation), file)
+        pq.write_table(prediction_table(read.manifest, read.scores, evaluation.readable_rows), file)
     with replacing(folder / "results.json") as file:
         facts = about(evaluation, model, views, backend)
         file.write(json.dumps(facts, indent=1, allow_nan=False).encode())
@@ -190,13 +235,18 @@ def about(
     return {
         "metrics": _rounded(evaluation.metrics),
         "metrics_readable": _rounded(evaluation.readable.metrics),
+        "estimates": {
+            head: {name: _estimate_facts(found) for name, found in of.items()}
+            for head, of in evaluation.estimates.items()
+        },
+        "groups": {head: evaluation.trained_on.facts(head) for head in evaluation.scores},
         "num_clips": len(manifest),
         "num_missing": len(missing),
         "average": evaluation.average,
         "views": {
             "clips": views.sampling.clips,
             "crops": views.crop.views,
-            "frames": model.frames,
+            "frames": views.sampling.frames or "all",
             "size": views.crop.size,
         },
         "parameters": num_parameters(model),
@@ -212,60 +262,7 @@ def about(
     }
 
 
-def prediction_table(evaluation: Evaluation) -> pa.Table:
-    """One row a clip that was read: id, path, start, end, label and scores of every head."""
-    read = evaluation.readable.manifest
-    columns: dict[str, Any] = {
-        "id": evaluation.readable_rows,
-        "path": [str(read.path(i)) for i in range(len(read))],
-    }
-    for name, bounds in (("start", read.starts), ("end", read.ends)):
-        columns[name] = pa.array([None] * len(read) if bounds is None else bounds, pa.float64(),
-                                 from_pandas=True)  # fmt: skip
-    for head, scores in evaluation.readable.scores.items():
-        columns[head] = read.labels[head]
-        values = pa.array(scores.ravel())
-        columns[scores_column(head)] = pa.FixedSizeListArray.from_arrays(values, scores.shape[1])
-    return pa.table(columns)
-
-
-def scores_column(head: str) -> str:
-    """The column that holds the scores of `head`."""
-    return "scores" if head == "label" else f"scores.{head}"
-
-
-def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
-    """Metrics of every head from a predictions.parquet alone, over the clips that are in it."""
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunError(f"{path} is not a dump of predictions: {error}") from error
-    columns = [name for name in table.column_names if name.split(".")[0] == "scores"]
-    if not columns:
-        raise RunError(f"{path} has no column 'scores'; it has {', '.join(table.column_names)}")
-    heads = [column.partition(".")[2] or "label" for column in columns]
-    return {
-        head: _accuracies(*_scores_and_labels(path, table, column, head))
-        for head, column in zip(heads, columns, strict=True)
-    }
-
-
-def _scores_and_labels(
-    path: Path, table: pa.Table, column: str, head: str
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    if head not in table.column_names:
-        raise RunError(f"{path} has '{column}' but no labels for it", f"it needs '{head}'")
-    lengths = pc.unique(pc.list_value_length(table[column])).to_pylist()
-    if len(lengths) != 1 or not lengths[0]:
-        raise RunError(f"{path}: '{column}' has {lengths} scores a clip, expected one number")
-    scores = pc.list_flatten(table[column]).to_numpy().astype(np.float32).reshape(-1, lengths[0])
-    labels = table[head].to_numpy()
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= lengths[0]:
-        raise RunError(f"{path}: '{head}' is not a class from 0 to {lengths[0] - 1} everywhere")
-    return scores, labels.astype(np.int64)
-
-
-def _check_heads(heads: dict[str, int], manifest: Manifest) -> None:
+def _check_heads(heads: dict[str, int], manifest: Manifest, average: str) -> None:
     for name, num_classes in heads.items():
         if name not in manifest.labels:
             raise ManifestError(f"{manifest.source} has no column '{name}' of the model's head")
@@ -275,28 +272,18 @@ def _check_heads(heads: dict[str, int], manifest: Manifest) -> None:
                 f"model {num_classes}",
                 "evaluate on a manifest with the class names the model was trained on",
             )
-
-
-def _accuracies(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> dict[str, float]:
-    metrics = {"acc/top1": topk_accuracy(scores, labels)}
-    if scores.shape[1] > 5:
-        metrics["acc/top5"] = topk_accuracy(scores, labels, 5)
-    return metrics | {"acc/class_avg": class_average(scores, labels)}
-
-
-def _mean_loss(
-    scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], average: str
-) -> float:
-    known = ~np.isnan(scores).any(axis=1)
-    if not known.any():
-        return float("nan")
-    values = torch.from_numpy(scores[known])
-    if average == "probs":  # one that float32 rounds to 0 would make the mean infinite
-        log = values.clamp_min(torch.finfo(values.dtype).tiny).log()
-    else:
-        log = values.log_softmax(dim=1)
-    return float(torch.nn.functional.nll_loss(log, torch.from_numpy(labels[known])))
+        if average == "probs" and manifest.labels[name].ndim == 2:
+            raise ManifestError(
+                f"{manifest.source}: clips have several classes of '{name}', whose probabilities "
+                "are not those of a softmax",
+                "average the logits of the views: test.average=logits",
+            )
 
 
 def _rounded(metrics: dict[str, float]) -> dict[str, float | None]:
     return {key: round(v, 4) if np.isfinite(v) else None for key, v in metrics.items()}
+
+
+def _estimate_facts(found: Estimate) -> dict[str, float | int | None]:
+    numbers = {"value": found.value, "low": found.interval.low, "high": found.interval.high}
+    return {**_rounded(numbers), "num_classes": found.num_classes, "num_clips": found.num_clips}

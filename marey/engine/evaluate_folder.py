@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from marey.data.manifest import Manifest, read_manifest
+from marey.engine.class_counts import Counts
 from marey.engine.evaluate import Evaluation, evaluate, write_results
+from marey.engine.measures import TrainingCounts
 from marey.engine.release import Trained, load_trained
 from marey.errors import ManifestError, RecipeError
+from marey.metrics.groups import RuleName
 from marey.recipes.schema import override
 
 
@@ -21,6 +24,8 @@ def evaluate_folder(
     out: Path,
     manifest: Path | None = None,
     split: str = "val",
+    train_manifest: Path | None = None,
+    rule: RuleName = "paper",
     overrides: Sequence[str] = (),
     workers: int | None = None,
     batch_size: int | None = None,
@@ -28,6 +33,9 @@ def evaluate_folder(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Evaluation, Path]:
     """The evaluation of the model in `folder`, and the results.json it was written to.
+
+    Which classes are head, tail and few-shot follows by `rule` from the training clips that the
+    folder has counted, or from those of split train of `train_manifest`.
 
     `overrides` may change how it is tested, not what was trained: `RecipeError` otherwise.
     """
@@ -50,9 +58,21 @@ def evaluate_folder(
         backend=recipe.data.backend,
         device=device,
         amp=recipe.amp,
+        trained_on=TrainingCounts(_class_counts(trained, train_manifest, root), rule),
         progress=progress,
     )
     return result, write_results(result, out, trained.model, recipe.test, recipe.data.backend)
+
+
+def _class_counts(
+    trained: Trained, train_manifest: Path | None, root: str | None
+) -> Mapping[str, Counts]:
+    if train_manifest is None:
+        return trained.class_counts
+    heads = {head: len(names) for head, names in trained.classes.items()}
+    found = read_manifest(train_manifest, split="train", root=root, heads=heads, check_files=False)
+    named = with_class_names(found, trained)
+    return {head: named.class_counts(head) for head in heads}
 
 
 def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:

@@ -1,13 +1,14 @@
 """Models to use: the folder of a run, or a release made from it.
 
-RELEASE/model.safetensors  config.json (the recipe)  labels.txt  README.md (model card)
+RELEASE/model.safetensors  config.json (the recipe)  labels.txt  class_counts.json (of training)
+RELEASE/README.md (model card)
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from marey.data.atomic import replacing
 from marey.data.classes import classes_file, read_classes, write_classes
 from marey.engine.checkpoint import load_strictly, load_weights
+from marey.engine.class_counts import Counts, read_class_counts, write_class_counts
 from marey.engine.rundir import read_run_recipe
 from marey.errors import CheckpointError, RunError
 from marey.models.layout import channels_last
@@ -33,6 +35,8 @@ class Trained:
     recipe: Recipe
     model: VideoModel
     classes: dict[str, tuple[str, ...]]
+    class_counts: dict[str, Counts] = field(default_factory=dict)
+    """Head -> training clips of every class; empty where nobody knows."""
 
 
 def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trained:
@@ -49,7 +53,8 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
         )
     model = channels_last(recipe.model.build())
     load_strictly(model, load_weights(weights), source=weights)
-    return Trained(recipe, model.to(device).eval(), _classes(folder, recipe))
+    counts = read_class_counts(folder, {head.name: head.num_classes for head in recipe.model.heads})
+    return Trained(recipe, model.to(device).eval(), _classes(folder, recipe), counts)
 
 
 def export_release(run: Path, out: Path) -> Path:
@@ -57,7 +62,10 @@ def export_release(run: Path, out: Path) -> Path:
     refuse_occupied(out)
     trained = load_trained(run)
     weights = trained.model.state_dict()
-    return write_release(out, trained.recipe, weights, trained.classes, model_card(trained, run))
+    write_release(out, trained.recipe, weights, trained.classes, model_card(trained, run))
+    if trained.class_counts:
+        write_class_counts(trained.class_counts, out)
+    return out
 
 
 def refuse_occupied(out: Path) -> None:

@@ -1,6 +1,7 @@
 """The folder of a run: what stands in it before the first step, and the clips it could not read.
 
-RUN/recipe.yaml  env.json  labels.txt  class_counts.json  log.jsonl  metrics.csv  train.log  bad_clips.csv
+RUN/recipe.yaml  env.json  labels.txt  class_counts.json  bad_clips.csv
+RUN/log.jsonl  metrics.csv  train.log
 RUN/checkpoints/last.pt  best.pt      RUN/results/NAME/predictions.parquet  results.json
 """
 

@@ -31,9 +31,7 @@ def joint_accuracy(scores: Mapping[str, Scores], labels: Mapping[str, Labels], k
 
 def class_average(scores: Scores, labels: Labels) -> float:
     """The mean over the classes that occur of their top-1 accuracies, in percent."""
-    per_class = class_accuracy(scores, labels)
-    there = ~np.isnan(per_class)
-    return float(per_class[there].mean()) if there.any() else float("nan")
+    return known_mean(class_accuracy(scores, labels))
 
 
 def class_accuracy(scores: Scores, labels: Labels) -> npt.NDArray[np.float64]:
@@ -59,6 +57,12 @@ def ranks(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
     earlier = np.arange(scores.shape[1]) < labels[:, None]
     before = ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
     return np.asarray(np.where(np.isnan(scores).any(axis=1), scores.shape[1], before))
+
+
+def known_mean(values: npt.NDArray[np.floating]) -> float:
+    """The mean of the values that are not NaN; NaN without any."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else float("nan")
 
 
 def _percent(right: npt.NDArray[np.bool_]) -> float:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from marey.metrics.accuracy import Scores
+from marey.metrics.accuracy import Scores, known_mean
 from marey.metrics.bootstrap import DRAWS, Floats, interval
 from marey.metrics.groups import Classes, Groups
 from marey.metrics.longtail import Estimate
@@ -36,6 +36,15 @@ def average_precision(scores: Scores, targets: Targets) -> Floats:
     array([0.833])
     """
     return np.array([_precision(before) for before, _ in _rankings(scores, targets)])
+
+
+def group_precisions(
+    scores: Scores, targets: Targets, groups: Groups | None = None
+) -> dict[str, float]:
+    """mAP and mAP/NAME of each group in percent; NaN where no class has a positive."""
+    per_class = 100 * average_precision(scores, targets)
+    named = {f"mAP/{name}": known_mean(per_class[classes]) for name, classes in groups or ()}
+    return {"mAP": known_mean(per_class)} | named
 
 
 def mean_average_precision(
@@ -85,7 +94,7 @@ def hit_at(scores: Scores, targets: Targets, k: int = 1) -> float:
     first = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     hit = np.take_along_axis(targets > 0, first, axis=1).any(axis=1)
     known = ~np.isnan(scores).any(axis=1)
-    return float(100 * (hit & known).mean()) if len(known) else float("nan")
+    return float(100 * (hit & known).mean()) if len(scores) else float("nan")
 
 
 def _rankings(scores: Scores, targets: Targets) -> list[tuple[Before, int]]:

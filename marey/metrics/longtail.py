@@ -14,9 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from marey.metrics.accuracy import Labels, Scores, class_accuracy, ranks
+from marey.metrics.accuracy import Labels, Scores, class_accuracy, known_mean, ranks
 from marey.metrics.bootstrap import (
     DRAWS,
     Floats,
@@ -41,7 +40,7 @@ class Estimate:
 def group_accuracies(scores: Scores, labels: Labels, groups: Groups) -> dict[str, float]:
     """acc/NAME of each group in percent; NaN where none of its classes is tested."""
     per_class = class_accuracy(scores, labels)
-    return {f"acc/{name}": _mean(per_class[classes]) for name, classes in groups}
+    return {f"acc/{name}": known_mean(per_class[classes]) for name, classes in groups}
 
 
 def estimates(
@@ -60,7 +59,7 @@ def estimates(
     found = class_estimates(right, labels, scores.shape[1], groups, draws=draws, seed=seed)
     all_draws = interval(draw_means(right, draws=draws, seed=seed))
     num_classes = found["acc/class_avg"].num_classes
-    return {"acc/top1": Estimate(_mean(right), all_draws, num_classes, len(labels))} | found
+    return {"acc/top1": Estimate(known_mean(right), all_draws, num_classes, len(labels))} | found
 
 
 def class_estimates(
@@ -82,7 +81,7 @@ def class_estimates(
 
     def of(classes: Classes) -> Estimate:
         tested = classes[sizes[classes] > 0]
-        value = _mean(sums[tested] / sizes[tested])
+        value = known_mean(sums[tested] / sizes[tested])
         between = interval(drawn[:, tested].mean(axis=1) if len(tested) else np.empty(0))
         return Estimate(value, between, len(tested), int(sizes[tested].sum()))
 
@@ -96,7 +95,7 @@ def class_estimates(
 def release_lt_accuracies(scores: Scores, labels: Labels, groups: Groups) -> tuple[float, ...]:
     """All, head, tail, few as LMR's test prints them: shares of 1, and -1 for an empty group."""
     per_class = class_accuracy(scores, labels) / 100
-    found = [_mean(per_class), *(_mean(per_class[classes]) for _, classes in groups)]
+    found = [known_mean(per_class), *(known_mean(per_class[classes]) for _, classes in groups)]
     return tuple(-1.0 if np.isnan(value) else value for value in found)
 
 
@@ -106,8 +105,3 @@ def release_epoch_stats(scores: Scores, labels: Labels, groups: Groups) -> tuple
     right = np.bincount(labels, weights=ranks(scores, labels) == 0, minlength=num_classes)
     per_class = right / (np.bincount(labels, minlength=num_classes) + 0.01)
     return (float(per_class.mean()), *(float(per_class[classes].mean()) for _, classes in groups))
-
-
-def _mean(values: npt.NDArray[np.floating]) -> float:
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if len(there) else float("nan")

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from marey.data.manifest import read_manifest
-from marey.engine.evaluate import Evaluation, evaluate, metrics_of_dump, write_results
+from marey.engine.evaluate import Evaluation, evaluate, write_results
 from marey.engine.predict import Predictor, as_frames, load, timeline, windows
+from marey.engine.predictions import metrics_of_dump
 from marey.engine.release import Trained, export_release, load_trained
 from marey.engine.train import train
 from marey.errors import CheckpointError, DecodeError, ManifestError, RunError
@@ -179,7 +180,10 @@ def test_arrays_of_another_kind_are_refused() -> None:
 def test_a_release_predicts_what_its_run_does(run: Path, tmp_path: Path) -> None:
     release = export_release(run, tmp_path / "release")
     files = {path.name for path in release.iterdir()}
-    assert files == {"model.safetensors", "config.json", "labels.txt", "README.md"}
+    assert files == {
+        "model.safetensors", "config.json", "labels.txt", "class_counts.json", "README.md",
+    }  # fmt: skip
+    assert load_trained(release).class_counts["label"].tolist() == [4, 4, 4, 4]
     video = manifest_of(run).parent / "red_5.mp4"
     assert load(release).predict(video) == load(run).predict(video)
 

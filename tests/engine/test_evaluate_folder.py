@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from marey.data.manifest import read_manifest
-from marey.engine.evaluate import Evaluation, metrics_of_dump
+from marey.engine.evaluate import Evaluation
 from marey.engine.evaluate_folder import evaluate_folder, with_class_names
+from marey.engine.predictions import metrics_of_dump
 from marey.engine.release import load_trained
 from marey.engine.train import train
 from marey.errors import ManifestError, RecipeError, RunError
