@@ -111,13 +111,13 @@ def weights(context: typer.Context) -> None:
     """List the official ImageNet weights and where they lie; `get NAME` downloads one."""
     if context.invoked_subcommand:
         return
-    from marey.engine.imagenet import TORCHVISION, found
+    from marey.engine.imagenet import OFFICIAL, found
     from marey.errors import CheckpointError
 
     table = Table("name", "file", "on this machine")
     for column in table.columns:
         column.overflow = "fold"
-    for name, official in TORCHVISION.items():
+    for name, official in OFFICIAL.items():
         try:
             place = str(found(official) or "no")
         except CheckpointError as error:

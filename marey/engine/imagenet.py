@@ -1,9 +1,9 @@
 """The official ImageNet weights: which file an encoder starts from, where it lies, how to get it.
 
-Torchvision's files carry the first eight digits of their SHA-256 in their name. They are looked
-for, in this order, in the folder that MAREY_WEIGHTS names, in ~/.cache/marey, in the cache of
-torch.hub and in installed packages; only `download` goes to the network. These are the weights that
-the papers start from ("IMAGENET1K_V1"), not the newer ones.
+Torchvision's and timm's files carry the first eight digits of their SHA-256 in their name. They are
+looked for, in this order, in the folder that MAREY_WEIGHTS names, in ~/.cache/marey, in the cache
+of torch.hub and in installed packages; only `download` goes to the network. These are the weights
+that the papers start from ("IMAGENET1K_V1"), not the newer ones.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from marey.models.blresnet import BLResNetSpec
 from marey.models.blvnet import BLVNetSpec
 from marey.models.encoder import Encoder
 from marey.models.mobilenet import MobileNetV2Spec
+from marey.models.motionformer import MotionformerSpec
 from marey.models.resnet import ResNetSpec
 from marey.models.tdn import TDNSpec
 from marey.recipes.recipe import Recipe
 
 _SERVER = "https://download.pytorch.org/models/"
+_TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vitjx/"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,12 @@ def _torchvision(name: str, digits: str, older: str = "") -> Official:
     return Official(name, file, f"{name}-{older}.pth" if older else "", _SERVER + file)
 
 
-TORCHVISION = {
+def _timm(name: str, file: str) -> Official:
+    """A ViT of Google's as timm first published it: what Motionformer starts from."""
+    return Official(name, file, url=_TIMM + file)
+
+
+OFFICIAL = {
     official.name: official
     for official in (
         _torchvision("resnet18", "f37072fd", "5c106cde"),
@@ -64,6 +71,8 @@ TORCHVISION = {
         _torchvision("wide_resnet50_2", "95faca4d"),
         _torchvision("wide_resnet101_2", "32ee1156"),
         _torchvision("mobilenet_v2", "b0353104"),
+        _timm("vit_base_patch16_224", "jx_vit_base_p16_224-80ecf9dd.pth"),
+        _timm("vit_large_patch16_224", "jx_vit_large_p16_224-4ee7a4dc.pth"),
     )
 }
 
@@ -95,11 +104,15 @@ def official_for(encoder: Encoder) -> Official:
             name = f"resnet{depth}"
         case MobileNetV2Spec(width=1.0):
             name = "mobilenet_v2"
+        case MotionformerSpec(depth=12, width=768):
+            name = "vit_base_patch16_224"
+        case MotionformerSpec(depth=24, width=1024):
+            name = "vit_large_patch16_224"
         case BLVNetSpec(channels=64) | BLResNetSpec(groups=1, channels=64):
             name = f"bLResNet-{encoder.depth}-a{encoder.alpha}-b{encoder.beta}"
             return Official(name, f"ImageNet-{name}.pth.tar")
-    if name in TORCHVISION:
-        return TORCHVISION[name]
+    if name in OFFICIAL:
+        return OFFICIAL[name]
     raise CheckpointError(
         f"there are no official ImageNet weights for {encoder}", "give a file: --weights FILE"
     )
@@ -107,11 +120,11 @@ def official_for(encoder: Encoder) -> Official:
 
 def named(name: str) -> Official:
     """The official weights of this name; CheckpointError suggests the nearest."""
-    if name not in TORCHVISION:
+    if name not in OFFICIAL:
         raise CheckpointError(
-            f"there are no official weights '{name}'", did_you_mean(name, TORCHVISION)
+            f"there are no official weights '{name}'", did_you_mean(name, OFFICIAL)
         )
-    return TORCHVISION[name]
+    return OFFICIAL[name]
 
 
 def find(official: Official) -> Path:

@@ -1,17 +1,33 @@
-"""Finding a recipe: by the name of a row, a YAML file, or the folder of a run."""
+"""Finding a recipe: by the name of a row, a YAML file, or the folder of a run.
+
+A plus sign and a word after any of them add a second stage: ``tsm-r18+crt``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 from marey.errors import RecipeError, did_you_mean
-from marey.recipes import arp, blvnet, demo, ecal, features, gc, gst, own_videos, tdn, tsm
+from marey.recipes import arp, blvnet, demo, ecal, features, gc, gst, lmr, own_videos, tdn, tsm
+from marey.recipes.longtail import SECOND_STAGES
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
 
-_MODULES: tuple[ModuleType, ...] = (own_videos, features, demo, tsm, gc, ecal, gst, tdn, blvnet, arp)
+_MODULES: tuple[ModuleType, ...] = (
+    own_videos,
+    features,
+    demo,
+    tsm,
+    gc,
+    ecal,
+    gst,
+    tdn,
+    blvnet,
+    arp,
+    lmr,
+)
 
 
 def rows() -> dict[str, Recipe]:
@@ -37,6 +53,9 @@ def deviations(name: str) -> str:
 
 def find(name: str | None) -> Recipe:
     """The recipe that `name` means; RecipeError suggests the nearest name."""
+    base, plus, second = (name or "").rpartition("+")
+    if plus and not Path(name or "").exists():
+        return _second_stage(second)(find(base))
     known = rows()
     if name is None:
         raise RecipeError("which recipe?", "marey recipes lists them")
@@ -51,6 +70,12 @@ def find(name: str | None) -> Recipe:
         f"no recipe or file '{name}'",
         did_you_mean(name, known, otherwise="marey recipes lists those that there are"),
     )
+
+
+def _second_stage(word: str) -> Callable[[Recipe], Recipe]:
+    if word not in SECOND_STAGES:
+        raise RecipeError(f"no second stage '{word}'", did_you_mean(word, SECOND_STAGES))
+    return SECOND_STAGES[word]
 
 
 def _of(module: ModuleType) -> Iterator[Recipe]:

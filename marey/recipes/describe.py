@@ -106,9 +106,16 @@ def _start(weights: str) -> str:
 
 
 def _stage(stage: Stage) -> str:
-    return f"{stage.epochs} epochs, {brief(stage.optim)}, {brief(stage.schedule)}" + (
-        f", {brief(stage.warmup)}" if stage.warmup.epochs else ""
-    )
+    usual = Stage()
+    said = [f"{stage.epochs} epochs", brief(stage.optim), brief(stage.schedule)]
+    for part in ("warmup", "sampler", "objective"):
+        if getattr(stage, part) != getattr(usual, part):
+            said.append(brief(getattr(stage, part)))
+    if stage.reset_heads:
+        said.append("new heads")
+    if stage.trainable != usual.trainable:
+        said.append(f"learns {stage.trainable} alone")
+    return ", ".join(said)
 
 
 def _default(field: dataclasses.Field[object]) -> object:

@@ -14,8 +14,8 @@ from marey.data.samplers import ClassBalanced, InstanceBalanced, SquareRoot
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.eql import EQL
 from marey.longtail.ldam import LDAM
-from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
 from marey.longtail.lmr import LMR
+from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
 from marey.longtail.objective import CrossEntropy
 from marey.longtail.sigmoid import (
     BinaryCrossEntropy,
@@ -54,12 +54,12 @@ class SGD:
 
 @dataclass(frozen=True)
 class AdamW:
-    """Adam with decoupled decay; norms and biases are not decayed."""
+    """Adam with decoupled decay; norms and biases are not decayed, but with `groups="one"`."""
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.05
-    groups: Literal["tsm", "plain"] = "plain"
+    groups: Literal["tsm", "plain", "one"] = "plain"
     head_lr5: bool = False
     calibrator_lr: Literal[1, 2, 5] = 1
 

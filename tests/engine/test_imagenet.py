@@ -16,7 +16,7 @@ import torch
 from marey.convert.convert import convert
 from marey.engine import imagenet
 from marey.engine.checkpoint import initialize, load_weights
-from marey.engine.imagenet import TORCHVISION, Official, download, find, official_for
+from marey.engine.imagenet import OFFICIAL, Official, download, find, official_for
 from marey.engine.predict import load
 from marey.engine.train import train
 from marey.errors import CheckpointError
@@ -177,7 +177,7 @@ def test_a_model_without_the_op_starts_one_with_it_and_the_rest_is_said(tmp_path
 
 @pytest.fixture(scope="module")
 def mobilenet(shared_dir: Path) -> Path:
-    path = shared_dir / "data" / "weights" / TORCHVISION["mobilenet_v2"].file
+    path = shared_dir / "data" / "weights" / OFFICIAL["mobilenet_v2"].file
     if not path.is_file():
         pytest.skip(f"no weights at {path}")
     return path
