@@ -39,8 +39,8 @@ def read_class_ids(path: Path) -> dict[int, str]:
     """Class id -> class name, by rising id, as the file counts: from 0, from 1 or with gaps.
 
     One name a line counts from 0. Other forms: `id name` or `name id` on every line, separated by
-    space, tab, comma or semicolon; a csv with the columns id and name; json of names to ids, of
-    ids to names, or a list of names.
+    space, tab, comma or semicolon, VideoLT's `name id clips` among them; a csv with the columns id
+    and name; json of names to ids, of ids to names, or a list of names.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -81,7 +81,7 @@ def _from_lines(text: str) -> list[tuple[int, str]]:
     leading = [re.fullmatch(r"(\d+)[\s,;]+(.+)", line) for line in lines]
     if all(leading):
         return [(int(match[1]), match[2]) for match in leading if match]
-    trailing = [re.fullmatch(r"(.+?)[\s,;]+(\d+)", line) for line in lines]
+    trailing = [re.fullmatch(r"(.+?)[\s,;]+(\d+)(?:\s+\d+\.\d+)?", line) for line in lines]
     ids = sorted(int(match[2]) for match in trailing if match)
     if lines and ids == list(range(ids[0] if ids else 0, len(lines) + (ids[0] if ids else 0))):
         return [(int(match[2]), match[1]) for match in trailing if match]

@@ -90,10 +90,16 @@ def open_features(path: Path) -> Iterator[Any]:
         raise DecodeError(f"{path}: {error}") from error
 
 
-def names_in(path: Path) -> list[str]:
-    """The names that stand in an HDF5 file, as those in a folder."""
-    with _hdf5().File(path) as file:
-        return list(file)
+def names_in(path: Path) -> list[str] | None:
+    """The names that stand in an HDF5 file, or in a group of it; None if `path` leads into none."""
+    whole = container(path / "any")
+    if whole is None or not whole.is_file():
+        return None
+    group = path.relative_to(whole).as_posix()
+    with _hdf5().File(whole) as file:
+        if group == ".":
+            return list(file)
+        return list(file[group]) if group in file else []
 
 
 def _as_frames(path: Path, array: Any) -> npt.NDArray[Any]:

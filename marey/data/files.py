@@ -12,6 +12,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from marey.data.feature_files import names_in
+
 VIDEO = re.compile(
     r".+\.(?:3gp|asf|avi|divx|f4v|flv|gif|h264|hevc|ivf|m1v|m2ts|m2v|m4v|mjpe?g|mkv|mov|mp4|mpe?g|mts"
     r"|mxf|og[mv]|ts|vob|webm|wmv|y4m)",
@@ -48,10 +50,12 @@ class Folders:
         return os.path.join(folder, found[0]) if len(found) == 1 else None
 
     def names(self, folder: str) -> frozenset[str]:
-        """The names in `folder`; none if it cannot be listed."""
+        """The names in `folder`, also one inside an HDF5 file; none if it cannot be listed."""
         if folder not in self._names:
+            place = os.path.join(self.root, folder)
             try:
-                self._names[folder] = frozenset(os.listdir(os.path.join(self.root, folder)))
+                inside = names_in(Path(place))
+                self._names[folder] = frozenset(os.listdir(place) if inside is None else inside)
             except (OSError, ValueError):  # ValueError: a zero byte in the path
                 self._names[folder] = frozenset()
         return self._names[folder]
@@ -60,7 +64,7 @@ class Folders:
         if folder not in self._stems:
             stems = self._stems[folder] = defaultdict(list)
             for name in self.names(folder):
-                if VIDEO.fullmatch(name):
+                if VIDEO.fullmatch(name) or name.endswith(".npy"):
                     stems[os.path.splitext(name)[0]].append(name)
         return self._stems[folder]
 

@@ -7,7 +7,7 @@ list a split. What it was read as, how it was split and what was left out is sai
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from marey.data.atomic import write_csv
 from marey.data.class_files import find_class_file, read_class_ids
-from marey.data.classes import classes_file
+from marey.data.classes import classes_file, split_labels
 from marey.data.faults import clip_text
 from marey.data.files import Folders, leaves
 from marey.data.folders import read_folder
@@ -89,8 +89,7 @@ def init_dataset(
         )
     manifest = manifest.take(kept)
     columns = {name: [values[row] for row in kept] for name, values in listing.columns.items()}
-    labels = next(iter(manifest.labels.values()))
-    division = divide(list(manifest.texts()), labels, columns, rule)
+    division = divide(list(manifest.texts()), _stratum(manifest), columns, rule)
     write_manifest(_divided(manifest, division), target)
     left_out = tuple((listing.paths[row], rejects[row]) for row in sorted(rejects))
     _write_rejects(target.with_name("rejects.csv"), left_out)
@@ -132,7 +131,13 @@ def _read_source(source: Path) -> tuple[Listing, list[str]]:
 
 
 def _split_lists(lists: list[Path]) -> dict[str, Path]:
-    """Split -> its list, where the names of the lists say so and none says it twice."""
+    """Split -> its list, where the names of the lists say so and none says it twice.
+
+    A list that is named as its split alone goes before those with more words in their name.
+    """
+    plain = {split: path for path in lists if (split := split_name(path.stem))}
+    if "train" in plain:
+        return {split: plain[split] for split in SPLITS if split in plain}
     found: dict[str, Path] = {}
     for path in lists:
         words = re.split(r"[^a-z]+", path.stem.lower())
@@ -150,21 +155,40 @@ def _unsplit(
     class_ids = read_class_ids(file) if file and len(listing.labels) == 1 else None
     notes = [f"class names from {file}"] if class_ids else []
     manifest = Manifest(source, source, _text_column(["" for _ in listing.paths]))
+    known = frozenset((class_ids or {}).values())
     for head, values in listing.labels.items():
-        values = [value.strip() for value in values]
-        numbered = number_classes(head, values, class_ids)
-        wrong = np.flatnonzero(numbered.indices < 0).tolist()
-        _refuse_labels(listing, wrong, numbered, values)
-        manifest.labels[head], manifest.classes[head] = numbered.indices, numbered.classes
+        cells = [split_labels(value.strip(), known) for value in values]
+        words = [word for cell in cells for word in cell]
+        rows = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
+        numbered = number_classes(head, words, class_ids)
+        _refuse_labels(listing, rows, numbered, words)
+        manifest.classes[head] = numbered.classes
+        manifest.labels[head] = numbered.indices
+        if len(words) > len(cells):
+            manifest.labels[head] = np.zeros((len(cells), len(numbered.classes)), dtype=bool)
+            manifest.labels[head][rows, numbered.indices] = True
         notes += [numbered.note] if numbered.note else []
     starts, ends = map(np.array, listing.bounds) if listing.bounds else (None, None)
     return replace(manifest, starts=starts, ends=ends, unit=listing.unit), notes
 
 
 def _refuse_labels(
-    listing: Listing, rows: list[int], numbered: Numbered, values: list[str]
+    listing: Listing, rows: np.ndarray, numbered: Numbered, words: Sequence[str]
 ) -> None:
-    listing.refuse(rows, lambda row: numbered.describe(values[row]))
+    """ManifestError if one of the words, which stand in these rows, is no class."""
+    wrong = np.flatnonzero(numbered.indices < 0)[::-1]
+    first = dict(zip(rows[wrong].tolist(), wrong.tolist(), strict=True))  # of a row
+    listing.refuse(sorted(first), lambda row: numbered.describe(words[first[row]]))
+
+
+def _stratum(manifest: Manifest) -> np.ndarray:
+    """The class by which each clip is split: its own, or the rarest of several."""
+    head = next(iter(manifest.labels))
+    labels = manifest.labels[head]
+    if not manifest.has_several(head):
+        return labels
+    rarest: np.ndarray = np.where(labels, manifest.class_counts(head), len(labels) + 1).argmin(1)
+    return rarest
 
 
 def _keep_classes(manifest: Manifest, folder: Path) -> None:

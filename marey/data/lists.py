@@ -6,10 +6,12 @@
 | `path label`            | UCF101, HMDB51, Kinetics, Jester (`id;class name`), mmaction2        |
 | `dir num_frames label`  | TSN, TSM, TDN, GST and GC                                            |
 | `path start end label`  | IBM's action-recognition and bLVNet: frames from 1, end inclusive    |
+| `path label,label`      | VideoLT, also with num_frames before the labels                      |
 | json of id and template | Something-Something                                                  |
 
-The separator is a tab, `;`, `,` or space. Lists with several labels a line are recognised and
-refused. Nothing is guessed for a line that does not fit: it is an error with its number.
+The separator is a tab, `;`, `,` or space. Several labels are read where commas join them and
+nothing else; lists with more numbers on some lines than on others are recognised and refused.
+Nothing is guessed for a line that does not fit: it is an error with its number.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from marey.data.classes import SEPARATOR
 from marey.data.faults import NUM_SHOWN, Said, clip_text, fault_error
 from marey.data.listing import Listing
 from marey.data.tables import SEPARATORS, found_text, is_header, read_json, read_table
@@ -64,11 +67,11 @@ FORMATS = ("path label", "path label", "dir num_frames label", "path start end l
 def _read_plain(path: Path, rows: list[tuple[int, str]]) -> Listing:
     separator = _separator([line for _, line in rows[:SAMPLE]])
     lines = [line for line, _ in rows]
-    split = [_fields(text, separator) for _, text in rows]
+    split = [_joined(_fields(text, separator)) for _, text in rows]
     num_numbers = _num_numbers(path, lines, split)
     width = max(num_numbers, 1)  # fields after the path
     if separator == " ":  # a path may hold spaces, also two in a row
-        split = [text.strip().rstrip(",;").rsplit(None, width) for _, text in rows]
+        split = [_joined(text.strip().rstrip(",;").rsplit(None, width)) for _, text in rows]
     wrong = [
         Said(
             f"{path}:{line}",
@@ -126,14 +129,12 @@ def _num_numbers(path: Path, lines: list[int], rows: list[list[str]]) -> int:
     counts = [_count_numbers(fields) for fields in rows]
     usual = Counter(counts).most_common(1)[0][0]
     one_word = all(len(fields) <= count + 1 for fields, count in zip(rows, counts, strict=True))
-    several = [place for place, fields in enumerate(rows) if _is_labels(fields[-1])]
-    if not several and one_word and len(set(counts) - {0}) > 1:
-        several = [counts.index(max(counts))]
-    if several:
+    if one_word and len(set(counts) - {0}) > 1:
+        longest = counts.index(max(counts))
         raise ManifestError(
-            f"{path}:{lines[several[0]]}: several labels on a line: "
-            f"{clip_text(' '.join(rows[several[0]]))}",
-            "a manifest holds one label a clip and head; keep one, or make a column for each kind",
+            f"{path}:{lines[longest]}: several labels on a line: "
+            f"{clip_text(' '.join(rows[longest]))}",
+            "join the labels of a clip by commas, without spaces: `path 3,17`",
         )
     if usual > 3 or (usual == 3 and not _are_spans(rows)):
         raise ManifestError(
@@ -161,9 +162,11 @@ def _frame_bounds(columns: Sequence[Sequence[str]]) -> tuple[list[float], list[f
 
 
 def _is_whole(text: str) -> bool:
-    return text.removeprefix("-").isdigit() and text.isascii()
+    """Whether this is a whole number, or several joined as in a manifest: `311|969`."""
+    return text.isascii() and all(n.removeprefix("-").isdigit() for n in text.split(SEPARATOR))
 
 
-def _is_labels(text: str) -> bool:
-    """Whether this is several labels as VideoLT writes them: `311,969`."""
-    return "," in text and all(map(_is_whole, text.split(",")))
+def _joined(fields: list[str]) -> list[str]:
+    """The fields, with several labels at the end as a manifest has them: 311,969 as 311|969."""
+    last = fields[-1].replace(",", SEPARATOR)
+    return [*fields[:-1], last] if len(fields) > 1 and _is_whole(last) else fields

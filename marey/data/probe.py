@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from marey.data.feature_files import holds_features, open_features
 from marey.data.manifest import Manifest
 from marey.data.workers import Lost, answers
 from marey.errors import DecodeError
@@ -127,6 +128,9 @@ def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> list[_Job]:
 
 def _probe_file(job: _Job) -> tuple[Probe, ...]:
     try:
+        if holds_features(str(job.path)):
+            with open_features(job.path) as frames:
+                return (Probe(len(frames), len(frames)),) * len(job.rows)
         with open_video(job.path) as video:
             whole = _probe_whole(video, job.thorough)
     except DecodeError as error:

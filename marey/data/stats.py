@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from marey.data.features import FeatureFile
 from marey.data.manifest import Manifest
 from marey.data.probe import Progress, probe_rows
 
@@ -76,6 +77,8 @@ def stats(
     sample.
     """
     rng = np.random.default_rng(seed)
+    if isinstance(manifest.features, FeatureFile):
+        sample = 0  # the videos may lie elsewhere, or nowhere
     rows = np.sort(rng.permutation(len(manifest))[:sample])
     probes = probe_rows(
         manifest,
@@ -101,6 +104,8 @@ def stats(
 
 
 def _known_frames(manifest: Manifest, probed: np.ndarray) -> np.ndarray:
+    if isinstance(manifest.features, FeatureFile):
+        return manifest.features.lengths
     counts = manifest.frame_counts
     if counts is None or manifest.starts is not None:
         return probed
@@ -109,11 +114,9 @@ def _known_frames(manifest: Manifest, probed: np.ndarray) -> np.ndarray:
 
 
 def _count_classes(manifest: Manifest, head: str) -> ClassCounts:
-    labels, classes = manifest.labels[head], manifest.classes[head]
-    names = list(manifest.split_counts()) or ["all"]
-    rows = {name: slice(None) if name == "all" else manifest.rows_of(name) for name in names}
-    counts = {name: np.bincount(labels[rows[name]], minlength=len(classes)) for name in names}
-    return ClassCounts(classes, counts)
+    names = list(manifest.split_counts())
+    counts = {name: manifest.take(manifest.rows_of(name)).class_counts(head) for name in names}
+    return ClassCounts(manifest.classes[head], counts or {"all": manifest.class_counts(head)})
 
 
 # --- the plot -----------------------------------------------------------------------------------

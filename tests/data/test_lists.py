@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,6 @@ def test_something_something_json_takes_the_template_without_brackets(tmp_path):
 
 
 WRONG = {
-    "labels in commas": ("a 11 678\nb 370 288,5\n", r":2: several labels on a line: 'b 370 288,5'"),
     "labels in words": ("a 11 678\nb 12 28 5\n", r":2: several labels on a line"),
     "many numbers": ("a 1 2 3 4 5\nb 1 2 3 4 5\n", r"list\.txt: 5 numbers end a line.*a header"),
     "spans that fall": ("a 9 2 3\nb 8 1 5\n", r"list\.txt: 3 numbers end a line"),
@@ -161,9 +161,26 @@ def test_the_stray_line_at_the_end_of_jester_is_named(shared_dir):
         read_listing(shared_dir / "data/annotations/jester/jester-v1-train.csv")
 
 
-def test_video_lt_is_recognised_as_a_list_of_several_labels(shared_dir):
-    with pytest.raises(ManifestError, match=r"several labels on a line"):
-        read_listing(shared_dir / "data/annotations/videolt/test.lst")
+def test_labels_that_commas_join_are_those_of_one_clip(tmp_path):
+    path = tmp_path / "train.lst"
+    path.write_text("a 11 678,\nb 370 288,5,\n")
+    assert read_listing(path).labels == {"label": ["678", "288|5"]}
+    path.write_text("a 678\nb 288,5\n")
+    assert read_listing(path).labels == {"label": ["678", "288|5"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "num_clips"), [("train", 179_334), ("validate", 25_619), ("test", 51_239)]
+)
+def test_video_lt_has_its_known_counts(shared_dir, name, num_clips):
+    labels = read_listing(shared_dir / f"data/annotations/videolt/{name}.lst").labels["label"]
+    assert len(labels) == num_clips
+    if name == "train":
+        words = Counter(word for cell in labels for word in cell.split("|"))
+        several = Counter(cell.count("|") + 1 for cell in labels)
+        assert (len(words), sum(words.values())) == (1004, 196_798)
+        assert (max(words.values()), min(words.values())) == (1912, 44)
+        assert (several[1], several[2], max(several)) == (164_298, 12_978, 7)
 
 
 # --- class names --------------------------------------------------------------------------------
