@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from marey.errors import RunError
 from marey.longtail.objective import HeadLosses, ScoringModel
 from marey.types import Clip, Labels
 
@@ -29,3 +30,12 @@ def first_not_finite(model: ScoringModel, objective: nn.Module, clip: Clip, labe
             }
     first = (name for name, value in terms.items() if not value.isfinite().all())
     return next(first, f"what {type(objective).__name__} makes of finite scores")
+
+
+def loss_error(loss: float, step: int, rows: Tensor, term: str) -> RunError:
+    """What ends a run at `step`, whose clips are these rows of the manifest."""
+    return RunError(
+        f"the loss is {loss} at step {step}, in rows {rows.tolist()}: the first term at fault is "
+        f"{term}",
+        "lower the learning rate or look at these clips; the last checkpoint is good",
+    )

@@ -4,7 +4,7 @@ The first stage learns from clips as often as they come. The second starts from 
 draws every class equally often and learns all weights on, at a tenth of the rate, with LMR. (cRT,
 after which the authors call this their set-up, would keep the features as they are:
 `stages.1.trainable=heads`.) Both rows are LMR as it was released; what the paper says instead is
-`stages.1.objective.variant=paper`. Any recipe becomes such a one by `with_lmr`.
+`stages.1.objective.variant=paper`. Any other recipe is followed by such a stage as ``tsm-r18+lmr``.
 
 **Deviates**: the release says nothing of its accuracies that could be read, so nothing is claimed.
 RandAugment is left out. Clips of EPIC-100 are 128 frames wide at any frame rate, where the
@@ -17,33 +17,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from marey.data.samplers import ClassBalanced
 from marey.longtail.lmr import LMR
 from marey.longtail.objective import CrossEntropy
 from marey.models.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
+from marey.recipes.longtail import lmr
 from marey.recipes.recipe import AdamW, Recipe, Stage, StepDecay, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.crops import MultiScaleCrop, ThreeCrop
 from marey.video.sampling import Clips, Sampling, Segments
-
-
-def lmr_stages(first: Stage, objective: LMR, *, rate: float = 0.1) -> tuple[Stage, Stage]:
-    """`first`, and the stage that follows it: the same for long, at `rate` times its rate."""
-    second = replace(
-        first,
-        optim=replace(first.optim, lr=first.optim.lr * rate),
-        sampler=ClassBalanced(),
-        objective=objective,
-        reset_heads=True,
-    )
-    return first, second
-
-
-def with_lmr(recipe: Recipe, objective: LMR | None = None, *, rate: float = 0.1) -> Recipe:
-    """A recipe of one stage with LMR's second behind it."""
-    (first,) = recipe.stages
-    return replace(recipe, stages=lmr_stages(first, objective or LMR(), rate=rate))
 
 
 def _recipe(
@@ -63,19 +45,20 @@ def _recipe(
         objective=CrossEntropy(label_smoothing=0.2),
     )
     train, test = sampling
-    return Recipe(
+    alone = Recipe(
         name=name,
         model=ModelSpec(MotionformerSpec(), num_segments=16, heads=(head,), dropout=0.0),
         train=Views(train, MultiScaleCrop(224, (0.875, 0.8, 0.75, 0.7), max_distort=0)),
         test=TestViews(test, ThreeCrop(224, 224), average="probs"),
         augment=replace(augment, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        stages=lmr_stages(first, objective),
+        stages=(first,),
         batch_size=7,
         lr_batch_size=56,
         clip_grad=None,
         amp=True,
         weights="imagenet",
     )
+    return replace(lmr(alone, objective), name=name)
 
 
 EPIC_100_VERBS = _recipe(

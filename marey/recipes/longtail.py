@@ -1,8 +1,9 @@
 """Second stages for unequal classes, each a recipe made of another: ``tsm-r18+crt``.
 
 What the second stage of cRT, LWS and tau-normalisation learns on is the features of the first
-(arXiv 1910.09217); in deferred re-weighting (arXiv 1906.07413) the whole network goes on at a low
-rate. Ten epochs and a cosine are those of 1910.09217; `stages.1.epochs=...` says otherwise.
+(arXiv 1910.09217); in deferred re-weighting (arXiv 1906.07413) and LMR (arXiv 2304.01143) the whole
+network goes on at a low rate. Ten epochs and a cosine are those of 1910.09217;
+`stages.1.epochs=...` says otherwise.
 
 **Deviates**: the second stage of deferred re-weighting follows a whole first one, whose schedule it
 leaves alone, by a quarter of its epochs at a hundredth of its rate; in the paper it is the last
@@ -18,6 +19,7 @@ from marey.data.samplers import ClassBalanced
 from marey.errors import RecipeError
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.ldam import LDAM
+from marey.longtail.lmr import LMR
 from marey.longtail.objective import CrossEntropy
 from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidClassBalanced, SigmoidLDAM
 from marey.recipes.recipe import Cosine, Objective, Recipe, Stage, StepDecay, Warmup
@@ -61,11 +63,29 @@ def deferred(base: Recipe, beta: float = BETA) -> Recipe:
     return _followed_by(base, "drw", stage)
 
 
+def lmr(base: Recipe, objective: LMR | None = None) -> Recipe:
+    """Then everything goes on with new heads, as long but at a tenth of the rate, with LMR.
+
+    The clips are those of all classes alike. With `stages.1.trainable=heads` it is LMR on cRT.
+    """
+    last = base.stages[-1]
+    stage = replace(
+        last,
+        optim=replace(last.optim, lr=last.optim.lr / 10),
+        warmup=Warmup(),
+        sampler=ClassBalanced(),
+        objective=objective or LMR(),
+        reset_heads=True,
+    )
+    return _followed_by(base, "lmr", stage)
+
+
 SECOND_STAGES: dict[str, Callable[[Recipe], Recipe]] = {
     "crt": crt,
     "lws": lws,
     "tau": tau_normalised,
     "drw": deferred,
+    "lmr": lmr,
 }
 """What may follow a recipe's name after a plus sign."""
 

@@ -8,7 +8,7 @@ from marey.engine.imagenet import official_for
 from marey.engine.optim import build_optimizer
 from marey.longtail.lmr import LMR
 from marey.recipes.catalog import find
-from marey.recipes.lmr import EPIC_100_VERBS, SSV2_LT, with_lmr
+from marey.recipes.lmr import EPIC_100_VERBS, SSV2_LT
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml, override, to_yaml
 
@@ -50,10 +50,11 @@ def test_a_row_has_weights_to_start_from_and_decays_all_parameters(recipe: Recip
     assert len(group["params"]) == len(list(model.parameters()))
 
 
-def test_any_recipe_gets_a_second_stage_with_lmr() -> None:
-    recipe = with_lmr(find("tsm-r18"), LMR(gather=True))
-    assert len(recipe.stages) == 2
-    assert recipe.stages[1].objective == LMR(gather=True)
+def test_any_recipe_may_be_followed_by_lmr() -> None:
+    recipe = find("tsm-r18+lmr")
+    first, second = recipe.stages
+    assert first == find("tsm-r18").stages[0]
+    assert second.objective == LMR()
     assert from_yaml(Recipe, to_yaml(recipe)) == recipe
 
 
