@@ -16,7 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from marey.convert import arp, biglittle, blvnet, gc, gst, mmaction2, tdn, torchvision, tsm
+from marey.convert import (
+    arp,
+    biglittle,
+    blvnet,
+    gc,
+    gst,
+    mmaction2,
+    motionformer,
+    tdn,
+    torchvision,
+    tsm,
+)
 from marey.convert.file_names import said_in, told_by_name
 from marey.convert.repository import Repository, Shapes, Told, renamed
 from marey.data.classes import read_classes
@@ -25,6 +36,7 @@ from marey.engine.release import refuse_occupied, write_release
 from marey.engine.weights_file import read_weights_file
 from marey.errors import CheckpointError, did_you_mean
 from marey.models.blvnet import BLVNetSpec
+from marey.models.motionformer import MotionformerSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.augment import Augment
@@ -41,6 +53,7 @@ REPOSITORIES: tuple[Repository, ...] = (
     blvnet.REPOSITORY,
     biglittle.REPOSITORY,
     arp.REPOSITORY,
+    motionformer.REPOSITORY,
     mmaction2.REPOSITORY,
     mmaction2.MOBILENET,
     torchvision.REPOSITORY,
@@ -102,17 +115,18 @@ def convert(
     known = Told(**by_name | said)
     spec = spec_of(source, shapes, known, path)
     used = {name for name in said_in(known) if _decides(name, spec, source, shapes, known)}
+    weights = source.parts(weights, spec)
     ours = fitted(weights, source, spec, path)
     found = Converted(
         repository=source.name,
-        recipe=recipe_of(spec, out.name),
+        recipe=recipe_of(spec, out.name, known),
         num_tensors=len(weights),
         dropped=tuple(name for name in weights if source.rename(name) is None),
         from_name={k: v for k, v in by_name.items() if k in used - set(said)},
         not_needed={k: v for k, v in said.items() if k not in used},
         absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
     )
-    write_release(out, found.recipe, ours, {"label": _classes(labels, spec)}, _card(found, path))
+    write_release(out, found.recipe, ours, _classes(labels, spec), _card(found, path))
     return found
 
 
@@ -158,8 +172,10 @@ def recognised(shapes: Shapes, path: Path) -> Repository:
     )
 
 
-def recipe_of(spec: ModelSpec, name: str) -> Recipe:
+def recipe_of(spec: ModelSpec, name: str, told: Told) -> Recipe:
     """A recipe that tests the model on one centre clip; how it was trained is not known."""
+    if isinstance(spec.encoder, MotionformerSpec):
+        return motionformer.recipe_of(spec, name, told)
     frames = sampling_of(spec)
     short_side = 224 if isinstance(spec.encoder, BLVNetSpec) else 256
     is_flow = spec.encoder.in_channels != 3
@@ -194,9 +210,11 @@ def spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> Model
 
 
 def _decides(name: str, spec: ModelSpec, source: Repository, shapes: Shapes, told: Told) -> bool:
-    """Whether the model would be another one, or not be known, had `name` not been said."""
+    """Whether model or recipe would be others, or not be known, had `name` not been said."""
+    unsaid = replace(told, **{name: None})
     try:
-        return spec_of(source, shapes, replace(told, **{name: None}), Path()) != spec
+        other = recipe_of(spec_of(source, shapes, unsaid, Path()), "", unsaid)
+        return other != recipe_of(spec, "", told)
     except CheckpointError:
         return True
 
@@ -218,18 +236,20 @@ def fitted(
     return {name: weight.to(own[name].dtype) for name, weight in ours.items()}
 
 
-def _classes(labels: Path | None, spec: ModelSpec) -> Sequence[str]:
-    """The class names in the file, or numbers."""
-    num_classes = spec.heads[0].num_classes
+def _classes(labels: Path | None, spec: ModelSpec) -> dict[str, Sequence[str]]:
+    """The class names of each head: those in the file, or numbers."""
+    numbers = {head.name: [str(n) for n in range(head.num_classes)] for head in spec.heads}
     if labels is None:
-        return [str(number) for number in range(num_classes)]
+        return dict(numbers)
     names = read_classes(labels)
-    if len(names) != num_classes:
+    if [len(names)] != [head.num_classes for head in spec.heads]:
+        counts = " and ".join(str(head.num_classes) for head in spec.heads)
         raise CheckpointError(
-            f"{labels} names {len(names)} classes, the checkpoint has {num_classes}",
-            "one name a line, in the order in which the model was trained",
+            f"{labels} names {len(names)} classes, the checkpoint has {counts}",
+            "one name a line, in the order in which the model was trained"
+            + ("; without --labels classes are numbers" if len(spec.heads) > 1 else ""),
         )
-    return names
+    return {spec.heads[0].name: names}
 
 
 def _card(found: Converted, path: Path) -> str:

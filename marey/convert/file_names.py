@@ -5,6 +5,7 @@ st2stv2-bLVNet-TAM-50-a2-b4-f8x2.pth.tar                          8 pairs of fra
 K400-TAM-ResNet-50-f32.pth.tar                                    32 frames, no temporal stride
 st2stv2-rgb-TAM-b3-max-resnet-50-ts-avg-f8                        8 frames, halved by their mean
 tsm_r50_1x1x8_50e_sthv1_rgb_20210203-01dce462.pth                 mmaction2: 8 segments of one frame
+k400_motionformer_336_16x8.pyth                                   frames of 336 pixels, 8 apart
 
 A name is a hint: whoever converts is told what was taken from it, and can say otherwise.
 """
@@ -35,6 +36,11 @@ def told_by_name(name: str) -> Told:
         told = replace(told, temporal_stride=cast(Literal["none", "max", "avg"], strided))
         if match["tam"]:
             told = replace(told, blending="max" if match["blending"] == "max" else "sum")
+    if match := re.search(r"(motionformer|divided|joint)_(\d{3})_\d+x(\d+)", name):
+        told = replace(told, size=int(match[2]), values="released")
+        if not name.startswith("ssv2"):  # whose frames are spread over the video
+            doubled = name.startswith("ek")  # 60 frames a second, counted as if they were 30
+            told = replace(told, stride=int(match[3]) * (2 if doubled else 1))
     return told
 
 

@@ -23,7 +23,9 @@ class Told:
     None is not said. `shift_div` 0 means that nothing is shifted; `place` is where a shift stands
     whose tensors do not tell; `loop` whether calibrated channel groups rotate from block to block;
     `temporal_stride` how the frames are halved before each of the last three stages (3-D
-    convolutions stride in time unless it is none); `blending` how a TAM joins its taps.
+    convolutions stride in time unless it is none); `blending` how a TAM joins its taps; `values`
+    what trajectory attention sums, `num_heads` in how many heads, `size` the pixels of a clip and
+    `stride` how far apart its frames are (not said: spread over the video).
     """
 
     num_segments: int | None = None
@@ -32,6 +34,10 @@ class Told:
     loop: bool | None = None
     temporal_stride: Literal["none", "max", "avg"] | None = None
     blending: Literal["sum", "max"] | None = None
+    values: Literal["released", "corrected"] | None = None
+    num_heads: int | None = None
+    size: int | None = None
+    stride: int | None = None
 
     def need(self, *names: str) -> None:
         """CheckpointError that asks for those of `names` that are not said, all at once."""
@@ -50,8 +56,15 @@ _MEANING = {
     "place": ("where the shift stands, blockres or block", "blockres"),
     "temporal_stride": ("how time is halved before stages 2 to 4: none, max or avg", "none"),
     "blending": ("how a TAM joins its taps, sum or max", "sum"),
+    "values": ("what trajectory attention sums, released as in all published", "released"),
+    "num_heads": ("heads of attention", "12"),
+    "size": ("pixels of a side of a clip", "224"),
     "loop": ("whether the calibrated groups rotate, --loop upstream", "false"),
 }
+
+
+def _as_they_are(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:  # noqa: ARG001
+    return dict(weights)
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,7 @@ class Repository:
     recognises: Callable[[Shapes], bool]
     rename: Callable[[str], str | None]
     spec: Callable[[Shapes, Told], ModelSpec]
+    parts: Callable[[Mapping[str, Tensor], ModelSpec], dict[str, Tensor]] = _as_they_are
 
 
 def renamed(

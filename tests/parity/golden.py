@@ -63,6 +63,8 @@ class Golden:
         rule, names = golden_rule(self.path.parent), self.values["state_dict"]
         if hasattr(rule, "golden_state"):
             filled = rule.golden_state(names, self.values.get("weight_gain", 1.0))
+        elif hasattr(rule, "state_dict"):
+            filled = rule.state_dict(names)
         else:
             filled = rule.fill(names)
         return {name: torch.from_numpy(array) for name, array in filled.items()}
@@ -72,7 +74,8 @@ class Golden:
         rule, shape = golden_rule(self.path.parent), self.values["input_shape"]
         seed = self.values.get("input_seed", 0)
         if hasattr(rule, "golden_input"):
-            return torch.from_numpy(rule.golden_input(shape, seed, block))
+            blocks = (block,) if block > 1 else ()
+            return torch.from_numpy(rule.golden_input(shape, seed, *blocks))
         return torch.from_numpy(rule.make_input(shape, seed))
 
 

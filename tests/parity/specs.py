@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from marey.convert import arp, biglittle, blvnet, gc, gst, tdn, tsm
+from marey.convert import arp, biglittle, blvnet, gc, gst, motionformer, tdn, tsm
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
 from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
-from tests.parity import specs_blvnet, specs_gc, specs_tdn
+from tests.parity import specs_blvnet, specs_gc, specs_motionformer, specs_tdn
 from tests.parity.golden import Golden
 
 KNOWN = {
@@ -139,5 +139,7 @@ RULES = {
     "bLVNet_TAM": Rule(specs_blvnet.blvnet, blvnet.rename),
     "blresnet_model": Rule(specs_blvnet.blresnet, biglittle.rename),
     "blresnext_model": Rule(specs_blvnet.blresnet, biglittle.rename),
+    "motionformer": Rule(specs_motionformer.spec, motionformer.rename),
+    "lmr-motionformer": Rule(specs_motionformer.spec, motionformer.rename),
 }
 """Builder -> rule; a builder that is not here is not built yet."""

@@ -1,0 +1,131 @@
+"""Motionformer, and lmr-release, its copy with a long tail.
+
+patch_embed_3d.proj.*      patches of two frames; the 2-D patch_embed beside them meets no clip
+blocks.0.attn.proj_kv.*    keys and values along trajectories, in one tensor
+pre_logits.fc.*            linear, tanh; in lmr-release a list over experts: pre_logits.0.fc.*
+head.* | head0.* head1.*   the classifier; EPIC's verbs and nouns; in lmr-release head.0.* and so on
+device_param, fst_classes, class_counts      settings of lmr-release, kept as weights: dropped
+
+What changes no result is dropped too: 590,592 weights of patch_embed, the key bias, the values that
+the released attention computes and does not use, the trajectories of the last block, of which only
+CLS is read. EPIC's models were trained on OpenCV's frames: they take BGR.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from marey.convert.repository import Repository, Shapes, Told
+from marey.errors import CheckpointError
+from marey.models.attention import Attention, Divided, Joint, Trajectory
+from marey.models.motionformer import MotionformerSpec
+from marey.models.video_model import Head, ModelSpec
+from marey.recipes.recipe import Recipe, TestViews, Views
+from marey.video.augment import Augment
+from marey.video.crops import MultiScaleCrop, ThreeCrop
+from marey.video.sampling import Clips, Sampling, Segments
+
+_HEADS = {"head": "label", "head0": "verb", "head1": "noun"}
+_EXTRAS = ("device_param", "fst_classes", "class_counts")
+_UNUSED = "unused."
+
+
+def rename(name: str) -> str | None:
+    """Our name of one of its tensors or modules, taken apart by `parts`; None if it is dropped."""
+    if name in _EXTRAS or name.startswith(_UNUSED):
+        return None
+    name = re.sub(r"^(pre_logits|head[01]?)\.0(?=\.|$)", r"\1", name)
+    if match := re.match(r"(head[01]?)(?=\.|$)", name):
+        return f"heads.{_HEADS[match[1]]}{name.removeprefix(match[1])}"
+    return "encoder." + re.sub(r"^patch_embed(_3d)?\.proj(?=\.|$)", "patch_embed", name)
+
+
+def parts(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
+    """`weights` with keys apart from values, and ``unused.`` before what changes no result."""
+    encoder = spec.encoder
+    assert isinstance(encoder, MotionformerSpec)
+    apart: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        if ".attn.proj_kv." in name and weight.ndim:
+            apart[name.replace("proj_kv", "proj_k")] = weight[: encoder.width]
+            apart[name.replace("proj_kv", "proj_v")] = weight[encoder.width :]
+        else:
+            apart[name] = weight
+    unused = _unused(encoder)
+    return {f"{_UNUSED}{name}" if unused.match(name) else name: w for name, w in apart.items()}
+
+
+def recipe_of(spec: ModelSpec, name: str, told: Told) -> Recipe:
+    """Clips at ten times and three places, as it was tested; EPIC's models take BGR."""
+    size = told.size or 224
+    frames: Sampling = Segments(spec.frames)
+    if told.stride:
+        frames = Clips(spec.frames, told.stride, clips=10)
+    is_epic = len(spec.heads) > 1
+    return Recipe(
+        name=name,
+        model=spec,
+        train=Views(frames, MultiScaleCrop(size)),
+        test=TestViews(frames, ThreeCrop(size, size), average="probs"),
+        augment=Augment(mean=(0.5,), std=(0.5,), channel_order="bgr" if is_epic else "rgb"),
+    )
+
+
+def _unused(encoder: MotionformerSpec) -> re.Pattern[str]:
+    names = [
+        "patch_embed.proj" if encoder.tubelet > 1 else "patch_embed_3d",
+        rf"blocks.{encoder.depth - 1}.attn.proj_[qkv]",
+        r"blocks.\d+.attn.proj_k.bias",
+    ]
+    if isinstance(encoder.attention, Trajectory) and encoder.attention.values == "released":
+        names.append(r"blocks.\d+.attn.proj_v")
+    return re.compile("|".join(rf"{name.replace('.', '[.]')}(?=[.]|$)" for name in names))
+
+
+def _recognises(shapes: Shapes) -> bool:
+    return "patch_embed_3d.proj.weight" in shapes and "blocks.0.attn.qkv.weight" in shapes
+
+
+def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+    (width, _) = shapes["blocks.0.attn.proj.weight"]
+    attention = _attention(shapes, told)
+    told.need("size", *([] if width in (768, 1024) else ["num_heads"]))
+    encoder = MotionformerSpec(
+        attention=attention,
+        depth=sum(name.endswith(".norm1.weight") for name in shapes),
+        width=width,
+        num_heads=told.num_heads or width // 64,
+        tubelet=shapes["patch_embed_3d.proj.weight"][2],
+        pre_logits=any(name.startswith("pre_logits.") for name in shapes),
+        in_channels=shapes["patch_embed_3d.proj.weight"][1],
+    )
+    frames = shapes["temp_embed"][1] * encoder.tubelet
+    return ModelSpec(encoder, (), frames, _heads(shapes), dropout=0.0)
+
+
+def _attention(shapes: Shapes, told: Told) -> Attention:
+    if any(".timeattn." in name for name in shapes):
+        return Divided()
+    if not any(".proj_kv." in name for name in shapes):
+        return Joint()
+    told.need("values", "size")
+    assert told.values is not None
+    return Trajectory(told.values)
+
+
+def _heads(shapes: Shapes) -> tuple[Head, ...]:
+    heads = [
+        Head(ours, shape[0])
+        for theirs, ours in _HEADS.items()
+        if (shape := shapes.get(f"{theirs}.weight") or shapes.get(f"{theirs}.0.weight"))
+    ]
+    if not heads:
+        raise CheckpointError("it has no classifier, so nothing could be predicted with it")
+    return tuple(heads)
+
+
+REPOSITORY = Repository("motionformer", _recognises, rename, _spec, parts)
+"""facebookresearch/Motionformer and tobyperrett/lmr-release, one expert."""
