@@ -94,6 +94,7 @@ VARIANTS = (
     *("tsn-basic-blocks", "tsn-resnext", "tsn-nl", "tsm-block", "tsm-out", "tsm-past", "tsm-pool"),
     *("tsm-flow", "tsm-blresnet", "gst-mobilenet", "gc-mobilenet", "blvnet-tam-flow"),
     *("ecal-g-tsn", "ecal-s-tsn", "ecal-l-tsn", "ecal-t-tsn"),
+    *("tsn-flow", "tsn-mobilenet", "gc-tsn", "gc-gst", "blvnet"),
 )
 """Kinds that are put together of modules of which others are made, too."""
 
