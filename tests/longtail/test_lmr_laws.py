@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -68,6 +68,7 @@ def test_the_released_weights_give_least_to_the_rarest_verb_of_epic() -> None:
     assert lmr.class_weights(counts, l=1.0, h=0.01, d=0.15, eps=None).argmax() == 0
 
 
+@settings(max_examples=40)
 @given(counts, seeds, st.integers(1, 9), st.integers(0, 9))
 def test_rows_of_the_reconstruction_sum_to_one_without_self_and_few_shot(
     counts: Tensor, seed: int, n: int, older: int
@@ -84,6 +85,7 @@ def test_rows_of_the_reconstruction_sum_to_one_without_self_and_few_shot(
     assert torch.equal(r[alone], keys[older:][alone])
 
 
+@settings(max_examples=40)
 @given(counts, seeds, st.integers(1, 9), variants, st.floats(0, 1))
 def test_mixed_labels_of_all_heads_are_distributions(
     counts: Tensor, seed: int, n: int, variant: str, share: float
@@ -101,6 +103,7 @@ def test_mixed_labels_of_all_heads_are_distributions(
         torch.testing.assert_close(labels.sum(dim=1), torch.ones(n))
 
 
+@settings(max_examples=40)
 @given(counts, seeds, st.integers(1, 7), st.sampled_from([0, 1, 3]))
 def test_the_paper_variant_is_finite_for_all_counts(
     counts: Tensor, seed: int, n: int, bank: int
@@ -115,6 +118,7 @@ def test_the_paper_variant_is_finite_for_all_counts(
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
+@settings(max_examples=40)
 @given(counts, seeds, st.integers(2, 9), st.sampled_from([0, 2]))
 def test_the_order_of_a_batch_does_not_matter(counts: Tensor, seed: int, n: int, bank: int) -> None:
     one = LMR(bank=bank, few=5).build({"label": counts})
@@ -131,6 +135,7 @@ def test_the_order_of_a_batch_does_not_matter(counts: Tensor, seed: int, n: int,
     torch.testing.assert_close(mixed[order], lmr.mix(b, moved, kept[order]))
 
 
+@settings(max_examples=40)
 @given(seeds)
 def test_outside_of_training_nothing_is_done(seed: int) -> None:
     counts = {"label": torch.tensor([3, 40, 500])}
@@ -218,6 +223,7 @@ def test_parameters_out_of_range_are_refused(fault: dict[str, float], message: s
         LMR(**fault)
 
 
+@settings(max_examples=40)
 @given(counts, seeds, st.integers(1, 30))
 def test_contributions_are_from_frequent_classes_to_classes_that_have_clips(
     counts: Tensor, seed: int, n: int
