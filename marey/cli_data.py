@@ -1,9 +1,9 @@
-"""The commands `marey data`: init, check, stats. See `marey.cli`."""
+"""The commands `marey data`: init, check, stats, longtail. See `marey.cli`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -125,3 +125,39 @@ def data_stats(
         path = plot or manifest.with_name(name)
         path.write_text(class_histogram_svg(counts), encoding="utf-8")
         console.print(f"written: {path}")
+
+
+@data_app.command("longtail")
+def data_longtail(
+    manifest: ManifestFile,
+    out: Annotated[Path, typer.Option(help="manifest to write: CSV or Parquet")],
+    head_percent: Annotated[float | None, typer.Option(help="head classes, % of all")] = None,
+    few_percent: Annotated[float | None, typer.Option(help="few-shot classes, % of all")] = None,
+    imbalance: Annotated[float | None, typer.Option(help="largest class to smallest")] = None,
+    max_count: Annotated[int | None, typer.Option(help="clips of the largest class")] = None,
+    exponent: Annotated[float | None, typer.Option(help="of the fall; SSv2-LT's is 7")] = None,
+    rank_by: Annotated[
+        Literal["count", "random"], typer.Option(help="which classes become large")
+    ] = "count",
+    head: Annotated[str | None, typer.Option(help="whose classes; default: the first")] = None,
+    seed: Annotated[int, typer.Option(help="of the clips that stay")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
+) -> None:
+    """Take training clips away until the classes are long-tailed; validation and test stay."""
+    from marey.data.longtail_profile import Wish
+    from marey.data.longtail_split import write_long_tail
+
+    wish = Wish(head_percent, few_percent, imbalance, max_count, exponent)
+    found, account = write_long_tail(
+        manifest, out, wish, head=head, rank_by=rank_by, seed=seed, overwrite=overwrite
+    )
+    pareto, made = found.pareto, found.profile
+    console.print(
+        f"n = {pareto.largest} * x ** -{pareto.exponent:g}, x from 1 to "
+        f"{pareto.imbalance ** (1 / pareto.exponent):.4g}"
+    )
+    console.print(f"training clips: {found.before.sum():,} before, {made.num_clips:,} after")
+    console.print(
+        f"H {made.head_percent:.1f} %  F {made.few_percent:.1f} %  imbalance {made.imbalance:.1f}"
+    )
+    console.print(f"written: {out} and {account}")
