@@ -102,7 +102,9 @@ def source_model(
         recipe = override(replace(recipe, weights=weights or recipe.weights), overrides)
         file = starting_weights(recipe)
         if file is None:
-            raise RecipeError(f"{recipe.name} starts from nothing", "give --weights FILE or imagenet")
+            raise RecipeError(
+                f"{recipe.name} starts from nothing", "give --weights FILE or imagenet"
+            )
         model = with_some_head(recipe.model).build()
         initialize(model, file)
         model = channels_last(model).to(device).eval()

@@ -1,4 +1,4 @@
-"""Whether the clips of a manifest are what a model takes: frames, or features of so many numbers."""
+"""Whether the clips of a manifest are what a model takes: frames, or features of its width."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from marey.data.feature_files import holds_features, open_features
 from marey.data.files import VIDEO
 from marey.engine.evaluate import score_views
 from marey.engine.release import Trained, load_trained
@@ -49,12 +50,15 @@ class Predictor:
     ) -> list[Answer] | dict[str, list[Answer]]:
         """The `top` labels of a clip, best first; of every window of a long video, in order.
 
-        `video` is a file, a folder of frames, or uint8 frames [t h w 3] or [t 3 h w]. With
+        `video` is a file, a folder of frames, or uint8 frames [t h w 3] or [t 3 h w]; for a model
+        of features, float [t d] or a file of them (.npy, or a path into HDF5). With
         `window_seconds`, each window of that length, begun every `stride_seconds` (default: half a
         window), gives its best label with its time; an array has no clock and takes none. A folder
         of videos gives a dict by file name; a file there that cannot be read gives
         [{"error": reason}], while a single one raises `DecodeError`.
         """
+        if self.trained.model.spec.takes_features:
+            return self._of_features(video, top)
         if isinstance(video, np.ndarray | Tensor):
             if window_seconds is not None:
                 raise ValueError(
@@ -98,6 +102,11 @@ class Predictor:
         indices = self.trained.recipe.test.sampling.indices(len(frames))
         return self._answers(self._score(frames[indices.ravel()], indices), top)
 
+    def _of_features(self, video: str | Path | np.ndarray | Tensor, top: int) -> list[Answer]:
+        vectors = as_features(video, self.trained.model.spec.encoder.in_channels)
+        indices = self.trained.recipe.test.sampling.indices(len(vectors))
+        return self._answers(self._score_views(vectors[torch.from_numpy(indices)]), top)
+
     def _timeline(self, reader: FrameReader, window: float, stride: float) -> list[Answer]:
         times = reader.timestamps()
         answers = []
@@ -111,7 +120,10 @@ class Predictor:
     def _score(self, frames: Frames, indices: np.ndarray) -> Scores:
         recipe = self.trained.recipe
         clips = frames.reshape(*indices.shape, *frames.shape[1:])
-        views = torch.cat([recipe.test.crop(clip) for clip in clips])
+        return self._score_views(torch.cat([recipe.test.crop(clip) for clip in clips]))
+
+    def _score_views(self, views: Tensor) -> Scores:
+        recipe = self.trained.recipe
         scores = score_views(
             self.trained.model,
             views[None],
@@ -123,10 +135,13 @@ class Predictor:
 
     def _answers(self, scores: Scores, top: int) -> list[Answer]:
         is_probability = self.trained.recipe.test.average == "probs"
+        several = {head.name for head in self.trained.recipe.model.heads if head.several}
         answers: list[Answer] = []
         for head, values in scores.items():
             names = self.trained.classes[head]
             probabilities = values if is_probability else values.softmax(dim=0)
+            if head in several:
+                probabilities = values.sigmoid()
             best = probabilities.topk(min(top, len(names)))
             about = {"head": head} if len(scores) > 1 else {}
             for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
@@ -203,6 +218,23 @@ def as_frames(video: np.ndarray | Tensor) -> Frames:
     if frames.shape[1] == 3:
         return frames
     raise ValueError(f"video is {list(frames.shape)}, expected 3 colours second or last")
+
+
+def as_features(video: str | Path | np.ndarray | Tensor, dim: int) -> Tensor:
+    """Features float32 [t dim] from an array, or a file that holds one; DecodeError for others."""
+    if isinstance(video, str | Path):
+        if not holds_features(str(video)):
+            raise DecodeError(
+                f"{video} holds no features, which this model takes",
+                "give a .npy file [t d], or `marey features` of a manifest and `marey eval`",
+            )
+        with open_features(Path(video)) as frames:
+            vectors = torch.from_numpy(np.array(frames, dtype=np.float32))
+    else:
+        vectors = torch.as_tensor(video).float()
+    if vectors.ndim != 2 or vectors.shape[1] != dim or not len(vectors):
+        raise ValueError(f"features are {list(vectors.shape)}, expected [t {dim}]")
+    return vectors
 
 
 def videos_in(folder: Path) -> list[Path]:

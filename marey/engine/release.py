@@ -99,7 +99,7 @@ def model_card(trained: Trained, run: Path) -> str:
     """What a person should know before using the model, as Markdown."""
     recipe = trained.recipe
     results = "\n".join(
-        f"| {path.parent.name} | {facts['metrics']['acc/top1']} | {facts['num_clips']} |"
+        f"| {path.parent.name} | {_main_number(facts['metrics'])} | {facts['num_clips']} |"
         f" {facts['views']['clips']} x {facts['views']['crops']} |"
         for path in sorted(run.glob("results/*/results.json"))
         if (facts := json.loads(path.read_text(encoding="utf-8")))
@@ -107,12 +107,16 @@ def model_card(trained: Trained, run: Path) -> str:
     classes = "\n".join(
         f"- **{head}**: {', '.join(names)}" for head, names in trained.classes.items()
     )
+    model = recipe.model
+    pixels = f"{model.frames} frames of {recipe.test.crop.size} x {recipe.test.crop.size} pixels"
+    features = f"features of another network, {model.encoder.in_channels} numbers a frame"
+    example = "features.npy" if model.takes_features else "clip.mp4"
     table = f"| set | top-1 | clips | views |\n|---|---|---|---|\n{results}" if results else "None."
     return f"""# {recipe.name}
 
-An action recogniser trained with marey. `marey.load("this folder").predict("clip.mp4")`.
+An action recogniser trained with marey. `marey.load("this folder").predict("{example}")`.
 
-Takes {recipe.model.frames} frames of {recipe.test.crop.size} x {recipe.test.crop.size} pixels.
+Takes {features if model.takes_features else pixels}.
 
 ## Measured
 
@@ -122,6 +126,11 @@ Takes {recipe.model.frames} frames of {recipe.test.crop.size} x {recipe.test.cro
 
 {classes}
 """
+
+
+def _main_number(metrics: Mapping[str, Any]) -> str:
+    """Top-1, or the mean average precision of clips that have several classes."""
+    return str(metrics["acc/top1"]) if "acc/top1" in metrics else f"{metrics['mAP']} mAP"
 
 
 def _read_config(path: Path) -> Recipe:

@@ -189,8 +189,18 @@ def _result(folder: Path, file: Path) -> Result:
         ids=[str(i) for i in _column(table, "id")] or paths or list(map(str, range(len(table)))),
         paths=paths,
         spans=list(zip(_column(table, "start"), _column(table, "end"), strict=True)),
-        heads=tuple(_head(path, table, name, facts, folder) for name in columns),
+        heads=tuple(
+            _head(path, table, name, facts, folder)
+            for name in columns
+            if not _has_several(table, name)
+        ),
     )
+
+
+def _has_several(table: pa.Table, scores: str) -> bool:
+    """Whether clips have several classes of a head, which no confusion or rank can show."""
+    name = scores.partition(".")[2] or "label"
+    return name in table.column_names and pa.types.is_large_list(table.schema.field(name).type)
 
 
 def _head(path: Path, table: pa.Table, scores: str, facts: Facts, folder: Path) -> HeadResult:

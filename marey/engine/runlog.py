@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 COLUMNS = ("epoch", "step", "train/loss", "lr", "clips_per_second", "data_wait", "val/loss",
-           "acc/top1", "acc/top5", "acc/class_avg")  # fmt: skip
+           "acc/top1", "acc/top5", "acc/class_avg", "mAP")  # fmt: skip
 
 
 class RunLog:
@@ -82,12 +82,15 @@ class RunLog:
         step = int(row["step"])
         self._record("epoch", step, {k: v for k, v in row.items() if k != "step"})
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-        if not (self.folder / "metrics.csv").exists():
+        path = self.folder / "metrics.csv"
+        begun = path.read_text(encoding="utf-8").partition("\n")[0] if path.exists() else ""
+        names = begun.split(",") if begun else COLUMNS  # a run of before may have fewer
+        writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
+        if not begun:
             writer.writeheader()
         writer.writerow({name: _short(value) for name, value in row.items()})
         self._append("metrics.csv", text.getvalue())
-        shown = {k: row[k] for k in ("train/loss", "val/loss", "acc/top1") if k in row}
+        shown = {k: row[k] for k in ("train/loss", "val/loss", "acc/top1", "mAP") if k in row}
         numbers = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
         self.say(f"epoch {row['epoch']:.0f}  {numbers}  {row['clips_per_second']:.1f} clips/s  "
                  f"data wait {row['data_wait']:.0%}")  # fmt: skip
