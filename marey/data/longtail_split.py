@@ -3,7 +3,8 @@
 The classes are ranked by their training clips (equal ones by number), or at random, and each keeps
 as many as the profile gives its rank (`marey.data.longtail_profile`). Which ones is drawn from the
 seed, class by class and always in one order: with the same seed a smaller long tail is part of a
-larger one. What was done stands in NAME.longtail.json beside the new manifest.
+larger one. A file of features gives a file of features. What was done stands in NAME.longtail.json
+beside the new manifest.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from marey.data.atomic import replacing
 from marey.data.classes import classes_file, read_classes
+from marey.data.features import is_feature_file, open_table
 from marey.data.longtail_profile import (
     ParetoProfile,
     Wish,
@@ -37,6 +40,8 @@ class LongTail:
     """The long-tailed manifest, and its training clips a class before and after, int64 [k]."""
 
     manifest: Manifest
+    rows: npt.NDArray[np.int64]
+    """Its rows in the manifest it was made of."""
     head: str
     pareto: ParetoProfile
     before: Counts
@@ -90,7 +95,10 @@ def write_long_tail(
         read_manifest(source, check_files=False), wish, head=head, rank_by=rank_by, seed=seed
     )
     _refuse_occupied(out, found.manifest, overwrite=overwrite)
-    write_manifest(found.manifest, out)
+    if is_feature_file(found.manifest.source):
+        _write_features(found, out)
+    else:
+        write_manifest(found.manifest, out)
     account = out.with_suffix(".longtail.json")
     with replacing(account) as file:
         file.write((json.dumps(found.facts(), indent=1, ensure_ascii=False) + "\n").encode())
@@ -127,8 +135,8 @@ def long_tail(
         rows = train[labels[train] == label]
         drawn = np.random.default_rng([seed, 1, label]).permutation(len(rows))
         kept[rows[drawn[count:]]] = False
-    taken = manifest.take(np.flatnonzero(kept))
-    return LongTail(taken, head, pareto, before, after, seed, rank_by)
+    rows = np.flatnonzero(kept)
+    return LongTail(manifest.take(rows), rows, head, pareto, before, after, seed, rank_by)
 
 
 def _training_rows(manifest: Manifest, head: str) -> npt.NDArray[np.int64]:
@@ -166,6 +174,20 @@ def _refuse_too_few(
         f"{after[worst]}; {len(lacking)} of {len(before)} classes have too few",
         f"of this shape the largest class can have {fits} clips at most",
     )
+
+
+def _write_features(found: LongTail, out: Path) -> None:
+    """The rows that are left of a file of features, as they stand there."""
+    if not is_feature_file(out):
+        raise ManifestError(f"{out} cannot hold features", f"name it {out.stem}.arrow")
+    table = open_table(found.manifest.source)
+    kept = np.zeros(len(table), dtype=bool)
+    kept[found.rows] = True
+    start = 0
+    with replacing(out) as file, pa.ipc.new_file(file, table.schema) as writer:
+        for batch in table.to_batches():
+            writer.write_batch(batch.filter(pa.array(kept[start : start + len(batch)])))
+            start += len(batch)
 
 
 def _refuse_occupied(out: Path, manifest: Manifest, *, overwrite: bool) -> None:

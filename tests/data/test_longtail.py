@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from marey.cli import app
+from marey.data.features import feature_writer
 from marey.data.longtail_profile import (
     SSV2_LT,
     ParetoProfile,
@@ -178,8 +180,6 @@ def test_with_one_seed_a_smaller_tail_is_part_of_a_larger(seed: int, largest: in
 
 
 def made(train: list[int]) -> Manifest:
-    import pyarrow as pa
-
     labels = np.repeat(np.arange(len(train)), train)
     texts = pa.array([f"{i}.mp4" for i in range(len(labels))], pa.large_string())
     names = NAMES[: len(train)]
@@ -240,6 +240,28 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     other = write_manifest_of(tmp_path / "other", [3, 3, 3]).parent
     with pytest.raises(ManifestError, match=r"labels\.txt holds other class names"):
         write_long_tail(source, other / "lt.csv", Wish(imbalance=2))
+
+
+def test_a_file_of_features_keeps_the_vectors_of_its_clips(tmp_path: Path) -> None:
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1], [9, 6])
+    features = [rng.normal(size=(1 + i % 3, 4)).astype(np.float32) for i in range(15)]
+    rows = pa.table({"path": [f"{i}.mp4" for i in range(15)], "label": labels})
+    with feature_writer(tmp_path / "all.arrow", rows.schema, dim=4, dtype=np.float32,
+                        classes={"label": ("a", "b")}, about={"model": "m"}) as writer:  # fmt: skip
+        for i in (0, 8):
+            part = slice(i, 8 if i == 0 else 15)
+            writer.write(rows.slice(i, 8), features[part], [None] * len(features[part]))
+    found, _ = write_long_tail(tmp_path / "all.arrow", tmp_path / "lt.arrow", Wish(imbalance=3))
+    written = read(tmp_path / "lt.arrow")
+    assert written.class_counts().tolist() == [9, 3]
+    assert written.classes == {"label": ("a", "b")}
+    for new, old in enumerate(found.rows):
+        count = written.features.num_frames(new)
+        assert (written.features.read(new, np.arange(count)) == features[old]).all()
+    with pytest.raises(
+        ManifestError, match=r"lt\.csv cannot hold features. hint: name it lt\.arrow"
+    ):
+        write_long_tail(tmp_path / "all.arrow", tmp_path / "lt.csv", Wish(imbalance=3))
 
 
 def test_the_command_makes_one_and_says_what_it_is(tmp_path: Path) -> None:
