@@ -12,17 +12,21 @@ each class; here clips are drawn with replacement, so that a draw needs no memor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-from marey.errors import RecipeError
+from marey.errors import RecipeError, did_you_mean
 
 
 class Sampler(Protocol):
     """A rule for the rows of an epoch: as many draws as there are rows."""
+
+    @property
+    def head(self) -> str:
+        """The head whose classes it looks at; empty: the first."""
 
     def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
         """Rows int64 [n] for class labels int64 [n], in the order they are trained on.
@@ -35,6 +39,8 @@ class Sampler(Protocol):
 class InstanceBalanced:
     """Every row once, in a new order each epoch."""
 
+    head: ClassVar[str] = ""
+
     def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
         """Rows int64 [n]: a permutation."""
         return _generator(seed, epoch).permutation(len(labels))
@@ -42,7 +48,9 @@ class InstanceBalanced:
 
 @dataclass(frozen=True)
 class ClassBalanced:
-    """Every class that has rows with the same probability, then one of its rows."""
+    """Every class of `head` that has rows with the same probability, then one of its rows."""
+
+    head: str = ""
 
     def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
         """Rows int64 [n], with replacement."""
@@ -51,11 +59,24 @@ class ClassBalanced:
 
 @dataclass(frozen=True)
 class SquareRoot:
-    """Every class with a probability that grows as the square root of its rows, then a row."""
+    """Every class of `head` with a probability as the square root of its rows, then a row."""
+
+    head: str = ""
 
     def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
         """Rows int64 [n], with replacement."""
         return _draw_by_class(labels, 0.5, _generator(seed, epoch))
+
+
+def column_of(sampler: Sampler, labels: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The labels that `sampler` looks at, of those of every head; RecipeError if they lack it."""
+    head = sampler.head or next(iter(labels))
+    if head not in labels:
+        raise RecipeError(
+            f"{type(sampler).__name__} balances the classes of head '{head}', which clips lack",
+            did_you_mean(head, sorted(labels)),
+        )
+    return labels[head]
 
 
 class EpochSampler:

@@ -16,6 +16,7 @@ from pathlib import Path
 from marey.data.classes import write_classes
 from marey.data.manifest import Manifest, read_manifest
 from marey.engine.class_counts import write_class_counts
+from marey.data.samplers import column_of
 from marey.engine.distributed import World
 from marey.engine.fitting import check_clips, check_same_features
 from marey.engine.provenance import environment
@@ -82,8 +83,10 @@ def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
     """The recipe with what only the data can say filled in.
 
     That is: heads, the width of features, pairs of mirrored classes. ManifestError if the clips are
-    not what the model takes.
+    not what the model takes, RecipeError if a stage balances a head that they lack.
     """
+    for stage in recipe.stages:
+        column_of(stage.sampler, train_set.labels)
     model = recipe.model
     heads = model.heads or tuple(Head(name, len(k)) for name, k in train_set.classes.items())
     heads = tuple(

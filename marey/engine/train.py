@@ -24,12 +24,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from marey.data.clips import Batch
 from marey.data.manifest import Manifest
-from marey.data.samplers import EpochSampler
+from marey.data.samplers import EpochSampler, column_of
 from marey.engine.checkpoint import initialize, load_checkpoint, load_strictly, save_checkpoint
 from marey.engine.distributed import World, join_world
 from marey.engine.evaluate import evaluate
 from marey.engine.imagenet import starting_weights
-from marey.engine.not_finite import first_not_finite
+from marey.engine.not_finite import first_not_finite, loss_error
 from marey.engine.optim import build_optimizer, build_scales_optimizer, set_rates
 from marey.engine.rundir import BadClips, open_run, read_data, resolve
 from marey.engine.runlog import RunLog
@@ -37,7 +37,7 @@ from marey.engine.steps import Totals, timed_steps, training_batches
 from marey.engine.stopping import StopFlag, Stopped, stop_signals
 from marey.errors import RunError
 from marey.longtail.decouple import change_heads, set_trainable, training_mode
-from marey.longtail.objective import LossModule
+from marey.longtail.objective import FollowsEpochs, LossModule
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe, Stage
@@ -139,12 +139,8 @@ class Training:
                 loss.backward()
             total += loss.item()
             if not math.isfinite(total):
-                raise RunError(
-                    f"the loss is {total} at step {self.at.global_step}, in rows "
-                    f"{batch.rows.tolist()}: the first term at fault is "
-                    f"{first_not_finite(self.model, self.objective, clip, labels)}",
-                    "lower the learning rate or look at these clips; the last checkpoint is good",
-                )
+                term = first_not_finite(self.model, self.objective, clip, labels)
+                raise loss_error(total, self.at.global_step, batch.rows, term)
         if self.recipe.clip_grad is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
         self.optimizer.step()
@@ -203,7 +199,8 @@ class Training:
         recipe, size = self.recipe, self.recipe.batch_size * self.world.size
         training_mode(self.model, self.stage.trainable)
         seed = _mix(recipe.seed, self.at.stage)
-        labels = next(iter(self.train_set.labels.values()))
+        columns = {head: self.train_set.labels[head] for head in self.num_classes}
+        labels = column_of(self.stage.sampler, columns)
         sampler = EpochSampler(
             self.stage.sampler.epoch_rows(labels, seed=seed, epoch=self.at.epoch),
             recipe.batch_size,
@@ -292,13 +289,15 @@ class Training:
         """Validate, log and save; the next epoch begins."""
         self.bad_clips.check_all(self.world)
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
+        if isinstance(self.objective, FollowsEpochs):
+            self.objective.finish_epoch()
         metrics = self.validate()
         if self.world.is_main:
             done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage])
             done += min(self.at.epoch, self.stage.epochs)
             row = {"epoch": done, "step": self.at.global_step, "lr": self.lr}
             self.log.epoch(row | totals.means(self.world.size) | metrics)
-            best = metrics.get("acc/top1", float(self.at.global_step))
+            best = metrics.get("mAP", metrics.get("acc/top1", float(self.at.global_step)))
             if best > self.at.best:
                 self.at.best = best
                 self.write("best.pt", {"model": self.eval_model().state_dict()})

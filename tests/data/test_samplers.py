@@ -4,7 +4,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marey.data.samplers import (
@@ -12,6 +12,7 @@ from marey.data.samplers import (
     EpochSampler,
     InstanceBalanced,
     SquareRoot,
+    column_of,
     draw_seeds,
 )
 from marey.errors import RecipeError
@@ -127,3 +128,50 @@ def test_an_epoch_of_a_million_rows_is_drawn_at_a_million_rows_a_second():
     ClassBalanced().epoch_rows(labels, seed=0, epoch=0)
     draw_seeds(0, 0, np.arange(len(labels)))
     assert time.process_time() - start < 1
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 40), st.integers(0, 999), st.sampled_from([ClassBalanced(), SquareRoot()]))
+def test_every_class_is_reached_the_highest_id_too(num_classes, seed, sampler):
+    labels = np.concatenate([np.arange(num_classes), np.full(200, num_classes // 2)])
+    epochs = [sampler.epoch_rows(labels, seed=seed, epoch=epoch) for epoch in range(40)]
+    # each of 8000 draws misses a class with a probability of at most 1 - 1 / 54
+    assert set(labels[np.concatenate(epochs)]) == set(range(num_classes))
+
+
+@settings(max_examples=20)
+@given(st.integers(2, 4), st.integers(0, 999))
+def test_processes_draw_other_clips_of_balanced_classes_with_other_seeds(world, seed):
+    labels = np.repeat([0, 1], [1000, 1000])
+    rows = ClassBalanced().epoch_rows(labels, seed=seed, epoch=0)
+    draws = [list(chain(*batches(rows, 50, rank=r, world_size=world))) for r in range(world)]
+    assert draws[0] != draws[1]
+    seeds = [seed for drawn in draws for _, seed in drawn]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_the_head_that_is_named_is_balanced_and_otherwise_the_first():
+    labels = {"noun": np.zeros(600, dtype=np.int64), "verb": np.repeat([0, 1], [590, 10])}
+    verbs = column_of(ClassBalanced("verb"), labels)
+    rows = ClassBalanced("verb").epoch_rows(verbs, seed=0, epoch=0)
+    # a share of 1/2 over 600 draws has a standard deviation of 0.02
+    assert np.mean(labels["verb"][rows]) == pytest.approx(0.5, abs=0.1)
+    for sampler in (ClassBalanced(), SquareRoot(), InstanceBalanced()):
+        assert column_of(sampler, labels) is labels["noun"]
+
+
+def test_a_head_that_clips_lack_is_an_error_that_names_the_nearest():
+    with pytest.raises(RecipeError, match="head 'verv', which clips lack.*did you mean 'verb'"):
+        column_of(SquareRoot("verv"), {"verb": np.zeros(1), "noun": np.zeros(1)})
+
+
+@pytest.mark.parametrize(("sampler", "q"), [(ClassBalanced(), 0), (SquareRoot(), 0.5)])
+def test_clips_of_several_classes_are_drawn_by_each_of_them(sampler, q):
+    hot = np.zeros((20_000, 3), dtype=bool)
+    hot[:, 0] = True
+    hot[:400, 1] = True
+    hot[:100, 2] = True
+    rows = sampler.epoch_rows(hot, seed=0, epoch=0)
+    chance = hot.sum(0) ** q / (hot.sum(0) ** q).sum()
+    rare = chance @ [100 / 20_000, 100 / 400, 1]  # a row of the first 100, by way of each class
+    assert np.mean(rows < 100) == pytest.approx(rare, abs=0.02)
