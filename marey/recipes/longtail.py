@@ -59,6 +59,7 @@ def deferred(base: Recipe, beta: float = BETA) -> Recipe:
         warmup=Warmup(),
         objective=reweighted(last.objective, beta),
         reset_heads=False,
+        normalize_heads=None,
     )
     return _followed_by(base, "drw", stage)
 
@@ -106,7 +107,13 @@ def reweighted(objective: Objective, beta: float) -> Objective:
 
 def _classifier_stage(base: Recipe) -> Stage:
     return replace(
-        base.stages[-1], epochs=10, schedule=Cosine(), warmup=Warmup(), sampler=ClassBalanced()
+        base.stages[-1],
+        epochs=10,
+        schedule=Cosine(),
+        warmup=Warmup(),
+        sampler=ClassBalanced(),
+        reset_heads=False,
+        normalize_heads=None,
     )
 
 

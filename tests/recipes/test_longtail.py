@@ -1,0 +1,155 @@
+"""Any recipe with any objective, sampler or second stage, by one override or one word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from marey.data.samplers import ClassBalanced, InstanceBalanced
+from marey.engine.optim import build_optimizer
+from marey.errors import RecipeError
+from marey.longtail.class_balanced import ClassBalancedLoss, Focal
+from marey.longtail.decouple import set_trainable
+from marey.longtail.ldam import LDAM
+from marey.longtail.logit_adjustment import BalancedSoftmax
+from marey.longtail.objective import CrossEntropy, LossModule
+from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidClassBalanced, SigmoidLDAM
+from marey.models.video_model import Head, ModelSpec
+from marey.recipes import longtail
+from marey.recipes.catalog import find, groups
+from marey.recipes.recipe import Objective, Recipe, Stage
+from marey.recipes.schema import from_yaml, override, to_yaml
+from marey.types import Labels
+from marey.video.augment import Augment, augment
+from tests.tiny import TinySpec
+
+NAMES = [cls.__name__ for cls in get_args(Objective)]
+ONE_OF_EACH_FILE = [next(iter(rows.values())) for rows in groups().values()]
+HEADS = (Head("verb", 5), Head("noun", 3))
+COUNTS = {"verb": torch.tensor([900, 60, 21, 20, 0]), "noun": torch.tensor([900, 100, 1])}
+
+
+def takes(recipe: Recipe, name: str) -> None:
+    changed = override(recipe, [f"stages.0.objective={name}"])
+    assert type(changed.stages[0].objective).__name__ == name
+    assert from_yaml(Recipe, to_yaml(changed)) == changed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_takes_any_objective_by_one_override(name: str) -> None:
+    takes(find("tsm-r18"), name)
+
+
+@pytest.mark.parametrize("recipe", ONE_OF_EACH_FILE, ids=lambda r: r.name)
+def test_an_objective_goes_into_any_recipe_by_one_override(recipe: Recipe) -> None:
+    takes(recipe, "BalancedSoftmax")
+
+
+def clip_and_labels(plan: Augment, seed: int) -> tuple[torch.Tensor, Labels]:
+    rng = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (4, 2, 3, 16, 16), generator=rng, dtype=torch.uint8)
+    labels = {"verb": torch.tensor([0, 0, 1, 3]), "noun": torch.tensor([0, 2, 1, 0])}
+    sizes = {head.name: head.num_classes for head in HEADS}
+    return augment(pixels, labels, plan, np.arange(4), num_classes=sizes)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.2])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_with_any_objective_moves_every_head_with_mixup_too(name: str, mixup: float) -> None:
+    stage = override(Stage(), [f"objective={name}", "optim={SGD: {lr: 0.1, groups: plain}}"])
+    torch.manual_seed(0)
+    model = ModelSpec(TinySpec(), num_segments=2, heads=HEADS).build().train()
+    set_trainable(model, stage.trainable)
+    loss = LossModule(model, stage.objective.build(COUNTS))
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    value = loss(*clip_and_labels(Augment(mixup=mixup), seed=1))
+    value.backward()
+    build_optimizer(model, stage.optim).step()
+    assert value.dtype == torch.float32
+    assert value.ndim == 0
+    assert value > 0
+    for key, parameter in model.named_parameters():
+        assert parameter.isfinite().all(), key
+        if key.startswith("heads."):
+            assert not torch.equal(parameter, before[key]), key
+
+
+def gains_a_stage(recipe: Recipe, word: str) -> None:
+    found = find(f"{recipe.name}+{word}")
+    assert found == longtail.SECOND_STAGES[word](recipe)
+    assert found.name == f"{recipe.name}+{word}"
+    assert found.stages[:-1] == recipe.stages
+    assert found.claim is None
+    assert from_yaml(Recipe, to_yaml(found)) == found
+
+
+@pytest.mark.parametrize("word", longtail.SECOND_STAGES)
+def test_a_plus_and_a_word_add_a_second_stage(word: str) -> None:
+    gains_a_stage(find("tsm-r18"), word)
+
+
+@pytest.mark.parametrize("recipe", ONE_OF_EACH_FILE, ids=lambda r: r.name)
+def test_any_recipe_may_have_another_stage(recipe: Recipe) -> None:
+    gains_a_stage(recipe, "crt")
+
+
+def test_second_stages_follow_each_other_and_inherit_no_change_of_heads() -> None:
+    *_, reset, scaled, normed, slow = find("tsm-r18+crt+lws+tau+drw").stages
+    assert reset.reset_heads
+    assert (scaled.trainable, scaled.reset_heads) == ("scales", False)
+    assert (normed.epochs, normed.reset_heads) == (0, False)
+    assert (slow.normalize_heads, slow.reset_heads) == (None, False)
+    assert reset.sampler == ClassBalanced()
+
+
+def test_an_unknown_second_stage_suggests_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="no second stage 'crtt'.*did you mean 'crt'"):
+        find("tsm-r18+crtt")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (CrossEntropy(0.1), ClassBalancedLoss(0.9999, 0.1)),
+        (LDAM(max_margin=0.3), LDAM(max_margin=0.3, beta=0.9999)),
+        (Focal(), Focal(beta=0.9999)),
+        (BinaryCrossEntropy(), SigmoidClassBalanced()),
+        (SigmoidLDAM(), SigmoidLDAM(beta=0.9999)),
+    ],
+)
+def test_deferred_reweighting_keeps_the_loss_and_weighs_its_classes(
+    first: Objective, second: Objective
+) -> None:
+    base = find("tsm-r18")
+    (stage,) = base.stages
+    later = longtail.deferred(replace(base, stages=(replace(stage, objective=first),))).stages[1]
+    assert later.objective == second
+    assert later.optim.lr == stage.optim.lr / 100
+    assert later.trainable == "all"
+    assert later.sampler == InstanceBalanced()
+
+
+def test_deferred_reweighting_of_a_loss_without_weights_is_refused() -> None:
+    base = find("tsm-r18")
+    balanced = replace(base, stages=(replace(base.stages[0], objective=BalancedSoftmax()),))
+    with pytest.raises(RecipeError, match="BalancedSoftmax has no form with class weights"):
+        longtail.deferred(balanced)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("stages.0.epochs=-1", "epochs is -1, expected 0 or more"),
+        ("stages.0.normalize_heads=-0.5", "normalize_heads is -0.5, expected 0 or more"),
+        ("stages.0.trainable=head", "stages.0.trainable is 'head'"),
+        ("stages.0.objective=BalancedSoftmx", "did you mean 'BalancedSoftmax'"),
+        ("stages.0.objective={LDAM: {max_margin: -1}}", "max_margin is -1.0"),
+    ],
+)
+def test_a_stage_that_cannot_be_names_the_place(assignment: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        override(find("tsm-r18"), [assignment])
