@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,15 @@ class ScoringModel(Protocol):
 
     def __call__(self, clip: Clip) -> Scores:
         """Scores of every head from a clip."""
+        ...
+
+
+@runtime_checkable
+class FollowsEpochs(Protocol):
+    """An objective that is told when an epoch of training ends."""
+
+    def finish_epoch(self) -> None:
+        """Take note of it."""
         ...
 
 

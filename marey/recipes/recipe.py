@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from marey.data.samplers import ClassBalanced, InstanceBalanced, SquareRoot
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.eql import EQL
+from marey.longtail.framestack import FrameStack
 from marey.longtail.ldam import LDAM
 from marey.longtail.lmr import LMR
 from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
@@ -125,6 +126,7 @@ Objective: TypeAlias = (
     | SigmoidClassBalanced
     | SigmoidLDAM
     | SigmoidEQL
+    | FrameStack
 )
 
 
