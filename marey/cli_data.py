@@ -100,7 +100,7 @@ def data_stats(
 ) -> None:
     """Count clips, lengths and sizes, say how unequal the classes are, and plot them."""
     from marey.data.manifest import read_manifest
-    from marey.data.stats import class_histogram_svg
+    from marey.data.stats import class_histogram_svg, long_tail_lines
     from marey.data.stats import stats as describe
 
     found = read_manifest(manifest, check_files=False)
@@ -113,6 +113,8 @@ def data_stats(
         most, least = int(counts.total.max()), int(counts.total.min())
         table.add_row(f"classes of {head}", f"{len(counts.classes):,}, {counts.num_empty} empty")
         table.add_row("clips a class", f"{least:,} to {most:,}; imbalance {counts.imbalance:.1f}")
+        for what, value in long_tail_lines(counts):
+            table.add_row(what, value)
     lengths = ", ".join(f"{q:.0%}: {frames}" for q, frames in facts.frames.items())
     table.add_row(f"frames ({facts.num_known:,} clips)", lengths or "unknown")
     sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in facts.sizes[:5])

@@ -1,4 +1,4 @@
-"""What a manifest holds: clips of each class and split, lengths, sizes, imbalance; and a plot."""
+"""What a manifest holds: clips of each class and split, lengths, sizes, long tail; and a plot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import numpy as np
 from marey.data.features import FeatureFile
 from marey.data.manifest import Manifest
 from marey.data.probe import Progress, probe_rows
+from marey.metrics.groups import RULES, RuleName, profile
 
+LONG_TAIL_RULES: tuple[RuleName, ...] = ("paper", "release")
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -29,6 +31,11 @@ class ClassCounts:
         """Clips of every class over all splits, int64 [k]."""
         total: np.ndarray = np.sum(list(self.by_split.values()), axis=0)
         return total
+
+    @property
+    def training(self) -> np.ndarray:
+        """Clips of every class to train on: split `train`, or all without it; int64 [k]."""
+        return self.by_split.get("train", self.total)
 
     @property
     def num_empty(self) -> int:
@@ -101,6 +108,32 @@ def stats(
         num_opened=len(rows),
         num_unreadable=len(rows) - len(good),
     )
+
+
+def long_tail_lines(counts: ClassCounts) -> list[tuple[str, str]]:
+    """How long-tailed the training clips are, in words: (what, value); empty where classes equal.
+
+    >>> clips = np.array([60, 30, 25, 5])
+    >>> for what, value in long_tail_lines(ClassCounts(tuple("abcd"), {"train": clips})):
+    ...     print(f"{what}: {value}")
+    long tail: H 25.0 %, F 25.0 %, imbalance 12.0
+    groups (paper): head 1 class, 60 clips; tail 2 classes, 55 clips; few 1 class, 5 clips
+    groups (release): head 2 classes, 90 clips; tail 1 class, 25 clips; few 0 classes, 0 clips
+    """
+    clips = counts.training
+    if clips.min() == clips.max():
+        return []
+    found = profile(clips)
+    lines = [("long tail", f"H {found.head_percent:.1f} %, F {found.few_percent:.1f} %, "
+                           f"imbalance {found.imbalance:,.1f}")]  # fmt: skip
+    for rule in LONG_TAIL_RULES:
+        parts = [
+            f"{name} {len(classes):,} {'class' if len(classes) == 1 else 'classes'}, "
+            f"{clips[classes].sum():,} clips"
+            for name, classes in RULES[rule](clips)
+        ]
+        lines.append((f"groups ({rule})", "; ".join(parts)))
+    return lines
 
 
 def _known_frames(manifest: Manifest, probed: np.ndarray) -> np.ndarray:
