@@ -55,7 +55,7 @@ def adapt_torchvision(weights: Mapping[str, Tensor], encoder: nn.Module) -> dict
 def _repeat_mean(weight: Tensor, channels: int) -> Tensor:
     if weight.shape[1] == channels:
         return weight
-    return weight.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1)
+    return weight.mean(dim=1, keepdim=True).expand(-1, channels, *weight.shape[2:])
 
 
 def _some(keys: list[str]) -> str:

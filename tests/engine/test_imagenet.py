@@ -25,6 +25,7 @@ from marey.models.blresnet import BLResNetSpec
 from marey.models.blvnet import BLVNetSpec
 from marey.models.encoder import Encoder
 from marey.models.i3d import I3DResNetSpec
+from marey.models.motionformer import MotionformerSpec
 from marey.models.tdn import TDNSpec
 from marey.recipes.catalog import find as recipe
 from marey.recipes.catalog import rows
@@ -112,6 +113,8 @@ def test_the_cache_of_torch_hub_and_older_names_are_looked_at(tmp_path: Path) ->
         (I3DResNetSpec(50), "resnet50-0676ba61.pth"),
         (MobileNetV2Spec(), "mobilenet_v2-b0353104.pth"),
         (BLVNetSpec(101), "ImageNet-bLResNet-101-a2-b4.pth.tar"),
+        (MotionformerSpec(), "jx_vit_base_p16_224-80ecf9dd.pth"),
+        (MotionformerSpec(depth=24, width=1024, num_heads=16), "jx_vit_large_p16_224-4ee7a4dc.pth"),
     ],
 )
 def test_each_encoder_has_its_file(encoder: Encoder, file: str) -> None:
@@ -124,6 +127,7 @@ def test_each_encoder_has_its_file(encoder: Encoder, file: str) -> None:
     "encoder",
     [
         MobileNetV2Spec(0.5),
+        MotionformerSpec(depth=2),
         TinySpec(),
         ResNetSpec(26),
         *(spec(50, channels=16) for spec in (ResNetSpec, TDNSpec, BLVNetSpec, BLResNetSpec)),
