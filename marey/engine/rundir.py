@@ -15,8 +15,8 @@ from pathlib import Path
 
 from marey.data.classes import write_classes
 from marey.data.manifest import Manifest, read_manifest
-from marey.engine.class_counts import write_class_counts
 from marey.data.samplers import column_of
+from marey.engine.class_counts import write_class_counts
 from marey.engine.distributed import World
 from marey.engine.fitting import check_clips, check_same_features
 from marey.engine.provenance import environment

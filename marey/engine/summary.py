@@ -116,6 +116,7 @@ def _claim(files: RunFiles, result: Result) -> str:
     rows = [
         ("top-1 (%)", claim.get("top1"), result.metric("top1")),
         ("top-5 (%)", claim.get("top5"), result.metric("top5")),
+        ("mAP (%)", claim.get("mean_ap"), result.metric("mAP")),
         ("parameters (M)", claim.get("params_millions"), parameters and parameters / 1e6),
         ("GMACs a view", claim.get("gmacs_per_view"), result.facts.get("gmacs_per_view")),
     ]

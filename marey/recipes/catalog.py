@@ -10,7 +10,20 @@ from pathlib import Path
 from types import ModuleType
 
 from marey.errors import RecipeError, did_you_mean
-from marey.recipes import arp, blvnet, demo, ecal, features, gc, gst, lmr, own_videos, tdn, tsm
+from marey.recipes import (
+    arp,
+    blvnet,
+    demo,
+    ecal,
+    features,
+    gc,
+    gst,
+    lmr,
+    own_videos,
+    tdn,
+    tsm,
+    videolt,
+)
 from marey.recipes.longtail import SECOND_STAGES
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
@@ -27,6 +40,7 @@ _MODULES: tuple[ModuleType, ...] = (
     blvnet,
     arp,
     lmr,
+    videolt,
 )
 
 

@@ -40,9 +40,11 @@ def model_in_words(spec: ModelSpec) -> str:
 
 
 def claim_in_words(claim: Claim | None) -> str:
-    """The accuracy that is claimed: ``71.2 / 90.1``."""
+    """The accuracy that is claimed: ``71.2 / 90.1``, or ``51.6 mAP``."""
     if claim is None:
         return ""
+    if claim.top1 is None:
+        return f"{claim.mean_ap} mAP"
     return f"{claim.top1}" + (f" / {claim.top5}" if claim.top5 else "")
 
 
@@ -70,7 +72,8 @@ def facts(recipe: Recipe) -> dict[str, str]:
     if spec.takes_features:
         said |= {
             "trained on": f"{brief(recipe.train.sampling)}, {brief(recipe.augment)}",
-            "tested on": brief(sampling),
+            "tested on": f"{brief(sampling)} of every clip",
+            "starts from": "nothing; the features are those of a trained network",
         }
     return said | (_claim_facts(claim) if claim else {"claim": "none"})
 
@@ -89,7 +92,9 @@ def _claim_facts(claim: Claim) -> dict[str, str]:
         f"{claim.gmacs_per_view:.2f} GMACs a view of 224 pixels" if claim.gmacs_per_view else "",
     ]
     said = {
-        "claim": f"top-1 {claim.top1}" + (f", top-5 {claim.top5}" if claim.top5 else ""),
+        "claim": f"mAP {claim.mean_ap}"
+        if claim.top1 is None
+        else f"top-1 {claim.top1}" + (f", top-5 {claim.top5}" if claim.top5 else ""),
         "source": claim.source,
         "cost": ", ".join(filter(None, cost)),
         "note": claim.note,

@@ -197,16 +197,23 @@ class TestViews:
 class Claim:
     """The published number a row must reach, in percent, and where it was published.
 
+    Clips of one class have a top-1 accuracy; those of several, mean average precision (`mean_ap`).
+
     The GMACs are those of one view of 224 x 224 pixels, whatever the size of the test views: that
     is what papers give. `note` says what is known of the number besides, and what differs here.
     """
 
-    top1: float
+    top1: float | None
     source: str
     top5: float | None = None
     params_millions: float | None = None
     gmacs_per_view: float | None = None
     note: str = ""
+    mean_ap: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.top1 is None) == (self.mean_ap is None):
+            raise ValueError(f"top1 is {self.top1} and mean_ap {self.mean_ap}, expected one")
 
 
 @dataclass(frozen=True)
