@@ -60,7 +60,9 @@ def main() -> None:
 
 @app.command()
 def train(
-    recipe: Annotated[str | None, typer.Argument(help="name, YAML file or folder of a run")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="name, YAML file or folder of a run; +crt: a second stage")
+    ] = None,
     overrides: Overrides = None,
     manifest: Annotated[Path | None, typer.Option(help="manifest to train on")] = None,
     val_manifest: Annotated[Path | None, typer.Option(help="default: split val of it")] = None,
