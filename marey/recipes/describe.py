@@ -118,7 +118,9 @@ def _stage(stage: Stage) -> str:
             said.append(brief(getattr(stage, part)))
     if stage.reset_heads:
         said.append("new heads")
-    if stage.trainable != usual.trainable:
+    if stage.normalize_heads is not None:
+        said.append(f"heads divided by norm^{stage.normalize_heads:g}")
+    if stage.epochs and stage.trainable != usual.trainable:
         said.append(f"learns {stage.trainable} alone")
     return ", ".join(said)
 
