@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from marey.engine.axes import label, short
 from marey.engine.markup import tag, text
-from marey.engine.plots import label, short
 
 SIZE = 560
 MIN_WIDTH = 440

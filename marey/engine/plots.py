@@ -13,12 +13,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from marey.engine.axes import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    NUM_COLORS,
+    RIGHT,
+    WIDTH,
+    Axis,
+    color,
+    empty,
+    frame,
+    label,
+    legend,
+    log_ticks,
+    round_ticks,
+    segment,
+    short,
+    svg,
+    x_grid,
+)
 from marey.engine.markup import tag, text
 from marey.metrics.calibration import Reliability
 
-WIDTH, HEIGHT = 480, 300
-LEFT, RIGHT, BOTTOM = 52, 16, 42
-NUM_COLORS = 6
 MAX_POINTS = 400
 """A longer curve is thinned: more points than pixels only make the page heavy."""
 
@@ -51,35 +68,6 @@ class Bar:
     tip: str = ""
 
 
-def round_ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> list[float]:
-    """Round numbers that span [low, high], about `count` of them; `whole` keeps to integers.
-
-    >>> round_ticks(0.3, 9.4)
-    [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
-    """
-    if high <= low:
-        margin = max(abs(low) * 0.1, 1.0 if whole else 0.1)
-        low, high = low - margin, high + margin
-    raw = (high - low) / count
-    magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * magnitude for m in (1, 2, 5, 10) if m * magnitude >= raw * (1 - 1e-9))
-    step = max(step, 1.0) if whole else step
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    digits = max(0, 1 - math.floor(math.log10(step)))
-    return [round(i * step, digits) + 0.0 for i in range(first, last + 1)]
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Decades that span [low, high]; with 2s and 5s between where there are few."""
-    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
-    if last - first > 2:
-        return [10.0**e for e in range(first, last + 1)]
-    ticks = [m * 10.0**e for e in range(first, last + 1) for m in (1, 2, 5)]
-    start = max((t for t in ticks if t <= low * (1 + 1e-9)), default=ticks[0])
-    end = min((t for t in ticks if t >= high * (1 - 1e-9)), default=ticks[-1])
-    return [t for t in ticks if start <= t <= end]
-
-
 def line_chart(
     series: Sequence[Series],
     *,
@@ -93,13 +81,13 @@ def line_chart(
     xs = [x for s in curves for x in s.x]
     ys = [y for s in curves for y in s.y]
     if not xs:
-        return _empty(title)
-    legend, top = _legend([s.name for s in series]) if len(series) > 1 else ("", 30)
-    x_axis = _Axis(round_ticks(min(xs), max(xs), 6, whole=True), LEFT, WIDTH - RIGHT)
-    y_axis = _Axis(round_ticks(*(y_range or (min(ys), max(ys)))), HEIGHT - BOTTOM, top)
+        return empty(title)
+    names, top = legend([s.name for s in series]) if len(series) > 1 else ("", 30.0)
+    x_axis = Axis(round_ticks(min(xs), max(xs), 6, whole=True), LEFT, WIDTH - RIGHT)
+    y_axis = Axis(round_ticks(*(y_range or (min(ys), max(ys)))), HEIGHT - BOTTOM, top)
     marks = [_curve(s, i, x_axis, y_axis) for i, s in enumerate(curves) if s.x]
-    frame = _frame(x_axis, y_axis, top, x_label, y_label)
-    return _svg(title, HEIGHT, legend, frame, *marks)
+    around = frame(x_axis, y_axis, top, x_label, y_label)
+    return svg(title, HEIGHT, names, around, *marks)
 
 
 def scatter(
@@ -113,29 +101,29 @@ def scatter(
     """Marks in the plane; the x axis is logarithmic where x spans more than a factor of 20."""
     points = [p for p in points if math.isfinite(p.x) and math.isfinite(p.y)]
     if not points:
-        return _empty(title)
+        return empty(title)
     low, high = min(p.x for p in points), max(p.x for p in points)
     log = low > 0 and high / low > 20
     x_ticks = log_ticks(low, high) if log else round_ticks(min(low, 0) if low >= 0 else low, high)
-    x_axis = _Axis(x_ticks, LEFT, WIDTH - RIGHT, log=log)
+    x_axis = Axis(x_ticks, LEFT, WIDTH - RIGHT, log=log)
     ys = [p.y for p in points]
-    y_axis = _Axis(round_ticks(*(y_range or (min(ys), max(ys)))), HEIGHT - BOTTOM, 30)
+    y_axis = Axis(round_ticks(*(y_range or (min(ys), max(ys)))), HEIGHT - BOTTOM, 30)
     marks = [_dot(p, i, x_axis, y_axis) for i, p in enumerate(points)]
     marks += _labels(points, x_axis, y_axis)
-    return _svg(title, HEIGHT, _frame(x_axis, y_axis, 30, x_label, y_label), *marks)
+    return svg(title, HEIGHT, frame(x_axis, y_axis, 30, x_label, y_label), *marks)
 
 
 def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool = False) -> str:
     """Horizontal bars in the order given; `signed` colours what lies below zero differently."""
     values = [bar for bar in values if math.isfinite(bar.value)]
     if not values:
-        return _empty(title)
+        return empty(title)
     row, top, left = 18, 32, 150
     height = top + row * len(values) + BOTTOM
     low, high = min(0.0, *(b.value for b in values), 0.0), max(b.value for b in values)
-    axis = _Axis(round_ticks(low, max(high, 0.0)), left, WIDTH - 54)
+    axis = Axis(round_ticks(low, max(high, 0.0)), left, WIDTH - 54)
     zero = axis.at(0)
-    parts = [_x_grid(axis, top, height - BOTTOM, x_label, (left + WIDTH - 54) / 2)]
+    parts = [x_grid(axis, top, height - BOTTOM, x_label, (left + WIDTH - 54) / 2)]
     for i, bar in enumerate(values):
         y, end = top + row * i, axis.at(bar.value)
         fill = ("var(--good)" if bar.value >= 0 else "var(--bad)") if signed else "var(--s0)"
@@ -148,18 +136,18 @@ def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool =
                 label(left - 8, y + 13, short(bar.name, 24), "end", "strong"),
                 label(max(zero, end) + 5, y + 13, number)),
         ]  # fmt: skip
-    parts.append(tag("line", _segment(zero, top, zero, height - BOTTOM, "axis")))
-    return _svg(title, height, *parts)
+    parts.append(tag("line", segment(zero, top, zero, height - BOTTOM, "axis")))
+    return svg(title, height, *parts)
 
 
 def reliability_chart(found: Reliability, *, title: str) -> str:
     """Accuracy over confidence in percent, a bar a bin; on the diagonal the two agree."""
     num_bins = len(found.counts)
     if not found.counts.sum():
-        return _empty(title)
-    x_axis = _Axis(round_ticks(0, 100), LEFT, WIDTH - RIGHT)
-    y_axis = _Axis(round_ticks(0, 100), HEIGHT - BOTTOM, 30)
-    parts = [_frame(x_axis, y_axis, 30, "confidence (%)", "clips that are right (%)")]
+        return empty(title)
+    x_axis = Axis(round_ticks(0, 100), LEFT, WIDTH - RIGHT)
+    y_axis = Axis(round_ticks(0, 100), HEIGHT - BOTTOM, 30)
+    parts = [frame(x_axis, y_axis, 30, "confidence (%)", "clips that are right (%)")]
     for i in np.flatnonzero(found.counts):
         low, high = 100 * i / num_bins, 100 * (i + 1) / num_bins
         left, right = x_axis.at(low), x_axis.at(high)
@@ -172,86 +160,33 @@ def reliability_chart(found: Reliability, *, title: str) -> str:
         number = label((left + right) / 2, max(top - 4, 26), str(count), "middle")
         parts.append(tag("g", None, tag("title", None, text(tip)), tag("rect", box), number))
     ends = (x_axis.at(0), y_axis.at(0), x_axis.at(100), y_axis.at(100))
-    return _svg(title, HEIGHT, *parts, tag("line", _segment(*ends, "dashed")))
+    return svg(title, HEIGHT, *parts, tag("line", segment(*ends, "dashed")))
 
 
-def label(
-    x: float, y: float, words: str, anchor: str = "start", kind: str = "", *, turn: float = 0
-) -> str:
-    """A piece of text in a chart, turned by `turn` degrees about its anchor."""
-    attributes: dict[str, object] = {"x": x, "y": y, "text-anchor": anchor}
-    attributes |= {"class": kind} if kind else {}
-    attributes |= {"transform": f"rotate({turn:g} {x:.1f} {y:.1f})"} if turn else {}
-    return tag("text", attributes, text(words))
-
-
-def short(words: str, length: int) -> str:
-    """`words`, cut to `length` characters with an ellipsis."""
-    return words if len(words) <= length else words[: length - 1] + "…"
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Values from the first to the last tick, laid on pixels from `start` to `end`."""
-
-    ticks: Sequence[float]
-    start: float
-    end: float
-    log: bool = False
-
-    def at(self, value: float) -> float:
-        low, high = self.ticks[0], self.ticks[-1]
-        if self.log:
-            low, high, value = math.log(low), math.log(high), math.log(value)
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
-
-
-def _frame(x_axis: _Axis, y_axis: _Axis, top: float, x_label: str, y_label: str) -> str:
-    parts = [_x_grid(x_axis, top, y_axis.start, x_label, (x_axis.start + x_axis.end) / 2)]
-    for tick in y_axis.ticks:
-        y = y_axis.at(tick)
-        parts.append(tag("line", _segment(x_axis.start, y, x_axis.end, y, "rule")))
-        parts.append(label(x_axis.start - 6, y + 4, _tick_text(tick), "end"))
-    if y_label:
-        parts.append(label(13, (top + y_axis.start) / 2, y_label, "middle", turn=-90))
-    parts.append(
-        tag("line", _segment(x_axis.start, y_axis.start, x_axis.end, y_axis.start, "axis"))
-    )
-    return "".join(parts)
-
-
-def _x_grid(axis: _Axis, top: float, bottom: float, words: str, middle: float) -> str:
-    parts = []
-    for tick in axis.ticks:
-        parts.append(tag("line", _segment(axis.at(tick), top, axis.at(tick), bottom, "rule")))
-        parts.append(label(axis.at(tick), bottom + 15, _tick_text(tick), "middle"))
-    return "".join([*parts, label(middle, bottom + 33, words, "middle") if words else ""])
-
-
-def _curve(series: Series, index: int, x_axis: _Axis, y_axis: _Axis) -> str:
+def _curve(series: Series, index: int, x_axis: Axis, y_axis: Axis) -> str:
     places = [(x_axis.at(x), y_axis.at(y)) for x, y in zip(series.x, series.y, strict=True)]
-    stroke: dict[str, object] = {"class": "line", "stroke": _color(index)}
+    stroke: dict[str, object] = {"class": "line", "stroke": color(index)}
     stroke |= {"stroke-dasharray": "6 3"} if index >= NUM_COLORS else {}
     path = tag("polyline", stroke | {"points": " ".join(f"{x:.1f},{y:.1f}" for x, y in places)})
     if len(places) > 60:
         return path
     dots = [
-        tag("circle", {"cx": px, "cy": py, "r": 2.6, "fill": _color(index)},
+        tag("circle", {"cx": px, "cy": py, "r": 2.6, "fill": color(index)},
             tag("title", None, text(f"{series.name} at {x:g}: {y:.4g}")))
         for (px, py), x, y in zip(places, series.x, series.y, strict=True)
     ]  # fmt: skip
     return path + "".join(dots)
 
 
-def _dot(point: Point, index: int, x_axis: _Axis, y_axis: _Axis) -> str:
+def _dot(point: Point, index: int, x_axis: Axis, y_axis: Axis) -> str:
     x, y = x_axis.at(point.x), y_axis.at(point.y)
-    color = _color(index) if point.label else "var(--s0)"
-    circle = {"cx": x, "cy": y, "r": 5.0 if point.label else 4.0, "fill": color,
+    fill = color(index) if point.label else "var(--s0)"
+    circle = {"cx": x, "cy": y, "r": 5.0 if point.label else 4.0, "fill": fill,
               "fill-opacity": 0.75}  # fmt: skip
     return tag("g", None, tag("title", None, text(point.tip)), tag("circle", circle))
 
 
-def _labels(points: Sequence[Point], x_axis: _Axis, y_axis: _Axis) -> list[str]:
+def _labels(points: Sequence[Point], x_axis: Axis, y_axis: Axis) -> list[str]:
     """The words beside the points, moved down where they would lie on one another."""
     found, free = [], -math.inf
     named = [(y_axis.at(p.y), x_axis.at(p.x), p.label) for p in points if p.label]
@@ -263,44 +198,8 @@ def _labels(points: Sequence[Point], x_axis: _Axis, y_axis: _Axis) -> list[str]:
     return found
 
 
-def _legend(names: Sequence[str]) -> tuple[str, float]:
-    """The legend below the title, and where the chart may begin."""
-    x, y, parts = float(LEFT), 36.0, []
-    for i, name in enumerate(names):
-        words = short(name, 40)
-        wide = 24 + 6.4 * len(words)
-        if x > LEFT and x + wide > WIDTH:
-            x, y = float(LEFT), y + 16
-        stroke = {"stroke": _color(i)} | ({"stroke-dasharray": "6 3"} if i >= NUM_COLORS else {})
-        parts.append(tag("line", _segment(x, y - 4, x + 14, y - 4, "line") | stroke))
-        parts.append(label(x + 19, y, words))
-        x += wide + 8
-    return "".join(parts), y + 14
-
-
-def _svg(title: str, height: float, *parts: str) -> str:
-    shape = {"viewBox": f"0 0 {WIDTH} {height:g}", "role": "img", "aria-label": title}
-    return tag("svg", shape, label(0, 14, title, kind="title"), *parts)
-
-
-def _empty(title: str) -> str:
-    return _svg(title, 60, label(0, 40, "no values to draw"))
-
-
 def _finite(series: Series) -> Series:
     pairs = [(x, y) for x, y in zip(series.x, series.y, strict=True) if math.isfinite(x + y)]
     if len(pairs) > MAX_POINTS:
         pairs = [pairs[i * (len(pairs) - 1) // (MAX_POINTS - 1)] for i in range(MAX_POINTS)]
     return Series(series.name, [x for x, _ in pairs], [y for _, y in pairs])
-
-
-def _segment(x1: float, y1: float, x2: float, y2: float, kind: str) -> dict[str, object]:
-    return {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "class": kind}
-
-
-def _color(index: int) -> str:
-    return f"var(--s{index % NUM_COLORS})"
-
-
-def _tick_text(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marey.engine.axes import log_ticks, round_ticks
 from marey.engine.heatmap import MAX_CELLS_WITH_TIPS, confusion_chart
 from marey.engine.markup import table, tag, text
 from marey.engine.plots import (
@@ -18,9 +19,7 @@ from marey.engine.plots import (
     Series,
     bars,
     line_chart,
-    log_ticks,
     reliability_chart,
-    round_ticks,
     scatter,
 )
 from marey.metrics.calibration import reliability
