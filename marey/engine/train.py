@@ -199,8 +199,7 @@ class Training:
         recipe, size = self.recipe, self.recipe.batch_size * self.world.size
         training_mode(self.model, self.stage.trainable)
         seed = _mix(recipe.seed, self.at.stage)
-        columns = {head: self.train_set.labels[head] for head in self.num_classes}
-        labels = column_of(self.stage.sampler, columns)
+        labels = column_of(self.stage.sampler, self.train_set.labels)
         sampler = EpochSampler(
             self.stage.sampler.epoch_rows(labels, seed=seed, epoch=self.at.epoch),
             recipe.batch_size,
