@@ -37,6 +37,12 @@ class FeatureFiles:
         with open_features(self._path(0)) as frames:
             return int(frames.shape[1])
 
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """What the numbers of the first clip are stored as, float32 at most."""
+        with open_features(self._path(0)) as frames:
+            return np.dtype(np.float16 if frames.dtype == np.float16 else np.float32)
+
     @property
     def about(self) -> About:
         """Nothing: such files do not say what made them."""

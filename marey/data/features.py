@@ -54,6 +54,11 @@ class FeatureFile:
     errors: Mapping[int, str] = field(default_factory=dict)
     """Row -> why it could not be read."""
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the numbers are stored as."""
+        return self._frames[0].dtype
+
     def num_frames(self, row: int) -> int:
         """Frames of a clip; DecodeError if it has none."""
         if not self.lengths[row]:

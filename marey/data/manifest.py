@@ -22,7 +22,7 @@ objects, so that ten million rows open in seconds and loader workers share them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,9 +36,10 @@ from marey.data.atomic import replacing
 from marey.data.classes import SEPARATOR, write_classes
 from marey.data.faults import Fault, clip_text
 from marey.data.feature_files import FeatureFiles, holds_features
-from marey.data.features import FeatureFile
+from marey.data.features import FeatureFile, is_feature_file
 from marey.data.files import Folders, leaves
 from marey.data.manifest_file import BOUNDS, Unit, read_raw
+from marey.data.pack import pack_features
 from marey.data.repeats import text_buffers
 from marey.errors import ManifestError
 from marey.video.reader import Span
@@ -221,22 +222,31 @@ def read_manifest(
     return manifest if len(chosen) == len(manifest) else manifest.take(chosen)
 
 
-def write_manifest(manifest: Manifest, path: str | Path) -> None:
+def write_manifest(
+    manifest: Manifest, path: str | Path, *, progress: Callable[[int, int], None] | None = None
+) -> None:
     """Write `manifest` as CSV (or Parquet, by the suffix) with its class names beside it.
 
-    Each file is replaced as a whole. Paths become relative to the new file's folder where the clips
-    lie inside it, else absolute: `read_manifest(path)` finds the same clips.
+    Features go into a file NAME.arrow, with the class names in it; ManifestError for another name,
+    or if there are none. Each file is replaced as a whole. Paths become relative to the new file's
+    folder where the clips lie inside it, else absolute: `read_manifest(path)` finds the same clips.
     """
     path = Path(path)
-    table = manifest_table(manifest, path.parent)
+    table, features = manifest_table(manifest, path.parent), manifest.features
+    if is_feature_file(path) and features is not None:
+        return pack_features(table, features, manifest.classes, path, progress=progress)
+    if is_feature_file(path) or isinstance(features, FeatureFile):
+        holds, name = ("features", "NAME.arrow") if features else ("videos", "NAME.csv")
+        raise ManifestError(f"{manifest.source} holds {holds}, {path} cannot", f"call it {name}")
     write_classes(manifest.classes, path.parent)
     with replacing(path) as file:
         if path.suffix.lower() in (".parquet", ".pq"):
             pyarrow.parquet.write_table(table, file)
-            return
+            return None
         file.write((",".join(table.column_names) + "\n").encode())
         options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=_quoting(table))
         pyarrow.csv.write_csv(table, file, options)
+    return None
 
 
 def _quoting(table: pa.Table) -> str:
