@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 from marey.models.frame_attention import Exact, FrameAttention
 from marey.models.layout import split_axis
+from marey.types import check_choices
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ class Trajectory:
 
     values: Literal["released", "corrected"] = "released"
     frames: FrameAttention = field(default_factory=Exact)
+
+    def __post_init__(self) -> None:
+        check_choices(self)
 
     def branches(self, width: int, num_heads: int, num_frames: int) -> list[SelfAttention]:
         """What a block adds to its tokens, one after the other."""
@@ -131,7 +135,9 @@ class GroupedAttention(SelfAttention):
         q, k, v = (self.grouped(split_axis(t[:, :, 1:], 2, self.num_frames, -1)) for t in qkv)
         k, v = (with_cls(t[:, :, :1], group) for t, group in zip(qkv[1:], (k, v), strict=True))
         q, k, v = (t.transpose(1, 2).flatten(0, 1) for t in (q, k, v))  # [b*g h m d]
-        seen = split_axis(F.scaled_dot_product_attention(q, k, v), 0, len(x), -1).transpose(1, 2)
+        seen = split_axis(F.scaled_dot_product_attention(q, k, v), 0, x.shape[0], -1).transpose(
+            1, 2
+        )
         out: Tensor = self.proj(joined(torch.cat([cls, self.grouped(seen).flatten(2, 3)], dim=2)))
         return out
 

@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.layout import split_axis
+from marey.types import check_choices
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Orthoformer:
     start: Literal["first", "random"] = "first"
 
     def __post_init__(self) -> None:
+        check_choices(self)
         _at_least_one("landmarks", self.landmarks)
 
     def build(self, head_width: int) -> OrthoformerAttention:  # noqa: ARG002
@@ -65,6 +67,7 @@ class Nystrom:
     iterations: int = 6
 
     def __post_init__(self) -> None:
+        check_choices(self)
         _at_least_one("landmarks", self.landmarks)
         _at_least_one("iterations", self.iterations)
 
@@ -226,7 +229,8 @@ def orthogonal_features(count: int, width: int, seed: int) -> Tensor:
     with torch.device("cpu"):
         blocks = torch.randn(-(-count // width), width, width, generator=rng)
         lengths = torch.randn(count, width, generator=rng).norm(dim=1, keepdim=True)
-        directions: Tensor = torch.linalg.qr(blocks).Q
+        q, r = torch.linalg.qr(blocks)
+        directions = q * r.diagonal(dim1=1, dim2=2).sign()[:, None]  # else not evenly distributed
         features: Tensor = directions.flatten(0, 1)[:count] * lengths
     return features
 

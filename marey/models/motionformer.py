@@ -131,7 +131,7 @@ class Motionformer(EncoderModule):
         places = resized(self.pos_embed[:, 1:], x.shape[3], x.shape[4])
         x = x.flatten(3).permute(0, 2, 3, 1)  # [b f p d]
         x = x + (places[:, None] + self.temp_embed[:, :, None])
-        cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
+        cls = (self.cls_token + self.pos_embed[:, :1]).expand(x.shape[0], -1, -1)
         return torch.cat([cls, x.flatten(1, 2)], dim=1)
 
     def from_image_model(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

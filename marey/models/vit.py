@@ -69,7 +69,7 @@ class DropPath(nn.Module):
         """The branch, or zeros in its place."""
         if not self.training or not self.rate:
             return x
-        kept = x.new_empty(len(x), 1, 1).bernoulli_(1 - self.rate)
+        kept = x.new_empty(x.shape[0], 1, 1).bernoulli_(1 - self.rate)
         return x * kept / (1 - self.rate)
 
     def extra_repr(self) -> str:

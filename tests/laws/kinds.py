@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -11,20 +13,29 @@ from marey.models import (
     TSM,
     BLResNetSpec,
     BLVNetSpec,
+    Divided,
     ECal,
     GroupContext,
     Head,
     I3DResNetSpec,
+    Joint,
     LongTermDifference,
     MobileNetV2Spec,
     ModelSpec,
+    MotionformerSpec,
     NonLocal,
+    Nystrom,
+    Orthoformer,
+    Performer,
     ResNetSpec,
     TDNSpec,
     TemporalPool,
+    Trajectory,
     VideoModel,
 )
+from marey.models.attention import Attention
 from marey.models.encoder import Encoder
+from marey.models.frame_attention import FrameAttention
 from marey.models.sites import TemporalOp
 
 R26, FLOW, MOBILE = (
@@ -39,6 +50,15 @@ BEFORE_CONV2 = ("after_bn2", "after_bn1", "after_bn1", "after_bn1")
 
 def tiny(encoder: Encoder, *ops: TemporalOp, num_segments: int = 4) -> ModelSpec:
     return ModelSpec(encoder, ops, num_segments, (Head("label", 6),))
+
+
+def transformer(attention: Attention, *, tubelet: int = 2) -> ModelSpec:
+    spec = MotionformerSpec(attention, depth=2, width=32, num_heads=4, tubelet=tubelet)
+    return replace(tiny(spec), dropout=0.0)
+
+
+def trajectory(frames: FrameAttention) -> ModelSpec:
+    return transformer(Trajectory(frames=frames), tubelet=1)
 
 
 BLIND = {
@@ -88,6 +108,13 @@ ORDERED = {
     "blvnet": tiny(BLVNetSpec(50, tam=None, channels=16), num_segments=2),
     "blvnet-tam": tiny(BLV, num_segments=2),
     "blvnet-tam-flow": tiny(BLVNetSpec(50, 4, 2, 10, channels=16), num_segments=3),
+    "motionformer": transformer(Trajectory()),
+    "motionformer-corrected": transformer(Trajectory("corrected")),
+    "motionformer-orthoformer": trajectory(Orthoformer(5)),
+    "motionformer-nystrom": trajectory(Nystrom(5)),
+    "motionformer-performer": trajectory(Performer(16)),
+    "vit-divided": transformer(Divided()),
+    "vit-joint": transformer(Joint()),
 }
 KINDS = BLIND | ORDERED
 VARIANTS = (
@@ -95,6 +122,7 @@ VARIANTS = (
     *("tsm-flow", "tsm-blresnet", "gst-mobilenet", "gc-mobilenet", "blvnet-tam-flow"),
     *("ecal-g-tsn", "ecal-s-tsn", "ecal-l-tsn", "ecal-t-tsn"),
     *("tsn-flow", "tsn-mobilenet", "gc-tsn", "gc-gst", "blvnet"),
+    *("motionformer-corrected", "motionformer-nystrom", "vit-joint"),
 )
 """Kinds that are put together of modules of which others are made, too."""
 
@@ -116,6 +144,8 @@ def random_model(spec: ModelSpec) -> VideoModel:
     for name, parameter in model.named_parameters():
         if ".taps." in name:
             nn.init.normal_(parameter, mean=0.3, std=0.5 / parameter[0].numel() ** 0.5)
+        elif name.endswith("temp_embed"):
+            nn.init.normal_(parameter)
     with torch.no_grad():
         model(random_clip(spec, batch=2, seed=99))
     return model.eval()

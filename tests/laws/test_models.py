@@ -20,10 +20,15 @@ from marey.models import (
     I3DResNetSpec,
     MobileNetV2Spec,
     ModelSpec,
+    MotionformerSpec,
     NonLocal,
+    Nystrom,
+    Orthoformer,
+    Performer,
     ResNetSpec,
     TDNSpec,
     TemporalPool,
+    Trajectory,
     VideoModel,
 )
 from marey.models.layout import channels_last
@@ -116,6 +121,13 @@ MORE = (
     ModelSpec(BLVNetSpec(101, 4, 2, 10, TAM(5)), num_segments=32),
     ModelSpec(TDNSpec(101, fusion=(0.6, 0.4)), num_segments=16),
     ModelSpec(I3DResNetSpec(101, temporal_stride=True, inflation="repeated"), (NonLocal((2,)),)),
+    ModelSpec(
+        MotionformerSpec(
+            Trajectory("corrected", Nystrom(64, "space", 8)), 24, 1024, 16, 1, False, 0.1, 4
+        )
+    ),
+    ModelSpec(MotionformerSpec(Trajectory(frames=Orthoformer(16, "random")))),
+    ModelSpec(MotionformerSpec(Trajectory(frames=Performer(64, 7)))),
     ModelSpec(heads=(Head("verb", 97), Head("noun", 300)), dropout=0.0, partial_bn=True),
 )  # fmt: skip
 """Of every field, a value other than its default."""
@@ -133,6 +145,7 @@ def test_a_spec_survives_yaml(spec: ModelSpec) -> None:
         *((GST, "beta"), (ECal, "gate"), (ECal, "kernels"), (ECal, "alternate")),
         *((GroupContext, "alternate"), (GroupContext, "variant"), (TemporalPool, "reduce")),
         *((I3DResNetSpec, "inflation"), (MobileNetV2Spec, "rounding")),
+        *((Trajectory, "values"), (Orthoformer, "start"), (Nystrom, "along")),
     ],
 )
 def test_a_misspelt_choice_is_refused_in_python_too(spec: type, field: str) -> None:
