@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from marey.engine.group_compare import group_comparison
 from marey.engine.markup import grid, page, paragraph, section, table, tag, text
 from marey.engine.plots import Bar, Point, Series, bars, line_chart, scatter
 from marey.engine.runfiles import HeadResult, Result, RunFiles, read_run
@@ -78,6 +79,7 @@ def write_comparison(runs: Iterable[str | Path], out: str | Path) -> Path:
             _table(names, files)),
         _curves(names, files),
         _cost(names, files),
+        group_comparison(names, files),
         _class_differences(names, files),
         _clip_differences(names, files),
     ]  # fmt: skip
@@ -146,6 +148,7 @@ _MUST_AGREE: tuple[tuple[str, Callable[[Result], object]], ...] = (
     ("The evaluation (its name)", lambda result: result.name),
     ("The test data (its hash)", lambda result: result.facts.get("data_hash")),
     ("The list of classes", lambda result: [(h.name, h.classes) for h in result.heads]),
+    ("Which classes are frequent and rare", lambda result: result.facts.get("groups") or {}),
     ("The number of clips that could be read", lambda result: len(result.ids)),
 )
 

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: lines, points, bars, reliability.
+"""Charts as inline SVG: lines, points, bars, intervals, reliability.
 
 Each function returns one `<svg>` element that takes its colours from the page (`markup.STYLE`), so
 it reads in light and dark. Marks carry a `<title>`, which browsers show as a tooltip. Values that
@@ -8,7 +8,7 @@ are not finite are left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,7 @@ from marey.engine.axes import (
 from marey.engine.markup import tag, text
 from marey.metrics.calibration import Reliability
 
+TREND_MARKS = 8
 MAX_POINTS = 400
 """A longer curve is thinned: more points than pixels only make the page heavy."""
 
@@ -66,6 +67,16 @@ class Bar:
     name: str
     value: float
     tip: str = ""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A named value with the ends of its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
 
 
 def line_chart(
@@ -99,18 +110,69 @@ def scatter(
     y_range: tuple[float, float] | None = None,
 ) -> str:
     """Marks in the plane; the x axis is logarithmic where x spans more than a factor of 20."""
-    points = [p for p in points if math.isfinite(p.x) and math.isfinite(p.y)]
+    points = _visible(points)
     if not points:
         return empty(title)
-    low, high = min(p.x for p in points), max(p.x for p in points)
-    log = low > 0 and high / low > 20
-    x_ticks = log_ticks(low, high) if log else round_ticks(min(low, 0) if low >= 0 else low, high)
-    x_axis = Axis(x_ticks, LEFT, WIDTH - RIGHT, log=log)
-    ys = [p.y for p in points]
-    y_axis = Axis(round_ticks(*(y_range or (min(ys), max(ys)))), HEIGHT - BOTTOM, 30)
+    x_axis, y_axis = _axes_of(points, y_range, 30)
     marks = [_dot(p, i, x_axis, y_axis) for i, p in enumerate(points)]
     marks += _labels(points, x_axis, y_axis)
     return svg(title, HEIGHT, frame(x_axis, y_axis, 30, x_label, y_label), *marks)
+
+
+def scatters(
+    series: Mapping[str, Sequence[Point]],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str = "",
+    y_range: tuple[float, float] | None = None,
+) -> str:
+    """Marks of several series, each with a line through the means of some of its marks by x."""
+    shown = {name: _visible(points) for name, points in series.items()}
+    together = [point for points in shown.values() for point in points]
+    if not together:
+        return empty(title)
+    names, top = legend(list(shown))
+    x_axis, y_axis = _axes_of(together, y_range, top)
+    marks = [
+        _small_dot(point, index, x_axis, y_axis)
+        for index, points in enumerate(shown.values())
+        for point in points
+    ]
+    lines = [
+        _curve(_trend(name, points), index, x_axis, y_axis)
+        for index, (name, points) in enumerate(shown.items())
+        if points
+    ]
+    return svg(title, HEIGHT, names, frame(x_axis, y_axis, top, x_label, y_label), *marks, *lines)
+
+
+def intervals(values: Sequence[Spread], *, title: str, x_label: str = "") -> str:
+    """A mark and the line from `low` to `high` of each value, one below the other, zero marked."""
+    values = [v for v in values if all(map(math.isfinite, (v.value, v.low, v.high)))]
+    if not values:
+        return empty(title)
+    row, top, left = 18, 32, 190
+    height = top + row * len(values) + BOTTOM
+    ends = [0.0, *(v.low for v in values), *(v.high for v in values)]
+    axis = Axis(round_ticks(min(ends), max(ends)), left, WIDTH - 54)
+    zero = segment(axis.at(0), top, axis.at(0), height - BOTTOM, "axis")
+    parts = [
+        x_grid(axis, top, height - BOTTOM, x_label, (left + WIDTH - 54) / 2),
+        tag("line", zero),
+    ]
+    for i, v in enumerate(values):
+        y = top + row * (i + 0.5)
+        fill = "var(--good)" if v.low > 0 else "var(--bad)" if v.high < 0 else "var(--soft)"
+        line = segment(axis.at(v.low), y, axis.at(v.high), y, "line") | {"stroke": fill}
+        words = f"{v.name}: {v.value:+.1f} ({v.low:+.1f} to {v.high:+.1f})"
+        parts += [
+            tag("g", None, tag("title", None, text(words)), tag("line", line),
+                tag("circle", {"cx": axis.at(v.value), "cy": y, "r": 3.6, "fill": fill}),
+                label(left - 8, y + 4, short(v.name, 30), "end", "strong"),
+                label(WIDTH - 48, y + 4, f"{v.value:+.1f}")),
+        ]  # fmt: skip
+    return svg(title, height, *parts)
 
 
 def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool = False) -> str:
@@ -184,6 +246,36 @@ def _dot(point: Point, index: int, x_axis: Axis, y_axis: Axis) -> str:
     circle = {"cx": x, "cy": y, "r": 5.0 if point.label else 4.0, "fill": fill,
               "fill-opacity": 0.75}  # fmt: skip
     return tag("g", None, tag("title", None, text(point.tip)), tag("circle", circle))
+
+
+def _small_dot(point: Point, index: int, x_axis: Axis, y_axis: Axis) -> str:
+    circle = {"cx": x_axis.at(point.x), "cy": y_axis.at(point.y), "r": 2.4, "fill": color(index),
+              "fill-opacity": 0.5}  # fmt: skip
+    return tag("g", None, tag("title", None, text(point.tip)), tag("circle", circle))
+
+
+def _trend(name: str, points: Sequence[Point]) -> Series:
+    """The means of up to `TREND_MARKS` parts of the points, of equal numbers, by rising x."""
+    ordered = sorted(points, key=lambda p: p.x)
+    parts = np.array_split(np.array([(p.x, p.y) for p in ordered]), min(TREND_MARKS, len(ordered)))
+    means = [part.mean(axis=0) for part in parts]
+    return Series(name, [float(x) for x, _ in means], [float(y) for _, y in means])
+
+
+def _visible(points: Sequence[Point]) -> list[Point]:
+    return [p for p in points if math.isfinite(p.x) and math.isfinite(p.y)]
+
+
+def _axes_of(
+    points: Sequence[Point], y_range: tuple[float, float] | None, top: float
+) -> tuple[Axis, Axis]:
+    """The axes of points, x logarithmic where it spans more than a factor of 20."""
+    low, high = min(p.x for p in points), max(p.x for p in points)
+    log = low > 0 and high / low > 20
+    x_ticks = log_ticks(low, high) if log else round_ticks(min(low, 0) if low >= 0 else low, high)
+    ys = [p.y for p in points]
+    y_ticks = round_ticks(*(y_range or (min(ys), max(ys))))
+    return Axis(x_ticks, LEFT, WIDTH - RIGHT, log=log), Axis(y_ticks, HEIGHT - BOTTOM, top)
 
 
 def _labels(points: Sequence[Point], x_axis: Axis, y_axis: Axis) -> list[str]:

@@ -17,6 +17,7 @@ from marey.engine.findings import (
     hardest_classes,
     most_confused,
 )
+from marey.engine.group_report import group_section
 from marey.engine.heatmap import MAX_CLASSES, confusion_chart
 from marey.engine.markup import (
     details,
@@ -103,6 +104,7 @@ def _result_parts(files: RunFiles, result: Result) -> list[str]:
         parts += [
             _confusions(head, suffix),
             _classes(files, head, suffix),
+            group_section(result, head, suffix),
             _calibration(head, suffix),
             _mistakes(files, result, head, suffix),
         ]
@@ -159,6 +161,9 @@ def _classes(files: RunFiles, head: HeadResult, suffix: str) -> str:
 
 def _class_sizes(files: RunFiles, head: HeadResult) -> tuple[list[int], str]:
     """Clips of each class, and which clips were counted: training ones, if they can be found."""
+    counted = files.class_counts.get(head.name, [])
+    if len(counted) == len(head.classes):
+        return counted, "training"
     tested = np.bincount(head.labels, minlength=len(head.classes)).tolist()
     data = files.recipe.get("data") or {}
     try:

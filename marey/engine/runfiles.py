@@ -21,7 +21,9 @@ import pyarrow.parquet
 import yaml
 
 from marey.data.classes import classes_file, read_classes
+from marey.engine.class_counts import FILE as CLASS_COUNTS
 from marey.errors import RunError
+from marey.metrics.groups import Groups
 
 Facts: TypeAlias = Mapping[str, Any]
 """Plain data of a JSON or YAML file."""
@@ -58,6 +60,19 @@ class Result:
     spans: list[tuple[float | None, float | None]]
     heads: tuple[HeadResult, ...]
 
+    def estimates(self, head: str) -> dict[str, Facts]:
+        """Number -> value, low, high, num_classes, num_clips; empty in results of old."""
+        return dict((self.facts.get("estimates") or {}).get(head) or {})
+
+    def groups(self, head: str) -> Groups | None:
+        """The groups of a head's classes by their training clips, if they were known."""
+        found = (self.facts.get("groups") or {}).get(head)
+        if not found:
+            return None
+        (one, most), (two, tail), (three, few) = found["classes"].items()
+        classes = [np.array(of, dtype=np.int64) for of in (most, tail, few)]
+        return Groups(classes[0], classes[1], classes[2], found["rule"], (one, two, three))
+
     @property
     def missing(self) -> list[Facts]:
         """The clips that could not be read: row, path, reason."""
@@ -82,6 +97,8 @@ class RunFiles:
     environment: Facts
     bad_clips: list[dict[str, str]]
     results: tuple[Result, ...] = field(default_factory=tuple)
+    class_counts: Mapping[str, list[int]] = field(default_factory=dict)
+    """Head -> training clips of every class; empty in runs of old."""
 
     @property
     def name(self) -> str:
@@ -112,6 +129,7 @@ def read_run(folder: str | Path) -> RunFiles:
         environment=_json(folder / "env.json"),
         bad_clips=_rows(folder / "bad_clips.csv"),
         results=_results(folder),
+        class_counts=_json(folder / CLASS_COUNTS),
     )
     if not (recipe_text or run.epochs or run.results):
         raise RunError(

@@ -1,0 +1,136 @@
+"""Frequent and rare classes of several runs: accuracy by frequency, numbers, gains over the first.
+
+A gain is measured on the clips that both runs read, and its interval draws those clips again for
+both at once (paired bootstrap): what makes a clip hard for both does not widen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from marey.engine.group_report import interval_text, profile_text
+from marey.engine.markup import grid, paragraph, section, table, tag, text
+from marey.engine.plots import Point, Spread, intervals, scatters
+from marey.engine.runfiles import HeadResult, Result, RunFiles
+from marey.engine.summary import percent
+from marey.metrics.accuracy import class_accuracy
+from marey.metrics.groups import Groups
+from marey.metrics.longtail import Estimate, class_estimates
+
+
+def group_comparison(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
+    """The part of a comparison on groups, those of the first run; empty if it knows of none."""
+    first = runs[0].result
+    if first is None:
+        return ""
+    known = [(head, groups) for head in first.heads if (groups := first.groups(head.name))]
+    return "".join(
+        section(
+            "Frequent and rare classes" + (f": {head.name}" if len(first.heads) > 1 else ""),
+            *_parts(names, runs, first, head, groups),
+        )
+        for head, groups in known
+    )
+
+
+def group_gains(first: Result, other: Result, head: str, groups: Groups) -> dict[str, Estimate]:
+    """Name of a group (or class_avg) -> accuracy of `other` less that of `first`, in points.
+
+    Empty where the two have no clip in common, or not the same classes.
+    """
+    ours, theirs = _answers(first, head), _answers(other, head)
+    a, b = _head(first, head), _head(other, head)
+    common = [clip for clip, (label, _) in ours.items() if theirs.get(clip, (-1, 0))[0] == label]
+    if a is None or b is None or a.classes != b.classes or not common:
+        return {}
+    labels = np.array([ours[clip][0] for clip in common])
+    gains = np.array([100.0 * (theirs[clip][1] - ours[clip][1]) for clip in common])
+    found = class_estimates(gains, labels, len(a.classes), groups)
+    return {name.partition("/")[2]: estimate for name, estimate in found.items()}
+
+
+def _parts(
+    names: Sequence[str], runs: Sequence[RunFiles], first: Result, head: HeadResult, groups: Groups
+) -> list[str]:
+    results = [(n, r.result) for n, r in zip(names, runs, strict=True) if r.result is not None]
+    gains = [
+        (name, group, gain)
+        for name, result in results[1:]
+        for group, gain in group_gains(first, result, head.name, groups).items()
+    ]
+    charts = [_by_frequency(results, runs[0].class_counts.get(head.name, []), head)]
+    if gains:
+        spreads = [Spread(f"{n}: {group}", g.value, *g.interval) for n, group, g in gains]
+        charts.append(intervals(spreads, title=f"Gain over {names[0]} by group",
+                                x_label="points, with 95 % interval"))  # fmt: skip
+    train = first.facts["groups"][head.name]["train"]
+    return [
+        paragraph(f"Groups by {groups.rule}. {profile_text(train)}", "note"),
+        grid(*charts),
+        _numbers(results, head.name, groups),
+        _gain_table(names[0], gains),
+    ]
+
+
+def _by_frequency(
+    results: Sequence[tuple[str, Result]], sizes: Sequence[int], head: HeadResult
+) -> str:
+    """Accuracy of every class over its training clips, a colour a run."""
+    series: dict[str, list[Point]] = {}
+    for name, result in results:
+        found = _head(result, head.name)
+        if found is None or found.classes != head.classes or len(sizes) != len(head.classes):
+            continue
+        accuracies = class_accuracy(found.probabilities, found.labels)
+        series[name] = [
+            Point(size, float(accuracy), f"{of}: {accuracy:.1f} % right, {size:,} training clips")
+            for of, accuracy, size in zip(head.classes, accuracies, sizes, strict=True)
+        ]
+    if not series:
+        return paragraph("The first run has not counted its training clips.", "note")
+    return scatters(series, title="Accuracy (%) of every class by its training clips",
+                    x_label="training clips (lines: means of eighths of the classes)",
+                    y_range=(0, 100))  # fmt: skip
+
+
+def _numbers(results: Sequence[tuple[str, Result]], head: str, groups: Groups) -> str:
+    columns = ["acc/class_avg", *(f"acc/{name}" for name, _ in groups)]
+    rows = []
+    for name, result in results:
+        found = result.estimates(head)
+        cells = [
+            f"{percent(found[key]['value'])} ({interval_text(found[key])})" if key in found else "–"
+            for key in columns
+        ]
+        rows.append((name, *cells))
+    header = ("run", *(key.partition("/")[2] for key in columns))
+    return table(header, rows, numbers=set(range(1, len(header))))
+
+
+def _gain_table(first: str, gains: Sequence[tuple[str, str, Estimate]]) -> str:
+    if not gains:
+        return ""
+    rows = [
+        (name, group, "–" if not g.num_clips else f"{g.value:+.1f}",
+         "–" if not g.num_clips else f"{g.interval.low:+.1f} to {g.interval.high:+.1f}",
+         g.num_classes, f"{g.num_clips:,}")
+        for name, group, g in gains
+    ]  # fmt: skip
+    header = ("run", "group", "points", "95 % interval", "classes", "clips")
+    title = tag("h3", None, text(f"Gains over {first}, on the clips that both read"))
+    return title + table(header, rows, numbers={2, 3, 4, 5})
+
+
+def _head(result: Result, name: str) -> HeadResult | None:
+    return next((head for head in result.heads if head.name == name), None)
+
+
+def _answers(result: Result, name: str) -> dict[str, tuple[int, bool]]:
+    """Clip -> its label, and whether the answer was right."""
+    head = _head(result, name)
+    if head is None:
+        return {}
+    right = (head.answers == head.labels).tolist()
+    return dict(zip(result.ids, zip(head.labels.tolist(), right, strict=True), strict=True))
