@@ -61,7 +61,7 @@ def models(
         counted = cost(spec, size)
         cells = [
             name,
-            f"{spec.frames} x {size}",
+            f"{spec.frames} x {spec.clip_shape(size)[-1]}",
             f"{counted.parameters / 1e6:.2f} M",
             f"{counted.gmacs:.2f}",
             f"{counted.peak_bytes / 2**20:.0f} MiB",
