@@ -1,10 +1,13 @@
-"""Whether the clips of a manifest are what a model takes: frames, or features of its width."""
+"""Whether the clips of a manifest are what a model takes, and its labels what is minimised."""
 
 from __future__ import annotations
 
+import torch
+
 from marey.data.manifest import Manifest
-from marey.errors import ManifestError
+from marey.errors import ManifestError, RecipeError
 from marey.models.video_model import ModelSpec
+from marey.recipes.recipe import Recipe, SeveralLabels
 
 
 def check_clips(model: ModelSpec, manifest: Manifest) -> None:
@@ -40,4 +43,19 @@ def check_same_features(one: Manifest, other: Manifest) -> None:
             raise ManifestError(
                 f"{one.source} and {other.source} hold features of another {key}: {ours}; {theirs}",
                 "make both with one `marey features` command, or one file of both splits",
+            )
+
+
+def check_objectives(recipe: Recipe, train_set: Manifest) -> None:
+    """RecipeError if what a later stage minimises cannot be had of these labels; before step 1."""
+    heads = recipe.model.heads
+    counts = {head.name: torch.from_numpy(train_set.class_counts(head.name)) for head in heads}
+    several = [head.name for head in heads if head.several]
+    for number, stage in enumerate(recipe.stages):
+        stage.objective.build(counts)
+        if several and not isinstance(stage.objective, SeveralLabels):
+            raise RecipeError(
+                f"stages.{number}.objective is {type(stage.objective).__name__}, for clips of one "
+                f"class, but clips have several of '{several[0]}'",
+                f"stages.{number}.objective=BinaryCrossEntropy, or another for several labels",
             )

@@ -18,7 +18,7 @@ from marey.data.manifest import Manifest, read_manifest
 from marey.data.samplers import column_of
 from marey.engine.class_counts import write_class_counts
 from marey.engine.distributed import World
-from marey.engine.fitting import check_clips, check_same_features
+from marey.engine.fitting import check_clips, check_objectives, check_same_features
 from marey.engine.provenance import environment
 from marey.engine.runlog import run_errors
 from marey.errors import RecipeError, RunError
@@ -83,7 +83,8 @@ def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
     """The recipe with what only the data can say filled in.
 
     That is: heads, the width of features, pairs of mirrored classes. ManifestError if the clips are
-    not what the model takes, RecipeError if a stage balances a head that they lack.
+    not what the model takes, RecipeError if a stage balances a head that they lack or minimises
+    what their labels do not allow.
     """
     for stage in recipe.stages:
         column_of(stage.sampler, train_set.labels)
@@ -97,6 +98,7 @@ def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
         encoder = replace(encoder, dim=train_set.features.dim)
     recipe = replace(recipe, model=replace(model, heads=heads, encoder=encoder))
     check_clips(recipe.model, train_set)
+    check_objectives(recipe, train_set)
     plan = recipe.augment
     if plan.flip == "swap" and plan.flip_pairs is None:
         pairs = flip_pairs(train_set.classes[plan.flip_head])

@@ -112,22 +112,18 @@ class Warmup:
 Optim: TypeAlias = SGD | AdamW
 Schedule: TypeAlias = StepDecay | Cosine
 Sampler: TypeAlias = InstanceBalanced | ClassBalanced | SquareRoot
-Objective: TypeAlias = (
-    CrossEntropy
-    | Focal
-    | ClassBalancedLoss
-    | LDAM
-    | EQL
-    | BalancedSoftmax
-    | LogitAdjustment
-    | LMR
-    | BinaryCrossEntropy
+OneLabel: TypeAlias = (
+    CrossEntropy | Focal | ClassBalancedLoss | LDAM | EQL | BalancedSoftmax | LogitAdjustment | LMR
+)
+SeveralLabels: TypeAlias = (
+    BinaryCrossEntropy
     | SigmoidFocal
     | SigmoidClassBalanced
     | SigmoidLDAM
     | SigmoidEQL
     | FrameStack
 )
+Objective: TypeAlias = OneLabel | SeveralLabels
 
 
 @dataclass(frozen=True)

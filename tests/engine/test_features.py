@@ -22,6 +22,7 @@ from marey.engine.release import export_release
 from marey.engine.report import write_report
 from marey.engine.train import train
 from marey.errors import DecodeError, ManifestError, RecipeError, RunError
+from marey.longtail.lmr import LMR
 from marey.longtail.sigmoid import BinaryCrossEntropy
 from marey.models.video_model import Head, VideoModel
 from marey.recipes import catalog
@@ -231,6 +232,8 @@ def test_clips_of_several_classes_are_trained_evaluated_and_predicted(
     with pa.OSFile(str(several), "wb") as out, pa.ipc.new_file(out, table.schema) as writer:
         writer.write_table(table)
     recipe = on_features(several)
+    with pytest.raises(RecipeError, match="is CrossEntropy, for clips of one class"):
+        train(recipe, tmp_path / "run", quiet=True)
     stage = replace(recipe.stages[0], objective=BinaryCrossEntropy())
     run = train(replace(recipe, stages=(stage,)), tmp_path / "run", device="cpu", quiet=True)
     result, _ = evaluate_folder(run, out=tmp_path / "results", device="cpu")
@@ -240,6 +243,16 @@ def test_clips_of_several_classes_are_trained_evaluated_and_predicted(
     assert load(run).trained.recipe.model.heads[0].several
     scores = [a["score"] for a in load(run).predict(np.zeros((1, 8), np.float32))]  # type: ignore[index]
     assert sum(scores) != pytest.approx(1, abs=1e-3)  # each class has a probability of its own
+
+
+def test_what_a_later_stage_minimises_is_checked_before_the_first_step(
+    file: Path, tmp_path: Path
+) -> None:
+    recipe = on_features(file)
+    stages = (*recipe.stages, replace(recipe.stages[0], objective=LMR(head="lable")))
+    with pytest.raises(RecipeError, match="LMR's head is 'lable'"):
+        train(replace(recipe, stages=stages), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 # --- what does not fit --------------------------------------------------------------------------
