@@ -28,7 +28,7 @@ from marey.errors import DecodeError, ManifestError
 from marey.types import Labels
 from marey.video.crops import Crop
 from marey.video.reader import Backend, open_video
-from marey.video.sampling import Sampling
+from marey.video.sampling import Sampling, at_rate
 
 NO_SEED = -1
 """`Sample.seed` under the deterministic test rule."""
@@ -110,7 +110,8 @@ class ClipDataset(Dataset[Sample]):
             span=self.manifest.span(row),
             num_frames=self.manifest.num_frames(row),
         ) as video:
-            indices = self.sampling.indices(len(video), rng)
+            sampling = at_rate(self.sampling, self.manifest.fps(row) or video.fps)
+            indices = sampling.indices(len(video), rng)
             wanted, places = np.unique(indices, return_inverse=True)
             frames = video.read(wanted.tolist())
         decoded = time.perf_counter()

@@ -1,6 +1,6 @@
 """A manifest: which clips there are, where each lies, and what it shows.
 
-A CSV or Parquet file ``path,label[,split,group,start,end,num_frames]``, one row a clip::
+A CSV or Parquet file ``path,label[,split,group,start,end,num_frames,fps]``, one row a clip::
 
     path,label,split
     wave/a.mp4,0,train
@@ -10,7 +10,8 @@ A CSV or Parquet file ``path,label[,split,group,start,end,num_frames]``, one row
 line); ``3|17`` is a clip of two classes. Other heads have a column of their name and
 ``labels.<head>.txt``. ``start,end`` cut a clip
 out of a longer file, in seconds; ``start_frame,end_frame`` do so in frames from 0; the end is
-exclusive and an empty cell is open. `num_frames` is what decodes, not what the file declares.
+exclusive and an empty cell is open. `num_frames` is what decodes, not what the file declares;
+`fps` is the rate at which a folder of frames was extracted, which no one else can know.
 
 A file of features (`marey.data.features`) is a manifest too, as is one whose paths lead to features
 (`marey.data.feature_files`).
@@ -68,6 +69,8 @@ class Manifest:
     unit: Unit = "seconds"
     frame_counts: np.ndarray | None = None
     """int64 [n] decoded frames of the whole file, -1 where unknown."""
+    rates: np.ndarray | None = None
+    """float64 [n] frames a second, NaN where unknown."""
     features: FeatureFile | FeatureFiles | None = None
     """What stands in place of the clips' frames, if it does."""
 
@@ -95,6 +98,10 @@ class Manifest:
         """Frames that decode from the whole file, if the manifest knows."""
         count = -1 if self.frame_counts is None else int(self.frame_counts[row])
         return None if count < 0 else count
+
+    def fps(self, row: int) -> float | None:
+        """Frames a second of the file, if the manifest knows."""
+        return _bound(self.rates, row)
 
     def class_counts(self, head: str = "label") -> np.ndarray:
         """Clips of every class, int64 [k]."""
@@ -152,14 +159,15 @@ class Manifest:
             starts=None if self.starts is None else self.starts[rows],
             ends=None if self.ends is None else self.ends[rows],
             frame_counts=None if self.frame_counts is None else self.frame_counts[rows],
+            rates=None if self.rates is None else self.rates[rows],
             features=None if self.features is None else self.features.take(indices.to_numpy()),
         )
 
     def digest(self) -> str:
         """Sha256 of what is shown and what must be answered: paths, spans, labels, class names.
 
-        Neither the root nor splits, groups and frame counts enter: the same test set has the same
-        digest on every machine, alone in a file or selected from one.
+        Neither the root nor splits, groups, rates and frame counts enter: the same test set has the
+        same digest on every machine, alone in a file or selected from one.
         """
         total = hashlib.sha256(b"marey manifest 1")
         for chunk in self.paths.chunks:
@@ -210,6 +218,7 @@ def read_manifest(
         ends=raw.ends,
         unit=raw.unit,
         frame_counts=raw.frame_counts,
+        rates=raw.rates,
         features=raw.features,
     )
     if manifest.features is None and len(manifest) and holds_features(str(manifest.paths[0])):
@@ -269,6 +278,8 @@ def manifest_table(manifest: Manifest, folder: Path) -> pa.Table:
             columns[name] = exact.cast(pa.int64()) if manifest.unit == "frames" else exact
     if manifest.frame_counts is not None:
         columns["num_frames"] = pa.array(manifest.frame_counts, mask=manifest.frame_counts < 0)
+    if manifest.rates is not None:
+        columns["fps"] = pa.array(manifest.rates, mask=np.isnan(manifest.rates))
     return pa.table(columns)
 
 

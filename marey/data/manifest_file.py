@@ -41,7 +41,7 @@ BOUNDS: dict[Unit, tuple[str, str]] = {
     "frames": ("start_frame", "end_frame"),
 }
 TEXTS = ("split", "group")
-NUMBERS = ("start", "end", "start_frame", "end_frame", "num_frames")
+NUMBERS = ("start", "end", "start_frame", "end_frame", "num_frames", "fps")
 KNOWN = ("path", "label", *TEXTS, *NUMBERS)
 OTHER_FORMATS = "`marey data init` reads other columns and formats and writes a manifest"
 
@@ -59,6 +59,7 @@ class RawManifest:
     starts: np.ndarray | None = None
     ends: np.ndarray | None = None
     frame_counts: np.ndarray | None = None
+    rates: np.ndarray | None = None
     features: FeatureFile | None = None
 
     def refuse(self, faults: Sequence[Fault]) -> None:
@@ -223,7 +224,7 @@ def _path_faults(raw: RawManifest) -> list[Fault]:
 
 
 def _read_numbers(raw: RawManifest, table: pa.Table) -> list[Fault]:
-    """Fills in spans and frame counts; returns what is wrong with them."""
+    """Fills in spans, frame counts and rates; returns what is wrong with them."""
     found = set(table.column_names)
     raw.unit = "frames" if "start_frame" in found else "seconds"
     start_name, end_name = BOUNDS[raw.unit]
@@ -247,6 +248,12 @@ def _read_numbers(raw: RawManifest, table: pa.Table) -> list[Fault]:
             )
         )
         raw.frame_counts = np.where(wrong | np.isnan(counts), -1, counts).astype(np.int64)
+    if "fps" in found:
+        rates = raw.rates = _numbers(table["fps"])
+        rows = np.flatnonzero((rates <= 0) | np.isinf(rates))
+        faults.append(Fault(rows, lambda row: (
+            f"'fps' is {rates[row]:g}; expected frames a second", "leave it empty if not known",
+        )))  # fmt: skip
     return faults
 
 

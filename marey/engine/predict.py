@@ -22,6 +22,7 @@ from marey.engine.release import Trained, load_trained
 from marey.errors import DecodeError
 from marey.types import Frames, Scores
 from marey.video.reader import FrameReader, open_video
+from marey.video.sampling import at_rate
 
 Answer: TypeAlias = dict[str, Any]
 """`label` and `score` (a probability); `start` and `end` in seconds for a window; `head` if the
@@ -73,7 +74,7 @@ class Predictor:
     def scores(self, reader: FrameReader) -> Scores:
         """Scores [k] of every head, averaged over the recipe's test views, as `evaluate` gives."""
         views = self.trained.recipe.test
-        indices = views.sampling.indices(len(reader))
+        indices = at_rate(views.sampling, reader.fps).indices(len(reader))
         return self._score(reader.read(indices.ravel()), indices)
 
     def predict_file(
@@ -108,10 +109,10 @@ class Predictor:
         return self._answers(self._score_views(vectors[torch.from_numpy(indices)]), top)
 
     def _timeline(self, reader: FrameReader, window: float, stride: float) -> list[Answer]:
-        times = reader.timestamps()
+        times, sampling = reader.timestamps(), self.trained.recipe.test.sampling
         answers = []
         for start, end, first, last in windows(times, window, stride):
-            indices = first + self.trained.recipe.test.sampling.indices(last - first)
+            indices = first + at_rate(sampling, reader.fps).indices(last - first)
             scores = self._score(reader.read(indices.ravel()), indices)
             for answer in self._answers(scores, top=1):
                 answers.append({"start": start, "end": end} | answer)

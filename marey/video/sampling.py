@@ -23,7 +23,7 @@ Kinetics rows. `Clips` is the "frames x stride" sampling of most toolboxes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias
+from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,20 @@ class Sampling(Protocol):
     def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
         """Frame indices [v, t]: one random clip with an `rng`, else `clips` fixed ones."""
         ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A sampling whose clips last equally long in every video, whatever its rate."""
+
+    def at(self, fps: float) -> Sampling:
+        """The same in frames of a video of `fps` frames a second."""
+        ...
+
+
+def at_rate(sampling: Sampling, fps: float | None) -> Sampling:
+    """`sampling` for a video of `fps`; as it is, if it counts in frames or the rate is unknown."""
+    return sampling.at(fps) if fps and isinstance(sampling, Timed) else sampling
 
 
 @dataclass(frozen=True)
