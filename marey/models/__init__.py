@@ -3,6 +3,7 @@
 from marey.models.attention import Divided, Joint, Trajectory
 from marey.models.blresnet import BLResNetSpec
 from marey.models.blvnet import BLVNetSpec
+from marey.models.features import FeaturesSpec, LateAverageSpec, NetVLADSpec
 from marey.models.frame_attention import Exact, Nystrom, Orthoformer, Performer
 from marey.models.i3d import I3DResNetSpec
 from marey.models.mobilenet import MobileNetV2Spec
@@ -30,14 +31,17 @@ __all__ = [
     "Divided",
     "ECal",
     "Exact",
+    "FeaturesSpec",
     "GroupContext",
     "Head",
     "I3DResNetSpec",
     "Joint",
+    "LateAverageSpec",
     "LongTermDifference",
     "MobileNetV2Spec",
     "ModelSpec",
     "MotionformerSpec",
+    "NetVLADSpec",
     "NonLocal",
     "Nystrom",
     "Orthoformer",
