@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.engine.group_compare import group_comparison
+from marey.engine.group_compare import GroupTable, group_comparison, group_tables
 from marey.engine.markup import grid, page, paragraph, section, table, tag, text
 from marey.engine.plots import Bar, Point, Series, bars, line_chart, scatter
 from marey.engine.runfiles import HeadResult, Result, RunFiles, read_run
@@ -56,6 +56,12 @@ def comparison_rows(runs: Iterable[str | Path]) -> list[ComparisonRow]:
     """A row for each run, by its newest result, in the order given."""
     files = [read_run(run) for run in runs]
     return [_row(name, run) for name, run in zip(_names(files), files, strict=True)]
+
+
+def comparison_groups(runs: Iterable[str | Path]) -> list[GroupTable]:
+    """Frequent and rare classes of these runs, a table a head; empty if the first knows of none."""
+    files = [read_run(run) for run in runs]
+    return group_tables(_names(files), files)
 
 
 def comparison_warnings(runs: Iterable[str | Path]) -> list[str]:

@@ -7,6 +7,7 @@ both at once (paired bootstrap): what makes a clip hard for both does not widen 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,6 +34,25 @@ def group_comparison(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
         )
         for head, groups in known
     )
+
+
+@dataclass(frozen=True)
+class GroupTable:
+    """Accuracies of groups with their intervals, a row a run; `note` says by which rule."""
+
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    note: str
+
+
+def group_tables(names: Sequence[str], runs: Sequence[RunFiles]) -> list[GroupTable]:
+    """A table for each head whose groups the first run knows."""
+    first = runs[0].result if runs else None
+    results = [(n, r.result) for n, r in zip(names, runs, strict=True) if r.result is not None]
+    if first is None:
+        return []
+    known = [(head, groups) for head in first.heads if (groups := first.groups(head.name))]
+    return [_table(results, head.name, groups) for head, groups in known]
 
 
 def group_gains(first: Result, other: Result, head: str, groups: Groups) -> dict[str, Estimate]:
@@ -66,10 +86,11 @@ def _parts(
         charts.append(intervals(spreads, title=f"Gain over {names[0]} by group",
                                 x_label="points, with 95 % interval"))  # fmt: skip
     train = first.facts["groups"][head.name]["train"]
+    numbers = _table(results, head.name, groups)
     return [
         paragraph(f"Groups by {groups.rule}. {profile_text(train)}", "note"),
         grid(*charts),
-        _numbers(results, head.name, groups),
+        table(numbers.header, numbers.rows, numbers=set(range(1, len(numbers.header)))),
         _gain_table(names[0], gains),
     ]
 
@@ -95,7 +116,7 @@ def _by_frequency(
                     y_range=(0, 100))  # fmt: skip
 
 
-def _numbers(results: Sequence[tuple[str, Result]], head: str, groups: Groups) -> str:
+def _table(results: Sequence[tuple[str, Result]], head: str, groups: Groups) -> GroupTable:
     columns = ["acc/class_avg", *(f"acc/{name}" for name, _ in groups)]
     rows = []
     for name, result in results:
@@ -106,7 +127,7 @@ def _numbers(results: Sequence[tuple[str, Result]], head: str, groups: Groups) -
         ]
         rows.append((name, *cells))
     header = ("run", *(key.partition("/")[2] for key in columns))
-    return table(header, rows, numbers=set(range(1, len(header))))
+    return GroupTable(header, rows, f"groups of {head} by {groups.rule}")
 
 
 def _gain_table(first: str, gains: Sequence[tuple[str, str, Estimate]]) -> str:

@@ -32,9 +32,10 @@ from marey.engine.markup import (
 from marey.engine.plots import Bar, Point, Series, bars, line_chart, reliability_chart, scatter
 from marey.engine.runfiles import HeadResult, Result, RunFiles, read_run
 from marey.engine.runlog import run_errors
-from marey.engine.strips import clip_roots, find_clip, frame_strip, shown_path, without_folders
+from marey.engine.sources_report import sources_section
+from marey.engine.strips import clip_roots, shown_path, strip_image, without_folders
 from marey.engine.summary import header, percent, provenance
-from marey.errors import DecodeError, ManifestError
+from marey.errors import ManifestError
 from marey.metrics.accuracy import class_accuracy, confusion_matrix
 from marey.metrics.calibration import reliability
 from marey.video.reader import Span
@@ -105,6 +106,7 @@ def _result_parts(files: RunFiles, result: Result) -> list[str]:
             _confusions(head, suffix),
             _classes(files, head, suffix),
             group_section(result, head, suffix),
+            sources_section(files, result, head.name),
             _calibration(head, suffix),
             _mistakes(files, result, head, suffix),
         ]
@@ -217,20 +219,12 @@ def _mistake(files: RunFiles, result: Result, head: HeadResult, row: int) -> str
 
 
 def _strip(files: RunFiles, result: Result, row: int, label: str) -> str:
-    roots = clip_roots(files, result)
-    place = find_clip(result.paths[row], roots) if result.paths else None
-    if place is None:
-        return paragraph("Its file is not where it was when the run was evaluated.", "note")
     start, end = result.spans[row]
-    unit = result.facts.get("span_unit", "seconds")
-    span = None if start is end is None else Span(start, end, unit)
-    try:
-        uri = frame_strip(place, span=span)
-    except DecodeError as error:
-        return paragraph(
-            f"Its frames cannot be read now: {without_folders(error.message, roots)}", "note"
-        )
-    return tag("img", {"src": uri, "alt": f"frames of a clip of {label}, in order of time"})
+    span = (
+        None if start is end is None else Span(start, end, result.facts.get("span_unit", "seconds"))
+    )
+    path = result.paths[row] if result.paths else ""
+    return strip_image(path, span, clip_roots(files, result), label)
 
 
 def _unreadable(files: RunFiles) -> str:

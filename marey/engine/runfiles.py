@@ -99,6 +99,8 @@ class RunFiles:
     results: tuple[Result, ...] = field(default_factory=tuple)
     class_counts: Mapping[str, list[int]] = field(default_factory=dict)
     """Head -> training clips of every class; empty in runs of old."""
+    reconstruction: Facts = field(default_factory=dict)
+    """What LMR rebuilds rare classes from, if that was asked for."""
 
     @property
     def name(self) -> str:
@@ -130,6 +132,7 @@ def read_run(folder: str | Path) -> RunFiles:
         bad_clips=_rows(folder / "bad_clips.csv"),
         results=_results(folder),
         class_counts=_json(folder / CLASS_COUNTS),
+        reconstruction=_json(folder / "reconstruction.json"),
     )
     if not (recipe_text or run.epochs or run.results):
         raise RunError(

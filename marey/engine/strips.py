@@ -10,7 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+from marey.engine.markup import paragraph, tag
 from marey.engine.runfiles import Result, RunFiles
+from marey.errors import DecodeError
 from marey.video.reader import Span, open_video
 
 FRAME_HEIGHT = 96
@@ -25,6 +27,19 @@ def frame_strip(path: Path, *, span: Span | None = None, num_frames: int = 5) ->
         frames = video.read(np.unique(middles.astype(np.int64)).tolist())
     jpeg = _jpeg([_resize(frame) for frame in frames.permute(0, 2, 3, 1).numpy()])
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+
+
+def strip_image(path: str, span: Span | None, roots: Sequence[Path], label: str) -> str:
+    """The strip of a clip of the class `label` as markup, or a sentence on why there is none."""
+    place = find_clip(path, roots) if path else None
+    if place is None:
+        return paragraph("Its file is not where it was when the run was evaluated.", "note")
+    try:
+        uri = frame_strip(place, span=span)
+    except DecodeError as error:
+        reason = without_folders(error.message, roots)
+        return paragraph(f"Its frames cannot be read now: {reason}", "note")
+    return tag("img", {"src": uri, "alt": f"frames of a clip of {label}, in order of time"})
 
 
 def find_clip(path: str, roots: Sequence[Path]) -> Path | None:

@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from marey.cli import app
 from marey.engine.compare import comparison_warnings, write_comparison
 from marey.engine.findings import between_groups, most_confused
 from marey.engine.group_compare import group_gains
@@ -100,6 +102,18 @@ def test_a_comparison_has_accuracy_by_frequency_and_gains_with_intervals(
     assert gain[3].startswith("+0.0 to +")
     assert gain[4:] == ["2", "8"]
     assert next(row for row in rows if row[:2] == ["lmr", "head"])[2:4] == ["+0.0", "+0.0 to +0.0"]
+
+
+def test_the_command_prints_the_groups_of_all_runs(run: Path, better: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["compare", str(run), str(better), "--out", str(tmp_path / "c.html")]
+    )
+    assert done.exit_code == 0, done.output
+    lines = [line.split("│") for line in done.output.splitlines()]
+    few = {line[1].strip(): line[-2].strip() for line in lines if len(line) == 7}
+    assert few["ce"].startswith("25.0 % (")
+    assert few["lmr"].startswith("37.5 % (")
+    assert "groups of label by paper" in done.output
 
 
 def test_a_gain_is_that_of_the_clips_both_runs_read(run: Path, better: Path) -> None:
