@@ -21,7 +21,8 @@ from marey.cli_shared import (
 
 def features(
     source: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="folder of a run or release, or a recipe")
+        str,
+        typer.Argument(metavar="RECIPE", help="folder of a run or release, hf:FOLDER, or a recipe"),
     ],
     overrides: Overrides = None,
     manifest: Annotated[Path, typer.Option(help="clips of all splits: CSV or Parquet")] = ...,  # type: ignore[assignment]

@@ -25,12 +25,16 @@ from marey.engine.fitting import check_clips
 from marey.engine.imagenet import starting_weights
 from marey.engine.release import load_trained
 from marey.errors import ManifestError, RecipeError, RunError
+from marey.models.huggingface import HuggingFaceSpec, read_input
 from marey.models.layout import channels_last
-from marey.models.video_model import VideoModel
+from marey.models.video_model import Head, ModelSpec, VideoModel
 from marey.recipes.catalog import find
 from marey.recipes.describe import with_some_head
-from marey.recipes.recipe import Recipe
+from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import override, to_plain
+from marey.video.augment import Augment
+from marey.video.crops import CenterCrop
+from marey.video.sampling import Segments
 
 Per = Literal["frame", "clip"]
 DType = Literal["float16", "float32"]
@@ -66,8 +70,8 @@ def extract_folder(
 ) -> Extraction:
     """Write the features that `source` sees in all clips of `manifest` to `out`.
 
-    source: the folder of a run or release, or a recipe with `weights`. `overrides` may change the
-    test views, not the model.
+    source: the folder of a run or release, a recipe with `weights`, or ``hf:FOLDER`` of an encoder
+    of Hugging Face transformers. `overrides` may change the test views, not the model.
     """
     if not is_feature_file(out):
         raise RunError(f"{out} is no name of a file of features", "call it NAME.arrow")
@@ -94,7 +98,10 @@ def source_model(
 
     RecipeError for a recipe without weights: features of random weights would be of no use.
     """
-    if Path(source).is_dir():
+    if source.startswith("hf:"):
+        recipe = override(_hugging_face(Path(source.removeprefix("hf:"))), overrides)
+        model = recipe.model.build().to(device).eval()
+    elif Path(source).is_dir():
         trained = load_trained(source, device)
         recipe, model = override(trained.recipe, overrides), trained.model
     else:
@@ -111,6 +118,20 @@ def source_model(
     if recipe.model.encoder != model.spec.encoder or recipe.model.frames != model.spec.frames:
         raise RecipeError(f"{', '.join(overrides)} changes the model, which is trained already")
     return recipe, model
+
+
+def _hugging_face(folder: Path) -> Recipe:
+    """The views on which an encoder of transformers was trained: one clip, its centre."""
+    seen = read_input(folder)
+    sampling = Segments(seen.num_frames)
+    return Recipe(
+        name=f"hf:{folder.name}",
+        model=ModelSpec(HuggingFaceSpec(str(folder)), (), seen.num_frames, (Head(),)),
+        train=Views(sampling),
+        test=TestViews(sampling, CenterCrop(seen.size, round(seen.size * 8 / 7))),
+        augment=Augment(mean=seen.mean, std=seen.std),
+        batch_size=4,
+    )
 
 
 def extract(

@@ -1,0 +1,114 @@
+"""A video encoder of Hugging Face transformers, as a source of features: `pip install marey[hf]`.
+
+    ModelSpec(HuggingFaceSpec("folder/of/vjepa2"), num_segments=64)
+
+VideoMAE, V-JEPA 2, TimeSformer, ViViT and others that take clips [b t c h w] are read from a folder
+on this machine, as `save_pretrained` or a download leaves it (config.json, model.safetensors);
+nothing is fetched and no code in the folder is run. A clip gives one vector, the mean of its
+tokens, a class token included.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from marey.errors import CheckpointError
+from marey.models.encoder import EncoderModule
+from marey.models.sites import TemporalOp
+from marey.types import Clip
+
+
+@dataclass(frozen=True)
+class HuggingFaceSpec:
+    """The encoder in `folder`, with its weights."""
+
+    folder: str
+
+    in_channels: ClassVar[int] = 3
+    frames_per_segment: ClassVar[int] = 1
+
+    def build(
+        self,
+        temporal: Sequence[TemporalOp],
+        num_segments: int,  # noqa: ARG002
+    ) -> HuggingFaceEncoder:
+        """The module; CheckpointError if the folder holds no such encoder."""
+        if temporal:
+            raise ValueError("an encoder of transformers has no blocks to place temporal ops in")
+        return HuggingFaceEncoder(_load(Path(self.folder)))
+
+
+class HuggingFaceEncoder(EncoderModule):
+    """See `HuggingFaceSpec`."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.num_features = int(network.config.hidden_size)
+
+    def forward(self, clip: Clip) -> Tensor:
+        """One vector a clip: [b t c h w] -> [b 1 d]."""
+        if hasattr(self.network, "get_vision_features"):  # V-JEPA 2, without its predictor
+            tokens: Tensor = self.network.get_vision_features(clip)
+        else:
+            tokens = self.network(clip).last_hidden_state
+        return tokens.mean(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Input:
+    """What an encoder was trained on."""
+
+    num_frames: int
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def read_input(folder: Path) -> Input:
+    """Frames, pixels and normalisation that the files in `folder` state."""
+    config = _read(folder / "config.json")
+    seen = [_read(path) for name in _PROCESSORS if (path := folder / name).is_file()]
+    found = {key: value for each in reversed(seen) for key, value in each.items()}
+    frames = config.get("num_frames", config.get("frames_per_clip"))
+    size = config.get("image_size", config.get("crop_size"))
+    if not isinstance(frames, int) or not isinstance(size, int):
+        raise CheckpointError(
+            f"{folder / 'config.json'} states no number of frames and size of a picture",
+            "it takes encoders of video: VideoMAE, V-JEPA 2, TimeSformer, ViViT",
+        )
+    mean, std = found.get("image_mean", _MEAN), found.get("image_std", _STD)
+    return Input(frames, size, tuple(mean), tuple(std))
+
+
+_PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json")
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"cannot read {path}: {error}", "give a folder that transformers' save_pretrained made"
+        ) from error
+    return found
+
+
+def _load(folder: Path) -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise CheckpointError(f"{folder} needs transformers", "pip install 'marey[hf]'") from error
+    try:
+        return transformers.AutoModel.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder}: {str(error).splitlines()[0]}") from error
