@@ -71,7 +71,7 @@ def _read_plain(path: Path, rows: list[tuple[int, str]]) -> Listing:
     num_numbers = _num_numbers(path, lines, split)
     width = max(num_numbers, 1)  # fields after the path
     if separator == " ":  # a path may hold spaces, also two in a row
-        split = [_joined(text.strip().rstrip(",;").rsplit(None, width)) for _, text in rows]
+        split = [_joined(text.strip().rstrip(",;").rsplit(None, width) or [""]) for _, text in rows]
     wrong = [
         Said(
             f"{path}:{line}",

@@ -262,3 +262,10 @@ def test_a_label_that_is_no_class_is_told_apart_and_described():
     assert "'noun' is 'z', which is none of 1 class names" in found.describe("z")[0]
     assert "'noun' is empty" in found.describe("")[0]
     assert number_classes("label", ["-1", "0"], None).indices.tolist() == [-1, 0]
+
+
+def test_a_line_of_separators_alone_is_named(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("a b\n;\n")
+    with pytest.raises(ManifestError, match=r"train\.txt:2: not a `path label`"):
+        read_listing(path)
