@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,6 +34,13 @@ def find_class_file(source: Path) -> Path | None:
         if len(found) == 1:
             return folder / found[0]
     return None
+
+
+def find_head_files(folder: Path, heads: Sequence[str]) -> dict[str, Path]:
+    """Head -> the one file of its class names in `folder`: EPIC_100_verb_classes.csv of "verb"."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    found = {head: [n for n in names if n.endswith(f"{head}_classes.csv")] for head in heads}
+    return {head: folder / files[0] for head, files in found.items() if len(files) == 1}
 
 
 def read_class_ids(path: Path) -> dict[int, str]:

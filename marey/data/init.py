@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from marey.data.atomic import write_csv
-from marey.data.class_files import find_class_file, read_class_ids
+from marey.data.class_files import find_class_file, find_head_files, read_class_ids
 from marey.data.classes import classes_file, split_labels
+from marey.data.epic import in_frames
 from marey.data.faults import clip_text
 from marey.data.files import Folders, leaves
 from marey.data.folders import read_folder
@@ -72,11 +73,12 @@ def init_dataset(
     source, target = Path(source), Path(out) / "manifest.csv"
     if target.exists() and not overwrite:
         raise ManifestError(f"{target} is there already", "give another folder, or overwrite it")
+    start = Path(root) if root else source if source.is_dir() else source.parent
     listing, notes = _read_source(source)
+    listing = in_frames(listing, start)
     manifest, class_notes = _unsplit(listing, source, names)
     if not overwrite:
         _keep_classes(manifest, target.parent)
-    start = Path(root) if root else source if source.is_dir() else source.parent
     manifest, rejects = _find(replace(manifest, root=start), listing, strict=root is not None)
     if probe:
         manifest = _count(manifest, rejects, num_workers, timeout_seconds, progress)
@@ -151,12 +153,12 @@ def _unsplit(
     listing: Listing, source: Path, names: str | Path | None
 ) -> tuple[Manifest, list[str]]:
     """All rows with their class indices, in the order of the source; and how classes were read."""
-    file = Path(names) if names else find_class_file(source) if source.is_file() else None
-    class_ids = read_class_ids(file) if file and len(listing.labels) == 1 else None
-    notes = [f"class names from {file}"] if class_ids else []
+    files = _class_files(listing, source, names)
+    notes = [f"class names from {file}" for file in files.values()]
     manifest = Manifest(source, source, _text_column(["" for _ in listing.paths]))
-    known = frozenset((class_ids or {}).values())
     for head, values in listing.labels.items():
+        class_ids = read_class_ids(files[head]) if head in files else None
+        known = frozenset((class_ids or {}).values())
         cells = [split_labels(value.strip(), known) for value in values]
         words = [word for cell in cells for word in cell]
         rows = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
@@ -169,7 +171,17 @@ def _unsplit(
             manifest.labels[head][rows, numbered.indices] = True
         notes += [numbered.note] if numbered.note else []
     starts, ends = map(np.array, listing.bounds) if listing.bounds else (None, None)
-    return replace(manifest, starts=starts, ends=ends, unit=listing.unit), notes
+    rates = np.array(listing.rates) if listing.rates else None
+    return replace(manifest, starts=starts, ends=ends, unit=listing.unit, rates=rates), notes
+
+
+def _class_files(listing: Listing, source: Path, names: str | Path | None) -> dict[str, Path]:
+    """Head -> its file of class names, if there is one."""
+    heads = list(listing.labels)
+    if len(heads) > 1:
+        return find_head_files(source if source.is_dir() else source.parent, heads)
+    file = Path(names) if names else find_class_file(source) if source.is_file() else None
+    return {heads[0]: file} if file else {}
 
 
 def _refuse_labels(

@@ -31,6 +31,8 @@ class Listing:
     """All other columns, by name."""
     files: tuple[tuple[int, Path], ...] = ()
     """First row and file of each part, if the source is a folder of lists."""
+    rates: list[float] | None = None
+    """Frames a second of folders of frames."""
 
     def __len__(self) -> int:
         return len(self.paths)
