@@ -7,7 +7,6 @@ import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -17,13 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from marey.data.classes import (
-    SEPARATOR,
-    LabelValues,
-    classes_file,
-    read_classes,
-    split_labels,
-)
+from marey.data.classes import classes_file
 from marey.data.faults import Fault, clip_text, csv_lines, raise_faults, structural_error
 from marey.data.features import (
     FeatureFile,
@@ -32,6 +25,7 @@ from marey.data.features import (
     open_table,
     read_class_names,
 )
+from marey.data.label_column import coded, read_labels
 from marey.data.repeats import repeats, text_buffers
 from marey.errors import ManifestError
 
@@ -100,7 +94,9 @@ def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
     faults = _path_faults(raw) + _read_numbers(raw, table) + _read_texts(raw, table)
     for head in names:
         wanted = None if heads is None else heads[head]
-        faults += _read_labels(raw, table[head], head, wanted, named.get(head))
+        labels, classes, wrong = read_labels(path, table[head], head, wanted, named.get(head))
+        raw.labels[head], raw.classes[head] = labels, classes
+        faults += wrong
     raw.refuse(faults)
     raw.refuse(_repeat_faults(raw))
     return raw
@@ -201,10 +197,6 @@ def _typed(path: Path, table: pa.Table, texts: list[str], numbers: list[str]) ->
     return pa.table(columns)
 
 
-def _coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    return column.unify_dictionaries().combine_chunks()
-
-
 def _path_faults(raw: RawManifest) -> list[Fault]:
     paths = raw.paths
     empty = np.flatnonzero(pc.equal(pc.binary_length(paths), 0).to_numpy())
@@ -286,7 +278,7 @@ def _read_texts(raw: RawManifest, table: pa.Table) -> list[Fault]:
     faults = []
     for name in TEXTS:
         if name in table.column_names:
-            column = raw.texts[name] = _coded(table[name])
+            column = raw.texts[name] = coded(table[name])
             faults.append(_empty_fault(name, column))
     return faults
 
@@ -296,66 +288,6 @@ def _empty_fault(name: str, column: pa.DictionaryArray) -> Fault:
     rows = np.flatnonzero(empty[column.indices.to_numpy()])
     remedy = "write train, val or test" if name == "split" else "name the group of every clip"
     return Fault(rows, lambda _: (f"'{name}' is empty", remedy))
-
-
-def _read_labels(
-    raw: RawManifest,
-    column: pa.ChunkedArray,
-    head: str,
-    num_classes: int | None,
-    names: Sequence[str] | None,
-) -> list[Fault]:
-    """Fills in labels and class names of one head; returns the rows whose label is no class.
-
-    names: the classes, if the file itself names them.
-    """
-    file = classes_file(raw.path.parent, head)
-    if names is None and file.is_file():
-        names = read_classes(file)
-    if names and num_classes and len(names) != num_classes:
-        raise ManifestError(
-            f"{file if file.is_file() else raw.path} has {len(names)} classes; the model's head "
-            f"'{head}' has {num_classes}",
-            "train with the heads of this manifest, or correct the file",
-        )
-    coded = _coded(column)
-    codes, texts = coded.indices.to_numpy(), coded.dictionary.to_pylist()
-    known = frozenset(names or ())
-    if any(SEPARATOR in text and text not in known for text in texts):
-        cells = [split_labels(text, known) for text in texts]
-    else:
-        cells = None
-    words = texts if cells is None else list(dict.fromkeys(chain.from_iterable(cells)))
-    values = LabelValues(head, words, names, num_classes)
-    raw.classes[head] = values.classes
-    if cells is None:
-        raw.labels[head] = values.indices[codes]
-        wrong = np.where(values.indices < 0, np.arange(len(words)), -1)
-    else:
-        hot, wrong = _multi_hot(cells, words, values)
-        raw.labels[head] = hot[codes]
-    rows = np.flatnonzero((wrong >= 0)[codes])
-    faults = [Fault(rows, lambda row: values.describe(int(wrong[codes[row]])))]
-    if values.from_one and not len(rows):
-        faults.append(Fault(np.zeros(1, np.int64), lambda _: values.describe_range()))
-    return faults
-
-
-def _multi_hot(
-    cells: Sequence[Sequence[str]], words: Sequence[str], values: LabelValues
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which classes each cell names, bool [u k]; its word that is no class [u], -1 for none."""
-    place = {word: i for i, word in enumerate(words)}
-    hot = np.zeros((len(cells), len(values.classes)), dtype=bool)
-    wrong = np.full(len(cells), -1)
-    for row, cell in enumerate(cells):
-        for word in cell:
-            index = values.indices[place[word]]
-            if index < 0:
-                wrong[row] = place[word]
-            else:
-                hot[row, index] = True
-    return hot, wrong
 
 
 def _repeat_faults(raw: RawManifest) -> list[Fault]:

@@ -22,7 +22,9 @@ from marey.engine.release import export_release
 from marey.engine.report import write_report
 from marey.engine.train import train
 from marey.errors import DecodeError, ManifestError, RecipeError, RunError
+from marey.longtail.framestack import FrameStack, FrameStackObjective
 from marey.longtail.lmr import LMR
+from marey.longtail.objective import CrossEntropy
 from marey.longtail.sigmoid import BinaryCrossEntropy
 from marey.models.video_model import Head, VideoModel
 from marey.recipes import catalog
@@ -253,6 +255,23 @@ def test_what_a_later_stage_minimises_is_checked_before_the_first_step(
     with pytest.raises(RecipeError, match="LMR's head is 'lable'"):
         train(replace(recipe, stages=stages), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_framestack_measures_the_classes_after_every_epoch(file: Path, tmp_path: Path) -> None:
+    recipe = on_features(file)
+    stage = replace(recipe.stages[0], epochs=2, objective=FrameStack(CrossEntropy()))
+    seen: list[int] = []
+    finish = FrameStackObjective.finish_epoch
+
+    def note(objective: FrameStackObjective) -> None:
+        finish(objective)
+        seen.append(int(objective.epochs))
+        assert 0 < float(objective.precision.mean()) <= 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FrameStackObjective, "finish_epoch", note)
+        train(replace(recipe, stages=(stage,)), tmp_path, device="cpu", quiet=True)
+    assert seen == [1, 2]
 
 
 # --- what does not fit --------------------------------------------------------------------------
