@@ -98,7 +98,7 @@ class _FixedCrop:
         """(height, width) to which a frame is scaled before it is cut."""
         if isinstance(self.resize, tuple):
             return self.resize
-        return _short_side(height, width, self.resize or max(self.size, min(height, width)))
+        return short_side(height, width, self.resize or max(self.size, min(height, width)))
 
     def boxes(self, height: int, width: int) -> list[Box]:
         """The boxes [s] in a frame already scaled; a place comes first plain, then mirrored."""
@@ -111,8 +111,8 @@ class _FixedCrop:
 
     def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:  # noqa: ARG002
         """The views, uint8 [s t c size size]; nothing is drawn from `rng`."""
-        scaled = resize(frames, self.scaled(*_size_of(frames)))
-        return torch.stack([box.cut(scaled) for box in self.boxes(*_size_of(scaled))])
+        scaled = resize(frames, self.scaled(*size_of(frames)))
+        return torch.stack([box.cut(scaled) for box in self.boxes(*size_of(scaled))])
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class MultiScaleCrop:
 
     def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:
         """One view, uint8 [1 t c size size]; ValueError without an `rng`."""
-        box = self.box(*_size_of(frames), _given(rng, self))
+        box = self.box(*size_of(frames), _given(rng, self))
         return resize(box.cut(frames), (self.size, self.size))[None]
 
 
@@ -253,7 +253,7 @@ class RandomResizedCrop:
 
     def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:
         """One view, uint8 [1 t c size size]; ValueError without an `rng`."""
-        box = self.box(*_size_of(frames), _given(rng, self))
+        box = self.box(*size_of(frames), _given(rng, self))
         return resize(box.cut(frames), (self.size, self.size))[None]
 
 
@@ -266,20 +266,22 @@ def at_place(place: tuple[int, int], box: Size, frame: Size, *, flip: bool = Fal
     return Box(x * ((frame[1] - width) // 4), y * ((frame[0] - height) // 4), width, height, flip)
 
 
-def resize(frames: Frames, size: Size) -> Tensor:
-    """Frames [t c h w] scaled to (height, width): bilinear, antialiased, in uint8."""
-    if _size_of(frames) == size:
+def resize(frames: Frames, size: Size, *, antialias: bool = True) -> Tensor:
+    """Frames [t c h w] scaled to (height, width): bilinear, in uint8."""
+    if size_of(frames) == size:
         return frames
-    return functional.interpolate(frames, size, mode="bilinear", antialias=True)
+    return functional.interpolate(frames, size, mode="bilinear", antialias=antialias)
 
 
-def _short_side(height: int, width: int, side: int) -> Size:
+def short_side(height: int, width: int, side: int) -> Size:
+    """(height, width) of a frame whose shorter side is scaled to `side`; the longer rounds down."""
     if height <= width:
         return side, int(side * width / height)
     return int(side * height / width), side
 
 
-def _size_of(frames: Tensor) -> Size:
+def size_of(frames: Tensor) -> Size:
+    """(height, width) of frames [... h w]."""
     return frames.shape[-2], frames.shape[-1]
 
 
