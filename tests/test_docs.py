@@ -102,5 +102,15 @@ def test_the_table_of_models_is_what_the_expressions_cost(
     assert counted.gmacs == pytest.approx(gmacs, abs=0.006)
 
 
+def test_the_table_of_transformers_is_what_they_cost() -> None:
+    text = (DOCS / "models.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| .+? \| `(.+?)` \| ([\d.]+) \| ([\d.]+) \| [\d.]+ \|$", text, re.M)
+    assert len(found) == 4
+    for encoder, millions, gmacs in found:
+        counted = cost(ModelSpec(eval(encoder, NAMES), (), 16, (Head("label", 400),)), 224)
+        assert counted.parameters / 1e6 == pytest.approx(float(millions), abs=0.006)
+        assert counted.gmacs == pytest.approx(float(gmacs), abs=0.006)
+
+
 def test_the_table_of_models_is_read_whole() -> None:
     assert len(rows()) == 14

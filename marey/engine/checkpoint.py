@@ -69,24 +69,25 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 def initialize(model: VideoModel, path: Path) -> str:
     """Start `model` from the weights in `path`; returns a sentence on what was taken.
 
-    Weights of a whole `VideoModel` fill everything but heads of another size and what temporal ops
-    added that they lack altogether; weights with torchvision's names fill the encoder.
+    Weights of a whole `VideoModel` fill everything but heads of another name or size and what
+    temporal ops added that they lack altogether; weights of a picture network fill the encoder.
     """
     weights = load_weights(path)
     if not any(name.startswith("encoder.") for name in weights):
         model.load_encoder(weights)
         return f"encoder from {path}"
     own = model.state_dict()
-    resized = [
+    others = [
         name
-        for name, value in weights.items()
-        if name.startswith("heads.") and name in own and own[name].shape != value.shape
+        for name in dict.fromkeys((*own, *weights))
+        if name.startswith("heads.")
+        and (name not in own or name not in weights or own[name].shape != weights[name].shape)
     ]
     added = [name for name in own if is_added(name)]
     new = [] if set(added) & set(weights) else added
-    kept = {name: value for name, value in weights.items() if name not in resized}
-    load_strictly(model, kept, may_miss=[*resized, *new], source=path)
-    left = [*resized, *([f"what the temporal ops added ({len(new)} tensors)"] if new else [])]
+    kept = {name: value for name, value in weights.items() if name not in others}
+    load_strictly(model, kept, may_miss=[*others, *new], source=path)
+    left = [*others, *([f"what the temporal ops added ({len(new)} tensors)"] if new else [])]
     return f"weights from {path}" + (f", without {', '.join(left)}" if left else "")
 
 

@@ -19,6 +19,7 @@ from marey.recipes import (
     gc,
     gst,
     lmr,
+    motionformer,
     own_videos,
     tdn,
     tsm,
@@ -39,6 +40,7 @@ _MODULES: tuple[ModuleType, ...] = (
     tdn,
     blvnet,
     arp,
+    motionformer,
     lmr,
     videolt,
 )

@@ -19,6 +19,7 @@ from marey.video.sampling import Dense, Segments
 
 CLASSES: Mapping[str, int] = {
     "k400": 400,
+    "k600": 600,
     "ssv1": 174,
     "ssv2": 174,
     "jester": 27,

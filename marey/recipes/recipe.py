@@ -116,12 +116,7 @@ OneLabel: TypeAlias = (
     CrossEntropy | Focal | ClassBalancedLoss | LDAM | EQL | BalancedSoftmax | LogitAdjustment | LMR
 )
 SeveralLabels: TypeAlias = (
-    BinaryCrossEntropy
-    | SigmoidFocal
-    | SigmoidClassBalanced
-    | SigmoidLDAM
-    | SigmoidEQL
-    | FrameStack
+    BinaryCrossEntropy | SigmoidFocal | SigmoidClassBalanced | SigmoidLDAM | SigmoidEQL | FrameStack
 )
 Objective: TypeAlias = OneLabel | SeveralLabels
 

@@ -167,6 +167,16 @@ def test_a_run_may_start_from_a_file_and_says_so(tmp_path: Path) -> None:
     assert f"weights from {checkpoint}" in (run / "train.log").read_text()
 
 
+def test_a_model_of_one_label_starts_one_of_two_and_heads_are_fresh(tmp_path: Path) -> None:
+    one = ModelSpec(TinySpec(), (), 2, (Head("label", 4),)).build()
+    torch.save({"state_dict": one.state_dict()}, tmp_path / "one.pt")
+    two = ModelSpec(TinySpec(), (), 2, (Head("verb", 4), Head("noun", 5))).build()
+    said = initialize(two, tmp_path / "one.pt")
+    assert "without heads.verb.weight" in said
+    assert "heads.label.bias" in said
+    assert torch.equal(two.encoder.conv1.weight, one.encoder.conv1.weight)
+
+
 def test_a_model_without_the_op_starts_one_with_it_and_the_rest_is_said(tmp_path: Path) -> None:
     heads = (Head("label", 3),)
     thin = ResNetSpec(18, channels=16)
