@@ -7,8 +7,8 @@ three squares are cut along the longer side: its beginning, its middle and its e
 
 **Deviates** from the published code, which
   - never cuts at the last pixel to the right or below, and fails on frames of exactly the square;
-  - scales normalised pixels without antialiasing; here pixels are whole numbers, at most half a
-    grey level off, and antialiased unless `antialias=False`.
+  - scales normalised pixels without antialiasing; here pixels are whole numbers, at most one grey
+    level off, and antialiased unless `antialias=False`.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ ELSEWHERE = {
     "lmr/metrics.json": "tests/parity/test_longtail_metrics.py",
     "lmr/mf_train_steps.json": "tests/parity/test_motionformer_units.py",
     "lmr/perf.json": "tests/parity/test_motionformer_goldens.py",
-    "lmr/reference_behaviours.json": "tests/convert/test_motionformer.py",
-    "lmr/sampling.json": "not built yet",
+    "lmr/reference_behaviours.json": "tests/convert/test_motionformer.py, test_lmr_sampling.py",
+    "lmr/sampling.json": "tests/parity/test_lmr_sampling.py",
     "lmr/state_dict_schemes.json": "tests/convert/test_motionformer.py",
     "lmr/videolt.json": "tests/parity/test_videolt*.py, test_longtail_metrics.py",
 }
