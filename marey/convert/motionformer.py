@@ -25,8 +25,9 @@ from marey.models.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.augment import Augment
-from marey.video.crops import MultiScaleCrop, ThreeCrop
-from marey.video.sampling import Clips, Sampling, Segments
+from marey.video.motionformer_crops import JitteredCrop, UniformCrop
+from marey.video.motionformer_sampling import RoundedSegments, TimedClips
+from marey.video.sampling import Sampling
 
 _HEADS = {"head": "label", "head0": "verb", "head1": "noun"}
 _EXTRAS = ("device_param", "fst_classes", "class_counts")
@@ -59,17 +60,18 @@ def parts(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
 
 
 def recipe_of(spec: ModelSpec, name: str, told: Told) -> Recipe:
-    """Clips at ten times and three places, as it was tested; EPIC's models take BGR."""
-    size = told.size or 224
-    frames: Sampling = Segments(spec.frames)
-    if told.stride:
-        frames = Clips(spec.frames, told.stride, clips=10)
-    is_epic = len(spec.heads) > 1
+    """Clips at ten times and three places, just as it was tested; EPIC's models take BGR."""
+    size, is_epic = told.size or 224, len(spec.heads) > 1
+    frames: Sampling = RoundedSegments(spec.frames)
+    if told.stride and is_epic:  # its frames are handed out at 60 a second
+        frames = TimedClips(spec.frames, told.stride, 60, 10, "upstream-epic")
+    elif told.stride:
+        frames = TimedClips(spec.frames, told.stride, 30, 10, "upstream")
     return Recipe(
         name=name,
         model=spec,
-        train=Views(frames, MultiScaleCrop(size)),
-        test=TestViews(frames, ThreeCrop(size, size), average="probs"),
+        train=Views(frames, JitteredCrop(size, (size * 8 // 7, size * 10 // 7))),
+        test=TestViews(frames, UniformCrop(size, size, antialias=False), average="probs"),
         augment=Augment(mean=(0.5,), std=(0.5,), channel_order="bgr" if is_epic else "rgb"),
     )
 

@@ -9,8 +9,9 @@ the released attention (`Trajectory.values`), as their weights do; `marey conver
 **Deviates**: the release counts 8.9 M weights that nothing uses (109.1 M with 400 classes, here
 100.3 M) and computes twice the products (369 GMACs, here 189), so its costs are not claimed.
 RandAugment, which it has on Something-Something and EPIC, is left out. Test clips reach from the
-first frame to the last, where its last one stops short of the end. EPIC's clips are 128 frames wide
-(-L: 192) at any rate, where its own are 107 (160) at 50 frames a second; its models take BGR.
+first frame to the last, where its last one stops short of the end. EPIC's models take BGR; how long
+its clips last depends on the rate of the frames, which a manifest says in its column fps (60 where
+it does not).
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from marey.models.video_model import Head, ModelSpec
 from marey.recipes.published import head
 from marey.recipes.recipe import AdamW, Claim, Recipe, Stage, StepDecay, TestViews, Views
 from marey.video.augment import Augment
-from marey.video.crops import Crop, MultiScaleCrop, RandomResizedCrop, ThreeCrop
-from marey.video.sampling import Clips, Sampling, Segments
+from marey.video.crops import Crop, RandomResizedCrop
+from marey.video.motionformer_crops import JitteredCrop, UniformCrop
+from marey.video.motionformer_sampling import TimedClips
+from marey.video.sampling import Sampling, Segments
 
 Variant = Literal["", "-hr", "-l", "-divided", "-joint"]
 
@@ -58,7 +61,7 @@ def _row(variant: Variant, data: str, top1: float, top5: float | None, note: str
             dropout=0.0,
         ),
         train=Views(sampling, _crop(variant, data, size)),
-        test=TestViews(sampling, ThreeCrop(size, size), average="probs"),
+        test=TestViews(sampling, UniformCrop(size, size), average="probs"),
         augment=_AUGMENT[data],
         stages=(Stage(epochs, optim, schedule, objective=CrossEntropy(label_smoothing=0.2)),),
         batch_size=4 if size == 224 and frames == 16 else 1,
@@ -74,16 +77,16 @@ def _sampling(variant: Variant, data: str, frames: int) -> Sampling:
     if data == "ssv2":
         return Segments(frames)
     stride = 3 if variant == "-l" else 8 if (variant, data) == ("-hr", "k400") else 4
-    if data == "epic100":
-        stride *= 2  # counted at 30 frames a second, of which EPIC's frames are 60
-    return Clips(frames, stride, clips=10)
+    clips = TimedClips(frames, stride, fps=30, clips=10)
+    return clips.at(60) if data == "epic100" else clips
 
 
 def _crop(variant: Variant, data: str, size: int) -> Crop:
     """A square of a short side between 256 and 320 pixels for 224, and of as much for 336."""
     if (variant, data) == ("-l", "k400"):
         return RandomResizedCrop(size)
-    return MultiScaleCrop(size, (0.875, 0.8, 0.75, 0.7), max_distort=0)
+    sides = (384, 480) if size == 336 else (256, 320)
+    return JitteredCrop(size, sides, "inverse" if data == "ssv2" else "uniform")
 
 
 def _epic(variant: Variant, action: float, verb: float, noun: float) -> Recipe:

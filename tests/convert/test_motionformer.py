@@ -20,7 +20,7 @@ from marey.convert.repository import Shapes, Told
 from marey.engine.release import load_trained
 from marey.errors import CheckpointError
 from marey.models import Divided, Head, Joint, ModelSpec, MotionformerSpec, Trajectory
-from marey.video.sampling import Clips, Segments
+from marey.video.motionformer_sampling import RoundedSegments, TimedClips
 from tests.conftest import goldens
 from tests.convert.upstream import filled
 from tests.parity.golden import read
@@ -138,7 +138,7 @@ def test_what_was_written_under_their_names_answers_the_same(
     recipe = load_trained(tmp_path / "out").recipe
     assert recipe.augment.channel_order == "bgr"
     assert (recipe.test.crop.size, recipe.test.crop.views, recipe.test.average) == (64, 3, "probs")
-    assert recipe.test.sampling == Clips(4, 8, clips=10)
+    assert recipe.test.sampling == TimedClips(4, 8, 60, 10, "upstream-epic")
     clip = torch.randn(1, 4, 3, 64, 64)
     with torch.no_grad():
         for head, scores in load_trained(tmp_path / "out").model(clip).items():
@@ -155,7 +155,7 @@ def test_class_names_of_two_heads_are_numbers_and_one_list_is_refused(tmp_path: 
     convert(path, tmp_path / "out", told=told)
     trained = load_trained(tmp_path / "out")
     assert {head: len(names) for head, names in trained.classes.items()} == {"verb": 5, "noun": 7}
-    assert trained.recipe.test.sampling == Segments(4)
+    assert trained.recipe.test.sampling == RoundedSegments(4)
 
 
 def test_what_tensors_do_not_tell_is_asked_for(tmp_path: Path) -> None:
