@@ -75,7 +75,9 @@ def measure(recipe: Recipe, data: Path, seed: int, folder: Path) -> tuple[float,
 def interval(values: np.ndarray) -> str:
     """Mean and half the 95 % interval over the last axis' seeds."""
     n = len(values)
-    half = T95[min(n, len(T95)) - 1] * values.std(ddof=1) / n**0.5 if n > 1 else float("nan")
+    if n == 1:
+        return f"{values.mean():.1f}"
+    half = T95[min(n, len(T95)) - 1] * values.std(ddof=1) / n**0.5
     return f"{values.mean():.1f} ± {half:.1f}"
 
 

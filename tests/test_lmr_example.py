@@ -62,3 +62,12 @@ def test_the_table_has_the_values_of_the_rows(recipe: Recipe, column: int) -> No
     assert (said["`d`"], said["`few`"], said["`mix`"]) == (str(lmr.d), str(lmr.few), str(lmr.mix))
     assert said["`bank`"] == f"{lmr.bank} of {recipe.batch_size}"
     assert said["`eps`"] == f"{5 * lmr.d:g}"
+
+
+def test_on_classes_that_vary_alike_lmr_finds_more_of_the_rare(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runpy.run_path(str(ROOT / "examples" / "lmr_made_up.py"))["main"](["--seeds=1"])
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines()[2:]]
+    few = {name.strip(): float(value.split("±")[0]) for _, name, value, *_ in rows}
+    assert few["LMR, paper"] > few["cRT"] + 5 > few["CE"] + 10
