@@ -44,21 +44,26 @@ class LDAM:
 
     def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
         """The objective for these counts, int64 [k] a head."""
-        return HeadLosses({h: SoftmaxLDAM(counts, self) for h, counts in class_counts.items()})
+        numbers = self.max_margin, self.scale, self.beta
+        return HeadLosses({h: SoftmaxLDAM(n, *numbers) for h, n in class_counts.items()})
 
 
-class SoftmaxLDAM(nn.Module):
-    """See `LDAM`; of one head."""
+class MarginLoss(nn.Module):
+    """The margins and weights of one head's classes, which softmax and sigmoid form share."""
 
     margins: Tensor
     weights: Tensor
 
-    def __init__(self, counts: Tensor, spec: LDAM) -> None:
+    def __init__(self, counts: Tensor, max_margin: float, scale: float, beta: float) -> None:
         super().__init__()
-        margins, weights = class_margins(counts, spec.max_margin), class_weights(counts, spec.beta)
+        margins, weights = class_margins(counts, max_margin), class_weights(counts, beta)
         self.register_buffer("margins", margins.float(), persistent=False)
         self.register_buffer("weights", weights.float(), persistent=False)
-        self.scale = spec.scale
+        self.scale = scale
+
+
+class SoftmaxLDAM(MarginLoss):
+    """See `LDAM`; of one head."""
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """The loss, a scalar, for class indices [b] or distributions [b k]."""

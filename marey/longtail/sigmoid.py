@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from marey.longtail.class_balanced import check_beta, check_gamma, class_weights, focus
 from marey.longtail.eql import check_drop, kept_share
-from marey.longtail.ldam import check_margin, class_margins
+from marey.longtail.ldam import MarginLoss, check_margin
 from marey.longtail.objective import HeadLosses, distributions
 
 
@@ -116,21 +116,12 @@ class SigmoidLDAM:
 
     def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
         """The objective for these counts, int64 [k] a head."""
-        return HeadLosses({h: BinaryLDAM(counts, self) for h, counts in class_counts.items()})
+        numbers = self.max_margin, self.scale, self.beta
+        return HeadLosses({h: BinaryLDAM(n, *numbers) for h, n in class_counts.items()})
 
 
-class BinaryLDAM(nn.Module):
+class BinaryLDAM(MarginLoss):
     """See `SigmoidLDAM`; of one head."""
-
-    margins: Tensor
-    weights: Tensor
-
-    def __init__(self, counts: Tensor, spec: SigmoidLDAM) -> None:
-        super().__init__()
-        margins, weights = class_margins(counts, spec.max_margin), class_weights(counts, spec.beta)
-        self.register_buffer("margins", margins.float(), persistent=False)
-        self.register_buffer("weights", weights.float(), persistent=False)
-        self.scale = spec.scale
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """The loss, a scalar, for class indices [b] or multi-hot [b k]."""
