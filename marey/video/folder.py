@@ -16,28 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import av
 import numpy as np
-from av.codec import CodecContext
-from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.types import Frames
-from marey.video.frames import Indices, Size, ToRGB, checked, gather
+from marey.video.frames import Indices, ShortSide, Size, ToRGB, checked, gather
+from marey.video.images import ImageDecoder
 
 NAME = re.compile(r"(?P<prefix>.*?)(?P<digits>\d+)(?P<suffix>\.(?:jpe?g|png|webp|bmp|tiff?))", re.I)
 KNOWN_PREFIXES = ("img_", "image_", "frame_", "")
-MAGIC = {
-    b"\xff\xd8": "mjpeg",
-    b"\x89PNG": "png",
-    b"RIFF": "webp",
-    b"BM": "bmp",
-    b"II*\0": "tiff",
-    b"MM\0*": "tiff",
-}
-"""How image files begin, and FFmpeg's decoder for each; suffixes lie more often."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,7 @@ class FrameFolder:
         self.fps: float | None = None
         self.template, self.base, self._present = sniff(path)
         self._num_frames = self._present if num_frames is None else num_frames
-        self._decoders: dict[str, VideoCodecContext] = {}
+        self._decode = ImageDecoder()
         self._first: tuple[str, Size] | None = None
 
     def __len__(self) -> int:
@@ -75,15 +63,32 @@ class FrameFolder:
         """Frames uint8 [t 3 h w] in the order asked; see `FrameReader`."""
         asked = checked(indices, len(self), self.path)
         wanted, places = np.unique(asked, return_inverse=True)
-        if wanted[-1] >= self._present:
-            raise DecodeError(
-                f"{self.path}: frame {wanted[-1]} of {len(self)} cannot be read, the folder holds"
-                f" {self._present}: {self.template.name(self.base)} to"
-                f" {self.template.name(self.base + self._present - 1)}",
-                "correct num_frames, or extract the frames again",
-            )
-        frames = gather(self._pictures(wanted), len(wanted))
+        frames = gather(self.pictures(wanted), len(wanted))
         return frames if np.array_equal(asked, wanted) else frames[places]
+
+    def pictures(
+        self, indices: Indices, scale: ShortSide | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames [h w 3] one at a time, in the order asked, scaled if asked for."""
+        for index in self._there(checked(indices, len(self), self.path)).tolist():
+            name = self.template.name(self.base + index)
+            frame = self._decode(self.data(index), self.path / name)
+            size = frame.width, frame.height
+            first, first_size = self._first = self._first or (name, size)
+            if size != first_size:
+                raise DecodeError(
+                    f"{self.path / name}: {_by(size)} pixels, but {first} has {_by(first_size)}",
+                    "all frames of a folder must have one size: extract them again",
+                )
+            yield ToRGB(scale(size) if scale else size)(frame)
+
+    def data(self, index: int) -> bytes:
+        """The file of frame `index` as it is."""
+        file = self.path / self.template.name(self.base + index)
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            raise DecodeError(f"{file}: {error.strerror}", "can this user read it?") from error
 
     def timestamps(self) -> NDArray[np.float64]:
         """Never: image files carry no time, so this raises `DecodeError`."""
@@ -94,7 +99,7 @@ class FrameFolder:
 
     def close(self) -> None:
         """Let go of the decoders."""
-        self._decoders.clear()
+        self._decode.close()
 
     def __enter__(self) -> Self:
         return self
@@ -102,36 +107,16 @@ class FrameFolder:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _pictures(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        for index in indices.tolist():
-            name = self.template.name(self.base + index)
-            frame = self._decode(self.path / name)
-            size = frame.width, frame.height
-            first, first_size = self._first = self._first or (name, size)
-            if size != first_size:
-                raise DecodeError(
-                    f"{self.path / name}: {_by(size)} pixels, but {first} has {_by(first_size)}",
-                    "all frames of a folder must have one size: extract them again",
-                )
-            yield ToRGB(size)(frame)
-
-    def _decode(self, file: Path) -> av.VideoFrame:
-        """The picture in `file`, by what its first bytes say it is."""
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise DecodeError(f"{file}: {error.strerror}", "can this user read it?") from error
-        codec = next((codec for magic, codec in MAGIC.items() if data.startswith(magic)), None)
-        if codec is None:
-            raise DecodeError(f"{file}: not an image ({len(data)} bytes)", "extract it again")
-        if codec not in self._decoders:
-            self._decoders[codec] = _image_decoder(codec)
-        packet = Packet(data)
-        packet.is_keyframe = True  # or FFmpeg adds a PNG to the one before it
-        try:
-            return self._decoders[codec].decode(packet)[0]
-        except (av.FFmpegError, IndexError) as error:
-            raise DecodeError(f"{file}: a damaged image", "extract it again") from error
+    def _there(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """`indices`, all of which the folder holds."""
+        if indices.max() >= self._present:
+            raise DecodeError(
+                f"{self.path}: frame {indices.max()} of {len(self)} cannot be read, the folder"
+                f" holds {self._present}: {self.template.name(self.base)} to"
+                f" {self.template.name(self.base + self._present - 1)}",
+                "correct num_frames, or extract the frames again",
+            )
+        return indices
 
 
 def sniff(folder: Path) -> tuple[Template, int, int]:
@@ -170,14 +155,6 @@ def _standing(sequence: tuple[tuple[str, str], list[str]]) -> tuple[int, bool, s
     """The longest wins, then a known prefix, then the alphabet: no order of listing counts."""
     (prefix, suffix), digits = sequence
     return len(digits), prefix in KNOWN_PREFIXES, prefix + suffix
-
-
-def _image_decoder(codec: str) -> VideoCodecContext:
-    decoder = CodecContext.create(codec, "r")
-    assert isinstance(decoder, VideoCodecContext)
-    decoder.thread_count = 1
-    decoder.options = {"err_detect": "explode"}  # half a JPEG is an error, not half grey
-    return decoder
 
 
 def _by(size: Size) -> str:

@@ -16,6 +16,7 @@ Rules, in this order:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -62,6 +63,39 @@ def square_size(width: int, height: int, aspect: Fraction | None) -> Size:
     if aspect > 1:
         return round(width * aspect), height
     return width, round(height / aspect)
+
+
+@dataclass(frozen=True)
+class ShortSide:
+    """The size at which the shorter side has `pixels`; the other follows, rounded half up.
+
+    Smaller pictures are enlarged only with `enlarge`. `even`: both sides even, as 4:2:0 video
+    wants it.
+
+    >>> ShortSide(256, enlarge=True)((427, 240)), ShortSide(256)((427, 240))
+    ((455, 256), (427, 240))
+    """
+
+    pixels: int
+    enlarge: bool = False
+    even: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pixels < 2:
+            raise ValueError(f"pixels is {self.pixels}, expected at least 2")
+
+    def __call__(self, size: Size) -> Size:
+        """Width and height that a picture of `size` gets."""
+        short = min(size)
+        if short > self.pixels or (self.enlarge and short < self.pixels):
+            size = _rounded(size[0] * self.pixels, short), _rounded(size[1] * self.pixels, short)
+        if not self.even:
+            return size
+        return max(size[0] // 2, 1) * 2, max(size[1] // 2, 1) * 2
+
+
+def _rounded(number: int, divisor: int) -> int:
+    return (2 * number + divisor) // (2 * divisor)
 
 
 class ToRGB:

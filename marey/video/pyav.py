@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.types import Frames
-from marey.video.frames import Indices, Size, ToRGB, checked, gather, square_size
+from marey.video.frames import Indices, ShortSide, Size, ToRGB, checked, gather, square_size
 from marey.video.streams import decoded, no_frames, open_stream, packets
 from marey.video.timeline import Timeline, timeline_of_frames, timeline_of_packets
 
@@ -48,7 +48,7 @@ class VideoFile:
         self._promised = num_frames
         self._timeline: Timeline | None = None
         self._scanned = False
-        self._to_rgb: ToRGB | None = None
+        self._to_rgb: dict[ShortSide | None, ToRGB] = {}
         self._container: InputContainer | None = None
         stream = self._start_over()
         self._jumps = stream.codec.canonical_name in WHOLE_KEYS  # until a jump lands wrong
@@ -65,8 +65,16 @@ class VideoFile:
         self._check_open()
         asked = checked(indices, self._known_length(), self.path)
         wanted, places = np.unique(asked, return_inverse=True)
-        frames = gather((self._picture(int(index)) for index in wanted), len(wanted))
+        frames = gather(self.pictures(wanted), len(wanted))
         return frames if np.array_equal(asked, wanted) else frames[places]
+
+    def pictures(
+        self, indices: Indices, scale: ShortSide | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames [h w 3] one at a time, in the order asked, scaled if asked for."""
+        self._check_open()
+        for index in checked(indices, self._known_length(), self.path).tolist():
+            yield self._picture(index, scale)
 
     def timestamps(self) -> NDArray[np.float64]:
         """When each frame is shown, in seconds from the first: [len]."""
@@ -187,12 +195,13 @@ class VideoFile:
             RECOUNT,
         )
 
-    def _picture(self, index: int) -> NDArray[np.uint8]:
+    def _picture(self, index: int, scale: ShortSide | None) -> NDArray[np.uint8]:
         frame = self._frame(index)
-        if self._to_rgb is None:
-            self._to_rgb = ToRGB(square_size(*self._first_size(frame, index), self._aspect))
+        if scale not in self._to_rgb:
+            size = square_size(*self._first_size(frame, index), self._aspect)
+            self._to_rgb[scale] = ToRGB(scale(size) if scale else size)
         try:
-            return self._to_rgb(frame)
+            return self._to_rgb[scale](frame)
         except av.FFmpegError as error:
             raise DecodeError(
                 f"{self.path}: frame {index} ({frame.format.name}) has no RGB form:"
