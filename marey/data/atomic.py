@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     ManifestError where the folder cannot be written or the disk is full.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    # process numbers repeat on the machines that share a disk
+    draft = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as file:

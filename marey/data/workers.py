@@ -148,7 +148,11 @@ def _serve(function: Callable[[Job], Answer], jobs: Connection) -> None:
             job = jobs.recv()
         except EOFError:  # the parent is gone
             return
-        jobs.send(function(job))
+        answer = function(job)
+        try:
+            jobs.send(answer)
+        except BrokenPipeError:  # the parent is gone
+            return
 
 
 def _context() -> BaseContext:
