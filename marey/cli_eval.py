@@ -35,6 +35,9 @@ def evaluate(
     train_manifest: Annotated[
         Path | None, typer.Option(help="counts its training clips; default: as the run counted")
     ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="test views by name: marey recipes protocols lists them")
+    ] = None,
     groups: Annotated[
         Literal["paper", "release", "videolt"], typer.Option(help="rule for head, tail and few")
     ] = "paper",
@@ -62,6 +65,7 @@ def evaluate(
             split=split,
             train_manifest=train_manifest,
             rule=groups,
+            protocol=protocol,
             overrides=overrides or [],
             out=out or model / "results" / (name or split),
             workers=workers,

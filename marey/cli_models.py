@@ -106,6 +106,28 @@ def show(name: Annotated[str, typer.Argument(help="name, YAML file or folder of 
         console.print(f"  {'deviates':14} {escape(text)}")
 
 
+@recipes_app.command()
+def protocols(
+    name: Annotated[
+        str | None, typer.Argument(help="recipe, YAML file or run: those that fit it")
+    ] = None,
+) -> None:
+    """List the test protocols with a name, for `marey eval RUN --protocol NAME`."""
+    from marey.recipes.catalog import find
+    from marey.recipes.protocols import PROTOCOLS, fitting, protocol_of
+
+    recipe = find(name) if name else None
+    fits = fitting(recipe) if recipe else {one.name for one in PROTOCOLS}
+    table = Table("clips x crops", "what they are", "source")
+    for one in PROTOCOLS:
+        if one.name in fits and one.variant == "repaired":
+            table.add_row(one.name, one.about, one.source)
+    console.print(table)
+    console.print("NAME-upstream: with the frames of the published code, faults and all")
+    if recipe:
+        console.print(f"{recipe.name}: {protocol_of(recipe) or 'none of those with a name'}")
+
+
 @weights_app.callback()
 def weights(context: typer.Context) -> None:
     """List the official ImageNet weights and where they lie; `get NAME` downloads one."""

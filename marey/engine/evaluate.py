@@ -41,7 +41,8 @@ from marey.metrics.accuracy import joint_accuracy
 from marey.metrics.longtail import Estimate
 from marey.models.profile import gmacs, num_parameters
 from marey.models.video_model import VideoModel
-from marey.recipes.recipe import TestViews
+from marey.recipes.protocols import protocol_of
+from marey.recipes.recipe import Recipe, TestViews
 from marey.types import Clip, Scores
 from marey.video.augment import Augment, normalize
 from marey.video.reader import Backend
@@ -207,9 +208,7 @@ def model_inputs(
         )
 
 
-def write_results(
-    evaluation: Evaluation, folder: Path, model: VideoModel, views: TestViews, backend: Backend
-) -> Path:
+def write_results(evaluation: Evaluation, folder: Path, model: VideoModel, recipe: Recipe) -> Path:
     """Write predictions.parquet and results.json into `folder`; returns the latter."""
     with run_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -217,16 +216,15 @@ def write_results(
     with replacing(folder / "predictions.parquet") as file:
         pq.write_table(prediction_table(read.manifest, read.scores, evaluation.readable_rows), file)
     with replacing(folder / "results.json") as file:
-        facts = about(evaluation, model, views, backend)
+        facts = about(evaluation, model, recipe)
         file.write(json.dumps(facts, indent=1, allow_nan=False).encode())
     return folder / "results.json"
 
 
-def about(
-    evaluation: Evaluation, model: VideoModel, views: TestViews, backend: Backend
-) -> dict[str, Any]:
-    """What results.json says."""
-    manifest, num_views = evaluation.manifest, views.sampling.clips * views.crop.views
+def about(evaluation: Evaluation, model: VideoModel, recipe: Recipe) -> dict[str, Any]:
+    """What results.json says; `recipe` is the one that was tested by."""
+    manifest, views = evaluation.manifest, recipe.test
+    num_views = views.sampling.clips * views.crop.views
     cost = gmacs(model, views.crop.size)
     missing = [
         {"row": row, "path": str(manifest.path(row)), "reason": reason}
@@ -243,6 +241,7 @@ def about(
         "num_clips": len(manifest),
         "num_missing": len(missing),
         "average": evaluation.average,
+        "protocol": protocol_of(recipe) or None,
         "views": {
             "clips": views.sampling.clips,
             "crops": views.crop.views,
@@ -252,7 +251,7 @@ def about(
         "parameters": num_parameters(model),
         "gmacs_per_view": round(cost, 4),
         "gmacs_total": round(cost * num_views, 4),
-        "decoder": decoder(backend),
+        "decoder": decoder(recipe.data.backend),
         "versions": environment(),
         "manifest": str(manifest.source),
         "data_hash": manifest.digest(),

@@ -15,6 +15,7 @@ from marey.engine.measures import TrainingCounts
 from marey.engine.release import Trained, load_trained
 from marey.errors import ManifestError, RecipeError
 from marey.metrics.groups import RuleName
+from marey.recipes.protocols import protocol as named
 from marey.recipes.schema import override
 
 
@@ -26,6 +27,7 @@ def evaluate_folder(
     split: str = "val",
     train_manifest: Path | None = None,
     rule: RuleName = "paper",
+    protocol: str | None = None,
     overrides: Sequence[str] = (),
     workers: int | None = None,
     batch_size: int | None = None,
@@ -37,11 +39,13 @@ def evaluate_folder(
     Which classes are head, tail and few-shot follows by `rule` from the training clips that the
     folder has counted, or from those of split train of `train_manifest`.
 
-    `overrides` may change how it is tested, not what was trained: `RecipeError` otherwise.
+    It is tested by its own views or those of `protocol` (`marey.recipes.protocols`), as changed by
+    `overrides`; those may change how it is tested, not what was trained: `RecipeError` otherwise.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     trained = load_trained(folder, device)
-    recipe = override(trained.recipe, overrides)
+    tested = named(protocol).applied(trained.recipe) if protocol else trained.recipe
+    recipe = override(tested, overrides)
     if recipe.model != trained.recipe.model:
         raise RecipeError(f"{', '.join(overrides)} changes the model, which is trained already")
     source = manifest or recipe.data.val or recipe.data.train
@@ -61,7 +65,7 @@ def evaluate_folder(
         trained_on=TrainingCounts(_class_counts(trained, train_manifest, root), rule),
         progress=progress,
     )
-    return result, write_results(result, out, trained.model, recipe.test, recipe.data.backend)
+    return result, write_results(result, out, trained.model, recipe)
 
 
 def _class_counts(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from marey.models.features import FeatureEncoder
 from marey.models.video_model import Head, ModelSpec
+from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Claim, Recipe, Stage
 
 
@@ -66,6 +67,7 @@ def facts(recipe: Recipe) -> dict[str, str]:
         + (f", gradients clipped at {recipe.clip_grad:g}" if recipe.clip_grad else ""),
         "trained on": f"{brief(recipe.train.sampling)}, {brief(recipe.train.crop)}, "
         f"{brief(recipe.augment)}",
+        "protocol": protocol_of(recipe) or "none of those with a name",
         "tested on": f"clips x crops: {sampling.clips} x {test.crop.views}; "
         f"{brief(sampling)}, {brief(test.crop)}; mean of {test.average}",
     }

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from marey.models.video_model import Head
 from marey.recipes.recipe import SGD, Cosine, Schedule, Stage, StepDecay, TestViews
 from marey.video.augment import Augment
+from marey.video.blvnet_sampling import Uniform
 from marey.video.crops import CenterCrop, ThreeCrop
 from marey.video.sampling import Dense, Segments
 
@@ -80,6 +81,11 @@ def twice_three(segments: int) -> TestViews:
 def dense(frames: int, *, crops: int = 3) -> TestViews:
     """Ten windows of 64 frames, one or three crops of the full 256 pixels (Kinetics)."""
     return TestViews(Dense(frames), THREE_FULL if crops == 3 else CENTER_FULL)
+
+
+def ten_three(segments: int, frames: int) -> TestViews:
+    """Ten clips of the segments, three crops of the full 256 pixels, probabilities (TDN)."""
+    return TestViews(Uniform(segments, frames, clips=10), THREE_FULL, "probs")
 
 
 def steps(epochs: int, *milestones: float, optim: SGD) -> tuple[Stage, ...]:

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -61,6 +62,23 @@ def test_a_model_without_class_names_fits_a_manifest_with_them(run: Path, clips:
 def test_a_trained_model_is_not_changed_by_an_override(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="changes the model"):
         evaluate_folder(run, out=tmp_path, overrides=["model.dropout=0.9"])
+
+
+def test_another_protocol_is_named_in_the_results(run: Path, tmp_path: Path) -> None:
+    """Test views of a run on 32 pixels: no protocol by itself, gc-2x1 when asked for."""
+
+    def facts_of(folder: str, **asked: Any) -> dict[str, Any]:
+        _, path = evaluate_folder(run, out=tmp_path / folder, workers=0, device="cpu", **asked)
+        return cast("dict[str, Any]", json.loads(path.read_text()))
+
+    assert facts_of("own")["protocol"] is None
+    other = facts_of("other", protocol="gc-2x1")
+    assert other["protocol"] == "gc-2x1"
+    assert other["views"] == {"clips": 2, "crops": 1, "frames": 2, "size": 37}
+    changed = facts_of("changed", protocol="gc-2x1", overrides=["test.sampling.clips=1"])
+    assert changed["protocol"] == "gc-1x1"
+    with pytest.raises(RecipeError, match="did you mean 'gc-2x1'"):
+        facts_of("none", protocol="gc2x1")
 
 
 def test_readable_clips_have_numbers_of_their_own(run: Path, clips: Path, tmp_path: Path) -> None:

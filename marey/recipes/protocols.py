@@ -1,0 +1,289 @@
+"""Protocols: the test views that papers and code bases give their numbers with, by name.
+
+A name says whose it is, then clips x crops: ``tsm-2x3`` are two clips and three crops. Frames,
+sizes and rates are those that a recipe trains with: "224" below is the size of its training crops
+and "256" is 8/7 of it, so that a protocol serves models of any size; models that train on L
+consecutive frames a segment (TDN) are tested on as many.
+
+Each name means the repaired rule of `marey.video`; with ``-upstream`` after it, that of the
+published code to the frame (their modules say where the two part). A recipe does not store the
+name: `protocol_of` compares its test views with all of these, so what it says is always true.
+
+Sources are the reference commits that `marey.recipes` names; clips x crops of bLVNet-TAM's Kinetics
+rows are derived from the cost that they claim.
+
+**Deviates**: TDN's ten clips of Kinetics are drawn anew in every run; `tdn-10x3` has one at each
+tenth of the segments, `tdn-10x3-upstream` draws them once and for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from marey.errors import RecipeError, did_you_mean
+from marey.recipes.recipe import Recipe, TestViews
+from marey.video.blvnet_sampling import Uniform
+from marey.video.crops import CenterCrop, Crop, TenCrop, ThreeCrop
+from marey.video.drawn import Drawn
+from marey.video.motionformer_crops import UniformCrop
+from marey.video.motionformer_sampling import RoundedSegments, TimedClips
+from marey.video.sampling import AllFrames, Dense, EvenFrames, Sampling, Segments
+
+Variant: TypeAlias = Literal["repaired", "upstream"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Named test views: a function of a recipe's model and of the views that it trains with."""
+
+    stem: str
+    sampling: Callable[[Recipe, Variant], Sampling]
+    crop: Callable[[Recipe], Crop]
+    about: str
+    source: str
+    average: Literal["logits", "probs"] = "logits"
+    variant: Variant = "repaired"
+    of_features: bool = False
+
+    @property
+    def name(self) -> str:
+        """The stem, with the variant if it is upstream's."""
+        return self.stem if self.variant == "repaired" else f"{self.stem}-upstream"
+
+    def views(self, recipe: Recipe) -> TestViews:
+        """The test views for the model of `recipe`; ValueError says why it cannot take them."""
+        if recipe.model.takes_features != self.of_features:
+            takes, has = ("videos", "features") if self.of_features else ("features", "videos")
+            raise ValueError(f"the model takes {takes}, {self.name} has views of {has}")
+        sampling = self.sampling(recipe, self.variant)
+        test = TestViews(sampling, self.crop(recipe), self.average)
+        replace(recipe, test=test)  # which checks that they fit together
+        return test
+
+    def applied(self, recipe: Recipe) -> Recipe:
+        """`recipe` with these test views; RecipeError if its model cannot take them."""
+        try:
+            return replace(recipe, test=self.views(recipe))
+        except ValueError as error:
+            raise RecipeError(
+                f"protocol {self.name} does not fit '{recipe.name}': {error}",
+                "marey recipes protocols RUN lists those that do",
+            ) from error
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol of that name; RecipeError suggests the nearest."""
+    known = {found.name: found for found in PROTOCOLS}
+    if name not in known:
+        near = did_you_mean(name, known, otherwise="marey recipes protocols lists them")
+        raise RecipeError(f"no protocol '{name}'", near)
+    return known[name]
+
+
+def fitting(recipe: Recipe) -> dict[str, TestViews]:
+    """Name -> test views, of all protocols that the model of `recipe` can take."""
+    found = {}
+    for one in PROTOCOLS:
+        try:
+            found[one.name] = one.views(recipe)
+        except ValueError:  # which is the answer: this one it cannot take
+            continue
+    return found
+
+
+def protocol_of(recipe: Recipe) -> str:
+    """The name of the recipe's test views; empty if they are those of no protocol."""
+    return next((name for name, views in fitting(recipe).items() if views == recipe.test), "")
+
+
+# --- frames: (recipe, variant) -> sampling ---------------------------------------------------
+
+
+def _segments(recipe: Recipe) -> tuple[int, int]:
+    """(T, L): the segments of a clip, and the consecutive frames of each, as in training."""
+    sampling = recipe.train.sampling
+    length = sampling.frames_per_segment if isinstance(sampling, Segments | Uniform) else 1
+    return recipe.model.frames // length, length
+
+
+def _single_frames(recipe: Recipe) -> int:
+    """Frames a clip has; ValueError for models that need consecutive ones."""
+    segments, length = _segments(recipe)
+    if length > 1:
+        raise ValueError(f"the model takes {length} consecutive frames a segment")
+    return segments
+
+
+def _middles(recipe: Recipe, variant: Variant) -> Sampling:
+    return Segments(*_segments(recipe), variant=variant)
+
+
+def _tdn_middles(recipe: Recipe, variant: Variant) -> Sampling:
+    segments, length = _segments(recipe)
+    if length == 1:
+        raise ValueError("the model takes one frame a segment; hint: tsm-1x1")
+    return Segments(
+        segments, length, variant="upstream-val" if variant == "upstream" else "repaired"
+    )
+
+
+def _tdn_tenths(recipe: Recipe, variant: Variant) -> Sampling:
+    if variant == "upstream":
+        return Drawn(Segments(*_segments(recipe), variant="upstream"), clips=10)
+    return Uniform(*_segments(recipe), clips=10)
+
+
+def _twice(recipe: Recipe, variant: Variant) -> Sampling:
+    return Segments(*_segments(recipe), clips=2, variant=variant)
+
+
+def _dense(recipe: Recipe, variant: Variant) -> Sampling:
+    return Dense(_single_frames(recipe), variant=variant)
+
+
+def _windows(clips: int) -> Callable[[Recipe, Variant], Sampling]:
+    """Windows of every second frame."""
+
+    def sampling(recipe: Recipe, variant: Variant) -> Sampling:
+        frames = _single_frames(recipe)
+        return Dense(frames, span=2 * frames, clips=clips, variant=variant)
+
+    return sampling
+
+
+def _shared_place(recipe: Recipe, variant: Variant) -> Sampling:
+    return Uniform(*_segments(recipe), variant=variant)
+
+
+def _two_places(recipe: Recipe, variant: Variant) -> Sampling:
+    return Uniform(*_segments(recipe), clips=2, variant=variant)
+
+
+def _timed(recipe: Recipe, fps: int) -> TimedClips:
+    trained = recipe.train.sampling
+    clips = trained if isinstance(trained, TimedClips) else TimedClips(_single_frames(recipe))
+    return replace(clips.at(fps), clips=10, variant="repaired")
+
+
+def _motionformer(recipe: Recipe, variant: Variant) -> Sampling:
+    return replace(_timed(recipe, 30), variant=variant)
+
+
+def _epic(recipe: Recipe, variant: Variant) -> Sampling:
+    return replace(
+        _timed(recipe, 60), variant="upstream-epic" if variant == "upstream" else "repaired"
+    )
+
+
+def _motionformer_segments(recipe: Recipe, variant: Variant) -> Sampling:
+    frames = _single_frames(recipe)
+    return RoundedSegments(frames) if variant == "upstream" else Segments(frames)
+
+
+def _evenly(num_frames: int) -> Callable[[Recipe, Variant], Sampling]:
+    return lambda _recipe, _variant: EvenFrames(num_frames)
+
+
+def _all_frames(_recipe: Recipe, _variant: Variant) -> Sampling:
+    return AllFrames()
+
+
+# --- pictures: recipe -> crop ----------------------------------------------------------------
+
+
+def _full(recipe: Recipe) -> int:
+    """256 for models that train on 224 pixels, as much more for others."""
+    return round(recipe.train.crop.size * 256 / 224)
+
+
+def _center(recipe: Recipe) -> Crop:
+    return CenterCrop(recipe.train.crop.size, _full(recipe))
+
+
+def _center_full(recipe: Recipe) -> Crop:
+    return CenterCrop(_full(recipe), _full(recipe))
+
+
+def _center_without_margin(recipe: Recipe) -> Crop:
+    return CenterCrop(recipe.train.crop.size, recipe.train.crop.size)
+
+
+def _three(recipe: Recipe) -> Crop:
+    return ThreeCrop(recipe.train.crop.size, _full(recipe))
+
+
+def _three_full(recipe: Recipe) -> Crop:
+    return ThreeCrop(_full(recipe), _full(recipe))
+
+
+def _three_longer(recipe: Recipe) -> Crop:
+    return ThreeCrop(_full(recipe), _full(recipe), along="longer")
+
+
+def _ten(recipe: Recipe) -> Crop:
+    return TenCrop(recipe.train.crop.size, _full(recipe))
+
+
+def _three_to_the_pixel(recipe: Recipe) -> Crop:
+    return UniformCrop(recipe.train.crop.size, recipe.train.crop.size)
+
+
+def _uncut(_recipe: Recipe) -> Crop:
+    return CenterCrop()
+
+
+# --- the table -------------------------------------------------------------------------------
+
+_TSM, _GC, _TDN = "TSM, arXiv 1811.08383", "GC, arXiv 2203.09694", "TDN, arXiv 2012.10071"
+_BLVNET, _ARP = "bLVNet-TAM, arXiv 1912.00869", "action-recognition-pytorch, arXiv 2010.11757"
+_MOTIONFORMER, _VIDEOLT = "Motionformer, arXiv 2106.05392", "VideoLT, arXiv 2105.02668"
+
+# what more than one name fits, as `tdn-1x1` and `tsm-1x1` do TDN, has the first of them
+_REPAIRED = (
+    Protocol("tdn-1x1", _tdn_middles, _center,
+             "middles of the segments, 5 frames from each; centre 224 of 256", _TDN),
+    Protocol("tdn-10x3", _tdn_tenths, _three_full,
+             "ten clips of the segments; three of the full 256 (Kinetics)", _TDN, "probs"),
+    Protocol("tsm-1x1", _middles, _center,
+             "middles of the segments; centre 224 of 256 (TSN, TSM, GST)", _TSM),
+    Protocol("tsm-1x10", _middles, _ten,
+             "middles of the segments; corners, centre 224 of 256, all mirrored too", _TSM),
+    Protocol("tsm-2x3", _twice, _three_full,
+             "middles and beginnings; three of the full 256 (Something-Something)", _TSM),
+    Protocol("tsm-2x3-224", _twice, _three,
+             "middles and beginnings; three of 224 of 256, as the command beside it says", _TSM),
+    Protocol("tsm-dense-10x3", _dense, _three_full,
+             "ten windows of 64 frames; three of the full 256 (Kinetics)", _TSM),
+    Protocol("gc-1x1", _middles, _center_full,
+             "middles of the segments; centre of the full 256", _GC),
+    Protocol("gc-2x1", _twice, _center_full,
+             "middles and beginnings; centre of the full 256 (Something-Something)", _GC),
+    Protocol("gc-dense-10x1", _dense, _center_full,
+             "ten windows of 64 frames; centre of the full 256 (Kinetics)", _GC),
+    Protocol("blvnet-1x1", _shared_place, _center_without_margin,
+             "middles of the segments; centre 224 of 224 (disable_scaleup)", _BLVNET),
+    Protocol("blvnet-dense-3x3", _windows(3), _three_longer,
+             "three windows of every second frame; three of the full 256 (Kinetics)", _BLVNET),
+    Protocol("arp-1x1", _shared_place, _center,
+             "middles of the segments; centre 224 of 256 (mini sets)", _ARP),
+    Protocol("arp-2x3", _two_places, _three_longer,
+             "two clips of the segments; three of the full 256 (Something-Something)", _ARP),
+    Protocol("arp-dense-10x3", _windows(10), _three_longer,
+             "ten windows of every second frame; three of the full 256 (Kinetics)", _ARP),
+    Protocol("motionformer-10x3", _motionformer, _three_to_the_pixel,
+             "ten clips of equal time; three of 224 (Kinetics)", _MOTIONFORMER, "probs"),
+    Protocol("motionformer-epic-10x3", _epic, _three_to_the_pixel,
+             "the same, 60 frames a second where none are said", _MOTIONFORMER, "probs"),
+    Protocol("motionformer-1x3", _motionformer_segments, _three_to_the_pixel,
+             "middles of the segments; three of 224 (Something-Something)", _MOTIONFORMER, "probs"),
+)  # fmt: skip
+_FEATURES = (
+    Protocol("videolt-150", _evenly(150), _uncut,
+             "150 features, spread over the video", _VIDEOLT, of_features=True),
+    Protocol("features-all", _all_frames, _uncut,
+             "all features of a clip", "marey", of_features=True),
+)  # fmt: skip
+PROTOCOLS = (*_REPAIRED, *(replace(one, variant="upstream") for one in _REPAIRED), *_FEATURES)
+"""All of them; the first that fits gives a recipe's test views their name."""
