@@ -2,6 +2,7 @@
 
 What is to be done is a function and its jobs; the engine decides only where. So what comes out is
 the same wherever it was made, and a command that takes an engine runs on one core and on a cluster.
+The third engine, `Ray`, has a file of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from marey.data import workers
+from marey.data.ray_engine import Ray as Ray
 from marey.data.workers import Lost
 
 Job = TypeVar("Job")

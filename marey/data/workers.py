@@ -41,14 +41,13 @@ def answers(
     are gone when the iterator is exhausted, closed or interrupted.
     """
     waiting = iter(jobs)
-    workers: list[_Worker[Job, Answer]] = []
-    context = _context()
+    workers: list[Worker[Job, Answer]] = []
     limit = max(num_workers or num_cores(), 1)
     try:
         for job in waiting:
             worker = next((worker for worker in workers if worker.idle), None)
             if worker is None and len(workers) < limit:
-                workers.append(worker := _Worker(function, context, timeout_seconds))
+                workers.append(worker := Worker(function, timeout_seconds))
             while worker is None:
                 yield from _collect(workers)
                 worker = next((worker for worker in workers if worker.idle), None)
@@ -67,13 +66,11 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-class _Worker(Generic[Job, Answer]):
+class Worker(Generic[Job, Answer]):
     """One process, restarted when it is lost, and the job it has."""
 
-    def __init__(
-        self, function: Callable[[Job], Answer], context: BaseContext, timeout_seconds: float
-    ) -> None:
-        self._function, self._context, self._timeout = function, context, timeout_seconds
+    def __init__(self, function: Callable[[Job], Answer], timeout_seconds: float) -> None:
+        self._function, self._context, self._timeout = function, _context(), timeout_seconds
         self._job: list[Job] = []  # none or one: a job may be None
         self._start()
 
@@ -86,6 +83,12 @@ class _Worker(Generic[Job, Answer]):
     def seconds_left(self) -> float:
         """How long the job may still take."""
         return max(self._deadline - time.monotonic(), 0.0)
+
+    def do(self, job: Job) -> Answer | Lost:
+        """What `function` says of the job, once it does or is lost."""
+        self.give(job)
+        wait([self.answers], self.seconds_left)
+        return self.collect()[1]
 
     def give(self, job: Job) -> None:
         """Start on a job; `collect` has the answer."""
@@ -130,7 +133,7 @@ class _Worker(Generic[Job, Answer]):
             ) from error
 
 
-def _collect(workers: list[_Worker[Job, Answer]]) -> Iterator[tuple[Job, Answer | Lost]]:
+def _collect(workers: list[Worker[Job, Answer]]) -> Iterator[tuple[Job, Answer | Lost]]:
     """What the busy workers have to say, once at least one of them has, or is late."""
     busy = [worker for worker in workers if not worker.idle]
     patience = min(worker.seconds_left for worker in busy)
