@@ -49,6 +49,16 @@ class Folders:
         found = self._by_stem(folder).get(name, [])
         return os.path.join(folder, found[0]) if len(found) == 1 else None
 
+    def named(self, path: str) -> list[str]:
+        """What `path` may mean: itself if it is listed, else the videos with a suffix more.
+
+        From listings alone, so that a clip that is missing costs no question of its own.
+        """
+        folder, name = os.path.split(path)
+        if name in self.names(folder):
+            return [path]
+        return [os.path.join(folder, found) for found in self._by_stem(folder).get(name, ())]
+
     def names(self, folder: str) -> frozenset[str]:
         """The names in `folder`, also one inside an HDF5 file; none if it cannot be listed."""
         if folder not in self._names:
