@@ -13,6 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from marey.data.feature_files import names_in
+from marey.errors import DecodeError
+from marey.video.packs import names_in_pack
 
 VIDEO = re.compile(
     r".+\.(?:3gp|asf|avi|divx|f4v|flv|gif|h264|hevc|ivf|m1v|m2ts|m2v|m4v|mjpe?g|mkv|mov|mp4|mpe?g|mts"
@@ -60,13 +62,14 @@ class Folders:
         return [os.path.join(folder, found) for found in self._by_stem(folder).get(name, ())]
 
     def names(self, folder: str) -> frozenset[str]:
-        """The names in `folder`, also one inside an HDF5 file; none if it cannot be listed."""
+        """The names in `folder`, HDF5 files and packs too; none if it cannot be listed."""
         if folder not in self._names:
             place = os.path.join(self.root, folder)
             try:
                 inside = names_in(Path(place))
+                inside = names_in_pack(Path(place)) if inside is None else inside
                 self._names[folder] = frozenset(os.listdir(place) if inside is None else inside)
-            except (OSError, ValueError):  # ValueError: a zero byte in the path
+            except (OSError, ValueError, DecodeError):  # ValueError: a zero byte in the path
                 self._names[folder] = frozenset()
         return self._names[folder]
 

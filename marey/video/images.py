@@ -7,6 +7,7 @@ average, on frames of real video).
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -79,6 +80,20 @@ class JpegEncoder:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         (packet,) = self._encoder.encode(frame.reformat(format="yuvj420p", threads=1))
         return bytes(packet)
+
+
+def is_plain_jpeg(data: bytes, size: Size) -> bool:
+    """Whether `data` is a JPEG of 8-bit colour, of `size` as stored and without a turn (Exif)."""
+    place = 2
+    while data[:2] == b"\xff\xd8" and data[place : place + 1] == b"\xff":
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
+        if marker == 0xE1 and data[place + 4 : place + 8] == b"Exif":
+            return False
+        if marker in (0xC0, 0xC1, 0xC2):  # start of frame: bits, height, width, components
+            bits, height, width, parts = struct.unpack(">BHHB", data[place + 4 : place + 10])
+            return (bits, parts, (width, height)) == (8, 3, size)
+        place += 2 + length
+    return False
 
 
 def _image_decoder(codec: str) -> VideoCodecContext:

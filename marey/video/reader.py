@@ -23,6 +23,7 @@ from marey.errors import DecodeError
 from marey.types import Frames
 from marey.video.folder import FrameFolder
 from marey.video.frames import Indices, checked
+from marey.video.packs import PackedClip, pack_of
 from marey.video.pyav import VideoFile
 
 Backend = Literal["pyav", "torchcodec"]
@@ -93,7 +94,7 @@ def open_video(
     if span is None:
         return reader
     try:
-        return _SpanReader(reader, *_frame_range(reader, span))
+        return _SpanReader(reader, *frame_range(reader, span))
     except BaseException:
         reader.close()
         raise
@@ -102,6 +103,8 @@ def open_video(
 def _open_whole(path: Path, backend: Backend, num_frames: int | None) -> FrameReader:
     if backend not in ("pyav", "torchcodec"):
         raise ValueError(f"backend is {backend!r}, expected 'pyav' or 'torchcodec'")
+    if pack_of(path) is not None:
+        return PackedClip(path, num_frames=num_frames)
     if _is_folder(path):
         return FrameFolder(path, num_frames=num_frames)
     if backend == "pyav":
@@ -131,7 +134,7 @@ def _is_folder(path: Path) -> bool:
     return False
 
 
-def _frame_range(reader: FrameReader, span: Span) -> tuple[int, int]:
+def frame_range(reader: FrameReader, span: Span) -> tuple[int, int]:
     """First and last-but-one frame of `span`; a span without frames is a `DecodeError`."""
     if span.unit == "frames":
         bounds = _frame_bounds(span, len(reader))

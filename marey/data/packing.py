@@ -1,0 +1,278 @@
+"""All clips of a manifest written in another form, and the manifest of what was written.
+
+    made = pack_clips(read_manifest("manifest.csv"), Path("packed"), JpegPacks())
+
+    packed/
+        manifest.csv, labels.txt    the clips that could be read, as every command takes them
+        rejects.csv                 the others: path, row (from 1), reason
+        checksums.csv               bytes and sha256 of files and folders (packs have their own)
+        packing.json                what was asked for, so that nothing else is mixed in
+        packs/00000.tar ...         or clips/, or frames/
+
+The work is cut into parts, each made by one process: see `marey.data.parts`. Of a clip, one frame
+at a time is in memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import faulthandler
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from marey.data.atomic import replacing, write_csv
+from marey.data.engines import Engine, Processes
+from marey.data.manifest import Manifest, write_manifest
+from marey.data.pack_forms import Form
+from marey.data.pack_sources import Clip, clip_of
+from marey.data.parts import Parts, Shard, input_digest, make_parts
+from marey.data.repeats import repeats
+from marey.errors import DecodeError, ManifestError
+
+CLIP_SECONDS = 600.0
+"""How long one clip may take before it counts as one that hangs the decoder."""
+
+RECEIPT = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("path", pa.large_string()),
+        ("num_frames", pa.int64()),
+        ("fps", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.large_string()),
+        ("error", pa.large_string()),
+    ]
+)
+"""What a part says of its clips; with an `error` everything but `row` is null."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a packing came to."""
+
+    manifest: Path
+    num_clips: int
+    num_rejects: int
+    num_bytes: int
+    """Of frames or files."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Packing:
+    """What a process has to know to make any part."""
+
+    clips: Manifest
+    out: Path
+    form: Form
+    suffixes: bool
+    clip_seconds: float
+
+
+def pack_clips(
+    manifest: Manifest,
+    out: Path,
+    form: Form,
+    *,
+    engine: Engine = Processes(),  # noqa: B008
+    shard: Shard = Shard(),  # noqa: B008
+    clip_seconds: float = CLIP_SECONDS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Packed | None:
+    """The clips of `manifest` in the folder `out`, in another form; None if other shards lack.
+
+    A clip that cannot be read, or crashes or hangs the decoder, is left out and listed in
+    rejects.csv. Interrupted or killed, the same call goes on from the parts that are done; what is
+    finished is left as it is. ManifestError if `out` holds what was made of another input or in
+    another form, if it cannot be written, or if the root of the clips vanishes.
+    """
+    target = out / f"manifest{_suffix(manifest)}"
+    asked = {"form": type(form).__name__, **asdict(form), "clips": _clips_digest(manifest)}  # type: ignore[call-overload]
+    _claim(out, asked)
+    if target.exists():
+        return _account(out, target)
+    suffixes = form.suffixes or _differ_by_suffix(manifest)
+    slim = replace(manifest, labels={}, classes={}, splits=None, groups=None)
+    job = _Packing(slim, out.absolute(), form, suffixes, clip_seconds)
+    done = make_parts(
+        Parts(target, len(manifest), form.part_size, input_digest(asked)),
+        partial(_make_part, job),
+        partial(_join, manifest, out, target),
+        engine=engine,
+        shard=shard,
+        timeout_seconds=clip_seconds * (form.part_size + 1),
+        progress=progress,
+    )
+    return _account(out, target) if done else None
+
+
+# --- one part, in a worker -----------------------------------------------------------------------
+
+
+def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
+    """Write the clips of `rows`, and what came of each into `file`."""
+    number = rows.start // job.form.part_size
+    receipts: list[dict[str, Any]] = []
+    with (
+        _begun(job.out / f".{number:05d}.begun") as died,
+        job.form.writing(job.out, number) as write,
+    ):
+        for row in rows:
+            clip = clip_of(job.clips, row)
+            try:
+                if died:
+                    _try_alone(clip, job.clip_seconds)
+                with _time_limit(job.clip_seconds):
+                    receipts.append(
+                        {"row": row} | asdict(write(clip, clip.name(suffix=job.suffixes)))
+                    )
+            except (DecodeError, MemoryError) as error:
+                if not job.clips.root.exists():
+                    raise _vanished(job.clips) from error
+                text = str(error) if isinstance(error, DecodeError) else "too large for the memory"
+                receipts.append({"row": row, "error": text})
+    table = pa.Table.from_pylist(receipts, schema=RECEIPT)
+    with pa.ipc.new_file(file, RECEIPT) as receipt:
+        receipt.write_table(table)
+
+
+@contextmanager
+def _begun(note: Path) -> Iterator[bool]:
+    """A note that stays if this process dies in the block; whether an earlier one did."""
+    try:
+        died = note.exists()
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+        yield died
+    except OSError as error:
+        raise ManifestError(f"cannot write {note.parent}: {error.strerror or error}") from error
+    finally:
+        note.unlink(missing_ok=True)
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """The process ends if the block takes longer: a decoder that hangs hears nothing else."""
+    with Path(os.devnull).open("w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _try_alone(clip: Clip, seconds: float) -> None:
+    """DecodeError if decoding `clip` kills a process or hangs it: one of the part's does."""
+    words = [sys.executable, "-c", _DECODE, str(clip.path)]
+    try:
+        code = subprocess.run(words, capture_output=True, timeout=seconds, check=False).returncode
+    except subprocess.TimeoutExpired as error:
+        raise DecodeError(f"{clip.path}: not read after {seconds:g} s") from error
+    if code < 0:
+        raise DecodeError(f"{clip.path}: the process that read it died (signal {-code})")
+
+
+_DECODE = """
+import sys
+from pathlib import Path
+from marey.errors import DecodeError
+from marey.video.reader import open_video
+try:
+    with open_video(Path(sys.argv[1])) as video:
+        for index in range(len(video)):
+            video.read([index])
+except DecodeError:
+    pass
+"""
+
+
+# --- the whole -----------------------------------------------------------------------------------
+
+
+def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) -> None:
+    """Write the manifest, the rejects and the checksums of what all parts say."""
+    table = pa.concat_tables([pa.ipc.open_file(pa.memory_map(str(p))).read_all() for p in parts])
+    failed = table["error"].is_valid().to_numpy()
+    kept = table.filter(pa.array(~failed))
+    if not len(kept):
+        raise ManifestError(f"{manifest.source}: no clip could be read; the first: "
+                            f"{table['error'][0]}", "marey data check lists them all")  # fmt: skip
+    rejects = table.filter(pa.array(failed)).select(["row", "error"]).to_pylist()
+    paths = manifest.paths
+    write_csv(out / "rejects.csv", ("path", "row", "reason"),
+              ((str(paths[r["row"]]), r["row"] + 1, r["error"]) for r in rejects))  # fmt: skip
+    sums = kept.select(["path", "bytes", "sha256"]).to_pylist()
+    write_csv(out / "checksums.csv", ("path", "bytes", "sha256"), (tuple(s.values()) for s in sums))
+    rates = kept["fps"].to_numpy()
+    packed = replace(
+        manifest.take(kept["row"].to_numpy()),
+        root=out,
+        paths=pa.chunked_array([kept["path"].combine_chunks()]),
+        starts=None,
+        ends=None,
+        frame_counts=kept["num_frames"].to_numpy(),
+        rates=None if np.isnan(rates).all() else rates,
+    )
+    for draft in out.rglob(".*.draft"):  # of processes that were killed
+        draft.unlink() if draft.is_file() else None
+    write_manifest(packed, target)
+
+
+def _claim(out: Path, asked: dict[str, Any]) -> None:
+    """Note in `out` what it is for; ManifestError if it is for something else."""
+    note, text = out / "packing.json", json.dumps(asked, indent=1, sort_keys=True)
+    if note.exists() and note.read_text("utf-8") != text:
+        raise ManifestError(
+            f"{out} was made of other clips, or in another form",
+            "give another folder, or remove it",
+        )
+    with replacing(note) as file:
+        file.write(text.encode())
+
+
+def _account(out: Path, target: Path) -> Packed:
+    sums = pa.csv.read_csv(out / "checksums.csv")
+    with (out / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        rejects = sum(1 for _ in csv.reader(file)) - 1
+    return Packed(target, len(sums), rejects, sum(sums["bytes"].to_pylist()))
+
+
+def _clips_digest(manifest: Manifest) -> str:
+    """Of all that decides what is packed: paths, spans, frame counts and rates."""
+    columns = (manifest.frame_counts, manifest.rates)
+    facts = [sha256(np.ascontiguousarray(c).data).hexdigest() for c in columns if c is not None]
+    bare = replace(manifest, labels={}, classes={})
+    return input_digest({"clips": bare.digest(), "facts": facts})
+
+
+def _differ_by_suffix(manifest: Manifest) -> bool:
+    """Whether two paths are the same but for the suffix."""
+    stems = pc.replace_substring_regex(manifest.paths, r"\.\w+$", "")
+    return bool(repeats(stems, [c for c in (manifest.starts, manifest.ends) if c is not None]))
+
+
+def _suffix(manifest: Manifest) -> str:
+    """Of the manifest to write: as long ones are kept in Parquet, so is what is made of them."""
+    return ".parquet" if manifest.source.suffix.lower() in (".parquet", ".pq") else ".csv"
+
+
+def _vanished(manifest: Manifest) -> ManifestError:
+    return ManifestError(
+        f"{manifest.root}: the root of the clips is gone",
+        "bring it back and give the same command: finished work is kept",
+    )
