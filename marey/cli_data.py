@@ -142,6 +142,19 @@ def data_pack(
     console.print(f"written: {out}")
 
 
+@data_app.command("convert")
+def data_convert(
+    manifest: ManifestFile,
+    out: Annotated[Path, typer.Argument(help="NAME.arrow, NAME.parquet or NAME.csv")],
+) -> None:
+    """Check a manifest and write it as another kind; .arrow opens at once, also ten million rows."""
+    from marey.data.manifest import read_manifest, write_manifest
+
+    found = read_manifest(manifest, check_files=False)
+    write_manifest(found, out)
+    console.print(f"written: {out}, {len(found):,} clips")
+
+
 @data_app.command("longtail")
 def data_longtail(
     manifest: ManifestFile,

@@ -21,7 +21,7 @@ Workers = Annotated[int | None, typer.Option("-j", "--workers", help="loader pro
 BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", help="clips a process")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
 Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
-ManifestFile = Annotated[Path, typer.Argument(help="manifest: CSV or Parquet")]
+ManifestFile = Annotated[Path, typer.Argument(help="manifest: CSV, Parquet or Arrow")]
 
 
 @contextmanager

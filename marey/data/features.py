@@ -13,12 +13,12 @@ and loader processes share it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ from marey.errors import DecodeError, ManifestError
 
 COLUMN, ERROR = "features", "error"
 SUFFIXES = (".arrow", ".feather")
+CLASSES = b"marey.classes"
+"""What the class names of every head stand under in the metadata of an Arrow file."""
 
 About: TypeAlias = Mapping[str, Any]
 """What made features: the model, the digest of its weights, the views, the manifest's digest."""
@@ -136,7 +138,7 @@ def read_about(table: pa.Table) -> About:
 
 def read_class_names(table: pa.Table) -> dict[str, tuple[str, ...]]:
     """Head -> class names, as the table's metadata has them."""
-    return {head: tuple(names) for head, names in _metadata(table, _CLASSES).items()}
+    return {head: tuple(names) for head, names in _metadata(table, CLASSES).items()}
 
 
 class FeatureWriter:
@@ -175,16 +177,48 @@ def feature_writer(
 
     dtype: float16 or float32.
     """
+    schema = feature_schema(schema, dim=dim, dtype=dtype, classes=classes, about=about)
+    with replacing(path) as file, features_to(file, schema) as writer:
+        yield writer
+
+
+def feature_schema(
+    schema: pa.Schema,
+    *,
+    dim: int,
+    dtype: npt.DTypeLike,
+    classes: Mapping[str, tuple[str, ...]],
+    about: About,
+) -> pa.Schema:
+    """What a file of features has for columns, and says of itself; `schema` is the manifest's."""
     kind = pa.large_list(pa.list_(pa.from_numpy_dtype(np.dtype(dtype)), dim))
     for name, column in ((COLUMN, kind), (ERROR, pa.large_string())):
         schema = schema.append(pa.field(name, column))
-    said = {_ABOUT: json.dumps(dict(about)), _CLASSES: json.dumps(dict(classes))}
-    schema = schema.with_metadata(said)
-    with replacing(path) as file, pa.ipc.new_file(file, schema) as writer:
+    said = {_ABOUT: json.dumps(dict(about)), CLASSES: json.dumps(dict(classes))}
+    return schema.with_metadata(said)
+
+
+@contextmanager
+def features_to(file: BinaryIO, schema: pa.Schema) -> Iterator[FeatureWriter]:
+    """A writer into an open file, of a `feature_schema`."""
+    with pa.ipc.new_file(file, schema) as writer:
         yield FeatureWriter(writer, schema)
 
 
-_ABOUT, _CLASSES = b"marey.features", b"marey.classes"
+def join_features(paths: Sequence[Path], out: Path) -> None:
+    """Write the rows of files of features of one schema, in order, into the one file `out`."""
+    with replacing(out) as file, pa.ipc.new_file(file, _reader(paths[0]).schema) as writer:
+        for path in paths:
+            reader = _reader(path)
+            for number in range(reader.num_record_batches):
+                writer.write_batch(reader.get_batch(number))
+
+
+def _reader(path: Path) -> pa.ipc.RecordBatchFileReader:
+    return pa.ipc.open_file(pa.memory_map(str(path)))
+
+
+_ABOUT = b"marey.features"
 
 
 def _metadata(table: pa.Table, key: bytes) -> dict[str, Any]:

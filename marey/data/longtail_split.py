@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from marey.data.atomic import replacing
 from marey.data.classes import classes_file, read_classes
-from marey.data.features import is_feature_file, open_table
+from marey.data.features import FeatureFile, is_feature_file, open_table
 from marey.data.longtail_profile import (
     ParetoProfile,
     Wish,
@@ -95,7 +95,7 @@ def write_long_tail(
         read_manifest(source, check_files=False), wish, head=head, rank_by=rank_by, seed=seed
     )
     _refuse_occupied(out, found.manifest, overwrite=overwrite)
-    if is_feature_file(found.manifest.source):
+    if isinstance(found.manifest.features, FeatureFile):
         _write_features(found, out)
     else:
         write_manifest(found.manifest, out)

@@ -26,21 +26,22 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
 from marey.data.atomic import replacing
-from marey.data.classes import SEPARATOR, write_classes
-from marey.data.faults import Fault, clip_text
+from marey.data.cells import cells_of, quoting
+from marey.data.classes import write_classes
 from marey.data.feature_files import FeatureFiles, holds_features
 from marey.data.features import FeatureFile, is_feature_file
-from marey.data.files import Folders, leaves
-from marey.data.manifest_file import BOUNDS, Unit, read_raw
+from marey.data.manifest_file import BOUNDS, Unit, read_raw, refuse
+from marey.data.mapped import Column, Mapped, open_mapped, write_mapped
 from marey.data.pack import pack_features
+from marey.data.places import leaving_root, missing, rebased, stay_inside, texts
 from marey.data.repeats import text_buffers
 from marey.errors import ManifestError
 from marey.video.reader import Span
@@ -63,6 +64,8 @@ class Manifest:
     """Head name -> k class names."""
     splits: pa.DictionaryArray | None = None
     groups: pa.DictionaryArray | None = None
+    sources: pa.DictionaryArray | None = None
+    """Where each clip comes from, in a word: real, synthetic."""
     starts: np.ndarray | None = None
     """float64 [n], NaN where open."""
     ends: np.ndarray | None = None
@@ -73,6 +76,8 @@ class Manifest:
     """float64 [n] frames a second, NaN where unknown."""
     features: FeatureFile | FeatureFiles | None = None
     """What stands in place of the clips' frames, if it does."""
+    mapped: Mapped | None = None
+    """The rows of a file that the columns are, if they are."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -83,10 +88,7 @@ class Manifest:
 
     def texts(self, rows: np.ndarray | None = None) -> Iterator[str]:
         """The paths as they are written, of `rows` (int64) or of all, a few at a time."""
-        column = self.paths if rows is None else self.paths.take(pa.array(rows))
-        for batch in column.chunks:
-            for start in range(0, len(batch), 1 << 16):
-                yield from batch.slice(start, 1 << 16).to_pylist()
+        return texts(self.paths, rows)
 
     def span(self, row: int) -> Span | None:
         """The part of the file that is the clip; None for all of it."""
@@ -148,14 +150,18 @@ class Manifest:
         return np.flatnonzero(self.splits.indices.to_numpy() == code)
 
     def take(self, rows: np.ndarray) -> Manifest:
-        """The rows asked for (int64), in that order."""
+        """The rows asked for (int64), in that order; a stretch of a mapped file is not copied."""
         indices = pa.array(np.asarray(rows, dtype=np.int64))
+        if self._follows(self.mapped) and (stretch := self.mapped.part(indices.to_numpy())):
+            return replace(self, mapped=stretch, **stretch.columns)
         return replace(
             self,
+            mapped=None,
             paths=self.paths.take(indices),
             labels={head: column[rows] for head, column in self.labels.items()},
             splits=None if self.splits is None else self.splits.take(indices),
             groups=None if self.groups is None else self.groups.take(indices),
+            sources=None if self.sources is None else self.sources.take(indices),
             starts=None if self.starts is None else self.starts[rows],
             ends=None if self.ends is None else self.ends[rows],
             frame_counts=None if self.frame_counts is None else self.frame_counts[rows],
@@ -169,6 +175,8 @@ class Manifest:
         Neither the root nor splits, groups, rates and frame counts enter: the same test set has the
         same digest on every machine, alone in a file or selected from one.
         """
+        if self._follows(self.mapped) and self.mapped.is_whole:
+            return self.mapped.digest
         total = hashlib.sha256(b"marey manifest 1")
         for chunk in self.paths.chunks:
             total.update(np.diff(text_buffers(chunk)[0]).data)
@@ -185,6 +193,19 @@ class Manifest:
             total.update(np.ascontiguousarray(self.labels[head], dtype=kind).data)
         return total.hexdigest()
 
+    def _follows(self, mapped: Mapped | None) -> TypeGuard[Mapped]:
+        """Whether all columns are those of the file."""
+        return mapped is not None and all(vars(self)[n] is c for n, c in mapped.columns.items())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process cannot map for itself."""
+        columns = self.mapped.columns if self.mapped else {}
+        return {n: value for n, value in vars(self).items() if value is not columns.get(n, self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        mapped: Mapped | None = state["mapped"]
+        vars(self).update((mapped.columns if mapped else {}) | state)
+
 
 def read_manifest(
     path: str | Path,
@@ -192,43 +213,62 @@ def read_manifest(
     split: str | None = None,
     root: str | Path | None = None,
     heads: Mapping[str, int] | None = None,
-    check_files: bool = True,
+    check_files: bool | None = None,
 ) -> Manifest:
     """The manifest of a CSV or Parquet file, of one split if asked for.
 
     root: where relative paths start (default: the folder of the file). With an explicit root,
     paths that leave it are refused. heads: name -> number of classes, as the model has them;
-    default: `label` and every column with a ``labels.<column>.txt``.
+    default: `label` and every column with a ``labels.<column>.txt``. check_files: whether every
+    clip's file is looked for; default: unless the manifest is mapped, whose rows are not looked at.
 
     ManifestError says the first five faults, each with file, line, value and remedy, and how many
     there are: labels outside the range or from 1, clips given twice, files that are missing
     (`check_files`, of the selected split only), ends before starts, ragged rows, bad UTF-8.
     """
     path = Path(path)
+    manifest = _mapped(path, heads) if is_feature_file(path) else None
+    manifest = _checked(path, heads) if manifest is None else manifest
+    mapped = manifest.mapped
+    if root is not None:
+        manifest = replace(manifest, root=Path(root))
+        if mapped is None or not mapped.inside:
+            refuse(path, [leaving_root(manifest.root, manifest.paths)])
+    chosen = np.arange(len(manifest)) if split is None else manifest.rows_of(split)
+    look = mapped is None if check_files is None else check_files
+    if look and not isinstance(manifest.features, FeatureFile):  # which needs no other files
+        refuse(path, [missing(manifest.root, manifest.paths, chosen)])
+    if isinstance(manifest.features, FeatureFiles):
+        manifest = replace(manifest, features=FeatureFiles(manifest.root, manifest.paths))
+    return manifest if len(chosen) == len(manifest) else manifest.take(chosen)
+
+
+def _mapped(path: Path, heads: Mapping[str, int] | None) -> Manifest | None:
+    found = open_mapped(path, heads)
+    return None if found is None else Manifest(path, path.parent, **found.columns, mapped=found)
+
+
+def _checked(path: Path, heads: Mapping[str, int] | None) -> Manifest:
     raw = read_raw(path, heads)
-    manifest = Manifest(
+    features: FeatureFile | FeatureFiles | None = raw.features
+    if features is None and holds_features(str(raw.paths[0])):
+        features = FeatureFiles(path.parent, raw.paths)
+    return Manifest(
         source=path,
-        root=path.parent if root is None else Path(root),
+        root=path.parent,
         paths=raw.paths,
         labels=raw.labels,
         classes=raw.classes,
         splits=raw.texts.get("split"),
         groups=raw.texts.get("group"),
+        sources=raw.texts.get("source"),
         starts=raw.starts,
         ends=raw.ends,
         unit=raw.unit,
         frame_counts=raw.frame_counts,
         rates=raw.rates,
-        features=raw.features,
+        features=features,
     )
-    if manifest.features is None and len(manifest) and holds_features(str(manifest.paths[0])):
-        manifest = replace(manifest, features=FeatureFiles(manifest.root, manifest.paths))
-    if root is not None:
-        raw.refuse([_leaving_root(manifest)])
-    chosen = np.arange(len(manifest)) if split is None else manifest.rows_of(split)
-    if check_files and raw.features is None:  # features need no files beside their own
-        raw.refuse([_missing(manifest, chosen)])
-    return manifest if len(chosen) == len(manifest) else manifest.take(chosen)
 
 
 def write_manifest(
@@ -236,103 +276,68 @@ def write_manifest(
 ) -> None:
     """Write `manifest` as CSV (or Parquet, by the suffix) with its class names beside it.
 
-    Features go into a file NAME.arrow, with the class names in it; ManifestError for another name,
-    or if there are none. Each file is replaced as a whole. Paths become relative to the new file's
-    folder where the clips lie inside it, else absolute: `read_manifest(path)` finds the same clips.
+    NAME.arrow is mapped into memory when it is read, at once whatever its size; see
+    `marey.data.mapped`. It has the class names in it, and the features, if there are any: then
+    another name is a ManifestError. Each file is replaced as a whole. Paths become relative to the
+    new file's folder where the clips lie inside it, else absolute: `read_manifest(path)` finds the
+    same clips.
     """
-    path = Path(path)
-    table, features = manifest_table(manifest, path.parent), manifest.features
+    path, features = Path(path), manifest.features
+    if is_feature_file(path) and features is None:
+        return _write_mapped(manifest, path)
+    table = manifest_table(manifest, path.parent)
     if is_feature_file(path) and features is not None:
         return pack_features(table, features, manifest.classes, path, progress=progress)
-    if is_feature_file(path) or isinstance(features, FeatureFile):
-        holds, name = ("features", "NAME.arrow") if features else ("videos", "NAME.csv")
-        raise ManifestError(f"{manifest.source} holds {holds}, {path} cannot", f"call it {name}")
+    if isinstance(features, FeatureFile):
+        raise ManifestError(
+            f"{manifest.source} holds features, {path} cannot", "call it NAME.arrow"
+        )
     write_classes(manifest.classes, path.parent)
     with replacing(path) as file:
         if path.suffix.lower() in (".parquet", ".pq"):
             pyarrow.parquet.write_table(table, file)
             return None
         file.write((",".join(table.column_names) + "\n").encode())
-        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=_quoting(table))
+        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=quoting(table))
         pyarrow.csv.write_csv(table, file, options)
     return None
 
 
-def _quoting(table: pa.Table) -> str:
-    """Quotes around all text if any text needs them, else around none: easier to read and edit."""
-    texts = [column for column in table.columns if column.type == pa.large_string()]
-    needed = any(pc.any(pc.match_substring_regex(text, r'[",]')).as_py() for text in texts)
-    return "needed" if needed else "none"
+def _write_mapped(manifest: Manifest, path: Path) -> None:
+    """Write rows that are in memory, those of a split together, to a file that is mapped."""
+    if manifest.splits is not None:
+        names = manifest.splits.dictionary.to_pylist()
+        places = np.array([[*manifest.split_counts(), *names].index(name) for name in names])
+        order = places.astype(np.uint16)[manifest.splits.indices.to_numpy()]
+        manifest = manifest.take(np.argsort(order, kind="stable"))
+    columns = _columns(manifest, path.parent)
+    digest = replace(manifest, paths=columns["path"]).digest()
+    inside = stay_inside(columns["path"])
+    write_mapped(columns, manifest.classes, path, digest=digest, inside=inside)
 
 
 def manifest_table(manifest: Manifest, folder: Path) -> pa.Table:
     """The columns of a manifest file that is to lie in `folder`."""
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {"path": _rebased(manifest, folder)}
-    columns |= {head: _label_cells(column) for head, column in manifest.labels.items()}
-    for name, texts in (("split", manifest.splits), ("group", manifest.groups)):
-        if texts is not None:
-            columns[name] = texts.cast(pa.large_string())
-    for name, bounds in zip(BOUNDS[manifest.unit], (manifest.starts, manifest.ends), strict=True):
-        if bounds is not None:
-            exact = pa.array(bounds, mask=np.isnan(bounds))
-            columns[name] = exact.cast(pa.int64()) if manifest.unit == "frames" else exact
-    if manifest.frame_counts is not None:
-        columns["num_frames"] = pa.array(manifest.frame_counts, mask=manifest.frame_counts < 0)
-    if manifest.rates is not None:
-        columns["fps"] = pa.array(manifest.rates, mask=np.isnan(manifest.rates))
-    return pa.table(columns)
+    cells = {name: cells_of(name, column) for name, column in _columns(manifest, folder).items()}
+    return pa.table(cells)
 
 
-def _label_cells(labels: np.ndarray) -> pa.Array:
-    """Class indices as they are, several of a clip as text: ``3|17``."""
-    if labels.ndim == 1:
-        return pa.array(labels)
-    rows, classes = np.nonzero(labels)
-    groups = np.split(classes.astype(str), np.flatnonzero(np.diff(rows)) + 1)
-    cells = np.full(len(labels), "", dtype=object)
-    cells[np.unique(rows)] = [SEPARATOR.join(group) for group in groups]
-    return pa.array(cells, pa.large_string())
-
-
-def _rebased(manifest: Manifest, folder: Path) -> pa.ChunkedArray:
-    """The paths as they read from `folder`."""
-    here, root = folder.resolve(), manifest.root.resolve()
-    if root == here:
-        return manifest.paths
-    prefix = root.relative_to(here) if root.is_relative_to(here) else root
-    text = pa.large_string()
-    moved = pc.binary_join_element_wise(
-        pa.scalar(prefix.as_posix(), text), manifest.paths, pa.scalar("/", text)
-    )
-    return pc.if_else(pc.starts_with(manifest.paths, "/"), manifest.paths, moved)
+def _columns(manifest: Manifest, folder: Path) -> dict[str, Column]:
+    """The columns as they are in memory, by their names in a file that is to lie in `folder`."""
+    start, end = BOUNDS[manifest.unit]
+    columns = {
+        "path": rebased(manifest.paths, manifest.root, folder),
+        **manifest.labels,
+        "split": manifest.splits,
+        "group": manifest.groups,
+        "source": manifest.sources,
+        start: manifest.starts,
+        end: manifest.ends,
+        "num_frames": manifest.frame_counts,
+        "fps": manifest.rates,
+    }
+    return {name: column for name, column in columns.items() if column is not None}
 
 
 def _bound(column: np.ndarray | None, row: int) -> float | None:
     return None if column is None or np.isnan(column[row]) else float(column[row])
-
-
-def _leaving_root(manifest: Manifest) -> Fault:
-    """The rows whose path does not stay below the root."""
-    suspects = pc.match_substring_regex(manifest.paths, r"^[/\\]|(^|[/\\])\.\.([/\\]|$)|^\w:")
-    rows = np.flatnonzero(suspects.to_numpy())
-    outside = [leaves(manifest.root, path) for path in manifest.texts(rows)]
-    return Fault(
-        rows[np.array(outside, dtype=bool)],
-        lambda row: (
-            f"'path' is {clip_text(manifest.paths[row])}, outside the root {manifest.root}",
-            "give paths relative to the root",
-        ),
-    )
-
-
-def _missing(manifest: Manifest, rows: np.ndarray) -> Fault:
-    """Those of `rows` whose file is not there."""
-    folders = Folders(manifest.root)
-    there = np.fromiter((folders.has(path) for path in manifest.texts(rows)), bool, len(rows))
-    return Fault(
-        rows[~there],
-        lambda row: (
-            f"no file {clip_text(str(manifest.path(row)), 200)}",
-            f"paths start at {manifest.root}; give another root if the clips lie elsewhere",
-        ),
-    )

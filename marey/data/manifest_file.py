@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +35,7 @@ BOUNDS: dict[Unit, tuple[str, str]] = {
     "seconds": ("start", "end"),
     "frames": ("start_frame", "end_frame"),
 }
-TEXTS = ("split", "group")
+TEXTS = ("split", "group", "source")
 NUMBERS = ("start", "end", "start_frame", "end_frame", "num_frames", "fps")
 KNOWN = ("path", "label", *TEXTS, *NUMBERS)
 OTHER_FORMATS = "`marey data init` reads other columns and formats and writes a manifest"
@@ -56,15 +57,17 @@ class RawManifest:
     rates: np.ndarray | None = None
     features: FeatureFile | None = None
 
-    def refuse(self, faults: Sequence[Fault]) -> None:
-        """Nothing if no row is at fault, else ManifestError with the lines of the first five."""
-        raise_faults(faults, self.places)
 
-    def places(self, rows: Sequence[int]) -> list[str]:
-        """Where the rows stand: file:line, or the number of the row in a binary file."""
-        if _is_parquet(self.path) or is_feature_file(self.path):
-            return [f"{self.path}:row {row + 1}" for row in rows]
-        return [f"{self.path}:{line}" for line in csv_lines(self.path, rows)]
+def refuse(path: Path, faults: Sequence[Fault]) -> None:
+    """Nothing if no row is at fault, else ManifestError with the lines of the first five."""
+    raise_faults(faults, partial(_places, path))
+
+
+def _places(path: Path, rows: Sequence[int]) -> list[str]:
+    """Where the rows stand: file:line, or the number of the row in a binary file."""
+    if _is_parquet(path) or is_feature_file(path):
+        return [f"{path}:row {row + 1}" for row in rows]
+    return [f"{path}:{line}" for line in csv_lines(path, rows)]
 
 
 def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
@@ -97,8 +100,8 @@ def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
         labels, classes, wrong = read_labels(path, table[head], head, wanted, named.get(head))
         raw.labels[head], raw.classes[head] = labels, classes
         faults += wrong
-    raw.refuse(faults)
-    raw.refuse(_repeat_faults(raw))
+    refuse(path, faults)
+    refuse(path, _repeat_faults(raw))
     return raw
 
 
@@ -286,7 +289,7 @@ def _read_texts(raw: RawManifest, table: pa.Table) -> list[Fault]:
 def _empty_fault(name: str, column: pa.DictionaryArray) -> Fault:
     empty = pc.equal(column.dictionary, "").to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(empty[column.indices.to_numpy()])
-    remedy = "write train, val or test" if name == "split" else "name the group of every clip"
+    remedy = "write train, val or test" if name == "split" else f"name the {name} of every clip"
     return Fault(rows, lambda _: (f"'{name}' is empty", remedy))
 
 
@@ -295,7 +298,7 @@ def _repeat_faults(raw: RawManifest) -> list[Fault]:
     earlier = repeats(raw.paths, keys)
 
     def describe(row: int) -> tuple[str, str]:
-        (place,) = raw.places([earlier[row]])
+        (place,) = _places(raw.path, [earlier[row]])
         span = " with the same span" if keys else ""
         line = place.removeprefix(f"{raw.path}:")
         line = line if line.startswith("row") else f"line {line}"

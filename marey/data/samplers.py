@@ -123,15 +123,18 @@ class EpochSampler:
         return self.num_steps - self.start_step
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for step in range(self.start_step, self.num_steps):
-            start = step * self.joint_size + self.rank * self.batch_size
-            draws = np.arange(start, start + self.batch_size)
+        at_once = max(1, _BLOCK // self.batch_size)
+        mine = self.rank * self.batch_size + np.arange(self.batch_size)
+        for start in range(self.start_step, self.num_steps, at_once):
+            steps = np.arange(start, min(start + at_once, self.num_steps))
+            draws = steps[:, None] * self.joint_size + mine
             seeds = draw_seeds(self.seed, self.epoch, draws)
-            yield list(zip(self.rows[draws].tolist(), seeds.tolist(), strict=True))
+            for pair in zip(self.rows[draws].tolist(), seeds.tolist(), strict=True):
+                yield list(zip(*pair, strict=True))
 
 
 def draw_seeds(seed: int, epoch: int, positions: np.ndarray) -> np.ndarray:
-    """One seed int64 [n] >= 0 for each position (int64 [n]) of an epoch, well mixed.
+    """One seed int64 >= 0 for each position (int64, any shape) of an epoch, well mixed.
 
     Step `position` of SplitMix64 (Steele, Lea, Flood, 2014) from a start that SeedSequence hashes
     out of (seed, epoch): no two of the 64-bit states of an epoch are equal.
@@ -170,9 +173,28 @@ def _draw_by_class(labels: np.ndarray, q: float, rng: np.random.Generator) -> np
     if q == 0:
         classes = rng.integers(len(present), size=num_rows)
     else:
-        edges = np.cumsum(size.astype(np.float64) ** q)
-        classes = np.searchsorted(edges, rng.random(num_rows) * edges[-1], side="right")
-        classes = np.minimum(classes, len(present) - 1)  # a draw rounded up to the last edge
-    within = (rng.random(num_rows) * size[classes]).astype(np.int64)
-    rows: np.ndarray = by_class[first[classes] + within]
+        classes = _draw_classes(size.astype(np.float64) ** q, num_rows, rng)
+    rows = np.empty(num_rows, dtype=np.int64)
+    for block in _blocks(num_rows):
+        drawn = classes[block]
+        within = (rng.random(len(drawn)) * size[drawn]).astype(np.int64)
+        rows[block] = by_class[first[drawn] + within]
     return rows
+
+
+def _draw_classes(weights: np.ndarray, num_draws: int, rng: np.random.Generator) -> np.ndarray:
+    """`num_draws` places in `weights`, each with a probability as its weight."""
+    edges = np.cumsum(weights)
+    classes = np.empty(num_draws, dtype=np.int64)
+    for block in _blocks(num_draws):
+        drawn = rng.random(len(classes[block])) * edges[-1]
+        classes[block] = np.searchsorted(edges, drawn, side="right")
+    return np.minimum(classes, len(weights) - 1, out=classes)  # a draw rounded up to the last edge
+
+
+_BLOCK = 1 << 18
+"""Draws that are worked on at a time: numbers in between stay in the cache and take no memory."""
+
+
+def _blocks(num_draws: int) -> Iterator[slice]:
+    return (slice(start, start + _BLOCK) for start in range(0, num_draws, _BLOCK))

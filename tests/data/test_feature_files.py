@@ -132,9 +132,6 @@ def test_a_file_of_features_is_written_anew_with_fewer_rows_and_never_as_text(tm
     assert few.features.read(0, np.array([1]))[0, 0] == 201
     with pytest.raises(ManifestError, match=r"holds features, .*few\.csv cannot.*NAME\.arrow"):
         write_manifest(found, tmp_path / "few.csv")
-    (tmp_path / "v.csv").write_text("path,label\na.mp4,0\n")
-    with pytest.raises(ManifestError, match=r"v\.csv holds videos"):
-        write_manifest(read_manifest(tmp_path / "v.csv", check_files=False), tmp_path / "v.arrow")
 
 
 @pytest.mark.parametrize("wrong", WRONG)
