@@ -147,7 +147,7 @@ def data_convert(
     manifest: ManifestFile,
     out: Annotated[Path, typer.Argument(help="NAME.arrow, NAME.parquet or NAME.csv")],
 ) -> None:
-    """Check a manifest and write it as another kind; .arrow opens at once, also ten million rows."""
+    """Check a manifest and write it as another kind; .arrow opens at once, whatever its size."""
     from marey.data.manifest import read_manifest, write_manifest
 
     found = read_manifest(manifest, check_files=False)
