@@ -8,10 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 from marey.cli_shared import (
+    Address,
     BatchSize,
     Device,
+    EngineName,
     Overrides,
+    ShardText,
     Workers,
+    chosen_engine,
+    chosen_shard,
     console,
     device_or_default,
     errors,
@@ -38,13 +43,21 @@ def features(
     workers: Workers = None,
     batch_size: BatchSize = None,
     device: Device = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
 ) -> None:
     """Write what a trained model sees in every clip into one file, to train on in seconds.
 
     KEY=VALUE changes the views (test.sampling.num_frames=16).
     """
+    from marey.data.engines import HERE
     from marey.engine.extract import extract_folder
 
+    device = device_or_default(device)
+    where = chosen_engine(
+        engine, address, local=HERE, num_cpus=max(workers or 0, 1), num_gpus=int(device == "cuda")
+    )
     with progress_bar("extracting") as progress:
         made = extract_folder(
             source,
@@ -57,9 +70,14 @@ def features(
             dtype=dtype,
             workers=workers,
             batch_size=batch_size,
-            device=device_or_default(device),
+            device=device,
+            engine=where,
+            shard=chosen_shard(shard),
             progress=progress,
         )
+    if made is None:
+        console.print(f"{out} comes when the other shards are done too")
+        return
     least, most = made.frames
     vectors = f"{most}" if least == most else f"{least} to {most}"
     console.print(f"{made.num_clips:,} clips, {vectors} x {made.dim} numbers each")

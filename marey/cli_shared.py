@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from marey.data.engines import Engine
+    from marey.data.parts import Shard
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -21,6 +25,16 @@ Workers = Annotated[int | None, typer.Option("-j", "--workers", help="loader pro
 BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", help="clips a process")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
 Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
+EngineName = Annotated[
+    Literal["local", "ray"], typer.Option("--engine", help="this machine or a Ray cluster")
+]
+Address = Annotated[
+    str | None, typer.Option(help="of the Ray cluster; auto: the one this machine is in")
+]
+ShardText = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="do share I of N, from 0; the last joins"),
+]
 ManifestFile = Annotated[Path, typer.Argument(help="manifest: CSV, Parquet or Arrow")]
 
 
@@ -32,6 +46,29 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bars:
         task = bars.add_task(title, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def chosen_engine(
+    name: str, address: str | None, *, local: Engine, num_cpus: int = 1, num_gpus: int = 0
+) -> Engine:
+    """`local`, or the Ray cluster at `address`; the numbers are what one of its slots takes."""
+    from marey.data.engines import Ray
+
+    if address is not None and name != "ray":
+        raise typer.BadParameter("--address is that of a Ray cluster: add --engine ray")
+    if name == "ray":
+        return Ray(address, num_cpus=num_cpus, num_gpus=num_gpus)
+    return local
+
+
+def chosen_shard(text: str | None) -> Shard:
+    """The shard that --shard names; all without it."""
+    from marey.data.parts import WHOLE, Shard
+
+    try:
+        return WHOLE if text is None else Shard.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def device_or_default(name: str | None) -> str:

@@ -70,3 +70,7 @@ class Here:
         """As `Engine.answers`, but a job that kills its process ends this one."""
         for job in jobs:
             yield job, function(job)
+
+
+HERE, PROCESSES = Here(), Processes()
+"""What is meant where nothing is said."""

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from marey.data.atomic import replacing
-from marey.data.engines import Engine, Processes
+from marey.data.engines import PROCESSES, Engine
 from marey.data.lock import Held, locked
 from marey.data.workers import Lost
 from marey.errors import ManifestError, MareyError, RunError
@@ -76,6 +76,10 @@ class Shard:
         if not (slash and index.strip().isdecimal() and count.strip().isdecimal()):
             raise ValueError(f"shard is '{text}', expected i/n with i from 0 to n - 1")
         return cls(int(index), int(count))
+
+
+WHOLE = Shard()
+"""All parts."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class Parts:
         note = self.home / "made"
         return self.target.exists() and note.is_file() and note.read_text() == self.folder.name
 
-    def missing(self, shard: Shard = Shard()) -> list[Part]:
+    def missing(self, shard: Shard = WHOLE) -> list[Part]:
         """The parts of a shard that are not done; none once they were joined."""
         try:
             there = {path.name for path in self.folder.iterdir()}
@@ -161,8 +165,8 @@ def make_parts(
     make: Make,
     join: Join,
     *,
-    engine: Engine = Processes(),  # noqa: B008
-    shard: Shard = Shard(),
+    engine: Engine = PROCESSES,
+    shard: Shard = WHOLE,
     timeout_seconds: float = 3600.0,
     progress: Progress | None = None,
 ) -> bool:

@@ -40,11 +40,13 @@ ATTEMPTS = 3
 class Ray:
     """The Ray cluster at `address`; None: the one that RAY_ADDRESS names, else one started here.
 
-    num_workers: slots, None for all the cluster has. num_gpus: GPUs (or a share) of each.
+    num_workers: slots, None for all the cluster has room for. num_cpus, num_gpus: what each takes
+    of a node; a share of a GPU if less than 1.
     """
 
     address: str | None = None
     num_workers: int | None = None
+    num_cpus: int = 1
     num_gpus: float = 0.0
 
     def answers(
@@ -57,8 +59,8 @@ class Ray:
         """As `Engine.answers`; as many jobs are under way as there are slots."""
         ray = _ray()
         with _connected(ray, self.address):
-            limit = self.num_workers or _num_slots(ray, self.num_gpus)
-            kind = ray.remote(_Slot).options(num_cpus=1, num_gpus=self.num_gpus)
+            limit = self.num_workers or _num_slots(ray, self.num_cpus, self.num_gpus)
+            kind = ray.remote(_Slot).options(num_cpus=self.num_cpus, num_gpus=self.num_gpus)
             work = (_Pickled(pickle.dumps(function)), timeout_seconds, str(Path.cwd()), sys.path)
             slots = _Slots[Job, Answer](ray, lambda: kind.remote(*work), limit)
             try:
@@ -94,7 +96,9 @@ class _Slot:
     ) -> None:
         os.chdir(folder)
         sys.path += [place for place in modules if place not in sys.path]
-        self._worker = Worker(function, timeout_seconds)
+        self._worker = Worker(
+            function, timeout_seconds, daemon=False
+        )  # it may load clips by others
 
     def ready(self) -> None:
         """Return once the slot has started."""
@@ -199,15 +203,15 @@ def _connected(ray: ModuleType, address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _num_slots(ray: ModuleType, num_gpus: float) -> int:
+def _num_slots(ray: ModuleType, num_cpus: int, num_gpus: float) -> int:
     """What the cluster has room for now; RunError if that is nothing."""
     has = ray.cluster_resources()
-    slots = int(has.get("CPU", 0))
+    slots = int(has.get("CPU", 0) / num_cpus)
     if num_gpus:
         slots = min(slots, int(has.get("GPU", 0) / num_gpus))
     if not slots:
         raise RunError(f"the Ray cluster has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} "
-                       "GPUs, room for nothing", "give fewer GPUs, or add nodes")  # fmt: skip
+                       "GPUs, room for nothing", "ask for fewer, or add nodes")  # fmt: skip
     return slots
 
 

@@ -69,8 +69,12 @@ def num_cores() -> int:
 class Worker(Generic[Job, Answer]):
     """One process, restarted when it is lost, and the job it has."""
 
-    def __init__(self, function: Callable[[Job], Answer], timeout_seconds: float) -> None:
+    def __init__(
+        self, function: Callable[[Job], Answer], timeout_seconds: float, *, daemon: bool = True
+    ) -> None:
+        """`daemon`: goes when this process ends; only others may have processes of their own."""
         self._function, self._context, self._timeout = function, _context(), timeout_seconds
+        self._daemon = daemon
         self._job: list[Job] = []  # none or one: a job may be None
         self._start()
 
@@ -120,7 +124,7 @@ class Worker(Generic[Job, Answer]):
     def _start(self) -> None:
         self.answers, theirs = self._context.Pipe()
         self._process = self._context.Process(  # type: ignore[attr-defined]
-            target=_serve, args=(self._function, theirs), daemon=True
+            target=_serve, args=(self._function, theirs), daemon=self._daemon
         )
         self._process.start()
         theirs.close()

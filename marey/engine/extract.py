@@ -3,41 +3,44 @@
 A clip is seen on the recipe's test views, as in evaluation; what the model's `features` give for
 all its views stands one after the other, so that a mean over frames is one over views too. Then a
 linear head on the file gives the scores of that head on the videos.
+
+The file is made in parts (`marey.data.parts`), so an extraction that was killed goes on where it
+was, and shards or the nodes of a cluster make the same bytes as one process. A process builds the
+model once. Other processors, numbers of threads or batch sizes may round the last bit differently.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import BinaryIO
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
-from marey.data.features import feature_writer, is_feature_file
-from marey.data.manifest import Manifest, manifest_table, read_manifest
+from marey.data.engines import HERE, Engine, Here
+from marey.data.features import is_feature_file
+from marey.data.manifest import Manifest, read_manifest
+from marey.data.parts import WHOLE, Shard, make_parts
 from marey.engine.checkpoint import initialize
-from marey.engine.evaluate import model_inputs, test_batches
-from marey.engine.fitting import check_clips
+from marey.engine.extractor import DType, Extractor, Per, read_features
 from marey.engine.imagenet import starting_weights
 from marey.engine.release import load_trained
-from marey.errors import ManifestError, RecipeError, RunError
+from marey.errors import RecipeError, RunError
 from marey.models.huggingface import HuggingFaceSpec, read_input
 from marey.models.layout import channels_last
 from marey.models.video_model import Head, ModelSpec, VideoModel
 from marey.recipes.catalog import find
 from marey.recipes.describe import with_some_head
 from marey.recipes.recipe import Recipe, TestViews, Views
-from marey.recipes.schema import override, to_plain
+from marey.recipes.schema import override
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop
 from marey.video.sampling import Segments
 
-Per = Literal["frame", "clip"]
-DType = Literal["float16", "float32"]
+PART_SECONDS = 4 * 3600.0
+"""Longer than any part takes; then it is taken for hanging."""
 
 
 @dataclass(frozen=True)
@@ -66,28 +69,54 @@ def extract_folder(
     workers: int | None = None,
     batch_size: int | None = None,
     device: str = "cpu",
+    engine: Engine = HERE,
+    shard: Shard = WHOLE,
     progress: Callable[[int, int], None] | None = None,
-) -> Extraction:
+) -> Extraction | None:
     """Write the features that `source` sees in all clips of `manifest` to `out`.
 
     source: the folder of a run or release, a recipe with `weights`, or ``hf:FOLDER`` of an encoder
-    of Hugging Face transformers. `overrides` may change the test views, not the model.
+    of Hugging Face transformers. `overrides` may change the test views, not the model. None if
+    other shards have parts to make yet; `device` is that of the processes of `engine`.
     """
     if not is_feature_file(out):
         raise RunError(f"{out} is no name of a file of features", "call it NAME.arrow")
-    recipe, model = source_model(source, weights, overrides, device)
-    clips = read_manifest(manifest, root=root, check_files=False)
-    return extract(
+    job = _Job(source, manifest, out, weights, tuple(overrides), root, per, dtype, workers,
+               batch_size, device)  # fmt: skip
+    if isinstance(engine, Here):
+        return _extract(_extractor(job), engine, shard, progress)
+    return _extract(_extractor(replace(job, device="cpu")), engine, shard, progress, job)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is wanted, in words that mean the same on every machine."""
+
+    source: str
+    manifest: Path
+    out: Path
+    weights: str | None
+    overrides: tuple[str, ...]
+    root: Path | None
+    per: Per
+    dtype: DType
+    workers: int | None
+    batch_size: int | None
+    device: str
+
+
+def _extractor(job: _Job) -> Extractor:
+    recipe, model = source_model(job.source, job.weights, job.overrides, job.device)
+    return Extractor(
         model,
         recipe,
-        clips,
-        out,
-        per=per,
-        dtype=dtype,
-        workers=recipe.data.workers if workers is None else workers,
-        batch_size=batch_size or recipe.batch_size,
-        device=device,
-        progress=progress,
+        read_manifest(job.manifest, root=job.root, check_files=False),
+        job.out,
+        per=job.per,
+        dtype=job.dtype,
+        workers=recipe.data.workers if job.workers is None else job.workers,
+        batch_size=job.batch_size or recipe.batch_size,
+        device=job.device,
     )
 
 
@@ -148,76 +177,41 @@ def extract(
     progress: Callable[[int, int], None] | None = None,
 ) -> Extraction:
     """Write the features of every clip, row by row; the file is whole or not there."""
-    check_clips(model.spec, manifest)
-    rows, dim = manifest_table(manifest, out.parent), model.encoder.num_features
-    missing: dict[int, str] = {}
-    lengths: set[int] = set()
-    batches = test_batches(manifest, recipe.test, batch_size, workers, recipe.data.backend)
-    with feature_writer(out, rows.schema, dim=dim, dtype=dtype, classes=manifest.classes,
-                        about=_about(model, recipe, manifest, per)) as writer:  # fmt: skip
-        for start, batch in zip(range(0, len(rows), batch_size), batches, strict=True):
-            missing |= dict(batch.failures)
-            found = np.zeros((0, 0, dim), np.float32)
-            if len(batch.rows):
-                found = view_features(model, batch.clip, recipe, per=per, device=device).numpy()
-                _check_range(found, dtype, manifest, batch.rows)
-                lengths.add(found.shape[1])
-            of_row = dict(zip(batch.rows.tolist(), found, strict=True))
-            here = range(start, min(start + batch_size, len(rows)))
-            nothing = np.zeros((0, dim), np.float32)
-            writer.write(
-                rows.slice(start, len(here)),
-                [of_row.get(row, nothing) for row in here],
-                [missing.get(row) for row in here],
-            )
-            if progress:
-                progress(here.stop, len(rows))
-        if not lengths:
-            raise ManifestError(f"{manifest.source}: no clip could be read; the first: "
-                                f"{missing.get(0)}", "marey data check lists them all")  # fmt: skip
-    return Extraction(out, len(rows), (min(lengths), max(lengths)), dim, missing)
+    extractor = Extractor(model, recipe, manifest, out, per=per, dtype=dtype, workers=workers,
+                          batch_size=batch_size, device=device)  # fmt: skip
+    made = _extract(extractor, HERE, WHOLE, progress)
+    assert made is not None  # without shards there are no others to wait for
+    return made
 
 
-@torch.inference_mode()
-def view_features(
-    model: VideoModel, views: Tensor, recipe: Recipe, *, per: Per, device: torch.device | str
-) -> Tensor:
-    """Features float32 [b v*t d] of views [b v ...], or their means [b 1 d], on the CPU."""
-    model.eval()
-    parts = []
-    for clip in model_inputs(model, views, recipe.augment, device):
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.amp):
-            parts.append(model.features(clip).float().cpu())
-    found = torch.cat(parts)
-    found = found.reshape(len(views), -1, found.shape[-1])
-    return found if per == "frame" else found.mean(dim=1, keepdim=True)
+def _extract(
+    extractor: Extractor,
+    engine: Engine,
+    shard: Shard,
+    progress: Callable[[int, int], None] | None,
+    job: _Job | None = None,
+) -> Extraction | None:
+    """`job` is for processes that have to make the extractor themselves."""
+    make = partial(extractor.write, progress=progress) if job is None else partial(_write, job)
+    join = extractor.join
+    told = progress if job else None  # else each batch tells it
+    parts = extractor.parts
+    if not make_parts(parts, make, join, engine=engine, shard=shard, timeout_seconds=PART_SECONDS,
+                      progress=told):  # fmt: skip
+        return None
+    return _extraction(parts.target)
 
 
-def weights_digest(module: nn.Module) -> str:
-    """Sha256 of the names and values of a module's weights."""
-    total = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        total.update(name.encode())
-        total.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()
+def _write(job: _Job, rows: range, file: BinaryIO) -> None:
+    _kept(job).write(rows, file)
 
 
-def _about(model: VideoModel, recipe: Recipe, manifest: Manifest, per: Per) -> dict[str, Any]:
-    return {
-        "model": recipe.name,
-        "encoder": to_plain(replace(model.spec, heads=()))["encoder"],
-        "weights": weights_digest(model.encoder),
-        "views": to_plain(recipe.test),
-        "per": per,
-        "manifest": manifest.source.name,
-        "manifest_digest": manifest.digest(),
-    }
+_kept = lru_cache(maxsize=1)(_extractor)
+"""The model is built once in a process that works for another."""
 
 
-def _check_range(found: np.ndarray, dtype: DType, manifest: Manifest, rows: Tensor) -> None:
-    limit = float(np.finfo(dtype).max)
-    wrong = ~(np.abs(found).reshape(len(found), -1).max(axis=1) <= limit)  # NaN too
-    if wrong.any():
-        path = manifest.path(int(rows[int(wrong.argmax())]))
-        raise RunError(f"{path}: features that are not finite numbers of {dtype}",
-                       "float32 holds larger ones: --dtype float32")  # fmt: skip
+def _extraction(path: Path) -> Extraction:
+    found = read_features(path)
+    frames = found.lengths[found.lengths > 0]
+    lengths = int(frames.min()), int(frames.max())
+    return Extraction(path, len(found.lengths), lengths, found.dim, dict(found.errors))

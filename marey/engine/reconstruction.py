@@ -22,7 +22,7 @@ from marey.data.atomic import replacing
 from marey.data.manifest import Manifest, read_manifest
 from marey.engine.evaluate import test_batches
 from marey.engine.evaluate_folder import with_class_names
-from marey.engine.extract import view_features
+from marey.engine.extractor import view_features
 from marey.engine.release import Trained, load_trained
 from marey.errors import RunError
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
