@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from marey import cli_eval, cli_features, cli_models
+from marey import cli_eval, cli_features, cli_models, cli_prepare
 from marey.cli_bench import bench_app
 from marey.cli_data import data_app
 from marey.cli_shared import (
@@ -34,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+data_app.command("prepare")(cli_prepare.data_prepare)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 app.add_typer(cli_models.recipes_app, name="recipes")

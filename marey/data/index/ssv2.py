@@ -5,7 +5,7 @@ that is a key of the file of labels, which numbers them alphabetically. TSM and 
 lists ``id num_frames label`` with the same numbers.
 
 **Deviates**: UniFormer's category.txt is sorted with the brackets still there, so that "[Something]
-falling like a rock" is last and 149 of its lines are not at their own number; its lists count
+falling like a rock" is last and 89 of its lines are not at their own number; its lists count
 without brackets. Here names are sorted without them, whatever the order of the lines.
 """
 

@@ -1,0 +1,95 @@
+"""`marey data prepare`: official annotations and the media that are there, to a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from marey.cli_shared import Workers, console, errors, progress_bar
+
+if TYPE_CHECKING:
+    from marey.data.index.account import Account
+
+
+def data_prepare(
+    name: Annotated[str | None, typer.Argument(help="data set; without: the list of all")] = None,
+    root: Annotated[Path | None, typer.Option(help="folder where the clips lie")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="default: the root")] = None,
+    out: Annotated[Path | None, typer.Option(help="for manifest.csv; default: ./NAME")] = None,
+    layout: Annotated[str | None, typer.Option(help="a clip's place: 'frames/{name}'")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="fail if a row does not fit")] = False,
+    probe: Annotated[bool, typer.Option(help="open every clip and count its frames")] = True,
+    shard: Annotated[str, typer.Option(help="i/n: open only every n-th clip")] = "0/1",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="any manifest in OUT")] = False,
+    timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
+    workers: Workers = None,
+) -> None:
+    """Make the manifest of a known data set from its official annotations; downloads nothing."""
+    from marey.data.index.catalog import find_dataset
+    from marey.data.index.prepare import MediaFolder, prepare
+    from marey.data.parts import Shard
+
+    if name is None:
+        console.print(_known())
+        return
+    dataset = find_dataset(name)
+    if root is None:
+        raise typer.BadParameter("give the folder where the clips lie", param_hint="--root")
+    try:
+        share = Shard.parse(shard)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shard") from error
+    media = MediaFolder(
+        root, layout=layout, probe=probe, num_workers=workers, timeout_seconds=timeout
+    )
+    target = out or Path(name)
+    with progress_bar("opening clips") as progress:
+        made = prepare(
+            dataset,
+            media,
+            target,
+            annotations=annotations,
+            strict=strict,
+            overwrite=overwrite,
+            shard=share,
+            progress=progress,
+        )
+    _say(made.account, target)
+    if made.manifest is None:
+        console.print(f"shard {share.index}/{share.count} is done; the last one writes {target}")
+    else:
+        console.print(f"written: {made.manifest}")
+
+
+def _known() -> Table:
+    from marey.data.index.catalog import DATASETS
+
+    table = Table("name", "data set", "licence", "from", title="marey downloads none of them")
+    for dataset in DATASETS:
+        table.add_row(*map(escape, (dataset.name, dataset.title, dataset.licence, dataset.source)))
+    return table
+
+
+def _say(account: Account, out: Path) -> None:
+    from marey.data.index.account import coverage_rows, reject_error
+
+    for path in account.annotations:
+        console.print(f"read: {escape(str(path))}")
+    head, *rows = coverage_rows(account.coverage)
+    table = Table(head[0])
+    for column in head[1:]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for note in account.notes:
+        console.print(f"note: {escape(note)}")
+    if account.rejects:
+        errors.print(escape(reject_error(account.rejects).message))
+        errors.print(f"rows that do not fit: {len(account.rejects):,}; see {out / 'rejects.csv'}")
+    if account.missing:
+        errors.print(f"clips left out: {len(account.missing):,}; see {out / 'missing.csv'}")

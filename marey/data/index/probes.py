@@ -1,0 +1,144 @@
+"""What clips hold when they are decoded, kept in a journal so that no file is decoded twice.
+
+The journal is a line of JSON a clip, written as soon as the clip was read: whoever is killed has
+lost what was in hand and nothing else. A line that was cut short is no JSON and counts for nothing.
+A file whose size or time of change is another is probed again, and so is one that could not be
+read: permission may have been given since.
+
+Shards (`--shard i/n`) each probe every n-th file and write a journal of their own; all journals of
+a folder are read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+from io import FileIO
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from marey.data.manifest import Manifest
+from marey.data.parts import Shard
+from marey.data.probe import Probe, Progress, probe_clips
+from marey.errors import ManifestError
+
+Stamp: TypeAlias = tuple[int, int]
+"""Size in bytes and time of change in nanoseconds."""
+Key: TypeAlias = tuple[str, float | None, float | None]
+"""Path, start and end."""
+
+
+def journal_file(folder: Path, shard: Shard) -> Path:
+    """Where a shard keeps its probes."""
+    suffix = f"-{shard.index}-of-{shard.count}" if shard.count > 1 else ""
+    return folder / f".probes{suffix}.jsonl"
+
+
+def probe_once(
+    manifest: Manifest,
+    folder: Path,
+    *,
+    shard: Shard,
+    num_workers: int | None,
+    timeout_seconds: float,
+    progress: Progress | None = None,
+) -> list[Probe | None]:
+    """The probe of every clip, from the journals in `folder` or made now and written there.
+
+    None for clips of other shards that have not been probed. ManifestError if the journal cannot be
+    written; what was probed till then is kept.
+    """
+    known = _read(sorted(folder.glob(".probes*.jsonl")))
+    stamps = _stamps(manifest)
+    keys = list(_keys(manifest))
+    probes = [known.get((key, stamps[key[0]])) for key in keys]
+    todo = np.flatnonzero([
+        _is_of_shard(key[0], shard) and (probe is None or bool(probe.error))
+        for key, probe in zip(keys, probes, strict=True)
+    ])  # fmt: skip
+    if not len(todo):
+        return probes
+    with _appending(journal_file(folder, shard)) as journal:
+        for row, probe in probe_clips(
+            manifest,
+            todo,
+            thorough=False,
+            num_workers=num_workers,
+            timeout_seconds=timeout_seconds,
+            progress=progress,
+        ):
+            probes[row] = probe
+            journal(json.dumps([*keys[row], *stamps[keys[row][0]], *astuple(probe)]))
+    return probes
+
+
+def _keys(manifest: Manifest) -> Iterator[Key]:
+    nothing = np.full(len(manifest), np.nan)
+    starts = nothing if manifest.starts is None else manifest.starts
+    ends = nothing if manifest.ends is None else manifest.ends
+    for path, start, end in zip(manifest.texts(), starts.tolist(), ends.tolist(), strict=True):
+        yield path, None if start != start else start, None if end != end else end
+
+
+def _is_of_shard(path: str, shard: Shard) -> bool:
+    """Whether a file is of this shard, and so all clips of it."""
+    return shard.count == 1 or zlib.crc32(path.encode()) % shard.count == shard.index
+
+
+def _stamps(manifest: Manifest) -> dict[str, Stamp]:
+    """Stamp of every file, (-1, 0) of one that has gone since it was listed."""
+    return {path: _stamp(f"{manifest.root}/{path}") for path in set(manifest.texts())}
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        status = os.stat(path)  # noqa: PTH116  # a Path an item would double the time
+    except OSError:
+        return -1, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _read(journals: Sequence[Path]) -> dict[tuple[Key, Stamp], Probe]:
+    known = {}
+    for path in journals:
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            try:
+                name, start, end, size, changed, *numbers = json.loads(line)
+                known[(name, start, end), (size, changed)] = Probe(*numbers)
+            except (ValueError, TypeError):  # cut short, when a process or the disk ended
+                continue
+    return known
+
+
+@contextmanager
+def _appending(path: Path) -> Iterator[Callable[[str], None]]:
+    """A function that adds a line to the journal, at once and whole or else recognisably cut."""
+    with _said(path):
+        file = path.open("ab", buffering=0)
+    with file:
+        _write(path, file, "")  # ends a line that was cut short
+        yield lambda line: _write(path, file, line)
+
+
+def _write(path: Path, file: FileIO, line: str) -> None:
+    data = f"{line}\n".encode()
+    with _said(path):
+        while data:  # a disk that is nearly full takes a part, then none
+            data = data[file.write(data) :]
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ManifestError(
+            f"cannot write {path}: {error.strerror or error}",
+            "free space, or another --out; what was probed so far is kept",
+        ) from error
