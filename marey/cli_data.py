@@ -9,7 +9,18 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from marey.cli_shared import ManifestFile, Workers, console, errors, progress_bar
+from marey.cli_shared import (
+    Address,
+    EngineName,
+    ManifestFile,
+    ShardText,
+    Workers,
+    chosen_engine,
+    chosen_shard,
+    console,
+    errors,
+    progress_bar,
+)
 
 data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
 
@@ -70,22 +81,30 @@ def data_check(
     out: Annotated[Path | None, typer.Option(help="default: check.csv beside it")] = None,
     workers: Workers = None,
     timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
 ) -> None:
     """Decode every clip wholly, in parallel, and write down what is wrong with each."""
     from marey.data.check import check_manifest
+    from marey.data.engines import Processes
     from marey.data.manifest import read_manifest
 
     with progress_bar("checking") as progress:
         found = check_manifest(
             read_manifest(manifest, check_files=False),
             out,
-            num_workers=workers,
+            engine=chosen_engine(engine, address, local=Processes(workers), num_workers=workers),
+            shard=chosen_shard(shard),
             timeout_seconds=timeout,
             progress=progress,
         )
     for status, count in found.counts.items():
         if count:
             console.print(f"{count:8,} {status}")
+    if not found.complete:
+        console.print(f"{found.path} comes when the other shards are done too")
+        return
     console.print(f"written: {found.path}")
     if len(found.bad_rows):
         raise typer.Exit(1)

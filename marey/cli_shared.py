@@ -49,15 +49,21 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def chosen_engine(
-    name: str, address: str | None, *, local: Engine, num_cpus: int = 1, num_gpus: int = 0
+    name: str,
+    address: str | None,
+    *,
+    local: Engine,
+    num_workers: int | None = None,
+    num_cpus: int = 1,
+    num_gpus: int = 0,
 ) -> Engine:
-    """`local`, or the Ray cluster at `address`; the numbers are what one of its slots takes."""
+    """`local`, or the Ray cluster at `address`, with the `marey.data.engines.Ray` of the rest."""
     from marey.data.engines import Ray
 
     if address is not None and name != "ray":
         raise typer.BadParameter("--address is that of a Ray cluster: add --engine ray")
     if name == "ray":
-        return Ray(address, num_cpus=num_cpus, num_gpus=num_gpus)
+        return Ray(address, num_workers, num_cpus, num_gpus)
     return local
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
-from marey.data.atomic import write_csv
+from marey.data.atomic import replacing, write_csv
+from marey.data.engines import Engine, Processes
+from marey.data.lock import locked
 from marey.data.manifest import Manifest
+from marey.data.parts import WHOLE, Parts, Shard, begin_parts, finish_parts, input_digest
 from marey.data.probe import Probes, Progress, probe_clips
 from marey.video.reader import Span
 
@@ -23,7 +27,9 @@ COLUMNS = (
     *("path", "start", "end", "status", "frames", "file_frames", "num_frames"),
     *("width", "height", "fps", "reason"),
 )
-SAVE_SECONDS = 30.0
+PART_ROWS = 256
+PARTS_AT_ONCE = 256
+"""Within these a file that holds many clips is decoded once."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class CheckReport:
     """Where the report is written: check.csv, the columns `COLUMNS`."""
     probes: Probes
     min_frames: int
+    complete: bool = True
+    """Whether `path` is written; else other shards have clips to check yet."""
 
     @property
     def statuses(self) -> np.ndarray:
@@ -88,26 +96,78 @@ def check_manifest(
     *,
     min_frames: int = 2,
     num_workers: int | None = None,
+    engine: Engine | None = None,
+    shard: Shard = WHOLE,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> CheckReport:
-    """The verdict on every clip, wholly decoded in parallel processes; also written to `report`.
+    """The verdict on every clip, wholly decoded; also written to `report` once all are checked.
 
-    report: default check.csv beside the manifest. It is saved every half minute and when the check
-    is interrupted; the clips not reached by then are `unchecked`.
+    report: default check.csv beside the manifest. engine: default `num_workers` processes. A check
+    that is interrupted writes what it has, the clips not reached being `unchecked`, and goes on
+    from there when it is called again (so a file that is mended meanwhile may need a third call).
     """
     where = report or manifest.source.with_name("check.csv")
     found = CheckReport(manifest, where, Probes(len(manifest)), min_frames)
-    found.save()  # an unwritable folder is an error now, not after hours
-    saved = time.monotonic()
-    try:
-        for row, probe in probe_clips(
-            manifest, num_workers=num_workers, timeout_seconds=timeout_seconds, progress=progress
-        ):
-            found.probes[row] = probe
-            if time.monotonic() - saved > SAVE_SECONDS:
+    parts = Parts(where, len(manifest), PART_ROWS, _input(found))
+    if not begin_parts(parts, shard):
+        return found
+    with locked(parts.home / f"{shard.index}-of-{shard.count}.lock", f"checks {manifest.source}"):
+        try:
+            _probe_parts(found, parts, shard, engine or Processes(num_workers), timeout_seconds,
+                         progress)  # fmt: skip
+        except BaseException:  # also Ctrl-C
+            if shard == WHOLE:
                 found.save()
-                saved = time.monotonic()
-    finally:
-        found.save()
-    return found
+            raise
+        complete = finish_parts(parts, partial(_join, found), shard)
+    return replace(found, complete=complete)
+
+
+def _probe_parts(
+    found: CheckReport,
+    parts: Parts,
+    shard: Shard,
+    engine: Engine,
+    timeout_seconds: float,
+    progress: Progress | None,
+) -> None:
+    """Probe the clips of the parts that are missing, many parts at a time."""
+    missing = parts.missing(shard)
+    total = sum(len(parts[number].rows) for number in parts.numbers(shard))
+    done = total - sum(len(part.rows) for part in missing)
+    for start in range(0, len(missing), PARTS_AT_ONCE):
+        some = missing[start : start + PARTS_AT_ONCE]
+        left = {part: len(part.rows) for part in some}
+        rows = np.concatenate([np.arange(part.start, part.stop) for part in some])
+        for row, probe in probe_clips(found.manifest, rows, engine=engine,
+                                      timeout_seconds=timeout_seconds):  # fmt: skip
+            found.probes[row] = probe
+            part = parts[row // parts.size]
+            left[part] -= 1
+            if not left[part]:
+                with replacing(part.path) as file:
+                    found.probes.write(part.rows, file)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+
+
+def _join(found: CheckReport, paths: Sequence[Path]) -> None:
+    start = 0
+    for path in paths:
+        start = found.probes.read(start, path)
+    found.save()
+
+
+def _input(found: CheckReport) -> str:
+    manifest = found.manifest
+    counts = b"" if manifest.frame_counts is None else manifest.frame_counts.tobytes()
+    return input_digest(
+        {
+            "manifest": manifest.digest(),
+            "root": str(manifest.root.absolute()),
+            "frame_counts": hashlib.sha256(counts).hexdigest(),
+            "min_frames": found.min_frames,
+        }
+    )

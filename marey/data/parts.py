@@ -147,8 +147,12 @@ class Parts:
             there = {path.name for path in self.folder.iterdir()}
         except FileNotFoundError:
             return []
-        numbers = range(shard.index, len(self), shard.count)
-        return [self[number] for number in numbers if self[number].path.name not in there]
+        parts = map(self.__getitem__, self.numbers(shard))
+        return [part for part in parts if part.path.name not in there]
+
+    def numbers(self, shard: Shard = WHOLE) -> range:
+        """The numbers of the parts of a shard."""
+        return range(shard.index, len(self), shard.count)
 
 
 def input_digest(facts: Mapping[str, object]) -> str:
@@ -263,8 +267,7 @@ class _Count:
 
     def __init__(self, parts: Parts, shard: Shard, progress: Progress | None) -> None:
         self._parts, self._shard, self._tell = parts, shard, progress
-        numbers = range(shard.index, len(parts), shard.count)
-        self._total = sum(len(parts[number].rows) for number in numbers)
+        self._total = sum(len(parts[number].rows) for number in parts.numbers(shard))
         self._done = 0
 
     def missing(self) -> list[Part]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
+from marey.data.engines import Engine, Processes
 from marey.data.feature_files import holds_features, open_features
 from marey.data.manifest import Manifest
-from marey.data.workers import Lost, answers
+from marey.data.workers import Lost
 from marey.errors import DecodeError
 from marey.video.reader import FrameReader, Span, open_video
 
@@ -36,6 +38,9 @@ class Probe:
     error: str = ""
 
 
+_COLUMNS = ("frames", "file_frames", "width", "height", "fps")
+
+
 class Probes:
     """The probes of all rows of a manifest, in columns; rows not yet probed are not `seen`."""
 
@@ -51,6 +56,26 @@ class Probes:
         self.width[row], self.height[row], self.fps[row] = probe.width, probe.height, probe.fps
         if probe.error:
             self.errors[row] = probe.error
+
+    def write(self, rows: range, file: BinaryIO) -> None:
+        """Write these rows as an Arrow file."""
+        columns = {name: getattr(self, name)[rows.start : rows.stop] for name in _COLUMNS}
+        errors = pa.array([self.errors.get(row, "") for row in rows], pa.large_string())
+        table = pa.table(columns | {"error": errors})
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+
+    def read(self, start: int, path: Path) -> int:
+        """Take rows from `start` on as `write` wrote them; the row after the last."""
+        with path.open("rb") as file:
+            table = pa.ipc.open_file(file).read_all()
+        stop = start + len(table)
+        for name in _COLUMNS:
+            getattr(self, name)[start:stop] = table[name].to_numpy()
+        self.seen[start:stop] = True
+        said = enumerate(table["error"].to_pylist(), start)
+        self.errors |= {row: error for row, error in said if error}
+        return stop
 
     @property
     def failed(self) -> np.ndarray:
@@ -74,6 +99,7 @@ def probe_clips(
     *,
     thorough: bool = True,
     num_workers: int | None = None,
+    engine: Engine | None = None,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Iterator[tuple[int, Probe]]:
@@ -81,10 +107,12 @@ def probe_clips(
 
     A file is decoded once, however many spans of it are clips; a folder of frames wholly only if
     `thorough`, else its first and last. A file that crashes or hangs the decoder has an error.
+    engine: default `num_workers` processes.
     """
     jobs = _jobs(manifest, np.arange(len(manifest)) if rows is None else rows, thorough)
     total, done = sum(len(job.rows) for job in jobs), 0
-    found = answers(_probe_file, jobs, num_workers=num_workers, timeout_seconds=timeout_seconds)
+    engine = engine or Processes(num_workers)
+    found = engine.answers(_probe_file, jobs, timeout_seconds=timeout_seconds)
     for job, probes in found:
         if isinstance(probes, Lost):
             probes = (Probe(error=f"{job.path}: {probes.reason}"),) * len(job.rows)
