@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from marey.data.index.dataset import DataSet
+from marey.data.index.diving48 import DIVING48
+from marey.data.index.egtea import EGTEA
+from marey.data.index.epic100 import EPIC100
+from marey.data.index.hmdb51 import HMDB51
+from marey.data.index.moments import MINI_MOMENTS, MOMENTS
 from marey.data.index.ssv2 import SSV2
+from marey.data.index.ucf101 import UCF101
+from marey.data.index.videolt import VIDEOLT, VIDEOLT_LT
 from marey.errors import ManifestError, did_you_mean
 
-DATASETS: tuple[DataSet, ...] = (SSV2,)
+DATASETS: tuple[DataSet, ...] = (
+    SSV2,
+    *UCF101,
+    *HMDB51,
+    DIVING48,
+    *EGTEA,
+    EPIC100,
+    MOMENTS,
+    MINI_MOMENTS,
+    VIDEOLT,
+    VIDEOLT_LT,
+)
 
 
 def find_dataset(name: str) -> DataSet:

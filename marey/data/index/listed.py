@@ -1,0 +1,64 @@
+"""Class names and clips as plain lists give them: a name a line, a path and a label a line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from marey.data.files import VIDEO
+from marey.data.index.annotations import Annotations, whole
+from marey.data.index.class_names import expect_count
+from marey.data.index.dataset import Clip
+from marey.data.index.frame_lists import list_rows
+from marey.errors import ManifestError
+
+_FIRST = re.compile(r"(\d+)[\s,]+(.+)", re.ASCII)
+_LAST = re.compile(r"(.+?)[\s,]+(\d+)", re.ASCII)
+
+
+def numbered_names(files: Annotations, role: str, *expected: int) -> list[str]:
+    """The names of a file by their numbers, from 0 or 1, which stand before or after every name.
+
+    Where not all lines have one, the order of the lines counts. ManifestError unless there are as
+    many as expected, with each number once.
+    """
+    lines = [line for _, line in files.lines(role)]
+    names = lines
+    for pattern, (number, name) in ((_FIRST, (1, 2)), (_LAST, (2, 1))):
+        found = [match for line in lines if (match := pattern.fullmatch(line))]
+        if lines and len(found) == len(lines):
+            pairs = sorted((whole(match[number]) or 0, match[name]) for match in found)
+            first = pairs[0][0]
+            if [number for number, _ in pairs] != list(range(first, first + len(pairs))):
+                raise ManifestError(f"{files[role]}: a number is missing or there twice")
+            names = [name for _, name in pairs]
+            break
+    expect_count(files[role], names, *expected)
+    return names
+
+
+def listed_clips(files: Annotations, splits: Sequence[str]) -> list[Clip]:
+    """The clips of lists `path label` or `path num_frames label`, named without their folder."""
+    return [
+        Clip(
+            row.place, video_name(row.path), split, {"label": row.label}, num_frames=row.num_frames
+        )
+        for split in splits
+        if split in files
+        for row in list_rows(files, split)
+    ]
+
+
+def video_name(path: str) -> str:
+    """The last part of a path, without the suffix of a video.
+
+    >>> video_name("Archery/v_Archery_g01_c01.avi"), video_name("hug/a_v1.2_np1")
+    ('v_Archery_g01_c01', 'a_v1.2_np1')
+    """
+    return without_suffix(path.replace("\\", "/").rstrip("/").rpartition("/")[2])
+
+
+def without_suffix(path: str) -> str:
+    """A path without the suffix of a video; a dot in another place stays."""
+    return os.path.splitext(path)[0] if VIDEO.fullmatch(path) else path  # noqa: PTH122
