@@ -10,11 +10,16 @@ import typer
 from rich.table import Table
 
 from marey.cli_shared import (
+    Address,
     BatchSize,
     Device,
+    EngineName,
     Overrides,
+    ShardText,
     Split,
     Workers,
+    chosen_engine,
+    chosen_shard,
     console,
     device_or_default,
     errors,
@@ -49,30 +54,35 @@ def evaluate(
     workers: Workers = None,
     batch_size: BatchSize = None,
     device: Device = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
 ) -> None:
     """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
-    from marey.engine.evaluate_folder import evaluate_folder
+    from marey.data.engines import HERE
+    from marey.engine.evaluate_folder import Test, evaluate_test
     from marey.engine.predictions import metrics_of_dump
 
     if model.suffix == ".parquet":
         for head, metrics in metrics_of_dump(model).items():
             _print_metrics(metrics, {}, title=head)
         return
+    device = device_or_default(device)
+    views = tuple(overrides or ())
+    cores, gpus = max(workers or 0, 1), int(device == "cuda")
     with progress_bar("evaluating") as progress:
-        result, path = evaluate_folder(
-            model,
-            manifest=manifest,
-            split=split,
+        result, path = evaluate_test(
+            Test(model, manifest, split, protocol, views, workers, batch_size, device),
+            out or model / "results" / (name or split),
             train_manifest=train_manifest,
             rule=groups,
-            protocol=protocol,
-            overrides=overrides or [],
-            out=out or model / "results" / (name or split),
-            workers=workers,
-            batch_size=batch_size,
-            device=device,
+            engine=chosen_engine(engine, address, local=HERE, num_cpus=cores, num_gpus=gpus),
+            shard=chosen_shard(shard),
             progress=progress,
         )
+    if result is None:
+        console.print(f"{path} is there when all shards are done")
+        return
     _print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
     for head in result.scores:
         if found := result.trained_on.groups(head):
@@ -91,7 +101,7 @@ def evaluate(
                 train_manifest=train_manifest,
                 workers=workers,
                 batch_size=batch_size,
-                device=device_or_default(device),
+                device=device,
                 progress=progress,
             )
         console.print(f"written: {written}")

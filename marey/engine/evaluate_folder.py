@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
+from marey.data.engines import HERE, Engine, Here
 from marey.data.manifest import Manifest, read_manifest
+from marey.data.parts import WHOLE, Progress, Shard, make_parts
 from marey.engine.class_counts import Counts
-from marey.engine.evaluate import Evaluation, evaluate, write_results
+from marey.engine.evaluate import Evaluation, write_results
 from marey.engine.measures import TrainingCounts
 from marey.engine.release import Trained, load_trained
+from marey.engine.runlog import run_errors
+from marey.engine.score_parts import Tested
 from marey.errors import ManifestError, RecipeError
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
 from marey.recipes.schema import override
+
+PART_SECONDS = 4 * 3600.0
+"""Longer than any part takes; then it is taken for hanging."""
 
 
 def evaluate_folder(
@@ -32,7 +41,7 @@ def evaluate_folder(
     workers: int | None = None,
     batch_size: int | None = None,
     device: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Evaluation, Path]:
     """The evaluation of the model in `folder`, and the results.json it was written to.
 
@@ -43,29 +52,101 @@ def evaluate_folder(
     `overrides`; those may change how it is tested, not what was trained: `RecipeError` otherwise.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    trained = load_trained(folder, device)
-    tested = named(protocol).applied(trained.recipe) if protocol else trained.recipe
-    recipe = override(tested, overrides)
-    if recipe.model != trained.recipe.model:
-        raise RecipeError(f"{', '.join(overrides)} changes the model, which is trained already")
-    source = manifest or recipe.data.val or recipe.data.train
-    heads = {head.name: head.num_classes for head in recipe.model.heads}
-    root = recipe.data.root or None
-    found = read_manifest(source, split=split, root=root, heads=heads, check_files=False)
-    result = evaluate(
-        trained.model,
-        with_class_names(found, trained),
-        recipe.test,
-        augment=recipe.augment,
-        batch_size=batch_size or recipe.batch_size,
-        workers=recipe.data.workers if workers is None else workers,
-        backend=recipe.data.backend,
-        device=device,
-        amp=recipe.amp,
-        trained_on=TrainingCounts(_class_counts(trained, train_manifest, root), rule),
-        progress=progress,
+    test = Test(folder, manifest, split, protocol, tuple(overrides), workers, batch_size, device)
+    result, path = evaluate_test(
+        test, out, train_manifest=train_manifest, rule=rule, progress=progress
     )
-    return result, write_results(result, out, trained.model, recipe)
+    assert result is not None  # without shards there are no others to wait for
+    return result, path
+
+
+@dataclass(frozen=True)
+class Test:
+    """What is tested and how, in words that mean the same on every machine; as above."""
+
+    __test__ = False  # a name that pytest would collect
+
+    folder: Path
+    manifest: Path | None
+    split: str
+    protocol: str | None
+    overrides: tuple[str, ...]
+    workers: int | None
+    batch_size: int | None
+    device: str
+
+
+def evaluate_test(
+    test: Test,
+    out: Path,
+    *,
+    train_manifest: Path | None = None,
+    rule: RuleName = "paper",
+    engine: Engine = HERE,
+    shard: Shard = WHOLE,
+    progress: Progress | None = None,
+) -> tuple[Evaluation | None, Path]:
+    """As `evaluate_folder`, where and by how many one likes.
+
+    None if other shards have clips to score yet, or have written the results.
+    """
+    with run_errors(out):  # now, not after hours
+        out.mkdir(parents=True, exist_ok=True)
+    local = isinstance(engine, Here)
+    tested = _tested(test if local else replace(test, device="cpu"))
+    root = tested.recipe.data.root or None
+    counts = TrainingCounts(_class_counts(tested.trained, train_manifest, root), rule)
+    parts = tested.parts(out / "results.json", rule=rule, train_manifest=str(train_manifest))
+    results: list[Evaluation] = []
+
+    def join(paths: Sequence[Path]) -> None:
+        result = tested.evaluation(paths, counts)
+        write_results(result, out, tested.trained.model, tested.recipe)
+        results.append(result)
+
+    make_parts(
+        parts,
+        partial(tested.write, progress=progress) if local else partial(_write, test),
+        join,
+        engine=engine,
+        shard=shard,
+        timeout_seconds=PART_SECONDS,
+        progress=None if local else progress,  # locally each batch tells it
+    )
+    return (results[0] if results else None), parts.target
+
+
+def _tested(test: Test) -> Tested:
+    trained = load_trained(test.folder, test.device)
+    views = named(test.protocol).applied(trained.recipe) if test.protocol else trained.recipe
+    recipe = override(views, test.overrides)
+    if recipe.model != trained.recipe.model:
+        changes = ", ".join(test.overrides)
+        raise RecipeError(f"{changes} changes the model, which is trained already")
+    heads = {head.name: head.num_classes for head in recipe.model.heads}
+    found = read_manifest(
+        test.manifest or recipe.data.val or recipe.data.train,
+        split=test.split,
+        root=recipe.data.root or None,
+        heads=heads,
+        check_files=False,
+    )
+    return Tested(
+        trained,
+        recipe,
+        with_class_names(found, trained),
+        workers=recipe.data.workers if test.workers is None else test.workers,
+        batch_size=test.batch_size or recipe.batch_size,
+        device=test.device,
+    )
+
+
+def _write(test: Test, rows: range, file: BinaryIO) -> None:
+    _kept(test).write(rows, file)
+
+
+_kept = lru_cache(maxsize=1)(_tested)
+"""The model is loaded once in a process that works for another."""
 
 
 def _class_counts(
