@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from marey import cli_eval, cli_features, cli_models, cli_prepare
+from marey import cli_eval, cli_features, cli_models, cli_pack, cli_prepare
 from marey.cli_bench import bench_app
 from marey.cli_data import data_app
 from marey.cli_shared import (
@@ -35,6 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data_app.command("prepare")(cli_prepare.data_prepare)
+data_app.command("extract")(cli_pack.data_extract)
+data_app.command("pack")(cli_pack.data_pack)
+data_app.command("verify")(cli_pack.data_verify)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 app.add_typer(cli_models.recipes_app, name="recipes")

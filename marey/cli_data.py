@@ -148,19 +148,6 @@ def data_stats(
         console.print(f"written: {path}")
 
 
-@data_app.command("pack")
-def data_pack(
-    manifest: Annotated[Path, typer.Argument(help="manifest of .npy or HDF5 features")],
-    out: Annotated[Path, typer.Argument(help="NAME.arrow")],
-) -> None:
-    """Write features that lie in many files into one that is mapped into memory."""
-    from marey.data.manifest import read_manifest, write_manifest
-
-    with progress_bar("reading") as progress:
-        write_manifest(read_manifest(manifest), out, progress=progress)
-    console.print(f"written: {out}")
-
-
 @data_app.command("convert")
 def data_convert(
     manifest: ManifestFile,

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -25,7 +24,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.data.atomic import replacing
+from marey.data.checksums import digest_of
 from marey.data.pack_sources import Clip, Shots, open_clip
 from marey.data.pack_writer import PackWriter, pack_writer
 from marey.errors import DecodeError, ManifestError
@@ -51,6 +50,15 @@ TICKS = 90_000
 """Units of time a second in an mp4: a multiple of the usual rates."""
 
 
+UNFINISHED = ".unfinished"
+"""The folder of what is being written; what processes left there that were killed is made anew."""
+
+
+def draft_of(out: Path, part: int) -> Path:
+    """Where the maker of a part, and no other, writes what is not whole yet."""
+    return out / UNFINISHED / f"{part:05d}"
+
+
 @dataclass(frozen=True)
 class Made:
     """What came of one clip."""
@@ -72,10 +80,13 @@ Write: TypeAlias = Callable[[Clip, str], Made]
 class Form(Protocol):
     """What clips become."""
 
-    part_size: int
-    """Clips that are made, or made again, together."""
-    suffixes: bool
+    suffixes: ClassVar[bool]
     """Whether the clips' names keep the suffixes of videos."""
+
+    @property
+    def part_size(self) -> int:
+        """Clips that are made, or made again, together."""
+        ...
 
     def writing(self, out: Path, part: int) -> AbstractContextManager[Write]:
         """A context whose value writes one clip of that part, under the name given, into `out`."""
@@ -96,7 +107,7 @@ class JpegPacks:
     def writing(self, out: Path, part: int) -> Iterator[Write]:
         """A context whose value adds one clip to the pack `part`."""
         pack = f"packs/{part:05d}.tar"
-        with pack_writer(out / pack) as writer:
+        with _placed(out / pack, draft_of(out, part)) as draft, pack_writer(draft) as writer:
             yield lambda clip, name: self._add(writer, clip, name, pack)
 
     def _add(self, writer: PackWriter, clip: Clip, name: str, pack: str) -> Made:
@@ -123,19 +134,19 @@ class Mp4Files:
     suffixes: ClassVar[bool] = False
 
     @contextmanager
-    def writing(self, out: Path, part: int) -> Iterator[Write]:  # noqa: ARG002
+    def writing(self, out: Path, part: int) -> Iterator[Write]:
         """A context whose value writes one clip."""
-        yield lambda clip, name: self._write(out, clip, name)
+        yield lambda clip, name: self._write(out, clip, name, draft_of(out, part))
 
-    def _write(self, out: Path, clip: Clip, name: str) -> Made:
+    def _write(self, out: Path, clip: Clip, name: str, draft: Path) -> Made:
         name = f"clips/{name}.mp4"
         _refuse_source(clip, out / name)
         with open_clip(clip, fps=self.fps) as shots:
-            with replacing(out / name) as file:
-                size = self._encode(shots, file.name)
-            return _made(name, shots, size, *_digest([out / name]))
+            with _placed(out / name, draft):
+                size = self._encode(shots, draft)
+            return _made(name, shots, size, *digest_of([out / name]))
 
-    def _encode(self, shots: Shots, target: str) -> Size:
+    def _encode(self, shots: Shots, target: Path) -> Size:
         first, pictures = _peek(shots.pictures(replace(self.scale, even=True)))
         height, width, _ = first.shape
         times = _ticks(shots)
@@ -183,29 +194,37 @@ class FrameFolders:
             )
 
     @contextmanager
-    def writing(self, out: Path, part: int) -> Iterator[Write]:  # noqa: ARG002
+    def writing(self, out: Path, part: int) -> Iterator[Write]:
         """A context whose value writes one clip."""
-        yield lambda clip, name: self._write(out, clip, name)
+        yield lambda clip, name: self._write(out, clip, name, draft_of(out, part))
 
-    def _write(self, out: Path, clip: Clip, name: str) -> Made:
+    def _write(self, out: Path, clip: Clip, name: str, draft: Path) -> Made:
         name = f"frames/{name}"
         _refuse_source(clip, out / name)
-        with open_clip(clip, fps=self.fps) as shots, replacing_folder(out / name) as draft:
+        with open_clip(clip, fps=self.fps) as shots, _placed(out / name, draft):
+            draft.mkdir()
             count, size = 0, (0, 0)
             jpegs = shots.jpegs(self.scale, self.quality)
             for count, (data, size) in enumerate(jpegs, start=1):  # noqa: B007
                 (draft / self.template.format(count)).write_bytes(data)
             files = [draft / self.template.format(number) for number in range(1, count + 1)]
-            return _made(name, shots, size, *_digest(files))
+            return _made(name, shots, size, *digest_of(files))
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """A folder that takes the place of `path` when the block ends well, else leaves it alone."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+def _placed(path: Path, draft: Path) -> Iterator[Path]:
+    """`draft`, a file or folder to write, which takes the place of `path` when the block ends well.
+
+    ManifestError where that cannot be written or the disk is full.
+    """
     try:
-        draft.mkdir(parents=True)
+        _remove(draft)
+        for folder in (draft.parent, path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         yield draft
+        if draft.is_file():
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
         if path.is_dir():
             shutil.rmtree(path)
         draft.replace(path)
@@ -214,7 +233,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {error.strerror or error}", "free space, or another folder"
         ) from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        _remove(draft)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.exists():
+        path.unlink()
 
 
 def _made(path: str, shots: Shots, size: Size, num_bytes: int, digest: str) -> Made:
@@ -235,17 +261,6 @@ def _ticks(shots: Shots) -> NDArray[np.int64]:
     ticks = np.rint(seconds * TICKS).astype(np.int64)
     places = np.arange(len(ticks))
     return np.maximum.accumulate(ticks - places) + places
-
-
-def _digest(files: list[Path]) -> tuple[int, str]:
-    """Bytes in all, and their sha256, one file after the other."""
-    total, num_bytes = sha256(), 0
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                total.update(block)
-                num_bytes += len(block)
-    return num_bytes, total.hexdigest()
 
 
 def _refuse_source(clip: Clip, target: Path) -> None:

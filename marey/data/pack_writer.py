@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from marey.data.atomic import replacing
 from marey.video.frames import Size
 from marey.video.packs import BLOCK, SCHEMA, pack_tail, tar_header
 
@@ -73,8 +72,8 @@ class PackWriter:
 
 @contextmanager
 def pack_writer(path: Path) -> Iterator[PackWriter]:
-    """A pack that takes the place of `path` when the block ends well, else leaves it alone."""
-    with replacing(path) as file:
+    """What writes the file `path`, a pack once the block ends well."""
+    with path.open("wb") as file:
         writer = PackWriter(file)
         yield writer
         writer.finish()

@@ -19,6 +19,7 @@ import csv
 import faulthandler
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -29,15 +30,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from marey.data.atomic import replacing, write_csv
+from marey.data.checksums import read_checksums, write_checksums
 from marey.data.engines import Engine, Processes
-from marey.data.manifest import Manifest, write_manifest
-from marey.data.pack_forms import Form
+from marey.data.manifest import Manifest, read_manifest, write_manifest
+from marey.data.pack_forms import UNFINISHED, Form, draft_of
 from marey.data.pack_sources import Clip, clip_of
 from marey.data.parts import Parts, Shard, input_digest, make_parts
 from marey.data.repeats import repeats
@@ -129,7 +131,7 @@ def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
     number = rows.start // job.form.part_size
     receipts: list[dict[str, Any]] = []
     with (
-        _begun(job.out / f".{number:05d}.begun") as died,
+        _begun(draft_of(job.out, number).with_suffix(".begun")) as died,
         job.form.writing(job.out, number) as write,
     ):
         for row in rows:
@@ -141,11 +143,10 @@ def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
                     receipts.append(
                         {"row": row} | asdict(write(clip, clip.name(suffix=job.suffixes)))
                     )
-            except (DecodeError, MemoryError) as error:
+            except (DecodeError, MemoryError, av.FFmpegError) as error:
                 if not job.clips.root.exists():
                     raise _vanished(job.clips) from error
-                text = str(error) if isinstance(error, DecodeError) else "too large for the memory"
-                receipts.append({"row": row, "error": text})
+                receipts.append({"row": row, "error": str(error) or "too large for the memory"})
     table = pa.Table.from_pylist(receipts, schema=RECEIPT)
     with pa.ipc.new_file(file, RECEIPT) as receipt:
         receipt.write_table(table)
@@ -213,11 +214,10 @@ def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) ->
         raise ManifestError(f"{manifest.source}: no clip could be read; the first: "
                             f"{table['error'][0]}", "marey data check lists them all")  # fmt: skip
     rejects = table.filter(pa.array(failed)).select(["row", "error"]).to_pylist()
-    paths = manifest.paths
-    write_csv(out / "rejects.csv", ("path", "row", "reason"),
-              ((str(paths[r["row"]]), r["row"] + 1, r["error"]) for r in rejects))  # fmt: skip
-    sums = kept.select(["path", "bytes", "sha256"]).to_pylist()
-    write_csv(out / "checksums.csv", ("path", "bytes", "sha256"), (tuple(s.values()) for s in sums))
+    write_csv(out / "rejects.csv", ("path", "row", "reason"), (
+        (str(manifest.paths[r["row"]]), r["row"] + 1, r["error"]) for r in rejects))  # fmt: skip
+    paths, sizes, digests = (kept[c].to_pylist() for c in ("path", "bytes", "sha256"))
+    write_checksums(out, zip(paths, sizes, digests, strict=True))
     rates = kept["fps"].to_numpy()
     packed = replace(
         manifest.take(kept["row"].to_numpy()),
@@ -228,8 +228,7 @@ def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) ->
         frame_counts=kept["num_frames"].to_numpy(),
         rates=None if np.isnan(rates).all() else rates,
     )
-    for draft in out.rglob(".*.draft"):  # of processes that were killed
-        draft.unlink() if draft.is_file() else None
+    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     write_manifest(packed, target)
 
 
@@ -246,10 +245,10 @@ def _claim(out: Path, asked: dict[str, Any]) -> None:
 
 
 def _account(out: Path, target: Path) -> Packed:
-    sums = pa.csv.read_csv(out / "checksums.csv")
     with (out / "rejects.csv").open(encoding="utf-8", newline="") as file:
-        rejects = sum(1 for _ in csv.reader(file)) - 1
-    return Packed(target, len(sums), rejects, sum(sums["bytes"].to_pylist()))
+        num_rejects = sum(1 for _ in csv.reader(file)) - 1
+    num_bytes = sum(size for _, size, _ in read_checksums(out))
+    return Packed(target, len(read_manifest(target, check_files=False)), num_rejects, num_bytes)
 
 
 def _clips_digest(manifest: Manifest) -> str:
@@ -267,8 +266,9 @@ def _differ_by_suffix(manifest: Manifest) -> bool:
 
 
 def _suffix(manifest: Manifest) -> str:
-    """Of the manifest to write: as long ones are kept in Parquet, so is what is made of them."""
-    return ".parquet" if manifest.source.suffix.lower() in (".parquet", ".pq") else ".csv"
+    """Of the manifest to write: the kind that is read, so that a long one opens at once again."""
+    suffix = manifest.source.suffix.lower()
+    return suffix if suffix in (".parquet", ".arrow") else ".csv"
 
 
 def _vanished(manifest: Manifest) -> ManifestError:
