@@ -13,7 +13,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -23,6 +22,7 @@ from marey.errors import DecodeError
 from marey.types import Frames
 from marey.video.frames import Indices, ShortSide, Size, ToRGB, checked, gather
 from marey.video.images import ImageDecoder
+from marey.video.remote import Place
 
 NAME = re.compile(r"(?P<prefix>.*?)(?P<digits>\d+)(?P<suffix>\.(?:jpe?g|png|webp|bmp|tiff?))", re.I)
 KNOWN_PREFIXES = ("img_", "image_", "frame_", "")
@@ -48,7 +48,7 @@ class Template:
 class FrameFolder:
     """A `FrameReader` over the image files of one folder."""
 
-    def __init__(self, path: Path, *, num_frames: int | None = None) -> None:
+    def __init__(self, path: Place, *, num_frames: int | None = None) -> None:
         self.path = path
         self.fps: float | None = None
         self.template, self.base, self._present = sniff(path)
@@ -119,7 +119,7 @@ class FrameFolder:
         return indices
 
 
-def sniff(folder: Path) -> tuple[Template, int, int]:
+def sniff(folder: Place) -> tuple[Template, int, int]:
     """Template, first number and number of the frames in `folder`, all of them present."""
     sequences: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in _names(folder):
@@ -144,7 +144,7 @@ def sniff(folder: Path) -> tuple[Template, int, int]:
     return template, base, len(numbers)
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: Place) -> list[str]:
     try:
         return [entry.name for entry in folder.iterdir()]
     except OSError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.video.frames import Size
+from marey.video.remote import Place
 
 MAGIC = {
     b"\xff\xd8": "mjpeg",
@@ -40,7 +40,7 @@ class ImageDecoder:
     def __init__(self) -> None:
         self._decoders: dict[str, VideoCodecContext] = {}
 
-    def __call__(self, data: bytes, name: str | Path) -> av.VideoFrame:
+    def __call__(self, data: bytes, name: str | Place) -> av.VideoFrame:
         """The picture in `data`, by what its first bytes say it is; DecodeError names `name`."""
         codec = next((codec for magic, codec in MAGIC.items() if data.startswith(magic)), None)
         if codec is None:

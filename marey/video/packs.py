@@ -17,6 +17,7 @@ A process opens a pack once, maps its index into memory and keeps the file open;
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tarfile
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self, overload
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +37,7 @@ from marey.errors import DecodeError
 from marey.types import Frames
 from marey.video.frames import Indices, ShortSide, ToRGB, checked, gather
 from marey.video.images import ImageDecoder
+from marey.video.remote import WHOLE, Place, Url
 
 SUFFIX = ".tar"
 BLOCK = 512
@@ -79,18 +81,16 @@ class ClipFrames:
 class Pack:
     """An open pack: the index, mapped, and the file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self.path = path
         try:
-            self._file = path.open("rb", buffering=0)
-            self.size = os.fstat(self._file.fileno()).st_size
+            self._file = path.open("rb", buffering=0) if isinstance(path, Path) else path
+            self.size = _size_of(self._file)
             facts = _read_tail(self.pread(max(self.size - TAIL, 0), TAIL), path)
             start, size = self.index = facts["index"]
             self.sha256 = str(facts["sha256"])
-            with pa.memory_map(str(path)) as mapped:
-                mapped.seek(start)
-                index = pa.ipc.open_file(pa.BufferReader(mapped.read_buffer(size)))
-                self._index = index.read_all().combine_chunks()
+            index = pa.ipc.open_file(pa.BufferReader(self._mapped(start, size)))
+            self._index = index.read_all().combine_chunks()
         except OSError as error:
             raise DecodeError(f"{path}: {error.strerror or error}", AGAIN) from error
         except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
@@ -125,7 +125,16 @@ class Pack:
 
     def pread(self, offset: int, size: int) -> bytes:
         """Bytes of the file, as many as there are."""
+        if isinstance(self._file, Url):
+            return self._file.read_range(offset, size)
         return os.pread(self._file.fileno(), size, offset)
+
+    def _mapped(self, start: int, size: int) -> pa.Buffer:
+        if isinstance(self.path, Url):
+            return pa.py_buffer(self.pread(start, size))
+        with pa.memory_map(str(self.path)) as mapped:
+            mapped.seek(start)
+            return mapped.read_buffer(size)
 
     def _values(self, column: str, row: int) -> NDArray[Any]:
         values: NDArray[Any] = self._index[column][row].values.to_numpy()
@@ -135,16 +144,18 @@ class Pack:
 class PackedClip:
     """A `FrameReader` over one clip of a pack."""
 
-    def __init__(self, path: Path, *, num_frames: int | None = None) -> None:
+    def __init__(self, path: Place, *, num_frames: int | None = None) -> None:
         self.path = path
         whole = pack_of(path)
         if whole is None:
             raise ValueError(f"{path} does not lead into a pack, NAME{SUFFIX}/CLIP")
         self._pack: Pack | None = open_pack(whole)
-        self._frames = self._pack.frames(path.relative_to(whole).as_posix())
+        inside = path.relative_to(whole)  # type: ignore[arg-type]  # both are here or both in a store
+        self._frames = self._pack.frames(inside.as_posix())
         self.fps = self._frames.fps
         self._num_frames = len(self._frames.sizes) if num_frames is None else num_frames
         self._decode = ImageDecoder()
+        self._ahead = (0, b"")
 
     def __len__(self) -> int:
         return self._num_frames
@@ -162,7 +173,9 @@ class PackedClip:
         """Frames [h w 3] one at a time, in the order asked, scaled if asked for."""
         size = self._frames.width, self._frames.height
         to_rgb = ToRGB(scale(size) if scale else size)  # packed frames stand upright: one for all
-        for index in checked(indices, len(self), self.path).tolist():
+        wanted = checked(indices, len(self), self.path)
+        self._read_ahead(wanted)
+        for index in wanted.tolist():
             yield to_rgb(self._decode(self.data(index), f"{self.path}: frame {index}"))
 
     def data(self, index: int) -> bytes:
@@ -175,11 +188,31 @@ class PackedClip:
                 f" {len(self._frames.sizes)}",
                 "correct num_frames; the manifest written with the pack has it",
             )
-        size = int(self._frames.sizes[index])
-        data = self._pack.pread(int(self._frames.offsets[index]), size)
+        start, size = int(self._frames.offsets[index]), int(self._frames.sizes[index])
+        before, ahead = self._ahead
+        data = ahead[start - before : start - before + size] if start >= before else b""
+        if len(data) < size:
+            data = self._bytes(start, size)
         if len(data) < size:
             raise DecodeError(f"{self.path}: frame {index} lies past the end of the pack", AGAIN)
         return data
+
+    def _read_ahead(self, indices: NDArray[np.int64]) -> None:
+        """All of these frames at once from a store, where a request costs more than bytes do."""
+        there = indices[indices < len(self._frames.sizes)]
+        if not isinstance(self.path, Url) or not len(there):
+            return
+        start = int(self._frames.offsets[there].min())
+        size = int((self._frames.offsets[there] + self._frames.sizes[there]).max()) - start
+        if size <= WHOLE:
+            self._ahead = start, self._bytes(start, size)
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        assert self._pack is not None
+        try:
+            return self._pack.pread(start, size)
+        except OSError as error:
+            raise DecodeError(f"{self.path}: {error.strerror}", AGAIN) from error
 
     def timestamps(self) -> NDArray[np.float64]:
         """When each frame is shown, in seconds from the first: [len]."""
@@ -202,11 +235,16 @@ class PackedClip:
         self.close()
 
 
-def pack_of(path: Path) -> Path | None:
-    """The pack that `path` leads into, if it does."""
+@overload
+def pack_of(path: Path) -> Path | None: ...
+@overload
+def pack_of(path: Url) -> Url | None: ...
+def pack_of(path: Place) -> Place | None:
+    """The pack that `path` leads into, if it does; in a store what is named like one is one."""
     if SUFFIX + "/" not in path.as_posix():
         return None
-    return next((p for p in path.parents if p.suffix == SUFFIX and p.is_file()), None)
+    named: Iterator[Place] = (p for p in path.parents if p.suffix == SUFFIX)
+    return next((p for p in named if isinstance(p, Url) or p.is_file()), None)
 
 
 def names_in_pack(path: Path) -> list[str] | None:
@@ -220,8 +258,13 @@ def names_in_pack(path: Path) -> list[str] | None:
     return sorted({n[depth] for n in inside if len(n) > depth and tuple(n[:depth]) == above})
 
 
-def open_pack(path: Path) -> Pack:
-    """The open pack at `path`, the same one for all who ask while the file stays as it is."""
+def open_pack(path: Place) -> Pack:
+    """The open pack at `path`, the same one for all who ask while the file stays as it is.
+
+    One in a store is taken to stay as it is.
+    """
+    if isinstance(path, Url):
+        return _open(path)
     try:
         status = path.stat()
     except OSError as error:
@@ -266,7 +309,15 @@ def tar_header(name: str, size: int) -> bytes:
     return entry.tobuf(tarfile.PAX_FORMAT)
 
 
-def _read_tail(tail: bytes, path: Path) -> dict[str, Any]:
+def _size_of(file: BinaryIO | Url) -> int:
+    if isinstance(file, Url):
+        if file.size is None:
+            raise OSError(errno.EINVAL, "the store does not say how long it is")
+        return file.size
+    return os.fstat(file.fileno()).st_size
+
+
+def _read_tail(tail: bytes, path: Place) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads(tail[BLOCK : 2 * BLOCK].rstrip(b"\0"))
         known = facts.get("format") == FORMAT
@@ -293,5 +344,5 @@ def _damaged(pack: Pack, frames: ClipFrames) -> Iterator[int]:
 
 
 @lru_cache(maxsize=OPEN_PACKS)
-def _open(path: Path, *identity: int) -> Pack:  # noqa: ARG001  # a file replaced is another pack
+def _open(path: Place, *identity: int) -> Pack:  # noqa: ARG001  # a file replaced is another pack
     return Pack(path)

@@ -16,7 +16,6 @@ One thread decodes: the loader's workers are the parallel part.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Self
 
 import av
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from marey.errors import DecodeError
 from marey.types import Frames
 from marey.video.frames import Indices, ShortSide, Size, ToRGB, checked, gather, square_size
+from marey.video.remote import Place
 from marey.video.streams import decoded, no_frames, open_stream, packets
 from marey.video.timeline import Timeline, timeline_of_frames, timeline_of_packets
 
@@ -43,7 +43,7 @@ RECOUNT = "correct num_frames; `marey data init` counts again"
 class VideoFile:
     """A `FrameReader` over the first video stream of a file that is not a cover picture."""
 
-    def __init__(self, path: Path, *, num_frames: int | None = None) -> None:
+    def __init__(self, path: Place, *, num_frames: int | None = None) -> None:
         self.path = path
         self._promised = num_frames
         self._timeline: Timeline | None = None
@@ -220,7 +220,7 @@ class VideoFile:
             return first.width, first.height
 
 
-def count_frames(path: Path, fps: float | None) -> Timeline:
+def count_frames(path: Place, fps: float | None) -> Timeline:
     """The timeline of all frames that decode; `DecodeError` if none does."""
     container, stream = open_stream(path, draft=True)
     with container:
@@ -237,7 +237,7 @@ def count_frames(path: Path, fps: float | None) -> Timeline:
     return timeline_of_frames(shown, dts, keys, unit=unit, fps=fps)
 
 
-def scan_packets(path: Path, num_frames: int) -> Timeline | None:
+def scan_packets(path: Place, num_frames: int) -> Timeline | None:
     """The timeline by packets, or None where they do not stand for `num_frames` frames."""
     container, stream = open_stream(path)
     with container:

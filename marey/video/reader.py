@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
@@ -25,6 +24,7 @@ from marey.video.folder import FrameFolder
 from marey.video.frames import Indices, checked
 from marey.video.packs import PackedClip, pack_of
 from marey.video.pyav import VideoFile
+from marey.video.remote import UNREACHED, Place, Url, place_of
 
 Backend = Literal["pyav", "torchcodec"]
 
@@ -35,8 +35,11 @@ ROUNDED_UP_SECONDS = 1.0
 class FrameReader(Protocol):
     """An open video: a file, a folder of frames, or a span of either."""
 
-    path: Path
     fps: float | None
+
+    @property
+    def path(self) -> Place:
+        """Where the video lies."""
 
     def __len__(self) -> int:
         """The number of frames that decode (found by decoding, if nobody told)."""
@@ -77,20 +80,20 @@ class Span:
 
 
 def open_video(
-    path: str | Path,
+    path: str | Place,
     *,
     backend: Backend = "pyav",
     span: Span | None = None,
     num_frames: int | None = None,
 ) -> FrameReader:
-    """The video at `path`: a file, or a folder of numbered frames.
+    """The video at `path`: a file, or a folder of numbered frames, here or in a store (a url).
 
     `num_frames`, the decoded count of the *whole* file, saves the decode that counts; a count
     that is too high surfaces as `DecodeError` when a frame past the true end is read.
     """
     if num_frames is not None and num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}, expected at least 1 or None")
-    reader = _open_whole(Path(path), backend, num_frames)
+    reader = _open_whole(place_of(path), backend, num_frames)
     if span is None:
         return reader
     try:
@@ -100,7 +103,7 @@ def open_video(
         raise
 
 
-def _open_whole(path: Path, backend: Backend, num_frames: int | None) -> FrameReader:
+def _open_whole(path: Place, backend: Backend, num_frames: int | None) -> FrameReader:
     if backend not in ("pyav", "torchcodec"):
         raise ValueError(f"backend is {backend!r}, expected 'pyav' or 'torchcodec'")
     if pack_of(path) is not None:
@@ -109,13 +112,17 @@ def _open_whole(path: Path, backend: Backend, num_frames: int | None) -> FrameRe
         return FrameFolder(path, num_frames=num_frames)
     if backend == "pyav":
         return VideoFile(path, num_frames=num_frames)
+    if isinstance(path, Url):
+        raise DecodeError(f"{path}: torchcodec reads files of this machine only", "backend pyav")
     from marey.video.torchcodec import TorchCodecFile  # an extra: only when asked for
 
     return TorchCodecFile(path, num_frames=num_frames)
 
 
-def _is_folder(path: Path) -> bool:
+def _is_folder(path: Place) -> bool:
     """Whether `path` is a folder; anything but a folder or a readable, filled file raises."""
+    if isinstance(path, Url):
+        return _is_remote_folder(path)
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -149,6 +156,18 @@ def frame_range(reader: FrameReader, span: Span) -> tuple[int, int]:
             "are start and end in the right unit, and is end after start?",
         )
     return bounds
+
+
+def _is_remote_folder(url: Url) -> bool:
+    try:
+        if url.is_dir():
+            return True
+        size = url.size
+    except OSError as error:
+        raise DecodeError(f"{url}: {error.strerror}", UNREACHED) from error
+    if size == 0:
+        raise DecodeError(f"{url}: the file is empty (0 bytes)", "copy or upload it again")
+    return False
 
 
 def _frame_bounds(span: Span, num_frames: int) -> tuple[int, int] | None:

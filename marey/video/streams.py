@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import cast
 
 import av
@@ -18,6 +17,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from marey.errors import DecodeError
+from marey.video.remote import UNREACHED, Place, Url
 
 TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 """Demuxers that render any text as a video, chosen by the file's name alone."""
@@ -27,9 +27,11 @@ LEAVE_OUT = "leave it out of the list of clips"
 LARGE_PIXELS = 2560 * 1440
 LOCAL_FILES_ONLY = {"protocol_whitelist": "file"}
 """A playlist in the guise of a video must not reach for the network, and wait for it."""
+NO_OTHER_FILES = {"protocol_whitelist": "none"}
+"""Likewise a file of a store: neither for the network, nor for files of this machine."""
 
 
-def open_stream(path: Path, *, draft: bool = False) -> tuple[InputContainer, VideoStream]:
+def open_stream(path: Place, *, draft: bool = False) -> tuple[InputContainer, VideoStream]:
     """The open container and its video stream, ready to decode on one thread.
 
     `draft` is for counting: without the loop filter (other pixels, the same frames, up to a third
@@ -83,7 +85,7 @@ def decoded(
     yield from _decode(stream, None)
 
 
-def no_frames(path: Path) -> DecodeError:
+def no_frames(path: Place) -> DecodeError:
     """The error of a video stream of which nothing decodes."""
     container, stream = open_stream(path)
     filled, locked = 0, False
@@ -116,22 +118,28 @@ def _decode(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[av.
         return []
 
 
-def _open(path: Path) -> InputContainer:
+def _open(path: Place) -> InputContainer:
     try:
         return _raw_open(path)
     except av.FFmpegError as error:
         reason = _last_words(path) or str(error.strerror)
         raise DecodeError(f"{path}: {reason}", _remedy(reason)) from error
+    except OSError as error:  # of a store
+        raise DecodeError(f"{path}: {error.strerror}", UNREACHED) from error
 
 
-def _raw_open(path: Path) -> InputContainer:
+def _raw_open(path: Place) -> InputContainer:
+    if isinstance(path, Url):
+        return av.open(
+            path.open(), mode="r", metadata_errors="replace", container_options=NO_OTHER_FILES
+        )
     # "file:" keeps a name like "a:b.mp4" or "-c.mp4" from being taken for anything else
     return av.open(
         f"file:{path}", mode="r", metadata_errors="replace", container_options=LOCAL_FILES_ONLY
     )
 
 
-def _last_words(path: Path) -> str:
+def _last_words(path: Place) -> str:
     """What FFmpeg logged last when it refused the file, or nothing."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.PANIC)  # errors are kept for the exception, none is shown
@@ -150,7 +158,7 @@ def _remedy(reason: str) -> str:
     return "is it a video? `ffprobe FILE` shows what FFmpeg makes of it"
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+def _video_stream(container: InputContainer, path: Place) -> VideoStream:
     """The first video stream that is not a cover picture."""
     streams = container.streams.video
     if container.format.name in TEXT_FORMATS:

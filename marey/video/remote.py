@@ -1,0 +1,346 @@
+"""Files in object stores: ``s3://bucket/a.mp4``, ``http://host/a.mp4``, whatever fsspec knows.
+
+A `Url` stands where a `Path` may: it joins, lists and reads, and fails with an `OSError` as a path
+does. What differs:
+
+- *Nothing leads out.* A name joined to a url stays below it: no ``..``, also not in disguise
+  (``%2e%2e``), no absolute path, no other scheme, no fsspec chain (``zip::s3``). So only stores are
+  asked whose urls the user gave.
+- *Nothing is told.* ``str`` of a url, and so every message, log and table, lacks its user, password
+  and query, which may hold a signature. What a store's library says of an error is not repeated,
+  because it may quote the url; its kind and status are.
+- *Nothing waits for ever.* A request that fails is made `TRIES` times in all, unless the store says
+  that it would be in vain; http requests have a time limit.
+
+A file of up to `WHOLE` bytes is read at once, with one request. Of a larger one at most
+`MAX_BLOCKS` blocks are in memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, TypeAlias, TypeVar
+from urllib.parse import quote, unquote
+
+from marey.errors import DecodeError
+
+UNREACHED = "is the url right, may this user read it, is the store up?"
+TRIES = 3
+WAIT_SECONDS = 0.25
+"""Before the second try; twice as long before the third."""
+HTTP_SECONDS = 60.0
+WHOLE = 32 << 20
+BLOCK, MAX_BLOCKS = 4 << 20, 8
+REMOTE = r"^[A-Za-z][A-Za-z0-9+.-]+://"
+"""How a url begins; one letter would be a drive."""
+LEADS_OUT = (
+    r"^[/\\]|(^|[/\\])\.\.([/\\]|$)|^[A-Za-z][A-Za-z0-9+.-]*:|://|::"
+    r"|(?i:%(25)*(2e|2f|5c))|[\x00-\x1f]"
+)
+"""Names that may lead out of a url they are joined to."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, repr=False)
+class Url:
+    """Where a file or folder lies in a store; ValueError for a text that is no plain url."""
+
+    text: str
+    """As given, secrets and all; `str` of a url has none."""
+
+    def __post_init__(self) -> None:
+        if not re.match(REMOTE, self.text) or "::" in self.text:
+            raise ValueError(f"{_shown(self.text)!r} is no url, expected scheme://place")
+        if ".." in PurePosixPath(unquote(self._parts[1])).parts:
+            raise ValueError(f"{self} leads upwards, expected a url without '..'")
+
+    def __str__(self) -> str:
+        return _shown(self.text)
+
+    def __repr__(self) -> str:
+        return f"Url({str(self)!r})"
+
+    def __reduce__(self) -> tuple[type[Url], tuple[str]]:
+        return Url, (self.text,)
+
+    def __truediv__(self, name: str) -> Url:
+        if re.search(LEADS_OUT, name):
+            raise DecodeError(f"{self}: {name[:80]!r} leads out of it", "give paths below the root")
+        scheme, rest, query = self._parts
+        below = quote(name) if self._is_http else name
+        return Url(f"{scheme}://{rest.rstrip('/')}/{below}{query}")
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        last = self._parts[1].rstrip("/").rpartition("/")[2]
+        return unquote(last) if self._is_http else last
+
+    @property
+    def suffix(self) -> str:
+        """What stands after the last dot of the name, and the dot."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def parent(self) -> Url:
+        """The folder it lies in; itself for a whole store."""
+        scheme, rest, query = self._parts
+        above = rest.rstrip("/").rpartition("/")[0]
+        return Url(f"{scheme}://{above}{query}") if above else self
+
+    @property
+    def parents(self) -> list[Url]:
+        """The folders it lies in, the nearest first."""
+        above = [self.parent]
+        while above[-1] != above[-1].parent:
+            above.append(above[-1].parent)
+        return above
+
+    def as_posix(self) -> str:
+        """The url without secrets."""
+        return str(self)
+
+    def relative_to(self, folder: Url) -> PurePosixPath:
+        """The path from `folder`, in which this lies."""
+        below = self._parts[1].removeprefix(folder._parts[1].rstrip("/")).lstrip("/")
+        return PurePosixPath(unquote(below) if self._is_http else below)
+
+    def is_dir(self) -> bool:
+        """Whether it is a folder, or what http has in place of one: a page that lists files."""
+        found = self._info
+        return found["type"] == "directory" or (
+            self._is_http and str(found.get("mimetype", "")).startswith("text/html")
+        )
+
+    def exists(self) -> bool:
+        """Whether there is a file or folder."""
+        try:
+            return bool(self._info)
+        except FileNotFoundError:
+            return False
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file, if the store says."""
+        size = self._info.get("size")
+        return None if size is None else int(size)
+
+    @property
+    def version(self) -> str:
+        """What changes when the file does: its tag, its time or its size, as the store has it."""
+        names = ("ETag", "etag", "mtime", "LastModified", "created", "size")
+        return next((str(self._info[name]) for name in names if self._info.get(name)), "")
+
+    def iterdir(self) -> Iterator[Url]:
+        """What lies in the folder."""
+        names = _asked(lambda: self._store.ls(self._path, detail=False))
+        for name in names:
+            last = str(name).rstrip("/").rpartition("/")[2]
+            last = unquote(last) if self._is_http else last
+            if last and not re.search(LEADS_OUT, last):
+                yield self / last
+
+    def read_bytes(self) -> bytes:
+        """All of the file."""
+        found: bytes = _asked(lambda: self._store.cat_file(self._path))
+        return found
+
+    def read_range(self, start: int, size: int) -> bytes:
+        """`size` bytes from `start` on, fewer at the end of the file."""
+        found: bytes = _asked(
+            lambda: self._store.cat_file(self._path, start=start, end=start + size)
+        )
+        return found
+
+    def download(self, to: Path) -> None:
+        """Write the file to `to`, a block at a time."""
+        _asked(lambda: self._store.get_file(self._path, str(to)))
+
+    def open(self) -> BinaryIO:
+        """The file, to read and seek in; DecodeError where reading fails later."""
+        if (self.size or WHOLE + 1) <= WHOLE:
+            return io.BytesIO(self._content)
+        options = {"block_size": BLOCK, "cache_type": "blockcache",
+                   "cache_options": {"maxblocks": MAX_BLOCKS}}  # fmt: skip
+        file = _asked(lambda: self._store.open(self._path, "rb", **options))
+        if not file.seekable():
+            return io.BytesIO(self._streamed(file))
+        return io.BufferedReader(_Blocks(file, self), 1 << 16)
+
+    @property
+    def _is_http(self) -> bool:
+        return self._parts[0] in ("http", "https")
+
+    @cached_property
+    def _parts(self) -> tuple[str, str, str]:
+        """Scheme, place and query; only http has queries."""
+        scheme, rest = self.text.split("://", 1)
+        scheme = scheme.lower()
+        if scheme in ("http", "https"):
+            rest, mark, query = rest.partition("#")[0].partition("?")
+            return scheme, rest, mark + query
+        return scheme, rest, ""
+
+    @cached_property
+    def _store_and_path(self) -> tuple[Any, str]:
+        import fsspec.core  # only for those who have such files
+
+        options: dict[str, Any] = {}
+        try:
+            if self._is_http:
+                import aiohttp
+
+                options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=HTTP_SECONDS)}
+            store, path = fsspec.core.url_to_fs(self.text, **options)
+        except ImportError as error:
+            package = {"http": "marey[remote]", "https": "marey[remote]"}.get(
+                self._parts[0], "the package that fsspec names for it"
+            )
+            raise _OwnError(
+                errno.ENOSYS, f"{self._parts[0]} needs a package that is not installed: {package}"
+            ) from error
+        except ValueError as error:
+            raise _OwnError(errno.EINVAL, f"no store is known as {self._parts[0]}://") from error
+        return store, str(path)
+
+    @property
+    def _store(self) -> Any:
+        return self._store_and_path[0]
+
+    @property
+    def _path(self) -> str:
+        return self._store_and_path[1]
+
+    @cached_property
+    def _info(self) -> dict[str, Any]:
+        found: dict[str, Any] = _asked(lambda: self._store.info(self._path))
+        return found
+
+    @cached_property
+    def _content(self) -> bytes:
+        return self.read_bytes()
+
+    def _streamed(self, file: BinaryIO) -> bytes:
+        """All of a file of which the store gives no parts."""
+        with file:
+            data: bytes = _asked(lambda: file.read(WHOLE + 1))
+        if len(data) > WHOLE:
+            raise _OwnError(
+                errno.EFBIG, f"the server gives no parts of files, and it is over {WHOLE >> 20} MiB"
+            )
+        return data
+
+
+Place: TypeAlias = Path | Url
+"""Where a file lies, here or in a store."""
+
+
+def place_of(text: str | Place) -> Place:
+    """The url or path that `text` is; ValueError for a url that leads upwards or through another.
+
+    >>> place_of("s3://bucket/a.mp4").name, place_of("c:/a.mp4")
+    ('a.mp4', PosixPath('c:/a.mp4'))
+    """
+    if isinstance(text, Path | Url):
+        return text
+    return Url(text) if re.match(REMOTE, text) else Path(text)
+
+
+class _Blocks(io.RawIOBase):
+    """A file of a store whose failures are those of a video."""
+
+    def __init__(self, file: BinaryIO, url: Url) -> None:
+        self._file, self._url = file, url
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        start = self._file.tell()
+        try:
+            data = _asked(lambda: self._from(start, len(view)))
+        except OSError as error:
+            raise DecodeError(f"{self._url}: {error.strerror}", UNREACHED) from None
+        view[: len(data)] = data
+        return len(data)
+
+    def _from(self, start: int, size: int) -> bytes:
+        self._file.seek(start)
+        try:
+            return self._file.read(size)
+        except ValueError:  # fsspec's word for an answer with the whole file
+            raise _OwnError(errno.EINVAL, "the server gives no parts of files") from None
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    """What `ask` gives, asked up to `TRIES` times; OSError without the words of the store."""
+    for tried in range(1, TRIES + 1):
+        try:
+            return ask()
+        except _failures() as error:
+            said, in_vain = _told(error)
+        if in_vain:
+            raise said
+        if tried == TRIES:
+            raise OSError(said.errno, f"{said.strerror}, {TRIES} times")
+        time.sleep(WAIT_SECONDS * 2 ** (tried - 1))
+    raise AssertionError("unreachable")
+
+
+def _told(error: BaseException) -> tuple[OSError, bool]:
+    """An error in our own words, and whether it would be in vain to ask again."""
+    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, _failures()):
+        error = error.__cause__  # what fsspec's http makes of every failure
+    status, code = getattr(error, "status", None), getattr(error, "errno", None)
+    if isinstance(error, FileNotFoundError) or status in (404, 410):
+        return FileNotFoundError(errno.ENOENT, "no such file or folder"), True
+    if status:
+        in_vain = 400 <= status < 500 and status not in (408, 429)
+        return OSError(errno.EIO, f"status {status}"), in_vain
+    if isinstance(error, _OwnError):
+        return error, True
+    said = os.strerror(code) if code and code > 0 else "no answer"
+    in_vain = isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError)
+    return OSError(code or errno.EIO, f"{said} ({type(error).__name__})"), in_vain
+
+
+class _OwnError(OSError):
+    """What this module itself found, in its own words."""
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What stores raise: fsspec's own turn their errors into OSError, its http does not."""
+    http = sys.modules.get("aiohttp")
+    return (OSError, EOFError) if http is None else (OSError, EOFError, http.ClientError)
+
+
+def _shown(text: str) -> str:
+    """A url without user, password and query."""
+    scheme, mark, rest = text.partition("://")
+    rest = re.sub(r"^[^/@]*:(?!\d+(/|$))[^@]*@", "", rest)  # keys of s3 may have a slash
+    host, slash, path = rest.partition("/")
+    path = re.split("[?#]", path)[0] if scheme.lower() in ("http", "https") else path
+    host = host.rpartition("@")[2]
+    if scheme.lower() in ("http", "https"):
+        host = re.split("[?#]", host)[0]
+    return f"{scheme}{mark}{host}{slash}{path}"
