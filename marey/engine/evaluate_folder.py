@@ -22,6 +22,7 @@ from marey.engine.score_parts import Tested
 from marey.errors import ManifestError, RecipeError
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
+from marey.recipes.recipe import Recipe
 from marey.recipes.schema import override
 
 PART_SECONDS = 4 * 3600.0
@@ -106,7 +107,7 @@ def evaluate_test(
 
     make_parts(
         parts,
-        partial(tested.write, progress=progress) if local else partial(_write, test),
+        partial(tested.write, progress=progress) if local else partial(_write, test, tested.recipe),
         join,
         engine=engine,
         shard=shard,
@@ -141,7 +142,8 @@ def _tested(test: Test) -> Tested:
     )
 
 
-def _write(test: Test, rows: range, file: BinaryIO) -> None:
+def _write(test: Test, _: Recipe, rows: range, file: BinaryIO) -> None:
+    """The recipe comes along for its classes: unpickling it has imported the user's own."""
     _kept(test).write(rows, file)
 
 

@@ -192,7 +192,11 @@ def _extract(
     job: _Job | None = None,
 ) -> Extraction | None:
     """`job` is for processes that have to make the extractor themselves."""
-    make = partial(extractor.write, progress=progress) if job is None else partial(_write, job)
+    make = (
+        partial(extractor.write, progress=progress)
+        if job is None
+        else partial(_write, job, extractor.recipe)
+    )
     join = extractor.join
     told = progress if job else None  # else each batch tells it
     parts = extractor.parts
@@ -202,7 +206,8 @@ def _extract(
     return _extraction(parts.target)
 
 
-def _write(job: _Job, rows: range, file: BinaryIO) -> None:
+def _write(job: _Job, _: Recipe, rows: range, file: BinaryIO) -> None:
+    """The recipe comes along for its classes: unpickling it has imported the user's own."""
     _kept(job).write(rows, file)
 
 
