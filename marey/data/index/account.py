@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from marey.data.atomic import replacing, write_csv
-from marey.data.faults import NUM_SHOWN, Said, fault_error
+from marey.data.faults import NUM_SHOWN, Said, clip_text, fault_error
 from marey.data.index.annotations import Reject
 from marey.data.index.dataset import DataSet, Form
 from marey.data.manifest import SPLITS
@@ -92,7 +92,7 @@ def ordered(splits: set[str]) -> list[str]:
 def reject_error(rejects: Sequence[Reject]) -> ManifestError:
     """The error of the rows that do not fit: the first five and their number."""
     said = [
-        Said(str(row.place), f"{row.value}: {row.reason}", row.remedy)
+        Said(str(row.place), f"{clip_text(row.value)}: {row.reason}", row.remedy)
         for row in rejects[:NUM_SHOWN]
     ]
     return fault_error(said, len(rejects))

@@ -17,6 +17,9 @@ from typing import NamedTuple
 from marey.data.faults import clip_text
 from marey.errors import ManifestError
 
+MOST_SHOWN = 500
+"""Characters of a value that are kept of a row that does not fit."""
+
 
 class Place(NamedTuple):
     """Where a row stands: file, and line from 1."""
@@ -56,7 +59,7 @@ class Annotations:
 
     def reject(self, place: Place, value: object, reason: str, remedy: str = "") -> None:
         """Leave a row out."""
-        self.rejects.append(Reject(place, clip_text(value, 200), reason, remedy))
+        self.rejects.append(Reject(place, str(value)[:MOST_SHOWN], reason, remedy))
 
     def text(self, role: str) -> str:
         """All of a file; bytes that are not UTF-8 are lone surrogates. ManifestError if unread."""

@@ -54,6 +54,8 @@ class Form:
     read: Callable[[Annotations], Index]
     needs: tuple[str, ...] = ("classes",)
     """Roles without which nothing can be read; of the others at least one must be there."""
+    mark: str = ""
+    """What the first line of its lists holds, if other forms have files of the same names."""
 
 
 @dataclass(frozen=True)

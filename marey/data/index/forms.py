@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from marey.errors import ManifestError
 
 SUBFOLDERS = ("", "annotations", "labels", "splits")
 """Where annotation files may lie in the folder that is searched."""
+
+CLASS_ROLES = ("classes", "mini")
+"""Roles of files that name classes, not clips."""
 
 
 def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations, Form]:
@@ -36,27 +40,40 @@ def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations
 
 
 def _files(form: Form, folder: Path) -> dict[str, Path]:
-    found = {role: _first(folder, names) for role, names in form.files.items()}
-    return {role: path for role, path in found.items() if path is not None}
+    found = {}
+    for role, names in form.files.items():
+        mark = "" if role in CLASS_ROLES else form.mark
+        path = next((path for path in _places(folder, names) if _is_marked(path, mark)), None)
+        if path is not None:
+            found[role] = path
+    return found
 
 
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    """The file of the first name that there is; of several that fit a `*`, the first by name."""
+def _places(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
+    """The files that have one of the names, the surest first; those that fit a `*` by name."""
     for name in names:
         for sub in SUBFOLDERS:
             path = folder / sub / name
             if "*" in path.name:
                 listed = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
-                fitting = [file for file in listed if fnmatchcase(file.name, path.name)]
-                if fitting:
-                    return fitting[0]
+                yield from (file for file in listed if fnmatchcase(file.name, path.name))
             elif path.is_file():
-                return path
-    return None
+                yield path
+
+
+def _is_marked(path: Path, mark: str) -> bool:
+    """Whether the first line of a file holds what tells its form from others."""
+    if not mark:
+        return True
+    try:
+        with path.open("rb") as file:
+            return mark.encode() in file.readline(1 << 16)
+    except OSError:  # reading it will say why
+        return True
 
 
 def _enough(form: Form, files: dict[str, Path]) -> bool:
-    others = form.files.keys() - set(form.needs)
+    others = form.files.keys() - {*form.needs, *CLASS_ROLES}
     return all(role in files for role in form.needs) and (not others or bool(others & files.keys()))
 
 

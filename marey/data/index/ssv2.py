@@ -4,6 +4,12 @@ The official json files name classes by a template, ``Holding [something]``; wit
 that is a key of the file of labels, which numbers them alphabetically. TSM and UniFormer publish
 lists ``id num_frames label`` with the same numbers.
 
+SSv2-LT (LMR, CVPR 2023) takes training clips away until the classes are long-tailed: 50,418 are
+left, round(2500 * x ** -7) a class. Its json files keep the names that the loader of Motionformer
+knows, so that "trainval" is its validation and "val" its test; here they are val and test.
+
+Mini-SSv2 is the 87 classes on which MIT-IBM's action-recognition-pytorch compares models.
+
 **Deviates**: UniFormer's category.txt is sorted with the brackets still there, so that "[Something]
 falling like a rock" is last and 89 of its lines are not at their own number; its lists count
 without brackets. Here names are sorted without them, whatever the order of the lines.
@@ -11,21 +17,54 @@ without brackets. Here names are sorted without them, whatever the order of the 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from marey.data.index.annotations import Annotations, whole
-from marey.data.index.class_names import ClassNames, expect_count, unbracketed
+from marey.data.index.class_names import ClassNames, expect_count
 from marey.data.index.dataset import Clip, DataSet, Form, Index
-from marey.data.index.frame_lists import list_rows
+from marey.data.index.something import (
+    FRAMES_A_SECOND,
+    SPLITS,
+    clip_id,
+    read_alphabetical,
+    read_as_mapped,
+    restricted,
+)
 from marey.errors import ManifestError
 
-NUM_CLASSES = 174
-SPLITS = ("train", "val", "test")
+NUM_CLASSES, NUM_MINI = 174, 87
+NUM_LONG_TAIL = 50_418
+"""Training clips of SSv2-LT."""
 
 
 def read_official(files: Annotations) -> Index:
     """The clips of the official json files."""
     names = official_names(files)
-    clips = [clip for split in SPLITS if split in files for clip in json_clips(files, split, names)]
+    clips: list[Clip] = []
+    for split in SPLITS:
+        if split in files:
+            clips += _json_clips(files, split, names)
     return Index({"label": names.names}, clips)
+
+
+def read_long_tail(files: Annotations) -> Index:
+    """The clips of SSv2-LT, whose test clips have labels."""
+    index = read_official(files)
+    num_train = sum(clip.split == "train" for clip in index.clips)
+    if num_train != NUM_LONG_TAIL:
+        files.notes.append(f"{num_train:,} training clips; SSv2-LT has {NUM_LONG_TAIL:,}")
+    return index
+
+
+def read_mini(files: Annotations) -> Index:
+    """The clips of the official json files whose class is in mini_ssv2.txt."""
+    return restricted(read_official(files), files, "mini", NUM_MINI)
+
+
+def read_mini_lists(files: Annotations) -> Index:
+    """The clips of lists whose class is in mini_ssv2.txt."""
+    return restricted(read_alphabetical(files, NUM_CLASSES), files, "mini", NUM_MINI)
 
 
 def official_names(files: Annotations) -> ClassNames:
@@ -41,83 +80,103 @@ def official_names(files: Annotations) -> ClassNames:
     return ClassNames([by_number[number] for number in range(NUM_CLASSES)])
 
 
-def json_clips(files: Annotations, split: str, names: ClassNames) -> list[Clip]:
-    """The clips of one json file; those of the test file have no template and so no label."""
+def _json_clips(files: Annotations, split: str, names: ClassNames) -> list[Clip]:
+    """The clips of one json file; those of the official test file have no template."""
     clips = []
     for place, entry in files.objects(split, ("id",)):
-        labels = {}
+        name = clip_id(files, place, str(entry["id"]))
+        if name is None:
+            continue
         if "template" in entry or split != "test":
             label = names.known(files, place, str(entry.get("template", "")))
-            if label is None:
-                continue
-            labels = {"label": label}
-        clips.append(Clip(place, str(entry["id"]), split, labels))
-    return clips
-
-
-def read_lists(files: Annotations) -> Index:
-    """The clips of lists `id num_frames label`; labels count the names in alphabetical order."""
-    lines = [unbracketed(line) for _, line in files.lines("classes")]
-    expect_count(files["classes"], lines, NUM_CLASSES)
-    names = tuple(sorted(lines))
-    clips = []
-    for split in ("train", "val"):
-        if split in files:
-            clips += list_clips(files, split, len(names))
-    if "test" in files:
-        clips += [clip._replace(labels={}) for clip in list_clips(files, "test", len(names))]
-        files.notes.append(f"{files['test'].name} has 0 in place of labels: read without labels")
-    return Index({"label": names}, clips)
-
-
-def list_clips(files: Annotations, split: str, num_classes: int) -> list[Clip]:
-    """The clips of one list whose labels count from 0."""
-    clips = []
-    for row in list_rows(files, split):
-        if row.label < num_classes:
-            clips.append(
-                Clip(row.place, row.path, split, {"label": row.label}, num_frames=row.num_frames)
-            )
+            if label is not None:
+                clips.append(Clip(place, name, split, {"label": label}))
         else:
-            files.reject(row.place, row.label, f"labels are 0 to {num_classes - 1}")
+            clips.append(Clip(place, name, split, {}))
     return clips
 
+
+_LABELS = ("something-something-v2-labels.json", "labels.json")
+_JSON = Form(
+    "official json",
+    {
+        "classes": _LABELS,
+        "train": ("something-something-v2-train.json", "train.json"),
+        "val": ("something-something-v2-validation.json", "validation.json"),
+        "test": ("something-something-v2-test.json", "test.json"),
+    },
+    read_official,
+)
+_LISTS = Form(
+    "lists `id num_frames label`",
+    {
+        "classes": ("category.txt",),
+        "train": ("somesomev2_rgb_train_split.txt", "train_videofolder.txt"),
+        "val": ("somesomev2_rgb_validation_split.txt", "val_videofolder.txt"),
+        "test": ("somesomev2_rgb_test_split.txt", "test_videofolder.txt"),
+    },
+    partial(read_alphabetical, num_classes=NUM_CLASSES),
+)
+_MMACTION = Form(
+    "lists of mmaction2",
+    {
+        "classes": ("label_map.txt",),
+        "train": ("sthv2_train_list_rawframes.txt", "sthv2_train_list_videos.txt"),
+        "val": ("sthv2_val_list_rawframes.txt", "sthv2_val_list_videos.txt"),
+    },
+    partial(read_as_mapped, num_classes=NUM_CLASSES),
+)
+_MINI = {"mini": ("mini_ssv2.txt",)}
 
 SSV2 = DataSet(
     name="ssv2",
     title="Something-Something V2",
     licence="research only, by agreement with Qualcomm",
-    source="qualcomm.com/developer/software/something-something-v-2-dataset: videos (20 parts) and"
-    " labels, after registration",
-    forms=(
-        Form(
-            "official json",
-            {
-                "classes": ("something-something-v2-labels.json", "labels.json"),
-                "train": ("something-something-v2-train.json", "train.json"),
-                "val": ("something-something-v2-validation.json", "validation.json"),
-                "test": ("something-something-v2-test.json", "test.json"),
-            },
-            read_official,
-        ),
-        Form(
-            "lists `id num_frames label`",
-            {
-                "classes": ("category.txt", "label_map.txt"),
-                "train": ("somesomev2_rgb_train_split.txt", "train_videofolder.txt"),
-                "val": ("somesomev2_rgb_validation_split.txt", "val_videofolder.txt"),
-                "test": ("somesomev2_rgb_test_split.txt", "test_videofolder.txt"),
-            },
-            read_lists,
-        ),
-    ),
+    source="www.qualcomm.com/developer/software/something-something-v-2-dataset: the parts of the"
+    " videos and the labels, after registration",
+    forms=(_JSON, _LISTS, _MMACTION),
     layouts=(
         "20bn-something-something-v2/{name}",
         "20bn-something-something-v2-frames/{name}",
         "something-something-v2-videos/{name}",
         "videos/{name}",
+        "rawframes/{name}",
         "frames/{name}",
         "{name}",
     ),
-    frame_rate=lambda _: 12.0,
+    frame_rate=lambda _: FRAMES_A_SECOND,
+)
+SSV2_LT = replace(
+    SSV2,
+    name="ssv2-lt",
+    title="Something-Something V2, long-tailed (SSv2-LT)",
+    source="the splits: github.com/tobyperrett/lmr-release, section LT-Dataset splits; the videos"
+    f" and labels: {SSV2.source}",
+    forms=(
+        Form(
+            "json of lmr-release: trainval is val, val is test",
+            {
+                "classes": _LABELS,
+                **{
+                    split: (f"something-something-v2-{word}.json", f"{word}.json")
+                    for split, word in (("train", "train"), ("val", "trainval"), ("test", "val"))
+                },
+            },
+            read_long_tail,
+            needs=("classes", "train", "test"),
+        ),
+    ),
+)
+MINI_SSV2 = replace(
+    SSV2,
+    name="mini-ssv2",
+    title="Mini-Something-Something V2, 87 classes",
+    source="the classes: mini_ssv2.txt of github.com/IBM/action-recognition-pytorch; all else:"
+    f" {SSV2.source}",
+    forms=(
+        replace(_JSON, files={**_JSON.files, **_MINI}, read=read_mini, needs=("classes", "mini")),
+        replace(
+            _LISTS, files={**_LISTS.files, **_MINI}, read=read_mini_lists, needs=("classes", "mini")
+        ),
+    ),
 )
