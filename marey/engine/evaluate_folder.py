@@ -91,10 +91,10 @@ def evaluate_test(
 
     None if other shards have clips to score yet, or have written the results.
     """
-    with run_errors(out):  # now, not after hours
-        out.mkdir(parents=True, exist_ok=True)
     local = isinstance(engine, Here)
     tested = _tested(test if local else replace(test, device="cpu"))
+    with run_errors(out):  # now, not after hours
+        out.mkdir(parents=True, exist_ok=True)
     root = tested.recipe.data.root or None
     counts = TrainingCounts(_class_counts(tested.trained, train_manifest, root), rule)
     parts = tested.parts(out / "results.json", rule=rule, train_manifest=str(train_manifest))
