@@ -36,21 +36,20 @@ class Clip:
     num_frames: int | None
     fps: float | None
 
-    def name(self, *, suffix: bool = True) -> str:
+    def name(self, *, plain: bool = True, suffix: bool = True) -> str:
         """Where its frames go, below some folder and never outside of it; no other clip has it.
 
-        That is its path, without the suffix of a video if so wished (then the caller sees to it
-        that no two differ in the suffix only). A span, or a path that is not plainly below the
-        root, adds the row.
+        That is its path, without the suffix of a video if so wished. Where that would not be the
+        clip's alone (a span, a path not plainly below the root, not `plain`), the row is added.
         """
         path = PurePosixPath(self.text)
         if not suffix and VIDEO.fullmatch(path.name):
             path = path.with_suffix("")
         words = [word for word in path.parts if word not in ("/", ".", "..")]
-        plain = self.text == str(PurePosixPath(self.text)) and len(words) == len(path.parts)
-        if plain and self.span is None:
+        below = self.text == str(PurePosixPath(self.text)) and len(words) == len(path.parts)
+        if plain and below and self.span is None:
             return str(path)
-        return "/".join([*words[-2:], f"{self.row:08d}"])
+        return "/".join(words if below else words[-2:]) + f"@{self.row:08d}"
 
 
 def clip_of(manifest: Manifest, row: int) -> Clip:
@@ -113,6 +112,8 @@ def open_clip(clip: Clip, *, fps: float | None = None) -> Iterator[Shots]:
 def at_rate(seconds: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
     """Which of the frames shown at `seconds`, from 0, are shown at 0, 1 / fps, 2 / fps, ...
 
+    One that begins a twentieth of the step late still counts: stamps are often whole milliseconds.
+
     >>> at_rate(np.array([0.0, 0.04, 0.08, 0.12, 0.16, 0.2]), 10)
     array([0, 2, 5])
     """
@@ -121,8 +122,7 @@ def at_rate(seconds: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
     return np.unique(shown)
 
 
-_SLACK = 1e-3
-"""Of a frame's time: stamps in milliseconds, and binary fractions, miss a tick by less."""
+_SLACK = 0.05
 
 
 def _open(clip: Clip) -> VideoFile | FrameFolder | PackedClip:

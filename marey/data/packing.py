@@ -16,18 +16,13 @@ at a time is in memory.
 from __future__ import annotations
 
 import csv
-import faulthandler
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import av
@@ -37,9 +32,10 @@ import pyarrow.compute as pc
 
 from marey.data.atomic import replacing, write_csv
 from marey.data.checksums import read_checksums, write_checksums
+from marey.data.deadly import deadly_clips, noted, time_limit
 from marey.data.engines import Engine, Processes
 from marey.data.manifest import Manifest, read_manifest, write_manifest
-from marey.data.pack_forms import UNFINISHED, Form, draft_of
+from marey.data.pack_forms import UNFINISHED, Form, Write, draft_of
 from marey.data.pack_sources import Clip, clip_of
 from marey.data.parts import Parts, Shard, input_digest, make_parts
 from marey.data.repeats import repeats
@@ -82,7 +78,7 @@ class _Packing:
     clips: Manifest
     out: Path
     form: Form
-    suffixes: bool
+    plain: bool
     clip_seconds: float
 
 
@@ -108,9 +104,8 @@ def pack_clips(
     _claim(out, asked)
     if target.exists():
         return _account(out, target)
-    suffixes = form.suffixes or _differ_by_suffix(manifest)
     slim = replace(manifest, labels={}, classes={}, splits=None, groups=None)
-    job = _Packing(slim, out.absolute(), form, suffixes, clip_seconds)
+    job = _Packing(slim, out.absolute(), form, _plainly_named(manifest, form), clip_seconds)
     done = make_parts(
         Parts(target, len(manifest), form.part_size, input_digest(asked)),
         partial(_make_part, job),
@@ -129,77 +124,32 @@ def pack_clips(
 def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
     """Write the clips of `rows`, and what came of each into `file`."""
     number = rows.start // job.form.part_size
+    clips = [clip_of(job.clips, row) for row in rows]
     receipts: list[dict[str, Any]] = []
-    with (
-        _begun(draft_of(job.out, number).with_suffix(".begun")) as died,
-        job.form.writing(job.out, number) as write,
-    ):
-        for row in rows:
-            clip = clip_of(job.clips, row)
-            try:
-                if died:
-                    _try_alone(clip, job.clip_seconds)
-                with _time_limit(job.clip_seconds):
-                    receipts.append(
-                        {"row": row} | asdict(write(clip, clip.name(suffix=job.suffixes)))
-                    )
-            except (DecodeError, MemoryError, av.FFmpegError) as error:
-                if not job.clips.root.exists():
-                    raise _vanished(job.clips) from error
-                receipts.append({"row": row, "error": str(error) or "too large for the memory"})
-    table = pa.Table.from_pylist(receipts, schema=RECEIPT)
+    with noted(draft_of(job.out, number).with_suffix(".begun")) as died:
+        deadly = deadly_clips(clips, seconds=job.clip_seconds) if died else {}
+        with job.form.writing(job.out, number) as write:
+            for clip in clips:
+                if clip.row in deadly:
+                    receipts.append({"row": clip.row, "error": deadly[clip.row]})
+                else:
+                    receipts.append({"row": clip.row} | _made(job, clip, write))
     with pa.ipc.new_file(file, RECEIPT) as receipt:
-        receipt.write_table(table)
+        receipt.write_table(pa.Table.from_pylist(receipts, schema=RECEIPT))
 
 
-@contextmanager
-def _begun(note: Path) -> Iterator[bool]:
-    """A note that stays if this process dies in the block; whether an earlier one did."""
+def _made(job: _Packing, clip: Clip, write: Write) -> dict[str, Any]:
+    """What came of one clip, or why nothing did."""
     try:
-        died = note.exists()
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.touch()
-        yield died
-    except OSError as error:
-        raise ManifestError(f"cannot write {note.parent}: {error.strerror or error}") from error
-    finally:
-        note.unlink(missing_ok=True)
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """The process ends if the block takes longer: a decoder that hangs hears nothing else."""
-    with Path(os.devnull).open("w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-
-
-def _try_alone(clip: Clip, seconds: float) -> None:
-    """DecodeError if decoding `clip` kills a process or hangs it: one of the part's does."""
-    words = [sys.executable, "-c", _DECODE, str(clip.path)]
-    try:
-        code = subprocess.run(words, capture_output=True, timeout=seconds, check=False).returncode
-    except subprocess.TimeoutExpired as error:
-        raise DecodeError(f"{clip.path}: not read after {seconds:g} s") from error
-    if code < 0:
-        raise DecodeError(f"{clip.path}: the process that read it died (signal {-code})")
-
-
-_DECODE = """
-import sys
-from pathlib import Path
-from marey.errors import DecodeError
-from marey.video.reader import open_video
-try:
-    with open_video(Path(sys.argv[1])) as video:
-        for index in range(len(video)):
-            video.read([index])
-except DecodeError:
-    pass
-"""
+        with time_limit(job.clip_seconds):
+            return asdict(write(clip, clip.name(plain=job.plain, suffix=job.form.suffixes)))
+    except (DecodeError, MemoryError, av.FFmpegError) as error:
+        if not job.clips.root.exists():
+            raise ManifestError(
+                f"{job.clips.root}: the root of the clips is gone",
+                "bring it back and give the same command: finished work is kept",
+            ) from error
+        return {"error": str(error) or "too large for the memory"}
 
 
 # --- the whole -----------------------------------------------------------------------------------
@@ -259,20 +209,19 @@ def _clips_digest(manifest: Manifest) -> str:
     return input_digest({"clips": bare.digest(), "facts": facts})
 
 
-def _differ_by_suffix(manifest: Manifest) -> bool:
-    """Whether two paths are the same but for the suffix."""
+def _plainly_named(manifest: Manifest, form: Form) -> bool:
+    """Whether clips can go by their paths: none differ by suffix only, none lies in another."""
+    if form.suffixes:
+        return True
     stems = pc.replace_substring_regex(manifest.paths, r"\.\w+$", "")
-    return bool(repeats(stems, [c for c in (manifest.starts, manifest.ends) if c is not None]))
+    if repeats(stems, [c for c in (manifest.starts, manifest.ends) if c is not None]):
+        return False
+    folders = pc.unique(pc.replace_substring_regex(manifest.paths, "/?[^/]*$", "")).to_pylist()
+    above = {str(folder) for name in folders for folder in (name, *PurePosixPath(name).parents)}
+    return not pc.any(pc.is_in(manifest.paths, pa.array(sorted(above), pa.large_string()))).as_py()
 
 
 def _suffix(manifest: Manifest) -> str:
     """Of the manifest to write: the kind that is read, so that a long one opens at once again."""
     suffix = manifest.source.suffix.lower()
     return suffix if suffix in (".parquet", ".arrow") else ".csv"
-
-
-def _vanished(manifest: Manifest) -> ManifestError:
-    return ManifestError(
-        f"{manifest.root}: the root of the clips is gone",
-        "bring it back and give the same command: finished work is kept",
-    )
