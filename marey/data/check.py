@@ -17,7 +17,9 @@ from marey.data.lock import locked
 from marey.data.manifest import Manifest
 from marey.data.parts import WHOLE, Parts, Shard, begin_parts, finish_parts, input_digest
 from marey.data.probe import Probes, Progress, probe_clips
+from marey.errors import ManifestError
 from marey.video.reader import Span
+from marey.video.remote import Place
 
 Status = Literal["ok", "unreadable", "count-differs", "too-short", "unchecked"]
 """`count-differs`: other frames decode than `num_frames` says; `unchecked`: not reached yet."""
@@ -107,7 +109,7 @@ def check_manifest(
     that is interrupted writes what it has, the clips not reached being `unchecked`, and goes on
     from there when it is called again (so a file that is mended meanwhile may need a third call).
     """
-    where = report or manifest.source.with_name("check.csv")
+    where = report or _beside(manifest.source)
     found = CheckReport(manifest, where, Probes(len(manifest)), min_frames)
     parts = Parts(where, len(manifest), PART_ROWS, _input(found))
     if not begin_parts(parts, shard):
@@ -171,3 +173,9 @@ def _input(found: CheckReport) -> str:
             "min_frames": found.min_frames,
         }
     )
+
+
+def _beside(source: Place) -> Path:
+    if isinstance(source, Path):
+        return source.with_name("check.csv")
+    raise ManifestError(f"{source} lies in a store: no report beside it", "give --out check.csv")

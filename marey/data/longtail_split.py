@@ -180,7 +180,9 @@ def _write_features(found: LongTail, out: Path) -> None:
     """The rows that are left of a file of features, as they stand there."""
     if not is_feature_file(out):
         raise ManifestError(f"{out} cannot hold features", f"name it {out.stem}.arrow")
-    table = open_table(found.manifest.source)
+    features = found.manifest.features
+    assert isinstance(features, FeatureFile)
+    table = open_table(features.path)
     kept = np.zeros(len(table), dtype=bool)
     kept[found.rows] = True
     start = 0

@@ -1,6 +1,6 @@
 """A manifest: which clips there are, where each lies, and what it shows.
 
-A CSV or Parquet file ``path,label[,split,group,start,end,num_frames,fps]``, one row a clip::
+A CSV or Parquet file ``path,label[,split,group,source,start,end,num_frames,fps]``, one row a clip::
 
     path,label,split
     wave/a.mp4,0,train
@@ -11,7 +11,8 @@ line); ``3|17`` is a clip of two classes. Other heads have a column of their nam
 ``labels.<head>.txt``. ``start,end`` cut a clip
 out of a longer file, in seconds; ``start_frame,end_frame`` do so in frames from 0; the end is
 exclusive and an empty cell is open. `num_frames` is what decodes, not what the file declares;
-`fps` is the rate at which a folder of frames was extracted, which no one else can know.
+`fps` is the rate at which a folder of frames was extracted, which no one else can know. `source`
+says in a word where a clip comes from (real, synthetic), for roots and weights by source.
 
 A file of features (`marey.data.features`) is a manifest too, as is one whose paths lead to features
 (`marey.data.feature_files`).
@@ -23,28 +24,27 @@ objects, so that ten million rows open in seconds and loader workers share them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
-from marey.data.atomic import replacing
-from marey.data.cells import cells_of, quoting
-from marey.data.classes import write_classes
 from marey.data.feature_files import FeatureFiles, holds_features
 from marey.data.features import FeatureFile, is_feature_file
-from marey.data.manifest_file import BOUNDS, Unit, read_raw, refuse
-from marey.data.mapped import Column, Mapped, open_mapped, write_mapped
-from marey.data.pack import pack_features
-from marey.data.places import leaving_root, missing, rebased, stay_inside, texts
+from marey.data.manifest_file import Unit, read_raw, refuse
+from marey.data.manifest_writer import manifest_table as manifest_table
+from marey.data.manifest_writer import write_manifest as write_manifest
+from marey.data.mapped import Mapped, open_mapped
+from marey.data.places import leaving_root, missing, texts, urls_among
 from marey.data.repeats import text_buffers
+from marey.data.roots import Roots, roots_by_source, urls_as_roots
+from marey.data.stores import at_hand
 from marey.errors import ManifestError
 from marey.video.reader import Span
+from marey.video.remote import Place, Url, place_of
 
 SPLITS = ("train", "val", "test")
 """The splits every command knows; a manifest may name others."""
@@ -54,8 +54,8 @@ SPLITS = ("train", "val", "test")
 class Manifest:
     """Clips and their labels in columns of one length; row i is clip i."""
 
-    source: Path
-    root: Path
+    source: Place
+    root: Place
     paths: pa.ChunkedArray
     """large_string [n], relative to `root` or absolute."""
     labels: dict[str, np.ndarray] = field(default_factory=dict)
@@ -78,13 +78,24 @@ class Manifest:
     """What stands in place of the clips' frames, if it does."""
     mapped: Mapped | None = None
     """The rows of a file that the columns are, if they are."""
+    roots: Roots | None = None
+    """In place of `root`, where clips lie in several places."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def path(self, row: int) -> Path:
+    def path(self, row: int) -> Place:
         """Where the clip lies."""
-        return self.root / str(self.paths[row])
+        root = self.root if self.roots is None else self.roots.of(row)
+        return root / str(self.paths[row])
+
+    def places(self, rows: np.ndarray) -> Iterator[tuple[Place, np.ndarray]]:
+        """Each root of these rows (int64), with those that lie below it."""
+        if self.roots is None:
+            yield self.root, rows
+            return
+        for place, places in self.roots.take(rows).parts():
+            yield place, rows[places]
 
     def texts(self, rows: np.ndarray | None = None) -> Iterator[str]:
         """The paths as they are written, of `rows` (int64) or of all, a few at a time."""
@@ -152,11 +163,13 @@ class Manifest:
     def take(self, rows: np.ndarray) -> Manifest:
         """The rows asked for (int64), in that order; a stretch of a mapped file is not copied."""
         indices = pa.array(np.asarray(rows, dtype=np.int64))
+        roots = None if self.roots is None else self.roots.take(indices.to_numpy())
         if self._follows(self.mapped) and (stretch := self.mapped.part(indices.to_numpy())):
-            return replace(self, mapped=stretch, **stretch.columns)
+            return replace(self, mapped=stretch, roots=roots, **stretch.columns)
         return replace(
             self,
             mapped=None,
+            roots=roots,
             paths=self.paths.take(indices),
             labels={head: column[rows] for head, column in self.labels.items()},
             splits=None if self.splits is None else self.splits.take(indices),
@@ -208,39 +221,70 @@ class Manifest:
 
 
 def read_manifest(
-    path: str | Path,
+    path: str | Place,
     *,
     split: str | None = None,
-    root: str | Path | None = None,
+    root: str | Place | None = None,
+    roots: Mapping[str, str | Place] | None = None,
+    urls: Sequence[str] = (),
     heads: Mapping[str, int] | None = None,
     check_files: bool | None = None,
 ) -> Manifest:
-    """The manifest of a CSV or Parquet file, of one split if asked for.
+    """The manifest of a CSV, Parquet or Arrow file, of one split if asked for.
 
     root: where relative paths start (default: the folder of the file). With an explicit root,
-    paths that leave it are refused. heads: name -> number of classes, as the model has them;
-    default: `label` and every column with a ``labels.<column>.txt``. check_files: whether every
-    clip's file is looked for; default: unless the manifest is mapped, whose rows are not looked at.
+    paths that leave it are refused, below a url always. roots: source -> root of its clips, for
+    sources that have one of their own. urls: what paths that are urls themselves may begin with;
+    there are none by default. heads: name -> number of classes, as the model has them; default:
+    `label` and every column with a ``labels.<column>.txt``. check_files: whether every clip's file
+    is looked for; default: those of this machine, unless the manifest is mapped.
 
     ManifestError says the first five faults, each with file, line, value and remedy, and how many
     there are: labels outside the range or from 1, clips given twice, files that are missing
     (`check_files`, of the selected split only), ends before starts, ragged rows, bad UTF-8.
     """
-    path = Path(path)
-    manifest = _mapped(path, heads) if is_feature_file(path) else None
-    manifest = _checked(path, heads) if manifest is None else manifest
-    mapped = manifest.mapped
-    if root is not None:
-        manifest = replace(manifest, root=Path(root))
-        if mapped is None or not mapped.inside:
-            refuse(path, [leaving_root(manifest.root, manifest.paths)])
-    chosen = np.arange(len(manifest)) if split is None else manifest.rows_of(split)
-    look = mapped is None if check_files is None else check_files
-    if look and not isinstance(manifest.features, FeatureFile):  # which needs no other files
-        refuse(path, [missing(manifest.root, manifest.paths, chosen)])
-    if isinstance(manifest.features, FeatureFiles):
-        manifest = replace(manifest, features=FeatureFiles(manifest.root, manifest.paths))
+    place = place_of(path)
+    with at_hand(place, heads) as file:
+        manifest = _mapped(file, heads) if is_feature_file(file) else None
+        manifest = _checked(file, heads) if manifest is None else manifest
+        start = place.parent if root is None else place_of(root)
+        manifest = _placed(replace(manifest, source=place, root=start), roots or {}, urls)
+        everything = np.arange(len(manifest))
+        if manifest.mapped is None or not manifest.mapped.inside:
+            refuse(file, [urls_among(manifest.paths)])
+            refuse(file, [
+                leaving_root(place, manifest.paths, rows)
+                for place, rows in manifest.places(everything)
+                if root is not None or roots or isinstance(place, Url)
+            ])  # fmt: skip
+        chosen = everything if split is None else manifest.rows_of(split)
+        if check_files is not False and not isinstance(manifest.features, FeatureFile):
+            refuse(file, [
+                missing(place, manifest.paths, rows)
+                for place, rows in manifest.places(chosen)
+                if check_files or (manifest.mapped is None and isinstance(place, Path))
+            ])  # fmt: skip
     return manifest if len(chosen) == len(manifest) else manifest.take(chosen)
+
+
+def _placed(manifest: Manifest, roots: Mapping[str, str | Place], urls: Sequence[str]) -> Manifest:
+    """The same with the places its clips lie in."""
+    if roots and urls:
+        raise ValueError("roots and urls are both given, expected one of them")
+    if roots:
+        found = roots_by_source(manifest.sources, manifest.root, roots)
+        manifest = replace(manifest, roots=found)
+    elif urls:
+        paths, among = urls_as_roots(manifest.paths, manifest.root, urls)
+        manifest = replace(manifest, paths=paths, roots=among) if among else manifest
+    if isinstance(manifest.features, FeatureFiles):
+        if manifest.roots or isinstance(manifest.root, Url):
+            raise ManifestError(
+                f"{manifest.source} names files of features in stores or several places",
+                "pack them where they lie: `marey data pack`",
+            )
+        return replace(manifest, features=FeatureFiles(manifest.root, manifest.paths))
+    return manifest
 
 
 def _mapped(path: Path, heads: Mapping[str, int] | None) -> Manifest | None:
@@ -269,74 +313,6 @@ def _checked(path: Path, heads: Mapping[str, int] | None) -> Manifest:
         rates=raw.rates,
         features=features,
     )
-
-
-def write_manifest(
-    manifest: Manifest, path: str | Path, *, progress: Callable[[int, int], None] | None = None
-) -> None:
-    """Write `manifest` as CSV (or Parquet, by the suffix) with its class names beside it.
-
-    NAME.arrow is mapped into memory when it is read, at once whatever its size; see
-    `marey.data.mapped`. It has the class names in it, and the features, if there are any: then
-    another name is a ManifestError. Each file is replaced as a whole. Paths become relative to the
-    new file's folder where the clips lie inside it, else absolute: `read_manifest(path)` finds the
-    same clips.
-    """
-    path, features = Path(path), manifest.features
-    if is_feature_file(path) and features is None:
-        return _write_mapped(manifest, path)
-    table = manifest_table(manifest, path.parent)
-    if is_feature_file(path) and features is not None:
-        return pack_features(table, features, manifest.classes, path, progress=progress)
-    if isinstance(features, FeatureFile):
-        raise ManifestError(
-            f"{manifest.source} holds features, {path} cannot", "call it NAME.arrow"
-        )
-    write_classes(manifest.classes, path.parent)
-    with replacing(path) as file:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            pyarrow.parquet.write_table(table, file)
-            return None
-        file.write((",".join(table.column_names) + "\n").encode())
-        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=quoting(table))
-        pyarrow.csv.write_csv(table, file, options)
-    return None
-
-
-def _write_mapped(manifest: Manifest, path: Path) -> None:
-    """Write rows that are in memory, those of a split together, to a file that is mapped."""
-    if manifest.splits is not None:
-        names = manifest.splits.dictionary.to_pylist()
-        places = np.array([[*manifest.split_counts(), *names].index(name) for name in names])
-        order = places.astype(np.uint16)[manifest.splits.indices.to_numpy()]
-        manifest = manifest.take(np.argsort(order, kind="stable"))
-    columns = _columns(manifest, path.parent)
-    digest = replace(manifest, paths=columns["path"]).digest()
-    inside = stay_inside(columns["path"])
-    write_mapped(columns, manifest.classes, path, digest=digest, inside=inside)
-
-
-def manifest_table(manifest: Manifest, folder: Path) -> pa.Table:
-    """The columns of a manifest file that is to lie in `folder`."""
-    cells = {name: cells_of(name, column) for name, column in _columns(manifest, folder).items()}
-    return pa.table(cells)
-
-
-def _columns(manifest: Manifest, folder: Path) -> dict[str, Column]:
-    """The columns as they are in memory, by their names in a file that is to lie in `folder`."""
-    start, end = BOUNDS[manifest.unit]
-    columns = {
-        "path": rebased(manifest.paths, manifest.root, folder),
-        **manifest.labels,
-        "split": manifest.splits,
-        "group": manifest.groups,
-        "source": manifest.sources,
-        start: manifest.starts,
-        end: manifest.ends,
-        "num_frames": manifest.frame_counts,
-        "fps": manifest.rates,
-    }
-    return {name: column for name, column in columns.items() if column is not None}
 
 
 def _bound(column: np.ndarray | None, row: int) -> float | None:

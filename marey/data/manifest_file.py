@@ -79,7 +79,7 @@ def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
             features, named = features_of(path, mapped), read_class_names(mapped)
             header = list(mapped.column_names)
         else:
-            header = _parquet_header(path) if _is_parquet(path) else _csv_header(path)
+            header = header_of(path)
         names = _heads(path, header, heads, named)
         numbers = [name for name in NUMBERS if name in header]
         texts = [*names, *(name for name in TEXTS if name in header)]
@@ -103,6 +103,11 @@ def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
     refuse(path, faults)
     refuse(path, _repeat_faults(raw))
     return raw
+
+
+def header_of(path: Path) -> list[str]:
+    """The names of the columns of a CSV or Parquet file."""
+    return _parquet_header(path) if _is_parquet(path) else _csv_header(path)
 
 
 def _is_parquet(path: Path) -> bool:

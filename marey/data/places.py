@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 
 from marey.data.faults import Fault, clip_text
 from marey.data.files import Folders, leaves
+from marey.data.roots import Roots
+from marey.video.remote import LEADS_OUT, REMOTE, Place, Url, without_secrets
 
-SUSPECT = r"^[/\\]|(^|[/\\])\.\.([/\\]|$)|^\w:"
-"""Paths that may leave a root: absolute, of a drive, or with ``..``."""
+SUSPECT = rf"^\w:|{LEADS_OUT}"
+"""Paths that may leave a root: absolute, of a drive, or with ``..``; or lead out of a url."""
 
 
 def texts(paths: pa.ChunkedArray, rows: np.ndarray | None = None) -> Iterator[str]:
@@ -24,9 +26,11 @@ def texts(paths: pa.ChunkedArray, rows: np.ndarray | None = None) -> Iterator[st
             yield from batch.slice(start, 1 << 16).to_pylist()
 
 
-def leaving_root(root: Path, paths: pa.ChunkedArray) -> Fault:
-    """The rows whose path does not stay below the root."""
-    rows = np.flatnonzero(pc.match_substring_regex(paths, SUSPECT).to_numpy())
+def leaving_root(root: Place, paths: pa.ChunkedArray, rows: np.ndarray | None = None) -> Fault:
+    """Those of `rows` (int64; default all) whose path does not stay below the root."""
+    rows = np.arange(len(paths)) if rows is None else rows
+    asked = paths if len(rows) == len(paths) else paths.take(pa.array(rows))
+    rows = rows[pc.match_substring_regex(asked, SUSPECT).to_numpy()]
     outside = [leaves(root, path) for path in texts(paths, rows)]
     return Fault(
         rows[np.array(outside, dtype=bool)],
@@ -37,12 +41,23 @@ def leaving_root(root: Path, paths: pa.ChunkedArray) -> Fault:
     )
 
 
+def urls_among(paths: pa.ChunkedArray) -> Fault:
+    """The rows that are urls."""
+    return Fault(
+        np.flatnonzero(pc.match_substring_regex(paths, REMOTE).to_numpy()),
+        lambda row: (
+            f"'path' is {clip_text(without_secrets(paths[row].as_py()))}, a url not allowed",
+            "give its store as root and the path below it, or name it in `urls`",
+        ),
+    )
+
+
 def stay_inside(paths: pa.ChunkedArray) -> bool:
     """Whether no path can leave any root, by its words."""
     return not pc.any(pc.match_substring_regex(paths, SUSPECT)).as_py()
 
 
-def missing(root: Path, paths: pa.ChunkedArray, rows: np.ndarray) -> Fault:
+def missing(root: Place, paths: pa.ChunkedArray, rows: np.ndarray) -> Fault:
     """Those of `rows` that have no file."""
     folders = Folders(root)
     there = np.fromiter((folders.has(path) for path in texts(paths, rows)), bool, len(rows))
@@ -55,14 +70,29 @@ def missing(root: Path, paths: pa.ChunkedArray, rows: np.ndarray) -> Fault:
     )
 
 
-def rebased(paths: pa.ChunkedArray, root: Path, folder: Path) -> pa.ChunkedArray:
-    """Paths below `root` as they read from `folder`."""
+def rebased(paths: pa.ChunkedArray, root: Place | Roots, folder: Path) -> pa.ChunkedArray:
+    """Paths as they read from `folder`; below a single url they stay, and need it as root again."""
+    if isinstance(root, Url):
+        return paths
+    if isinstance(root, Path):
+        return _moved(paths, root, folder)
+    moved = paths
+    for code, place in enumerate(root.places):
+        there = pa.array(root.codes == code)
+        new = _moved(paths, place, folder) if isinstance(place, Path) else _joined(place, paths)
+        moved = pc.if_else(there, new, moved)
+    return moved
+
+
+def _moved(paths: pa.ChunkedArray, root: Path, folder: Path) -> pa.ChunkedArray:
     here, root = folder.resolve(), root.resolve()
     if root == here:
         return paths
     prefix = root.relative_to(here) if root.is_relative_to(here) else root
+    return pc.if_else(pc.starts_with(paths, "/"), paths, _joined(prefix, paths))
+
+
+def _joined(prefix: Place, paths: pa.ChunkedArray) -> pa.ChunkedArray:
     text = pa.large_string()
-    moved = pc.binary_join_element_wise(
-        pa.scalar(prefix.as_posix(), text), paths, pa.scalar("/", text)
-    )
-    return pc.if_else(pc.starts_with(paths, "/"), paths, moved)
+    start = pa.scalar(prefix.as_posix().rstrip("/"), text)
+    return pc.binary_join_element_wise(start, paths, pa.scalar("/", text))

@@ -16,6 +16,7 @@ from marey.data.manifest import Manifest
 from marey.data.workers import Lost
 from marey.errors import DecodeError
 from marey.video.reader import FrameReader, Span, open_video
+from marey.video.remote import Place
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (done, total) as work goes on."""
@@ -87,7 +88,7 @@ class Probes:
 
 @dataclass(frozen=True)
 class _Job:
-    path: Path
+    path: Place
     rows: tuple[int, ...]
     spans: tuple[Span | None, ...]
     thorough: bool
@@ -145,18 +146,20 @@ def probe_rows(
 
 
 def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> list[_Job]:
-    by_path: dict[str, list[int]] = {}
-    for row, path in zip(rows.tolist(), manifest.texts(rows), strict=True):
-        by_path.setdefault(path, []).append(row)
+    by_path: dict[tuple[Place, str], list[int]] = {}
+    for root, there in manifest.places(rows):
+        for row, path in zip(there.tolist(), manifest.texts(there), strict=True):
+            by_path.setdefault((root, path), []).append(row)
     return [
-        _Job(manifest.root / path, tuple(same), tuple(map(manifest.span, same)), thorough)
-        for path, same in by_path.items()
+        _Job(root / path, tuple(same), tuple(map(manifest.span, same)), thorough)
+        for (root, path), same in by_path.items()
     ]
 
 
 def _probe_file(job: _Job) -> tuple[Probe, ...]:
     try:
         if holds_features(str(job.path)):
+            assert isinstance(job.path, Path), "a manifest has no features in stores"
             with open_features(job.path) as frames:
                 return (Probe(len(frames), len(frames)),) * len(job.rows)
         with open_video(job.path) as video:
@@ -178,7 +181,7 @@ def _probe_whole(video: FrameReader, thorough: bool) -> Probe:
     return Probe(num_frames, num_frames, width, height, video.fps or 0.0)
 
 
-def _probe_span(path: Path, whole: Probe, span: Span | None) -> Probe:
+def _probe_span(path: Place, whole: Probe, span: Span | None) -> Probe:
     if span is None:
         return whole
     try:

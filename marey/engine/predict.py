@@ -22,6 +22,7 @@ from marey.engine.release import Trained, load_trained
 from marey.errors import DecodeError
 from marey.types import Frames, Scores
 from marey.video.reader import FrameReader, open_video
+from marey.video.remote import Place
 from marey.video.sampling import at_rate
 
 Answer: TypeAlias = dict[str, Any]
@@ -79,7 +80,7 @@ class Predictor:
 
     def predict_file(
         self,
-        path: Path,
+        path: str | Place,
         top: int = 5,
         window: float | None = None,
         stride: float | None = None,

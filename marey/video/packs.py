@@ -247,12 +247,12 @@ def pack_of(path: Place) -> Place | None:
     return next((p for p in named if isinstance(p, Url) or p.is_file()), None)
 
 
-def names_in_pack(path: Path) -> list[str] | None:
+def names_in_pack(path: Place) -> list[str] | None:
     """The names that stand in a pack, or in a folder of it; None if `path` leads into none."""
     whole = pack_of(path / "any")
     if whole is None:
         return None
-    above = path.relative_to(whole).parts
+    above = path.relative_to(whole).parts  # type: ignore[arg-type]  # as above
     inside = [name.split("/") for name in open_pack(whole).names]
     depth = len(above)
     return sorted({n[depth] for n in inside if len(n) > depth and tuple(n[:depth]) == above})

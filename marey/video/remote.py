@@ -59,12 +59,12 @@ class Url:
 
     def __post_init__(self) -> None:
         if not re.match(REMOTE, self.text) or "::" in self.text:
-            raise ValueError(f"{_shown(self.text)!r} is no url, expected scheme://place")
+            raise ValueError(f"{without_secrets(self.text)!r} is no url, expected scheme://place")
         if ".." in PurePosixPath(unquote(self._parts[1])).parts:
             raise ValueError(f"{self} leads upwards, expected a url without '..'")
 
     def __str__(self) -> str:
-        return _shown(self.text)
+        return without_secrets(self.text)
 
     def __repr__(self) -> str:
         return f"Url({str(self)!r})"
@@ -108,6 +108,10 @@ class Url:
     def as_posix(self) -> str:
         """The url without secrets."""
         return str(self)
+
+    def absolute(self) -> Url:
+        """Itself."""
+        return self
 
     def relative_to(self, folder: Url) -> PurePosixPath:
         """The path from `folder`, in which this lies."""
@@ -334,7 +338,7 @@ def _failures() -> tuple[type[Exception], ...]:
     return (OSError, EOFError) if http is None else (OSError, EOFError, http.ClientError)
 
 
-def _shown(text: str) -> str:
+def without_secrets(text: str) -> str:
     """A url without user, password and query."""
     scheme, mark, rest = text.partition("://")
     rest = re.sub(r"^[^/@]*:(?!\d+(/|$))[^@]*@", "", rest)  # keys of s3 may have a slash
