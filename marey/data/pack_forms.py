@@ -265,5 +265,5 @@ def _ticks(shots: Shots) -> NDArray[np.int64]:
 
 def _refuse_source(clip: Clip, target: Path) -> None:
     """DecodeError where a clip would be written over itself."""
-    if target.resolve() == clip.path.resolve():
+    if isinstance(clip.path, Path) and target.resolve() == clip.path.resolve():
         raise DecodeError(f"{clip.path}: would be written over itself", "give another folder")

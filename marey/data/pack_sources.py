@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from marey.video.images import JpegEncoder, is_plain_jpeg
 from marey.video.packs import PackedClip
 from marey.video.pyav import VideoFile
 from marey.video.reader import Span, frame_range, open_video
+from marey.video.remote import Place
 
 Pixels = NDArray[np.uint8]
 """One picture, uint8 [h w 3]."""
@@ -31,7 +32,7 @@ class Clip:
     row: int
     text: str
     """Its path as the manifest has it."""
-    path: Path
+    path: Place
     span: Span | None
     num_frames: int | None
     fps: float | None

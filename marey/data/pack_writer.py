@@ -33,6 +33,8 @@ class PackWriter:
         seconds: NDArray[Any],
     ) -> int:
         """Write the frames of one clip as they come; their bytes. A clip that fails leaves none."""
+        if any(row["name"] == name for row in self._rows):
+            raise ValueError(f"two clips are called {name!r}")
         start, digest = self._place, self._digest.copy()
         row: dict[str, Any] = {"offset": [], "size": [], "crc32": []}
         try:

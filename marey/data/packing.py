@@ -144,12 +144,22 @@ def _made(job: _Packing, clip: Clip, write: Write) -> dict[str, Any]:
         with time_limit(job.clip_seconds):
             return asdict(write(clip, clip.name(plain=job.plain, suffix=job.form.suffixes)))
     except (DecodeError, MemoryError, av.FFmpegError) as error:
-        if not job.clips.root.exists():
-            raise ManifestError(
-                f"{job.clips.root}: the root of the clips is gone",
-                "bring it back and give the same command: finished work is kept",
-            ) from error
+        _still_there(job.clips, clip)
         return {"error": str(error) or "too large for the memory"}
+
+
+def _still_there(manifest: Manifest, clip: Clip) -> None:
+    """ManifestError if not the clip but all that lies beside it cannot be reached."""
+    ((root, _),) = manifest.places(np.array([clip.row]))
+    try:
+        there = root.exists()
+    except OSError:
+        there = False
+    if not there:
+        raise ManifestError(
+            f"{root}: the root of the clips is gone",
+            "bring it back and give the same command: finished work is kept",
+        )
 
 
 # --- the whole -----------------------------------------------------------------------------------
@@ -172,6 +182,7 @@ def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) ->
     packed = replace(
         manifest.take(kept["row"].to_numpy()),
         root=out,
+        roots=None,
         paths=pa.chunked_array([kept["path"].combine_chunks()]),
         starts=None,
         ends=None,
@@ -211,8 +222,8 @@ def _clips_digest(manifest: Manifest) -> str:
 
 def _plainly_named(manifest: Manifest, form: Form) -> bool:
     """Whether clips can go by their paths: none differ by suffix only, none lies in another."""
-    if form.suffixes:
-        return True
+    if form.suffixes or manifest.roots is not None:
+        return manifest.roots is None
     stems = pc.replace_substring_regex(manifest.paths, r"\.\w+$", "")
     if repeats(stems, [c for c in (manifest.starts, manifest.ends) if c is not None]):
         return False
