@@ -25,6 +25,11 @@ LAYOUTS = ("{0}/{1}", "{0}/rgb_frames/{1}")
 _VIDEO = re.compile(r"(P\d\d)_(\d{2,3})", re.ASCII)
 
 
+def is_video(name: str) -> bool:
+    """Whether this is the name of a video of EPIC-KITCHENS: P01_01, P01_101."""
+    return _VIDEO.fullmatch(name) is not None
+
+
 def frames_a_second(video: str) -> int:
     """The rate at which the frames of a video were extracted, by its name.
 

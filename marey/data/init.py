@@ -7,7 +7,7 @@ list a split. What it was read as, how it was split and what was left out is sai
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -239,9 +239,16 @@ def _find(manifest: Manifest, listing: Listing, *, strict: bool) -> tuple[Manife
     return manifest, rejects
 
 
-def _refuse_repeats(manifest: Manifest, listing: Listing, rejects: Mapping[int, str]) -> None:
+def _refuse_repeats(manifest: Manifest, listing: Listing, rejects: dict[int, str]) -> None:
+    """ManifestError if a clip is given twice; of parts of videos that have ids, the first is kept.
+
+    EPIC-KITCHENS and EGTEA have a few parts that were annotated twice, under two ids.
+    """
     bounds = [column for column in (manifest.starts, manifest.ends) if column is not None]
     earlier = repeats(manifest.paths, bounds)
+    if len(set(listing.columns.get("narration_id", ()))) == len(listing):
+        said = {row: f"the same part as at {listing.place(earlier[row])}" for row in earlier}
+        rejects.update({row: reason for row, reason in said.items() if row not in rejects})
     listing.refuse(sorted(earlier.keys() - rejects.keys()), lambda row: (
         f"{clip_text(listing.paths[row])} was given before, at {listing.place(earlier[row])}",
         "keep one line a clip",

@@ -8,6 +8,7 @@
 | `path start end label`  | IBM's action-recognition and bLVNet: frames from 1, end inclusive    |
 | `path label,label`      | VideoLT, also with num_frames before the labels                      |
 | json of id and template | Something-Something                                                  |
+| seven fields of a csv   | RULSTM: uid, video, start, stop, verb, noun, action; 30 frames a s   |
 
 The separator is a tab, `;`, `,` or space. Several labels are read where commas join them and
 nothing else; lists with more numbers on some lines than on others are recognised and refused.
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from marey.data.classes import SEPARATOR
+from marey.data.epic import is_video
 from marey.data.faults import NUM_SHOWN, Said, clip_text, fault_error
 from marey.data.listing import Listing
 from marey.data.tables import SEPARATORS, found_text, is_header, read_json, read_table
@@ -58,6 +60,8 @@ def _read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+RULSTM_FPS = 30.0
+"""Frames a second that RULSTM counts in, whatever the rate of a video."""
 SAMPLE = 2000
 """Lines that decide on the separator."""
 FORMATS = ("path label", "path label", "dir num_frames label", "path start end label")
@@ -66,6 +70,8 @@ FORMATS = ("path label", "path label", "dir num_frames label", "path start end l
 
 def _read_plain(path: Path, rows: list[tuple[int, str]]) -> Listing:
     separator = _separator([line for _, line in rows[:SAMPLE]])
+    if separator == "," and all(_is_rulstm(text) for _, text in rows[:5]):
+        return _read_rulstm(path, rows)
     lines = [line for line, _ in rows]
     split = [_joined(_fields(text, separator)) for _, text in rows]
     num_numbers = _num_numbers(path, lines, split)
@@ -96,6 +102,39 @@ def _read_plain(path: Path, rows: list[tuple[int, str]]) -> Listing:
         lines,
         _frame_bounds(columns) if num_numbers == 3 else None,
         "frames" if num_numbers == 3 else "seconds",
+    )
+
+
+def _is_rulstm(line: str) -> bool:
+    fields = _fields(line, ",")
+    return len(fields) == 7 and _count_numbers(fields) == 5
+
+
+def _read_rulstm(path: Path, rows: list[tuple[int, str]]) -> Listing:
+    """Parts of videos in seconds: verbs and nouns of EPIC-KITCHENS, the action of EGTEA Gaze+."""
+    wrong = [(line, text) for line, text in rows if not _is_rulstm(text)]
+    if wrong:
+        said = [
+            Said(
+                f"{path}:{line}",
+                f"not a `uid,video,start,stop,verb,noun,action`: {clip_text(text)}",
+                "",
+            )
+            for line, text in wrong[:NUM_SHOWN]
+        ]
+        raise fault_error(said, len(wrong))
+    columns = list(map(list, zip(*(_fields(text, ",") for _, text in rows), strict=True)))
+    ids, videos, starts, ends, verbs, nouns, actions = columns
+    of_epic = all(map(is_video, videos))
+    return Listing(
+        path,
+        found_text("RULSTM's `uid,video,start,stop,verb,noun,action`", ",", len(rows)),
+        videos,
+        {"verb": verbs, "noun": nouns} if of_epic else {"label": actions},
+        [line for line, _ in rows],
+        ([int(n) / RULSTM_FPS for n in starts], [int(n) / RULSTM_FPS for n in ends]),
+        "seconds",
+        {"narration_id": ids},
     )
 
 

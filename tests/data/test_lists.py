@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marey.data.class_files import find_class_file, read_class_ids
+from marey.data.init import init_dataset
 from marey.data.lists import read_listing
 from marey.data.numbering import number_classes
 from marey.errors import ManifestError
@@ -76,6 +77,21 @@ def test_epic_kitchens_has_two_heads_and_times(tmp_path):
     assert starts == [1.5, 3600]
     assert ends[0] == 62.25
     assert math.isnan(ends[1])
+
+
+def test_parts_of_rulstm_are_seconds_with_verbs_and_nouns_or_an_action(tmp_path):
+    (tmp_path / "epic.csv").write_text("P01_01_0,P01_01,4,101,3,3,2413\nb,P01_101,30,60,0,2,1\n")
+    epic = read_listing(tmp_path / "epic.csv")
+    assert epic.paths == ["P01_01", "P01_101"]
+    assert epic.labels == {"verb": ["3", "0"], "noun": ["3", "2"]}
+    assert epic.bounds == ([4 / 30, 1.0], [101 / 30, 2.0])
+    assert (epic.unit, epic.columns["narration_id"]) == ("seconds", ["P01_01_0", "b"])
+    (tmp_path / "egtea.csv").write_text("2,P07-R01-PastaSalad,2751,2808,2,4,7\n")
+    egtea = read_listing(tmp_path / "egtea.csv")
+    assert egtea.labels == {"label": ["7"]}
+    (tmp_path / "odd.csv").write_text("a,P01_01,4,101,3,3,5\n" * 6 + "b,P01_01,4,101,3,3\n")
+    with pytest.raises(ManifestError, match=r"odd.csv:7: not a `uid,video,start"):
+        read_listing(tmp_path / "odd.csv")
 
 
 def test_something_something_json_takes_the_template_without_brackets(tmp_path):
@@ -148,6 +164,8 @@ REAL = {
     "tsn/ucf101_splits/trainlist01.txt": 9_537,
     "jester/jester-v1-validation.csv": 14_787,
     "epic100/EPIC_100_validation.csv": 9_668,
+    "epic100_rulstm/validation.csv": 9_668,
+    "egtea_rulstm/training3.csv": 8_300,
 }
 
 
@@ -269,3 +287,18 @@ def test_a_line_of_separators_alone_is_named(tmp_path):
     path.write_text("a b\n;\n")
     with pytest.raises(ManifestError, match=r"train\.txt:2: not a `path label`"):
         read_listing(path)
+
+
+def test_a_part_that_was_annotated_twice_under_two_ids_is_kept_once(tmp_path):
+    (tmp_path / "P01" / "P01_01").mkdir(parents=True)
+    for number in range(1, 200):
+        (tmp_path / "P01" / "P01_01" / f"frame_{number:010}.jpg").touch()
+    lines = [
+        "P01_01_0,P01_01,4,40,3,3,1",
+        "P01_01_1,P01_01,4,40,2,3,1",
+        "P01_01_2,P01_01,44,60,0,0,1",
+    ]
+    (tmp_path / "all.csv").write_text("\n".join(lines) + "\n")
+    report = init_dataset(tmp_path / "all.csv", tmp_path / "out", probe=False)
+    assert report.rejects == (("P01/P01_01", f"the same part as at {tmp_path / 'all.csv'}:1"),)
+    assert report.manifest.starts.tolist() == [8, 88]  # at 60 a second

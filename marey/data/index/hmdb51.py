@@ -67,7 +67,7 @@ def _split(number: int) -> DataSet:
         forms=(
             Form("a file a class", official, read_official, needs=CLASSES),
             Form("lists `path label`", {"classes": ("label_map.txt",), **lists}, read_lists,
-                 needs=("train",)),
+                 needs=()),
         ),
         layouts=("hmdb51_org/{class}/{name}", "videos/{class}/{name}", "rawframes/{class}/{name}",
                  "{class}/{name}", "images/{name}", "frames/{name}", "{name}"),

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from marey.data.index.annotations import Annotations, Place, whole
+from marey.data.lists import RULSTM_FPS
 
-FPS = 30.0
 _COLUMNS = "uid,video,start,stop,verb,noun,action"
 
 
@@ -38,5 +38,5 @@ def segments(files: Annotations, role: str) -> Iterator[Segment]:
         if len(fields) != 6 or len(known) != 5 or not uid or not fields[0]:
             files.reject(place, line, f"expected {_COLUMNS}", "numbers are whole")
         else:
-            start, end, verb, noun, action = known
-            yield Segment(place, uid, fields[0], start / FPS, end / FPS, verb, noun, action)
+            start, end = (number / RULSTM_FPS for number in known[:2])
+            yield Segment(place, uid, fields[0], start, end, *known[2:])

@@ -137,7 +137,7 @@ def _split(number: int) -> DataSet:
         forms=(
             Form("trainlist and testlist", official, read_official),
             Form("lists `path label`", {"classes": ("classInd.txt", "label_map.txt"), **lists},
-                 read_lists, needs=("train",)),
+                 read_lists, needs=()),
         ),
         layouts=("UCF-101/{class}/{name}", "videos/{class}/{name}", "rawframes/{class}/{name}",
                  "{class}/{name}", "jpg/{name}", "frames/{name}", "{name}"),
