@@ -99,6 +99,9 @@ def data_check(
             timeout_seconds=timeout,
             progress=progress,
         )
+    if found.complete and not found.probes.seen.all():
+        console.print(f"{found.path} is there already, made from the same clips")
+        return
     for status, count in found.counts.items():
         if count:
             console.print(f"{count:8,} {status}")

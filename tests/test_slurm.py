@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from marey.cli import _resume_latest, app
+from marey.recipes.catalog import find
 
 SLURM = Path(__file__).resolve().parents[1] / "examples" / "slurm"
 SCRIPTS = sorted(SLURM.glob("*.sbatch"))
@@ -69,6 +70,8 @@ def test_a_script_runs_and_marey_takes_its_commands(script: Path, started: Path)
     assert commands
     for words in commands:
         accept(words)
+        if words[0] == "train":
+            assert find(words[1]).name == words[1]
         if "--array" in script.read_text():
             assert words[words.index("--shard") + 1] == "3/16"
 
