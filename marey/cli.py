@@ -63,8 +63,10 @@ def train(
         str | None, typer.Argument(help="name, YAML file or folder of a run; +crt: a second stage")
     ] = None,
     overrides: Overrides = None,
-    manifest: Annotated[Path | None, typer.Option(help="manifest to train on")] = None,
-    val_manifest: Annotated[Path | None, typer.Option(help="default: split val of it")] = None,
+    manifest: Annotated[
+        list[str] | None, typer.Option(help="file or url to train on; several are joined")
+    ] = None,
+    val_manifest: Annotated[str | None, typer.Option(help="default: split val of it")] = None,
     work_dir: Annotated[Path | None, typer.Option(help="default: runs/NAME")] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="[PATH]", help="go on from the latest, or from PATH")
@@ -98,7 +100,8 @@ def train(
     if resume and checkpoint is None and not quiet:
         console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
     options = {
-        "data.train": manifest,
+        "data.train": manifest[0] if manifest else None,
+        "data.more": manifest[1:] if manifest else None,
         "data.val": val_manifest,
         "weights": weights,
         "data.workers": workers,

@@ -153,7 +153,7 @@ def data_stats(
 
 @data_app.command("convert")
 def data_convert(
-    manifest: ManifestFile,
+    manifest: Annotated[str, typer.Argument(help="CSV, Parquet or Arrow: a file or a url")],
     out: Annotated[Path, typer.Argument(help="NAME.arrow, NAME.parquet or NAME.csv")],
 ) -> None:
     """Check a manifest and write it as another kind; .arrow opens at once, whatever its size."""

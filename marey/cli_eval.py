@@ -35,7 +35,7 @@ def evaluate(
         Path, typer.Argument(help="folder of a run or release, or a dump of predictions")
     ],
     overrides: Overrides = None,
-    manifest: Annotated[Path | None, typer.Option(help="default: that of the run")] = None,
+    manifest: Annotated[str | None, typer.Option(help="default: that of the run")] = None,
     split: Split = "val",
     train_manifest: Annotated[
         Path | None, typer.Option(help="counts its training clips; default: as the run counted")
@@ -84,6 +84,8 @@ def evaluate(
         console.print(f"{path} is there when all shards are done")
         return
     _print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
+    for source, part in result.by_source.items():
+        _print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
     for head in result.scores:
         if found := result.trained_on.groups(head):
             console.print(f"groups of {head} by {found.rule}")

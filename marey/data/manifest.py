@@ -40,7 +40,7 @@ from marey.data.manifest_writer import write_manifest as write_manifest
 from marey.data.mapped import Mapped, open_mapped
 from marey.data.places import leaving_root, missing, texts, urls_among
 from marey.data.repeats import text_buffers
-from marey.data.roots import Roots, roots_by_source, urls_as_roots
+from marey.data.roots import Roots, one_root, roots_by_source, urls_as_roots
 from marey.data.stores import at_hand
 from marey.errors import ManifestError
 from marey.video.reader import Span
@@ -272,7 +272,8 @@ def _placed(manifest: Manifest, roots: Mapping[str, str | Place], urls: Sequence
     if roots and urls:
         raise ValueError("roots and urls are both given, expected one of them")
     if roots:
-        found = roots_by_source(manifest.sources, manifest.root, roots)
+        base = one_root(manifest.root, len(manifest))
+        found = roots_by_source(manifest.sources, base, roots)
         manifest = replace(manifest, roots=found)
     elif urls:
         paths, among = urls_as_roots(manifest.paths, manifest.root, urls)

@@ -38,20 +38,28 @@ class Roots:
 
 
 def roots_by_source(
-    sources: pa.DictionaryArray | None, root: Place, roots: Mapping[str, str | Place]
+    sources: pa.DictionaryArray | None, roots: Roots, named: Mapping[str, str | Place]
 ) -> Roots:
-    """The root of each row's source; `root` for a source that `roots` does not name.
+    """`roots`, but for rows of the sources that have one of their own.
 
-    ManifestError for a name that is no source.
+    A list may lack some of the named sources, as one to test on does; ManifestError if all.
     """
     if sources is None:
         raise ManifestError("roots by source need a column 'source'", "give one root for all clips")
     names = sources.dictionary.to_pylist()
-    for name in roots:
-        if name not in names:
-            raise ManifestError(f"no clip has the source {name!r}", did_you_mean(name, names))
-    places = [place_of(roots.get(name, root)) for name in names]
-    return _distinct(places, sources.indices.to_numpy())
+    codes = roots.codes.astype(np.int64)
+    if not any(name in names for name in named):
+        name = next(iter(named))
+        raise ManifestError(f"no clip has the source {name!r}", did_you_mean(name, names))
+    for code, name in enumerate(named, start=len(roots.places)):
+        if name in names:
+            codes[sources.indices.to_numpy() == names.index(name)] = code
+    return _distinct([*roots.places, *map(place_of, named.values())], codes)
+
+
+def one_root(place: Place, num_rows: int) -> Roots:
+    """The same place for all rows."""
+    return Roots((place,), np.zeros(num_rows, np.uint16))
 
 
 def urls_as_roots(
@@ -70,12 +78,11 @@ def urls_as_roots(
     return paths, Roots((root, *map(Url, urls)), codes) if codes.any() else None
 
 
-def joined_roots(parts: Sequence[tuple[Roots | Place, int]]) -> Roots:
-    """The roots of rows that follow each other: those of a part, or one place for so many rows."""
+def joined_roots(parts: Sequence[Roots]) -> Roots:
+    """The roots of rows that follow each other."""
     places: list[Place] = []
     codes = []
-    for found, count in parts:
-        part = found if isinstance(found, Roots) else Roots((found,), np.zeros(count, np.uint16))
+    for part in parts:
         codes.append(part.codes.astype(np.int64) + len(places))
         places += part.places
     return _distinct(places, np.concatenate(codes))

@@ -21,12 +21,16 @@ import numpy as np
 from marey.errors import RecipeError, did_you_mean
 
 
-class Sampler(Protocol):
-    """A rule for the rows of an epoch: as many draws as there are rows."""
+class LooksAt(Protocol):
+    """What looks at the classes of a head."""
 
     @property
     def head(self) -> str:
-        """The head whose classes it looks at; empty: the first."""
+        """Its name; empty: the first."""
+
+
+class Sampler(LooksAt, Protocol):
+    """A rule for the rows of an epoch: as many draws as there are rows."""
 
     def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
         """Rows int64 [n] for class labels int64 [n], in the order they are trained on.
@@ -68,7 +72,7 @@ class SquareRoot:
         return _draw_by_class(labels, 0.5, _generator(seed, epoch))
 
 
-def column_of(sampler: Sampler, labels: Mapping[str, np.ndarray]) -> np.ndarray:
+def column_of(sampler: LooksAt, labels: Mapping[str, np.ndarray]) -> np.ndarray:
     """The labels that `sampler` looks at, of those of every head; RecipeError if they lack it."""
     head = sampler.head or next(iter(labels))
     if head not in labels:
@@ -147,7 +151,7 @@ def draw_seeds(seed: int, epoch: int, positions: np.ndarray) -> np.ndarray:
     return seeds
 
 
-_ROWS, _SEEDS = 1, 2
+_ROWS, _SEEDS, MIXING = 1, 2, 3
 """What a hash of (seed, epoch, purpose) is for, so that no two streams are the same."""
 
 
@@ -173,7 +177,7 @@ def _draw_by_class(labels: np.ndarray, q: float, rng: np.random.Generator) -> np
     if q == 0:
         classes = rng.integers(len(present), size=num_rows)
     else:
-        classes = _draw_classes(size.astype(np.float64) ** q, num_rows, rng)
+        classes = draw_places(size.astype(np.float64) ** q, num_rows, rng)
     rows = np.empty(num_rows, dtype=np.int64)
     for block in _blocks(num_rows):
         drawn = classes[block]
@@ -182,7 +186,7 @@ def _draw_by_class(labels: np.ndarray, q: float, rng: np.random.Generator) -> np
     return rows
 
 
-def _draw_classes(weights: np.ndarray, num_draws: int, rng: np.random.Generator) -> np.ndarray:
+def draw_places(weights: np.ndarray, num_draws: int, rng: np.random.Generator) -> np.ndarray:
     """`num_draws` places in `weights`, each with a probability as its weight."""
     edges = np.cumsum(weights)
     classes = np.empty(num_draws, dtype=np.int64)

@@ -103,6 +103,25 @@ class Evaluation:
         scores = {name: values[rows] for name, values in self.scores.items()}
         return replace(self, manifest=self.manifest.take(rows), scores=scores, missing={})
 
+    @property
+    def by_source(self) -> dict[str, Evaluation]:
+        """The same of the clips of each source, if the manifest says where they come from."""
+        sources = self.manifest.sources
+        if sources is None:
+            return {}
+        codes, names = sources.indices.to_numpy(), sources.dictionary.to_pylist()
+        rows = {name: np.flatnonzero(codes == code) for code, name in enumerate(names)}
+        return {name: self._of_rows(there) for name, there in sorted(rows.items()) if len(there)}
+
+    def _of_rows(self, rows: npt.NDArray[np.int64]) -> Evaluation:
+        old = enumerate(rows.tolist())
+        return replace(
+            self,
+            manifest=self.manifest.take(rows),
+            scores={name: values[rows] for name, values in self.scores.items()},
+            missing={new: self.missing[row] for new, row in old if row in self.missing},
+        )
+
     def _of_head(self, name: str) -> dict[str, float]:
         scores, labels = self.scores[name], self.manifest.labels[name]
         metrics = head_metrics(scores, labels, self.trained_on.groups(name))
@@ -233,6 +252,10 @@ def about(evaluation: Evaluation, model: VideoModel, recipe: Recipe) -> dict[str
     return {
         "metrics": _rounded(evaluation.metrics),
         "metrics_readable": _rounded(evaluation.readable.metrics),
+        "metrics_by_source": {
+            source: _rounded(found.metrics) | {"num_clips": len(found.manifest)}
+            for source, found in evaluation.by_source.items()
+        },
         "estimates": {
             head: {name: _estimate_facts(found) for name, found in of.items()}
             for head, of in evaluation.estimates.items()

@@ -17,6 +17,7 @@ from marey.engine.class_counts import Counts
 from marey.engine.evaluate import Evaluation, write_results
 from marey.engine.measures import TrainingCounts
 from marey.engine.release import Trained, load_trained
+from marey.engine.rundir import read_lists, val_lists
 from marey.engine.runlog import run_errors
 from marey.engine.score_parts import Tested
 from marey.errors import ManifestError, RecipeError
@@ -33,7 +34,7 @@ def evaluate_folder(
     folder: Path,
     *,
     out: Path,
-    manifest: Path | None = None,
+    manifest: str | Path | None = None,
     split: str = "val",
     train_manifest: Path | None = None,
     rule: RuleName = "paper",
@@ -68,7 +69,7 @@ class Test:
     __test__ = False  # a name that pytest would collect
 
     folder: Path
-    manifest: Path | None
+    manifest: str | Path | None
     split: str
     protocol: str | None
     overrides: tuple[str, ...]
@@ -125,13 +126,8 @@ def _tested(test: Test) -> Tested:
         changes = ", ".join(test.overrides)
         raise RecipeError(f"{changes} changes the model, which is trained already")
     heads = {head.name: head.num_classes for head in recipe.model.heads}
-    found = read_manifest(
-        test.manifest or recipe.data.val or recipe.data.train,
-        split=test.split,
-        root=recipe.data.root or None,
-        heads=heads,
-        check_files=False,
-    )
+    lists = (test.manifest,) if test.manifest else val_lists(recipe.data)
+    found = read_lists(recipe.data, lists, split=test.split, heads=heads, check_files=False)
     return Tested(
         trained,
         recipe,

@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from marey.data.atomic import replacing
-from marey.data.manifest import Manifest, read_manifest
+from marey.data.manifest import Manifest
 from marey.engine.evaluate import test_batches
 from marey.engine.evaluate_folder import with_class_names
 from marey.engine.extractor import view_features
 from marey.engine.release import Trained, load_trained
+from marey.engine.rundir import read_lists
 from marey.errors import RunError
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
 
@@ -50,8 +51,9 @@ def reconstruct_folder(
     trained = load_trained(folder, device)
     spec, recipe = _lmr(trained, folder), trained.recipe
     heads = {head.name: head.num_classes for head in recipe.model.heads}
-    found = read_manifest(train_manifest or recipe.data.train, split="train", heads=heads,
-                          root=recipe.data.root or None, check_files=False)  # fmt: skip
+    data = recipe.data
+    lists = (train_manifest,) if train_manifest else (data.train, *data.more)
+    found = read_lists(data, lists, split="train", heads=heads, check_files=False)
     train_set = with_class_names(found, trained)
     head = spec.head or next(iter(heads))
     counts = train_set.class_counts(head)

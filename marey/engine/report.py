@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.data.manifest import read_manifest
+from marey.data.joined import read_manifests
 from marey.engine.findings import (
     confident_mistakes,
     hardest_classes,
@@ -169,8 +169,11 @@ def _class_sizes(files: RunFiles, head: HeadResult) -> tuple[list[int], str]:
     tested = np.bincount(head.labels, minlength=len(head.classes)).tolist()
     data = files.recipe.get("data") or {}
     try:
-        manifest = read_manifest(
-            data.get("train") or "", split="train", root=data.get("root") or None, check_files=False
+        manifest = read_manifests(
+            [data.get("train") or "", *data.get("more", ())],
+            split="train",
+            root=data.get("root") or None,
+            check_files=False,
         )
     except ManifestError:  # moved or gone since: the caption says which clips are counted instead
         return tested, "test"

@@ -10,21 +10,24 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from marey.data.classes import write_classes
-from marey.data.manifest import Manifest, read_manifest
+from marey.data.joined import read_manifests
+from marey.data.manifest import Manifest
+from marey.data.mixing import Mixed
 from marey.data.samplers import column_of
 from marey.engine.class_counts import write_class_counts
 from marey.engine.distributed import World
 from marey.engine.fitting import check_clips, check_objectives, check_same_features
 from marey.engine.provenance import environment
 from marey.engine.runlog import run_errors
-from marey.errors import RecipeError, RunError
+from marey.errors import RecipeError, RunError, did_you_mean
 from marey.models.features import FeatureEncoder
 from marey.models.video_model import Head
-from marey.recipes.recipe import Recipe
+from marey.recipes.recipe import DataSpec, Recipe
 from marey.recipes.schema import from_yaml, to_yaml
 from marey.video.augment import flip_pairs
 
@@ -64,19 +67,52 @@ def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
     data = recipe.data
     if not data.train:
         raise RecipeError("data.train names no manifest", "give --manifest FILE")
-    root = data.root or None
     heads = {head.name: head.num_classes for head in recipe.model.heads} or None
     several = [head.name for head in recipe.model.heads if head.several]
-    train_set = read_manifest(data.train, split="train", root=root, heads=heads)
+    train_set = read_lists(data, (data.train, *data.more), split="train", heads=heads)
     train_set = train_set.with_several(several)
+    _check_roots(data, train_set)
     if not data.val:
-        whole = read_manifest(data.train, root=root, heads=heads, check_files=False)
+        whole = read_lists(data, (data.train, *data.more), heads=heads, check_files=False)
         if "val" not in whole.split_counts():
             return train_set, None
-    val_set = read_manifest(data.val or data.train, split="val", root=root, heads=heads)
+    val_set = read_lists(data, val_lists(data), split="val", heads=heads)
     several = [head for head in train_set.labels if train_set.has_several(head)]
     check_same_features(train_set, val_set)
     return train_set, val_set.with_several(several)
+
+
+def _check_roots(data: DataSpec, train_set: Manifest) -> None:
+    known = [] if train_set.sources is None else train_set.sources.dictionary.to_pylist()
+    for name, _ in data.roots:
+        if name not in known:
+            raise RecipeError(f"data.roots names '{name}', a source that no clip has",
+                              did_you_mean(name, known))  # fmt: skip
+
+
+def read_lists(
+    data: DataSpec,
+    paths: Sequence[str | Path],
+    *,
+    split: str | None = None,
+    heads: Mapping[str, int] | None = None,
+    check_files: bool | None = None,
+) -> Manifest:
+    """The clips of manifests, below the roots that a recipe names."""
+    return read_manifests(
+        paths,
+        split=split,
+        root=data.root or None,
+        roots=dict(data.roots),
+        urls=data.urls,
+        heads=heads,
+        check_files=check_files,
+    )
+
+
+def val_lists(data: DataSpec) -> tuple[str, ...]:
+    """The manifests that a recipe is validated on."""
+    return (data.val,) if data.val and data.val != data.train else (data.train, *data.more)
 
 
 def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
@@ -88,6 +124,8 @@ def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
     """
     for stage in recipe.stages:
         column_of(stage.sampler, train_set.labels)
+        if isinstance(stage.sampler, Mixed):
+            stage.sampler.codes(train_set.sources)
     model = recipe.model
     heads = model.heads or tuple(Head(name, len(k)) for name, k in train_set.classes.items())
     heads = tuple(

@@ -24,7 +24,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from marey.data.clips import Batch
 from marey.data.manifest import Manifest
-from marey.data.samplers import EpochSampler, column_of
+from marey.data.mixing import draw_epoch
+from marey.data.samplers import EpochSampler
 from marey.engine.checkpoint import initialize, load_checkpoint, load_strictly, save_checkpoint
 from marey.engine.distributed import World, join_world
 from marey.engine.evaluate import evaluate
@@ -199,9 +200,16 @@ class Training:
         recipe, size = self.recipe, self.recipe.batch_size * self.world.size
         training_mode(self.model, self.stage.trainable)
         seed = _mix(recipe.seed, self.at.stage)
-        labels = column_of(self.stage.sampler, self.train_set.labels)
+        train_set = self.train_set
+        rows = draw_epoch(
+            self.stage.sampler,
+            train_set.labels,
+            train_set.sources,
+            seed=seed,
+            epoch=self.at.epoch,
+        )
         sampler = EpochSampler(
-            self.stage.sampler.epoch_rows(labels, seed=seed, epoch=self.at.epoch),
+            rows,
             recipe.batch_size,
             seed=seed,
             epoch=self.at.epoch,
@@ -211,7 +219,7 @@ class Training:
         )
         on_gpu = self.world.device.type == "cuda"
         batches = training_batches(self.train_set, recipe, sampler, pin_memory=on_gpu)
-        self.num_steps = len(labels) // (size * recipe.accumulate)
+        self.num_steps = len(rows) // (size * recipe.accumulate)
         self.log.begin_epoch(f"epoch {self.at.epoch + 1}", self.num_steps, self.at.step)
         return timed_steps(batches, recipe.accumulate, self.num_steps - self.at.step)
 

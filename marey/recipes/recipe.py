@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from marey.data.mixing import Mixed
 from marey.data.samplers import ClassBalanced, InstanceBalanced, SquareRoot
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.eql import EQL
@@ -111,7 +112,7 @@ class Warmup:
 
 Optim: TypeAlias = SGD | AdamW
 Schedule: TypeAlias = StepDecay | Cosine
-Sampler: TypeAlias = InstanceBalanced | ClassBalanced | SquareRoot
+Sampler: TypeAlias = InstanceBalanced | ClassBalanced | SquareRoot | Mixed
 OneLabel: TypeAlias = (
     CrossEntropy | Focal | ClassBalancedLoss | LDAM | EQL | BalancedSoftmax | LogitAdjustment | LMR
 )
@@ -155,14 +156,28 @@ class Stage:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Which manifests a run reads; a manifest with a `split` column serves for both."""
+    """Which manifests a run reads; a manifest with a `split` column serves for both.
+
+    Manifests and roots may be urls. `more` are joined to `train` (`marey.data.joined`). `roots`
+    are pairs of a source and the root of its clips, for sources that have one of their own; `urls`
+    are what paths that are urls themselves may begin with.
+    """
 
     train: str = ""
     val: str = ""
     root: str = ""
+    more: tuple[str, ...] = ()
+    roots: tuple[tuple[str, str], ...] = ()
+    urls: tuple[str, ...] = ()
     backend: Literal["pyav", "torchcodec"] = "pyav"
     workers: int = 2
     bad_clip_budget: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.roots and self.urls:
+            raise ValueError("roots and urls are both given, expected one of them")
+        if self.more and not self.train:
+            raise ValueError(f"more is {self.more} without a manifest `train` to join")
 
 
 @dataclass(frozen=True)
