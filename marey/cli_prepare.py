@@ -9,7 +9,17 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from marey.cli_shared import Workers, console, errors, progress_bar
+from marey.cli_shared import (
+    Address,
+    EngineName,
+    ShardText,
+    Workers,
+    chosen_engine,
+    chosen_shard,
+    console,
+    errors,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from marey.data.index.account import Account
@@ -23,15 +33,17 @@ def data_prepare(
     layout: Annotated[str | None, typer.Option(help="a clip's place: 'frames/{name}'")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail if a row does not fit")] = False,
     probe: Annotated[bool, typer.Option(help="open every clip and count its frames")] = True,
-    shard: Annotated[str, typer.Option(help="i/n: open only every n-th clip")] = "0/1",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="any manifest in OUT")] = False,
     timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
     workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
 ) -> None:
     """Make the manifest of a known data set from its official annotations; downloads nothing."""
+    from marey.data.engines import Processes
     from marey.data.index.catalog import find_dataset
     from marey.data.index.prepare import MediaFolder, prepare
-    from marey.data.parts import Shard
 
     if name is None:
         console.print(_known())
@@ -39,13 +51,8 @@ def data_prepare(
     dataset = find_dataset(name)
     if root is None:
         raise typer.BadParameter("give the folder where the clips lie", param_hint="--root")
-    try:
-        share = Shard.parse(shard)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--shard") from error
-    media = MediaFolder(
-        root, layout=layout, probe=probe, num_workers=workers, timeout_seconds=timeout
-    )
+    where = chosen_engine(engine, address, local=Processes(workers), num_workers=workers)
+    media = MediaFolder(root, layout=layout, probe=probe, engine=where, timeout_seconds=timeout)
     target = out or Path(name)
     with progress_bar("opening clips") as progress:
         made = prepare(
@@ -55,12 +62,12 @@ def data_prepare(
             annotations=annotations,
             strict=strict,
             overwrite=overwrite,
-            shard=share,
+            shard=chosen_shard(shard),
             progress=progress,
         )
     _say(made.account, target)
     if made.manifest is None:
-        console.print(f"shard {share.index}/{share.count} is done; the last one writes {target}")
+        console.print(f"{target} comes when the other shards are done too")
     else:
         console.print(f"written: {made.manifest}")
 

@@ -80,7 +80,7 @@ class Annotations:
         for number, line in enumerate(self.text(role).split("\n"), start=1):
             if line and not line.isspace():
                 place = Place(path, number)
-                if self._is_text(place, line):
+                if line.isascii() or self._is_text(place, line):
                     yield place, line.strip()
 
     def table(
@@ -129,7 +129,7 @@ class Annotations:
         return value
 
     def _is_text(self, place: Place, line: str) -> bool:
-        if line.isascii() or not any("\udc80" <= char <= "\udcff" for char in line):
+        if not any("\udc80" <= char <= "\udcff" for char in line):
             return True
         shown = line.encode("utf-8", "backslashreplace").decode()
         self.reject(place, shown, "bytes that are not UTF-8", "save the file as UTF-8")

@@ -58,10 +58,11 @@ def unbracketed(name: str) -> str:
 
 def expect_count(path: Path, names: Sequence[str], *expected: int) -> None:
     """ManifestError unless there are as many different names as expected."""
-    plain = [_plain(name) for name in names]
-    for place, name in enumerate(plain):
-        if name in plain[:place]:
-            raise ManifestError(f"{path}: the class {clip_text(names[place])} is there twice")
+    seen: set[str] = set()
+    for name in names:
+        if _plain(name) in seen:
+            raise ManifestError(f"{path}: the class {clip_text(name)} is there twice")
+        seen.add(_plain(name))
     if len(names) not in expected:
         wanted = " or ".join(map(str, expected))
         raise ManifestError(

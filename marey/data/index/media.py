@@ -70,10 +70,8 @@ def _matches(
             place = layout.format_map(values)
         except KeyError:  # a layout of clips that say more
             continue
-        if _SUSPECT.search(place) and leaves(root, place):
-            continue
         matches = folders.named(place)
-        if matches:
+        if matches and not (_SUSPECT.search(place) and leaves(root, place)):
             return matches
     return []
 

@@ -8,10 +8,11 @@ whole, prepare.json last, and the folder is locked meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marey.data.classes import classes_file
+from marey.data.engines import Engine, Processes
 from marey.data.index.account import (
     Account,
     made_of,
@@ -30,7 +31,7 @@ from marey.data.index.probes import probe_once
 from marey.data.index.sound import sound_clips
 from marey.data.lock import locked
 from marey.data.manifest import write_manifest
-from marey.data.parts import Shard
+from marey.data.parts import WHOLE, Shard
 from marey.data.probe import Progress
 from marey.errors import ManifestError
 
@@ -44,7 +45,7 @@ class MediaFolder:
     """In place of the data set's own layouts."""
     probe: bool = True
     """Whether every clip is opened and its frames counted."""
-    num_workers: int | None = None
+    engine: Engine = Processes()  # noqa: RUF009
     timeout_seconds: float = 60.0
 
 
@@ -65,7 +66,7 @@ def prepare(
     annotations: Path | None = None,
     strict: bool = False,
     overwrite: bool = False,
-    shard: Shard = Shard(),  # noqa: B008
+    shard: Shard = WHOLE,
     progress: Progress | None = None,
 ) -> Prepared:
     """Write manifest.csv, class names and an account of what was found in the folder `out`.
@@ -75,6 +76,7 @@ def prepare(
     if no annotations or no clips are found, or `out` holds another manifest (unless `overwrite`);
     RunError if another process prepares the same folder.
     """
+    media = replace(media, root=media.root.absolute())
     _begin(out, dataset, overwrite=overwrite)
     lock = f"prepare-{shard.index}-of-{shard.count}" if shard.count > 1 else "prepare"
     with locked(out / f".{lock}.lock", f"prepares {out}"):
@@ -88,15 +90,18 @@ def prepare(
             found.probes = probe_once(
                 found.manifest,
                 out,
+                engine=media.engine,
                 shard=shard,
-                num_workers=media.num_workers,
                 timeout_seconds=media.timeout_seconds,
                 progress=progress,
             )
         account = _account(dataset, form, media, files, found)
         if found.num_unprobed:
             return Prepared(None, account)
-        return Prepared(_write(found, account, out), account)
+        if shard.count == 1:
+            return Prepared(_write(found, account, out), account)
+        with locked(out / ".prepare.lock", f"prepares {out}", wait_seconds=-1):
+            return Prepared(_write(found, account, out), account)
 
 
 def _find(dataset: DataSet, index: Index, clips: list[Clip], media: MediaFolder) -> Found:

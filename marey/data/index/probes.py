@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from io import FileIO
@@ -23,8 +23,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from marey.data.engines import Engine
 from marey.data.manifest import Manifest
-from marey.data.parts import Shard
+from marey.data.parts import WHOLE, Shard
 from marey.data.probe import Probe, Progress, probe_clips
 from marey.errors import ManifestError
 
@@ -44,9 +45,9 @@ def probe_once(
     manifest: Manifest,
     folder: Path,
     *,
-    shard: Shard,
-    num_workers: int | None,
-    timeout_seconds: float,
+    engine: Engine,
+    shard: Shard = WHOLE,
+    timeout_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> list[Probe | None]:
     """The probe of every clip, from the journals in `folder` or made now and written there.
@@ -54,28 +55,31 @@ def probe_once(
     None for clips of other shards that have not been probed. ManifestError if the journal cannot be
     written; what was probed till then is kept.
     """
-    known = _read(sorted(folder.glob(".probes*.jsonl")))
-    stamps = _stamps(manifest)
-    keys = list(_keys(manifest))
-    probes = [known.get((key, stamps[key[0]])) for key in keys]
+    keys, stamps = list(_keys(manifest)), _stamps(manifest)
+    probes = _known(folder, keys, stamps)
     todo = np.flatnonzero([
         _is_of_shard(key[0], shard) and (probe is None or bool(probe.error))
         for key, probe in zip(keys, probes, strict=True)
     ])  # fmt: skip
-    if not len(todo):
-        return probes
-    with _appending(journal_file(folder, shard)) as journal:
-        for row, probe in probe_clips(
-            manifest,
-            todo,
-            thorough=False,
-            num_workers=num_workers,
-            timeout_seconds=timeout_seconds,
-            progress=progress,
-        ):
-            probes[row] = probe
-            journal(json.dumps([*keys[row], *stamps[keys[row][0]], *astuple(probe)]))
+    if len(todo):
+        with _appending(journal_file(folder, shard)) as journal:
+            for row, probe in probe_clips(
+                manifest,
+                todo,
+                thorough=False,
+                engine=engine,
+                timeout_seconds=timeout_seconds,
+                progress=progress,
+            ):
+                journal(json.dumps([*keys[row], *stamps[keys[row][0]], *astuple(probe)]))
+        probes = _known(folder, keys, stamps)  # what other shards did meanwhile, too
     return probes
+
+
+def _known(folder: Path, keys: Sequence[Key], stamps: Mapping[str, Stamp]) -> list[Probe | None]:
+    """What all journals in the folder say of the clips."""
+    known = _read(sorted(folder.glob(".probes*.jsonl")))
+    return [known.get((key, stamps[key[0]])) for key in keys]
 
 
 def _keys(manifest: Manifest) -> Iterator[Key]:
@@ -105,12 +109,14 @@ def _stamp(path: str) -> Stamp:
 
 
 def _read(journals: Sequence[Path]) -> dict[tuple[Key, Stamp], Probe]:
-    known = {}
+    known: dict[tuple[Key, Stamp], Probe] = {}
     for path in journals:
         for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 name, start, end, size, changed, *numbers = json.loads(line)
-                known[(name, start, end), (size, changed)] = Probe(*numbers)
+                key, probe = ((name, start, end), (size, changed)), Probe(*numbers)
+                if not probe.error or key not in known or known[key].error:
+                    known[key] = probe
             except (ValueError, TypeError):  # cut short, when a process or the disk ended
                 continue
     return known
@@ -127,10 +133,13 @@ def _appending(path: Path) -> Iterator[Callable[[str], None]]:
 
 
 def _write(path: Path, file: FileIO, line: str) -> None:
-    data = f"{line}\n".encode()
     with _said(path):
-        while data:  # a disk that is nearly full takes a part, then none
-            data = data[file.write(data) :]
+        _write_all(file, f"{line}\n".encode())
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    while data:  # a disk that is nearly full takes a part, then none
+        data = data[file.write(data) :]
 
 
 @contextmanager
