@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,14 +222,11 @@ def _first_numbers(url: Url, give: Callable[[int], None]) -> None:
         give(number_of(video.read([5])[0]))
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_loader_worker_asks_the_store_by_itself(store, method):
-    import multiprocessing
-
+def test_a_forked_loader_worker_asks_the_store_by_itself(store):
     url = Url(store.url) / "a b#1.mp4"
     with open_video(url) as video:  # the parent has asked before
         assert len(video) == FRAMES
-    context = multiprocessing.get_context(method)
+    context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     process = context.Process(target=_first_numbers, args=(url, theirs.send))
     process.start()

@@ -1,0 +1,51 @@
+"""docs/sources.md: its commands, code and recipe are true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from marey.data.manifest import read_manifest
+from marey.data.mixing import Mixed
+from marey.data.samplers import ClassBalanced
+from marey.recipes.catalog import find
+from marey.recipes.recipe import DataSpec
+from marey.recipes.schema import from_yaml, override
+from marey.video import remote
+from tests.test_docs import DOCS, run
+
+TEXT = (DOCS / "sources.md").read_text(encoding="utf-8")
+BASH = [block.replace("\\\n", " ") for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)]
+
+
+def test_a_manifest_is_converted_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("manifest.csv").write_text("path,label,split\na.mp4,0,train\nb.mp4,1,val\n")
+    run(BASH[0])
+    assert (
+        read_manifest("manifest.arrow").digest()
+        == read_manifest("manifest.csv", check_files=False).digest()
+    )
+
+
+def test_the_mixture_of_the_command_is_the_one_described() -> None:
+    words = shlex.split(BASH[1])
+    assert words[:3] == ["marey", "train", "tsm-r50"]
+    recipe = override(find("tsm-r50"), [words[-1]])
+    weights = (("real", 1.0), ("synthetic", 0.5))
+    assert recipe.stages[0].sampler == Mixed(weights, ClassBalanced())
+
+
+def test_the_data_of_the_recipe_are_read() -> None:
+    (block,) = re.findall(r"```yaml\ndata:\n(.*?)```", TEXT, re.DOTALL)
+    lines = "\n".join(line[2:] for line in block.splitlines())
+    assert from_yaml(DataSpec, lines).roots == (("synthetic", "s3://bucket/made"),)
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    assert remote.WHOLE == remote.BLOCK * remote.MAX_BLOCKS == 32 << 20
+    assert "up to\n32 MiB is read at once" in TEXT
+    assert remote.TRIES == 3
