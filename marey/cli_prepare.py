@@ -46,7 +46,7 @@ def data_prepare(
     from marey.data.index.prepare import MediaFolder, prepare
 
     if name is None:
-        console.print(_known())
+        _list_all()
         return
     dataset = find_dataset(name)
     if root is None:
@@ -72,13 +72,15 @@ def data_prepare(
         console.print(f"written: {made.manifest}")
 
 
-def _known() -> Table:
+def _list_all() -> None:
+    """Print every data set; no table, which would cut the addresses."""
     from marey.data.index.catalog import DATASETS
 
-    table = Table("name", "data set", "licence", "from", title="marey downloads none of them")
     for dataset in DATASETS:
-        table.add_row(*map(escape, (dataset.name, dataset.title, dataset.licence, dataset.source)))
-    return table
+        console.print(f"{dataset.name}: {escape(dataset.title)}", style="bold")
+        console.print(f"    licence  {escape(dataset.licence)}")
+        console.print(f"    from     {escape(dataset.source)}")
+    console.print("marey downloads none of them: get the data, then give NAME --root DIR")
 
 
 def _say(account: Account, out: Path) -> None:

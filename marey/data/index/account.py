@@ -109,11 +109,6 @@ def write_missing(folder: Path, missing: Sequence[tuple[str, str, str]]) -> None
     _write_or_remove(folder / "missing.csv", ("split", "name", "reason"), missing)
 
 
-def write_unlabelled(folder: Path, clips: Sequence[tuple[str, str]]) -> None:
-    """unlabelled.csv, or none if all clips have labels."""
-    _write_or_remove(folder / "unlabelled.csv", ("path", "split"), clips)
-
-
 def write_facts(folder: Path, account: Account, names: Sequence[str]) -> None:
     """prepare.md, then prepare.json: with it all files named there are whole."""
     there = [name for name in names if (folder / name).is_file()]

@@ -37,29 +37,36 @@ class Found:
 
     def labelled(self) -> Manifest:
         """The manifest of all clips that have labels, a file, and no error."""
-        errors = self._errors()
-        keep = [n for n, row in enumerate(self.rows) if self.clips[row].labels and n not in errors]
-        clips = [self.clips[self.rows[n]] for n in keep]
-        counts = [self.probes[n] for n in keep] if self.probes else []
-        frames = [-1 if probe is None else probe.file_frames for probe in counts]
+        clips, manifest = self._kept(labelled=True)
         groups = [clip.group for clip in clips]
         return replace(
-            self.manifest.take(np.array(keep, np.int64)),
+            manifest,
             labels={head: _labels(clips, head, len(n)) for head, n in self.index.classes.items()},
             classes=dict(self.index.classes),
-            splits=_coded([clip.split for clip in clips]),
             groups=_coded(groups) if all(groups) and groups else None,
-            frame_counts=np.array(frames, np.int64) if frames else None,
         )
 
-    def unlabelled(self) -> list[tuple[str, str]]:
-        """Path and split of the clips without labels."""
+    def unlabelled(self) -> Manifest:
+        """The same of those that have no labels."""
+        return self._kept(labelled=False)[1]
+
+    def _kept(self, *, labelled: bool) -> tuple[list[Clip], Manifest]:
+        """The clips without an error that have labels or have not, and where they lie."""
         errors = self._errors()
-        return [
-            (path, self.clips[row].split)
-            for n, (row, path) in enumerate(zip(self.rows, self.manifest.texts(), strict=True))
-            if not self.clips[row].labels and n not in errors
+        keep = [
+            n
+            for n, row in enumerate(self.rows)
+            if bool(self.clips[row].labels) == labelled and n not in errors
         ]
+        clips = [self.clips[self.rows[n]] for n in keep]
+        probes = [self.probes[n] for n in keep] if self.probes else []
+        frames = [-1 if probe is None else probe.file_frames for probe in probes]
+        manifest = replace(
+            self.manifest.take(np.array(keep, np.int64)),
+            splits=_coded([clip.split for clip in clips]),
+            frame_counts=np.array(frames, np.int64) if frames else None,
+        )
+        return clips, manifest
 
     def coverage(self) -> dict[str, SplitCoverage]:
         """What there is of every split."""

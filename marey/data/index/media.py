@@ -36,9 +36,10 @@ def find_media(
         raise ManifestError(f"{root} is not a folder", "give --root DIR, where the clips lie")
     folders = Folders(root)
     usable = [layout for layout in layouts if _begins(folders, layout)]
+    known = class_names if any("{class" in layout for layout in usable) else ()
     media = Media([], {})
     for row, clip in enumerate(clips):
-        matches = _matches(folders, root, usable, _values(clip, class_names))
+        matches = _matches(folders, root, usable, _values(clip, known))
         media.paths.append(matches[0] if len(matches) == 1 else None)
         if not matches:
             media.reasons[row] = "no such video or folder"
@@ -78,7 +79,7 @@ def _matches(
 
 def _values(clip: Clip, class_names: Sequence[str]) -> dict[str, str]:
     values = {"name": clip.name, "split": clip.split, **clip.fields}
-    label = next(iter(clip.labels.values()), None)
+    label = next(iter(clip.labels.values()), None) if class_names else None
     if isinstance(label, int):
         values["class"] = class_names[label]
         values["class_"] = class_names[label].replace(" ", "_")

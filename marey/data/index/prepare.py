@@ -20,7 +20,6 @@ from marey.data.index.account import (
     write_facts,
     write_missing,
     write_rejects,
-    write_unlabelled,
 )
 from marey.data.index.annotations import Annotations
 from marey.data.index.dataset import Clip, DataSet, Form, Index
@@ -140,7 +139,11 @@ def _write(found: Found, account: Account, out: Path) -> Path:
             f"{out / 'missing.csv'} has the reasons",
         )
     write_missing(out, account.missing)
-    write_unlabelled(out, found.unlabelled())
+    unlabelled, path = found.unlabelled(), out / "unlabelled.csv"
+    if len(unlabelled):
+        write_manifest(unlabelled, path)
+    else:
+        path.unlink(missing_ok=True)
     write_manifest(manifest, out / "manifest.csv")
     labels = [classes_file(out, head).name for head in account.classes]
     tables = ("rejects.csv", "missing.csv", "unlabelled.csv")

@@ -112,7 +112,8 @@ def test_what_is_there_is_in_the_manifest_and_all_else_is_accounted_for(
     assert left_out["6"] == "no such video or folder"
     assert "5.mp4" in left_out["5"]
     (unlabelled,) = rows(tmp_path / "out" / "unlabelled.csv")
-    assert unlabelled == {"path": "20bn-jester-v1/7.mp4", "split": "test"}
+    path = str(root / "20bn-jester-v1" / "7.mp4")
+    assert unlabelled == {"path": path, "split": "test", "num_frames": "12"}
     facts = json.loads((tmp_path / "out" / "prepare.json").read_text())
     assert set(facts["written"]) == set(contents(tmp_path / "out")) - {"prepare.json", "prepare.md"}
     assert facts["annotations"].keys() == {
