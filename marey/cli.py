@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from marey import cli_eval, cli_features, cli_models, cli_pack, cli_prepare
+from marey import cli_eval, cli_features, cli_models, cli_pack, cli_predict, cli_prepare
 from marey.cli_bench import bench_app
 from marey.cli_data import data_app
 from marey.cli_shared import (
@@ -24,7 +24,6 @@ from marey.cli_shared import (
     Overrides,
     Workers,
     console,
-    device_or_default,
     errors,
 )
 
@@ -128,36 +127,7 @@ def train(
 
 app.command("eval")(cli_eval.evaluate)
 app.command("test", hidden=True)(cli_eval.evaluate)
-
-
-@app.command()
-def predict(
-    model: Annotated[Path, typer.Argument(help="folder of a run or release")],
-    video: Annotated[Path, typer.Argument(help="file, folder of frames or folder of videos")],
-    top: Annotated[int, typer.Option(help="labels to show")] = 5,
-    window: Annotated[float | None, typer.Option(help="seconds: a timeline by windows")] = None,
-    stride: Annotated[float | None, typer.Option(help="seconds; default: half a window")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-    device: Device = None,
-) -> None:
-    """Say what happens in a video, or when."""
-    import json
-
-    from marey.engine.predict import load, timeline
-
-    found = load(model, device_or_default(device)).predict(
-        video, top=top, window_seconds=window, stride_seconds=stride
-    )
-    by_file = found if isinstance(found, dict) else {str(video): found}
-    if window is not None:
-        by_file = {file: timeline(answers) for file, answers in by_file.items()}
-    if as_json:
-        print(json.dumps(by_file, indent=1, ensure_ascii=False))
-        return
-    for file, answers in by_file.items():
-        console.print(escape(file))
-        for answer in answers:
-            console.print("  " + escape(_answer(answer)))
+app.command()(cli_predict.predict)
 
 
 @app.command()
@@ -244,15 +214,6 @@ def print_comparison(runs: Sequence[Path]) -> None:
         console.print(escape(found.note))
     for warning in comparison_warnings(runs):
         errors.print(f"[yellow]warning:[/] {escape(warning)}")
-
-
-def _answer(answer: dict[str, object]) -> str:
-    if "error" in answer:
-        return f"error: {answer['error']}"
-    words = [f"{answer['score']:6.1%}  {answer['label']}"]
-    if "start" in answer:
-        words.insert(0, f"{answer['start']:8.2f} - {answer['end']:8.2f} s ")
-    return " ".join([*words, f"({answer['head']})"] if "head" in answer else words)
 
 
 def _as_overrides(options: Mapping[str, object]) -> list[str]:

@@ -26,6 +26,14 @@ def read_folder(root: Path) -> tuple[Listing, list[str]]:
         raise ManifestError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
+def clips_below(root: Path) -> list[str]:
+    """The paths, from `root`, of all clips below it, at any depth; ["."] if it is one itself."""
+    try:
+        return [path.removeprefix("./") for path in _clips(str(root), ".", Counter(), depth=1)]
+    except OSError as error:
+        raise ManifestError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
 def _read_folder(root: Path) -> tuple[Listing, list[str]]:
     paths: list[str] = []
     labels: list[str] = []

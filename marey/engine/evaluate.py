@@ -146,11 +146,36 @@ def evaluate(
 
     Only the mean and std of `augment` are used: test clips are not changed otherwise.
     """
-    heads = {head.name: head.num_classes for head in model.spec.heads}
     check_clips(model.spec, manifest)
-    _check_heads(heads, manifest, views.average)
+    check_heads(model, manifest, views.average)
+    scores, missing = score_clips(
+        model, manifest, views, augment=augment, batch_size=batch_size, workers=workers,
+        backend=backend, device=device, amp=amp, progress=progress,
+    )  # fmt: skip
+    return Evaluation(manifest, scores, missing, views.average, trained_on)
+
+
+def score_clips(
+    model: VideoModel,
+    manifest: Manifest,
+    views: TestViews,
+    *,
+    augment: Augment,
+    batch_size: int = 8,
+    workers: int = 2,
+    backend: Backend = "pyav",
+    device: torch.device | str = "cpu",
+    amp: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[ScoreArrays, dict[int, str]]:
+    """As `evaluate`, of clips with or without labels: scores [n k] a head, and row -> reason.
+
+    The scores of a clip that could not be read are NaN.
+    """
+    check_clips(model.spec, manifest)
     scores: ScoreArrays = {
-        name: np.full((len(manifest), k), np.nan, np.float32) for name, k in heads.items()
+        head.name: np.full((len(manifest), head.num_classes), np.nan, np.float32)
+        for head in model.spec.heads
     }
     missing: dict[int, str] = {}
     done = 0
@@ -165,7 +190,7 @@ def evaluate(
         done += len(batch.rows) + len(batch.failures)
         if progress:
             progress(done, len(manifest))
-    return Evaluation(manifest, scores, missing, views.average, trained_on)
+    return scores, missing
 
 
 def test_batches(
@@ -284,8 +309,9 @@ def about(evaluation: Evaluation, model: VideoModel, recipe: Recipe) -> dict[str
     }
 
 
-def _check_heads(heads: dict[str, int], manifest: Manifest, average: str) -> None:
-    for name, num_classes in heads.items():
+def check_heads(model: VideoModel, manifest: Manifest, average: str) -> None:
+    """ManifestError unless the manifest has labels, of as many classes, for every head."""
+    for name, num_classes in ((head.name, head.num_classes) for head in model.spec.heads):
         if name not in manifest.labels:
             raise ManifestError(f"{manifest.source} has no column '{name}' of the model's head")
         if len(manifest.classes[name]) != num_classes:

@@ -20,9 +20,10 @@ from marey.data.files import VIDEO
 from marey.engine.evaluate import score_views
 from marey.engine.release import Trained, load_trained
 from marey.errors import DecodeError
+from marey.recipes.recipe import Recipe
 from marey.types import Frames, Scores
 from marey.video.reader import FrameReader, open_video
-from marey.video.remote import Place
+from marey.video.remote import Place, place_of
 from marey.video.sampling import at_rate
 
 Answer: TypeAlias = dict[str, Any]
@@ -68,9 +69,10 @@ class Predictor:
                     "hint: cut it, or give the file"
                 )
             return self._of_clip(as_frames(video), top)
-        if files := videos_in(Path(video)):
+        place = place_of(video)
+        if isinstance(place, Path) and (files := videos_in(place)):
             return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in files}
-        return self.predict_file(Path(video), top, window_seconds, stride_seconds)
+        return self.predict_file(place, top, window_seconds, stride_seconds)
 
     def scores(self, reader: FrameReader) -> Scores:
         """Scores [k] of every head, averaged over the recipe's test views, as `evaluate` gives."""
@@ -136,19 +138,21 @@ class Predictor:
         return {head: values[0] for head, values in scores.items()}
 
     def _answers(self, scores: Scores, top: int) -> list[Answer]:
-        is_probability = self.trained.recipe.test.average == "probs"
-        several = {head.name for head in self.trained.recipe.model.heads if head.several}
         answers: list[Answer] = []
         for head, values in scores.items():
             names = self.trained.classes[head]
-            probabilities = values if is_probability else values.softmax(dim=0)
-            if head in several:
-                probabilities = values.sigmoid()
-            best = probabilities.topk(min(top, len(names)))
+            best = probabilities(self.trained.recipe, head, values).topk(min(top, len(names)))
             about = {"head": head} if len(scores) > 1 else {}
             for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
                 answers.append(about | {"label": names[index], "score": score})
         return answers
+
+
+def probabilities(recipe: Recipe, head: str, scores: Tensor) -> Tensor:
+    """What the scores [... k] of a head mean: shares of 1; for `several`, a chance of its own."""
+    if any(of.several for of in recipe.model.heads if of.name == head):
+        return scores.sigmoid()
+    return scores if recipe.test.average == "probs" else scores.softmax(dim=-1)
 
 
 def timeline(answers: Sequence[Mapping[str, Any]]) -> list[Answer]:

@@ -1,7 +1,7 @@
 """predictions.parquet: the scores of every clip that was read, written and read back.
 
 A row a clip: id (its row in the manifest), path, start, end, and for every head the label (a list
-of classes where clips have several) and the scores.
+of classes where clips have several), if the manifest has labels, and the scores.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def prediction_table(
         columns[name] = pa.array([None] * len(rows) if bounds is None else bounds, pa.float64(),
                                  from_pandas=True)  # fmt: skip
     for head, values in scores.items():
-        columns[head] = _label_column(manifest.labels[head])
+        if head in manifest.labels:
+            columns[head] = _label_column(manifest.labels[head])
         flat = pa.array(values.ravel())
         columns[scores_column(head)] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
     return pa.table(columns)

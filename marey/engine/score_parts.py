@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from marey.data.manifest import Manifest
 from marey.data.parts import Parts, input_digest
-from marey.engine.evaluate import Evaluation, ScoreArrays, evaluate
+from marey.engine.evaluate import Evaluation, ScoreArrays, check_heads, score_clips
 from marey.engine.extractor import weights_digest
 from marey.engine.measures import TrainingCounts
 from marey.engine.release import Trained
@@ -57,12 +57,29 @@ class Tested:
         self, rows: range, file: BinaryIO, *, progress: Callable[[int, int], None] | None = None
     ) -> None:
         """Write the scores of these clips as an Arrow file, a column a head."""
+        check_heads(self.trained.model, self.manifest, self.recipe.test.average)
+        found, missing = self.scores(rows, progress=progress)
+        columns: dict[str, pa.Array] = {
+            f"scores.{head}": pa.FixedSizeListArray.from_arrays(
+                pa.array(scores.ravel()), scores.shape[1]
+            )
+            for head, scores in found.items()
+        }
+        reasons = [missing.get(row) for row in range(len(rows))]
+        table = pa.table(columns | {MISSING: pa.array(reasons, pa.large_string())})
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+
+    def scores(
+        self, rows: range, *, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[ScoreArrays, dict[int, str]]:
+        """Scores [n k] a head of these clips, and place among them -> why one could not be read."""
 
         def tell(done: int, _: int) -> None:
             if progress is not None:
                 progress(rows.start + done, len(self.manifest))
 
-        found = evaluate(
+        return score_clips(
             self.trained.model,
             self.manifest.take(np.arange(rows.start, rows.stop)),
             self.recipe.test,
@@ -74,16 +91,6 @@ class Tested:
             amp=self.recipe.amp,
             progress=tell,
         )
-        columns: dict[str, pa.Array] = {
-            f"scores.{head}": pa.FixedSizeListArray.from_arrays(
-                pa.array(scores.ravel()), scores.shape[1]
-            )
-            for head, scores in found.scores.items()
-        }
-        reasons = [found.missing.get(row) for row in range(len(rows))]
-        table = pa.table(columns | {MISSING: pa.array(reasons, pa.large_string())})
-        with pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
 
     def evaluation(self, paths: Sequence[Path], trained_on: TrainingCounts) -> Evaluation:
         """The evaluation whose parts lie at `paths`."""
