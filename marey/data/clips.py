@@ -27,6 +27,7 @@ from marey.data.manifest import Manifest
 from marey.errors import DecodeError, ManifestError
 from marey.types import Labels
 from marey.video.crops import Crop
+from marey.video.frames import gather_channels_last
 from marey.video.reader import Backend, open_video
 from marey.video.sampling import Sampling, at_rate
 
@@ -113,10 +114,13 @@ class ClipDataset(Dataset[Sample]):
             sampling = at_rate(self.sampling, self.manifest.fps(row) or video.fps)
             indices = sampling.indices(len(video), rng)
             wanted, places = np.unique(indices, return_inverse=True)
-            frames = video.read(wanted.tolist())
+            frames = gather_channels_last(video.pictures(wanted), len(wanted))
         decoded = time.perf_counter()
-        clips = torch.from_numpy(places.reshape(indices.shape))
-        views = torch.cat([self.crop(frames[clip], rng) for clip in clips])
+        if np.array_equal(places.ravel(), np.arange(indices.size)):
+            clips = [*torch.chunk(frames, len(indices))]  # every frame once, in order: no copy
+        else:
+            clips = [frames[clip] for clip in torch.from_numpy(places.reshape(indices.shape))]
+        views = torch.cat([self.crop(clip, rng) for clip in clips])
         seconds["decode"] = decoded - start
         seconds["resize"] = time.perf_counter() - decoded
         return views

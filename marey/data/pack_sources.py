@@ -15,7 +15,7 @@ from marey.data.manifest import Manifest
 from marey.errors import DecodeError
 from marey.video.folder import FrameFolder
 from marey.video.frames import ShortSide, Size
-from marey.video.images import JpegEncoder, is_plain_jpeg
+from marey.video.images import JpegEncoder, plain_jpeg_size
 from marey.video.packs import PackedClip
 from marey.video.pyav import VideoFile
 from marey.video.reader import Span, frame_range, open_video
@@ -81,7 +81,7 @@ class Shots:
             height, width, _ = picture.shape
             if not isinstance(self.video, VideoFile):
                 data = self.video.data(index)
-                if is_plain_jpeg(data, (width, height)):
+                if plain_jpeg_size(data) == (width, height):
                     yield data, (width, height)
                     continue
             encoder = encoder or JpegEncoder((width, height), quality=quality)

@@ -9,11 +9,12 @@ from typing import TypeAlias
 import av
 import torch
 
+from marey.video.images import jpeg_decoder
 from marey.video.reader import Backend
 
 Versions: TypeAlias = dict[str, str]
 
-_PACKAGES = ("marey", "torch", "numpy", "av", "pyarrow", "safetensors", "torchcodec")
+_PACKAGES = ("marey", "torch", "numpy", "av", "pyarrow", "safetensors", "torchcodec", "simplejpeg")
 
 
 def environment() -> Versions:
@@ -36,7 +37,7 @@ def environment() -> Versions:
 def decoder(backend: Backend) -> str:
     """Name and version of what decodes video."""
     package = "av" if backend == "pyav" else backend
-    return f"{backend} {version(package)} (FFmpeg {_ffmpeg()})"
+    return f"{backend} {version(package)} (FFmpeg {_ffmpeg()}; JPEG: {jpeg_decoder()})"
 
 
 def _ffmpeg() -> str:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.types import Frames
-from marey.video.frames import Indices, ShortSide, Size, ToRGB, checked, gather
+from marey.video.frames import Indices, ShortSide, Size, checked, gather
 from marey.video.images import ImageDecoder
 from marey.video.remote import Place
 
@@ -72,15 +72,14 @@ class FrameFolder:
         """Frames [h w 3] one at a time, in the order asked, scaled if asked for."""
         for index in self._there(checked(indices, len(self), self.path)).tolist():
             name = self.template.name(self.base + index)
-            frame = self._decode(self.data(index), self.path / name)
-            size = frame.width, frame.height
+            picture, size = self._decode.rgb(self.data(index), self.path / name, scale)
             first, first_size = self._first = self._first or (name, size)
             if size != first_size:
                 raise DecodeError(
                     f"{self.path / name}: {_by(size)} pixels, but {first} has {_by(first_size)}",
                     "all frames of a folder must have one size: extract them again",
                 )
-            yield ToRGB(scale(size) if scale else size)(frame)
+            yield picture
 
     def data(self, index: int) -> bytes:
         """The file of frame `index` as it is."""

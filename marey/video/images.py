@@ -1,8 +1,10 @@
-"""Still pictures: the bytes of an image file, read and written with FFmpeg's own codecs.
+"""Still pictures: the bytes of an image file, read and written.
 
-**Deviates**: the published loaders decode JPEG with Pillow (libjpeg-turbo); FFmpeg's decoder is as
-exact and its colour differs by some grey levels where chroma is enlarged (6 at most, 0.6 on
-average, on frames of real video).
+JPEG is read with libjpeg-turbo where the extra `jpeg` (simplejpeg) is installed, which gives the
+very pixels of Pillow, with which the published loaders read; else, as all other kinds, with
+FFmpeg's codecs. Those are as exact; where chroma is enlarged their colour differs by some grey
+levels (6 at most, 0.6 on average, on frames of real video). `jpeg_decoder` says which it is, and
+runs note it. What is written is always FFmpeg's, from pictures that FFmpeg read.
 """
 
 from __future__ import annotations
@@ -18,8 +20,13 @@ from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
-from marey.video.frames import Size
+from marey.video.frames import ShortSide, Size, ToRGB
 from marey.video.remote import Place
+
+try:
+    import simplejpeg
+except ImportError:  # an extra
+    simplejpeg = None
 
 MAGIC = {
     b"\xff\xd8": "mjpeg",
@@ -54,6 +61,26 @@ class ImageDecoder:
         except (av.FFmpegError, IndexError) as error:
             raise DecodeError(f"{name}: a damaged image", "extract it again") from error
 
+    def rgb(
+        self, data: bytes, name: str | Place, scale: ShortSide | None = None
+    ) -> tuple[NDArray[np.uint8], Size]:
+        """The picture in `data`, upright [h w 3] and scaled if asked for, and its stored size."""
+        if scale is None and (picture := self.turbo(data, name)) is not None:
+            return picture, (picture.shape[1], picture.shape[0])
+        frame = self(data, name)
+        size = frame.width, frame.height
+        return ToRGB(scale(size) if scale else size)(frame), size
+
+    def turbo(self, data: bytes, name: str | Place) -> NDArray[np.uint8] | None:
+        """The picture of a plain JPEG by libjpeg-turbo; None for other kinds, or without it."""
+        if simplejpeg is None or plain_jpeg_size(data) is None:
+            return None
+        try:
+            picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(data)
+        except ValueError as error:
+            raise DecodeError(f"{name}: a damaged image", "extract it again") from error
+        return picture
+
     def close(self) -> None:
         """Let go of the decoders."""
         self._decoders.clear()
@@ -82,18 +109,23 @@ class JpegEncoder:
         return bytes(packet)
 
 
-def is_plain_jpeg(data: bytes, size: Size) -> bool:
-    """Whether `data` is a JPEG of 8-bit colour, of `size` as stored and without a turn (Exif)."""
-    place = 2
-    while data[:2] == b"\xff\xd8" and data[place : place + 1] == b"\xff":
+def jpeg_decoder() -> str:
+    """What JPEG is read with: ``simplejpeg 1.9.0``, or ``FFmpeg``."""
+    return "FFmpeg" if simplejpeg is None else f"simplejpeg {simplejpeg.__version__}"
+
+
+def plain_jpeg_size(data: bytes) -> Size | None:
+    """Width and height of a JPEG of 8-bit colour that stands upright as stored (no Exif)."""
+    place = 2 if data.startswith(b"\xff\xd8") else len(data)
+    while place + 10 <= len(data) and data[place] == 0xFF:
         marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
         if marker == 0xE1 and data[place + 4 : place + 8] == b"Exif":
-            return False
+            return None
         if marker in (0xC0, 0xC1, 0xC2):  # start of frame: bits, height, width, components
             bits, height, width, parts = struct.unpack(">BHHB", data[place + 4 : place + 10])
-            return (bits, parts, (width, height)) == (8, 3, size)
+            return (width, height) if (bits, parts) == (8, 3) else None
         place += 2 + length
-    return False
+    return None
 
 
 def _image_decoder(codec: str) -> VideoCodecContext:

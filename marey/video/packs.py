@@ -176,7 +176,9 @@ class PackedClip:
         wanted = checked(indices, len(self), self.path)
         self._read_ahead(wanted)
         for index in wanted.tolist():
-            yield to_rgb(self._decode(self.data(index), f"{self.path}: frame {index}"))
+            data, name = self.data(index), f"{self.path}: frame {index}"
+            picture = self._decode.turbo(data, name) if scale is None else None
+            yield to_rgb(self._decode(data, name)) if picture is None else picture
 
     def data(self, index: int) -> bytes:
         """The JPEG file of a frame as it is."""

@@ -11,6 +11,7 @@ file is a `DecodeError` that names the file and the reason; a wrong argument is 
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from marey.errors import DecodeError
 from marey.types import Frames
 from marey.video.folder import FrameFolder
-from marey.video.frames import Indices, checked
+from marey.video.frames import Indices, ShortSide, checked
 from marey.video.packs import PackedClip, pack_of
 from marey.video.pyav import VideoFile
 from marey.video.remote import UNREACHED, Place, Url, place_of
@@ -49,6 +50,11 @@ class FrameReader(Protocol):
 
         Any order, repeats allowed. Only these frames are held in memory.
         """
+
+    def pictures(
+        self, indices: Indices, scale: ShortSide | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """The same as pictures [h w 3], one at a time, scaled if asked for."""
 
     def timestamps(self) -> NDArray[np.float64]:
         """When each frame is shown, in seconds from the first: [len], never falling."""
@@ -202,6 +208,11 @@ class _SpanReader:
 
     def read(self, indices: Indices) -> Frames:
         return self._base.read(checked(indices, len(self), self.path) + self._start)
+
+    def pictures(
+        self, indices: Indices, scale: ShortSide | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        return self._base.pictures(checked(indices, len(self), self.path) + self._start, scale)
 
     def timestamps(self) -> NDArray[np.float64]:
         clock: NDArray[np.float64] = self._base.timestamps()[self._start : self._stop]

@@ -12,6 +12,7 @@ in VP8, whose key frames need not stand alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -23,7 +24,7 @@ from torch.nn.functional import interpolate
 
 from marey.errors import DecodeError
 from marey.types import Frames
-from marey.video.frames import Indices, checked, square_size
+from marey.video.frames import Indices, ShortSide, checked, square_size
 from marey.video.pyav import count_frames, scan_packets
 from marey.video.streams import open_stream
 
@@ -71,6 +72,14 @@ class TorchCodecFile:
             raise DecodeError(f"{self.path}: {_reason(error)}", "try backend 'pyav'") from error
         frames = self._squared(frames)
         return frames.contiguous() if np.array_equal(asked, wanted) else frames[places].contiguous()
+
+    def pictures(
+        self, indices: Indices, scale: ShortSide | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames [h w 3] in the order asked; this backend holds all of them and does not scale."""
+        if scale is not None:
+            raise ValueError("backend 'torchcodec' does not scale; use 'pyav'")
+        yield from self.read(indices).permute(0, 2, 3, 1).numpy()
 
     def timestamps(self) -> NDArray[np.float64]:
         """When each frame is shown, in seconds from the first: [len]."""

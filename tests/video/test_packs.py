@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import tarfile
@@ -12,9 +13,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from marey.data.pack_writer import pack_writer
 from marey.errors import DecodeError
+from marey.video import images
 from marey.video.packs import TAIL, Pack, PackedClip, check_pack, names_in_pack, open_pack
 from marey.video.reader import Span, open_video
 from tests.video.media import encode_image, numbered, numbers_of, write_folder
@@ -61,6 +64,35 @@ def test_a_pack_gives_the_very_pixels_of_a_folder(pack: Path, tmp_path: Path) ->
     with open_video(tmp_path) as folder, open_video(pack / "wave/a.mp4") as packed:
         assert len(folder) == len(packed)
         assert torch.equal(folder.read(range(9)), packed.read(range(9)))
+
+
+def test_both_jpeg_decoders_give_the_same_clip_and_one_gives_the_pixels_of_pillow(
+    pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turbo = pytest.importorskip("simplejpeg")
+    with open_video(pack / "wave/a.mp4") as video:
+        assert isinstance(video, PackedClip)
+        fast = video.read(range(9))
+        with Image.open(io.BytesIO(video.data(3))) as picture:
+            assert np.array_equal(fast[3].permute(1, 2, 0).numpy(), np.asarray(picture))
+        assert images.jpeg_decoder() == f"simplejpeg {turbo.__version__}"
+        monkeypatch.setattr(images, "simplejpeg", None)
+        assert images.jpeg_decoder() == "FFmpeg"
+        assert (video.read(range(9)).float() - fast.float()).abs().mean() < 1.5
+
+
+@pytest.mark.parametrize("decoder", ["simplejpeg", "FFmpeg"])
+def test_half_a_frame_is_an_error_and_not_half_grey(
+    tmp_path: Path, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if decoder == "FFmpeg":
+        monkeypatch.setattr(images, "simplejpeg", None)
+    path = tmp_path / "a.tar"
+    with pack_writer(path) as writer:
+        whole = jpegs(0, 1)[0]
+        writer.add("a", [whole[: len(whole) // 2]], size=SIZE, fps=None, seconds=np.zeros(0))
+    with open_video(path / "a") as video, pytest.raises(DecodeError, match="frame 0: a damaged"):
+        video.read([0])
 
 
 def test_tar_unpacks_a_pack_into_folders_of_frames(pack: Path, tmp_path: Path) -> None:
