@@ -120,7 +120,7 @@ class ClipDataset(Dataset[Sample]):
             clips = [*torch.chunk(frames, len(indices))]  # every frame once, in order: no copy
         else:
             clips = [frames[clip] for clip in torch.from_numpy(places.reshape(indices.shape))]
-        views = torch.cat([self.crop(clip, rng) for clip in clips])
+        views = _joined(torch.cat, [self.crop(clip, rng) for clip in clips])
         seconds["decode"] = decoded - start
         seconds["resize"] = time.perf_counter() - decoded
         return views
@@ -151,7 +151,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
             "do not make a batch",
             "a sampling of so many frames: train.sampling={EvenFrames: {num_frames: 8}}, and test",
         )
-    stacked = torch.stack(clips) if clips else torch.empty(0, 0, 0, 3, 0, 0, dtype=torch.uint8)
+    nothing = torch.empty(0, 0, 0, 3, 0, 0, dtype=torch.uint8)
+    stacked = _joined(torch.stack, clips) if clips else nothing
     parts = {part: sum(s.seconds[part] for s in samples) for part in ("decode", "resize")}
     return Batch(
         rows=torch.tensor([sample.row for sample in read], dtype=torch.int64),
@@ -161,6 +162,13 @@ def collate(samples: Sequence[Sample]) -> Batch:
         failures=tuple((s.row, s.error or "") for s in samples if s.clip is None),
         seconds=parts | {"collate": time.perf_counter() - start},
     )
+
+
+def _joined(join: Callable[[list[Tensor]], Tensor], clips: list[Tensor]) -> Tensor:
+    """Clips put together in the memory layout they have: channels last if they came so."""
+    if clips[0].dtype != torch.uint8:
+        return join(clips)
+    return join([clip.movedim(-3, -1) for clip in clips]).movedim(-1, -3)
 
 
 def _stacked(labels: Sequence[np.ndarray | np.int64]) -> Tensor:
