@@ -63,7 +63,7 @@ def data_pack(
     size: Size = 256,
     enlarge: Annotated[bool, typer.Option(help="smaller videos too get this size")] = False,
     fps: Fps = None,
-    quality: Quality = 2,
+    quality: Quality = 3,
     crf: Annotated[int, typer.Option(help="quality of mp4: 0 (best) to 51")] = 20,
     clips: Annotated[int, typer.Option(help="in a pack")] = 128,
     root: Root = None,

@@ -99,7 +99,7 @@ class JpegPacks:
 
     scale: ShortSide = AT_MOST_256
     fps: float | None = None
-    quality: int = 2
+    quality: int = 3
     part_size: int = 128
     suffixes: ClassVar[bool] = True
 
