@@ -137,7 +137,7 @@ class _Predicted:
             place = table.column_names.index(name)
             table = table.set_column(place, name, _lists(scores, unread))
             for column, values in self._answers(head, scores, unread).items():
-                table = table.append_column(name.replace("scores", column), values)
+                table = table.append_column(column + name.removeprefix("scores"), values)
         reasons = pa.array([missing.get(place) for place in range(len(rows))], pa.string())
         table = table.append_column(ERROR, reasons).replace_schema_metadata(self._about())
         with pa.ipc.new_file(file, table.schema) as writer:

@@ -16,6 +16,7 @@ import pytest
 from marey.data.engines import Ray
 from marey.data.workers import Lost
 from marey.engine.evaluate_folder import Test, evaluate_test
+from marey.engine.predict_clips import Asked, predict_clips
 from marey.engine.train import train
 from marey.errors import RunError
 from tests.tiny import tiny_recipe, write_set
@@ -61,12 +62,16 @@ def test_a_cluster_gives_the_bytes_of_one_process_and_a_dead_slots_job_is_done_a
     run = train(tiny_recipe(manifest, epochs=1), tmp_path / "run", quiet=True)
     test = Test(run, manifest, "val", None, (), 0, 3, "cpu")
     evaluate_test(test, tmp_path / "here")
+    asked = Asked(run, str(manifest), workers=0, batch_size=3)
+    predict_clips(asked, tmp_path / "here" / "predicted.parquet")
     with cluster() as address:
         answers_are_those_of_processes(Ray(address), tmp_path)
-        evaluate_test(test, tmp_path / "there", engine=Ray(address, num_workers=1))
+        engine = Ray(address, num_workers=1)
+        evaluate_test(test, tmp_path / "there", engine=engine)
+        predict_clips(asked, tmp_path / "there" / "predicted.parquet", engine=engine)
         with pytest.raises(RunError, match="2 CPUs and 0 GPUs, room for nothing"):
             next(Ray(address, num_gpus=1).answers(str.upper, ["a"]))
-    for name in ("predictions.parquet", "results.json"):
+    for name in ("predictions.parquet", "results.json", "predicted.parquet"):
         assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
 
 
