@@ -75,7 +75,7 @@ def write_result(
     facts = {
         "metrics": {"acc/top1": 66.67, "acc/top5": 100.0, "acc/class_avg": 72.22},
         "metrics_readable": {"acc/top1": 77.78},
-        "views": {"clips": 2, "crops": 3, "frames": 8},
+        "views": {"clips": 2, "crops": 3, "frames": 8}, "protocol": "tsm-2x3",
         "parameters": 11_689_512, "gmacs_per_view": 14.6, "gmacs_total": 87.6,
         "decoder": "pyav 16", "versions": {"torch": "2.13.0"}, "average": "logits",
         "manifest": "val.csv", "data_hash": data_hash, "num_clips": n + 1,

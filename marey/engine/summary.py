@@ -58,6 +58,7 @@ def provenance(files: RunFiles) -> str:
         ("data hash", facts.get("data_hash")),
         ("decoder", facts.get("decoder")),
         ("average over views", facts.get("average")),
+        ("protocol", facts.get("protocol")),
     ]
     versions = facts.get("versions") or files.environment.get("versions") or files.environment
     rows += [(str(k), v) for k, v in versions.items() if isinstance(v, str | int | float)]
@@ -86,26 +87,27 @@ def count(value: float | None, *, unit: str = "") -> str:
 
 
 def views_text(result: Result) -> str:
-    """The test protocol in words: clips x crops of so many frames."""
-    words, frames = _views(result)
-    return f"{words}, {frames}" if frames else words
+    """The test views in words: clips x crops of so many frames, and their protocol's name."""
+    return ", ".join(filter(None, _views(result)))
 
 
 def views_cell(result: Result) -> str:
-    """The test protocol in a cell: clips×crops×frames."""
-    views = result.facts.get("views")
+    """The test views in a cell: clips×crops×frames, and their protocol if they have a name."""
+    views, protocol = result.facts.get("views"), result.facts.get("protocol")
     if not isinstance(views, dict):
         return "–" if views is None else str(views)
-    return "×".join(str(views[key]) for key in ("clips", "crops", "frames") if key in views)
+    cell = "×".join(str(views[key]) for key in ("clips", "crops", "frames") if key in views)
+    return f"{cell} ({protocol})" if protocol else cell
 
 
 def _views(result: Result) -> tuple[str, str]:
-    """Clips x crops, and the frames of a clip."""
-    views = result.facts.get("views")
+    """Clips x crops; the frames of a clip, and the name of the protocol."""
+    views, protocol = result.facts.get("views"), result.facts.get("protocol")
     if not isinstance(views, dict):
         return "–" if views is None else str(views), ""
     frames = f"{views['frames']} frames" if "frames" in views else ""
-    return f"{views.get('clips', '?')} × {views.get('crops', '?')}", frames
+    about = ", ".join(filter(None, [frames, protocol]))
+    return f"{views.get('clips', '?')} × {views.get('crops', '?')}", about
 
 
 def _claim(files: RunFiles, result: Result) -> str:

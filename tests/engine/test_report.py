@@ -21,7 +21,7 @@ from marey.engine.findings import (
 from marey.engine.report import write_report
 from marey.engine.runfiles import HeadResult, read_run
 from marey.engine.strips import frame_strip
-from marey.engine.summary import count
+from marey.engine.summary import count, views_cell, views_text
 from marey.errors import RunError
 from tests.fake_run import CLASSES, LABELS, LOGITS, write_clip, write_metrics, write_run
 
@@ -52,8 +52,8 @@ def test_the_report_lies_in_the_run_unless_told_otherwise(run, tmp_path):
 
 def test_the_headline_numbers_are_those_of_results_json(run):
     page = words(write_report(run))
-    for fact in ("66.7 %", "100.0 %", "72.2 %", "11.7 M", "14.6", "87.6 in all",
-                 "2 × 3", "8 frames", "1 of 7", "cafe0123", "2.13.0", "pyav 16"):  # fmt: skip
+    for fact in ("66.7 %", "100.0 %", "72.2 %", "11.7 M", "14.6", "87.6 in all", "2 × 3",
+                 "8 frames, tsm-2x3", "1 of 7", "cafe0123", "2.13.0", "pyav 16"):  # fmt: skip
         assert fact in page
 
 
@@ -269,7 +269,16 @@ def test_a_comparison_has_a_row_a_run(tmp_path):
     first, second = comparison_rows(runs)
     assert (first.name, first.top1, first.top5, first.class_avg) == ("tsn", 66.67, 100.0, 72.22)
     assert (second.name, second.parameters, second.epochs) == ("tsm", 11_689_512, 3)
-    assert second.cells() == ("tsm", "66.7", "100.0", "72.2", "11.7 M", "14.6", "2×3×8", "3")
+    assert second.cells() == ("tsm", "66.7", "100.0", "72.2", "11.7 M", "14.6",
+                              "2×3×8 (tsm-2x3)", "3")  # fmt: skip
+
+
+def test_views_without_the_name_of_a_protocol_are_shown_as_numbers(run):
+    assert views_cell(read_run(run).result) == "2×3×8 (tsm-2x3)"
+    file = run / "results" / "val" / "results.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"protocol": None}))
+    assert views_cell(read_run(run).result) == "2×3×8"
+    assert views_text(read_run(run).result) == "2 × 3, 8 frames"
 
 
 def test_missing_clips_are_the_only_warning_about_runs_that_compare(tmp_path):
