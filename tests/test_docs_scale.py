@@ -11,7 +11,6 @@ from marey.engine.train import train
 from tests.test_docs import DOCS, commands, run
 from tests.tiny import tiny_recipe, write_set
 
-
 TEXT = (DOCS / "scale.md").read_text(encoding="utf-8")
 
 
