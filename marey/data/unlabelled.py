@@ -20,6 +20,7 @@ import pyarrow.csv
 from marey.data.faults import clip_text, raise_faults
 from marey.data.feature_files import FeatureFiles, holds_features
 from marey.data.features import SUFFIXES
+from marey.data.files import Folders
 from marey.data.folders import clips_below
 from marey.data.manifest import Manifest, read_manifest
 from marey.data.places import leaving_root
@@ -62,7 +63,7 @@ def read_clips(
         if not paths:
             raise ManifestError(f"{place} holds no videos", "give another folder, or a list")
         return _manifest(place, place, _column(place, paths))
-    if not place.exists():
+    if not Folders(place.parent).has(place.name):  # also inside a pack
         raise ManifestError(f"{place} does not exist", "give a manifest, a list, a folder or video")
     return _manifest(place, place.parent, _column(place, [place.name]))
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -117,7 +117,7 @@ class _Predicted:
     tested: Tested
     top: int
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of the clips: a folder may have gained some since another process looked."""
         return self.tested.manifest.digest()
