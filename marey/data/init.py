@@ -32,6 +32,8 @@ from marey.data.tables import is_table
 from marey.errors import ManifestError
 
 BY_DEFAULT = SplitRule()
+ID_NAMES = ("id", "narration_id")
+"""Columns that hold what a data set calls a clip, the first that is there."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,15 @@ def _unsplit(
         notes += [numbered.note] if numbered.note else []
     starts, ends = map(np.array, listing.bounds) if listing.bounds else (None, None)
     rates = np.array(listing.rates) if listing.rates else None
-    return replace(manifest, starts=starts, ends=ends, unit=listing.unit, rates=rates), notes
+    ids = next((listing.columns[name] for name in ID_NAMES if name in listing.columns), None)
+    return replace(
+        manifest,
+        ids=_text_column(ids) if ids else None,
+        starts=starts,
+        ends=ends,
+        unit=listing.unit,
+        rates=rates,
+    ), notes
 
 
 def _class_files(listing: Listing, source: Path, names: str | Path | None) -> dict[str, Path]:
@@ -240,15 +250,11 @@ def _find(manifest: Manifest, listing: Listing, *, strict: bool) -> tuple[Manife
 
 
 def _refuse_repeats(manifest: Manifest, listing: Listing, rejects: dict[int, str]) -> None:
-    """ManifestError if a clip is given twice; of parts of videos that have ids, the first is kept.
+    """ManifestError if a clip is given twice, under the same id if there are ids.
 
     EPIC-KITCHENS and EGTEA have a few parts that were annotated twice, under two ids.
     """
-    bounds = [column for column in (manifest.starts, manifest.ends) if column is not None]
-    earlier = repeats(manifest.paths, bounds)
-    if len(set(listing.columns.get("narration_id", ()))) == len(listing):
-        said = {row: f"the same part as at {listing.place(earlier[row])}" for row in earlier}
-        rejects.update({row: reason for row, reason in said.items() if row not in rejects})
+    earlier = repeats(manifest.paths, [manifest.starts, manifest.ends, manifest.ids])
     listing.refuse(sorted(earlier.keys() - rejects.keys()), lambda row: (
         f"{clip_text(listing.paths[row])} was given before, at {listing.place(earlier[row])}",
         "keep one line a clip",

@@ -33,7 +33,8 @@ def read_manifests(
     """The manifest of one file, or of several in one, as `read_manifest` reads each.
 
     Of several, a list without a column `source` gives its name to its clips as their source; one
-    without a column `split` is all train if another has the column. Classes must be the same:
+    without a column `split` is all train if another has the column; groups are kept where all have
+    them. Classes must be the same:
     ManifestError says which differ; also for a clip that stands in two lists.
     """
     if len(paths) == 1:
@@ -68,7 +69,7 @@ def join(manifests: Sequence[Manifest]) -> Manifest:
                                 "give all in seconds or all in frames")  # fmt: skip
     several = [h for h in first.labels if any(m.has_several(h) for m in manifests)]
     manifests = [manifest.with_several(several) for manifest in manifests]
-    splits = [m.splits for m in manifests]
+    splits, groups = [m.splits for m in manifests], [m.groups for m in manifests]
     joined = Manifest(
         source=Path(" + ".join(str(manifest.source) for manifest in manifests)),
         root=first.root,
@@ -76,8 +77,9 @@ def join(manifests: Sequence[Manifest]) -> Manifest:
         labels={h: np.concatenate([m.labels[h] for m in manifests]) for h in first.labels},
         classes=first.classes,
         splits=_texts(manifests, splits, lambda _: "train") if any(splits) else None,
-        groups=None,
+        groups=None if any(g is None for g in groups) else coded(pa.chunked_array(groups)),
         sources=_texts(manifests, [m.sources for m in manifests], _name),
+        ids=_ids(manifests),
         starts=_numbers(manifests, [m.starts for m in manifests], np.nan),
         ends=_numbers(manifests, [m.ends for m in manifests], np.nan),
         unit=unit,
@@ -120,8 +122,8 @@ def _check_classes(first: Manifest, other: Manifest) -> None:
 
 def _refuse_repeats(manifest: Manifest) -> None:
     assert manifest.roots is not None
-    bounds = [column for column in (manifest.starts, manifest.ends) if column is not None]
-    earlier = repeats(manifest.paths, [manifest.roots.codes, *bounds])
+    keys = [manifest.roots.codes, manifest.starts, manifest.ends, manifest.ids]
+    earlier = repeats(manifest.paths, keys)
     rows = np.array(sorted(earlier), dtype=np.int64)
     _raise(manifest, [Fault(rows, lambda row: (
         f"{clip_text(manifest.path(row))} stands in two lists", "keep one row a clip",
@@ -151,6 +153,17 @@ def _texts(
         for manifest, column in zip(manifests, columns, strict=True)
     ]
     return coded(pa.chunked_array(parts))
+
+
+def _ids(manifests: Sequence[Manifest]) -> pa.ChunkedArray | None:
+    """Ids of all, empty for a manifest without them; None if none has any."""
+    if all(manifest.ids is None for manifest in manifests):
+        return None
+    chunks: list[pa.Array] = []
+    for manifest in manifests:
+        none = pa.repeat(pa.scalar("", pa.large_string()), len(manifest))
+        chunks += [none] if manifest.ids is None else manifest.ids.chunks
+    return pa.chunked_array(chunks)
 
 
 def _numbers(

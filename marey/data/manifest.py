@@ -1,6 +1,7 @@
 """A manifest: which clips there are, where each lies, and what it shows.
 
-A CSV or Parquet file ``path,label[,split,group,source,start,end,num_frames,fps]``, one row a clip::
+A CSV or Parquet file ``path,label[,split,group,source,id,start,end,num_frames,fps]``, one row a
+clip::
 
     path,label,split
     wave/a.mp4,0,train
@@ -12,7 +13,9 @@ line); ``3|17`` is a clip of two classes. Other heads have a column of their nam
 out of a longer file, in seconds; ``start_frame,end_frame`` do so in frames from 0; the end is
 exclusive and an empty cell is open. `num_frames` is what decodes, not what the file declares;
 `fps` is the rate at which a folder of frames was extracted, which no one else can know. `source`
-says in a word where a clip comes from (real, synthetic), for roots and weights by source.
+says in a word where a clip comes from (real, synthetic), for roots and weights by source. `id` is
+what a data set calls a clip: no clip may be given twice, but one span annotated twice under two ids
+is two clips.
 
 A file of features (`marey.data.features`) is a manifest too, as is one whose paths lead to features
 (`marey.data.feature_files`).
@@ -66,6 +69,8 @@ class Manifest:
     groups: pa.DictionaryArray | None = None
     sources: pa.DictionaryArray | None = None
     """Where each clip comes from, in a word: real, synthetic."""
+    ids: pa.ChunkedArray | None = None
+    """large_string [n], what the data set calls each clip; need not differ."""
     starts: np.ndarray | None = None
     """float64 [n], NaN where open."""
     ends: np.ndarray | None = None
@@ -175,6 +180,7 @@ class Manifest:
             splits=None if self.splits is None else self.splits.take(indices),
             groups=None if self.groups is None else self.groups.take(indices),
             sources=None if self.sources is None else self.sources.take(indices),
+            ids=None if self.ids is None else self.ids.take(indices),
             starts=None if self.starts is None else self.starts[rows],
             ends=None if self.ends is None else self.ends[rows],
             frame_counts=None if self.frame_counts is None else self.frame_counts[rows],
@@ -185,8 +191,8 @@ class Manifest:
     def digest(self) -> str:
         """Sha256 of what is shown and what must be answered: paths, spans, labels, class names.
 
-        Neither the root nor splits, groups, rates and frame counts enter: the same test set has the
-        same digest on every machine, alone in a file or selected from one.
+        Neither the root nor splits, groups, ids, rates and frame counts enter: the same test set
+        has the same digest on every machine, alone in a file or selected from one.
         """
         if self._follows(self.mapped) and self.mapped.is_whole:
             return self.mapped.digest
@@ -307,6 +313,7 @@ def _checked(path: Path, heads: Mapping[str, int] | None) -> Manifest:
         splits=raw.texts.get("split"),
         groups=raw.texts.get("group"),
         sources=raw.texts.get("source"),
+        ids=raw.ids,
         starts=raw.starts,
         ends=raw.ends,
         unit=raw.unit,

@@ -37,7 +37,10 @@ BOUNDS: dict[Unit, tuple[str, str]] = {
 }
 TEXTS = ("split", "group", "source")
 NUMBERS = ("start", "end", "start_frame", "end_frame", "num_frames", "fps")
-KNOWN = ("path", "label", *TEXTS, *NUMBERS)
+ID = "id"
+KNOWN = ("path", "label", *TEXTS, ID, *NUMBERS)
+_MISTAKABLE = [name for name in KNOWN if name != ID]
+"""Not `id`: `uid` and `vid` may be columns of their own."""
 OTHER_FORMATS = "`marey data init` reads other columns and formats and writes a manifest"
 
 
@@ -50,6 +53,7 @@ class RawManifest:
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     texts: dict[str, pa.DictionaryArray] = field(default_factory=dict)
+    ids: pa.ChunkedArray | None = None
     unit: Unit = "seconds"
     starts: np.ndarray | None = None
     ends: np.ndarray | None = None
@@ -83,17 +87,19 @@ def read_raw(path: Path, heads: Mapping[str, int] | None) -> RawManifest:
         names = _heads(path, header, heads, named)
         numbers = [name for name in NUMBERS if name in header]
         texts = [*names, *(name for name in TEXTS if name in header)]
+        plain = ["path", ID] if ID in header and ID not in names else ["path"]
         if is_feature_file(path):
-            table = _typed(path, mapped, texts, numbers)
+            table = _typed(path, mapped, plain, texts, numbers)
         elif _is_parquet(path):
-            table = _read_parquet(path, texts, numbers)
+            table = _read_parquet(path, plain, texts, numbers)
         else:
-            table = _read_csv(path, header, texts, numbers)
+            table = _read_csv(path, header, plain, texts, numbers)
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror or error}") from error
     if table.num_rows == 0:
         raise ManifestError(f"{path}: no rows, only a header", "give at least one clip")
-    raw = RawManifest(path, table["path"], features=features)
+    ids = table[ID] if ID in plain else None
+    raw = RawManifest(path, table["path"], ids=ids, features=features)
     faults = _path_faults(raw) + _read_numbers(raw, table) + _read_texts(raw, table)
     for head in names:
         wanted = None if heads is None else heads[head]
@@ -138,7 +144,7 @@ def _heads(
     for name in header:
         if name and header.count(name) > 1:
             raise ManifestError(f"{path}:1: two columns are named {clip_text(name)}")
-        near = difflib.get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.8)
+        near = difflib.get_close_matches(name.lower(), _MISTAKABLE, n=1, cutoff=0.8)
         if name not in KNOWN and near and near[0] not in header and name not in (heads or ()):
             raise ManifestError(
                 f"{path}:1: unknown column {clip_text(name)}", f"did you mean '{near[0]}'?"
@@ -166,9 +172,11 @@ def _has_classes(folder: Path, column: str) -> bool:
 _CODED = pa.dictionary(pa.int32(), pa.large_string())
 
 
-def _read_csv(path: Path, header: list[str], texts: list[str], numbers: list[str]) -> pa.Table:
+def _read_csv(
+    path: Path, header: list[str], plain: list[str], texts: list[str], numbers: list[str]
+) -> pa.Table:
     types = dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(texts, _CODED)
-    types["path"] = pa.large_string()
+    types |= dict.fromkeys(plain, pa.large_string())
     try:
         return pa.csv.read_csv(
             path,
@@ -181,20 +189,24 @@ def _read_csv(path: Path, header: list[str], texts: list[str], numbers: list[str
         raise structural_error(path, header, numbers, str(error)) from error
 
 
-def _read_parquet(path: Path, texts: list[str], numbers: list[str]) -> pa.Table:
+def _read_parquet(path: Path, plain: list[str], texts: list[str], numbers: list[str]) -> pa.Table:
     try:
-        table = pyarrow.parquet.read_table(path, columns=["path", *texts, *numbers])
+        table = pyarrow.parquet.read_table(path, columns=[*plain, *texts, *numbers])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ManifestError(f"{path}: {error}") from error
-    return _typed(path, table, texts, numbers)
+    return _typed(path, table, plain, texts, numbers)
 
 
-def _typed(path: Path, table: pa.Table, texts: list[str], numbers: list[str]) -> pa.Table:
+def _typed(
+    path: Path, table: pa.Table, plain: list[str], texts: list[str], numbers: list[str]
+) -> pa.Table:
     """The columns asked for, as text, coded text and numbers."""
+    columns = {}
     try:
-        # one array of its own: slices of a shared buffer would each carry all of it to a worker
-        whole = pc.fill_null(table["path"].cast(pa.large_string()), "").combine_chunks()
-        columns = {"path": pa.chunked_array([whole])}
+        for name in plain:
+            # one array of its own: slices of a shared buffer would each carry all of it to a worker
+            whole = pc.fill_null(table[name].cast(pa.large_string()), "").combine_chunks()
+            columns[name] = pa.chunked_array([whole])
         for name in texts:
             columns[name] = pc.fill_null(
                 table[name].cast(pa.large_string()), ""
@@ -206,21 +218,21 @@ def _typed(path: Path, table: pa.Table, texts: list[str], numbers: list[str]) ->
 
 
 def _path_faults(raw: RawManifest) -> list[Fault]:
-    paths = raw.paths
-    empty = np.flatnonzero(pc.equal(pc.binary_length(paths), 0).to_numpy())
-    broken = np.zeros(0, np.int64)
-    if any(text_buffers(chunk)[1].min(initial=32) < 32 for chunk in paths.chunks):
-        broken = np.flatnonzero(pc.match_substring_regex(paths, "[\r\n\0]").to_numpy())
+    empty = np.flatnonzero(pc.equal(pc.binary_length(raw.paths), 0).to_numpy())
     return [
         Fault(empty, lambda _: ("'path' is empty", "give the clip's file or remove the row")),
-        Fault(
-            broken,
-            lambda row: (
-                f"'path' is {clip_text(paths[row])}, with a line break or a zero byte",
-                "rename the file",
-            ),
-        ),
+        _broken_fault("path", raw.paths, "rename the file"),
+        *([] if raw.ids is None else [_broken_fault(ID, raw.ids, "give it another id")]),
     ]
+
+
+def _broken_fault(name: str, column: pa.ChunkedArray, remedy: str) -> Fault:
+    rows = np.zeros(0, np.int64)
+    if any(text_buffers(chunk)[1].min(initial=32) < 32 for chunk in column.chunks):
+        rows = np.flatnonzero(pc.match_substring_regex(column, "[\r\n\0]").to_numpy())
+    return Fault(rows, lambda row: (
+        f"'{name}' is {clip_text(column[row])}, with a line break or a zero byte", remedy,
+    ))  # fmt: skip
 
 
 def _read_numbers(raw: RawManifest, table: pa.Table) -> list[Fault]:
@@ -299,12 +311,13 @@ def _empty_fault(name: str, column: pa.DictionaryArray) -> Fault:
 
 
 def _repeat_faults(raw: RawManifest) -> list[Fault]:
-    keys = [column for column in (raw.starts, raw.ends) if column is not None]
-    earlier = repeats(raw.paths, keys)
+    earlier = repeats(raw.paths, [raw.starts, raw.ends, raw.ids])
+    same = [] if raw.starts is None else ["span"]
+    same += [] if raw.ids is None else ["id"]
 
     def describe(row: int) -> tuple[str, str]:
         (place,) = _places(raw.path, [earlier[row]])
-        span = " with the same span" if keys else ""
+        span = f" with the same {' and '.join(same)}" if same else ""
         line = place.removeprefix(f"{raw.path}:")
         line = line if line.startswith("row") else f"line {line}"
         return f"'path' is {clip_text(raw.paths[row])}{span}, as in {line}", "keep one row a clip"

@@ -16,7 +16,7 @@ from marey.data.atomic import replacing
 from marey.data.cells import cells_of, quoting
 from marey.data.classes import write_classes
 from marey.data.features import FeatureFile, is_feature_file
-from marey.data.manifest_file import BOUNDS
+from marey.data.manifest_file import BOUNDS, ID
 from marey.data.mapped import Column, write_mapped
 from marey.data.pack import pack_features
 from marey.data.places import rebased, stay_inside
@@ -86,6 +86,7 @@ def _columns(manifest: Manifest, folder: Path) -> dict[str, Column]:
         "split": manifest.splits,
         "group": manifest.groups,
         "source": manifest.sources,
+        ID: manifest.ids,
         start: manifest.starts,
         end: manifest.ends,
         "num_frames": manifest.frame_counts,

@@ -1,11 +1,11 @@
 """A manifest that is mapped into memory: ten million rows open at once, and processes share them.
 
-`write_manifest(manifest, "NAME.arrow")` writes one Arrow record batch: paths, labels as numbers,
-splits, groups and sources as codes, spans, frame counts and rates as they are in memory. Its rows
-were checked before they were written, and the batch carries a mark that says so, with the format's
-version, the number of rows and their digest; so reading checks nothing again. The mark stands on
-the batch, not in the schema: a tool that writes the table anew loses it, and what it wrote is
-checked wholly, as a CSV is.
+`write_manifest(manifest, "NAME.arrow")` writes one Arrow record batch: paths and ids, labels as
+numbers, splits, groups and sources as codes, spans, frame counts and rates as they are in memory.
+Its rows were checked before they were written, and the batch carries a mark that says so, with the
+format's version, the number of rows and their digest; so reading checks nothing again. The mark
+stands on the batch, not in the schema: a tool that writes the table anew loses it, and what it
+wrote is checked wholly, as a CSV is.
 
 Rows of a split lie together (in the order they had), so that a split is a stretch of the file and
 costs no copy. What travels to another process is the file's name and the stretch.
@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from marey.data.atomic import replacing
 from marey.data.features import CLASSES, read_class_names
-from marey.data.manifest_file import BOUNDS, Unit
+from marey.data.manifest_file import BOUNDS, ID, Unit
 from marey.errors import ManifestError
 
 Column: TypeAlias = np.ndarray | pa.ChunkedArray | pa.DictionaryArray
@@ -70,6 +70,7 @@ class Mapped:
             "splits": found.get("split"),
             "groups": found.get("group"),
             "sources": found.get("source"),
+            "ids": pa.chunked_array([batch[ID]]) if ID in found.keys() - {*self.heads} else None,
             "starts": found.get(start),
             "ends": found.get(end),
             "unit": unit,

@@ -104,7 +104,7 @@ def pack_clips(
     _claim(out, asked)
     if target.exists():
         return _account(out, target)
-    slim = replace(manifest, labels={}, classes={}, splits=None, groups=None)
+    slim = replace(manifest, labels={}, classes={}, splits=None, groups=None, ids=None)
     job = _Packing(slim, out.absolute(), form, _plainly_named(manifest, form), clip_seconds)
     done = make_parts(
         Parts(target, len(manifest), form.part_size, input_digest(asked)),
@@ -221,12 +221,14 @@ def _clips_digest(manifest: Manifest) -> str:
 
 
 def _plainly_named(manifest: Manifest, form: Form) -> bool:
-    """Whether clips can go by their paths: none differ by suffix only, none lies in another."""
-    if form.suffixes or manifest.roots is not None:
-        return manifest.roots is None
-    stems = pc.replace_substring_regex(manifest.paths, r"\.\w+$", "")
-    if repeats(stems, [c for c in (manifest.starts, manifest.ends) if c is not None]):
+    """Whether clips can go by their paths: each is there once, and none lies in another."""
+    if manifest.roots is not None:
         return False
+    stems = pc.replace_substring_regex(manifest.paths, r"\.\w+$", "")
+    if repeats(manifest.paths if form.suffixes else stems, [manifest.starts, manifest.ends]):
+        return False
+    if form.suffixes:
+        return True
     folders = pc.unique(pc.replace_substring_regex(manifest.paths, "/?[^/]*$", "")).to_pylist()
     above = {str(folder) for name in folders for folder in (name, *PurePosixPath(name).parents)}
     return not pc.any(pc.is_in(manifest.paths, pa.array(sorted(above), pa.large_string()))).as_py()

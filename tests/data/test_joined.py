@@ -61,6 +61,15 @@ def test_columns_that_some_lists_lack_are_unknown_there(tmp_path):
         read_manifests(lists(tmp_path, spans, frames))
 
 
+def test_groups_of_all_lists_and_ids_of_any_are_kept(tmp_path):
+    grouped = "path,label,group,id\na.mp4,0,g,x\na.mp4,1,h,y\n"
+    paths = lists(tmp_path, grouped, "path,label,group\nb.mp4,0,h\n", "path,label\nc.mp4,0\n")
+    found = read_manifests(paths[:2])
+    assert found.groups.to_pylist() == ["g", "h", "h"]
+    assert found.ids.to_pylist() == ["x", "y", ""]
+    assert read_manifests(paths).groups is None
+
+
 def test_classes_that_differ_are_named(tmp_path):
     paths = lists(tmp_path, REAL, MADE)
     for names, what in (

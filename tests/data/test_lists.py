@@ -289,7 +289,7 @@ def test_a_line_of_separators_alone_is_named(tmp_path):
         read_listing(path)
 
 
-def test_a_part_that_was_annotated_twice_under_two_ids_is_kept_once(tmp_path):
+def test_a_part_that_was_annotated_twice_under_two_ids_is_two_clips(tmp_path):
     (tmp_path / "P01" / "P01_01").mkdir(parents=True)
     for number in range(1, 200):
         (tmp_path / "P01" / "P01_01" / f"frame_{number:010}.jpg").touch()
@@ -300,5 +300,9 @@ def test_a_part_that_was_annotated_twice_under_two_ids_is_kept_once(tmp_path):
     ]
     (tmp_path / "all.csv").write_text("\n".join(lines) + "\n")
     report = init_dataset(tmp_path / "all.csv", tmp_path / "out", probe=False)
-    assert report.rejects == (("P01/P01_01", f"the same part as at {tmp_path / 'all.csv'}:1"),)
-    assert report.manifest.starts.tolist() == [8, 88]  # at 60 a second
+    assert not report.rejects
+    assert report.manifest.starts.tolist() == [8, 8, 88]  # at 60 a second
+    assert report.manifest.ids.to_pylist() == ["P01_01_0", "P01_01_1", "P01_01_2"]
+    (tmp_path / "all.csv").write_text("\n".join([*lines, lines[0]]) + "\n")
+    with pytest.raises(ManifestError, match=r"all\.csv:4: 'P01/P01_01' was given before, at .*:1"):
+        init_dataset(tmp_path / "all.csv", tmp_path / "again", probe=False)

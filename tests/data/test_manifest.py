@@ -365,6 +365,17 @@ def test_repeats_are_what_a_dictionary_finds(texts):
     assert repeats(column, []) == expected
 
 
+def test_one_span_under_two_ids_is_two_clips_and_under_one_id_a_repeat(tmp_path):
+    text = "path,label,start,end,id,uid\na,0,0,1,x,1\na,1,0,1,y,1\na,2,0,1,,1\n"
+    found = read(write(tmp_path, text))
+    assert found.take(np.array([1, 0])).ids.to_pylist() == ["y", "x"]
+    message = r"m\.csv:5: 'path' is 'a' with the same span and id, as in line 3"
+    with pytest.raises(ManifestError, match=message):
+        read(write(tmp_path, text + "a,0,0,1,y,2\n"))
+    with pytest.raises(ManifestError, match=r"m\.csv:2: 'id' is 'x\\x00y', with a line break"):
+        read(write(tmp_path, "path,label,id\na,0,x\0y\n"))
+
+
 def test_the_same_path_with_another_span_is_another_clip(tmp_path):
     text = "path,label,start,end\na,0,0,1\na,0,1,2\na,0,,1\n"
     assert len(read(write(tmp_path, text))) == 3

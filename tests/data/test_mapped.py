@@ -21,11 +21,12 @@ from marey.data.samplers import ClassBalanced, EpochSampler, InstanceBalanced, S
 from marey.errors import ManifestError
 
 CSV = (
-    "path,label,verb,split,group,source,start,end,num_frames,fps\n"
-    "a.mp4,0,up,train,g1,real,0,2.5,30,10\n"
-    "b.mp4,2,down,val,g2,made,,,,\n"
-    "c.mp4,1,up,train,g1,made,1,,12,\n"
-    "a.mp4,1,up,test,g3,real,2.5,3,30,10\n"
+    "path,label,verb,split,group,source,id,start,end,num_frames,fps\n"
+    "a.mp4,0,up,train,g1,real,1,0,2.5,30,10\n"
+    "b.mp4,2,down,val,g2,made,,,,,\n"
+    "c.mp4,1,up,train,g1,made,é,1,,12,\n"
+    "a.mp4,1,up,test,g3,real,7,2.5,3,30,10\n"
+    "a.mp4,2,up,test,g3,real,8,2.5,3,30,10\n"
 )
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "manifest_scale.py"
 FIELDS = ("labels", "classes", "starts", "ends", "frame_counts", "rates", "unit")
@@ -45,7 +46,7 @@ def mapped(manifest: Manifest, path: Path) -> Manifest:
 
 def assert_same(one: Manifest, other: Manifest) -> None:
     assert list(one.texts()) == list(other.texts())
-    for name in ("splits", "groups", "sources"):
+    for name in ("splits", "groups", "sources", "ids"):
         columns = getattr(one, name), getattr(other, name)
         assert columns[0] is columns[1] is None or columns[0].to_pylist() == columns[1].to_pylist()
     for name in FIELDS:
@@ -67,7 +68,7 @@ def test_every_split_of_a_mapped_manifest_holds_what_the_csv_holds(tmp_path, row
 def test_all_columns_come_back_in_the_order_of_the_splits(tmp_path):
     found = read_csv(tmp_path)
     again = mapped(found, tmp_path / "m.arrow")
-    assert_same(again, found.take(np.array([0, 2, 1, 3])))
+    assert_same(again, found.take(np.array([0, 2, 1, 3, 4])))
     assert_same(again.take(np.array([3, 0])), found.take(np.array([3, 0])))
     write_manifest(again, tmp_path / "again.csv")
     assert_same(read_manifest(tmp_path / "again.csv", check_files=False), again)

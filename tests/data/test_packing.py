@@ -306,6 +306,17 @@ def test_clips_that_differ_by_suffix_only_get_folders_of_their_own(tmp_path: Pat
     assert [made.num_frames(row) for row in range(2)] == [2, 3]
 
 
+@pytest.mark.parametrize("name", ["jpeg", "frames"])
+def test_one_video_under_two_ids_is_packed_as_two_clips(tmp_path: Path, name: str) -> None:
+    write_video(tmp_path / "a.mp4", numbered(2))
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    (tmp_path / "manifest.csv").write_text("path,label,id\na.mp4,0,x\na.mp4,1,y\n")
+    made = read_manifest(pack(tmp_path, tmp_path / "out", FORMS[name]).manifest)
+    assert made.ids is not None
+    assert made.ids.to_pylist() == ["x", "y"]
+    assert made.path(0) != made.path(1)
+
+
 def test_a_clip_whose_folder_lies_in_another_clip_is_not_lost_with_it(tmp_path: Path) -> None:
     write_folder(tmp_path / "a/b", numbered(2))
     write_folder(tmp_path / "a", numbered(3))

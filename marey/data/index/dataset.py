@@ -30,6 +30,8 @@ class Clip(NamedTuple):
     num_frames: int | None = None
     """As an annotation says, which may be of other frames than those at hand."""
     group: str = ""
+    id: str = ""
+    """What the annotations call it, where one part of a video may be annotated twice."""
     fields: Mapping[str, str] = NO_FIELDS
     """What else stands in a layout."""
 

@@ -42,7 +42,7 @@ def read_rulstm(files: Annotations) -> Index:
     for split in SPLITS:
         for found in segments(files, split) if split in files else ():
             clips.append(Clip(found.place, found.video, split, {"label": found.action},
-                              found.start, found.end, group=found.video,
+                              found.start, found.end, group=found.video, id=found.uid,
                               fields={"video": found.video}))  # fmt: skip
     return Index({"label": names}, clips)
 

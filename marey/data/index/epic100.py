@@ -42,7 +42,8 @@ def read_official(files: Annotations) -> Index:
                 said = ", ".join(row[f"{head}_class"] for head in heads)
                 files.reject(place, said, "classes are whole numbers from 0")
             else:
-                clips += _clips(files, place, row["video_id"], split, known, start, end)
+                clips += _clips(files, place, row["narration_id"], row["video_id"], split, known,
+                                start, end)  # fmt: skip
     return Index(classes, clips)
 
 
@@ -53,7 +54,8 @@ def read_rulstm(files: Annotations) -> Index:
     for split in ("train", "val"):
         for found in segments(files, split) if split in files else ():
             labels = {"verb": found.verb, "noun": found.noun}
-            clips += _clips(files, found.place, found.video, split, labels, found.start, found.end)
+            clips += _clips(files, found.place, found.uid, found.video, split, labels,
+                            found.start, found.end)  # fmt: skip
     return Index(classes, clips)
 
 
@@ -70,6 +72,7 @@ def seconds(text: str) -> float | None:
 def _clips(
     files: Annotations,
     place: Place,
+    name: str,
     video: str,
     split: str,
     labels: dict[str, int],
@@ -82,7 +85,7 @@ def _clips(
         files.reject(place, video, "expected a video like P01_01 or P01_101")
         return []
     fields = {"participant": named[1]}
-    return [Clip(place, video, split, labels, start, end, group=video, fields=fields)]
+    return [Clip(place, video, split, labels, start, end, group=video, id=name, fields=fields)]
 
 
 def _names(files: Annotations, role: str, count: int) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class Found:
     media: Media
     rows: np.ndarray
     manifest: Manifest
-    """Paths, spans and rates of `rows`, without labels."""
+    """Paths, ids, spans and rates of `rows`, without labels."""
     probes: list[Probe | None] = field(default_factory=list)
 
     @property
@@ -117,9 +117,7 @@ def found_clips(
             f"looked for {', '.join(dataset.layouts)}; --layout names another place",
         )
     manifest = _unlabelled(dataset, index, [clips[row] for row in there], root, media)
-    earlier = repeats(
-        manifest.paths, [c for c in (manifest.starts, manifest.ends) if c is not None]
-    )
+    earlier = repeats(manifest.paths, [manifest.starts, manifest.ends, manifest.ids])
     for n, first_n in earlier.items():
         media.reasons[there[n]] = f"is the same file as that of {clips[there[first_n]].name}"
     keep = np.array([n for n in range(len(there)) if n not in earlier], np.int64)
@@ -129,7 +127,7 @@ def found_clips(
 def _unlabelled(
     dataset: DataSet, index: Index, clips: Sequence[Clip], root: Path, media: Media
 ) -> Manifest:
-    """Paths, spans and rates of clips that are there."""
+    """Paths, ids, spans and rates of clips that are there."""
     paths = [path for path in media.paths if path is not None]
     folders = np.array([is_folder(path) for path in paths])
     unit = index.unit
@@ -150,7 +148,8 @@ def _unlabelled(
     return Manifest(
         source=root,
         root=root,
-        paths=pa.chunked_array([pa.array(paths, pa.large_string())]),
+        paths=_text_column(paths),
+        ids=_text_column([clip.id for clip in clips]) if any(clip.id for clip in clips) else None,
         starts=starts,
         ends=ends,
         unit=unit,
@@ -173,6 +172,10 @@ def _labels(clips: Sequence[Clip], head: str, num_classes: int) -> np.ndarray:
     for row, label in enumerate(labels):
         hot[row, label] = True
     return hot
+
+
+def _text_column(texts: Sequence[str]) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
 def _coded(texts: Sequence[str]) -> pa.DictionaryArray:

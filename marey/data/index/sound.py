@@ -18,7 +18,7 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 def sound_clips(index: Index, files: Annotations, root: Path) -> list[Clip]:
     """The clips without a fault, names relative to the root; all faults go to `files.rejects`."""
     sizes = {head: len(names) for head, names in index.classes.items()}
-    first: dict[tuple[str, float | None, float | None], Place] = {}
+    first: dict[tuple[str, float | None, float | None, str], Place] = {}
     sound: list[Clip] = []
     for clip in index.clips:
         name = inside_root(root, clip.name)
@@ -26,7 +26,7 @@ def sound_clips(index: Index, files: Annotations, root: Path) -> list[Clip]:
             files.reject(clip.place, value, reason, remedy)
             break
         else:
-            key = (name or "", clip.start, clip.end)
+            key = (name or "", clip.start, clip.end, clip.id)
             earlier = first.setdefault(key, clip.place)
             if earlier is clip.place:
                 sound.append(clip if name == clip.name else clip._replace(name=name or ""))
@@ -44,6 +44,8 @@ def _faults(
         yield clip.name, "no name", "give the clip's file"
     if _UNFIT.search(clip.name):
         yield ascii(clip.name), "a name with control characters or not UTF-8", "rename the file"
+    if _UNFIT.search(clip.id):
+        yield ascii(clip.id), "an id with control characters or not UTF-8", "write it plainly"
     if name is None:
         yield clip.name, "leads out of the root", "give paths relative to the root"
     if clip.num_frames is not None and clip.num_frames < 1:
