@@ -168,7 +168,7 @@ def _input(found: CheckReport) -> str:
     return input_digest(
         {
             "manifest": manifest.digest(),
-            "root": str(manifest.root.absolute()),
+            "where": manifest.where(),
             "frame_counts": hashlib.sha256(counts).hexdigest(),
             "min_frames": found.min_frames,
         }

@@ -212,6 +212,10 @@ class Manifest:
             total.update(np.ascontiguousarray(self.labels[head], dtype=kind).data)
         return total.hexdigest()
 
+    def where(self) -> str:
+        """What tells where the clips lie from anywhere else, in one line without secrets."""
+        return str(self.root.absolute()) if self.roots is None else self.roots.digest()
+
     def _follows(self, mapped: Mapped | None) -> TypeGuard[Mapped]:
         """Whether all columns are those of the file."""
         return mapped is not None and all(vars(self)[n] is c for n, c in mapped.columns.items())

@@ -213,11 +213,11 @@ def _account(out: Path, target: Path) -> Packed:
 
 
 def _clips_digest(manifest: Manifest) -> str:
-    """Of all that decides what is packed: paths, spans, frame counts and rates."""
+    """Of all that decides what is packed: paths, roots, spans, frame counts and rates."""
     columns = (manifest.frame_counts, manifest.rates)
     facts = [sha256(np.ascontiguousarray(c).data).hexdigest() for c in columns if c is not None]
     bare = replace(manifest, labels={}, classes={})
-    return input_digest({"clips": bare.digest(), "facts": facts})
+    return input_digest({"clips": bare.digest(), "where": manifest.where(), "facts": facts})
 
 
 def _plainly_named(manifest: Manifest, form: Form) -> bool:

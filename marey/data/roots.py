@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,12 @@ class Roots:
     def take(self, rows: np.ndarray) -> Roots:
         """Those of these rows (int64)."""
         return Roots(self.places, self.codes[rows])
+
+    def digest(self) -> str:
+        """Sha256 of the places and of which is whose."""
+        total = sha256("\n".join(str(place.absolute()) for place in self.places).encode())
+        total.update(np.ascontiguousarray(self.codes).data)
+        return total.hexdigest()
 
     def parts(self) -> Iterator[tuple[Place, np.ndarray]]:
         """Each place that has rows, with them."""

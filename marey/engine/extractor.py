@@ -65,7 +65,7 @@ class Extractor:
             "file": str(self.schema.metadata),
             "recipe": to_plain(self.recipe),
             "rows": _table_digest(self.table),
-            "root": str(self.manifest.root.absolute()),
+            "where": self.manifest.where(),
             "dtype": self.dtype,
             "batch_size": self.batch_size,
         }

@@ -47,7 +47,7 @@ class Tested:
             "recipe": to_plain(self.recipe),
             "weights": weights_digest(self.trained.model),
             "manifest": self.manifest.digest(),
-            "root": str(self.manifest.root.absolute()),
+            "where": self.manifest.where(),
             "batch_size": self.batch_size,
             "more": more,
         }

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from marey.data.check import check_manifest
-from marey.data.manifest import Manifest
+from marey.data.manifest import Manifest, read_manifest
+from marey.data.parts import Shard
 from marey.data.probe import probe_clips
 from marey.data.stats import ClassCounts, class_histogram_svg, stats
 from marey.data.workers import Lost, answers
@@ -119,6 +120,21 @@ def test_an_interrupted_check_keeps_what_it_has(manifest, tmp_path):
     with (tmp_path / "check.csv").open(newline="") as file:
         statuses = [row["status"] for row in csv.DictReader(file)]
     assert statuses == ["ok", "count-differs", *["unchecked"] * 4]
+
+
+def test_what_was_found_below_one_root_is_not_said_of_another(tmp_path, video):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, name in ((here, "a.mp4"), (there, "b.mp4")):
+        folder.mkdir()
+        shutil.copy(video, folder / name)
+    (tmp_path / "m.csv").write_text("path,label,source\na.mp4,0,x\nb.mp4,0,y\n")
+    counts, places = [], []
+    for roots in ({"x": here, "y": there}, {"x": there, "y": here}):
+        found = read_manifest(tmp_path / "m.csv", roots=roots, check_files=False)
+        places.append(found.where())
+        counts.append(check_manifest(found, shard=Shard(0, 2), num_workers=1).counts)
+    assert [count["ok"] for count in counts] == [2, 0]
+    assert places[0] != places[1]
 
 
 def test_a_report_that_cannot_be_written_is_an_error_before_the_work(manifest, tmp_path):
