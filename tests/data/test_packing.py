@@ -17,7 +17,9 @@ import av
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from marey.cli import app
 from marey.data import deadly
 from marey.data.checksums import verify
 from marey.data.engines import Here
@@ -406,3 +408,24 @@ def test_one_frame_at_a_time_is_in_memory(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < whole / 10
+
+
+def test_the_commands_of_the_document_run(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("marey.data.engines.Processes", lambda _: Here())
+    (tmp_path / "clips").symlink_to(videos)
+    text = (Path(__file__).parents[2] / "docs/packing.md").read_text(encoding="utf-8")
+    commands = [line.partition("#")[0] for line in text.splitlines() if line.startswith("marey ")]
+    assert len(commands) == 4
+    for command in commands:
+        done = CliRunner().invoke(app, command.split()[1:])
+        assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "frames/frames/wave/b").iterdir())[0] == (
+        "000001.jpg"
+    )
+    with open_video("packed/packs/00000.tar/wave/a.mp4") as clip:
+        assert len(clip.timestamps()) == len(clip) == 13
+    (tmp_path / "packed/packs/00000.tar").write_bytes(b"")
+    assert CliRunner().invoke(app, ["data", "verify", "packed"]).exit_code == 1
