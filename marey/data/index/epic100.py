@@ -128,7 +128,7 @@ EPIC100 = DataSet(
             "RULSTM's csv",
             {**_CLASSES, "train": ("training.csv",), "val": ("validation.csv",)},
             read_rulstm,
-            needs=("train",),
+            needs=(),
         ),
     ),
     layouts=(

@@ -13,7 +13,7 @@ from marey.errors import ManifestError
 SUBFOLDERS = ("", "annotations", "labels", "splits")
 """Where annotation files may lie in the folder that is searched."""
 
-CLASS_ROLES = ("classes", "mini")
+CLASS_ROLES = ("classes", "mini", "verbs", "nouns")
 """Roles of files that name classes, not clips."""
 
 

@@ -7,14 +7,13 @@ The manifest is alphabetical for both, as Something-Something V2 is by its offic
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from marey.data.faults import clip_text
 from marey.data.index.annotations import Annotations, Place, whole
 from marey.data.index.class_names import ClassNames, expect_count, unbracketed
 from marey.data.index.dataset import Clip, Index
-from marey.data.index.frame_lists import list_rows
-from marey.data.index.listed import video_name
+from marey.data.index.listed import listed_clips, video_name
 
 SPLITS = ("train", "val", "test")
 FRAMES_A_SECOND = 12.0
@@ -58,10 +57,8 @@ def read_lists(files: Annotations, listed: Sequence[str], official: tuple[str, .
     """
     places = {name: place for place, name in enumerate(official)}
     numbers = [places[name] for name in listed]
-    clips: list[Clip] = []
-    for split in SPLITS:
-        if split in files:
-            clips += _list_clips(files, split, numbers)
+    rows = listed_clips(files, SPLITS)
+    clips = [found for clip in rows if (found := _renumbered(files, clip, numbers))]
     if "test" in files:
         files.notes.append(f"{files['test'].name} has no true labels: read without")
     return Index({"label": official}, clips)
@@ -93,20 +90,18 @@ def _csv_clip(
     return None
 
 
-def _list_clips(files: Annotations, split: str, numbers: Sequence[int]) -> list[Clip]:
-    clips = []
-    for row in list_rows(files, split):
-        name = clip_id(files, row.place, row.path)
-        if name is None:
-            continue
-        labels: Mapping[str, int] = {}
-        if split != "test":
-            if row.label >= len(numbers):
-                files.reject(row.place, row.label, f"labels are 0 to {len(numbers) - 1}")
-                continue
-            labels = {"label": numbers[row.label]}
-        clips.append(Clip(row.place, name, split, labels, num_frames=row.num_frames))
-    return clips
+def _renumbered(files: Annotations, clip: Clip, numbers: Sequence[int]) -> Clip | None:
+    """A clip of a list as the manifest has it; None, and a reject, if it does not fit."""
+    label = clip.labels["label"]
+    assert isinstance(label, int)
+    if clip_id(files, clip.place, clip.name) is None:
+        return None
+    if clip.split == "test":
+        return clip._replace(labels={})
+    if label >= len(numbers):
+        files.reject(clip.place, label, f"labels are 0 to {len(numbers) - 1}")
+        return None
+    return clip._replace(labels={"label": numbers[label]})
 
 
 def restricted(index: Index, files: Annotations, role: str, num_classes: int) -> Index:

@@ -185,6 +185,16 @@ def test_test_parts_of_epic_have_no_labels(tmp_path: Path) -> None:
     assert [(clip.split, clip.labels) for clip in index.clips] == [("test", {})]
 
 
+def test_one_list_of_rulstm_is_enough_and_files_of_classes_alone_are_not(tmp_path: Path) -> None:
+    names = {"EPIC_100_verb_classes__csv": VERBS, "EPIC_100_noun_classes__csv": NOUNS}
+    index, _ = read("epic100", tmp_path, validation__csv="u1,P01_01,30,60,3,4,7\n", **names)
+    assert [(clip.split, clip.id, clip.start) for clip in index.clips] == [("val", "u1", 1.0)]
+    assert index.classes["verb"][3] == "v3"
+    (tmp_path / "validation.csv").unlink()
+    with pytest.raises(ManifestError, match="no annotations of EPIC-KITCHENS-100"):
+        read("epic100", tmp_path, **names)
+
+
 def test_moments_lie_in_the_folder_of_their_split(tmp_path: Path) -> None:
     for split in ("training", "validation"):
         (tmp_path / split / "act3").mkdir(parents=True)
