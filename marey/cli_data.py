@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -21,6 +21,9 @@ from marey.cli_shared import (
     errors,
     progress_bar,
 )
+
+if TYPE_CHECKING:
+    from marey.video.remote import Place
 
 data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
 
@@ -146,9 +149,17 @@ def data_stats(
     console.print(table)
     for head, counts in facts.heads.items():
         name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
-        path = plot or manifest.with_name(name)
+        path = plot or _beside(found.source, name)
         path.write_text(class_histogram_svg(counts), encoding="utf-8")
         console.print(f"written: {path}")
+
+
+def _beside(source: Place, name: str) -> Path:
+    from marey.errors import ManifestError
+
+    if isinstance(source, Path):
+        return source.with_name(name)
+    raise ManifestError(f"{source} lies in a store: no plot beside it", "give --plot stats.svg")
 
 
 @data_app.command("convert")

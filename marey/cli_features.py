@@ -30,12 +30,12 @@ def features(
         typer.Argument(metavar="RECIPE", help="folder of a run or release, hf:FOLDER, or a recipe"),
     ],
     overrides: Overrides = None,
-    manifest: Annotated[Path, typer.Option(help="clips of all splits: CSV or Parquet")] = ...,  # type: ignore[assignment]
+    manifest: Annotated[str, typer.Option(help="clips of all splits: a file or a url")] = ...,  # type: ignore[assignment]
     out: Annotated[Path, typer.Option(help="NAME.arrow")] = ...,  # type: ignore[assignment]
     weights: Annotated[
         str | None, typer.Option(metavar="FILE", help="of a recipe; imagenet: the official ones")
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="where the clips' paths start")] = None,
+    root: Annotated[str | None, typer.Option(help="where the clips' paths start")] = None,
     per: Annotated[Literal["frame", "clip"], typer.Option(help="one vector each")] = "frame",
     dtype: Annotated[
         Literal["float16", "float32"], typer.Option(help="of the numbers in the file")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from marey.data.engines import Engine
     from marey.data.pack_forms import Form
 
-Root = Annotated[Path | None, typer.Option(help="where the clips' paths start")]
+Root = Annotated[str | None, typer.Option(help="where the clips' paths start")]
 Size = Annotated[int, typer.Option(help="of the shorter side, in pixels")]
 Fps = Annotated[float | None, typer.Option(help="frames a second to keep; default: all")]
 Quality = Annotated[int, typer.Option(help="of JPEG: 1 (best) to 31")]
@@ -86,7 +86,7 @@ def data_pack(
     if is_feature_file(out):
         found = read_manifest(manifest, root=root)
         if found.features is None:
-            raise ManifestError(f"{manifest} holds clips, {out} is a file of features",
+            raise ManifestError(f"{found.source} holds clips, {out} is a file of features",
                                 "give a folder")  # fmt: skip
         with progress_bar("reading") as progress:
             write_manifest(found, out, progress=progress)
@@ -119,10 +119,10 @@ def data_verify(
 
 
 def _pack(
-    manifest: Path,
+    manifest: str,
     out: Path,
     form: Form,
-    root: Path | None,
+    root: str | None,
     timeout: float,
     engine: Engine,
     shard: str | None,

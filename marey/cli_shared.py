@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -35,7 +34,9 @@ ShardText = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="do share I of N, from 0; the last joins"),
 ]
-ManifestFile = Annotated[Path, typer.Argument(help="manifest: CSV, Parquet or Arrow")]
+ManifestFile = Annotated[
+    str, typer.Argument(help="manifest: CSV, Parquet or Arrow, a file or a url")
+]
 
 
 @contextmanager

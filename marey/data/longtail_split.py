@@ -30,6 +30,7 @@ from marey.data.longtail_profile import (
 from marey.data.manifest import Manifest, read_manifest, write_manifest
 from marey.errors import ManifestError
 from marey.metrics.groups import Profile, paper_groups, profile
+from marey.video.remote import Place
 
 Counts = npt.NDArray[np.int64]
 RankBy = Literal["count", "random"]
@@ -77,7 +78,7 @@ class LongTail:
 
 
 def write_long_tail(
-    source: str | Path,
+    source: str | Place,
     out: str | Path,
     wish: Wish,
     *,

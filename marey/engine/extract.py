@@ -37,6 +37,7 @@ from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import override
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop
+from marey.video.remote import Place
 from marey.video.sampling import Segments
 
 PART_SECONDS = 4 * 3600.0
@@ -58,12 +59,12 @@ class Extraction:
 
 def extract_folder(
     source: str,
-    manifest: Path,
+    manifest: str | Place,
     out: Path,
     *,
     weights: str | None = None,
     overrides: Sequence[str] = (),
-    root: Path | None = None,
+    root: str | Place | None = None,
     per: Per = "frame",
     dtype: DType = "float16",
     workers: int | None = None,
@@ -93,11 +94,11 @@ class _Job:
     """What is wanted, in words that mean the same on every machine."""
 
     source: str
-    manifest: Path
+    manifest: str | Place
     out: Path
     weights: str | None
     overrides: tuple[str, ...]
-    root: Path | None
+    root: str | Place | None
     per: Per
     dtype: DType
     workers: int | None

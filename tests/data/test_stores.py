@@ -9,7 +9,9 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from marey.cli import app
 from marey.data.clips import ClipDataset
 from marey.data.manifest import Manifest, read_manifest, write_manifest
 from marey.data.probe import probe_clips
@@ -182,3 +184,23 @@ def test_a_clip_is_opened_below_its_root_also_after_a_change_of_columns(folder):
     assert clip_sums(moved) == clip_sums(found)
     assert isinstance(moved.path(0), Url)
     assert isinstance(found.path(0), Path)
+
+
+def test_every_command_that_takes_a_manifest_takes_a_url(folder, tmp_path_factory):
+    out, url = tmp_path_factory.mktemp("out"), f"{folder.as_uri()}/m.csv"
+    rows = [f"real/a.mp4,{n % 2},train,{n}" for n in range(9)]
+    (folder / "m.csv").write_text("\n".join(["path,label,split,id", *rows, ""]))
+    for words in (
+        ["data", "check", url, "--out", out / "check.csv", "-j", 1],
+        ["data", "stats", url, "--plot", out / "stats.svg", "-j", 1],
+        ["data", "longtail", url, "--out", out / "lt.csv", "--imbalance", 3],
+        ["data", "extract", url, out / "frames", "-j", 1],
+        ["data", "pack", url, out / "packs", "--root", folder.as_uri(), "-j", 1],
+        ["bench", "data", url, "--clips", 1],
+    ):
+        done = CliRunner().invoke(app, list(map(str, words)))
+        assert done.exit_code == 0, (words, done.output, done.exception)
+    assert len(read_manifest(out / "packs" / "manifest.csv")) == 9
+    done = CliRunner().invoke(app, ["data", "stats", url])
+    assert isinstance(done.exception, ManifestError)
+    assert "lies in a store: no plot beside it" in str(done.exception)
