@@ -7,6 +7,7 @@ folder is of its files one after the other, in order; that of a pack, of all but
 from __future__ import annotations
 
 import csv
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from hashlib import sha256
@@ -18,7 +19,7 @@ from marey.data.atomic import write_csv
 from marey.data.engines import Engine, Processes
 from marey.data.workers import Lost
 from marey.errors import DecodeError, ManifestError
-from marey.video.packs import Pack, check_pack, pack_of
+from marey.video.packs import TAIL, ClipFrames, Pack, pack_of, pack_tail
 
 NAME = "checksums.csv"
 COLUMNS = ("path", "bytes", "sha256")
@@ -36,6 +37,27 @@ def digest_of(files: Iterable[Path]) -> tuple[int, str]:
                 total.update(block)
                 num_bytes += len(block)
     return num_bytes, total.hexdigest()
+
+
+def check_pack(path: Path) -> list[str]:
+    """What differs from what was packed, a line a damaged frame; empty if no bit does."""
+    try:
+        pack = Pack(path)
+    except DecodeError as error:
+        return [error.message]
+    total, place, end = sha256(), 0, pack.size - TAIL
+    while place < end and (block := pack.pread(place, min(1 << 20, end - place))):
+        total.update(block)
+        place += len(block)
+    if pack.pread(end, TAIL) != pack_tail(pack.index, pack.sha256):
+        return [f"{path}: its last blocks are damaged"]
+    if total.hexdigest() == pack.sha256:
+        return []
+    return [
+        f"{path}/{name}: frame {index} is damaged"
+        for name in pack.names
+        for index in _damaged(pack, pack.frames(name))
+    ] or [f"{path}: bytes between the frames, or of the index, are damaged"]
 
 
 def write_checksums(out: Path, clips: Iterable[Sum]) -> None:
@@ -97,3 +119,9 @@ def _differences(out: Path, one: Sum) -> list[str]:
     except (OSError, DecodeError) as error:
         return [f"{path}: {error.strerror if isinstance(error, OSError) else error.message}"]
     return []
+
+
+def _damaged(pack: Pack, frames: ClipFrames) -> Iterator[int]:
+    for index, (offset, size) in enumerate(zip(frames.offsets, frames.sizes, strict=True)):
+        if zlib.crc32(pack.pread(int(offset), int(size))) != frames.crcs[index]:
+            yield index

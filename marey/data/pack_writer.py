@@ -59,7 +59,8 @@ class PackWriter:
             index.write_table(table.combine_chunks())
         content = sink.getvalue().to_pybytes()
         start = self._member(".index.arrow", content)
-        self._file.write(pack_tail((start, len(content)), self._digest.hexdigest()))
+        index = start, len(content), zlib.crc32(content)
+        self._file.write(pack_tail(index, self._digest.hexdigest()))
 
     def _member(self, name: str, data: bytes) -> int:
         """Where `data` begins in the file, now that it is written."""

@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from marey.data.checksums import check_pack
 from marey.data.pack_writer import pack_writer
 from marey.errors import DecodeError
 from marey.video import images
-from marey.video.packs import TAIL, Pack, PackedClip, check_pack, names_in_pack, open_pack
+from marey.video.packs import TAIL, Pack, PackedClip, names_in_pack, open_pack
 from marey.video.reader import Span, open_video
 from tests.video.media import encode_image, numbered, numbers_of, write_folder
 
@@ -172,6 +173,7 @@ def test_a_clip_that_fails_leaves_no_trace(tmp_path: Path, pack: Path) -> None:
     assert path.read_bytes() == pack.read_bytes()
 
 
+@settings(max_examples=200)
 @given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_every_flipped_bit_is_found(pack: Path, share: float, bit: int) -> None:
     data = bytearray(pack.read_bytes())
@@ -180,6 +182,19 @@ def test_every_flipped_bit_is_found(pack: Path, share: float, bit: int) -> None:
     spoiled = pack.with_name("spoiled.tar")
     spoiled.write_bytes(data)
     assert check_pack(spoiled), place
+
+
+@given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_an_index_that_is_damaged_is_refused_before_it_is_read(
+    pack: Path, share: float, bit: int
+) -> None:
+    start, size, _ = Pack(pack).index
+    data = bytearray(pack.read_bytes())
+    data[start + int(share * size)] ^= 1 << bit
+    spoiled = pack.with_name("spoiled.tar")
+    spoiled.write_bytes(data)
+    with pytest.raises(DecodeError, match="its index is damaged"):
+        Pack(spoiled)
 
 
 def test_a_flipped_bit_in_a_frame_is_found_by_clip_and_number(pack: Path, tmp_path: Path) -> None:
