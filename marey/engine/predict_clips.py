@@ -8,6 +8,7 @@ one head, `label`, the columns are
 | `id`            | the row in the source, from 0                                             |
 | `path`          | where the clip lies                                                       |
 | `start`, `end`  | the part of the file that is the clip; null where it is open              |
+| `source`        | where it comes from, if a manifest says so                                |
 | `scores`        | float32 of every class: the mean of the views, as in `marey eval`         |
 | `names`         | the most probable classes, best first                                     |
 | `probabilities` | theirs, float32, as `marey predict` says them                             |
@@ -26,6 +27,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
@@ -119,12 +121,19 @@ class _Predicted:
 
     @cached_property
     def digest(self) -> str:
-        """Of the clips: a folder may have gained some since another process looked."""
-        return self.tested.manifest.digest()
+        """Of the clips and their sources: a folder may have gained some since it was looked at."""
+        total = sha256(self.tested.manifest.digest().encode())
+        sources = self.tested.manifest.sources
+        if sources is not None:
+            total.update("\n".join(sources.dictionary.to_pylist()).encode())
+            total.update(np.ascontiguousarray(sources.indices.to_numpy()).data)
+        return total.hexdigest()
 
     def parts(self, out: Path) -> Parts:
         classes = json.dumps(self.tested.trained.classes)
-        return self.tested.parts(out, kind="predictions", top=str(self.top), classes=classes)
+        return self.tested.parts(
+            out, kind="predictions", rows=self.digest, top=str(self.top), classes=classes
+        )
 
     def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
         """Write the rows of these clips as an Arrow file."""

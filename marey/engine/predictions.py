@@ -1,7 +1,8 @@
 """predictions.parquet: the scores of every clip that was read, written and read back.
 
-A row a clip: id (its row in the manifest), path, start, end, and for every head the label (a list
-of classes where clips have several), if the manifest has labels, and the scores.
+A row a clip: id (its row in the manifest), path, start, end, source if the manifest has one, and
+for every head the label (a list of classes where clips have several), if the manifest has labels,
+and the scores.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def prediction_table(
     for name, bounds in (("start", manifest.starts), ("end", manifest.ends)):
         columns[name] = pa.array([None] * len(rows) if bounds is None else bounds, pa.float64(),
                                  from_pandas=True)  # fmt: skip
+    if manifest.sources is not None:
+        columns["source"] = manifest.sources.cast(pa.large_string())
     for head, values in scores.items():
         if head in manifest.labels:
             columns[head] = _label_column(manifest.labels[head])
