@@ -120,7 +120,8 @@ class ClipDataset(Dataset[Sample]):
             clips = [*torch.chunk(frames, len(indices))]  # every frame once, in order: no copy
         else:
             clips = [frames[clip] for clip in torch.from_numpy(places.reshape(indices.shape))]
-        views = _joined(torch.cat, [self.crop(clip, rng) for clip in clips])
+        crops = [self.crop(clip, rng) for clip in clips]
+        views = crops[0] if len(crops) == 1 else _joined(torch.cat, crops)
         seconds["decode"] = decoded - start
         seconds["resize"] = time.perf_counter() - decoded
         return views

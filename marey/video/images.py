@@ -73,13 +73,7 @@ class ImageDecoder:
 
     def turbo(self, data: bytes, name: str | Place) -> NDArray[np.uint8] | None:
         """The picture of a plain JPEG by libjpeg-turbo; None for other kinds, or without it."""
-        if simplejpeg is None or plain_jpeg_size(data) is None:
-            return None
-        try:
-            picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(data)
-        except ValueError as error:
-            raise DecodeError(f"{name}: a damaged image", "extract it again") from error
-        return picture
+        return plain_jpeg(data, name) if plain_jpeg_size(data) else None
 
     def close(self) -> None:
         """Let go of the decoders."""
@@ -112,6 +106,17 @@ class JpegEncoder:
 def jpeg_decoder() -> str:
     """What JPEG is read with: ``simplejpeg 1.9.0``, or ``FFmpeg``."""
     return "FFmpeg" if simplejpeg is None else f"simplejpeg {simplejpeg.__version__}"
+
+
+def plain_jpeg(data: bytes, name: str | Place) -> NDArray[np.uint8] | None:
+    """The picture of a JPEG that is known to be plain, by libjpeg-turbo; None without it."""
+    if simplejpeg is None:
+        return None
+    try:
+        picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(data)
+    except ValueError as error:
+        raise DecodeError(f"{name}: a damaged image", "extract it again") from error
+    return picture
 
 
 def plain_jpeg_size(data: bytes) -> Size | None:

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from marey.errors import DecodeError
 from marey.types import Frames
 from marey.video.frames import Indices, ShortSide, ToRGB, checked, gather
-from marey.video.images import ImageDecoder
+from marey.video.images import ImageDecoder, plain_jpeg
 from marey.video.remote import WHOLE, Place, Url
 
 SUFFIX = ".tar"
@@ -180,7 +180,7 @@ class PackedClip:
         self._read_ahead(wanted)
         for index in wanted.tolist():
             data, name = self.data(index), f"{self.path}: frame {index}"
-            picture = self._decode.turbo(data, name) if scale is None else None
+            picture = plain_jpeg(data, name) if scale is None else None  # all are, in packs
             yield to_rgb(self._decode(data, name)) if picture is None else picture
 
     def data(self, index: int) -> bytes:
