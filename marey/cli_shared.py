@@ -20,7 +20,7 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="stages.0.optim.lr=0.02 ...", metavar="[KEY=VALUE]...")
 ]
-Workers = Annotated[int | None, typer.Option("-j", "--workers", help="loader processes")]
+Workers = Annotated[int | None, typer.Option("-j", "--workers", help="processes that read clips")]
 BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", help="clips a process")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
 Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
