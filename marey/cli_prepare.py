@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def data_prepare(
     name: Annotated[str | None, typer.Argument(help="data set; without: the list of all")] = None,
     root: Annotated[Path | None, typer.Option(help="folder where the clips lie")] = None,
-    annotations: Annotated[Path | None, typer.Option(help="their folder; default: the root")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="folder; default: the root")] = None,
     out: Annotated[Path | None, typer.Option(help="for manifest.csv; default: ./NAME")] = None,
     layout: Annotated[str | None, typer.Option(help="a clip's place: 'frames/{name}'")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail if a row does not fit")] = False,
