@@ -6,6 +6,7 @@
     +- RecipeError       a recipe or an override is wrong         unknown key 'lrr' in optim
     +- CheckpointError   weights do not fit, or are not weights   3 keys unmatched: ...
     +- RunError          a run cannot go on                       work dir exists, disk full, NaN
+    +- UrlError          a url is no plain one                    s3://a/../b leads upwards
 
 The command line prints ``error: message`` and ``hint: hint`` and exits with status 2, without a
 traceback. Wrong arguments from Python callers stay `ValueError`.
@@ -46,6 +47,10 @@ class RecipeError(MareyError):
 
 class CheckpointError(MareyError):
     """Weights do not fit the model, or the file is not a checkpoint."""
+
+
+class UrlError(MareyError, ValueError):
+    """A text is no url of one store; a `ValueError` too, as recipes and Python callers have it."""
 
 
 class RunError(MareyError):

@@ -31,7 +31,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
-from marey.errors import DecodeError
+from marey.errors import DecodeError, UrlError
 
 UNREACHED = "is the url right, may this user read it, is the store up?"
 TRIES = 3
@@ -52,16 +52,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, repr=False)
 class Url:
-    """Where a file or folder lies in a store; ValueError for a text that is no plain url."""
+    """Where a file or folder lies in a store; `UrlError` for a text that is no plain url."""
 
     text: str
     """As given, secrets and all; `str` of a url has none."""
 
     def __post_init__(self) -> None:
         if not re.match(REMOTE, self.text) or "::" in self.text:
-            raise ValueError(f"{without_secrets(self.text)!r} is no url, expected scheme://place")
+            raise UrlError(f"{without_secrets(self.text)!r} is no url, expected scheme://place")
         if ".." in PurePosixPath(unquote(self._parts[1])).parts:
-            raise ValueError(f"{self} leads upwards, expected a url without '..'")
+            raise UrlError(f"{self} leads upwards, expected a url without '..'")
 
     def __str__(self) -> str:
         return without_secrets(self.text)
@@ -249,7 +249,7 @@ Place: TypeAlias = Path | Url
 
 
 def place_of(text: str | Place) -> Place:
-    """The url or path that `text` is; ValueError for a url that leads upwards or through another.
+    """The url or path that `text` is; `UrlError` for a url that leads upwards or through another.
 
     >>> place_of("s3://bucket/a.mp4").name, place_of("c:/a.mp4")
     ('a.mp4', PosixPath('c:/a.mp4'))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marey.data.pack_writer import pack_writer
-from marey.errors import DecodeError
+from marey.errors import DecodeError, MareyError
 from marey.video import remote
 from marey.video.reader import Span, open_video
 from marey.video.remote import Url, place_of
@@ -62,6 +62,13 @@ def root(request: pytest.FixtureRequest, folder: Path, store: Store) -> Url:
         fsspec.filesystem("memory").put(str(folder) + "/", "/clips/", recursive=True)
         return Url("memory://clips")
     return Url(folder.as_uri() if request.param == "file" else store.url)
+
+
+@pytest.mark.parametrize("text", ["http://host/a/../b", "s3://a/%2e%2e/b", "zip::s3://a"])
+def test_a_url_that_is_refused_is_told_without_a_traceback(text: str) -> None:
+    with pytest.raises(MareyError, match="expected") as found:
+        Url(text)
+    assert isinstance(found.value, ValueError)
 
 
 @pytest.mark.parametrize("name", ["a b#1.mp4", "frames", "p.tar/wave/a.mp4"])
