@@ -108,7 +108,9 @@ def evaluate_test(
 
     make_parts(
         parts,
-        partial(tested.write, progress=progress) if local else partial(_write, test, tested.recipe),
+        partial(tested.write, progress=progress)
+        if local
+        else partial(_write, test, tested.recipe, tested.manifest.digest()),
         join,
         engine=engine,
         shard=shard,
@@ -138,9 +140,12 @@ def _tested(test: Test) -> Tested:
     )
 
 
-def _write(test: Test, _: Recipe, rows: range, file: BinaryIO) -> None:
+def _write(test: Test, _: Recipe, digest: str, rows: range, file: BinaryIO) -> None:
     """The recipe comes along for its classes: unpickling it has imported the user's own."""
-    _kept(test).write(rows, file)
+    tested = _kept(test)
+    if tested.manifest.digest() != digest:
+        raise ManifestError(f"{tested.manifest.source} changed meanwhile", "start again")
+    tested.write(rows, file)
 
 
 _kept = lru_cache(maxsize=1)(_tested)

@@ -15,6 +15,7 @@ from marey.data.parts import Shard
 from marey.engine.evaluate_folder import Test, evaluate_test
 from marey.engine.extract import extract_folder
 from marey.engine.train import train
+from marey.errors import ManifestError
 from tests.tiny import tiny_recipe, write_set
 
 
@@ -93,6 +94,27 @@ def test_predictions_by_shards_are_those_of_one_process(trained: Trained, tmp_pa
     result, path = evaluate_test(test, tmp_path / "parts", shard=Shard(1, 3))
     assert result is None
     assert path.exists()
+
+
+class Elsewhere:
+    """An engine whose workers start after the manifest was edited."""
+
+    def __init__(self, manifest: Path) -> None:
+        self.manifest = manifest
+
+    def answers(self, function, jobs, *, timeout_seconds=60.0):
+        self.manifest.write_text(self.manifest.read_text().replace("red_5", "red_4"))
+        for job in jobs:
+            yield job, function(job)
+
+
+def test_a_manifest_edited_while_it_is_scored_is_an_error(trained: Trained, tmp_path: Path) -> None:
+    content = trained.manifest.read_text()
+    edited = trained.manifest.with_name("edited.csv")
+    edited.write_text("\n".join(line for line in content.split("\n") if "red_4" not in line))
+    test = Test(trained.run, edited, "val", None, (), 0, 3, "cpu")
+    with pytest.raises(ManifestError, match="edited.csv changed meanwhile"):
+        evaluate_test(test, tmp_path / "out", engine=Elsewhere(edited))
 
 
 def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, tmp_path: Path):
