@@ -242,6 +242,9 @@ def _join(parts: Parts, join: Join, *, keep_home: bool) -> None:
     if keep_home:
         with replacing(parts.home / "made") as file:
             file.write(parts.folder.name.encode())
+    gone = parts.home / f"{parts.folder.name}.joined"  # at once: half a folder has parts to make
+    shutil.rmtree(gone, ignore_errors=True)
+    parts.folder.rename(gone)
     for folder in [path for path in parts.home.iterdir() if path.is_dir()]:
         shutil.rmtree(folder, ignore_errors=True)  # also the parts of an earlier input
     if not keep_home:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,21 @@ def test_a_shard_may_be_repeated_after_the_join_and_another_input_begins_anew(tm
     assert target.read_bytes() == whole(9)
     target.unlink()
     assert not run(target, shard=Shard(0, 2))
+
+
+def test_who_looks_while_parts_are_removed_finds_nothing_to_make(tmp_path, monkeypatch):
+    parts, found = Parts(tmp_path / "t", 9, 2, "d"), []
+    remove = shutil.rmtree
+
+    def half_done(folder, **options):
+        for file in folder.glob("*1.part"):
+            file.unlink()
+        found.append(parts.missing())
+        remove(folder, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", half_done)
+    assert run(tmp_path / "t")
+    assert found == [[]] * len(found) != []
 
 
 def test_parts_of_another_input_are_not_taken(tmp_path):
