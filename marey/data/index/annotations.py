@@ -124,6 +124,8 @@ class Annotations:
             value = json.loads(text)
         except json.JSONDecodeError as error:
             raise ManifestError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:  # numbers of 4300 digits, lists in lists
+            raise ManifestError(f"{path}: not JSON that can be read: {error}") from error
         if not isinstance(value, dict):
             raise ManifestError(f"{path}: {clip_text(value)} is no object", "is it the right file?")
         return value
@@ -166,7 +168,7 @@ def _json_items(path: Path, text: str) -> Iterator[tuple[int, object]]:
         line, seen = line + text.count("\n", seen, position), position
         try:
             value, end = decoder.raw_decode(text, position)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also numbers of 4300 digits
             raise ManifestError(
                 f"{path}:{line}: not JSON from here on: {clip_text(text[position:], 40)}",
                 "is the file complete? download it again",

@@ -71,6 +71,10 @@ def _matches(
             place = layout.format_map(values)
         except KeyError:  # a layout of clips that say more
             continue
+        except (ValueError, IndexError, AttributeError, TypeError) as error:
+            raise ManifestError(
+                f"layout '{layout}' cannot be read: {error}", "write it like 'frames/{name}'"
+            ) from error
         matches = folders.named(place)
         if matches and not (_SUSPECT.search(place) and leaves(root, place)):
             return matches

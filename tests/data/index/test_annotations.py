@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marey.data.index.annotations import Annotations, whole
+from marey.data.index.annotations import Annotations, Place, whole
 from marey.data.index.catalog import DATASETS, find_dataset
 from marey.data.index.class_names import ClassNames
-from marey.data.index.dataset import DataSet
+from marey.data.index.dataset import Clip, DataSet
 from marey.data.index.forms import read_annotations
 from marey.data.index.frame_lists import list_rows
+from marey.data.index.media import find_media
 from marey.data.index.sound import sound_clips
 from marey.errors import ManifestError
 
@@ -62,6 +63,7 @@ def test_items_that_are_no_objects_are_rejected_and_the_others_read(tmp_path: Pa
         ('[{"id": "1"}', "train.csv:1: the list breaks off"),
         ('[{"id": "1"}\n{"id": "2"}]', "train.csv:2: the list breaks off"),
         ("", "not a list of JSON"),
+        (f"[{'1' * 5000}]", "train.csv:1: not JSON from here on"),
     ],
 )
 def test_json_that_breaks_off_is_an_error_with_its_line(
@@ -70,6 +72,19 @@ def test_json_that_breaks_off_is_an_error_with_its_line(
     files = annotations(tmp_path, text)
     with pytest.raises(ManifestError, match=said):
         list(files.objects("train", ("id",)))
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "[" * 100_000, "{"])
+def test_an_object_that_cannot_be_read_is_an_error(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="not JSON"):
+        annotations(tmp_path, text).mapping("train")
+
+
+@pytest.mark.parametrize("layout", ["{name", "{}", "{name.x}", "{name[x]}"])
+def test_a_layout_that_cannot_be_read_is_an_error(layout: str, tmp_path: Path) -> None:
+    clip = Clip(Place(tmp_path, 1), "a", "train", {})
+    with pytest.raises(ManifestError, match="cannot be read"):
+        find_media([clip], (), tmp_path, [layout])
 
 
 def test_a_quote_that_is_not_closed_costs_its_own_line_only(tmp_path: Path) -> None:
