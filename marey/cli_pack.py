@@ -18,6 +18,7 @@ from marey.cli_shared import (
     console,
     errors,
     progress_bar,
+    refused_values,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def data_extract(
     from marey.data.pack_forms import TEMPLATES, FrameFolders
     from marey.video.frames import ShortSide
 
-    form = FrameFolders(TEMPLATES.get(template, template), ShortSide(size, enlarge), fps, quality)
+    with refused_values():
+        form = FrameFolders(
+            TEMPLATES.get(template, template), ShortSide(size, enlarge), fps, quality
+        )
     _pack(manifest, out, form, root, timeout, _engine(engine, address, workers), shard)
 
 
@@ -92,10 +96,10 @@ def data_pack(
             write_manifest(found, out, progress=progress)
         console.print(f"written: {out}")
         return
-    scale = ShortSide(size, enlarge)
-    form: Form = (
-        JpegPacks(scale, fps, quality, clips) if to == "jpeg" else Mp4Files(scale, fps, crf)
-    )
+    form: Form
+    with refused_values():
+        scale = ShortSide(size, enlarge)
+        form = JpegPacks(scale, fps, quality, clips) if to == "jpeg" else Mp4Files(scale, fps, crf)
     _pack(manifest, out, form, root, timeout, _engine(engine, address, workers), shard)
 
 

@@ -72,8 +72,15 @@ def chosen_shard(text: str | None) -> Shard:
     """The shard that --shard names; all without it."""
     from marey.data.parts import WHOLE, Shard
 
-    try:
+    with refused_values():
         return WHOLE if text is None else Shard.parse(text)
+
+
+@contextmanager
+def refused_values() -> Iterator[None]:
+    """A `ValueError` of the block becomes one of the command line, which shows no traceback."""
+    try:
+        yield
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -8,6 +8,7 @@ the part first, and leaves out the clips at which that dies.
 from __future__ import annotations
 
 import faulthandler
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from marey.data.pack_sources import Clip
 from marey.errors import ManifestError, RunError
+from marey.video.remote import Place, Url
 
 
 @contextmanager
@@ -53,7 +55,7 @@ def deadly_clips(clips: Sequence[Clip], *, seconds: float) -> dict[int, str]:
     while left:
         ran = subprocess.run(
             [sys.executable, "-c", _READ, str(seconds)],
-            input="".join(f"{clip.path}\n" for clip in left).encode("utf-8", "surrogateescape"),
+            input=json.dumps([_text(clip.path) for clip in left]).encode(),
             capture_output=True,
             check=False,
         )
@@ -72,14 +74,20 @@ def deadly_clips(clips: Sequence[Clip], *, seconds: float) -> dict[int, str]:
     return found
 
 
+def _text(path: Place) -> str:
+    """With the secrets of a url, which no other process of the machine sees on standard input."""
+    return path.text if isinstance(path, Url) else str(path)
+
+
 _READ = """
+import json
 import sys
 import av
 from marey.data.deadly import time_limit
 from marey.errors import DecodeError
 from marey.video.reader import open_video
 print("ready", flush=True)
-for path in sys.stdin.read().splitlines():
+for path in json.load(sys.stdin):
     with time_limit(float(sys.argv[1])):
         try:
             with open_video(path) as video:

@@ -10,6 +10,7 @@ appears only when it is whole, and what cannot be read is listed with the reason
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from marey.data.pack_sources import Clip, Shots, open_clip
 from marey.data.pack_writer import PackWriter, pack_writer
 from marey.errors import DecodeError, ManifestError
 from marey.video.frames import ShortSide, Size
+from marey.video.images import QUALITY
 
 TEMPLATES = {
     "ssv1": "{:05d}.jpg",
@@ -88,6 +90,11 @@ class Form(Protocol):
         """Clips that are made, or made again, together."""
         ...
 
+    @property
+    def fps(self) -> float | None:
+        """Frames a second to keep; None: all."""
+        ...
+
     def writing(self, out: Path, part: int) -> AbstractContextManager[Write]:
         """A context whose value writes one clip of that part, under the name given, into `out`."""
         ...
@@ -102,6 +109,10 @@ class JpegPacks:
     quality: int = 3
     part_size: int = 128
     suffixes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check(self)
+        _check_range("quality", self.quality, QUALITY)
 
     @contextmanager
     def writing(self, out: Path, part: int) -> Iterator[Write]:
@@ -132,6 +143,10 @@ class Mp4Files:
     crf: int = 20
     part_size: int = 16
     suffixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+        _check_range("crf", self.crf, range(52))
 
     @contextmanager
     def writing(self, out: Path, part: int) -> Iterator[Write]:
@@ -188,7 +203,13 @@ class FrameFolders:
     suffixes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.template.format(7) == self.template.format(8) or "/" in self.template:
+        _check(self)
+        _check_range("quality", self.quality, QUALITY)
+        try:
+            differ = self.template.format(7) != self.template.format(8)
+        except (ValueError, LookupError, AttributeError):
+            differ = False
+        if not differ or "/" in self.template:
             raise ValueError(
                 f"template is {self.template!r}, expected a file name like img_{{:05d}}.jpg"
             )
@@ -209,6 +230,18 @@ class FrameFolders:
                 (draft / self.template.format(count)).write_bytes(data)
             files = [draft / self.template.format(number) for number in range(1, count + 1)]
             return _made(name, shots, size, *digest_of(files))
+
+
+def _check(form: Form) -> None:
+    if form.part_size < 1:
+        raise ValueError(f"part_size is {form.part_size}, expected at least 1 clip")
+    if form.fps is not None and not 0 < form.fps < math.inf:
+        raise ValueError(f"fps is {form.fps}, expected frames a second, more than 0")
+
+
+def _check_range(name: str, value: int, values: range) -> None:
+    if value not in values:
+        raise ValueError(f"{name} is {value}, expected {values[0]} to {values[-1]}")
 
 
 @contextmanager

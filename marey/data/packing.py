@@ -100,6 +100,8 @@ def pack_clips(
     another form, if it cannot be written, or if the root of the clips vanishes.
     """
     target = out / f"manifest{_suffix(manifest)}"
+    if target.exists() and not (out / "packing.json").exists():
+        raise ManifestError(f"{target} is there and was not packed", "give another folder")
     asked = {"form": type(form).__name__, **asdict(form), "clips": _clips_digest(manifest)}  # type: ignore[call-overload]
     _claim(out, asked)
     if target.exists():

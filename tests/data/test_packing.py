@@ -25,7 +25,7 @@ from marey.data.checksums import verify
 from marey.data.engines import Here
 from marey.data.manifest import Manifest, read_manifest
 from marey.data.pack_forms import TEMPLATES, Form, FrameFolders, JpegPacks, Mp4Files
-from marey.data.pack_sources import at_rate
+from marey.data.pack_sources import Clip, at_rate
 from marey.data.pack_writer import PackWriter
 from marey.data.packing import Packed, pack_clips
 from marey.data.parts import Shard
@@ -386,6 +386,37 @@ def test_a_part_whose_maker_died_is_made_without_the_clip_that_killed_it(
     assert (made.num_clips, made.num_rejects) == (3, 2)
     rejects = (tmp_path / "rejects.csv").read_text()
     assert "text.mp4: the process that read it died (signal 6)" in rejects
+
+
+def test_a_clip_is_blamed_by_its_whole_name(tmp_path: Path) -> None:
+    clips = [Clip(row, "", tmp_path / f"a\u2028{row}.mp4", None, None, None) for row in range(3)]
+    assert deadly.deadly_clips(clips, seconds=60.0) == {}
+
+
+def test_a_manifest_that_was_not_packed_is_not_taken_for_finished_work(
+    videos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.csv").write_text("mine")
+    with pytest.raises(ManifestError, match="is there and was not packed"):
+        pack(videos, tmp_path, FORMS["jpeg"])
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.csv"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda: JpegPacks(quality=0),
+        lambda: JpegPacks(part_size=0),
+        lambda: Mp4Files(crf=52),
+        lambda: Mp4Files(fps=0.0),
+        lambda: FrameFolders("img_{name}.jpg"),
+        lambda: FrameFolders("img_{:d"),
+        lambda: FrameFolders("{}_{}.jpg"),
+    ],
+)
+def test_a_form_that_cannot_be_made_is_refused_before_anything_is_written(form) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        form()
 
 
 def test_a_clip_that_hangs_ends_its_process() -> None:
