@@ -9,6 +9,7 @@ one head, `label`, the columns are
 | `path`          | where the clip lies                                                       |
 | `start`, `end`  | the part of the file that is the clip; null where it is open              |
 | `source`        | where it comes from, if a manifest says so                                |
+| `clip_id`       | what its data set calls it, the column `id` of a manifest that has one    |
 | `scores`        | float32 of every class: the mean of the views, as in `marey eval`         |
 | `names`         | the most probable classes, best first                                     |
 | `probabilities` | theirs, float32, as `marey predict` says them                             |
@@ -39,6 +40,7 @@ import torch
 from marey.data.atomic import replacing
 from marey.data.engines import HERE, Engine, Here
 from marey.data.parts import WHOLE, Parts, Progress, Shard, make_parts
+from marey.data.repeats import text_buffers
 from marey.data.unlabelled import read_clips
 from marey.engine.evaluate_folder import PART_SECONDS
 from marey.engine.fitting import check_clips
@@ -121,12 +123,16 @@ class _Predicted:
 
     @cached_property
     def digest(self) -> str:
-        """Of the clips and their sources: a folder may have gained some since it was looked at."""
+        """Of the clips, sources and ids: a folder may have gained some since it was looked at."""
         total = sha256(self.tested.manifest.digest().encode())
         sources = self.tested.manifest.sources
         if sources is not None:
             total.update("\n".join(sources.dictionary.to_pylist()).encode())
             total.update(np.ascontiguousarray(sources.indices.to_numpy()).data)
+        ids = self.tested.manifest.ids
+        for text in [] if ids is None else map(text_buffers, ids.chunks):
+            total.update(np.diff(text[0]).data)
+            total.update(np.ascontiguousarray(text[1]).data)
         return total.hexdigest()
 
     def parts(self, out: Path) -> Parts:

@@ -1,8 +1,8 @@
 """predictions.parquet: the scores of every clip that was read, written and read back.
 
-A row a clip: id (its row in the manifest), path, start, end, source if the manifest has one, and
-for every head the label (a list of classes where clips have several), if the manifest has labels,
-and the scores.
+A row a clip: id (its row in the manifest), path, start, end, source and clip_id (what its data set
+calls it) if the manifest has them, and for every head the label (a list of classes where clips
+have several), if the manifest has labels, and the scores.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def prediction_table(
                                  from_pandas=True)  # fmt: skip
     if manifest.sources is not None:
         columns["source"] = manifest.sources.cast(pa.large_string())
+    if manifest.ids is not None:
+        columns["clip_id"] = manifest.ids
     for head, values in scores.items():
         if head in manifest.labels:
             columns[head] = _label_column(manifest.labels[head])

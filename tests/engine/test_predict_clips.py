@@ -157,15 +157,17 @@ def test_a_folder_a_list_and_a_manifest_with_foreign_labels_are_read(
 
 def test_a_part_of_a_file_has_scores_of_its_own(trained: Trained, tmp_path: Path) -> None:
     source = trained.clips.with_name("parts.csv")
-    rows = "path,source,start_frame,end_frame\nred_0.mp4,real,0,1\nred_0.mp4,made,3,4\n"
+    rows = "path,source,id,start_frame,end_frame\nred_0.mp4,real,P01,0,1\nred_0.mp4,made,P02,3,4\n"
     source.write_text(rows)
     predict_clips(asked(trained, source), tmp_path / "p.parquet", shard=Shard(0, 2))
     one, other = read(tmp_path / "p.parquet")
     assert one["scores"] != other["scores"]
     assert [one["source"], other["source"]] == ["real", "made"]
-    source.write_text(rows.replace("made", "real"))
+    assert [one["clip_id"], other["clip_id"]] == ["P01", "P02"]
+    source.write_text(rows.replace("made", "real").replace("P01", "P03"))
     predict_clips(asked(trained, source), tmp_path / "p.parquet", shard=Shard(0, 2))
     assert [row["source"] for row in read(tmp_path / "p.parquet")] == ["real", "real"]
+    assert [row["clip_id"] for row in read(tmp_path / "p.parquet")] == ["P03", "P02"]
     assert json.loads(pq.read_schema(tmp_path / "p.parquet").metadata[b"marey"])["span_unit"] == (
         "frames"
     )
