@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.types import Frames
-from marey.video.frames import Indices, ShortSide, Size, checked, gather
+from marey.video.frames import Indices, ShortSide, Size, checked, each_once
 from marey.video.images import ImageDecoder
 from marey.video.remote import Place
 
@@ -61,10 +61,7 @@ class FrameFolder:
 
     def read(self, indices: Indices) -> Frames:
         """Frames uint8 [t 3 h w] in the order asked; see `FrameReader`."""
-        asked = checked(indices, len(self), self.path)
-        wanted, places = np.unique(asked, return_inverse=True)
-        frames = gather(self.pictures(wanted), len(wanted))
-        return frames if np.array_equal(asked, wanted) else frames[places]
+        return each_once(self.pictures, checked(indices, len(self), self.path))
 
     def pictures(
         self, indices: Indices, scale: ShortSide | None = None

@@ -15,7 +15,7 @@ Rules, in this order:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
@@ -129,6 +129,15 @@ def gather(pictures: Iterable[NDArray[np.uint8]], count: int) -> Tensor:
         frames[slot] = picture.transpose(2, 0, 1)
     assert frames is not None, "no pictures"
     return torch.from_numpy(frames)
+
+
+def each_once(
+    pictures: Callable[[NDArray[np.int64]], Iterable[NDArray[np.uint8]]], asked: NDArray[np.int64]
+) -> Tensor:
+    """Frames uint8 [t 3 h w] in the order asked; each is decoded once, the first ones first."""
+    wanted, places = np.unique(asked, return_inverse=True)
+    frames = gather(pictures(wanted), len(wanted))
+    return frames if np.array_equal(asked, wanted) else frames[places]
 
 
 def gather_channels_last(pictures: Iterable[NDArray[np.uint8]], count: int) -> Tensor:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.types import Frames
-from marey.video.frames import Indices, ShortSide, Size, ToRGB, checked, gather, square_size
+from marey.video.frames import Indices, ShortSide, Size, ToRGB, checked, each_once, square_size
 from marey.video.remote import Place
 from marey.video.streams import decoded, no_frames, open_stream, packets
 from marey.video.timeline import Timeline, timeline_of_frames, timeline_of_packets
@@ -63,10 +63,7 @@ class VideoFile:
     def read(self, indices: Indices) -> Frames:
         """Frames uint8 [t 3 h w] in the order asked; see `FrameReader`."""
         self._check_open()
-        asked = checked(indices, self._known_length(), self.path)
-        wanted, places = np.unique(asked, return_inverse=True)
-        frames = gather(self.pictures(wanted), len(wanted))
-        return frames if np.array_equal(asked, wanted) else frames[places]
+        return each_once(self.pictures, checked(indices, self._known_length(), self.path))
 
     def pictures(
         self, indices: Indices, scale: ShortSide | None = None
