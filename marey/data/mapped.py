@@ -3,9 +3,9 @@
 `write_manifest(manifest, "NAME.arrow")` writes one Arrow record batch: paths and ids, labels as
 numbers, splits, groups and sources as codes, spans, frame counts and rates as they are in memory.
 Its rows were checked before they were written, and the batch carries a mark that says so, with the
-format's version, the number of rows and their digest; so reading checks nothing again. The mark
-stands on the batch, not in the schema: a tool that writes the table anew loses it, and what it
-wrote is checked wholly, as a CSV is.
+format's version, the number of rows and their digest; so reading checks nothing again, and such a
+file is to be taken only from people one trusts. The mark stands on the batch, not in the schema: a
+tool that writes the table anew loses it, and what it wrote is checked wholly, as a CSV is.
 
 Rows of a split lie together (in the order they had), so that a split is a stretch of the file and
 costs no copy. What travels to another process is the file's name and the stretch.
@@ -154,7 +154,16 @@ def _open(path: Path) -> tuple[pa.RecordBatch, dict[str, Any] | None]:
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror or error}") from error
     mark = (said or {}).get(_MARK)
-    return batch, None if mark is None else json.loads(mark)
+    return batch, None if mark is None else _facts(mark)
+
+
+def _facts(mark: bytes) -> dict[str, Any] | None:
+    """What a mark says; None for one that says something else, whose file is checked wholly."""
+    try:
+        facts = json.loads(mark)
+        return facts if facts.keys() >= {"version", "rows", "digest", "inside"} else None
+    except (ValueError, AttributeError):
+        return None
 
 
 def _stamp(path: Path) -> tuple[int, int]:

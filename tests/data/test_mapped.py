@@ -121,6 +121,15 @@ def test_a_table_that_another_tool_wrote_is_checked_wholly(tmp_path):
         read_manifest(tmp_path / "n.arrow", check_files=False)
 
 
+@pytest.mark.parametrize("mark", ["{", "[]", "7", "{}"])
+def test_a_file_with_a_mark_of_something_else_is_checked_wholly(tmp_path, mark):
+    batch = pa.record_batch({"path": ["../a.mp4"], "label": [0]})
+    with pa.ipc.new_file(tmp_path / "m.arrow", batch.schema) as file:
+        file.write_batch(batch, custom_metadata={"marey.checked": mark})
+    with pytest.raises(ManifestError, match="outside the root"):
+        read_manifest(tmp_path / "m.arrow", root=tmp_path, check_files=False)
+
+
 def test_a_file_cut_short_and_heads_that_differ_are_errors(tmp_path):
     mapped(read_csv(tmp_path), tmp_path / "m.arrow")
     with pytest.raises(ManifestError, match=r"has 3 classes; the model's head 'label' has 4"):
