@@ -20,7 +20,7 @@ from marey.engine.release import Trained, load_trained
 from marey.engine.rundir import read_lists, val_lists
 from marey.engine.runlog import run_errors
 from marey.engine.score_parts import Tested
-from marey.errors import ManifestError, RecipeError
+from marey.errors import ManifestError, RecipeError, RunError
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
 from marey.recipes.recipe import Recipe
@@ -58,7 +58,8 @@ def evaluate_folder(
     result, path = evaluate_test(
         test, out, train_manifest=train_manifest, rule=rule, progress=progress
     )
-    assert result is not None  # without shards there are no others to wait for
+    if result is None:  # without shards there are no others to wait for
+        raise RunError(f"another process wrote {path} meanwhile", "give another folder, or read it")
     return result, path
 
 

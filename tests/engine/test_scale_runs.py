@@ -12,10 +12,10 @@ import torch
 from marey.data.check import check_manifest
 from marey.data.manifest import read_manifest
 from marey.data.parts import Shard
-from marey.engine.evaluate_folder import Test, evaluate_test
+from marey.engine.evaluate_folder import Test, evaluate_folder, evaluate_test
 from marey.engine.extract import extract_folder
 from marey.engine.train import train
-from marey.errors import ManifestError
+from marey.errors import ManifestError, RunError
 from tests.tiny import tiny_recipe, write_set
 
 
@@ -115,6 +115,16 @@ def test_a_manifest_edited_while_it_is_scored_is_an_error(trained: Trained, tmp_
     test = Test(trained.run, edited, "val", None, (), 0, 3, "cpu")
     with pytest.raises(ManifestError, match="edited.csv changed meanwhile"):
         evaluate_test(test, tmp_path / "out", engine=Elsewhere(edited))
+
+
+def test_results_that_another_process_wrote_meanwhile_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "results.json"
+    module = "marey.engine.evaluate_folder"
+    monkeypatch.setattr(f"{module}.evaluate_test", lambda *_, **__: (None, there))
+    with pytest.raises(RunError, match="another process wrote .*results.json"):
+        evaluate_folder(tmp_path, out=tmp_path)
 
 
 def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, tmp_path: Path):
