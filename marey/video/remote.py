@@ -5,7 +5,7 @@ does. What differs:
 
 - *Nothing leads out.* A name joined to a url stays below it: no ``..``, also not in disguise
   (``%2e%2e``), no absolute path, no other scheme, no fsspec chain (``zip::s3``). So only stores are
-  asked whose urls the user gave.
+  asked whose urls the user gave, and those to which an http server of these sends on.
 - *Nothing is told.* ``str`` of a url, and so every message, log and table, lacks its user, password
   and query, which may hold a signature. What a store's library says of an error is not repeated,
   because it may quote the url; its kind and status are.
