@@ -200,27 +200,21 @@ class Training:
         recipe, size = self.recipe, self.recipe.batch_size * self.world.size
         training_mode(self.model, self.stage.trainable)
         seed = _mix(recipe.seed, self.at.stage)
-        train_set = self.train_set
-        rows = draw_epoch(
-            self.stage.sampler,
-            train_set.labels,
-            train_set.sources,
-            seed=seed,
-            epoch=self.at.epoch,
-        )
+        clips, epoch = self.train_set, self.at.epoch
+        rows = draw_epoch(self.stage.sampler, clips.labels, clips.sources, seed=seed, epoch=epoch)
         sampler = EpochSampler(
             rows,
             recipe.batch_size,
             seed=seed,
-            epoch=self.at.epoch,
+            epoch=epoch,
             rank=self.world.rank,
             world_size=self.world.size,
             start_step=self.at.step * recipe.accumulate,
         )
         on_gpu = self.world.device.type == "cuda"
-        batches = training_batches(self.train_set, recipe, sampler, pin_memory=on_gpu)
+        batches = training_batches(clips, recipe, sampler, pin_memory=on_gpu)
         self.num_steps = len(rows) // (size * recipe.accumulate)
-        self.log.begin_epoch(f"epoch {self.at.epoch + 1}", self.num_steps, self.at.step)
+        self.log.begin_epoch(f"epoch {epoch + 1}", self.num_steps, self.at.step)
         return timed_steps(batches, recipe.accumulate, self.num_steps - self.at.step)
 
     def begin(self, state: dict[str, Any] | None, weights: Path | None) -> None:
