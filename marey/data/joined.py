@@ -126,7 +126,7 @@ def _refuse_repeats(manifest: Manifest) -> None:
     earlier = repeats(manifest.paths, keys)
     rows = np.array(sorted(earlier), dtype=np.int64)
     _raise(manifest, [Fault(rows, lambda row: (
-        f"{clip_text(manifest.path(row))} stands in two lists", "keep one row a clip",
+        f"{clip_text(str(manifest.path(row)), 200)} stands in two lists", "keep one row a clip",
     ))])  # fmt: skip
 
 

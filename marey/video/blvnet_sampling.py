@@ -78,13 +78,13 @@ class Uniform:
             return self._upstream(num_starts) if rng is None else self._drawn(num_starts, rng)
         num_starts = max(num_frames - self.frames_per_segment + 1,
                          min(num_frames, self.num_segments))  # fmt: skip
-        if rng is None:
-            where = (np.arange(self.clips) + 0.5) / self.clips
-        else:  # with nothing to choose, frames repeat evenly
-            where = np.array([rng.random() if num_starts > self.num_segments else 0.5])
-        segments = np.arange(self.num_segments)
-        starts = ((segments + where[:, None]) * num_starts / self.num_segments).astype(np.int64)
-        return np.minimum(starts, num_starts - 1)  # i + 0.999... may round up to i + 1
+        t, segments = self.num_segments, np.arange(self.num_segments)
+        if rng is not None and num_starts > t:
+            starts = ((segments + rng.random()) * num_starts / t).astype(np.int64)[None]
+            return np.minimum(starts, num_starts - 1)  # i + 0.999... may round up to i + 1
+        clips = self.clips if rng is None else 1  # with nothing to choose, frames repeat evenly
+        halves = 2 * np.arange(clips) + 1  # whole numbers: the place is halves / (2 * clips)
+        return (2 * clips * segments + halves[:, None]) * num_starts // (2 * clips * t)
 
     def _drawn(self, num_starts: int, rng: np.random.Generator) -> Indices:
         length = num_starts // self.num_segments
