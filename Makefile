@@ -22,10 +22,13 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 -m "not browser and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not browser and not gpu and not long"
 
 test-browser: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m browser
+
+test-long: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m long
 
 test-gpu: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m gpu
@@ -46,4 +49,4 @@ $(VENV)/installed-dev: $(VENV)/torch pyproject.toml constraints.txt
 	$(PIP) --editable ".[dev]"
 	touch $@ $(VENV)/installed
 
-.PHONY: demo test test-browser test-gpu
+.PHONY: demo test test-browser test-long test-gpu

@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long an example takes is a matter of the machine and of what else runs on it.
-settings.register_profile("marey", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes is a matter of the machine and of what else runs on it. The examples are
+# the same ones every time, so that a change is judged by what it changes; MAREY_EXPLORE=1 draws others.
+settings.register_profile(
+    "marey",
+    deadline=None,
+    derandomize="MAREY_EXPLORE" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("marey")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -179,7 +179,7 @@ def test_a_hundred_thousand_rows_open_and_are_drawn_at_once(tmp_path):
     limits(long_list(tmp_path, 100_000), seconds=0.5)  # 0.02 s on an idle core
 
 
-@pytest.mark.skipif("MAREY_LARGE" not in os.environ, reason="writes 0.7 GB; set MAREY_LARGE=1")
+@pytest.mark.long  # writes 0.7 GB
 def test_ten_million_rows_open_and_start_in_two_seconds(tmp_path):
     path = long_list(tmp_path, 10_000_000)
     before = psutil.Process().memory_info().rss
