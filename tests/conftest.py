@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long an example takes is a matter of the machine and of what else runs on it. The examples are
-# the same ones every time, so that a change is judged by what it changes; MAREY_EXPLORE=1 draws others.
+# How long an example takes is a matter of the machine and of what else runs on it. Examples are the
+# same ones every time, so that a change is judged by what it changes; MAREY_EXPLORE=1 draws others.
 settings.register_profile(
     "marey",
     deadline=None,
