@@ -97,8 +97,13 @@ class Worker(Generic[Job, Answer]):
     def give(self, job: Job) -> None:
         """Start on a job; `collect` has the answer."""
         self._job = [job]
+        try:
+            self.answers.send(job)
+        except OSError:  # it was killed while it had nothing to do: not for this job
+            self.stop()
+            self._start()
+            self.answers.send(job)
         self._deadline = time.monotonic() + self._timeout
-        self.answers.send(job)
 
     def collect(self) -> tuple[Job, Answer | Lost]:
         """The job it had, with its answer or why there is none."""
@@ -174,4 +179,7 @@ def _context() -> BaseContext:
 def _exit_text(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit status {code}"
-    return signal.Signals(-code).name
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {-code}"

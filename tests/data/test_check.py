@@ -15,7 +15,7 @@ from marey.data.manifest import Manifest, read_manifest
 from marey.data.parts import Shard
 from marey.data.probe import probe_clips
 from marey.data.stats import ClassCounts, class_histogram_svg, stats
-from marey.data.workers import Lost, answers
+from marey.data.workers import Lost, Worker, answers
 from marey.errors import ManifestError
 
 
@@ -61,6 +61,21 @@ def test_a_job_that_crashes_or_hangs_its_process_is_lost_and_no_other():
     assert found["crash"] == Lost("the process that read it died (SIGSEGV)")
     assert found["exit"] == Lost("the process that read it died (exit status 3)")
     assert found["hang"] == Lost("not done after 3 s")
+
+
+def test_a_process_killed_while_it_waits_costs_no_job():
+    worker = Worker(str.upper, 5.0)
+    try:
+        os.kill(worker._process.pid, signal.SIGKILL)
+        worker._process.join()
+        assert worker.do("a") == "A"
+        number = signal.SIGRTMIN + 3
+        os.kill(worker._process.pid, number)
+        worker._process.join()
+        worker._job = ["b"]
+        assert worker.collect() == ("b", Lost(f"the process that read it died (signal {number})"))
+    finally:
+        worker.stop()
 
 
 def test_processes_are_gone_when_nobody_asks_on():
