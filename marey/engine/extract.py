@@ -196,7 +196,7 @@ def _extract(
     make = (
         partial(extractor.write, progress=progress)
         if job is None
-        else partial(_write, job, extractor.recipe)
+        else partial(_write, job, extractor.recipe, extractor.parts.digest)
     )
     join = extractor.join
     told = progress if job else None  # else each batch tells it
@@ -207,9 +207,12 @@ def _extract(
     return _extraction(parts.target)
 
 
-def _write(job: _Job, _: Recipe, rows: range, file: BinaryIO) -> None:
+def _write(job: _Job, _: Recipe, digest: str, rows: range, file: BinaryIO) -> None:
     """The recipe comes along for its classes: unpickling it has imported the user's own."""
-    _kept(job).write(rows, file)
+    extractor = _kept(job)
+    if extractor.parts.digest != digest:
+        raise RunError(f"{job.manifest} or {job.source} changed meanwhile", "start again")
+    extractor.write(rows, file)
 
 
 _kept = lru_cache(maxsize=1)(_extractor)

@@ -111,10 +111,16 @@ class Elsewhere:
 def test_a_manifest_edited_while_it_is_scored_is_an_error(trained: Trained, tmp_path: Path) -> None:
     content = trained.manifest.read_text()
     edited = trained.manifest.with_name("edited.csv")
-    edited.write_text("\n".join(line for line in content.split("\n") if "red_4" not in line))
+    kept = "\n".join(line for line in content.split("\n") if "red_4" not in line)
+    edited.write_text(kept)
     test = Test(trained.run, edited, "val", None, (), 0, 3, "cpu")
     with pytest.raises(ManifestError, match="edited.csv changed meanwhile"):
         evaluate_test(test, tmp_path / "out", engine=Elsewhere(edited))
+    edited.write_text(kept)
+    with pytest.raises(RunError, match="edited.csv or .* changed meanwhile"):
+        extract_folder(
+            str(trained.run), edited, tmp_path / "f.arrow", workers=0, engine=Elsewhere(edited)
+        )
 
 
 def test_results_that_another_process_wrote_meanwhile_are_not_taken(
