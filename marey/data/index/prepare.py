@@ -104,11 +104,11 @@ def prepare(
 
 
 def _find(dataset: DataSet, index: Index, clips: list[Clip], media: MediaFolder) -> Found:
-    layouts = (media.layout,) if media.layout else dataset.layouts
+    if media.layout:
+        dataset = replace(dataset, layouts=(media.layout,))
     names = next(iter(index.classes.values()), ())
-    return found_clips(
-        dataset, index, clips, find_media(clips, names, media.root, layouts), media.root
-    )
+    there = find_media(clips, names, media.root, dataset.layouts)
+    return found_clips(dataset, index, clips, there, media.root)
 
 
 def _account(

@@ -263,6 +263,9 @@ def test_another_layout_is_a_template(root: Path, tmp_path: Path) -> None:
     assert "20bn-jester-v1/{name}" in error.value.hint
     media = MediaFolder(root, layout="small/{name}", probe=False)
     assert prepare(JESTER, media, tmp_path / "out").manifest
+    media = MediaFolder(root, layout="nowhere/{name}", probe=False)
+    with pytest.raises(ManifestError, match=r"looked for nowhere/\{name\};"):
+        prepare(JESTER, media, tmp_path / "none")
 
 
 def test_a_disk_that_is_full_is_said_and_what_was_counted_is_kept(
