@@ -41,7 +41,7 @@ from marey.data.manifest_file import Unit, read_raw, refuse
 from marey.data.manifest_writer import manifest_table as manifest_table
 from marey.data.manifest_writer import write_manifest as write_manifest
 from marey.data.mapped import Mapped, open_mapped
-from marey.data.places import leaving_root, missing, texts, urls_among
+from marey.data.places import leaving_root, missing, stay_inside, texts, urls_among
 from marey.data.repeats import text_buffers
 from marey.data.roots import Roots, one_root, roots_by_source, urls_as_roots
 from marey.data.stores import at_hand
@@ -260,7 +260,8 @@ def read_manifest(
         start = place.parent if root is None else place_of(root)
         manifest = _placed(replace(manifest, source=place, root=start), roots or {}, urls)
         everything = np.arange(len(manifest))
-        if manifest.mapped is None or not manifest.mapped.inside:
+        trusted = manifest.mapped is not None and manifest.mapped.inside
+        if not trusted or ((root is not None or roots) and not stay_inside(manifest.paths)):
             refuse(file, [urls_among(manifest.paths)])
             refuse(file, [
                 leaving_root(place, manifest.paths, rows)

@@ -3,9 +3,10 @@
 `write_manifest(manifest, "NAME.arrow")` writes one Arrow record batch: paths and ids, labels as
 numbers, splits, groups and sources as codes, spans, frame counts and rates as they are in memory.
 Its rows were checked before they were written, and the batch carries a mark that says so, with the
-format's version, the number of rows and their digest; so reading checks nothing again, and such a
-file is to be taken only from people one trusts. The mark stands on the batch, not in the schema: a
-tool that writes the table anew loses it, and what it wrote is checked wholly, as a CSV is.
+format's version, the number of rows and their digest; so reading checks nothing again (but that
+paths stay below an explicit root), and such a file is to be taken only from people one trusts. The
+mark stands on the batch, not in the schema: a tool that writes the table anew loses it, and what it
+wrote is checked wholly, as a CSV is.
 
 Rows of a split lie together (in the order they had), so that a split is a stretch of the file and
 costs no copy. What travels to another process is the file's name and the stretch.

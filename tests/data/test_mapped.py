@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -128,6 +129,21 @@ def test_a_file_with_a_mark_of_something_else_is_checked_wholly(tmp_path, mark):
         file.write_batch(batch, custom_metadata={"marey.checked": mark})
     with pytest.raises(ManifestError, match="outside the root"):
         read_manifest(tmp_path / "m.arrow", root=tmp_path, check_files=False)
+
+
+def test_paths_stay_below_a_root_that_is_given_whatever_the_mark_says(tmp_path):
+    paths = pa.array(["../a.mp4"], pa.large_string())
+    batch = pa.record_batch({"path": paths, "label": [0]})
+    mark = {"version": 1, "rows": 1, "digest": "", "inside": True}
+    schema = batch.schema.with_metadata({"marey.classes": '{"label": ["wave"]}'})
+    with pa.ipc.new_file(tmp_path / "m.arrow", schema) as file:
+        file.write_batch(
+            batch.replace_schema_metadata(schema.metadata),
+            custom_metadata={"marey.checked": json.dumps(mark)},
+        )
+    assert read_manifest(tmp_path / "m.arrow").mapped is not None
+    with pytest.raises(ManifestError, match="outside the root"):
+        read_manifest(tmp_path / "m.arrow", root=tmp_path)
 
 
 def test_a_file_cut_short_and_heads_that_differ_are_errors(tmp_path):
