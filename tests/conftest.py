@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Two test processes with a thread per core each wait for one another more than they work. It is set
+# before torch is imported, and what the tests start inherits it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # How long an example takes is a matter of the machine and of what else runs on it. Examples are the
 # same ones every time, so that a change is judged by what it changes; MAREY_EXPLORE=1 draws others.
 settings.register_profile(

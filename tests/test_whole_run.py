@@ -34,7 +34,6 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def marey(*words: object, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "marey", *map(str, words)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

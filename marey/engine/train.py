@@ -202,15 +202,9 @@ class Training:
         seed = _mix(recipe.seed, self.at.stage)
         clips, epoch = self.train_set, self.at.epoch
         rows = draw_epoch(self.stage.sampler, clips.labels, clips.sources, seed=seed, epoch=epoch)
-        sampler = EpochSampler(
-            rows,
-            recipe.batch_size,
-            seed=seed,
-            epoch=epoch,
-            rank=self.world.rank,
-            world_size=self.world.size,
-            start_step=self.at.step * recipe.accumulate,
-        )
+        sampler = EpochSampler(rows, recipe.batch_size, seed=seed, epoch=epoch,
+                               rank=self.world.rank, world_size=self.world.size,
+                               start_step=self.at.step * recipe.accumulate)  # fmt: skip
         on_gpu = self.world.device.type == "cuda"
         batches = training_batches(clips, recipe, sampler, pin_memory=on_gpu)
         self.num_steps = len(rows) // (size * recipe.accumulate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,12 +14,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from marey.data.engines import Ray
+from marey.data.check import check_manifest
+from marey.data.engines import HERE, Engine, Ray
+from marey.data.index.catalog import find_dataset
+from marey.data.index.prepare import MediaFolder, prepare
+from marey.data.manifest import read_manifest
+from marey.data.pack_forms import JpegPacks, Mp4Files
+from marey.data.packing import pack_clips
 from marey.data.workers import Lost
 from marey.engine.evaluate_folder import Test, evaluate_test
+from marey.engine.extract import extract_folder
 from marey.engine.predict_clips import Asked, predict_clips
 from marey.engine.train import train
 from marey.errors import RunError
+from marey.video.frames import ShortSide
 from tests.tiny import tiny_recipe, write_set
 
 
@@ -57,22 +66,51 @@ def test_a_cluster_gives_the_bytes_of_one_process_and_a_dead_slots_job_is_done_a
 ) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'marey[ray]'")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setattr("marey.engine.score_parts.PART_ROWS", 3)
+    for module in ("engine.score_parts", "engine.extractor", "data.check"):
+        monkeypatch.setattr(f"marey.{module}.PART_ROWS", 3)
     manifest = write_set(tmp_path / "clips", per_class=1)
     run = train(tiny_recipe(manifest, epochs=1), tmp_path / "run", quiet=True)
-    test = Test(run, manifest, "val", None, (), 0, 3, "cpu")
-    evaluate_test(test, tmp_path / "here")
-    asked = Asked(run, str(manifest), workers=0, batch_size=3)
-    predict_clips(asked, tmp_path / "here" / "predicted.parquet")
+    gestures = write_gestures(tmp_path / "gestures", manifest.parent)
+    do_everything(run, manifest, gestures, tmp_path / "here", HERE)
     with cluster() as address:
         answers_are_those_of_processes(Ray(address), tmp_path)
-        engine = Ray(address, num_workers=1)
-        evaluate_test(test, tmp_path / "there", engine=engine)
-        predict_clips(asked, tmp_path / "there" / "predicted.parquet", engine=engine)
         with pytest.raises(RunError, match="2 CPUs and 0 GPUs, room for nothing"):
             next(Ray(address, num_gpus=1).answers(str.upper, ["a"]))
-    for name in ("predictions.parquet", "results.json", "predicted.parquet"):
-        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+        do_everything(run, manifest, gestures, tmp_path / "there", Ray(address, num_workers=1))
+    here, there = files_below(tmp_path / "here"), files_below(tmp_path / "there")
+    assert {"predictions.parquet", "features.arrow", "JpegPacks/packs/00003.tar"} <= here.keys()
+    assert here == there
+
+
+def do_everything(run: Path, manifest: Path, gestures: Path, out: Path, engine: Engine) -> None:
+    """All that may be done at scale, each with a file or a folder in `out`."""
+    evaluate_test(Test(run, manifest, "val", None, (), 0, 3, "cpu"), out, engine=engine)
+    asked = Asked(run, str(manifest), workers=0, batch_size=3)
+    predict_clips(asked, out / "predicted.parquet", engine=engine)
+    features = out / "features.arrow"
+    extract_folder(str(run), manifest, features, workers=0, batch_size=3, engine=engine)
+    clips = read_manifest(manifest)
+    check_manifest(clips, out / "check.csv", engine=engine)
+    for form in (JpegPacks(ShortSide(32), part_size=3), Mp4Files(ShortSide(32), part_size=3)):
+        pack_clips(clips, out / type(form).__name__, form, engine=engine)
+    prepare(find_dataset("jester"), MediaFolder(gestures, engine=engine), out / "prepared")
+
+
+def write_gestures(root: Path, videos: Path) -> Path:
+    """Jester, of two clips."""
+    (root / "20bn-jester-v1").mkdir(parents=True)
+    for number, video in enumerate(sorted(videos.glob("*.mp4"))[:2], start=1):
+        shutil.copy(video, root / "20bn-jester-v1" / f"{number}.mp4")
+    (root / "jester-v1-labels.csv").write_text("\n".join(f"Gesture {i}" for i in range(27)))
+    (root / "jester-v1-train.csv").write_text("1;Gesture 0\n")
+    (root / "jester-v1-validation.csv").write_text("2;Gesture 1\n")
+    return root
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Every file that is not hidden, by its name from `folder`."""
+    files = (path for path in sorted(folder.rglob("[!.]*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def answers_are_those_of_processes(engine: Ray, folder: Path) -> None:

@@ -242,7 +242,7 @@ Path(seen).write_text(json.dumps(rows))
 
 def launch(args: list[str], **environ: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", WORKER, *args]
-    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1", **environ})
+    return subprocess.Popen(command, env={**os.environ, **environ})
 
 
 def test_two_processes_see_and_learn_what_one_with_the_joint_batch_does(

@@ -117,7 +117,7 @@ def free_ports(num: int) -> list[str]:
 def test_two_processes_gathered_equal_one_and_apart_resume_to_the_same_bits(
     manifest: Path, tmp_path: Path
 ) -> None:
-    common = {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     args = [str(manifest), str(tmp_path), *free_ports(4)]
     processes = [
         subprocess.Popen(
