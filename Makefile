@@ -22,7 +22,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 -m "not browser and not gpu and not long"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser and not gpu and not long"
 
 test-browser: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m browser

@@ -7,10 +7,10 @@ after which the authors call this their set-up, would keep the features as they 
 `stages.1.objective.variant=paper`. Any other recipe is followed by such a stage as ``tsm-r18+lmr``.
 
 **Deviates**: the release says nothing of its accuracies that could be read, so nothing is claimed.
-RandAugment is left out. Test clips of EPIC-100 reach from the first frame to the last; they are 128
-frames wide, and 107 where the manifest's column fps says 50. Of its two heads, noun was never
-trained; here there is only verb. In the release's second stage all processes drew the same clips,
-none of the highest class; here each draws its own from all classes.
+RandAugment is as `marey.video.rand_augment` says. Test clips of EPIC-100 reach from the first frame
+to the last; they are 128 frames wide, and 107 where the manifest's column fps says 50. Of its two
+heads, noun was never trained; here there is only verb. In the release's second stage all processes
+drew the same clips, none of the highest class; here each draws its own from all classes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from marey.longtail.objective import CrossEntropy
 from marey.models.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.longtail import lmr
+from marey.recipes.motionformer import STRONGEST
 from marey.recipes.recipe import AdamW, Recipe, Stage, StepDecay, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.motionformer_crops import JitteredCrop, UniformCrop
@@ -66,7 +67,7 @@ EPIC_100_VERBS = _recipe(
     "lmr-motionformer-epic100-verbs",
     Head("verb", 97),
     LMR(l=1.0, h=0.01, d=0.15, mix=1.0, variant="released"),
-    Augment(flip="plain", channel_order="bgr"),
+    Augment("plain", randaugment=STRONGEST, channel_order="bgr"),
     sampling=TimedClips(16, stride=8, fps=60, clips=10),
     crop=JitteredCrop(),
     epochs=50,
@@ -76,7 +77,7 @@ SSV2_LT = _recipe(
     "lmr-motionformer-ssv2-lt",
     Head("label", 174),
     LMR(l=0.6, h=0.001, d=0.25, mix=0.5, variant="released"),
-    Augment(),
+    Augment(randaugment=STRONGEST),
     sampling=Segments(16),
     crop=JitteredCrop(draw="inverse"),
     epochs=35,

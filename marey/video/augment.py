@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from marey.types import Clip, Labels
+from marey.video.rand_augment import RandAugment, rand_augment
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -47,6 +48,7 @@ class Augment:
     `brightness`, `contrast`, `saturation`: x draws a factor from [max(0, 1 - x), 1 + x], one for
     all frames of a clip. `erase`: probability that one rectangle is blanked in all frames.
     `mixup`: alpha of Beta(alpha, alpha), one weight a clip; 0 is off.
+    `randaugment`: changes of shape and colour, made before all others.
     `mean`, `std`: in units of a pixel range of 0 to 1.
     `channel_order`: in which order the model takes the channels, and `mean` and `std` name them;
     "bgr" for one that was trained on OpenCV's frames.
@@ -60,6 +62,7 @@ class Augment:
     saturation: float = 0.0
     erase: float = 0.0
     mixup: float = 0.0
+    randaugment: RandAugment | None = None
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     channel_order: ChannelOrder = "rgb"
@@ -111,6 +114,8 @@ def augment(
     draws = _Draws(seeds, plan.mixup)
     if clip.is_floating_point():
         return _mixed(clip, labels, plan, draws, num_classes)
+    if plan.randaugment:
+        clip = rand_augment(clip, plan.randaugment, seeds)
     if plan.flip != "none":
         flipped = torch.from_numpy(draws.flip < 0.5).to(clip.device)
         clip = torch.where(_per_clip(flipped), clip.flip(-1), clip)
@@ -294,8 +299,9 @@ def _check(
         )
     if features and replace(plan, mixup=0.0, mean=(), std=()) != Augment(mean=(), std=()):
         raise ValueError(f"the plan changes pixels, the clip is features: {plan}")
-    if (plan.contrast or plan.saturation) and clip.shape[2] != 3:
-        raise ValueError(f"contrast and saturation need RGB, the clip has {clip.shape[2]} channels")
+    if (plan.contrast or plan.saturation or plan.randaugment) and clip.shape[2] != 3:
+        what = "RandAugment needs" if plan.randaugment else "contrast and saturation need"
+        raise ValueError(f"{what} RGB, the clip has {clip.shape[2]} channels")
     if plan.flip == "swap" and plan.flip_pairs is None:
         raise ValueError(
             "flip='swap' without flip_pairs. hint: flip_pairs(class_names) derives them"
