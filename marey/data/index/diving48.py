@@ -57,14 +57,16 @@ def _names(files: Annotations) -> tuple[str, ...]:
 
 
 def _clip(files: Annotations, place: Place, entry: dict[str, object], split: str) -> Clip | None:
-    label, name, last = entry["label"], entry["vid_name"], entry.get("end_frame")
+    label, name = entry["label"], entry["vid_name"]
+    first, last = entry.get("start_frame", 0), entry.get("end_frame")
     if type(label) is not int:
         files.reject(place, label, "the label is no whole number")
     elif not isinstance(name, str) or not name:
         files.reject(place, clip_text(name), "vid_name is no name")
+    elif isinstance(first, int) and isinstance(last, int) and not 0 <= first < last:
+        files.reject(place, f"{first} to {last}", "no span of frames", "the end after the start")
     else:
-        whole_clip = entry.get("start_frame") == 0
-        num_frames = last if isinstance(last, int) and last > 0 and whole_clip else None
+        num_frames = last if isinstance(last, int) and first == 0 else None
         return Clip(place, name, split, {"label": label}, num_frames=num_frames,
                     group=name.rpartition("_")[0])  # fmt: skip
     return None

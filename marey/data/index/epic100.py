@@ -38,6 +38,8 @@ def read_official(files: Annotations) -> Index:
             if start is None or end is None:
                 said = f"{row['start_timestamp']}, {row['stop_timestamp']}"
                 files.reject(place, said, "expected times like 00:01:09.98")
+            elif not row["narration_id"].strip():
+                files.reject(place, row["video_id"], "no narration_id")
             elif len(known) < len(heads):
                 said = ", ".join(row[f"{head}_class"] for head in heads)
                 files.reject(place, said, "classes are whole numbers from 0")

@@ -8,9 +8,13 @@ clips are split `val`.
 
 from __future__ import annotations
 
+import re
+
 from marey.data.index.annotations import Annotations
+from marey.data.index.class_names import ClassNames
 from marey.data.index.dataset import Clip, DataSet, Form, Index
-from marey.data.index.listed import listed_clips, numbered_names, video_name
+from marey.data.index.frame_lists import list_rows
+from marey.data.index.listed import agrees, numbered_names, video_name
 
 CLASSES = tuple(
     "brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat "  # noqa: SIM905
@@ -20,6 +24,8 @@ CLASSES = tuple(
     "walk wave".split()
 )
 _SPLITS = {"1": "train", "2": "val"}
+_NAME = re.compile(r"(.+)_[fhlu]_(?:cm|nm)_np\d+_\w+")
+_LONGEST = sorted(CLASSES, key=len, reverse=True)
 
 
 def read_official(files: Annotations) -> Index:
@@ -44,7 +50,22 @@ def read_lists(files: Annotations) -> Index:
     names = CLASSES
     if "classes" in files:
         names = tuple(numbered_names(files, "classes", len(CLASSES)))
-    return Index({"label": names}, listed_clips(files, ("train", "val")))
+    known = ClassNames(names)
+    clips = [
+        Clip(row.place, video_name(row.path), split, {"label": row.label},
+             num_frames=row.num_frames)
+        for split in _SPLITS.values()
+        if split in files
+        for row in list_rows(files, split)
+        if agrees(files, row, known, _class_in_name(row.path))
+    ]  # fmt: skip
+    return Index({"label": names}, clips)
+
+
+def _class_in_name(path: str) -> str:
+    """The class in a name like ``April_09_brush_hair_u_nm_np1_ba_goo_0``; empty without one."""
+    found = _NAME.fullmatch(video_name(path))
+    return next((name for name in _LONGEST if found and found[1].endswith(f"_{name}")), "")
 
 
 def _split(number: int) -> DataSet:

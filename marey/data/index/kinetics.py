@@ -20,12 +20,13 @@ import re
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from pathlib import PurePosixPath
 
 from marey.data.index.annotations import Annotations, Place
 from marey.data.index.class_names import ClassNames
 from marey.data.index.dataset import Clip, DataSet, Form, Index
 from marey.data.index.frame_lists import list_rows
-from marey.data.index.listed import numbered_names, video_name, without_suffix
+from marey.data.index.listed import agrees, numbered_names, video_name, without_suffix
 from marey.data.index.something import restricted
 from marey.errors import ManifestError
 
@@ -65,11 +66,11 @@ def read_lists(files: Annotations, num_classes: int) -> Index:
     listed = numbered_names(files, "classes", num_classes)
     official = sorted(listed)
     places = {name: place for place, name in enumerate(official)}
+    known = ClassNames(listed)
     clips = []
     for split in SPLITS:
         for row in list_rows(files, split) if split in files else ():
-            if row.label >= num_classes:
-                files.reject(row.place, row.label, f"labels are 0 to {num_classes - 1}")
+            if not agrees(files, row, known, PurePosixPath(row.path).parent.name):
                 continue
             label = {"label": places[listed[row.label]]}
             path = without_suffix(row.path)

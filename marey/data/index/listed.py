@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from marey.data.files import VIDEO
 from marey.data.index.annotations import Annotations, whole
-from marey.data.index.class_names import expect_count
+from marey.data.index.class_names import ClassNames, expect_count
 from marey.data.index.dataset import Clip
-from marey.data.index.frame_lists import list_rows
+from marey.data.index.frame_lists import ListRow, list_rows
 from marey.errors import ManifestError
 
 _FIRST = re.compile(r"(\d+)[\s,]+(.+)", re.ASCII)
@@ -48,6 +48,22 @@ def listed_clips(files: Annotations, splits: Sequence[str]) -> list[Clip]:
         if split in files
         for row in list_rows(files, split)
     ]
+
+
+def agrees(files: Annotations, row: ListRow, names: ClassNames, said: str) -> bool:
+    """Whether a label is a class, and the one that its path is `said` to be of, if that is one.
+
+    Else the row is rejected: its list counts from 1, or counts another file of classes.
+    """
+    of_path = names.index(said)
+    if row.label >= len(names):
+        files.reject(row.place, row.label, f"labels are 0 to {len(names) - 1}")
+    elif of_path is not None and of_path != row.label:
+        reason = f"label {row.label} is {names.names[row.label]}, its path says {said}"
+        files.reject(row.place, row.path, reason, "do the labels count these classes, from 0?")
+    else:
+        return True
+    return False
 
 
 def video_name(path: str) -> str:

@@ -18,7 +18,7 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 def sound_clips(index: Index, files: Annotations, root: Path) -> list[Clip]:
     """The clips without a fault, names relative to the root; all faults go to `files.rejects`."""
     sizes = {head: len(names) for head, names in index.classes.items()}
-    first: dict[tuple[str, float | None, float | None, str], Place] = {}
+    first: dict[object, Place] = {}
     sound: list[Clip] = []
     for clip in index.clips:
         name = inside_root(root, clip.name)
@@ -26,13 +26,13 @@ def sound_clips(index: Index, files: Annotations, root: Path) -> list[Clip]:
             files.reject(clip.place, value, reason, remedy)
             break
         else:
-            key = (name or "", clip.start, clip.end, clip.id)
+            key = clip.id or (name, clip.start, clip.end)
             earlier = first.setdefault(key, clip.place)
             if earlier is clip.place:
                 sound.append(clip if name == clip.name else clip._replace(name=name or ""))
             else:
                 reason = f"was given before, at {earlier}"
-                files.reject(clip.place, clip.name, reason, "keep one row a clip")
+                files.reject(clip.place, clip.id or clip.name, reason, "keep one row a clip")
     return sound
 
 

@@ -19,7 +19,7 @@ from marey.data.index.annotations import Annotations, Place, whole
 from marey.data.index.class_names import ClassNames, expect_count
 from marey.data.index.dataset import Clip, DataSet, Form, Index
 from marey.data.index.frame_lists import ListRow, list_rows
-from marey.data.index.listed import numbered_names, video_name
+from marey.data.index.listed import agrees, numbered_names, video_name
 from marey.errors import ManifestError
 
 NUM_CLASSES = 101
@@ -53,7 +53,7 @@ def read_lists(files: Annotations) -> Index:
         _clip(row.place, row.path, split, row.label, row.num_frames)
         for split, listed in rows.items()
         for row in listed
-        if _agree(files, row, known)
+        if agrees(files, row, known, _class_in_path(row.path))
     ]
     return Index({"label": tuple(names)}, clips)
 
@@ -62,6 +62,9 @@ def _official_clip(
     files: Annotations, place: Place, line: str, split: str, names: ClassNames
 ) -> Clip | None:
     path, *number = line.split()
+    if path.endswith("/") or not (split == "train") <= len(number) <= 1:
+        files.reject(place, line, "expected `class/clip number`; of test clips, `class/clip`")
+        return None
     label = names.known(files, place, path.partition("/")[0])
     if label is None:
         return None
@@ -76,19 +79,6 @@ def _clip(place: Place, path: str, split: str, label: int, num_frames: int | Non
     found = _CLIP.fullmatch(name)
     group = f"{found[1]}_{found[2]}" if found else ""
     return Clip(place, name, split, {"label": label}, num_frames=num_frames, group=group)
-
-
-def _agree(files: Annotations, row: ListRow, names: ClassNames) -> bool:
-    """Whether label and path say the same class, as far as the path says one."""
-    said = names.index(_class_in_path(row.path))
-    if row.label >= len(names):
-        files.reject(row.place, row.label, f"labels are 0 to {len(names) - 1}")
-    elif said is not None and said != row.label:
-        reason = f"label {row.label} is {names.names[row.label]}, its path says another class"
-        files.reject(row.place, row.path, reason)
-    else:
-        return True
-    return False
 
 
 def _names_in_paths(path: Path, rows: Sequence[ListRow]) -> list[str]:

@@ -17,6 +17,7 @@ from marey.data.index.forms import read_annotations
 from marey.data.index.hmdb51 import CLASSES
 from marey.data.index.listed import numbered_names
 from marey.data.index.prepare import MediaFolder, prepare
+from marey.data.index.sound import sound_clips
 from marey.data.manifest import Manifest, read_manifest
 from marey.errors import ManifestError
 
@@ -72,7 +73,7 @@ def test_dirty_lines_of_ucf101_are_named_with_their_number(tmp_path: Path) -> No
     assert rejected(files) == [
         (2, "its folder is class 4, the line says 5"),
         (3, "none of the 101 classes"),
-        (4, "none of the 101 classes"),
+        (4, "expected `class/clip number`; of test clips, `class/clip`"),
     ]
 
 
@@ -88,7 +89,31 @@ def test_a_clip_of_ucf101_whose_label_is_not_its_folder_is_rejected(tmp_path: Pa
     index, files = read("ucf101-split2", tmp_path, classInd__txt=CLASS_IND,
                         ucf101_rgb_train_split_2__txt=lines)  # fmt: skip
     assert [clip.name for clip in index.clips] == ["v_Class000_g01_c01", "name"]
-    assert rejected(files) == [(2, "label 2 is Class002, its path says another class")]
+    assert rejected(files) == [(2, "label 2 is Class002, its path says Class001")]
+
+
+def test_lines_of_ucf101_have_the_columns_of_their_list(tmp_path: Path) -> None:
+    train = "Class003/v_a_g01_c01.avi 4 1\nClass003/v_a_g01_c02.avi\nClass003/ 4\n"
+    _, files = read("ucf101-split1", tmp_path, classInd__txt=CLASS_IND,
+                    trainlist01__txt=train, testlist01__txt="Class003/v_b_c01.avi\n")  # fmt: skip
+    reason = "expected `class/clip number`; of test clips, `class/clip`"
+    assert rejected(files) == [(1, reason), (2, reason), (3, reason)]
+
+
+def test_a_list_of_hmdb51_that_counts_from_1_is_rejected(tmp_path: Path) -> None:
+    lines = "\n".join(f"A_{name}_u_nm_np1_ba_goo_0 9 {n}" for n, name in enumerate(CLASSES, 1))
+    index, files = read("hmdb51-split1", tmp_path, hmdb51_rgb_train_split_1__txt=lines)
+    assert not index.clips
+    assert rejected(files)[6] == (7, "label 7 is dive, its path says climb_stairs")
+    assert rejected(files)[-1] == (51, "labels are 0 to 50")
+
+
+def test_a_list_of_kinetics_whose_folders_are_other_classes_is_rejected(tmp_path: Path) -> None:
+    names = "\n".join(f"act {n}x" for n in range(400))
+    lines = "val/act_3x/a.mp4 3\nval/act_3x/b.mp4 4\nval/c.mp4 5\n"
+    index, files = read("kinetics400", tmp_path, label_map_k400__txt=names, val__txt=lines)
+    assert [clip.name for clip in index.clips] == ["val/act_3x/a", "val/c"]
+    assert rejected(files) == [(2, "label 4 is act 4x, its path says act_3x")]
 
 
 def test_dirty_lines_of_hmdb51_are_named_with_their_number(tmp_path: Path) -> None:
@@ -109,6 +134,7 @@ def test_diving48_is_read_from_its_json(tmp_path: Path) -> None:
         {"vid_name": "a_b_00001", "label": 3, "start_frame": 0, "end_frame": 99},
         {"vid_name": "c_00002", "label": "3", "start_frame": 0, "end_frame": 9},
         {"vid_name": "", "label": 1},
+        {"vid_name": "d_00003", "label": 1, "start_frame": 9, "end_frame": 9},
     ]
     (tmp_path / "Diving48_train.json").write_text("[]")
     index, files = read("diving48", tmp_path, Diving48_vocab__json=DIVES,
@@ -116,7 +142,8 @@ def test_diving48_is_read_from_its_json(tmp_path: Path) -> None:
     assert index.classes["label"][3] == "Back3+15som+05Twis+FREE"
     (clip,) = index.clips
     assert (clip.name, clip.num_frames, clip.group) == ("a_b_00001", 99, "a_b")
-    assert rejected(files) == [(8, "the label is no whole number"), (14, "vid_name is no name")]
+    assert rejected(files) == [(8, "the label is no whole number"), (14, "vid_name is no name"),
+                               (18, "no span of frames")]  # fmt: skip
     assert files.notes[0] == "also there, not read: json of V1, whose labels V2 corrects"
 
 
@@ -176,6 +203,19 @@ def test_parts_of_epic_are_frames_of_the_folders_that_are_handed_out(tmp_path: P
     np.testing.assert_array_equal(manifest.starts, [8, 7])
     np.testing.assert_array_equal(manifest.ends, [19, 16])  # 15.5 to the even one
     assert len((tmp_path / "out" / "rejects.csv").read_text().splitlines()) == 1 + 4
+
+
+def test_every_part_of_epic_has_an_id_of_its_own(tmp_path: Path) -> None:
+    rows = [
+        f"{uid},P01_01,00:00:0{n}.0,00:00:0{n}.9,3,4,[]"
+        for n, uid in enumerate(("a", "b", "a", ""))
+    ]
+    index, files = read("epic100", tmp_path, EPIC_100_train__csv=EPIC + "\n".join(rows),
+                        EPIC_100_verb_classes__csv=VERBS,
+                        EPIC_100_noun_classes__csv=NOUNS)  # fmt: skip
+    assert [clip.id for clip in sound_clips(index, files, tmp_path)] == ["a", "b"]
+    train = tmp_path / "EPIC_100_train.csv"
+    assert rejected(files) == [(5, "no narration_id"), (4, f"was given before, at {train}:2")]
 
 
 def test_test_parts_of_epic_have_no_labels(tmp_path: Path) -> None:
