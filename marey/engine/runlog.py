@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 COLUMNS = ("epoch", "step", "train/loss", "lr", "clips_per_second", "data_wait", "val/loss",
-           "acc/top1", "acc/top5", "acc/class_avg", "mAP")  # fmt: skip
+           "acc/top1", "acc/top5", "acc/class_avg", "acc/head", "acc/tail", "acc/few",
+           "mAP")  # fmt: skip
+SHOWN = ("train/loss", "val/loss", "acc/top1", "acc/few", "mAP")
 
 
 class RunLog:
@@ -90,7 +93,7 @@ class RunLog:
             writer.writeheader()
         writer.writerow({name: _short(value) for name, value in row.items()})
         self._append("metrics.csv", text.getvalue())
-        shown = {k: row[k] for k in ("train/loss", "val/loss", "acc/top1", "mAP") if k in row}
+        shown = {k: row[k] for k in SHOWN if not math.isnan(row.get(k, math.nan))}
         numbers = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
         self.say(f"epoch {row['epoch']:.0f}  {numbers}  {row['clips_per_second']:.1f} clips/s  "
                  f"data wait {row['data_wait']:.0%}")  # fmt: skip

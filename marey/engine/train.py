@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from marey.engine.not_finite import first_not_finite, loss_error
 from marey.engine.optim import build_optimizer, build_scales_optimizer, set_rates
 from marey.engine.rundir import BadClips, open_run, read_data, resolve
 from marey.engine.runlog import RunLog
+from marey.engine.selection import check_save_best, training_counts, worth
 from marey.engine.steps import Totals, timed_steps, training_batches
 from marey.engine.stopping import StopFlag, Stopped, stop_signals
 from marey.errors import RunError
@@ -77,6 +78,7 @@ def train(
     with join_world(device) as world, stop_signals() as stop, ExitStack() as stack:
         train_set, val_set = read_data(recipe)
         recipe = resolve(recipe, train_set)
+        check_save_best(recipe, train_set, val_set)
         state = load_checkpoint(resume) if resume else None
         weights = None if resume else starting_weights(recipe)
         at = Progress(**state["progress"]) if state else Progress()
@@ -292,7 +294,7 @@ class Training:
             done += min(self.at.epoch, self.stage.epochs)
             row = {"epoch": done, "step": self.at.global_step, "lr": self.lr}
             self.log.epoch(row | totals.means(self.world.size) | metrics)
-            best = metrics.get("mAP", metrics.get("acc/top1", float(self.at.global_step)))
+            best = worth(metrics, self.recipe.save_best, float(self.at.global_step))
             if best > self.at.best:
                 self.at.best = best
                 self.write("best.pt", {"model": self.eval_model().state_dict()})
@@ -315,7 +317,8 @@ class Training:
             device=self.world.device,
             amp=recipe.amp,
         )
-        return {("val/loss" if k == "loss" else k): v for k, v in result.metrics.items()}
+        metrics = replace(result, trained_on=training_counts(self.train_set)).metrics
+        return {("val/loss" if k == "loss" else k): v for k, v in metrics.items()}
 
     def eval_model(self) -> VideoModel:
         """The model that is tested and kept: the average of weights if the recipe has one."""

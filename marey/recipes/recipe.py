@@ -228,7 +228,8 @@ class Recipe:
 
     `model.heads` may be empty: then a run takes them from the manifest's classes. The total batch
     is `batch_size` x processes x `accumulate`; rates are scaled linearly from `lr_batch_size` to it
-    unless that is None.
+    unless that is None. `save_best` names the number of the validation set by which best.pt is
+    kept, such as acc/class_avg; without a name it is the mean average precision, or top-1.
     """
 
     name: str
@@ -244,6 +245,7 @@ class Recipe:
     clip_grad: float | None = 20.0
     ema: float | None = None
     amp: bool = False
+    save_best: str = ""
     weights: str = ""
     seed: int = 0
     claim: Claim | None = None
