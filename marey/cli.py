@@ -174,7 +174,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="folder for videos, runs and report")] = Path(
         "marey-demo"
     ),
-    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of everything random")] = 0,
 ) -> None:
     """Render videos, train TSN and TSM on them, and show that order matters (a few minutes)."""
     from marey.engine.demo import run_demo

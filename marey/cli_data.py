@@ -36,7 +36,7 @@ def data_init(
     names: Annotated[Path | None, typer.Option(help="class names: one a line, or id,name")] = None,
     val: Annotated[float, typer.Option(help="share of the clips")] = 0.2,
     test: Annotated[float, typer.Option(help="share of the clips")] = 0.0,
-    seed: Annotated[int, typer.Option(help="of the split")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the split")] = 0,
     group: Annotated[str, typer.Option(help="column that stays together; auto, none")] = "auto",
     val_where: Annotated[str | None, typer.Option(help="column:value,value goes to val")] = None,
     test_where: Annotated[str | None, typer.Option(help="column:value,value goes to test")] = None,
@@ -188,7 +188,7 @@ def data_longtail(
         Literal["count", "random"], typer.Option(help="which classes become large")
     ] = "count",
     head: Annotated[str | None, typer.Option(help="whose classes; default: the first")] = None,
-    seed: Annotated[int, typer.Option(help="of the clips that stay")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the clips that stay")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
 ) -> None:
     """Take training clips away until the classes are long-tailed; validation and test stay."""

@@ -15,8 +15,9 @@ wish leaves open, the nearest point, of equally near ones that with most clips.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -44,9 +45,9 @@ class ParetoProfile:
     def __post_init__(self) -> None:
         if self.largest < 1:
             raise ManifestError(f"the largest class has {self.largest} clips, expected 1 or more")
-        if not self.imbalance >= 1:
+        if not 1 <= self.imbalance < math.inf:
             raise ManifestError(f"imbalance is {self.imbalance:g}, expected 1 or more")
-        if not self.exponent > 0:
+        if not 0 < self.exponent < math.inf:
             raise ManifestError(f"exponent is {self.exponent:g}, expected more than 0")
 
     def counts(self, num_classes: int) -> Counts:
@@ -82,6 +83,9 @@ class Wish:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 100:
                 raise ManifestError(f"{name} is {value:g}, expected 0 to 100")
+        numbers = ("largest", "imbalance", "exponent")
+        given = {name: getattr(self, name) for name in numbers if getattr(self, name) is not None}
+        replace(SSV2_LT, **given)  # which refuses numbers without sense
 
 
 def fitting_profile(there: Counts, wish: Wish) -> ParetoProfile:

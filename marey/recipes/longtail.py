@@ -50,7 +50,7 @@ def tau_normalised(base: Recipe, tau: float = 0.7) -> Recipe:
 
 def deferred(base: Recipe, beta: float = BETA) -> Recipe:
     """Then everything goes on slowly, with classes weighted by their effective number (DRW)."""
-    last = base.stages[-1]
+    last = _whole_stage(base)
     stage = replace(
         last,
         epochs=max(1, last.epochs // 4),
@@ -69,7 +69,7 @@ def lmr(base: Recipe, objective: LMR | None = None) -> Recipe:
 
     The clips are those of all classes alike. With `stages.1.trainable=heads` it is LMR on cRT.
     """
-    last = base.stages[-1]
+    last = _whole_stage(base)
     stage = replace(
         last,
         optim=replace(last.optim, lr=last.optim.lr / 10),
@@ -77,6 +77,7 @@ def lmr(base: Recipe, objective: LMR | None = None) -> Recipe:
         sampler=ClassBalanced(),
         objective=objective or LMR(),
         reset_heads=True,
+        normalize_heads=None,
     )
     return _followed_by(base, "lmr", stage)
 
@@ -103,6 +104,11 @@ def reweighted(objective: Objective, beta: float) -> Objective:
         f"{type(objective).__name__} has no form with class weights, which drw needs",
         "take it of LDAM, Focal, CrossEntropy, SigmoidLDAM or BinaryCrossEntropy",
     )
+
+
+def _whole_stage(base: Recipe) -> Stage:
+    """The last stage in which all weights learn; of a recipe without one the last."""
+    return next((s for s in reversed(base.stages) if s.trainable == "all"), base.stages[-1])
 
 
 def _classifier_stage(base: Recipe) -> Stage:

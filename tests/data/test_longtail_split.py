@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,9 @@ def test_a_wish_that_cannot_be_met_says_what_is_nearest() -> None:
         (lambda: ParetoProfile(9, 0.5), "imbalance is 0.5"),
         (lambda: ParetoProfile(9, 5, 0), "exponent is 0"),
         (lambda: Wish(few_percent=120), "few_percent is 120, expected 0 to 100"),
+        (lambda: Wish(largest=0), "the largest class has 0 clips"),
+        (lambda: Wish(imbalance=math.inf), "imbalance is inf"),
+        (lambda: Wish(exponent=0), "exponent is 0"),
     ],
 )
 def test_numbers_without_sense_are_refused(make, said: str) -> None:
@@ -272,3 +276,10 @@ def test_the_command_makes_one_and_says_what_it_is(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "H 25.0 %  F 50.0 %" in done.output
     assert read(tmp_path / "lt.csv", "train").class_counts().max() <= 88
+
+
+@pytest.mark.parametrize("command", ["data init F OUT", "data longtail F --out OUT", "demo"])
+def test_a_seed_below_0_is_refused_where_it_is_given(command: str) -> None:
+    done = CliRunner().invoke(app, [*command.split(), "--seed", "-1"])
+    assert done.exit_code == 2
+    assert "'--seed': Input should be greater than or equal to 0" in done.output

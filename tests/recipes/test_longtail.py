@@ -106,6 +106,12 @@ def test_second_stages_follow_each_other_and_inherit_no_change_of_heads() -> Non
     assert reset.sampler == ClassBalanced()
 
 
+@pytest.mark.parametrize("before", ["crt", "lws", "tau", "crt+tau"])
+def test_after_a_stage_of_heads_alone_everything_goes_on_as_without_it(before: str) -> None:
+    for word in ("lmr", "drw"):
+        assert find(f"tsm-r18+{before}+{word}").stages[-1] == find(f"tsm-r18+{word}").stages[-1]
+
+
 def test_an_unknown_second_stage_suggests_the_nearest() -> None:
     with pytest.raises(RecipeError, match="no second stage 'crtt'.*did you mean 'crt'"):
         find("tsm-r18+crtt")
