@@ -228,10 +228,14 @@ def finish_parts(parts: Parts, join: Join, shard: Shard) -> bool:
     """
     if parts.missing():
         return False
-    if parts.folder.is_dir():
-        with locked(parts.home / "lock", f"joins {parts.target}", wait_seconds=-1):
-            if parts.folder.is_dir():
-                _join(parts, join, keep_home=shard.count > 1)
+    try:
+        if parts.folder.is_dir():
+            with locked(parts.home / "lock", f"joins {parts.target}", wait_seconds=-1):
+                if parts.folder.is_dir():
+                    _join(parts, join, keep_home=shard.count > 1)
+    except RunError:  # there is nothing to lock any more where another process has joined all
+        if parts.folder.is_dir():
+            raise
     if not parts.target.exists():
         raise RunError(f"{parts.folder} was removed while it was worked in", "start again")
     return True
@@ -257,11 +261,11 @@ def _make_part(make: Make, part: Part) -> MareyError | None:
         return None
     try:
         with locked(part.path.with_suffix(".lock"), f"makes {part.path}"):
-            if not part.path.exists():
+            if not part.path.exists() and part.path.parent.is_dir():
                 with replacing(part.path) as file:
                     make(part.rows, file)
     except MareyError as error:
-        return error
+        return error if part.path.parent.is_dir() else None
     return None
 
 

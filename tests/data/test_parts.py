@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from marey.data.atomic import replacing
 from marey.data.engines import Engine, Here, Processes
 from marey.data.lock import Held, locked
-from marey.data.parts import ATTEMPTS, Parts, Shard, input_digest, make_parts
+from marey.data.parts import ATTEMPTS, Parts, Shard, _make_part, input_digest, make_parts
 from marey.errors import ManifestError, RunError
 
 HERE = Here()
@@ -124,6 +125,30 @@ def test_who_looks_while_parts_are_removed_finds_nothing_to_make(tmp_path, monke
     monkeypatch.setattr(shutil, "rmtree", half_done)
     assert run(tmp_path / "t")
     assert found == [[]] * len(found) != []
+
+
+def test_who_waits_while_another_process_joins_finds_all_done(tmp_path):
+    parts = Parts(tmp_path / "t", 9, 2, "d")
+    joined = []
+
+    def slowly(paths):
+        joined.append(len(paths))
+        time.sleep(0.2)
+        concatenate(parts.target, paths)
+
+    both = [make_parts, make_parts]
+    with ThreadPoolExecutor(2) as pool:
+        log = tmp_path / "log"
+        made = [pool.submit(f, parts, partial(squares, log), slowly, engine=HERE) for f in both]
+    assert [answer.result() for answer in made] == [True, True]
+    assert joined == [5]
+
+
+def test_a_part_that_is_joined_meanwhile_is_not_made_again(tmp_path):
+    parts = Parts(tmp_path / "t", 9, 2, "d")
+    part = parts[0]
+    assert _make_part(partial(squares, tmp_path / "log"), part) is None
+    assert names(tmp_path) == []
 
 
 def test_parts_of_another_input_are_not_taken(tmp_path):
