@@ -1,10 +1,11 @@
-"""Where a loss that is no number comes from, for the error that ends the run."""
+"""Where a loss or a weight that is no number comes from, for the error that ends the run."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from marey.data.manifest import Manifest
 from marey.errors import RunError
 from marey.longtail.objective import HeadLosses, ScoringModel
 from marey.types import Clip, Labels
@@ -32,10 +33,24 @@ def first_not_finite(model: ScoringModel, objective: nn.Module, clip: Clip, labe
     return next(first, f"what {type(objective).__name__} makes of finite scores")
 
 
-def loss_error(loss: float, step: int, rows: Tensor, term: str) -> RunError:
-    """What ends a run at `step`, whose clips are these rows of the manifest."""
+def loss_error(loss: float, step: int, clips: Manifest, rows: Tensor, term: str) -> RunError:
+    """What ends a run at `step`, whose clips are these `rows` of the training clips."""
+    named = (
+        " ".join(map(str, filter(None, (clips.path(row), clips.span(row)))))
+        for row in rows.tolist()
+    )
     return RunError(
-        f"the loss is {loss} at step {step}, in rows {rows.tolist()}: the first term at fault is "
-        f"{term}",
+        f"the loss is {loss} at step {step}: the first term at fault is {term}. Of the clips "
+        + ", ".join(named),
         "lower the learning rate or look at these clips; the last checkpoint is good",
     )
+
+
+def refuse_not_finite(model: nn.Module, step: int) -> None:
+    """RunError for weights that are to be saved in the place of good ones, and are no numbers."""
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise RunError(
+                f"the weights {name} are not finite after step {step}, although the loss was",
+                "lower the learning rate or set clip_grad; the last checkpoint is good",
+            )

@@ -30,7 +30,7 @@ from marey.engine.checkpoint import initialize, load_checkpoint, load_strictly, 
 from marey.engine.distributed import World, join_world
 from marey.engine.evaluate import evaluate
 from marey.engine.imagenet import starting_weights
-from marey.engine.not_finite import first_not_finite, loss_error
+from marey.engine.not_finite import first_not_finite, loss_error, refuse_not_finite
 from marey.engine.optim import build_optimizer, build_scales_optimizer, set_rates
 from marey.engine.rundir import BadClips, open_run, read_data, resolve
 from marey.engine.runlog import RunLog
@@ -143,7 +143,7 @@ class Training:
             total += loss.item()
             if not math.isfinite(total):
                 term = first_not_finite(self.model, self.objective, clip, labels)
-                raise loss_error(total, self.at.global_step, batch.rows, term)
+                raise loss_error(total, self.at.global_step, self.train_set, batch.rows, term)
         if self.recipe.clip_grad is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
         self.optimizer.step()
@@ -340,6 +340,7 @@ class Training:
 
     def write(self, name: str, state: dict[str, Any]) -> None:
         """Write a checkpoint of that name, with the recipe and the progress in it."""
+        refuse_not_finite(self.model, self.at.global_step)
         about = {"recipe": to_yaml(self.recipe), "progress": asdict(self.at)}
         save_checkpoint(self.work_dir / "checkpoints" / name, about | state)
 
