@@ -201,19 +201,22 @@ def print_comparison(runs: Sequence[Path]) -> None:
     )
 
     rows = [row.cells() for row in comparison_rows(runs)]
-    table = Table(*ComparisonRow.HEADER)
-    table.columns[0].min_width = min(24, max(len(name) for name, *_ in rows))
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
+    console.print(_table_of_runs(ComparisonRow.HEADER, rows))
     for found in comparison_groups(runs):
-        table = Table(*found.header)
-        for cells in found.rows:
-            table.add_row(*map(escape, cells))
-        console.print(table)
+        console.print(_table_of_runs(found.header, found.rows))
         console.print(escape(found.note))
     for warning in comparison_warnings(runs):
         errors.print(f"[yellow]warning:[/] {escape(warning)}")
+
+
+def _table_of_runs(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A row a run, whose name in the first column is never cut off."""
+    table = Table(*header)
+    name = table.columns[0]
+    name.min_width, name.overflow = min(24, max(len(run) for run, *_ in rows)), "fold"
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
 
 
 def _as_overrides(options: Mapping[str, object]) -> list[str]:

@@ -50,6 +50,7 @@ may help stays as it is; a class without clips counts as rare as the rarest that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -91,7 +92,7 @@ class LMR:
     def __post_init__(self) -> None:
         if not 0 <= self.h <= self.l <= 1:
             raise ValueError(f"h is {self.h} and l {self.l}, expected 0 <= h <= l <= 1")
-        if self.d <= 0 or (self.eps is not None and self.eps < 0):
+        if not (0 < self.d < math.inf and (self.eps is None or 0 <= self.eps < math.inf)):
             raise ValueError(f"d is {self.d} and eps {self.eps}, expected d > 0 and eps >= 0")
         if self.few < 0 or self.bank < 0:
             raise ValueError(f"few is {self.few} and bank {self.bank}, expected 0 or more")

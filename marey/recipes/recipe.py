@@ -260,6 +260,9 @@ class Recipe:
                     f"{part}.sampling gives {views.sampling.frames} frames, the model takes "
                     f"{wanted}. hint: they change together, as does model.num_segments"
                 )
+        if self.model.takes_features and self.augment.changes_pixels:
+            raise ValueError("augment changes pixels, but the model takes features, which only "
+                             "mixup changes. hint: change the videos")  # fmt: skip
         if self.train.crop.views != 1:
             raise ValueError(f"train.crop gives {self.train.crop.views} views, expected one")
         if self.seed < 0:

@@ -74,6 +74,11 @@ class Augment:
         if not 0 <= self.erase <= 1:
             raise ValueError(f"erase is {self.erase}, expected a probability from 0 to 1")
 
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether it does more than to normalise and to mix."""
+        return replace(self, mixup=0.0, mean=(), std=()) != Augment(mean=(), std=())
+
 
 def normalize(
     clip: Tensor,
@@ -297,7 +302,7 @@ def _check(
             f"clip is {clip.dtype} {tuple(clip.shape)} with {len(seeds)} seeds, "
             "expected uint8 [b t c h w] and b seeds, or features float [b t d]"
         )
-    if features and replace(plan, mixup=0.0, mean=(), std=()) != Augment(mean=(), std=()):
+    if features and plan.changes_pixels:
         raise ValueError(f"the plan changes pixels, the clip is features: {plan}")
     if (plan.contrast or plan.saturation or plan.randaugment) and clip.shape[2] != 3:
         what = "RandAugment needs" if plan.randaugment else "contrast and saturation need"

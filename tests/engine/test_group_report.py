@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -114,6 +115,14 @@ def test_the_command_prints_the_groups_of_all_runs(run: Path, better: Path, tmp_
     assert few["ce"].startswith("25.0 % (")
     assert few["lmr"].startswith("37.5 % (")
     assert "groups of label by paper" in done.output
+
+
+def test_the_tables_never_cut_off_which_run_a_row_is_of(run: Path, tmp_path: Path) -> None:
+    folders = [shutil.copytree(run, tmp_path / f"a-folder-of-a-long-name-seed-{i}") for i in (1, 2)]
+    words = ["compare", *map(str, folders), "--out", str(tmp_path / "c.html")]
+    done = CliRunner().invoke(app, words)
+    named = "".join(line.split("│")[1].strip() for line in done.output.splitlines() if "│" in line)
+    assert named.count("name-seed-1)") == named.count("name-seed-2)") == 2
 
 
 def test_a_gain_is_that_of_the_clips_both_runs_read(run: Path, better: Path) -> None:

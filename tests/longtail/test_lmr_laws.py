@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -216,6 +217,7 @@ def test_rarity_is_that_of_the_chosen_head() -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [({"l": 0.1, "h": 0.2}, "h is 0.2 and l 0.1"), ({"d": 0.0}, "d is 0.0"),
+     ({"d": math.nan}, "d is nan"), ({"eps": math.inf}, "eps inf"),
      ({"bank": -1}, "bank -1"), ({"mix": 1.5}, "mix is 1.5")],
 )  # fmt: skip
 def test_parameters_out_of_range_are_refused(fault: dict[str, float], message: str) -> None:

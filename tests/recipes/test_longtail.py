@@ -159,3 +159,10 @@ def test_deferred_reweighting_of_a_loss_without_weights_is_refused() -> None:
 def test_a_stage_that_cannot_be_names_the_place(assignment: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         override(find("tsm-r18"), [assignment])
+
+
+def test_changes_of_pixels_are_refused_in_a_recipe_for_features() -> None:
+    assert override(find("features-mlp"), ["augment.mixup=0.2"]).augment.mixup == 0.2
+    for change in ("flip=plain", "brightness=0.4", "randaugment={}"):
+        with pytest.raises(RecipeError, match="augment changes pixels, but the model takes feat"):
+            override(find("features-mlp"), [f"augment.{change}"])
