@@ -40,6 +40,7 @@ WAIT_SECONDS = 0.25
 HTTP_SECONDS = 60.0
 WHOLE = 32 << 20
 BLOCK, MAX_BLOCKS = 4 << 20, 8
+NO_PARTS = f"the server gives no parts of files, and it is over {WHOLE >> 20} MiB"
 REMOTE = r"^[A-Za-z][A-Za-z0-9+.-]+://"
 """How a url begins; one letter would be a drive."""
 LEADS_OUT = (
@@ -160,10 +161,15 @@ class Url:
 
     def read_range(self, start: int, size: int) -> bytes:
         """`size` bytes from `start` on, fewer at the end of the file."""
-        found: bytes = _asked(
-            lambda: self._store.cat_file(self._path, start=start, end=start + size)
-        )
-        return found
+        stop = start + size
+        if "_content" not in vars(self):
+            found: bytes = _asked(lambda: self._store.cat_file(self._path, start=start, end=stop))
+            if len(found) <= size:
+                return found
+            if len(found) > WHOLE:
+                raise _OwnError(errno.EFBIG, NO_PARTS)
+            vars(self)["_content"] = found  # what comes in place of a part
+        return self._content[start:stop]
 
     def download(self, to: Path) -> None:
         """Write the file to `to`, a block at a time."""
@@ -177,7 +183,11 @@ class Url:
                    "cache_options": {"maxblocks": MAX_BLOCKS}}  # fmt: skip
         file = _asked(lambda: self._store.open(self._path, "rb", **options))
         if not file.seekable():
-            return io.BytesIO(self._streamed(file))
+            with file:
+                data: bytes = _asked(lambda: file.read(WHOLE + 1))
+            if len(data) > WHOLE:
+                raise _OwnError(errno.EFBIG, NO_PARTS)
+            return io.BytesIO(data)
         return io.BufferedReader(_Blocks(file, self), 1 << 16)
 
     @property
@@ -232,16 +242,6 @@ class Url:
     @cached_property
     def _content(self) -> bytes:
         return self.read_bytes()
-
-    def _streamed(self, file: BinaryIO) -> bytes:
-        """All of a file of which the store gives no parts."""
-        with file:
-            data: bytes = _asked(lambda: file.read(WHOLE + 1))
-        if len(data) > WHOLE:
-            raise _OwnError(
-                errno.EFBIG, f"the server gives no parts of files, and it is over {WHOLE >> 20} MiB"
-            )
-        return data
 
 
 Place: TypeAlias = Path | Url

@@ -104,6 +104,17 @@ def test_a_store_that_gives_no_parts_gives_small_files_whole_and_large_ones_not(
         open_video(f"{store.url}/a%20b%231.mp4").read([2])
 
 
+def test_packs_come_whole_from_a_store_that_gives_no_parts(folder, store, monkeypatch):
+    store.ranges = False
+    clip = "p.tar/wave/a.mp4"
+    with open_video(f"{store.url}/{clip}?1") as video, open_video(folder / clip) as here:
+        assert (video.read([7, 0]) == here.read([7, 0])).all()
+    assert len(store.asked) <= 3
+    monkeypatch.setattr(remote, "WHOLE", 100)
+    with pytest.raises(DecodeError, match=r"p\.tar: the server gives no parts of files"):
+        open_video(f"{store.url}/{clip}?2")
+
+
 # --- failures -----------------------------------------------------------------------------------
 
 
