@@ -51,11 +51,12 @@ def _rulstm_names(files: Annotations) -> tuple[str, ...]:
     """The actions of actions.csv, ``0, 0_0, Inspect/Read_recipe``: number, verb_noun, name."""
     named = {}
     for place, line in files.lines("classes"):
-        number, *_, name = [part.strip() for part in line.split(",")]
-        if whole(number) is None or whole(number) in named or not name:
+        fields = [part.strip() for part in line.split(",")]
+        number = whole(fields[0])
+        if len(fields) != 3 or number is None or number in named or not fields[2]:
             files.reject(place, line, "expected number, verb_noun, name, with each number once")
         else:
-            named[whole(number)] = name
+            named[number] = fields[2]
     return tuple(named.get(number, str(number)) for number in range(NUM_CLASSES))
 
 

@@ -16,6 +16,7 @@ from marey.data.index.annotations import Annotations, Place, whole
 from marey.data.index.class_names import expect_count
 from marey.data.index.dataset import Clip, DataSet, Form, Index
 from marey.data.index.rulstm import segments
+from marey.errors import ManifestError
 
 NUM_VERBS, NUM_NOUNS = 97, 300
 SPLITS = ("train", "val", "test")
@@ -101,9 +102,10 @@ def _names(files: Annotations, role: str, count: int) -> tuple[str, ...]:
             files.reject(place, row["id"], "expected a whole number, each once")
         else:
             named[whole(row["id"])] = row["key"]
-    names = [named[number] for number in sorted(number for number in named if number is not None)]
-    expect_count(files[role], names, count)
-    return tuple(names)
+    expect_count(files[role], list(named.values()), count)
+    if named.keys() != set(range(count)):
+        raise ManifestError(f"{files[role]}: expected the ids 0 to {count - 1}, each once")
+    return tuple(named[number] for number in range(count))
 
 
 _CLASSES = {"verbs": ("EPIC_100_verb_classes.csv",), "nouns": ("EPIC_100_noun_classes.csv",)}

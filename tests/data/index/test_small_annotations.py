@@ -167,6 +167,14 @@ def test_clips_of_egtea_are_files_of_their_own(tmp_path: Path) -> None:
     assert paths == [f"cropped_clips/OP01-R01-PastaSalad/{name}.mp4"]
 
 
+def test_dirty_lines_of_rulstms_actions_are_named_and_their_classes_are_numbers(tmp_path):
+    actions = "0, 0_0, Read\nErr:522\n1, 1_1, \n0, 2_2, Open\n"
+    index, files = read("egtea-split1", tmp_path, actions__csv=actions,
+                        training1__csv="7,P1,3,9,0,0,1\n")  # fmt: skip
+    assert index.classes["label"][:2] == ("Read", "1")
+    assert [line for line, _ in rejected(files)] == [2, 3, 4]
+
+
 def test_dirty_lines_of_rulstm_are_named_with_their_number(tmp_path: Path) -> None:
     lines = "1,P01_01,30,60,1,2,3\n2,P01_01,30,60,1,2\n3,P01_01,-3,60,1,2,3\nx,Q1,30,60,1,2,3\n"
     index, files = read("epic100", tmp_path, training__csv=lines, validation__csv="")
@@ -216,6 +224,13 @@ def test_every_part_of_epic_has_an_id_of_its_own(tmp_path: Path) -> None:
     assert [clip.id for clip in sound_clips(index, files, tmp_path)] == ["a", "b"]
     train = tmp_path / "EPIC_100_train.csv"
     assert rejected(files) == [(5, "no narration_id"), (4, f"was given before, at {train}:2")]
+
+
+def test_classes_of_epic_that_count_from_1_are_refused(tmp_path: Path) -> None:
+    verbs = "id,key\n" + "".join(f"{n + 1},v{n}\n" for n in range(NUM_VERBS))
+    with pytest.raises(ManifestError, match=r"verb_classes.csv: expected the ids 0 to 96"):
+        read("epic100", tmp_path, EPIC_100_train__csv=EPIC,
+             EPIC_100_verb_classes__csv=verbs, EPIC_100_noun_classes__csv=NOUNS)  # fmt: skip
 
 
 def test_test_parts_of_epic_have_no_labels(tmp_path: Path) -> None:
