@@ -29,6 +29,8 @@ class ComparisonRow:
     top1: float | None
     top5: float | None
     class_avg: float | None
+    mean_ap: float | None
+    """Of clips of several classes, which have no top-1."""
     missing: int | None
     parameters: float | None
     gmacs_per_view: float | None
@@ -42,7 +44,7 @@ class ComparisonRow:
         """The row in words, as under `HEADER`."""
         return (
             self.name,
-            _points(self.top1),
+            _points(self.top1) if self.mean_ap is None else f"mAP {self.mean_ap:.1f}",
             _points(self.top5),
             _points(self.class_avg),
             count(self.parameters),
@@ -103,13 +105,15 @@ def _row(name: str, run: RunFiles) -> ComparisonRow:
     result = run.result
     epochs = len(run.epochs)
     if result is None:
-        return ComparisonRow(name, "–", None, None, None, None, None, None, "–", epochs)
+        return ComparisonRow(name, "–", None, None, None, None, None, None, None, "–",
+                             epochs)  # fmt: skip
     return ComparisonRow(
         name=name,
         result=result.name,
         top1=result.metric("top1"),
         top5=result.metric("top5"),
         class_avg=result.metric("class_avg"),
+        mean_ap=result.metric("mAP"),
         missing=len(result.missing),
         parameters=result.facts.get("parameters"),
         gmacs_per_view=result.facts.get("gmacs_per_view"),
@@ -174,12 +178,14 @@ def _curves(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
 
     if not any(run.epochs for run in runs):
         return section("Training", paragraph("None of these runs has curves yet.", "note"))
+    several = not all(math.isnan(value) for run in runs for value in run.column("mAP"))
+    name, column = ("mAP", "mAP") if several else ("top-1", "acc/top1")
     return section(
         "Training",
         grid(
             chart("Training loss", "train/loss"),
             chart("Validation loss", "val/loss"),
-            chart("Validation top-1 (%)", "acc/top1", (0, 100)),
+            chart(f"Validation {name} (%)", column, (0, 100)),
             chart("Learning rate", "lr"),
         ),
     )
@@ -203,10 +209,12 @@ def _cost(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
 
 def _class_differences(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
     first = _main_head(runs[0])
+    if first is None:
+        return ""
     charts = []
     for name, run in zip(names[1:], runs[1:], strict=True):
         head = _main_head(run)
-        if first is None or head is None or head.classes != first.classes:
+        if head is None or head.classes != first.classes:
             charts.append(paragraph(f"{name} and {names[0]} have no common classes.", "note"))
             continue
         gains = _accuracies(head) - _accuracies(first)

@@ -27,7 +27,8 @@ def group_comparison(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
     if first is None:
         return ""
     known = [(head, groups) for head in first.heads if (groups := first.groups(head.name))]
-    return "".join(
+    numbers = [_numbers_section(found) for found in group_tables(names, runs, first.numbers_only)]
+    return "".join(numbers) + "".join(
         section(
             "Frequent and rare classes" + (f": {head.name}" if len(first.heads) > 1 else ""),
             *_parts(names, runs, first, head, groups),
@@ -45,14 +46,17 @@ class GroupTable:
     note: str
 
 
-def group_tables(names: Sequence[str], runs: Sequence[RunFiles]) -> list[GroupTable]:
-    """A table for each head whose groups the first run knows."""
+def group_tables(
+    names: Sequence[str], runs: Sequence[RunFiles], heads: Sequence[str] | None = None
+) -> list[GroupTable]:
+    """A table for each of `heads`, by default all, whose groups the first run knows."""
     first = runs[0].result if runs else None
     results = [(n, r.result) for n, r in zip(names, runs, strict=True) if r.result is not None]
     if first is None:
         return []
-    known = [(head, groups) for head in first.heads if (groups := first.groups(head.name))]
-    return [_table(results, head.name, groups) for head, groups in known]
+    heads = first.facts.get("groups") or () if heads is None else heads
+    known = [(head, groups) for head in heads if (groups := first.groups(head))]
+    return [_table(results, head, groups) for head, groups in known]
 
 
 def group_gains(first: Result, other: Result, head: str, groups: Groups) -> dict[str, Estimate]:
@@ -117,7 +121,10 @@ def _by_frequency(
 
 
 def _table(results: Sequence[tuple[str, Result]], head: str, groups: Groups) -> GroupTable:
-    columns = ["acc/class_avg", *(f"acc/{name}" for name, _ in groups)]
+    mean, what = ("acc/class_avg", "acc")
+    if any("mAP" in result.estimates(head) for _, result in results):
+        mean = what = "mAP"
+    columns = [mean, *(f"{what}/{name}" for name, _ in groups)]
     rows = []
     for name, result in results:
         found = result.estimates(head)
@@ -126,8 +133,17 @@ def _table(results: Sequence[tuple[str, Result]], head: str, groups: Groups) -> 
             for key in columns
         ]
         rows.append((name, *cells))
-    header = ("run", *(key.partition("/")[2] for key in columns))
+    header = ("run", *(key.removeprefix("acc/") for key in columns))
     return GroupTable(header, rows, f"groups of {head} by {groups.rule}")
+
+
+def _numbers_section(found: GroupTable) -> str:
+    numbers = set(range(1, len(found.header)))
+    return section(
+        "Frequent and rare classes",
+        paragraph(f"{found.note[0].upper()}{found.note[1:]}.", "note"),
+        table(found.header, found.rows, numbers=numbers),
+    )
 
 
 def _gain_table(first: str, gains: Sequence[tuple[str, str, Estimate]]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from marey.engine.findings import between_groups, most_confused
@@ -9,7 +11,7 @@ from marey.engine.markup import paragraph, section, table, tag, text
 from marey.engine.runfiles import Facts, HeadResult, Result
 from marey.engine.summary import percent
 from marey.metrics.accuracy import confusion_matrix
-from marey.metrics.groups import Groups
+from marey.metrics.groups import Classes, Groups
 
 MAX_PAIRS = 15
 SURENESS = (
@@ -36,6 +38,22 @@ def group_section(result: Result, head: HeadResult, suffix: str = "") -> str:
     )
 
 
+def numbers_section(result: Result, head: str) -> str:
+    """The part of a report on a head that has numbers alone, and on its groups if known."""
+    groups = result.groups(head)
+    note = (
+        ""
+        if groups is None
+        else (f"Groups by {groups.rule}. {profile_text(result.facts['groups'][head]['train'])}")
+    )
+    return section(
+        f"Numbers of {head}",
+        paragraph(note, "note") if note else "",
+        _numbers(result, head, groups or ()),
+        paragraph(SURENESS, "note"),
+    )
+
+
 def profile_text(facts: Facts) -> str:
     """H%, F% and imbalance in a sentence."""
     return (
@@ -52,7 +70,7 @@ def interval_text(estimate: Facts) -> str:
     return f"{estimate['low']:.1f} to {estimate['high']:.1f}"
 
 
-def _numbers(result: Result, head: str, groups: Groups) -> str:
+def _numbers(result: Result, head: str, groups: Iterable[tuple[str, Classes]]) -> str:
     sizes = {name: len(classes) for name, classes in groups}
     rows = []
     for name, found in result.estimates(head).items():
@@ -62,7 +80,8 @@ def _numbers(result: Result, head: str, groups: Groups) -> str:
             (short, percent(found["value"]), interval_text(found), f"{found['num_classes']}{of}",
              f"{found['num_clips']:,}")
         )  # fmt: skip
-    header = ("", "accuracy", "95 % interval", "classes tested", "clips")
+    what = "mAP" if "mAP" in result.estimates(head) else "accuracy"
+    header = ("", what, "95 % interval", "classes tested", "clips")
     return table(header, rows, numbers={1, 2, 3, 4})
 
 

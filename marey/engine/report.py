@@ -17,7 +17,7 @@ from marey.engine.findings import (
     hardest_classes,
     most_confused,
 )
-from marey.engine.group_report import group_section
+from marey.engine.group_report import group_section, numbers_section
 from marey.engine.heatmap import MAX_CLASSES, confusion_chart
 from marey.engine.markup import (
     details,
@@ -83,7 +83,8 @@ def _curves(files: RunFiles) -> str:
     losses = files.column("train/loss")
     diverged = sum(math.isinf(x) or math.isnan(x) for x in losses)
     note = f"In {diverged} epochs the training loss has no finite value." if diverged else ""
-    accuracy = {"acc/top1": "top-1", "acc/top5": "top-5", "acc/class_avg": "class average"}
+    accuracy = {"acc/top1": "top-1", "acc/top5": "top-5", "acc/class_avg": "class average",
+                "mAP": "mAP"}  # fmt: skip
     return section(
         "Training",
         paragraph(note, "warning") if note else "",
@@ -96,10 +97,10 @@ def _curves(files: RunFiles) -> str:
 
 
 def _result_parts(files: RunFiles, result: Result) -> list[str]:
-    if not result.heads or not result.ids:
+    parts = [numbers_section(result, name) for name in result.numbers_only]
+    if not result.ids:
         sentence = f"results/{result.name} has no predictions to look into."
-        return [section("Results", paragraph(sentence, "note"))]
-    parts = []
+        return [*parts, section("Results", paragraph(sentence, "note"))]
     for head in result.heads:
         suffix = f": {head.name}" if len(result.heads) > 1 else ""
         parts += [

@@ -64,6 +64,12 @@ class Result:
         """Number -> value, low, high, num_classes, num_clips; empty in results of old."""
         return dict((self.facts.get("estimates") or {}).get(head) or {})
 
+    @property
+    def numbers_only(self) -> list[str]:
+        """The heads that have numbers but no answers: those of clips of several classes."""
+        answered = [head.name for head in self.heads]
+        return [name for name in self.facts.get("estimates") or {} if name not in answered]
+
     def groups(self, head: str) -> Groups | None:
         """The groups of a head's classes by their training clips, if they were known."""
         found = (self.facts.get("groups") or {}).get(head)

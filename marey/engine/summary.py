@@ -27,9 +27,7 @@ def header(files: RunFiles) -> str:
     parts.append(
         tiles(
             [
-                ("top-1", percent(result.metric("top1")), f"results/{result.name}"),
-                ("top-5", percent(result.metric("top5")), ""),
-                ("class average", percent(result.metric("class_avg")), ""),
+                *_headline(result),
                 ("missing clips", str(missing), f"{missing}{of} unreadable"),
                 ("parameters", count(facts.get("parameters")), ""),
                 ("GMACs a view", count(facts.get("gmacs_per_view")),
@@ -46,6 +44,15 @@ def header(files: RunFiles) -> str:
         )
         parts.append(paragraph(sentence, "warning"))
     return tag("header", None, *parts, _claim(files, result), _all_results(files))
+
+
+def _headline(result: Result) -> list[tuple[str, str, str]]:
+    """The three numbers above all others: name, value, where they stand."""
+    names = {"top-1": "top1", "top-5": "top5", "class average": "class_avg"}
+    if result.metric("mAP") is not None:
+        names = {name: name for name in ("mAP", "hit@1", "hit@5")}
+    values = [percent(result.metric(metric)) for metric in names.values()]
+    return list(zip(names, values, (f"results/{result.name}", "", ""), strict=True))
 
 
 def provenance(files: RunFiles) -> str:
@@ -141,14 +148,14 @@ def _all_results(files: RunFiles) -> str:
     if len(files.results) < 2:
         return ""
     rows = [
-        (r.name, percent(r.metric("top1")), percent(r.metric("top5")),
-         percent(r.metric("class_avg")), views_text(r), str(len(r.missing)))
+        (r.name, *(value for _, value, _ in _headline(r)), views_text(r), str(len(r.missing)))
         for r in files.results
     ]  # fmt: skip
     return "".join(
         [
             tag("h3", None, "All evaluations of this run, the newest first"),
-            table(("result", "top-1", "top-5", "class average", "views", "missing"), rows,
+            table(("result", *(name for name, *_ in _headline(files.results[0])), "views",
+                   "missing"), rows,
                   numbers={1, 2, 3, 5}),
             paragraph(f"What follows looks at '{files.results[0].name}'.", "note"),
         ]
