@@ -30,6 +30,7 @@ from marey.convert import (
 )
 from marey.convert.file_names import said_in, told_by_name
 from marey.convert.repository import Repository, Shapes, Told, renamed
+from marey.convert.state_dict import check_numbers, some, state_dict_of, unwrapped
 from marey.data.classes import read_classes
 from marey.engine.checkpoint import check_fit
 from marey.engine.release import refuse_occupied, write_release
@@ -73,6 +74,8 @@ class Converted:
     """What was said although it decides nothing here."""
     absent_counters: int = 0
     """Batch counters that files of before 2018 lack; nothing but momentum=None reads them."""
+    not_read: tuple[str, ...] = ()
+    """What stands beside the state dict: the optimiser, or averaged weights."""
 
     def facts(self) -> dict[str, str]:
         """What was found, as a person reads it."""
@@ -86,10 +89,11 @@ class Converted:
             "output": heads,
             "tensors": f"{self.num_tensors}, all used" if not self.dropped else
             f"{self.num_tensors}, all used but {len(self.dropped)}",
-            "dropped": _some(self.dropped),
+            "dropped": some(self.dropped),
             "from its name": _pairs(self.from_name),
             "not needed": _pairs(self.not_needed),
             "absent": f"{self.absent_counters} batch counters" if self.absent_counters else "",
+            "not read": ", ".join(self.not_read),
         }  # fmt: skip
         return {name: fact for name, fact in found.items() if fact}
 
@@ -108,7 +112,8 @@ def convert(
     does not say enough (`told` says the rest) or does not fit its model tensor by tensor.
     """
     refuse_occupied(out)
-    weights = state_dict_of(read_weights_file(path), path)
+    content, beside = unwrapped(read_weights_file(path))
+    weights = state_dict_of(content, path)
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     source = named(repository) if repository else recognised(shapes, path)
     said, by_name = said_in(told or Told()), said_in(told_by_name(path.name))
@@ -116,6 +121,7 @@ def convert(
     spec = spec_of(source, shapes, known, path)
     used = {name for name in said_in(known) if _decides(name, spec, source, shapes, known)}
     weights = source.parts(weights, spec)
+    check_numbers({name: w for name, w in weights.items() if source.rename(name)}, path)
     ours = fitted(weights, source, spec, path)
     found = Converted(
         repository=source.name,
@@ -125,25 +131,10 @@ def convert(
         from_name={k: v for k, v in by_name.items() if k in used - set(said)},
         not_needed={k: v for k, v in said.items() if k not in used},
         absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
+        not_read=beside,
     )
     write_release(out, found.recipe, ours, _classes(labels, spec), _card(found, path))
     return found
-
-
-def state_dict_of(content: Any, path: Path) -> dict[str, Tensor]:
-    """The tensors by name, unwrapped from what a training script put around them."""
-    for _ in range(3):
-        inner = (content[key] for key in _WRAPPERS if isinstance(content, dict) and key in content)
-        content = next((value for value in inner if isinstance(value, dict)), content)
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected a state dict")
-    odd = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
-    if odd or not content:
-        raise CheckpointError(f"{path} holds no state dict (what it holds: {_some(odd)})")
-    return {str(name).removeprefix("module."): weight for name, weight in content.items()}
-
-
-_WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model")
 
 
 def named(name: str) -> Repository:
@@ -167,7 +158,7 @@ def recognised(shapes: Shapes, path: Path) -> Repository:
     if found:
         raise CheckpointError(f"{path} may be of {known}", f"say which: --from {found[0].name}")
     raise CheckpointError(
-        f"{path} is of no repository known here (its tensors: {_some(list(shapes))})",
+        f"{path} is of no repository known here (its tensors: {some(list(shapes))})",
         f"known: {known}; --from NAME tries one of them all the same",
     )
 
@@ -266,7 +257,3 @@ How it was trained is not in the file; the recipe in config.json tests one clip,
 
 def _pairs(said: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in said.items())
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

@@ -36,7 +36,7 @@ def _recognises(shapes: Shapes) -> bool:
 
 def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     calibrated = any(".eft1." in name for name in shapes)
-    told.need("num_segments", *(["loop"] if calibrated else []))
+    told.need("num_segments", *(["loop"] if calibrated else []), loop="true")
     assert told.num_segments is not None
     ours = under_our_names(shapes, rename)
     ops: tuple[TemporalOp, ...] = (_gst_of(ours),)

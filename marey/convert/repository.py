@@ -39,14 +39,18 @@ class Told:
     size: int | None = None
     stride: int | None = None
 
-    def need(self, *names: str) -> None:
-        """CheckpointError that asks for those of `names` that are not said, all at once."""
+    def need(self, *names: str, **usual: str) -> None:
+        """CheckpointError that asks for those of `names` that are not said, all at once.
+
+        `usual` are answers to show in place of the most common ones.
+        """
         unsaid = [name for name in names if getattr(self, name) is None]
         if unsaid:
             meanings = "; ".join(f"{name} ({_MEANING[name][0]})" for name in unsaid)
             raise CheckpointError(
                 f"the tensors do not tell {meanings}",
-                "say it: " + " ".join(f"--set {name}={_MEANING[name][1]}" for name in unsaid),
+                "say it: "
+                + " ".join(f"--set {name}={usual.get(name, _MEANING[name][1])}" for name in unsaid),
             )
 
 
@@ -59,7 +63,10 @@ _MEANING = {
     "values": ("what trajectory attention sums, released as in all published", "released"),
     "num_heads": ("heads of attention", "12"),
     "size": ("pixels of a side of a clip", "224"),
-    "loop": ("whether the calibrated groups rotate, --loop upstream", "false"),
+    "loop": (
+        "whether the calibrated groups rotate, --loop upstream: in GC-GST's script, in no other",
+        "false",
+    ),
 }
 
 

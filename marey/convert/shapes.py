@@ -12,6 +12,9 @@ from marey.models.mobilenet import MobileNetV2Spec
 from marey.models.resnet import BASIC, DEPTHS, ResNetSpec
 from marey.models.video_model import Head
 
+IMAGENET = 1000
+"""Classes by which a picture network is known that was not trained on videos."""
+
 
 def under_our_names(shapes: Shapes, rename: Callable[[str], str | None]) -> Shapes:
     """`shapes` with every name as `rename` gives it; those dropped on purpose are left out."""

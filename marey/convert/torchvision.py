@@ -11,7 +11,7 @@ import re
 
 from marey.convert.arp import pooling
 from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import heads_of, mobilenet_of, resnet_of, under_our_names
+from marey.convert.shapes import IMAGENET, heads_of, mobilenet_of, resnet_of, under_our_names
 from marey.models.video_model import ModelSpec
 
 
@@ -32,11 +32,14 @@ def _recognises(shapes: Shapes) -> bool:
 def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     ours = under_our_names(shapes, rename)
     is_resnet = "encoder.conv1.weight" in ours
+    heads = heads_of(ours)
+    if heads[0].num_classes != IMAGENET:
+        told.need("num_segments", *(["temporal_stride"] if is_resnet else []))
     return ModelSpec(
         encoder=resnet_of(ours) if is_resnet else mobilenet_of(ours),
         temporal=pooling(told.temporal_stride or "none"),
         num_segments=told.num_segments or 1,
-        heads=heads_of(ours),
+        heads=heads,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from marey.convert.repository import Repository, Shapes, Told
 from marey.convert.shapes import (
+    IMAGENET,
     dropout_of,
     heads_of,
     mobilenet_of,
@@ -119,7 +120,7 @@ def _wrapped_ops(names: Iterable[str]) -> tuple[TemporalOp, ...]:
 
 def _ops_of_bare(shapes: Shapes, told: Told) -> tuple[TemporalOp, ...]:
     """Those of the online network, which is unwrapped; a picture network of ImageNet has none."""
-    if shapes["classifier.weight"][0] == 1000:
+    if shapes["classifier.weight"][0] == IMAGENET:
         return ()
     told.need("num_segments")
     return (TSM(shift_div=8, direction="past"),)

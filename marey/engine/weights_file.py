@@ -120,12 +120,23 @@ def _read_safetensors(path: Path) -> Any:
         ) from error
 
 
+_PLAIN = "ask its author for a plain state dict (torch.save(model.state_dict(), FILE))"
+_PICKLES = (b"\x80\x04", b"\x80\x05")
+"""Protocols 4 and 5; torch.save writes 2."""
+
+
 def _explained(path: Path, head: bytes, error: BaseException) -> CheckpointError:
     said = str(error)
     if match := re.search(r"GLOBAL ([\w.]+)", said):
         return CheckpointError(
             f"{path} cannot be read as weights: it holds code, which is never run ({match[1]})",
-            "ask its author for a plain state dict (torch.save(model.state_dict(), FILE))",
+            _PLAIN,
+        )
+    if head.startswith(_PICKLES):
+        return CheckpointError(
+            f"{path} cannot be read as weights: it is a pickle that torch.save did not write; "
+            "what it holds may be code, and is never run",
+            _PLAIN,
         )
     if head.startswith(b"PK"):
         is_whole = _names_in_zip(path) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +54,7 @@ def checkpoint(mobilenet: dict[str, Tensor], tmp_path: Path) -> Path:
             Told(num_segments=4),
             "tsm",
         ),
-        (PICTURES, upstream.torchvision, Told(), "torchvision"),
+        (PICTURES, upstream.torchvision, Told(num_segments=1), "torchvision"),
         (RESNET, upstream.mmaction2_resnet, SAID, "mmaction2"),
         (
             replace(PICTURES, num_segments=4),
@@ -162,6 +163,67 @@ def test_what_does_not_fit_is_listed_by_its_upstream_name(
     with pytest.raises(CheckpointError, match=message):
         convert(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda w: w * torch.nan, r"2 tensors with numbers that are not finite: base_model\.fea.*"
+         "hint: its training diverged"),
+        (lambda w: (1e9 * w).half(), "numbers that are not finite"),
+        (lambda w: w.to(torch.int8), r"2 weights that are no plain .* \(int8, strided\), \.\.\."),
+        (lambda w: w.to_sparse(), r"new_fc\.weight|features.* \(float32, sparse_coo\)"),
+    ],
+)  # fmt: skip
+def test_weights_that_nothing_can_be_computed_with_are_refused(
+    spoil: Callable[[Tensor], Tensor], message: str, mobilenet: dict[str, Tensor], tmp_path: Path
+) -> None:
+    names = ("base_model.features.0.0.weight", "new_fc.weight")
+    spoilt = {f"module.{name}": spoil(mobilenet[f"module.{name}"]) for name in names}
+    torch.save(mobilenet | spoilt, tmp_path / NAME)
+    with pytest.raises(CheckpointError, match=message):
+        convert(tmp_path / NAME, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_half_precision_is_widened(mobilenet: dict[str, Tensor], tmp_path: Path) -> None:
+    half = {n: w.half() if w.is_floating_point() else w for n, w in mobilenet.items()}
+    torch.save(half, tmp_path / NAME)
+    convert(tmp_path / NAME, tmp_path / "out")
+    weight = load_trained(tmp_path / "out").model.get_parameter("heads.label.weight")
+    assert torch.equal(weight, half["module.new_fc.weight"].float())
+
+
+def test_what_stands_beside_the_state_dict_is_listed(
+    mobilenet: dict[str, Tensor], tmp_path: Path
+) -> None:
+    content = {"epoch": 3, "state_dict": mobilenet, "optimizer": {}, "state_dict_ema": mobilenet}
+    torch.save(content, tmp_path / NAME)
+    found = convert(tmp_path / NAME, tmp_path / "out")
+    assert found.facts()["not read"] == "epoch, optimizer, state_dict_ema"
+
+
+def test_prefixes_of_wrappers_are_taken_off_and_two_models_in_one_are_refused(
+    mobilenet: dict[str, Tensor], tmp_path: Path
+) -> None:
+    bare = {name.removeprefix("module."): weight for name, weight in mobilenet.items()}
+    torch.save({f"module.module._orig_mod.{n}": w for n, w in bare.items()}, tmp_path / NAME)
+    assert convert(tmp_path / NAME, tmp_path / "out").num_tensors == len(bare)
+    torch.save(mobilenet | bare, tmp_path / NAME)
+    with pytest.raises(CheckpointError, match=r"differ in the prefix 'module\.' alone"):
+        convert(tmp_path / NAME, tmp_path / "other")
+
+
+def test_a_picture_network_that_was_trained_on_videos_is_asked_about_time(tmp_path: Path) -> None:
+    frames = ModelSpec(ResNetSpec(18, channels=16), (), 8, HEADS)
+    weights = upstream.under(lambda n: re.sub(r"^heads\.label", "fc", n).removeprefix("encoder."),
+                             upstream.filled(frames))  # fmt: skip
+    torch.save(weights, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="set num_segments=8 --set temporal_stride=none"):
+        convert(tmp_path / "x.pth", tmp_path / "out")
+    told = Told(num_segments=8, temporal_stride="max")
+    found = convert(tmp_path / "x.pth", tmp_path / "out", told=told)
+    assert len(found.recipe.model.temporal) == 3
 
 
 def test_a_file_without_batch_counters_is_complete(

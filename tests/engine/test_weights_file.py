@@ -73,6 +73,10 @@ def test_code_in_a_pickle_is_refused_and_never_run(as_zip: bool, tmp_path: Path)
     path.write_bytes(pickle.dumps(Evil(f"touch {proof}"), protocol=2))
     with pytest.raises(CheckpointError, match="cannot be read as weights"):
         read_weights_file(path)
+    for protocol in (4, 5):
+        path.write_bytes(pickle.dumps(Evil(f"touch {proof}"), protocol=protocol))
+        with pytest.raises(CheckpointError, match="a pickle that torch.save did not write; .* nev"):
+            read_weights_file(path)
     assert not proof.exists()
 
 
