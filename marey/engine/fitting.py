@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from marey.data.manifest import Manifest
-from marey.errors import ManifestError, RecipeError
+from marey.errors import ManifestError, RecipeError, RunError
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Recipe, SeveralLabels
 
@@ -19,6 +19,7 @@ def check_clips(model: ModelSpec, manifest: Manifest) -> None:
                 f"{manifest.source} holds videos, the model takes features",
                 "marey features makes a file of features; train on that",
             )
+        check_pictures(model)
     elif not model.takes_features:
         raise ManifestError(
             f"{manifest.source} holds features, the model takes frames",
@@ -30,6 +31,15 @@ def check_clips(model: ModelSpec, manifest: Manifest) -> None:
             f"{model.encoder.in_channels}",
             f"model.encoder.dim={features.dim} for a new model; a trained one needs the features "
             "of the network it was trained on",
+        )
+
+
+def check_pictures(model: ModelSpec) -> None:
+    """RunError unless the frames that `model` takes have the three channels of a picture."""
+    if (channels := model.encoder.in_channels) != 3:
+        raise RunError(
+            f"the model takes frames of {channels} channels (optical flow), videos have 3",
+            "no flow is read from files; give tensors: marey.load(FOLDER).trained.model(clip)",
         )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from marey.data.feature_files import holds_features, open_features
 from marey.data.files import VIDEO
 from marey.engine.evaluate import score_views
+from marey.engine.fitting import check_pictures
 from marey.engine.release import Trained, load_trained
 from marey.errors import DecodeError
 from marey.recipes.recipe import Recipe
@@ -62,6 +63,7 @@ class Predictor:
         """
         if self.trained.model.spec.takes_features:
             return self._of_features(video, top)
+        check_pictures(self.trained.model.spec)
         if isinstance(video, np.ndarray | Tensor):
             if window_seconds is not None:
                 raise ValueError(

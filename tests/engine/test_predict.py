@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marey.data.manifest import read_manifest
+from marey.engine.fitting import check_clips
 from marey.engine.predict import Predictor, timeline, windows
 from marey.engine.release import Trained
 from marey.engine.rundir import resolve
+from marey.errors import RunError
+from marey.models import ResNetSpec
 from tests.tiny import CLASSES, tiny_recipe, write_set
 
 
@@ -26,6 +30,18 @@ def untrained(folder: Path) -> Predictor:
 def test_an_array_has_no_clock(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="an array of frames has no seconds"):
         untrained(tmp_path).predict(np.zeros((6, 40, 48, 3), np.uint8), window_seconds=1.0)
+
+
+def test_a_model_of_flow_says_that_videos_are_not_what_it_takes(tmp_path: Path) -> None:
+    predictor = untrained(tmp_path)
+    recipe = predictor.trained.recipe
+    spec = replace(recipe.model, encoder=ResNetSpec(18, in_channels=10, channels=16))
+    flow = replace(predictor, trained=replace(predictor.trained, model=spec.build()))
+    message = r"takes frames of 10 channels \(optical flow\), videos have 3. hint: no flow is read"
+    with pytest.raises(RunError, match=message):
+        flow.predict(tmp_path / "red_0.mp4")
+    with pytest.raises(RunError, match=message):
+        check_clips(spec, read_manifest(tmp_path / "manifest.csv"))
 
 
 def test_all_labels_have_probabilities_that_sum_to_one(tmp_path: Path) -> None:
