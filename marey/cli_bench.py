@@ -58,7 +58,7 @@ def bench_model(
     recipe: Annotated[str, typer.Argument(help="name, YAML file or folder of a run")],
     overrides: Overrides = None,
     batch_size: BatchSize = None,
-    repeats: Annotated[int, typer.Option(help="batches to time")] = 10,
+    repeats: Annotated[int, typer.Option(min=1, help="batches to time")] = 10,
     amp: Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")] = False,
     device: Device = None,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from marey.cli_shared import console
 
@@ -46,7 +46,7 @@ def models(
     measure: Annotated[
         bool, typer.Option("--measure", help="run each: latency on the CPU")
     ] = False,
-    repeats: Annotated[int, typer.Option(help="clips to time")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="clips to time")] = 5,
 ) -> None:
     """What models cost: parameters, GMACs, memory of one clip at the recipe's test size."""
     from marey.engine.bench import bench_model
@@ -54,7 +54,8 @@ def models(
     from marey.recipes.catalog import find, rows
     from marey.recipes.describe import with_some_head
 
-    table = Table("recipe", "input", "parameters", "GMACs", "memory", *["latency"] * measure)
+    name_column = Column("recipe", no_wrap=True)
+    table = Table(name_column, "input", "parameters", "GMACs", "memory", *["latency"] * measure)
     for name in names or rows():
         recipe = find(name)
         spec, size = with_some_head(recipe.model), recipe.test.crop.size
@@ -83,7 +84,11 @@ def recipes(context: typer.Context) -> None:
 
     for title, recipes in groups().items():
         table = Table(
-            "name", "model", "frames", "epochs", "claim", title=title, title_justify="left"
+            Column("name", no_wrap=True),  # to be typed, so never cut short
+            Column("model", overflow="fold"),
+            *("frames", "epochs", "claim"),
+            title=title,
+            title_justify="left",
         )
         for name, recipe in recipes.items():
             frames, epochs = str(recipe.model.frames), str(recipe.epochs)
@@ -118,7 +123,7 @@ def protocols(
 
     recipe = find(name) if name else None
     fits = fitting(recipe) if recipe else {one.name for one in PROTOCOLS}
-    table = Table("clips x crops", "what they are", "source")
+    table = Table("clips x crops", "what they are", Column("source", overflow="fold"))
     for one in PROTOCOLS:
         if one.name in fits and one.variant == "repaired":
             table.add_row(one.name, one.about, one.source)

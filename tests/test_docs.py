@@ -72,8 +72,24 @@ def test_commands_about_models_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "latency" in measured
     monkeypatch.undo()
     assert "claim          top-1 51.1, top-5 79.4" in run("marey recipes show gc-tsm-r50-8f-ssv1")
-    assert "gc-tsm-r50-8f-ssv1" in run("marey recipes")
+    listed = run("marey recipes")
+    assert all(name in listed for name in catalog.rows())  # whole, to be typed
+    assert "StepDecay(milestones=(20, 40), gamma=0.1)" in run("marey recipes show tsm-r50-8f-ssv1")
     assert "resnet50-0676ba61.pth" in run("marey weights")
+
+
+def test_the_example_of_a_stream_runs() -> None:
+    text = (DOCS / "models.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert isinstance(logits := names["logits"], torch.Tensor)
+    assert logits.shape == (1, 27)
+
+
+def test_models_cannot_be_timed_no_times() -> None:
+    done = CliRunner().invoke(app, ["models", "demo-tsm", "--measure", "--repeats", "0"])
+    assert done.exit_code == 2
 
 
 def test_every_repository_that_is_read_is_in_the_table() -> None:

@@ -114,7 +114,7 @@ def _start(weights: str) -> str:
 
 def _stage(stage: Stage) -> str:
     usual = Stage()
-    said = [f"{stage.epochs} epochs", brief(stage.optim), brief(stage.schedule)]
+    said = [f"{stage.epochs} epochs", repr(stage.optim), repr(stage.schedule)]  # defaults too
     for part in ("warmup", "sampler", "objective"):
         if getattr(stage, part) != getattr(usual, part):
             said.append(brief(getattr(stage, part)))
