@@ -75,10 +75,10 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     heads, dropout = heads_of(ours), dropout_of(shapes)
     if "encoder.features.0.0.weight" in ours:
         encoder: Encoder = mobilenet_of(ours)
-        if "classifier.weight" in shapes:
+        shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
+        if "classifier.weight" in shapes and not shift:
             ops = _ops_of_bare(shapes, told)
             return ModelSpec(encoder, ops, told.num_segments or 1, heads, dropout)
-        shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
     else:
         encoder = resnet_of(ours)
         shift = shift_of(shapes, num_blocks(ours)) or _unmarked_shift(told)
@@ -123,7 +123,9 @@ def _ops_of_bare(shapes: Shapes, told: Told) -> tuple[TemporalOp, ...]:
     if shapes["classifier.weight"][0] == IMAGENET:
         return ()
     told.need("num_segments")
-    return (TSM(shift_div=8, direction="past"),)
+    if told.shift_div == 0:
+        return ()
+    return (TSM(told.shift_div or 8, direction="past"),)
 
 
 REPOSITORY = Repository("tsm", _recognises, rename, _spec)

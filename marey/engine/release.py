@@ -21,6 +21,7 @@ from marey.data.classes import classes_file, read_classes, write_classes
 from marey.engine.checkpoint import load_strictly, load_weights
 from marey.engine.class_counts import Counts, read_class_counts, write_class_counts
 from marey.engine.rundir import read_run_recipe
+from marey.engine.runlog import run_errors
 from marey.errors import CheckpointError, RunError
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
@@ -83,15 +84,16 @@ def write_release(
 ) -> Path:
     """Write a release to the folder `out`, the weights last; returns the folder."""
     refuse_occupied(out)
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / "config.json") as file:
-        file.write(json.dumps(to_plain(recipe), indent=1).encode())
-    write_classes(classes, out)
-    with replacing(out / "README.md") as file:
-        file.write(card.encode())
     own = {name: value.contiguous().clone() for name, value in weights.items()}
-    with replacing(out / "model.safetensors") as file:
-        file.write(safetensors.torch.save(own))
+    with run_errors(out, "free some space or give another folder"):
+        out.mkdir(parents=True, exist_ok=True)
+        with replacing(out / "config.json") as file:
+            file.write(json.dumps(to_plain(recipe), indent=1).encode())
+        write_classes(classes, out)
+        with replacing(out / "README.md") as file:
+            file.write(card.encode())
+        with replacing(out / "model.safetensors") as file:
+            file.write(safetensors.torch.save(own))
     return out
 
 

@@ -112,15 +112,18 @@ class RunLog:
             file.write(text)
 
 
+_REMEDY = "free some space or choose another --work-dir; saved checkpoints are untouched"
+
+
 @contextmanager
-def run_errors(path: Path) -> Iterator[None]:
+def run_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
     """Turn an OSError (disk full, no permission) into a RunError that names `path`."""
     try:
         yield
     except OSError as error:
         raise RunError(
             f"{error.filename or path} could not be written: {error.strerror or error}",
-            "free some space or choose another --work-dir; saved checkpoints are untouched",
+            remedy,
         ) from error
 
 

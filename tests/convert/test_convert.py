@@ -14,11 +14,12 @@ from torch import Tensor
 import marey
 from marey.convert import mmaction2, tsm
 from marey.convert.convert import convert
-from marey.convert.repository import Told
+from marey.convert.repository import Shapes, Told
 from marey.engine.evaluate_folder import evaluate_folder
 from marey.engine.release import load_trained
 from marey.errors import CheckpointError, RecipeError, RunError
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
+from marey.models.sites import TemporalOp
 from marey.recipes.schema import override
 from tests.convert import upstream
 from tests.tiny import CLASSES, write_clip, write_set
@@ -226,6 +227,26 @@ def test_a_picture_network_that_was_trained_on_videos_is_asked_about_time(tmp_pa
     assert len(found.recipe.model.temporal) == 3
 
 
+def test_an_unwrapped_mobilenet_looks_back_unless_its_names_or_a_person_say_otherwise(
+    mobilenet: dict[str, Tensor],
+) -> None:
+    online = {
+        upstream.online_mobilenet(n): tuple(w.shape)
+        for n, w in MOBILENET.build().state_dict().items()
+    }
+    both_ways = {
+        re.sub("^module.(base_model.)?", "", n).replace("new_fc", "classifier"): tuple(w.shape)
+        for n, w in mobilenet.items()
+    }
+
+    def ops(shapes: Shapes, shift_div: int) -> tuple[TemporalOp, ...]:
+        return tsm.REPOSITORY.spec(shapes, Told(num_segments=4, shift_div=shift_div)).temporal
+
+    assert ops(online, 8) == (TSM(direction="past"),)
+    assert ops(online, 0) == ()
+    assert ops(both_ways, 8) == (TSM(),)
+
+
 def test_a_file_without_batch_counters_is_complete(
     mobilenet: dict[str, Tensor], tmp_path: Path
 ) -> None:
@@ -266,6 +287,11 @@ def test_a_foreign_file_forced_through_a_repository_is_refused(tmp_path: Path) -
 def test_a_folder_with_something_in_it_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not empty"):
         convert(checkpoint, tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(checkpoint: Path) -> None:
+    with pytest.raises(RunError, match=r"could not be written: .* give another folder"):
+        convert(checkpoint, checkpoint / "out")  # below a file
 
 
 def test_labels_of_another_number_are_refused(checkpoint: Path, tmp_path: Path) -> None:
