@@ -96,16 +96,21 @@ def pack_clips(
 
     A clip that cannot be read, or crashes or hangs the decoder, is left out and listed in
     rejects.csv. Interrupted or killed, the same call goes on from the parts that are done; what is
-    finished is left as it is. ManifestError if `out` holds what was made of another input or in
-    another form, if it cannot be written, or if the root of the clips vanishes.
+    finished is left as it is, but for labels, splits and the like, which are those of `manifest`.
+    ManifestError if `out` holds what was made of another input or in another form, if it cannot be
+    written, or if the root of the clips vanishes.
     """
     target = out / f"manifest{_suffix(manifest)}"
     if target.exists() and not (out / "packing.json").exists():
         raise ManifestError(f"{target} is there and was not packed", "give another folder")
     asked = {"form": type(form).__name__, **asdict(form), "clips": _clips_digest(manifest)}  # type: ignore[call-overload]
-    _claim(out, asked)
+    note, labels = _claim(out, asked), _labels_digest(manifest)
     if target.exists():
+        if note != labels:
+            _label_anew(manifest, out, target)
+            _note(out, asked, labels)
         return _account(out, target)
+    _note(out, asked, labels)
     slim = replace(manifest, labels={}, classes={}, splits=None, groups=None, ids=None)
     job = _Packing(slim, out.absolute(), form, _plainly_named(manifest, form), clip_seconds)
     done = make_parts(
@@ -180,31 +185,66 @@ def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) ->
         (str(manifest.paths[r["row"]]), r["row"] + 1, r["error"]) for r in rejects))  # fmt: skip
     paths, sizes, digests = (kept[c].to_pylist() for c in ("path", "bytes", "sha256"))
     write_checksums(out, zip(paths, sizes, digests, strict=True))
-    rates = kept["fps"].to_numpy()
-    packed = replace(
-        manifest.take(kept["row"].to_numpy()),
-        root=out,
-        roots=None,
-        paths=pa.chunked_array([kept["path"].combine_chunks()]),
-        starts=None,
-        ends=None,
-        frame_counts=kept["num_frames"].to_numpy(),
-        rates=None if np.isnan(rates).all() else rates,
-    )
+    packed = _packed(manifest, out, kept["row"].to_numpy(), kept["path"],
+                     kept["num_frames"].to_numpy(), kept["fps"].to_numpy())  # fmt: skip
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     write_manifest(packed, target)
 
 
-def _claim(out: Path, asked: dict[str, Any]) -> None:
-    """Note in `out` what it is for; ManifestError if it is for something else."""
-    note, text = out / "packing.json", json.dumps(asked, indent=1, sort_keys=True)
-    if note.exists() and note.read_text("utf-8") != text:
+def _label_anew(manifest: Manifest, out: Path, target: Path) -> None:
+    """Write the manifest again, of what was packed, with the labels that `manifest` has now."""
+    with (out / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        left_out = [int(row["row"]) - 1 for row in csv.DictReader(file)]
+    rows = np.setdiff1d(np.arange(len(manifest)), left_out)
+    before = read_manifest(target, heads={}, check_files=False)
+    if len(before) != len(rows):
+        raise ManifestError(f"{target} has {len(before):,} clips, {len(rows):,} were packed",
+                            "remove it, and give the same command")  # fmt: skip
+    write_manifest(
+        _packed(manifest, out, rows, before.paths, before.frame_counts, before.rates), target
+    )
+
+
+def _packed(
+    manifest: Manifest,
+    out: Path,
+    rows: np.ndarray,
+    paths: pa.ChunkedArray,
+    frame_counts: np.ndarray | None,
+    rates: np.ndarray | None,
+) -> Manifest:
+    """Some rows of `manifest` by what they became."""
+    return replace(
+        manifest.take(rows),
+        root=out,
+        roots=None,
+        paths=pa.chunked_array([paths.combine_chunks()]),
+        starts=None,
+        ends=None,
+        frame_counts=frame_counts,
+        rates=None if rates is None or np.isnan(rates).all() else rates,
+    )
+
+
+def _claim(out: Path, asked: dict[str, Any]) -> str:
+    """The digest of labels that `out` was made with; ManifestError if it is for something else."""
+    note = out / "packing.json"
+    if not note.exists():
+        return ""
+    before = json.loads(note.read_text("utf-8"))
+    labels = str(before.pop("labels", ""))
+    if before != json.loads(json.dumps(asked)):
         raise ManifestError(
             f"{out} was made of other clips, or in another form",
             "give another folder, or remove it",
         )
-    with replacing(note) as file:
-        file.write(text.encode())
+    return labels
+
+
+def _note(out: Path, asked: dict[str, Any], labels: str) -> None:
+    """Note in `out` what it is for."""
+    with replacing(out / "packing.json") as file:
+        file.write(json.dumps(asked | {"labels": labels}, indent=1, sort_keys=True).encode())
 
 
 def _account(out: Path, target: Path) -> Packed:
@@ -220,6 +260,16 @@ def _clips_digest(manifest: Manifest) -> str:
     facts = [sha256(np.ascontiguousarray(c).data).hexdigest() for c in columns if c is not None]
     bare = replace(manifest, labels={}, classes={})
     return input_digest({"clips": bare.digest(), "where": manifest.where(), "facts": facts})
+
+
+def _labels_digest(manifest: Manifest) -> str:
+    """Of all that is copied from manifest to manifest: labels, splits, groups, sources, ids."""
+    total = sha256(manifest.digest().encode())
+    for column in (manifest.splits, manifest.groups, manifest.sources, manifest.ids):
+        for chunk in getattr(column, "chunks", () if column is None else (column,)):
+            total.update("\n".join(chunk.to_pylist()).encode())
+        total.update(b";")
+    return total.hexdigest()
 
 
 def _plainly_named(manifest: Manifest, form: Form) -> bool:

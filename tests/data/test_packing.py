@@ -189,6 +189,30 @@ def test_a_finished_packing_is_left_alone_and_another_is_refused(
         pack(videos, tmp_path, JpegPacks(TINY, quality=5, part_size=2))
 
 
+def test_labels_that_changed_come_into_the_manifest_and_frames_stay(tmp_path: Path) -> None:
+    for name in ("a.mp4", "c.mp4"):
+        write_video(tmp_path / name, numbered(5))
+    (tmp_path / "b.mp4").touch()  # is left out
+    made = []
+    for splits in (("train", "train", "val"), ("train", "train", "test")):
+        labels = [splits.index(split) for split in splits]
+        rows = [f"{n}.mp4,{c},{s}" for n, c, s in zip("abc", labels, splits, strict=True)]
+        write_rows(tmp_path / "manifest.csv", rows, "path,label,split")
+        packed = pack(tmp_path, tmp_path / "packed", FORMS["jpeg"]).manifest
+        made.append((tmp_path / "packed" / "packs" / "00000.tar").stat().st_mtime_ns)
+        assert read_manifest(packed).split_counts() == {"train": 1, splits[2]: 1}
+        assert read_manifest(packed).labels["label"].tolist() == [0, 2]
+        edited = packed.read_text().replace(splits[2], "mine")
+        packed.write_text(edited)  # by hand: is left alone while the other manifest is the same
+        pack(tmp_path, tmp_path / "packed", FORMS["jpeg"])
+        assert packed.read_text() == edited
+    assert made[0] == made[1]
+    packed.write_text(edited.rpartition("packs")[0])
+    write_rows(tmp_path / "manifest.csv", [f"{n}.mp4,0,val" for n in "abc"], "path,label,split")
+    with pytest.raises(ManifestError, match=r"manifest.csv has 1 clips, 2 were packed"):
+        pack(tmp_path, tmp_path / "packed", FORMS["jpeg"])
+
+
 def test_a_clip_with_a_span_is_packed_as_its_frames_only(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", numbered(30))
     rows = ["a.mp4,0,0.5,1", "a.mp4,0,1,", "a.mp4,0,,"]
