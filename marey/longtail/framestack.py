@@ -85,7 +85,12 @@ class FrameStackObjective(nn.Module):
         self.seen: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, model: ScoringModel, clip: Clip, labels: Labels) -> Tensor:
-        """The loss, a scalar."""
+        """The loss, a scalar; RecipeError for clips of one frame, of which none can be given."""
+        if clip.shape[1] < 2:
+            raise RecipeError(
+                "FrameStack puts frames of two clips into one, but clips have 1 frame",
+                "take another objective, or features of several frames a clip",
+            )
         targets = {
             head: distributions(label, torch.empty(len(label), self.num_classes[head]).to(clip))
             for head, label in labels.items()

@@ -95,3 +95,9 @@ def test_a_spec_survives_yaml_and_refuses_what_makes_no_sense() -> None:
         FrameStack(warm_epochs=0)
     with pytest.raises(RecipeError, match=r"head is 'verp'.*'verb'"):
         FrameStack(head="verp").build({"verb": torch.ones(2)})
+
+
+def test_clips_of_one_frame_cannot_be_stacked() -> None:
+    clip, target = batch(1)
+    with pytest.raises(RecipeError, match="clips have 1 frame.*take another objective"):
+        FrameStack().build(COUNTS)(model(), clip[:, :1], {"label": target})
