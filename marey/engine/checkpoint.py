@@ -55,9 +55,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Name -> tensor from a .safetensors file, a checkpoint of ours, or a bare state dict.
 
-    Of a checkpoint that holds averaged (EMA) weights, those.
+    Of a checkpoint that holds averaged (EMA) weights, those; `path` may be a release's folder.
     """
-    state = _load_dict(path)
+    inside = path / "model.safetensors"
+    state = _load_dict(inside if inside.is_file() else path)
     if state.get("format") == FORMAT:
         state = _averaged(state["ema"]) if state.get("ema") else state["model"]
     state = state.get("state_dict", state)

@@ -47,7 +47,7 @@ def adapt_torchvision(weights: Mapping[str, Tensor], encoder: nn.Module) -> dict
         parts = (f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys)
         raise CheckpointError(
             f"weights do not fit the encoder: {'; '.join(parts)}",
-            "are they torchvision's, of the same architecture?",
+            "are they torchvision's, of the same architecture? marey convert reads those of others",
         )
     return own | given
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from marey.convert.convert import convert
+from marey.convert.repository import Told
 from marey.engine import imagenet
 from marey.engine.checkpoint import initialize, load_weights
 from marey.engine.imagenet import OFFICIAL, Official, download, find, official_for
@@ -29,6 +30,7 @@ from marey.models.motionformer import MotionformerSpec
 from marey.models.tdn import TDNSpec
 from marey.recipes.catalog import find as recipe
 from marey.recipes.catalog import rows
+from tests.convert.upstream import tsm_resnet
 from tests.tiny import TinySpec, tiny_recipe, write_set
 
 CONTENT = b"weights"
@@ -175,6 +177,18 @@ def test_a_model_of_one_label_starts_one_of_two_and_heads_are_fresh(tmp_path: Pa
     assert "without heads.verb.weight" in said
     assert "heads.label.bias" in said
     assert torch.equal(two.encoder.conv1.weight, one.encoder.conv1.weight)
+
+
+def test_a_run_may_start_from_what_was_converted_but_not_from_what_was_not(tmp_path: Path) -> None:
+    model = ModelSpec(ResNetSpec(18, channels=16), (TSM(),), 2, (Head("label", 4),)).build()
+    upstream = {tsm_resnet(name): weight for name, weight in model.state_dict().items()}
+    torch.save(upstream, tmp_path / "theirs.pth")
+    convert(tmp_path / "theirs.pth", tmp_path / "ours", told=Told(num_segments=2, shift_div=8))
+    other = ModelSpec(ResNetSpec(18, channels=16), (TSM(),), 4, (Head("label", 4),)).build()
+    assert initialize(other, tmp_path / "ours") == f"weights from {tmp_path / 'ours'}"
+    assert torch.equal(other.encoder.conv1.weight, model.encoder.conv1.weight)
+    with pytest.raises(CheckpointError, match="unmatched.*marey convert reads those of others"):
+        initialize(other, tmp_path / "theirs.pth")
 
 
 def test_a_model_without_the_op_starts_one_with_it_and_the_rest_is_said(tmp_path: Path) -> None:
