@@ -29,6 +29,7 @@ from marey.data.checksums import digest_of
 from marey.data.pack_sources import Clip, Shots, open_clip
 from marey.data.pack_writer import PackWriter, pack_writer
 from marey.errors import DecodeError, ManifestError
+from marey.video.folder import NAME
 from marey.video.frames import ShortSide, Size
 from marey.video.images import QUALITY
 
@@ -205,11 +206,7 @@ class FrameFolders:
     def __post_init__(self) -> None:
         _check(self)
         _check_range("quality", self.quality, QUALITY)
-        try:
-            differ = self.template.format(7) != self.template.format(8)
-        except (ValueError, LookupError, AttributeError):
-            differ = False
-        if not differ or "/" in self.template:
+        if not _is_found_again(self.template):
             raise ValueError(
                 f"template is {self.template!r}, expected a file name like img_{{:05d}}.jpg"
             )
@@ -242,6 +239,19 @@ def _check(form: Form) -> None:
 def _check_range(name: str, value: int, values: range) -> None:
     if value not in values:
         raise ValueError(f"{name} is {value}, expected {values[0]} to {values[-1]}")
+
+
+def _is_found_again(template: str) -> bool:
+    """Whether `FrameFolder` takes files that are named so for the frames 1, 2, ... of a clip."""
+    numbers = range(1, 12)
+    try:
+        found = [NAME.fullmatch(template.format(number)) for number in numbers]
+    except (ValueError, LookupError, AttributeError):
+        return False
+    names = [match for match in found if match and match["suffix"].lower() in (".jpg", ".jpeg")]
+    prefixes = {match["prefix"] for match in names}
+    counted = [int(match["digits"]) for match in names] == [*numbers]
+    return counted and len(prefixes) == 1 and "/" not in template
 
 
 @contextmanager

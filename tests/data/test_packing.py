@@ -319,7 +319,10 @@ def test_templates_name_frames_as_the_published_tools_do(videos: Path, tmp_path:
     assert names == [f"{i:06d}.jpg" for i in range(1, 8)]
     for template in TEMPLATES.values():
         assert FrameFolders(template).template == template
-    for wrong in ("frame.jpg", "a/{:05d}.jpg"):
+    assert FrameFolders("a{}.JPEG").template == "a{}.JPEG"
+    wrong_ones = ("frame.jpg", "a/{:05d}.jpg", "{:05d}.png", "{:05d}", "{:5d}.jpg", "{:x}.jpg",
+                  "{:.2f}.jpg", "v2{}.jpg", "{0}_{0}.jpg", "{0.__class__}")  # fmt: skip
+    for wrong in wrong_ones:
         with pytest.raises(ValueError, match="expected a file name like"):
             FrameFolders(wrong)
 
