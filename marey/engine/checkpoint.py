@@ -74,7 +74,7 @@ def initialize(model: VideoModel, path: Path) -> str:
     temporal ops added that they lack altogether; weights of a picture network fill the encoder.
     """
     weights = load_weights(path)
-    if not any(name.startswith("encoder.") for name in weights):
+    if not any(name.startswith(("encoder.", "heads.")) for name in weights):
         model.load_encoder(weights)
         return f"encoder from {path}"
     own = model.state_dict()

@@ -27,7 +27,7 @@ def adapt_torchvision(weights: Mapping[str, Tensor], encoder: nn.Module) -> dict
     if isinstance(encoder, EncoderModule):
         given = dict(encoder.from_image_model(given))
     optional = {key for key in own if is_added(key) or key.endswith("num_batches_tracked")}
-    first = next(key for key, w in own.items() if w.ndim >= 4 and not is_added(key))
+    first = next((key for key, w in own.items() if w.ndim >= 4 and not is_added(key)), "")
     if first in given:
         given[first] = _repeat_mean(given[first], own[first].shape[1])
     for name, module in encoder.named_modules():

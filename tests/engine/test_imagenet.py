@@ -25,6 +25,7 @@ from marey.models import TSM, GroupContext, Head, MobileNetV2Spec, ModelSpec, Re
 from marey.models.blresnet import BLResNetSpec
 from marey.models.blvnet import BLVNetSpec
 from marey.models.encoder import Encoder
+from marey.models.features import FeaturesSpec
 from marey.models.i3d import I3DResNetSpec
 from marey.models.motionformer import MotionformerSpec
 from marey.models.tdn import TDNSpec
@@ -177,6 +178,17 @@ def test_a_model_of_one_label_starts_one_of_two_and_heads_are_fresh(tmp_path: Pa
     assert "without heads.verb.weight" in said
     assert "heads.label.bias" in said
     assert torch.equal(two.encoder.conv1.weight, one.encoder.conv1.weight)
+
+
+def test_a_linear_model_of_features_has_heads_alone_and_starts_another(tmp_path: Path) -> None:
+    spec = ModelSpec(FeaturesSpec(6), (), 1, (Head("label", 4),))
+    one, other = spec.build(), spec.build()
+    torch.save({"state_dict": one.state_dict()}, tmp_path / "one.pt")
+    initialize(other, tmp_path / "one.pt")
+    assert torch.equal(other.heads["label"].weight, one.heads["label"].weight)
+    torch.save({"conv1.weight": torch.ones(1, 3, 3, 3)}, tmp_path / "picture.pt")
+    with pytest.raises(CheckpointError, match="do not fit the encoder: 1 unmatched: conv1.weight"):
+        initialize(other, tmp_path / "picture.pt")
 
 
 def test_a_run_may_start_from_what_was_converted_but_not_from_what_was_not(tmp_path: Path) -> None:
