@@ -13,7 +13,7 @@ DOC = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 def test_the_worked_example_passes_its_own_tests(tmp_path: Path) -> None:
     text = DOC.read_text(encoding="utf-8")
     files = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in files] == ["change.py", "test_change.py"]
+    assert [name for name, _ in files] == ["change.py", "test_change.py", "mine.py"]
     for name, source in files:
         (tmp_path / name).write_text(source, encoding="utf-8")
     done = subprocess.run(
@@ -22,6 +22,12 @@ def test_the_worked_example_passes_its_own_tests(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
+    words = ["mine.py", "train", "tsn-r18", "model.temporal=[change.Change]"]
+    assert words[3] in text
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "data.train names no manifest" in done.stderr  # so the op is known
 
 
 def test_every_file_it_points_to_exists() -> None:

@@ -164,6 +164,11 @@ def _read_named(plain: Plain, where: str, classes: Sequence[type]) -> Any:
                           "name the class: {SGD: {lr: 0.01}}")  # fmt: skip
     name, body = next(iter(plain.items()))
     known = {_tag(c): c for c in classes}
+    module = str(name).rpartition(".")[0]
+    if module and module not in sys.modules:
+        raise RecipeError(f"{where}: unknown name '{name}'",
+                          f"{module} is not imported, and reading imports nothing: "
+                          "docs/extending.md has a script that does")  # fmt: skip
     if name not in known:
         raise _unknown(where, str(name), known)
     return _read_fields(known[name], body, _join(where, str(name)))

@@ -110,5 +110,7 @@ def test_a_class_from_elsewhere_goes_by_its_dotted_path() -> None:
 
 
 def test_reading_never_imports() -> None:
-    with pytest.raises(RecipeError, match="unknown name 'antigravity.Foreign'"):
+    with pytest.raises(
+        RecipeError, match="name 'antigravity.Foreign'. hint: antigravity is not im"
+    ):
         from_plain(Holder, {"thing": "antigravity.Foreign"})
