@@ -36,7 +36,7 @@ def read_official(files: Annotations) -> Index:
 
 def read_lists(files: Annotations) -> Index:
     """The clips of lists `path label` or `path num_frames label`, labels from 0."""
-    return Index({"label": _names(files)}, listed_clips(files, SPLITS))
+    return Index({"label": _names(files)}, listed_clips(files, SPLITS), "frames")
 
 
 def _names(files: Annotations) -> tuple[str, ...]:

@@ -53,13 +53,13 @@ def read_lists(files: Annotations) -> Index:
     known = ClassNames(names)
     clips = [
         Clip(row.place, video_name(row.path), split, {"label": row.label},
-             num_frames=row.num_frames)
+             row.start, row.end, row.num_frames)
         for split in _SPLITS.values()
         if split in files
         for row in list_rows(files, split)
         if agrees(files, row, known, _class_in_name(row.path))
     ]  # fmt: skip
-    return Index({"label": names}, clips)
+    return Index({"label": names}, clips, "frames")
 
 
 def _class_in_name(path: str) -> str:

@@ -77,9 +77,11 @@ def read_lists(files: Annotations, num_classes: int) -> Index:
             found = _NAME.fullmatch(video_name(path))
             fields = {"stem": video_name(path)} | ({"id": found[1]} if found else {})
             clips.append(
-                Clip(row.place, path, split, label, num_frames=row.num_frames, fields=fields)
+                Clip(
+                    row.place, path, split, label, row.start, row.end, row.num_frames, fields=fields
+                )
             )
-    return Index({"label": tuple(official)}, clips)
+    return Index({"label": tuple(official)}, clips, "frames")
 
 
 def read_mini(files: Annotations, num_classes: int) -> Index:

@@ -39,15 +39,14 @@ def numbered_names(files: Annotations, role: str, *expected: int) -> list[str]:
 
 
 def listed_clips(files: Annotations, splits: Sequence[str]) -> list[Clip]:
-    """The clips of lists `path label` or `path num_frames label`, named without their folder."""
+    """The clips of lists as `list_rows` reads them, named without their folder; spans in frames."""
     return [
-        Clip(
-            row.place, video_name(row.path), split, {"label": row.label}, num_frames=row.num_frames
-        )
+        Clip(row.place, video_name(row.path), split, {"label": row.label},
+             row.start, row.end, row.num_frames)
         for split in splits
         if split in files
         for row in list_rows(files, split)
-    ]
+    ]  # fmt: skip
 
 
 def agrees(files: Annotations, row: ListRow, names: ClassNames, said: str) -> bool:

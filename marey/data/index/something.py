@@ -61,7 +61,7 @@ def read_lists(files: Annotations, listed: Sequence[str], official: tuple[str, .
     clips = [found for clip in rows if (found := _renumbered(files, clip, numbers))]
     if "test" in files:
         files.notes.append(f"{files['test'].name} has no true labels: read without")
-    return Index({"label": official}, clips)
+    return Index({"label": official}, clips, "frames")
 
 
 def clip_id(files: Annotations, place: Place, text: str) -> str | None:
@@ -128,4 +128,4 @@ def restricted(index: Index, files: Annotations, role: str, num_classes: int) ->
         files.notes.append(
             f"{len(index.clips) - len(clips):,} clips of other classes, or without one, left out"
         )
-    return Index({"label": tuple(names)}, clips)
+    return Index({"label": tuple(names)}, clips, index.unit)

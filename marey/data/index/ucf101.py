@@ -50,12 +50,14 @@ def read_lists(files: Annotations) -> Index:
         )
     known = ClassNames(names)
     clips = [
-        _clip(row.place, row.path, split, row.label, row.num_frames)
+        _clip(row.place, row.path, split, row.label)._replace(
+            start=row.start, end=row.end, num_frames=row.num_frames
+        )
         for split, listed in rows.items()
         for row in listed
         if agrees(files, row, known, _class_in_path(row.path))
     ]
-    return Index({"label": tuple(names)}, clips)
+    return Index({"label": tuple(names)}, clips, "frames")
 
 
 def _official_clip(
@@ -71,14 +73,14 @@ def _official_clip(
     if number and whole(number[0]) != label + 1:
         files.reject(place, line, f"its folder is class {label + 1}, the line says {number[0]}")
         return None
-    return _clip(place, path, split, label, None)
+    return _clip(place, path, split, label)
 
 
-def _clip(place: Place, path: str, split: str, label: int, num_frames: int | None) -> Clip:
+def _clip(place: Place, path: str, split: str, label: int) -> Clip:
     name = video_name(path)
     found = _CLIP.fullmatch(name)
     group = f"{found[1]}_{found[2]}" if found else ""
-    return Clip(place, name, split, {"label": label}, num_frames=num_frames, group=group)
+    return Clip(place, name, split, {"label": label}, group=group)
 
 
 def _names_in_paths(path: Path, rows: Sequence[ListRow]) -> list[str]:

@@ -129,6 +129,28 @@ def test_dirty_lines_of_hmdb51_are_named_with_their_number(tmp_path: Path) -> No
     assert rejected(files) == [(3, reason), (4, reason)]
 
 
+LISTS = {
+    "ssv1": ("train_videofolder.txt", "7"),
+    "ucf101-split1": ("ucf101_rgb_train_split_1.txt", "v_Class003_g01_c01"),
+    "hmdb51-split1": ("hmdb51_rgb_train_split_1.txt", "a_chew_u_nm_np1_fr_goo_1"),
+    "kinetics400": ("train_videofolder.txt", "a"),
+    "diving48": ("train_videofolder.txt", "a"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_spans_of_a_list_are_frames_from_0(name: str, tmp_path: Path) -> None:
+    file, path = LISTS[name]
+    (tmp_path / file).write_text(f"{path} 11 90 3\n")
+    doings, acts = ("".join(f"a{n}b\n" for n in range(count)) for count in (174, 400))
+    index, files = read(name, tmp_path, classInd__txt=CLASS_IND,
+                        category__txt=doings, label_map_k400__txt=acts,
+                        Diving48_vocab__json=DIVES)  # fmt: skip
+    assert not files.rejects
+    assert [(clip.start, clip.end) for clip in index.clips] == [(10, 90)]
+    assert index.unit == "frames"
+
+
 def test_diving48_is_read_from_its_json(tmp_path: Path) -> None:
     rows = [
         {"vid_name": "a_b_00001", "label": 3, "start_frame": 0, "end_frame": 99},
