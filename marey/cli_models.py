@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from marey.cli_shared import console
+from marey.cli_shared import console, progress_bar
 
 recipes_app = typer.Typer(help="The recipes that come with marey.", invoke_without_command=True)
 weights_app = typer.Typer(
@@ -56,21 +57,24 @@ def models(
 
     name_column = Column("recipe", no_wrap=True)
     table = Table(name_column, "input", "parameters", "GMACs", "memory", *["latency"] * measure)
-    for name in names or rows():
-        recipe = find(name)
-        spec, size = with_some_head(recipe.model), recipe.test.crop.size
-        counted = cost(spec, size)
-        cells = [
-            name,
-            f"{spec.frames} x {spec.clip_shape(size)[-1]}",
-            f"{counted.parameters / 1e6:.2f} M",
-            f"{counted.gmacs:.2f}",
-            f"{counted.peak_bytes / 2**20:.0f} MiB",
-        ]
-        if measure:
-            speed = bench_model(spec, size=size, repeats=repeats)
-            cells.append(f"{1000 * speed.median_seconds:.0f} ms")
-        table.add_row(*cells)
+    recipes = {name: find(name) for name in names or rows()}
+    cost_of = cache(cost)  # rows of several data sets have one model
+    with progress_bar("counting") as progress:
+        for done, (name, recipe) in enumerate(recipes.items()):
+            progress(done, len(recipes))
+            spec, size = with_some_head(recipe.model), recipe.test.crop.size
+            counted = cost_of(spec, size)
+            cells = [
+                name,
+                f"{spec.frames} x {spec.clip_shape(size)[-1]}",
+                f"{counted.parameters / 1e6:.2f} M",
+                f"{counted.gmacs:.2f}",
+                f"{counted.peak_bytes / 2**20:.0f} MiB",
+            ]
+            if measure:
+                speed = bench_model(spec, size=size, repeats=repeats)
+                cells.append(f"{1000 * speed.median_seconds:.0f} ms")
+            table.add_row(*cells)
     console.print(table)
 
 
