@@ -100,6 +100,9 @@ def pack_clips(
     ManifestError if `out` holds what was made of another input or in another form, if it cannot be
     written, or if the root of the clips vanishes.
     """
+    if manifest.features is not None:
+        raise ManifestError(f"{manifest.source} holds features, which have no frames",
+                            "marey data pack LIST NAME.arrow puts them into one file")  # fmt: skip
     target = out / f"manifest{_suffix(manifest)}"
     if target.exists() and not (out / "packing.json").exists():
         raise ManifestError(f"{target} is there and was not packed", "give another folder")

@@ -446,6 +446,14 @@ def test_a_form_that_cannot_be_made_is_refused_before_anything_is_written(form) 
         form()
 
 
+def test_features_are_no_clips(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 4), np.float32))
+    (tmp_path / "manifest.csv").write_text("path,label\na.npy,0\n")
+    with pytest.raises(ManifestError, match="holds features.*NAME.arrow"):
+        pack(tmp_path, tmp_path / "packed", FORMS["jpeg"])
+    assert not (tmp_path / "packed").exists()
+
+
 def test_a_clip_that_hangs_ends_its_process() -> None:
     child = os.fork()
     if child == 0:
