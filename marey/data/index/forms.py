@@ -30,8 +30,9 @@ def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations
         raise _none_found(dataset, folder, found)
     form, files = there[0]
     annotations = Annotations(files)
-    for other, _ in there[1:]:
-        annotations.notes.append(f"also there, not read: {other.title}")
+    for other, others in there[1:]:
+        if set(others.values()) - set(files.values()):
+            annotations.notes.append(f"also there, not read: {other.title}")
     absent = [role for role in form.files if role not in files]
     if absent:
         names = ", ".join(form.files[role][0] for role in absent)

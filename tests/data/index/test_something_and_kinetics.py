@@ -247,7 +247,8 @@ def test_clips_of_kinetics_are_found_in_every_usual_place(place: str, tmp_path: 
 
 
 def test_without_a_file_of_classes_the_csv_files_must_name_all(tmp_path: Path) -> None:
-    _, _ = kinetics(tmp_path, "riding a bike,abc-_456789,3,13,train\n")
+    _, files = kinetics(tmp_path, "riding a bike,abc-_456789,3,13,train\n")
+    assert not [note for note in files.notes if "not read" in note]  # they are no lists as well
     (tmp_path / "label_map_k400.txt").unlink()
     with pytest.raises(ManifestError, match="name 1 classes, expected 400"):
         read_annotations(find_dataset("kinetics400"), tmp_path)
