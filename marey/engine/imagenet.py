@@ -108,7 +108,10 @@ def official_for(encoder: Encoder) -> Official:
             name = "vit_base_patch16_224"
         case MotionformerSpec(depth=24, width=1024):
             name = "vit_large_patch16_224"
-        case BLVNetSpec(channels=64) | BLResNetSpec(groups=1, channels=64):
+        case (
+            BLVNetSpec(depth=50 | 101, alpha=2, beta=4, channels=64)
+            | BLResNetSpec(depth=50 | 101, alpha=2, beta=4, groups=1, channels=64)
+        ):
             name = f"bLResNet-{encoder.depth}-a{encoder.alpha}-b{encoder.beta}"
             return Official(name, f"ImageNet-{name}.pth.tar")
     if name in OFFICIAL:

@@ -133,6 +133,8 @@ def test_each_encoder_has_its_file(encoder: Encoder, file: str) -> None:
         MotionformerSpec(depth=2),
         TinySpec(),
         ResNetSpec(26),
+        BLVNetSpec(152),  # it was never released, and neither was another alpha or beta
+        BLVNetSpec(50, alpha=4, beta=2),
         *(spec(50, channels=16) for spec in (ResNetSpec, TDNSpec, BLVNetSpec, BLResNetSpec)),
     ],
     ids=str,
