@@ -127,7 +127,9 @@ def _table(results: Sequence[tuple[str, Result]], head: str, groups: Groups) -> 
     columns = [mean, *(f"{what}/{name}" for name, _ in groups)]
     rows = []
     for name, result in results:
-        found = result.estimates(head)
+        found, of = result.estimates(head), result.groups(head)
+        if of is None or of.rule != groups.rule:  # its groups are others of the same names
+            found = {key: number for key, number in found.items() if key == mean}
         cells = [
             f"{percent(found[key]['value'])} ({interval_text(found[key])})" if key in found else "–"
             for key in columns

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from marey.cli import app
-from marey.engine.compare import comparison_warnings, write_comparison
+from marey.engine.compare import comparison_groups, comparison_warnings, write_comparison
 from marey.engine.findings import between_groups, most_confused
 from marey.engine.group_compare import group_gains
 from marey.engine.measures import TrainingCounts, head_estimates
@@ -115,6 +115,17 @@ def test_the_command_prints_the_groups_of_all_runs(run: Path, better: Path, tmp_
     assert few["ce"].startswith("25.0 % (")
     assert few["lmr"].startswith("37.5 % (")
     assert "groups of label by paper" in done.output
+
+
+def test_groups_by_another_rule_are_left_out_of_the_table(run: Path, better: Path) -> None:
+    path = better / "results" / "val" / "results.json"
+    facts = json.loads(path.read_text())
+    facts["groups"]["label"]["rule"] = "release: another"
+    path.write_text(json.dumps(facts))
+    (found,) = comparison_groups([run, better])
+    assert "–" not in found.rows[0]
+    assert found.rows[1][1].startswith("66.7 % (")
+    assert found.rows[1][2:] == ("–", "–", "–")
 
 
 def test_the_tables_never_cut_off_which_run_a_row_is_of(run: Path, tmp_path: Path) -> None:
