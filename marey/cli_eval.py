@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -114,10 +115,10 @@ def _print_metrics(
 ) -> None:
     table = Table("metric", title, "95 % interval", "classes", "clips")
     for name, value in metrics.items():
-        row = [name, f"{value:.2f}"]
+        row = [name, "–" if math.isnan(value) else f"{value:.2f}"]
         if name in estimates:
             found = estimates[name]
-            ends = " to ".join(f"{end:.2f}" for end in found.interval)
+            ends = " to ".join(f"{end:.2f}" for end in found.interval) if found.num_classes else "–"
             row += [ends, f"{found.num_classes:,}", f"{found.num_clips:,}"]
         table.add_row(*row)
     console.print(table)

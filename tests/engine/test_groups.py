@@ -77,6 +77,7 @@ def test_the_command_prints_intervals_and_the_rule(run: Path, tmp_path: Path) ->
     assert done.exit_code == 0, done.output
     assert "95 % interval" in done.output
     assert "acc/few" in done.output
+    assert "nan" not in done.output
     assert "groups of label by release: head holds at most 90% of the data" in done.output
 
 
