@@ -51,6 +51,7 @@ def models(
 ) -> None:
     """What models cost: parameters, GMACs, memory of one clip at the recipe's test size."""
     from marey.engine.bench import bench_model
+    from marey.errors import RecipeError
     from marey.models.profile import cost
     from marey.recipes.catalog import find, rows
     from marey.recipes.describe import with_some_head
@@ -63,7 +64,10 @@ def models(
         for done, (name, recipe) in enumerate(recipes.items()):
             progress(done, len(recipes))
             spec, size = with_some_head(recipe.model), recipe.test.crop.size
-            counted = cost_of(spec, size)
+            try:
+                counted = cost_of(spec, size)
+            except ValueError as error:
+                raise RecipeError(f"{name} cannot be built: {error}") from error
             cells = [
                 name,
                 f"{spec.frames} x {spec.clip_shape(size)[-1]}",

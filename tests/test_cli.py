@@ -60,6 +60,19 @@ def test_a_wrong_label_stops_before_training(manifest: Path, tmp_path: Path) -> 
     assert not (tmp_path / "runs").exists()
 
 
+def test_parts_of_a_model_that_do_not_go_together_are_named(manifest: Path, tmp_path: Path) -> None:
+    words = ("train", "tsm-r18", "model.temporal=[TSM, TAM]", "--manifest", manifest)
+    status, output = marey(*words, cwd=tmp_path)
+    assert status == 2
+    assert "cannot be built: TSM(" in output
+    assert "both want the site 'residual_in'" in output
+    recipe = "{name: x, model: {encoder: {ResNetSpec: {depth: 18}}, temporal: [GST]}}"
+    (tmp_path / "x.yaml").write_text(recipe, encoding="utf-8")
+    status, output = marey("models", "x.yaml", cwd=tmp_path)
+    assert status == 2
+    assert "x.yaml cannot be built: GST(" in output
+
+
 def test_a_batch_larger_than_the_data_names_the_remedy(manifest: Path, tmp_path: Path) -> None:
     status, output = marey("train", "tsm-r18", "--manifest", manifest, cwd=tmp_path)
     assert status == 2

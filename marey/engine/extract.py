@@ -25,6 +25,7 @@ from marey.data.manifest import Manifest, read_manifest
 from marey.data.parts import WHOLE, Shard, make_parts
 from marey.engine.checkpoint import initialize
 from marey.engine.extractor import DType, Extractor, Per, read_features
+from marey.engine.fitting import built
 from marey.engine.imagenet import starting_weights
 from marey.engine.release import load_trained
 from marey.errors import RecipeError, RunError
@@ -130,7 +131,7 @@ def source_model(
     """
     if source.startswith("hf:"):
         recipe = override(_hugging_face(Path(source.removeprefix("hf:"))), overrides)
-        model = recipe.model.build().to(device).eval()
+        model = built(recipe.model).to(device).eval()
     elif Path(source).is_dir():
         trained = load_trained(source, device)
         recipe, model = override(trained.recipe, overrides), trained.model
@@ -142,7 +143,7 @@ def source_model(
             raise RecipeError(
                 f"{recipe.name} starts from nothing", "give --weights FILE or imagenet"
             )
-        model = with_some_head(recipe.model).build()
+        model = built(with_some_head(recipe.model))
         initialize(model, file)
         model = channels_last(model).to(device).eval()
     if recipe.model.encoder != model.spec.encoder or recipe.model.frames != model.spec.frames:

@@ -6,8 +6,16 @@ import torch
 
 from marey.data.manifest import Manifest
 from marey.errors import ManifestError, RecipeError, RunError
-from marey.models.video_model import ModelSpec
+from marey.models.video_model import ModelSpec, VideoModel
 from marey.recipes.recipe import Recipe, SeveralLabels
+
+
+def built(model: ModelSpec) -> VideoModel:
+    """The model with fresh weights; RecipeError if its parts do not go together, or lack timm."""
+    try:
+        return model.build()
+    except ValueError as error:
+        raise RecipeError(f"the recipe's model cannot be built: {error}") from error
 
 
 def check_clips(model: ModelSpec, manifest: Manifest) -> None:

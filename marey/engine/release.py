@@ -20,6 +20,7 @@ from marey.data.atomic import replacing
 from marey.data.classes import classes_file, read_classes, write_classes
 from marey.engine.checkpoint import load_strictly, load_weights
 from marey.engine.class_counts import Counts, read_class_counts, write_class_counts
+from marey.engine.fitting import built
 from marey.engine.rundir import read_run_recipe
 from marey.engine.runlog import run_errors
 from marey.errors import CheckpointError, RunError
@@ -52,7 +53,7 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
             f"{folder} is neither a run nor a release",
             "give a folder with recipe.yaml and checkpoints/, or with config.json",
         )
-    model = channels_last(recipe.model.build())
+    model = channels_last(built(recipe.model))
     load_strictly(model, load_weights(weights), source=weights)
     counts = read_class_counts(folder, {head.name: head.num_classes for head in recipe.model.heads})
     return Trained(recipe, model.to(device).eval(), _classes(folder, recipe), counts)

@@ -1,9 +1,8 @@
 """The training loop: stages of epochs of steps, resumable at any step, on one process or many.
 
-Everything random is a function of (recipe.seed, stage, epoch, position): the order of the clips,
-their crops and flips, dropout. So there is no generator whose state could be lost: a run that was
-killed and resumed ends with the same bits as one that was not (on the CPU), and W processes see
-the clips that one with W times the batch would see.
+Everything random is a function of (recipe.seed, stage, epoch, position): order of clips, crops and
+flips, dropout. So no generator's state can be lost: a run that was killed and resumed ends with the
+same bits (on the CPU), and W processes see the clips that one with W times the batch would see.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from marey.data.samplers import EpochSampler
 from marey.engine.checkpoint import initialize, load_checkpoint, load_strictly, save_checkpoint
 from marey.engine.distributed import World, join_world
 from marey.engine.evaluate import evaluate
+from marey.engine.fitting import built
 from marey.engine.imagenet import starting_weights
 from marey.engine.not_finite import first_not_finite, loss_error, refuse_not_finite
 from marey.engine.optim import build_optimizer, build_scales_optimizer, set_rates
@@ -113,7 +113,7 @@ class Training:
         self.bad_clips = BadClips(work_dir, train_set, recipe.data.bad_clip_budget)
         self.saved_at, self.base_lr, self.lr = time.monotonic(), 0.0, 0.0
         torch.manual_seed(recipe.seed)
-        self.model = channels_last(recipe.model.build().to(world.device))
+        self.model = channels_last(built(recipe.model).to(world.device))
         self.ema: AveragedModel | None = None
 
     def loop(self) -> None:
