@@ -89,13 +89,16 @@ def write_long_tail(
 ) -> tuple[LongTail, Path]:
     """Write a long-tailed version of the manifest `source` to `out`; returns it and its account.
 
-    ManifestError where `out` is there already, or beside class names of another data set.
+    ManifestError where `out` is there already, or beside class names of another data set; with
+    `overwrite`, still where it is `source`.
     """
     out = Path(out)
     found = long_tail(
         read_manifest(source, check_files=False), wish, head=head, rank_by=rank_by, seed=seed
     )
     _refuse_occupied(out, found.manifest, overwrite=overwrite)
+    if isinstance(source, str | Path) and out.resolve() == Path(source).resolve():
+        raise ManifestError(f"{out} is the manifest itself", "give another file")
     if isinstance(found.manifest.features, FeatureFile):
         _write_features(found, out)
     else:

@@ -241,6 +241,8 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     source = write_manifest_of(tmp_path, [10, 10])
     with pytest.raises(ManifestError, match=r"all\.csv is there already"):
         write_long_tail(source, source, Wish(imbalance=2))
+    with pytest.raises(ManifestError, match=r"all\.csv is the manifest itself"):
+        write_long_tail(source, source, Wish(imbalance=2), overwrite=True)
     other = write_manifest_of(tmp_path / "other", [3, 3, 3]).parent
     with pytest.raises(ManifestError, match=r"labels\.txt holds other class names"):
         write_long_tail(source, other / "lt.csv", Wish(imbalance=2))

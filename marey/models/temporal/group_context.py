@@ -59,6 +59,9 @@ class GroupContext(TemporalOp):
 
     def __post_init__(self) -> None:
         check_choices(self)
+        if "conv2" in ((self.site,) if isinstance(self.site, str) else self.site):
+            raise ValueError("site is 'conv2', where the groups would replace the convolution; "
+                             "expected 'after_conv2' or another")  # fmt: skip
         if not self.gates or sorted(self.gates) != sorted(set(self.gates) & set(ORDER)):
             raise ValueError(f"gates is '{self.gates}', expected some of the letters L, T, S, G")
         if self.cdiv < len(self.gates):

@@ -112,6 +112,7 @@ def test_stages_of_23_blocks_have_one_in_every_second_block() -> None:
         ({"reduction": 0}, "reduction is 0, expected 1 or more"),
         ({"kernels": "13"}, "kernels is '13', expected '33' or '31'"),
         ({"reduction": 100}, "reduces 64 channels to none"),
+        ({"site": "conv2"}, "site is 'conv2', where the calibrator would replace the convolution"),
     ],
 )
 def test_an_impossible_calibrator_is_an_error(arguments, message: str) -> None:

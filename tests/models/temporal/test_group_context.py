@@ -261,6 +261,8 @@ def test_print_shows_the_groups() -> None:
         (lambda: GroupContext(""), None, "gates is '', expected some of the letters L, T, S, G"),
         (lambda: GroupContext("LL"), None, "gates is 'LL', expected some"),
         (lambda: GroupContext("LX"), None, "gates is 'LX', expected some"),
+        (lambda: GroupContext(site="conv2"), None, "site is 'conv2', where the groups would repl"),
+        (lambda: GroupContext(site=("after_bn2", "conv2")), None, "site is 'conv2', where the"),
         (lambda: GroupContext(cdiv=3), None, "cdiv is 3, expected a group of channels for each"),
         (lambda: GroupContext(), ResNetSpec(18), "wants the site 'after_bn2', which BasicBlock 0"),
         (lambda: GroupContext(cdiv=65), ResNetSpec(50), "makes more groups than .* channels: 64"),
