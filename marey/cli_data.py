@@ -15,9 +15,9 @@ from marey.cli_shared import (
     ManifestFile,
     ShardText,
     Workers,
-    chosen_engine,
     chosen_shard,
     console,
+    engine_of_workers,
     errors,
     progress_bar,
 )
@@ -90,14 +90,13 @@ def data_check(
 ) -> None:
     """Decode every clip wholly, in parallel, and write down what is wrong with each."""
     from marey.data.check import check_manifest
-    from marey.data.engines import Processes
     from marey.data.manifest import read_manifest
 
     with progress_bar("checking") as progress:
         found = check_manifest(
             read_manifest(manifest, check_files=False),
             out,
-            engine=chosen_engine(engine, address, local=Processes(workers), num_workers=workers),
+            engine=engine_of_workers(engine, address, workers),
             shard=chosen_shard(shard),
             timeout_seconds=timeout,
             progress=progress,

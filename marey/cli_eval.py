@@ -19,10 +19,10 @@ from marey.cli_shared import (
     ShardText,
     Split,
     Workers,
-    chosen_engine,
     chosen_shard,
     console,
     device_or_default,
+    engine_of_a_model,
     errors,
     progress_bar,
 )
@@ -60,7 +60,6 @@ def evaluate(
     shard: ShardText = None,
 ) -> None:
     """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
-    from marey.data.engines import HERE
     from marey.engine.evaluate_folder import Test, evaluate_test
     from marey.engine.predictions import metrics_of_dump
 
@@ -70,14 +69,13 @@ def evaluate(
         return
     device = device_or_default(device)
     views = tuple(overrides or ())
-    cores, gpus = max(workers or 0, 1), int(device == "cuda")
     with progress_bar("evaluating") as progress:
         result, path = evaluate_test(
             Test(model, manifest, split, protocol, views, workers, batch_size, device),
             out or model / "results" / (name or split),
             train_manifest=train_manifest,
             rule=groups,
-            engine=chosen_engine(engine, address, local=HERE, num_cpus=cores, num_gpus=gpus),
+            engine=engine_of_a_model(engine, address, workers, device),
             shard=chosen_shard(shard),
             progress=progress,
         )

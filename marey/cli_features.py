@@ -15,10 +15,10 @@ from marey.cli_shared import (
     Overrides,
     ShardText,
     Workers,
-    chosen_engine,
     chosen_shard,
     console,
     device_or_default,
+    engine_of_a_model,
     errors,
     progress_bar,
 )
@@ -51,13 +51,9 @@ def features(
 
     KEY=VALUE changes the views (test.sampling.num_frames=16).
     """
-    from marey.data.engines import HERE
     from marey.engine.extract import extract_folder
 
     device = device_or_default(device)
-    where = chosen_engine(
-        engine, address, local=HERE, num_cpus=max(workers or 0, 1), num_gpus=int(device == "cuda")
-    )
     with progress_bar("extracting") as progress:
         made = extract_folder(
             source,
@@ -71,7 +67,7 @@ def features(
             workers=workers,
             batch_size=batch_size,
             device=device,
-            engine=where,
+            engine=engine_of_a_model(engine, address, workers, device),
             shard=chosen_shard(shard),
             progress=progress,
         )

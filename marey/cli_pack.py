@@ -13,9 +13,9 @@ from marey.cli_shared import (
     ManifestFile,
     ShardText,
     Workers,
-    chosen_engine,
     chosen_shard,
     console,
+    engine_of_workers,
     errors,
     progress_bar,
     refused_values,
@@ -57,7 +57,7 @@ def data_extract(
         form = FrameFolders(
             TEMPLATES.get(template, template), ShortSide(size, enlarge), fps, quality
         )
-    _pack(manifest, out, form, root, timeout, _engine(engine, address, workers), shard)
+    _pack(manifest, out, form, root, timeout, engine_of_workers(engine, address, workers), shard)
 
 
 def data_pack(
@@ -100,7 +100,7 @@ def data_pack(
     with refused_values():
         scale = ShortSide(size, enlarge)
         form = JpegPacks(scale, fps, quality, clips) if to == "jpeg" else Mp4Files(scale, fps, crf)
-    _pack(manifest, out, form, root, timeout, _engine(engine, address, workers), shard)
+    _pack(manifest, out, form, root, timeout, engine_of_workers(engine, address, workers), shard)
 
 
 def data_verify(
@@ -113,7 +113,9 @@ def data_verify(
     from marey.data.checksums import read_checksums, verify
 
     with progress_bar("comparing") as progress:
-        faults = verify(folder, engine=_engine(engine, address, workers), progress=progress)
+        faults = verify(
+            folder, engine=engine_of_workers(engine, address, workers), progress=progress
+        )
     for fault in faults:
         errors.print(fault, markup=False)
     count = len(read_checksums(folder))
@@ -145,9 +147,3 @@ def _pack(
     if made.num_rejects:
         errors.print(f"{made.num_rejects:,} clips left out; see {out / 'rejects.csv'}")
     console.print(f"written: {made.manifest}")
-
-
-def _engine(name: str, address: str | None, workers: int | None) -> Engine:
-    from marey.data.engines import Processes
-
-    return chosen_engine(name, address, local=Processes(workers), num_workers=workers)

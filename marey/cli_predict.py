@@ -16,10 +16,10 @@ from marey.cli_shared import (
     EngineName,
     ShardText,
     Workers,
-    chosen_engine,
     chosen_shard,
     console,
     device_or_default,
+    engine_of_a_model,
     errors,
     progress_bar,
 )
@@ -62,15 +62,13 @@ def predict(
         return
     _refuse(one, "is for what is shown here: leave out --out")
 
-    from marey.data.engines import HERE
     from marey.engine.predict_clips import Asked, predict_clips
 
-    cores, gpus = max(workers or 0, 1), int(device == "cuda")
     with progress_bar("predicting") as progress:
         made = predict_clips(
             Asked(model, source, top, split, root, workers, batch_size, device),
             out,
-            engine=chosen_engine(engine, address, local=HERE, num_cpus=cores, num_gpus=gpus),
+            engine=engine_of_a_model(engine, address, workers, device),
             shard=chosen_shard(shard),
             progress=progress,
         )

@@ -14,9 +14,9 @@ from marey.cli_shared import (
     EngineName,
     ShardText,
     Workers,
-    chosen_engine,
     chosen_shard,
     console,
+    engine_of_workers,
     errors,
     progress_bar,
 )
@@ -41,7 +41,6 @@ def data_prepare(
     shard: ShardText = None,
 ) -> None:
     """Make the manifest of a known data set from its official annotations; downloads nothing."""
-    from marey.data.engines import Processes
     from marey.data.index.catalog import find_dataset
     from marey.data.index.prepare import MediaFolder, prepare
 
@@ -51,7 +50,7 @@ def data_prepare(
     dataset = find_dataset(name)
     if root is None:
         raise typer.BadParameter("give the folder where the clips lie", param_hint="--root")
-    where = chosen_engine(engine, address, local=Processes(workers), num_workers=workers)
+    where = engine_of_workers(engine, address, workers)
     media = MediaFolder(root, layout=layout, probe=probe, engine=where, timeout_seconds=timeout)
     target = out or Path(name)
     with progress_bar("opening clips") as progress:

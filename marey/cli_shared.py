@@ -49,23 +49,25 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-def chosen_engine(
-    name: str,
-    address: str | None,
-    *,
-    local: Engine,
-    num_workers: int | None = None,
-    num_cpus: int = 1,
-    num_gpus: int = 0,
-) -> Engine:
-    """`local`, or the Ray cluster at `address`, with the `marey.data.engines.Ray` of the rest."""
-    from marey.data.engines import Ray
+def engine_of_workers(name: str, address: str | None, workers: int | None) -> Engine:
+    """So many processes of this machine, or of the Ray cluster at `address`, each of one core."""
+    from marey.data.engines import Processes, Ray
 
+    return Ray(address, workers) if _is_ray(name, address) else Processes(workers)
+
+
+def engine_of_a_model(name: str, address: str | None, workers: int | None, device: str) -> Engine:
+    """This process, or all slots of a Ray cluster with cores for `workers`, and a GPU if needed."""
+    from marey.data.engines import HERE, Ray
+
+    gpus = int(device == "cuda")
+    return Ray(address, None, max(workers or 0, 1), gpus) if _is_ray(name, address) else HERE
+
+
+def _is_ray(name: str, address: str | None) -> bool:
     if address is not None and name != "ray":
         raise typer.BadParameter("--address is that of a Ray cluster: add --engine ray")
-    if name == "ray":
-        return Ray(address, num_workers, num_cpus, num_gpus)
-    return local
+    return name == "ray"
 
 
 def chosen_shard(text: str | None) -> Shard:
