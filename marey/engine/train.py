@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -316,9 +316,9 @@ class Training:
             backend=recipe.data.backend,
             device=self.world.device,
             amp=recipe.amp,
+            trained_on=training_counts(self.train_set),
         )
-        metrics = replace(result, trained_on=training_counts(self.train_set)).metrics
-        return {("val/loss" if k == "loss" else k): v for k, v in metrics.items()}
+        return {("val/loss" if k == "loss" else k): v for k, v in result.metrics.items()}
 
     def eval_model(self) -> VideoModel:
         """The model that is tested and kept: the average of weights if the recipe has one."""
