@@ -21,6 +21,7 @@ from marey.data.epic import in_frames
 from marey.data.faults import clip_text
 from marey.data.files import Folders, leaves
 from marey.data.folders import read_folder
+from marey.data.label_column import text_column
 from marey.data.listing import Listing, join_listings
 from marey.data.lists import read_listing
 from marey.data.manifest import SPLITS, Manifest, read_manifest, write_manifest
@@ -157,7 +158,7 @@ def _unsplit(
     """All rows with their class indices, in the order of the source; and how classes were read."""
     files = _class_files(listing, source, names)
     notes = [f"class names from {file}" for file in files.values()]
-    manifest = Manifest(source, source, _text_column(["" for _ in listing.paths]))
+    manifest = Manifest(source, source, text_column(["" for _ in listing.paths]))
     for head, values in listing.labels.items():
         class_ids = read_class_ids(files[head]) if head in files else None
         known = frozenset((class_ids or {}).values())
@@ -177,7 +178,7 @@ def _unsplit(
     ids = next((listing.columns[name] for name in ID_NAMES if name in listing.columns), None)
     return replace(
         manifest,
-        ids=_text_column(ids) if ids else None,
+        ids=text_column(ids) if ids else None,
         starts=starts,
         ends=ends,
         unit=listing.unit,
@@ -244,7 +245,7 @@ def _find(manifest: Manifest, listing: Listing, *, strict: bool) -> tuple[Manife
         elif not _is_writable(there):
             rejects[row] = "its name holds a line break or is not UTF-8: rename it"
         found.append("" if row in rejects else there or "")
-    manifest = replace(manifest, paths=_text_column(found))
+    manifest = replace(manifest, paths=text_column(found))
     _refuse_repeats(manifest, listing, rejects)
     return manifest, rejects
 
@@ -306,7 +307,3 @@ def _write_rejects(path: Path, rejects: tuple[tuple[str, str], ...]) -> None:
         write_csv(path, ("path", "reason"), rejects)
     else:
         path.unlink(missing_ok=True)
-
-
-def _text_column(texts: list[str]) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.array(texts, pa.large_string())])

@@ -59,6 +59,11 @@ def coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
     return column.unify_dictionaries().combine_chunks()
 
 
+def text_column(texts: Sequence[str]) -> pa.ChunkedArray:
+    """A column of text, as a manifest has it."""
+    return pa.chunked_array([pa.array(texts, pa.large_string())])
+
+
 def _multi_hot(
     cells: Sequence[Sequence[str]], values: LabelValues
 ) -> tuple[np.ndarray, np.ndarray]:

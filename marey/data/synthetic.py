@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from marey.data.film import Film, shoot
+from marey.data.label_column import text_column
 from marey.data.manifest import Manifest, write_manifest
 from marey.data.scenes import SCENES
 from marey.errors import ManifestError
@@ -153,7 +154,7 @@ def _manifest(films: Sequence[Film], out: Path) -> Manifest:
     return Manifest(
         source=out / "manifest.csv",
         root=out,
-        paths=pa.chunked_array([pa.array(paths, pa.large_string())]),
+        paths=text_column(paths),
         labels={"label": np.array(labels, dtype=np.int64)},
         classes={"label": CLASSES},
         splits=pa.array(splits).dictionary_encode(),

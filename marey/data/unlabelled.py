@@ -22,6 +22,7 @@ from marey.data.feature_files import FeatureFiles, holds_features
 from marey.data.features import SUFFIXES
 from marey.data.files import Folders
 from marey.data.folders import clips_below
+from marey.data.label_column import text_column
 from marey.data.manifest import Manifest, read_manifest
 from marey.data.places import leaving_root
 from marey.errors import ManifestError
@@ -102,7 +103,7 @@ def _lines(path: Path, rows: Sequence[int]) -> list[str]:
 
 def _column(source: Path, paths: Sequence[str]) -> pa.ChunkedArray:
     try:
-        return pa.chunked_array([pa.array(paths, pa.large_string())])
+        return text_column(paths)
     except UnicodeEncodeError as error:
         raise ManifestError(
             f"{source}: the name of a file is not UTF-8: {clip_text(str(error.object))}",

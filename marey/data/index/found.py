@@ -12,6 +12,7 @@ import pyarrow as pa
 from marey.data.index.account import SplitCoverage, ordered
 from marey.data.index.dataset import Clip, DataSet, Index
 from marey.data.index.media import Media, is_folder
+from marey.data.label_column import text_column
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe
 from marey.data.repeats import repeats
@@ -148,8 +149,8 @@ def _unlabelled(
     return Manifest(
         source=root,
         root=root,
-        paths=_text_column(paths),
-        ids=_text_column([clip.id for clip in clips]) if any(clip.id for clip in clips) else None,
+        paths=text_column(paths),
+        ids=text_column([clip.id for clip in clips]) if any(clip.id for clip in clips) else None,
         starts=starts,
         ends=ends,
         unit=unit,
@@ -172,10 +173,6 @@ def _labels(clips: Sequence[Clip], head: str, num_classes: int) -> np.ndarray:
     for row, label in enumerate(labels):
         hot[row, label] = True
     return hot
-
-
-def _text_column(texts: Sequence[str]) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
 def _coded(texts: Sequence[str]) -> pa.DictionaryArray:
