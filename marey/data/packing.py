@@ -37,12 +37,15 @@ from marey.data.engines import Engine, Processes
 from marey.data.manifest import Manifest, read_manifest, write_manifest
 from marey.data.pack_forms import UNFINISHED, Form, Write, draft_of
 from marey.data.pack_sources import Clip, clip_of
-from marey.data.parts import Parts, Shard, input_digest, make_parts
+from marey.data.parts import Parts, Shard, digest_with, input_digest, make_parts
 from marey.data.repeats import repeats
 from marey.errors import DecodeError, ManifestError
 
 CLIP_SECONDS = 600.0
 """How long one clip may take before it counts as one that hangs the decoder."""
+
+COPIED = ("splits", "groups", "sources", "ids")
+"""The columns, beside labels, that a packing's manifest has from the one it was made of."""
 
 RECEIPT = pa.schema(
     [
@@ -107,7 +110,7 @@ def pack_clips(
     if target.exists() and not (out / "packing.json").exists():
         raise ManifestError(f"{target} is there and was not packed", "give another folder")
     asked = {"form": type(form).__name__, **asdict(form), "clips": _clips_digest(manifest)}  # type: ignore[call-overload]
-    note, labels = _claim(out, asked), _labels_digest(manifest)
+    note, labels = _claim(out, asked), digest_with(manifest, *COPIED)
     if target.exists():
         if note != labels:
             _label_anew(manifest, out, target)
@@ -263,16 +266,6 @@ def _clips_digest(manifest: Manifest) -> str:
     facts = [sha256(np.ascontiguousarray(c).data).hexdigest() for c in columns if c is not None]
     bare = replace(manifest, labels={}, classes={})
     return input_digest({"clips": bare.digest(), "where": manifest.where(), "facts": facts})
-
-
-def _labels_digest(manifest: Manifest) -> str:
-    """Of all that is copied from manifest to manifest: labels, splits, groups, sources, ids."""
-    total = sha256(manifest.digest().encode())
-    for column in (manifest.splits, manifest.groups, manifest.sources, manifest.ids):
-        for chunk in getattr(column, "chunks", () if column is None else (column,)):
-            total.update("\n".join(chunk.to_pylist()).encode())
-        total.update(b";")
-    return total.hexdigest()
 
 
 def _plainly_named(manifest: Manifest, form: Form) -> bool:

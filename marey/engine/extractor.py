@@ -24,7 +24,7 @@ from marey.data.features import (
     open_table,
 )
 from marey.data.manifest import Manifest, manifest_table
-from marey.data.parts import Parts, input_digest
+from marey.data.parts import Parts, input_digest, table_digest
 from marey.engine.evaluate import model_inputs, test_batches
 from marey.engine.fitting import check_clips
 from marey.errors import ManifestError, RunError
@@ -64,7 +64,7 @@ class Extractor:
         facts = {
             "file": str(self.schema.metadata),
             "recipe": to_plain(self.recipe),
-            "rows": _table_digest(self.table),
+            "rows": table_digest(self.table),
             "where": self.manifest.where(),
             "dtype": self.dtype,
             "batch_size": self.batch_size,
@@ -131,14 +131,6 @@ def read_features(path: Path) -> FeatureFile:
     found = features_of(path, open_table(path))
     assert found is not None
     return found
-
-
-def _table_digest(table: pa.Table) -> str:
-    """Sha256 of the columns, however they lie in memory."""
-    total = hashlib.sha256()
-    for batch in table.combine_chunks().to_batches(max_chunksize=1 << 16):
-        total.update(batch.serialize())
-    return total.hexdigest()
 
 
 @torch.inference_mode()

@@ -28,7 +28,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
-from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,8 +38,7 @@ import torch
 
 from marey.data.atomic import replacing
 from marey.data.engines import HERE, Engine, Here
-from marey.data.parts import WHOLE, Parts, Progress, Shard, make_parts
-from marey.data.repeats import text_buffers
+from marey.data.parts import WHOLE, Parts, Progress, Shard, digest_with, make_parts
 from marey.data.unlabelled import read_clips
 from marey.engine.evaluate_folder import PART_SECONDS
 from marey.engine.fitting import check_clips
@@ -124,16 +122,7 @@ class _Predicted:
     @cached_property
     def digest(self) -> str:
         """Of the clips, sources and ids: a folder may have gained some since it was looked at."""
-        total = sha256(self.tested.manifest.digest().encode())
-        sources = self.tested.manifest.sources
-        if sources is not None:
-            total.update("\n".join(sources.dictionary.to_pylist()).encode())
-            total.update(np.ascontiguousarray(sources.indices.to_numpy()).data)
-        ids = self.tested.manifest.ids
-        for text in [] if ids is None else map(text_buffers, ids.chunks):
-            total.update(np.diff(text[0]).data)
-            total.update(np.ascontiguousarray(text[1]).data)
-        return total.hexdigest()
+        return digest_with(self.tested.manifest, "sources", "ids")
 
     def parts(self, out: Path) -> Parts:
         classes = json.dumps(self.tested.trained.classes)

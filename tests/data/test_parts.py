@@ -10,19 +10,33 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marey.data.atomic import replacing
 from marey.data.engines import Engine, Here, Processes
+from marey.data.label_column import text_column
 from marey.data.lock import Held, locked
-from marey.data.parts import ATTEMPTS, Parts, Shard, _make_part, input_digest, make_parts
+from marey.data.manifest import Manifest
+from marey.data.parts import (
+    ATTEMPTS,
+    Parts,
+    Shard,
+    _make_part,
+    digest_with,
+    input_digest,
+    make_parts,
+    table_digest,
+)
 from marey.errors import ManifestError, RunError
 
 HERE = Here()
@@ -266,3 +280,23 @@ def test_a_shard_is_a_number_of_a_count(text):
 def test_the_digest_of_an_input_depends_on_its_facts_not_on_their_order():
     assert input_digest({"a": 1, "b": 2}) == input_digest({"b": 2, "a": 1})
     assert input_digest({"a": 1}) != input_digest({"a": 2})
+
+
+def test_a_table_has_the_digest_of_what_it_says_however_it_lies_in_memory() -> None:
+    words = pa.chunked_array([["a", "b"], ["a"]], pa.large_string())
+    plain, coded = pa.table({"source": words}), pa.table({"source": words.dictionary_encode()})
+    assert table_digest(plain) == table_digest(plain.combine_chunks()) == table_digest(coded)
+    others = pa.chunked_array(
+        [["b", "a", "b"]], pa.large_string()
+    ).dictionary_encode()  # of the same codes
+    assert table_digest(pa.table({"source": others})) != table_digest(coded)
+
+
+def test_a_digest_with_columns_follows_them_and_no_others(tmp_path: Path) -> None:
+    clips = Manifest(tmp_path / "m.csv", tmp_path, text_column(["a.mp4", "b.mp4"]))
+    named = replace(clips, ids=text_column(["x", "y"]))
+    assert digest_with(clips, "ids", "sources") == digest_with(clips, "sources", "ids")
+    assert digest_with(clips, "ids") == digest_with(replace(clips, rates=np.ones(2)), "ids")
+    assert digest_with(named, "sources") == digest_with(clips, "sources")
+    other = replace(clips, ids=text_column(["x", "z"]))
+    assert len({digest_with(each, "ids") for each in (clips, named, other)}) == 3
