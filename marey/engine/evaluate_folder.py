@@ -17,7 +17,7 @@ from marey.engine.class_counts import Counts
 from marey.engine.evaluate import Evaluation, write_results
 from marey.engine.measures import TrainingCounts
 from marey.engine.release import Trained, load_trained
-from marey.engine.rundir import read_lists, val_lists
+from marey.engine.rundir import read_lists
 from marey.engine.runlog import run_errors
 from marey.engine.score_parts import Tested
 from marey.errors import ManifestError, RecipeError, RunError
@@ -129,7 +129,7 @@ def _tested(test: Test) -> Tested:
         changes = ", ".join(test.overrides)
         raise RecipeError(f"{changes} changes the model, which is trained already")
     heads = {head.name: head.num_classes for head in recipe.model.heads}
-    lists = (test.manifest,) if test.manifest else val_lists(recipe.data)
+    lists = (test.manifest,) if test.manifest else recipe.data.val_lists
     found = read_lists(recipe.data, lists, split=test.split, heads=heads, check_files=False)
     return Tested(
         trained,

@@ -52,7 +52,7 @@ def reconstruct_folder(
     spec, recipe = _lmr(trained, folder), trained.recipe
     heads = {head.name: head.num_classes for head in recipe.model.heads}
     data = recipe.data
-    lists = (train_manifest,) if train_manifest else (data.train, *data.more)
+    lists = (train_manifest,) if train_manifest else data.train_lists
     found = read_lists(data, lists, split="train", heads=heads, check_files=False)
     train_set = with_class_names(found, trained)
     head = spec.head or next(iter(heads))

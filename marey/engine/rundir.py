@@ -69,14 +69,14 @@ def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
         raise RecipeError("data.train names no manifest", "give --manifest FILE")
     heads = {head.name: head.num_classes for head in recipe.model.heads} or None
     several = [head.name for head in recipe.model.heads if head.several]
-    train_set = read_lists(data, (data.train, *data.more), split="train", heads=heads)
+    train_set = read_lists(data, data.train_lists, split="train", heads=heads)
     train_set = train_set.with_several(several)
     _check_roots(data, train_set)
     if not data.val:
-        whole = read_lists(data, (data.train, *data.more), heads=heads, check_files=False)
+        whole = read_lists(data, data.train_lists, heads=heads, check_files=False)
         if "val" not in whole.split_counts():
             return train_set, None
-    val_set = read_lists(data, val_lists(data), split="val", heads=heads)
+    val_set = read_lists(data, data.val_lists, split="val", heads=heads)
     several = [head for head in train_set.labels if train_set.has_several(head)]
     check_same_features(train_set, val_set)
     return train_set, val_set.with_several(several)
@@ -108,11 +108,6 @@ def read_lists(
         heads=heads,
         check_files=check_files,
     )
-
-
-def val_lists(data: DataSpec) -> tuple[str, ...]:
-    """The manifests that a recipe is validated on."""
-    return (data.val,) if data.val and data.val != data.train else (data.train, *data.more)
 
 
 def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:

@@ -179,6 +179,16 @@ class DataSpec:
         if self.more and not self.train:
             raise ValueError(f"more is {self.more} without a manifest `train` to join")
 
+    @property
+    def train_lists(self) -> tuple[str, ...]:
+        """The manifests of the training clips."""
+        return (self.train, *self.more)
+
+    @property
+    def val_lists(self) -> tuple[str, ...]:
+        """The manifests of the clips that validate."""
+        return (self.val,) if self.val and self.val != self.train else self.train_lists
+
 
 @dataclass(frozen=True)
 class Views:
