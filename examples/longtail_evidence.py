@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from marey.data.samplers import ClassBalanced
-from marey.engine.evaluate_folder import evaluate_folder
-from marey.engine.train import train
+from marey.data.loading.samplers import ClassBalanced
+from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.train.loop import train
 from marey.longtail.lmr import LMR
 from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
-from marey.models.features import LateAverageSpec
+from marey.models.encoders.features import LateAverageSpec
 from marey.recipes.features import MLP
 from marey.recipes.recipe import AdamW, Cosine, Recipe, Stage
 

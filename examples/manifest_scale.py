@@ -22,9 +22,9 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from marey.data.manifest import Manifest, read_manifest, write_manifest
-from marey.data.mixing import Mixed, draw_epoch
-from marey.data.samplers import ClassBalanced, EpochSampler, InstanceBalanced, SquareRoot
+from marey.data.loading.mixing import Mixed, draw_epoch
+from marey.data.loading.samplers import ClassBalanced, EpochSampler, InstanceBalanced, SquareRoot
+from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
 
 CLASSES, DRAWS, BATCH = 1000, 1_000_000, 64
 SAMPLERS = (

@@ -6,8 +6,8 @@
 The first row is what the published loaders do (temporal-shift-module `dataset.py` and
 `transforms.py`): loose JPEG, decoded whole by Pillow, cropped and scaled frame by frame, stacked,
 normalised in float32. Training takes multi-scale crops, testing the centre at short side 256. The
-others are `marey.data.clips.ClipDataset`, which gives uint8 and leaves the normalisation to the
-device. Processor time of one thread, of every clip and of the batch the best of several
+others are `marey.data.loading.clips.ClipDataset`, which gives uint8 and leaves the normalisation to
+the device. Processor time of one thread, of every clip and of the batch the best of several
 rounds in which the ways take turns.
 """
 
@@ -26,16 +26,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from marey.data.clips import ClipDataset, Sample, clip_rng, collate
-from marey.data.engines import Processes
-from marey.data.manifest import Manifest, read_manifest
-from marey.data.pack_forms import Form, FrameFolders, JpegPacks, Mp4Files
-from marey.data.packing import pack_clips
+from marey.data.loading.clips import ClipDataset, Sample, clip_rng, collate
+from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.packs.forms import Form, FrameFolders, JpegPacks, Mp4Files
+from marey.data.packs.pack_clips import pack_clips
+from marey.jobs.executors import Processes
 from marey.video.augment import IMAGENET_MEAN, IMAGENET_STD
 from marey.video.crops import CenterCrop, MultiScaleCrop
-from marey.video.frames import ShortSide
-from marey.video.images import jpeg_decoder
-from marey.video.sampling import Segments
+from marey.video.reading.jpeg import jpeg_decoder
+from marey.video.reading.pixels import ShortSide
+from marey.video.sampling.segments import Segments
 
 SAMPLING = Segments(8)
 NATIVE = ShortSide(1 << 14)

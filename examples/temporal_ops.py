@@ -18,8 +18,8 @@ from statistics import mean, stdev
 
 import torch
 
-from marey.engine.evaluate_folder import evaluate_folder
-from marey.engine.train import train
+from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.train.loop import train
 from marey.models import (
     GST,
     TAM,
@@ -34,7 +34,7 @@ from marey.models import (
 from marey.recipes.demo import DEMO_TSN
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.crops import CenterCrop
-from marey.video.sampling import Segments
+from marey.video.sampling.segments import Segments
 
 THIN = ResNetSpec(26, channels=16)
 SHIFT = TSM(shift_div=4)

@@ -12,20 +12,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from marey.data.manifest import read_manifest
-    from marey.engine.predict import load
-    from marey.engine.train import train
+    from marey.data.manifest.manifest import read_manifest
+    from marey.engine.inference.predict import load
+    from marey.engine.train.loop import train
     from marey.recipes.catalog import find as recipe
-    from marey.video.reader import open_video
+    from marey.video.reading.reader import open_video
 
 __all__ = ["load", "open_video", "read_manifest", "recipe", "train"]
 
 _WHERE = {
-    "load": ("marey.engine.predict", "load"),
-    "open_video": ("marey.video.reader", "open_video"),
-    "read_manifest": ("marey.data.manifest", "read_manifest"),
+    "load": ("marey.engine.inference.predict", "load"),
+    "open_video": ("marey.video.reading.reader", "open_video"),
+    "read_manifest": ("marey.data.manifest.manifest", "read_manifest"),
     "recipe": ("marey.recipes.catalog", "find"),
-    "train": ("marey.engine.train", "train"),
+    "train": ("marey.engine.train.loop", "train"),
 }
 
 

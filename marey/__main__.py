@@ -1,5 +1,5 @@
 """`python -m marey` is the command `marey`."""
 
-from marey.cli import main
+from marey.cli.app import main
 
 main()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from marey.cli import _resume_latest
+from marey.cli.app import _resume_latest
 from tests.tiny import write_set
 
 

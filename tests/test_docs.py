@@ -11,12 +11,12 @@ import torch
 from typer.testing import CliRunner
 
 from marey import models
-from marey.cli import app
+from marey.cli.app import app
 from marey.convert.convert import REPOSITORIES
-from marey.models.blvnet import BLVNetSpec
-from marey.models.i3d import I3DResNetSpec
+from marey.models.encoders.blvnet import BLVNetSpec
+from marey.models.encoders.i3d import I3DResNetSpec
+from marey.models.encoders.tdn import TDNSpec
 from marey.models.profile import cost
-from marey.models.tdn import TDNSpec
 from marey.models.temporal.ecal import ECal
 from marey.models.temporal.gst import GST
 from marey.models.temporal.tam import TAM

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from marey.data.index.catalog import DATASETS
+from marey.data.datasets.catalog import DATASETS
 from tests.test_docs import DOCS, commands, run
 from tests.tiny import write_clip
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from marey import load
-from marey.engine.train import train
+from marey.engine.train.loop import train
 from marey.recipes.catalog import find
 from marey.recipes.describe import with_some_head
 from marey.recipes.recipe import Recipe
@@ -26,7 +26,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     recipe = tiny_recipe(write_set(tmp_path / "clips", per_class=4, val_per_class=1), epochs=1)
     train(recipe, Path("runs/tsn-r18"), device="cpu", quiet=True)
     torch.save(with_some_head(find("tsn-r18").model).build().encoder.state_dict(), "weights.pt")
-    monkeypatch.setattr("marey.engine.extract.starting_weights", lambda _: Path("weights.pt"))
+    monkeypatch.setattr(
+        "marey.engine.inference.extract.starting_weights", lambda _: Path("weights.pt")
+    )
     for name in ("features-linear", "features-mlp"):
         monkeypatch.setitem(RECIPES, name, short(find(name)))
     monkeypatch.setattr("marey.recipes.catalog.rows", lambda: RECIPES)

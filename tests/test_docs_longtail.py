@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from marey.cli import app
+from marey.cli.app import app
 from marey.recipes.catalog import find
 from marey.recipes.longtail import SECOND_STAGES
 from marey.recipes.recipe import Objective, Recipe, Sampler
@@ -43,7 +43,7 @@ def test_the_training_commands_mean_what_is_said_of_them(
     monkeypatch.chdir(tmp_path)
     asked: list[tuple[Recipe, Path]] = []
     monkeypatch.setattr(
-        "marey.engine.train.train", lambda recipe, folder, **_: asked.append((recipe, folder))
+        "marey.engine.train.loop.train", lambda recipe, folder, **_: asked.append((recipe, folder))
     )
     for command in commands("longtail-methods.md"):
         if command.startswith("marey train"):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from marey.data.manifest import read_manifest
-from marey.data.mixing import Mixed
-from marey.data.samplers import ClassBalanced
+from marey.data.loading.mixing import Mixed
+from marey.data.loading.samplers import ClassBalanced
+from marey.data.manifest.manifest import read_manifest
 from marey.recipes.catalog import find
 from marey.recipes.recipe import DataSpec
 from marey.recipes.schema import from_yaml, override
-from marey.video import remote
+from marey.storage import url as urls
 from tests.test_docs import DOCS, run
 
 TEXT = (DOCS / "sources.md").read_text(encoding="utf-8")
@@ -46,6 +46,6 @@ def test_the_data_of_the_recipe_are_read() -> None:
 
 
 def test_the_numbers_are_those_of_the_code() -> None:
-    assert remote.WHOLE == remote.BLOCK * remote.MAX_BLOCKS == 32 << 20
+    assert urls.WHOLE == urls.BLOCK * urls.MAX_BLOCKS == 32 << 20
     assert "up to\n32 MiB is read at once" in TEXT
-    assert remote.TRIES == 3
+    assert urls.TRIES == 3

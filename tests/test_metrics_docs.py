@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from marey.engine.train import train
+from marey.engine.train.loop import train
 from marey.metrics.groups import RULES
 from tests.test_docs import DOCS, commands, run
 from tests.tiny import tiny_recipe, write_set

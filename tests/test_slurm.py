@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from marey.cli import _resume_latest, app
+from marey.cli.app import _resume_latest, app
 from marey.recipes.catalog import find
 
 SLURM = Path(__file__).resolve().parents[1] / "examples" / "slurm"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from marey.engine.checkpoint import load_checkpoint
+from marey.engine.weights.checkpoint import load_checkpoint
 from tests.tiny import write_set
 
 EPOCHS, STEPS = 4, 4 * 4

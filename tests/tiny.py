@@ -18,7 +18,7 @@ from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import SGD, Cosine, DataSpec, Recipe, Stage, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, RandomResizedCrop
-from marey.video.sampling import Segments
+from marey.video.sampling.segments import Segments
 
 CLASSES = ("dark", "red", "green", "blue")
 COLOURS = np.array([[20, 20, 20], [220, 30, 30], [30, 220, 30], [30, 30, 220]])

@@ -19,7 +19,7 @@ from marey.convert.repository import Repository, Shapes, Told
 from marey.convert.shapes import heads_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoder import Encoder
-from marey.models.i3d import I3DResNetSpec
+from marey.models.encoders.i3d import I3DResNetSpec
 from marey.models.sites import TemporalOp
 from marey.models.temporal.tam import TAM
 from marey.models.temporal.temporal_pool import TemporalPool

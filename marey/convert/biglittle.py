@@ -12,7 +12,7 @@ from marey.convert.repository import Repository, Shapes, Told
 from marey.convert.shapes import heads_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.errors import CheckpointError
-from marey.models.blresnet import DEPTHS, BLResNetSpec
+from marey.models.encoders.blresnet import DEPTHS, BLResNetSpec
 from marey.models.video_model import ModelSpec
 
 

@@ -16,7 +16,7 @@ from marey.convert.biglittle import image_net_of
 from marey.convert.repository import Repository, Shapes, Told
 from marey.convert.shapes import dropout_of, heads_of, under_our_names
 from marey.convert.tsm import encoder_or_head
-from marey.models.blvnet import BLVNetSpec
+from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.temporal.tam import TAM
 from marey.models.video_model import ModelSpec
 

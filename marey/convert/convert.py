@@ -31,19 +31,19 @@ from marey.convert import (
 from marey.convert.file_names import said_in, told_by_name
 from marey.convert.repository import Repository, Shapes, Told, renamed
 from marey.convert.state_dict import check_numbers, some, state_dict_of, unwrapped
-from marey.data.classes import read_classes
-from marey.engine.checkpoint import check_fit
-from marey.engine.release import refuse_occupied, write_release
-from marey.engine.weights_file import read_weights_file
+from marey.data.manifest.classes import read_classes
+from marey.engine.weights.checkpoint import check_fit
+from marey.engine.weights.read_file import read_weights_file
+from marey.engine.weights.trained import refuse_occupied, write_release
 from marey.errors import CheckpointError, did_you_mean
-from marey.models.blvnet import BLVNetSpec
-from marey.models.motionformer import MotionformerSpec
+from marey.models.encoders.blvnet import BLVNetSpec
+from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.augment import Augment
-from marey.video.blvnet_sampling import Uniform
 from marey.video.crops import CenterCrop
-from marey.video.sampling import Sampling, Segments
+from marey.video.sampling.blvnet import Uniform
+from marey.video.sampling.segments import Sampling, Segments
 
 REPOSITORIES: tuple[Repository, ...] = (
     tsm.REPOSITORY,

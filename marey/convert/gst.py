@@ -15,7 +15,7 @@ from marey.convert.gc import calibrators, groups_of, variant_of
 from marey.convert.repository import Repository, Shapes, Told
 from marey.convert.shapes import dropout_of, heads_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
 from marey.models.temporal.group_context import GroupContext
 from marey.models.temporal.gst import GST

@@ -18,7 +18,7 @@ from marey.convert.shapes import heads_of, mobilenet_of, num_blocks, resnet_of, 
 from marey.convert.tsm import shift_of
 from marey.errors import CheckpointError
 from marey.models.encoder import Encoder
-from marey.models.mobilenet import ROWS
+from marey.models.encoders.mobilenet import ROWS
 from marey.models.sites import TemporalOp
 from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.temporal.tsm import TSM

@@ -20,14 +20,14 @@ from torch import Tensor
 
 from marey.convert.repository import Repository, Shapes, Told
 from marey.errors import CheckpointError
-from marey.models.attention import Attention, Divided, Joint, Trajectory
-from marey.models.motionformer import MotionformerSpec
+from marey.models.encoders.attention import Attention, Divided, Joint, Trajectory
+from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.motionformer_crops import JitteredCrop, UniformCrop
-from marey.video.motionformer_sampling import RoundedSegments, TimedClips
-from marey.video.sampling import Sampling
+from marey.video.sampling.motionformer import RoundedSegments, TimedClips
+from marey.video.sampling.segments import Sampling
 
 _HEADS = {"head": "label", "head0": "verb", "head1": "noun"}
 _EXTRAS = ("device_param", "fst_classes", "class_counts")

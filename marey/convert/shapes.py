@@ -8,8 +8,8 @@ from typing import Literal
 
 from marey.convert.repository import Shapes
 from marey.errors import CheckpointError
-from marey.models.mobilenet import MobileNetV2Spec
-from marey.models.resnet import BASIC, DEPTHS, ResNetSpec
+from marey.models.encoders.mobilenet import MobileNetV2Spec
+from marey.models.encoders.resnet import BASIC, DEPTHS, ResNetSpec
 from marey.models.video_model import Head
 
 IMAGENET = 1000

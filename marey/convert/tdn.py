@@ -15,8 +15,8 @@ import re
 from marey.convert.repository import Repository, Shapes, Told
 from marey.convert.shapes import dropout_of, heads_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
+from marey.models.encoders.tdn import TDNSpec
 from marey.models.sites import Site, TemporalOp
-from marey.models.tdn import TDNSpec
 from marey.models.temporal.group_context import GroupContext
 from marey.models.temporal.tdn import LongTermDifference
 from marey.models.video_model import ModelSpec

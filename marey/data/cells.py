@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from marey.data.classes import SEPARATOR
-from marey.data.manifest_file import BOUNDS, NUMBERS
-from marey.data.mapped import Column
+from marey.data.manifest.classes import SEPARATOR
+from marey.data.manifest.columns import BOUNDS, NUMBERS
+from marey.data.manifest.mapped import Column
 
 
 def cells_of(name: str, column: Column) -> pa.Array | pa.ChunkedArray:

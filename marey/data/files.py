@@ -12,10 +12,10 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from marey.data.feature_files import names_in
+from marey.data.features.feature_folder import names_in
 from marey.errors import DecodeError
-from marey.video.packs import names_in_pack
-from marey.video.remote import LEADS_OUT, Place, Url
+from marey.storage.url import LEADS_OUT, Place, Url
+from marey.video.reading.pack import names_in_pack
 
 VIDEO = re.compile(
     r".+\.(?:3gp|asf|avi|divx|f4v|flv|gif|h264|hevc|ivf|m1v|m2ts|m2v|m4v|mjpe?g|mkv|mov|mp4|mpe?g|mts"

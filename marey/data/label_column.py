@@ -9,8 +9,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from marey.data.classes import SEPARATOR, LabelValues, classes_file, read_classes, split_labels
-from marey.data.faults import Fault
+from marey.data.manifest.classes import (
+    SEPARATOR,
+    LabelValues,
+    classes_file,
+    read_classes,
+    split_labels,
+)
+from marey.data.manifest.faults import Fault
 from marey.errors import ManifestError
 
 

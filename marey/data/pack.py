@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from marey.data.feature_files import FeatureFiles
-from marey.data.features import FeatureFile, feature_writer
+from marey.data.features.feature_file import FeatureFile, feature_writer
+from marey.data.features.feature_folder import FeatureFiles
 from marey.errors import DecodeError
 
 ROWS = 256

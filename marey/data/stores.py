@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from marey.data.classes import classes_file
-from marey.data.features import is_feature_file
-from marey.data.manifest_file import KNOWN, header_of
+from marey.data.features.feature_file import is_feature_file
+from marey.data.manifest.classes import classes_file
+from marey.data.manifest.columns import KNOWN, header_of
 from marey.errors import ManifestError
-from marey.video.remote import UNREACHED, Place, Url
+from marey.storage.url import UNREACHED, Place, Url
 
 
 @contextmanager

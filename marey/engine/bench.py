@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from marey.data.clips import ClipDataset, collate
-from marey.data.manifest import Manifest
-from marey.data.samplers import draw_seeds
+from marey.data.loading.clips import ClipDataset, collate
+from marey.data.loading.samplers import draw_seeds
+from marey.data.manifest.manifest import Manifest
 from marey.models.layout import channels_last
 from marey.models.profile import gmacs, num_parameters
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Views
-from marey.video.reader import Backend
+from marey.video.reading.reader import Backend
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from marey.data.manifest import read_manifest
-from marey.data.synthetic import CLASSES, REVERSALS, appearance_ceiling, render_dataset
-from marey.engine.compare import write_comparison
-from marey.engine.evaluate_folder import evaluate_folder
-from marey.engine.predict import load
-from marey.engine.report import write_report
-from marey.engine.train import train
+from marey.data.manifest.manifest import read_manifest
+from marey.data.synthetic.dataset import CLASSES, REVERSALS, appearance_ceiling, render_dataset
+from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.inference.predict import load
+from marey.engine.report.compare import write_comparison
+from marey.engine.report.report import write_report
+from marey.engine.train.loop import train
 from marey.errors import RunError
 from marey.recipes.demo import DEMO_TSM, DEMO_TSN
 

@@ -1,16 +1,17 @@
 """Models: encoders, temporal ops and heads."""
 
-from marey.models.attention import Divided, Joint, Trajectory
-from marey.models.blresnet import BLResNetSpec
-from marey.models.blvnet import BLVNetSpec
-from marey.models.features import FeaturesSpec, LateAverageSpec, NetVLADSpec
-from marey.models.frame_attention import Exact, Nystrom, Orthoformer, Performer
-from marey.models.i3d import I3DResNetSpec
-from marey.models.mobilenet import MobileNetV2Spec
-from marey.models.motionformer import MotionformerSpec
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.attention import Divided, Joint, Trajectory
+from marey.models.encoders.blresnet import BLResNetSpec
+from marey.models.encoders.blvnet import BLVNetSpec
+from marey.models.encoders.features import FeaturesSpec, LateAverageSpec, NetVLADSpec
+from marey.models.encoders.frame_attention import Exact, Nystrom, Orthoformer, Performer
+from marey.models.encoders.i3d import I3DResNetSpec
+from marey.models.encoders.mobilenet import MobileNetV2Spec
+from marey.models.encoders.motionformer import MotionformerSpec
+from marey.models.encoders.resnet import ResNetSpec
+from marey.models.encoders.tdn import TDNSpec
+from marey.models.encoders.timm import TimmSpec
 from marey.models.stream import StreamingModel, streaming
-from marey.models.tdn import TDNSpec
 from marey.models.temporal.ecal import ECal
 from marey.models.temporal.group_context import GroupContext
 from marey.models.temporal.gst import GST
@@ -19,7 +20,6 @@ from marey.models.temporal.tam import TAM
 from marey.models.temporal.tdn import LongTermDifference
 from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.temporal.tsm import TSM
-from marey.models.timm import TimmSpec
 from marey.models.video_model import Head, ModelSpec, VideoModel
 
 __all__ = [

@@ -18,8 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from marey.models.encoder import Encoder
-from marey.models.i3d import I3DResNetSpec
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.i3d import I3DResNetSpec
+from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
 from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.tam import TAM
@@ -35,8 +35,8 @@ from marey.recipes.published import (
     swap_of_sides,
 )
 from marey.recipes.recipe import SGD, Claim, Recipe, TestViews, Views
-from marey.video.blvnet_sampling import Uniform
-from marey.video.sampling import Dense
+from marey.video.sampling.blvnet import Uniform
+from marey.video.sampling.segments import Dense
 
 _README = "README of IBM/action-recognition-pytorch"
 _LENGTHS = (8, 16, 32, 64)

@@ -21,14 +21,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from marey.models.blvnet import BLVNetSpec
+from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.temporal.tam import TAM
 from marey.models.video_model import ModelSpec
 from marey.recipes.published import THREE_LONGER, head, parameters, steps, swap_of_sides
 from marey.recipes.recipe import SGD, Claim, Cosine, Recipe, Stage, TestViews, Views
-from marey.video.blvnet_sampling import Uniform
 from marey.video.crops import CenterCrop
-from marey.video.sampling import Dense
+from marey.video.sampling.blvnet import Uniform
+from marey.video.sampling.segments import Dense
 
 _README, _PAPER = "README of IBM/bLVNet-TAM", "arXiv 1912.00869"
 _MILLIONS = {50: 25.020142, 101: 40.177134}

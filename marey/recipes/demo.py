@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.resnet import ResNetSpec
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import SGD, Cosine, Recipe, Stage, TestViews, Views, Warmup
 from marey.video.crops import CenterCrop
-from marey.video.sampling import Segments
+from marey.video.sampling.segments import Segments
 
 _SAMPLING, _PICTURE = Segments(4), CenterCrop(64, resize=64)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 
-from marey.models.features import FeatureEncoder
+from marey.models.encoders.features import FeatureEncoder
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Claim, Recipe, Stage

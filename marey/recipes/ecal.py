@@ -8,14 +8,14 @@ batch was 20 to 30 clips, here the rate is for 32. Rows of V2 have the schedule 
 
 from __future__ import annotations
 
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
 from marey.models.temporal.ecal import ECal
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
 from marey.recipes.published import head, steps, swap_of_sides, twice
 from marey.recipes.recipe import SGD, Claim, Recipe, Views
-from marey.video.sampling import Segments
+from marey.video.sampling.segments import Segments
 
 _README = "README of haoyanbin918/Group-Contextualization, March 2022"
 _TSN: tuple[TemporalOp, ...] = (ECal("L"),)

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from marey.models.encoder import Encoder
-from marey.models.features import FeaturesSpec, LateAverageSpec, NetVLADSpec
+from marey.models.encoders.features import FeaturesSpec, LateAverageSpec, NetVLADSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import AdamW, Cosine, DataSpec, Recipe, Stage, TestViews, Views
-from marey.video.sampling import AllFrames
+from marey.video.sampling.segments import AllFrames
 
 
 def _recipe(name: str, encoder: Encoder, *, dropout: float, lr: float) -> Recipe:

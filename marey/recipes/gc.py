@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from marey.models.encoder import Encoder
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.resnet import ResNetSpec
+from marey.models.encoders.tdn import TDNSpec
 from marey.models.sites import TemporalOp
-from marey.models.tdn import TDNSpec
 from marey.models.temporal.group_context import GroupContext
 from marey.models.temporal.gst import GST
 from marey.models.temporal.tdn import LongTermDifference
@@ -38,7 +38,7 @@ from marey.recipes.published import (
     twice,
 )
 from marey.recipes.recipe import SGD, Claim, Recipe, TestViews, Views
-from marey.video.sampling import Dense, Segments
+from marey.video.sampling.segments import Dense, Segments
 
 _README = "README of haoyanbin918/Group-Contextualization"
 

@@ -6,12 +6,12 @@ all channels.
 
 from __future__ import annotations
 
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.resnet import ResNetSpec
 from marey.models.temporal.gst import GST
 from marey.models.video_model import ModelSpec
 from marey.recipes.published import center, head, steps, swap_of_sides
 from marey.recipes.recipe import SGD, Claim, Recipe, Views
-from marey.video.sampling import Segments
+from marey.video.sampling.segments import Segments
 
 _README = "README of chenxuluo/GST-video"
 

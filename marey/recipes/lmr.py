@@ -19,15 +19,15 @@ from dataclasses import replace
 
 from marey.longtail.lmr import LMR
 from marey.longtail.objective import CrossEntropy
-from marey.models.motionformer import MotionformerSpec
+from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.longtail import lmr
 from marey.recipes.motionformer import STRONGEST
 from marey.recipes.recipe import AdamW, Recipe, Stage, StepDecay, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.motionformer_crops import JitteredCrop, UniformCrop
-from marey.video.motionformer_sampling import TimedClips
-from marey.video.sampling import Sampling, Segments
+from marey.video.sampling.motionformer import TimedClips
+from marey.video.sampling.segments import Sampling, Segments
 
 
 def _recipe(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from marey.data.samplers import ClassBalanced
+from marey.data.loading.samplers import ClassBalanced
 from marey.errors import RecipeError
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.ldam import LDAM

@@ -21,17 +21,17 @@ from dataclasses import replace
 from typing import Literal
 
 from marey.longtail.objective import CrossEntropy
-from marey.models.attention import Attention, Divided, Joint, Trajectory
-from marey.models.motionformer import MotionformerSpec
+from marey.models.encoders.attention import Attention, Divided, Joint, Trajectory
+from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.published import head
 from marey.recipes.recipe import AdamW, Claim, Recipe, Stage, StepDecay, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.crops import Crop, RandomResizedCrop
 from marey.video.motionformer_crops import JitteredCrop, UniformCrop
-from marey.video.motionformer_sampling import TimedClips
 from marey.video.rand_augment import RandAugment
-from marey.video.sampling import Sampling, Segments
+from marey.video.sampling.motionformer import TimedClips
+from marey.video.sampling.segments import Sampling, Segments
 
 Variant = Literal["", "-hr", "-l", "-divided", "-joint"]
 

@@ -7,8 +7,8 @@ Each flips nothing, because a mirror image often is another class (left and righ
 from __future__ import annotations
 
 from marey.models.encoder import Encoder
-from marey.models.mobilenet import MobileNetV2Spec
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.mobilenet import MobileNetV2Spec
+from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec

@@ -24,12 +24,12 @@ from typing import Literal, TypeAlias
 
 from marey.errors import RecipeError, did_you_mean
 from marey.recipes.recipe import Recipe, TestViews
-from marey.video.blvnet_sampling import Uniform
 from marey.video.crops import CenterCrop, Crop, TenCrop, ThreeCrop
-from marey.video.drawn import Drawn
 from marey.video.motionformer_crops import UniformCrop
-from marey.video.motionformer_sampling import RoundedSegments, TimedClips
-from marey.video.sampling import AllFrames, Dense, EvenFrames, Sampling, Segments
+from marey.video.sampling.blvnet import Uniform
+from marey.video.sampling.motionformer import RoundedSegments, TimedClips
+from marey.video.sampling.repeated_draws import Drawn
+from marey.video.sampling.segments import AllFrames, Dense, EvenFrames, Sampling, Segments
 
 Variant: TypeAlias = Literal["repaired", "upstream"]
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from marey.models.video_model import Head
 from marey.recipes.recipe import SGD, Cosine, Schedule, Stage, StepDecay, TestViews
 from marey.video.augment import Augment
-from marey.video.blvnet_sampling import Uniform
 from marey.video.crops import CenterCrop, ThreeCrop
-from marey.video.sampling import Dense, Segments
+from marey.video.sampling.blvnet import Uniform
+from marey.video.sampling.segments import Dense, Segments
 
 CLASSES: Mapping[str, int] = {
     "k400": 400,

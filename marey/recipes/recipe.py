@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from marey.data.mixing import Mixed
-from marey.data.samplers import ClassBalanced, InstanceBalanced, SquareRoot
+from marey.data.loading.mixing import Mixed
+from marey.data.loading.samplers import ClassBalanced, InstanceBalanced, SquareRoot
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.eql import EQL
 from marey.longtail.framestack import FrameStack
@@ -29,7 +29,7 @@ from marey.longtail.sigmoid import (
 from marey.models.video_model import ModelSpec
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, Crop, MultiScaleCrop
-from marey.video.sampling import Sampling, Segments
+from marey.video.sampling.segments import Sampling, Segments
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,9 @@ class Stage:
 class DataSpec:
     """Which manifests a run reads; a manifest with a `split` column serves for both.
 
-    Manifests and roots may be urls. `more` are joined to `train` (`marey.data.joined`). `roots`
-    are pairs of a source and the root of its clips, for sources that have one of their own; `urls`
-    are what paths that are urls themselves may begin with.
+    Manifests and roots may be urls. `more` are joined to `train` (`marey.data.manifest.join`).
+    `roots` are pairs of a source and the root of its clips, for sources that have one of their own;
+    `urls` are what paths that are urls themselves may begin with.
     """
 
     train: str = ""

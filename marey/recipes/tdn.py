@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from marey.models.tdn import TDNSpec
+from marey.models.encoders.tdn import TDNSpec
 from marey.models.temporal.tdn import LongTermDifference
 from marey.models.video_model import ModelSpec
 from marey.recipes.published import center, head, parameters, steps, swap_of_sides, ten_three
 from marey.recipes.recipe import SGD, Claim, Recipe, Views
-from marey.video.sampling import Segments
+from marey.video.sampling.segments import Segments
 
 _README, _PAPER = "README of MCG-NJU/TDN", "arXiv 2012.10071"
 _MILLIONS = {50: 24.42, 101: 43.6817}

@@ -18,8 +18,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from marey.models.encoder import Encoder
-from marey.models.mobilenet import MobileNetV2Spec
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.mobilenet import MobileNetV2Spec
+from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
 from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.tsm import TSM
@@ -35,7 +35,7 @@ from marey.recipes.published import (
 )
 from marey.recipes.recipe import SGD, Claim, Recipe, TestViews, Views
 from marey.video.augment import Augment
-from marey.video.sampling import Dense, Segments
+from marey.video.sampling.segments import Dense, Segments
 
 _README = "README of mit-han-lab/temporal-shift-module"
 _PAPER = "arXiv 1811.08383"

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from marey.data.samplers import ClassBalanced, SquareRoot
+from marey.data.loading.samplers import ClassBalanced, SquareRoot
 from marey.longtail.framestack import FrameStack
 from marey.longtail.sigmoid import (
     BinaryCrossEntropy,
@@ -28,11 +28,11 @@ from marey.longtail.sigmoid import (
     SigmoidFocal,
     SigmoidLDAM,
 )
-from marey.models.features import LateAverageSpec
+from marey.models.encoders.features import LateAverageSpec
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.recipe import AdamW, Claim, DataSpec, Recipe, Stage, StepDecay, TestViews, Views
 from marey.video.augment import Augment
-from marey.video.sampling import EvenFrames
+from marey.video.sampling.segments import EvenFrames
 
 _SOURCE = "MODELZOO.md of 17Skye17/VideoLT"
 _ADAM = AdamW(lr=1e-4, weight_decay=0.0)

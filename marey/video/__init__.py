@@ -1,7 +1,7 @@
 """A file of pixels becomes tensors; knows no labels and no models."""
 
-from marey.video.blvnet_sampling import Uniform
-from marey.video.motionformer_sampling import RoundedSegments, TimedClips
-from marey.video.sampling import Clips, Dense, Segments
+from marey.video.sampling.blvnet import Uniform
+from marey.video.sampling.motionformer import RoundedSegments, TimedClips
+from marey.video.sampling.segments import Clips, Dense, Segments
 
 __all__ = ["Clips", "Dense", "RoundedSegments", "Segments", "TimedClips", "Uniform"]

@@ -15,8 +15,8 @@ import marey
 from marey.convert import mmaction2, tsm
 from marey.convert.convert import convert
 from marey.convert.repository import Shapes, Told
-from marey.engine.evaluate_folder import evaluate_folder
-from marey.engine.release import load_trained
+from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError, RecipeError, RunError
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
 from marey.models.sites import TemporalOp

@@ -17,10 +17,10 @@ from marey.convert import motionformer
 from marey.convert.convert import convert, fitted, recipe_of, recognised, spec_of
 from marey.convert.file_names import told_by_name
 from marey.convert.repository import Shapes, Told
-from marey.engine.release import load_trained
+from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError
 from marey.models import Divided, Head, Joint, ModelSpec, MotionformerSpec, Trajectory
-from marey.video.motionformer_sampling import RoundedSegments, TimedClips
+from marey.video.sampling.motionformer import RoundedSegments, TimedClips
 from tests.conftest import goldens
 from tests.convert.upstream import filled
 from tests.parity.golden import read

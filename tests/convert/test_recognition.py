@@ -17,8 +17,8 @@ from marey.convert.file_names import told_by_name
 from marey.convert.repository import Repository, Shapes, Told
 from marey.errors import CheckpointError
 from marey.models import MobileNetV2Spec
-from marey.models.blvnet import BLVNetSpec
-from marey.models.tdn import TDNSpec
+from marey.models.encoders.blvnet import BLVNetSpec
+from marey.models.encoders.tdn import TDNSpec
 from marey.models.video_model import ModelSpec
 from tests.conftest import goldens
 from tests.convert import upstream

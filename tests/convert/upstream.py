@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from marey.models.mobilenet import ROWS
+from marey.models.encoders.mobilenet import ROWS
 from marey.models.video_model import ModelSpec, VideoModel
 
 

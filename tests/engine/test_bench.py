@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from marey.data.manifest import read_manifest
+from marey.data.manifest.manifest import read_manifest
 from marey.engine.bench import bench_data, bench_model
-from marey.models.resnet import ResNetSpec
+from marey.models.encoders.resnet import ResNetSpec
 from marey.models.video_model import Head, ModelSpec
 from tests.tiny import tiny_recipe, write_set
 

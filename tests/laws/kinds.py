@@ -33,9 +33,9 @@ from marey.models import (
     Trajectory,
     VideoModel,
 )
-from marey.models.attention import Attention
 from marey.models.encoder import Encoder
-from marey.models.frame_attention import FrameAttention
+from marey.models.encoders.attention import Attention
+from marey.models.encoders.frame_attention import FrameAttention
 from marey.models.sites import TemporalOp
 
 R26, FLOW, MOBILE = (

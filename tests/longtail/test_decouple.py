@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from marey.engine.optim import build_scales_optimizer, set_rates
+from marey.engine.train.optim import build_scales_optimizer, set_rates
 from marey.longtail.decouple import normalize_heads, set_trainable, training_mode
 from marey.models.video_model import Head, ModelSpec, VideoModel
 from marey.recipes.recipe import SGD, AdamW, Optim

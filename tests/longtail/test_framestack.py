@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from marey.errors import RecipeError
 from marey.longtail.framestack import FrameStack, mixed, shares, stacked
 from marey.longtail.objective import CrossEntropy
-from marey.models.features import FeaturesSpec
+from marey.models.encoders.features import FeaturesSpec
 from marey.models.video_model import Head, ModelSpec, VideoModel
 from marey.recipes.schema import from_yaml, to_yaml
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from marey.data.samplers import ClassBalanced
-from marey.engine import train as training
-from marey.engine.checkpoint import save_checkpoint
-from marey.engine.rundir import last_checkpoint
-from marey.engine.train import train
+from marey.data.loading.samplers import ClassBalanced
+from marey.engine.train import loop as training
+from marey.engine.train.loop import train
+from marey.engine.train.run_folder import last_checkpoint
+from marey.engine.weights.checkpoint import save_checkpoint
 from marey.longtail.lmr import LMR
 from marey.recipes.recipe import Recipe
-from tests.engine.test_train import differs, model_of, state_of, without_dropout
+from tests.engine.train.test_train import differs, model_of, state_of, without_dropout
 from tests.tiny import tiny_recipe, write_set
 
 
@@ -89,8 +89,8 @@ def test_the_bank_matters_to_that_test(manifest: Path, tmp_path: Path) -> None:
 WORKER = """
 import os, sys
 from pathlib import Path
-from marey.engine.train import train
-from tests.engine.test_train import without_dropout
+from marey.engine.train.loop import train
+from tests.engine.train.test_train import without_dropout
 from tests.longtail.test_lmr_runs import killed_at, last_checkpoint, lmr_recipe
 manifest, out = map(Path, sys.argv[1:3])
 ports = iter(sys.argv[3:])

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from marey.errors import DecodeError
-from marey.video.reader import FrameReader, open_video
+from marey.video.reading.reader import FrameReader, open_video
 from tests.conftest import SHARED
 
 MEDIA = SHARED / "data" / "media"

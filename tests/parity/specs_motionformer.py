@@ -16,8 +16,8 @@ from marey.models import (
     Performer,
     Trajectory,
 )
-from marey.models.attention import Attention
-from marey.models.frame_attention import FrameAttention
+from marey.models.encoders.attention import Attention
+from marey.models.encoders.frame_attention import FrameAttention
 from tests.parity.golden import Golden
 
 KNOWN = {

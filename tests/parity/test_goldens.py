@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.convert.repository import renamed
-from marey.engine.optim import build_optimizer, tsm_groups
+from marey.engine.train.optim import build_optimizer, tsm_groups
 from marey.models import VideoModel
 from marey.models.profile import num_parameters
 from marey.recipes.recipe import SGD

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 from marey.convert import motionformer
-from marey.data.epic import frames_a_second, in_frames
-from marey.data.listing import Listing
-from marey.data.lists import read_listing
-from marey.engine.checkpoint import initialize, load_strictly
+from marey.data.lists.epic import frames_a_second, in_frames
+from marey.data.lists.listing import Listing
+from marey.data.lists.lists import read_listing
+from marey.engine.weights.checkpoint import initialize, load_strictly
 from marey.errors import CheckpointError
-from marey.models.motionformer import MotionformerSpec
+from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec, VideoModel
 from marey.recipes.lmr import EPIC_100_VERBS, SSV2_LT
 from marey.video.augment import normalize
 from marey.video.crops import resize, short_side
-from marey.video.folder import FrameFolder
 from marey.video.motionformer_crops import JitteredCrop, UniformCrop
-from marey.video.motionformer_sampling import RoundedSegments, TimedClips, evenly_as_upstream
+from marey.video.reading.frame_folder import FrameFolder
+from marey.video.sampling.motionformer import RoundedSegments, TimedClips, evenly_as_upstream
 from tests.conftest import goldens
 from tests.parity.golden import golden_rule, read
 from tests.video.media import encode_image

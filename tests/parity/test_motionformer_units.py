@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from marey.convert import motionformer
 from marey.convert.repository import renamed
-from marey.engine.optim import build_optimizer
+from marey.engine.train.optim import build_optimizer
 from marey.longtail.objective import CrossEntropy
 from marey.models import (
     Divided,
@@ -26,9 +26,9 @@ from marey.models import (
     Orthoformer,
     Trajectory,
 )
-from marey.models.attention import Attention
-from marey.models.frame_attention import least_alike, positive_features
-from marey.models.vit import Block, resized
+from marey.models.encoders.attention import Attention
+from marey.models.encoders.frame_attention import least_alike, positive_features
+from marey.models.encoders.vit import Block, resized
 from marey.recipes.recipe import AdamW
 from tests.conftest import goldens
 from tests.parity.golden import golden_rule, read

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from marey.convert.blvnet import with_counted_taps
-from marey.engine.optim import build_optimizer
+from marey.engine.train.optim import build_optimizer
 from marey.models import TAM
 from marey.models.temporal.tam import Aggregation
 from marey.models.temporal.temporal_pool import MaxPoolTime, MeanPoolTime

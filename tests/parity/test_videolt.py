@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from marey.longtail.framestack import mixed, shares, stacked
-from marey.models.features import FeatureEncoder, LateAverageSpec, NetVLADSpec
+from marey.models.encoders.features import FeatureEncoder, LateAverageSpec, NetVLADSpec
 from marey.models.profile import num_parameters
 from marey.models.video_model import Head, ModelSpec
 from marey.video.augment import _mix
-from marey.video.sampling import EvenFrames
+from marey.video.sampling.segments import EvenFrames
 from tests.conftest import goldens
 from tests.parity.golden import golden_rule, read
 

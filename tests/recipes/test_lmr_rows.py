@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from marey.data.samplers import ClassBalanced, InstanceBalanced
-from marey.engine.imagenet import official_for
-from marey.engine.optim import build_optimizer
+from marey.data.loading.samplers import ClassBalanced, InstanceBalanced
+from marey.engine.train.optim import build_optimizer
+from marey.engine.weights.imagenet import official_for
 from marey.longtail.lmr import LMR
 from marey.recipes.catalog import find
 from marey.recipes.lmr import EPIC_100_VERBS, SSV2_LT

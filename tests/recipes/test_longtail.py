@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from marey.data.samplers import ClassBalanced, InstanceBalanced
-from marey.engine.optim import build_optimizer
+from marey.data.loading.samplers import ClassBalanced, InstanceBalanced
+from marey.engine.train.optim import build_optimizer
 from marey.errors import RecipeError
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.decouple import set_trainable

@@ -17,11 +17,11 @@ from marey.recipes.describe import facts
 from marey.recipes.protocols import PROTOCOLS, fitting, protocol, protocol_of
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import from_yaml, override, to_yaml
-from marey.video.blvnet_sampling import Uniform
 from marey.video.crops import CenterCrop, ThreeCrop
-from marey.video.drawn import Drawn
-from marey.video.motionformer_sampling import TimedClips
-from marey.video.sampling import Sampling, Segments
+from marey.video.sampling.blvnet import Uniform
+from marey.video.sampling.motionformer import TimedClips
+from marey.video.sampling.repeated_draws import Drawn
+from marey.video.sampling.segments import Sampling, Segments
 
 TSM, TDN = rows()["tsm-r50-8f-ssv1"], rows()["tdn-r50-8f-ssv1"]
 

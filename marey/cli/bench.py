@@ -1,0 +1,83 @@
+"""The commands `marey bench`: data, model. See `marey.cli`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from marey.cli.shared import (
+    BatchSize,
+    Device,
+    ManifestFile,
+    Overrides,
+    Split,
+    Workers,
+    console,
+    device_or_default,
+)
+
+bench_app = typer.Typer(help="How fast this machine is.", no_args_is_help=True)
+
+
+@bench_app.command("data")
+def bench_data(
+    manifest: ManifestFile,
+    recipe: Annotated[str, typer.Option(help="whose sampling and crop")] = "tsm-r18",
+    split: Split = "train",
+    clips: Annotated[int, typer.Option(help="to read")] = 500,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+) -> None:
+    """Clips a second from files to batches, and what the time goes into."""
+    from marey.data.manifest.manifest import read_manifest
+    from marey.engine.bench import bench_data as measure
+    from marey.recipes.catalog import find
+
+    speed = measure(
+        read_manifest(manifest, split=split),
+        find(recipe).train,
+        num_clips=clips,
+        batch_size=batch_size or 16,
+        workers=1 if workers is None else workers,
+    )
+    table = Table("clips/s", "clips/s a core", "decode", "resize", "collate", "unreadable")
+    shares = (speed.decode_share, speed.resize_share, speed.collate_share)
+    table.add_row(
+        f"{speed.clips_per_second:.1f}",
+        f"{speed.clips_per_second_per_core:.1f}",
+        *(f"{share:.0%}" for share in shares),
+        str(speed.unreadable),
+    )
+    console.print(table)
+
+
+@bench_app.command("model")
+def bench_model(
+    recipe: Annotated[str, typer.Argument(help="name, YAML file or folder of a run")],
+    overrides: Overrides = None,
+    batch_size: BatchSize = None,
+    repeats: Annotated[int, typer.Option(min=1, help="batches to time")] = 10,
+    amp: Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")] = False,
+    device: Device = None,
+) -> None:
+    """Clips a second, latency, GMACs and memory of a model, with random weights."""
+    from marey.engine.bench import bench_model as measure
+    from marey.recipes.catalog import find
+    from marey.recipes.describe import with_some_head
+    from marey.recipes.schema import override
+
+    chosen = override(find(recipe), overrides or [])
+    spec, size = with_some_head(chosen.model), chosen.test.crop.size
+    speed = measure(spec, size=size, batch_size=batch_size or 1, repeats=repeats,
+                    device=device_or_default(device), amp=amp)  # fmt: skip
+    table = Table("clips/s", "median latency", "GMACs", "parameters", "peak memory")
+    table.add_row(
+        f"{speed.clips_per_second:.2f}",
+        f"{1000 * speed.median_seconds:.1f} ms for {speed.batch_size}",
+        f"{speed.gmacs:.2f}",
+        f"{speed.parameters / 1e6:.2f} M",
+        f"{speed.peak_memory_bytes / 2**20:.0f} MiB",
+    )
+    console.print(table)

@@ -1,0 +1,210 @@
+"""The commands `marey data`: init, check, stats, longtail. See `marey.cli`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from marey.cli.shared import (
+    Address,
+    EngineName,
+    ManifestFile,
+    ShardText,
+    Workers,
+    chosen_shard,
+    console,
+    engine_of_workers,
+    errors,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from marey.storage.url import Place
+
+data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
+
+
+@data_app.command("init")
+def data_init(
+    source: Annotated[Path, typer.Argument(help="folder of class folders, CSV or list file")],
+    out: Annotated[Path, typer.Argument(help="folder for manifest.csv and labels.txt")],
+    root: Annotated[Path | None, typer.Option(help="where the paths of a list start")] = None,
+    names: Annotated[Path | None, typer.Option(help="class names: one a line, or id,name")] = None,
+    val: Annotated[float, typer.Option(help="share of the clips")] = 0.2,
+    test: Annotated[float, typer.Option(help="share of the clips")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="of the split")] = 0,
+    group: Annotated[str, typer.Option(help="column that stays together; auto, none")] = "auto",
+    val_where: Annotated[str | None, typer.Option(help="column:value,value goes to val")] = None,
+    test_where: Annotated[str | None, typer.Option(help="column:value,value goes to test")] = None,
+    probe: Annotated[bool, typer.Option(help="open every file and count its frames")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
+    workers: Workers = None,
+) -> None:
+    """Make a manifest of your videos, with a split that keeps groups together."""
+    from marey.data.own_videos.init import init_dataset
+    from marey.data.own_videos.splits import SplitRule, parse_where
+
+    rule = SplitRule(
+        val=val,
+        test=test,
+        seed=seed,
+        group=None if group == "none" else group,
+        val_where=parse_where(val_where) if val_where else None,
+        test_where=parse_where(test_where) if test_where else None,
+    )
+    with progress_bar("opening files") as progress:
+        made = init_dataset(
+            source,
+            out,
+            rule=rule,
+            root=root,
+            names=names,
+            probe=probe,
+            overwrite=overwrite,
+            num_workers=workers,
+            progress=progress,
+        )
+    console.print(f"read as: {escape(made.found)}")
+    counts = ", ".join(f"{n:,} {name}" for name, n in made.manifest.split_counts().items())
+    console.print(f"split by {escape(made.split)}: {counts}")
+    for note in made.notes:
+        console.print(f"note: {escape(note)}")
+    if made.rejects:
+        errors.print(f"{len(made.rejects):,} clips left out; see {out / 'rejects.csv'}")
+    console.print(f"written: {made.path}")
+
+
+@data_app.command("check")
+def data_check(
+    manifest: ManifestFile,
+    out: Annotated[Path | None, typer.Option(help="default: check.csv beside it")] = None,
+    workers: Workers = None,
+    timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
+) -> None:
+    """Decode every clip wholly, in parallel, and write down what is wrong with each."""
+    from marey.data.checks.check import check_manifest
+    from marey.data.manifest.manifest import read_manifest
+
+    with progress_bar("checking") as progress:
+        found = check_manifest(
+            read_manifest(manifest, check_files=False),
+            out,
+            engine=engine_of_workers(engine, address, workers),
+            shard=chosen_shard(shard),
+            timeout_seconds=timeout,
+            progress=progress,
+        )
+    if found.complete and not found.probes.seen.all():
+        console.print(f"{found.path} is there already, made from the same clips")
+        return
+    for status, count in found.counts.items():
+        if count:
+            console.print(f"{count:8,} {status}")
+    if not found.complete:
+        console.print(f"{found.path} comes when the other shards are done too")
+        return
+    console.print(f"written: {found.path}")
+    if len(found.bad_rows):
+        raise typer.Exit(1)
+
+
+@data_app.command("stats")
+def data_stats(
+    manifest: ManifestFile,
+    plot: Annotated[Path | None, typer.Option(help="SVG; default: stats.svg beside it")] = None,
+    sample: Annotated[int, typer.Option(help="files to open for their size")] = 200,
+    workers: Workers = None,
+) -> None:
+    """Count clips, lengths and sizes, say how unequal the classes are, and plot them."""
+    from marey.data.checks.stats import class_histogram_svg, long_tail_lines
+    from marey.data.checks.stats import stats as describe
+    from marey.data.manifest.manifest import read_manifest
+
+    found = read_manifest(manifest, check_files=False)
+    with progress_bar("opening files") as progress:
+        facts = describe(found, sample=sample, num_workers=workers, progress=progress)
+    table = Table("what", "value")
+    splits = ", ".join(f"{name} {count:,}" for name, count in facts.splits.items())
+    table.add_row("clips", f"{facts.num_clips:,}" + (f" ({splits})" if splits else ""))
+    for head, counts in facts.heads.items():
+        most, least = int(counts.total.max()), int(counts.total.min())
+        table.add_row(f"classes of {head}", f"{len(counts.classes):,}, {counts.num_empty} empty")
+        table.add_row("clips a class", f"{least:,} to {most:,}; imbalance {counts.imbalance:.1f}")
+        for what, value in long_tail_lines(counts):
+            table.add_row(what, value)
+    lengths = ", ".join(f"{q:.0%}: {frames}" for q, frames in facts.frames.items())
+    table.add_row(f"frames ({facts.num_known:,} clips)", lengths or "unknown")
+    sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in facts.sizes[:5])
+    table.add_row(f"sizes ({facts.num_opened:,} opened)", sizes or "none could be read")
+    table.add_row("frames a second", ", ".join(f"{fps:g} ({n})" for fps, n in facts.fps[:5]))
+    table.add_row("unreadable", str(facts.num_unreadable))
+    console.print(table)
+    for head, counts in facts.heads.items():
+        name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
+        path = plot or _beside(found.source, name)
+        path.write_text(class_histogram_svg(counts), encoding="utf-8")
+        console.print(f"written: {path}")
+
+
+def _beside(source: Place, name: str) -> Path:
+    from marey.errors import ManifestError
+
+    if isinstance(source, Path):
+        return source.with_name(name)
+    raise ManifestError(f"{source} lies in a store: no plot beside it", "give --plot stats.svg")
+
+
+@data_app.command("convert")
+def data_convert(
+    manifest: Annotated[str, typer.Argument(help="CSV, Parquet or Arrow: a file or a url")],
+    out: Annotated[Path, typer.Argument(help="NAME.arrow, NAME.parquet or NAME.csv")],
+) -> None:
+    """Check a manifest and write it as another kind; .arrow opens at once, whatever its size."""
+    from marey.data.manifest.manifest import read_manifest, write_manifest
+
+    found = read_manifest(manifest, check_files=False)
+    write_manifest(found, out)
+    console.print(f"written: {out}, {len(found):,} clips")
+
+
+@data_app.command("longtail")
+def data_longtail(
+    manifest: ManifestFile,
+    out: Annotated[Path, typer.Option(help="manifest to write: CSV or Parquet")],
+    head_percent: Annotated[float | None, typer.Option(help="head classes, % of all")] = None,
+    few_percent: Annotated[float | None, typer.Option(help="few-shot classes, % of all")] = None,
+    imbalance: Annotated[float | None, typer.Option(help="largest class to smallest")] = None,
+    max_count: Annotated[int | None, typer.Option(help="clips of the largest class")] = None,
+    exponent: Annotated[float | None, typer.Option(help="of the fall; SSv2-LT's is 7")] = None,
+    rank_by: Annotated[
+        Literal["count", "random"], typer.Option(help="which classes become large")
+    ] = "count",
+    head: Annotated[str | None, typer.Option(help="whose classes; default: the first")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the clips that stay")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
+) -> None:
+    """Take training clips away until the classes are long-tailed; validation and test stay."""
+    from marey.data.longtail.profile import Wish
+    from marey.data.longtail.split import write_long_tail
+
+    wish = Wish(head_percent, few_percent, imbalance, max_count, exponent)
+    found, account = write_long_tail(
+        manifest, out, wish, head=head, rank_by=rank_by, seed=seed, overwrite=overwrite
+    )
+    pareto, made = found.pareto, found.profile
+    console.print(
+        f"n = {pareto.largest} * x ** -{pareto.exponent:g}, x from 1 to "
+        f"{pareto.imbalance ** (1 / pareto.exponent):.4g}"
+    )
+    console.print(f"training clips: {found.before.sum():,} before, {made.num_clips:,} after")
+    console.print(
+        f"H {made.head_percent:.1f} %  F {made.few_percent:.1f} %  imbalance {made.imbalance:.1f}"
+    )
+    console.print(f"written: {out} and {account}")

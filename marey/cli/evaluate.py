@@ -1,0 +1,122 @@
+"""The command `marey eval`. See `marey.cli`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from marey.cli.shared import (
+    Address,
+    BatchSize,
+    Device,
+    EngineName,
+    Overrides,
+    ShardText,
+    Split,
+    Workers,
+    chosen_shard,
+    console,
+    device_or_default,
+    engine_of_a_model,
+    errors,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from marey.metrics.longtail import Estimate
+
+
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(help="folder of a run or release, or a dump of predictions")
+    ],
+    overrides: Overrides = None,
+    manifest: Annotated[str | None, typer.Option(help="default: that of the run")] = None,
+    split: Split = "val",
+    train_manifest: Annotated[
+        Path | None, typer.Option(help="counts its training clips; default: as the run counted")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="test views by name: marey recipes protocols lists them")
+    ] = None,
+    groups: Annotated[
+        Literal["paper", "release", "videolt"], typer.Option(help="rule for head, tail and few")
+    ] = "paper",
+    reconstruction: Annotated[
+        bool, typer.Option("--reconstruction", help="also: what LMR rebuilds rare classes from")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="folder in RUN/results; default: SPLIT")] = None,
+    out: Annotated[Path | None, typer.Option(help="default: MODEL/results/NAME")] = None,
+    workers: Workers = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
+) -> None:
+    """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
+    from marey.engine.inference.evaluate_run import Test, evaluate_test
+    from marey.engine.inference.predictions import metrics_of_dump
+
+    if model.suffix == ".parquet":
+        for head, metrics in metrics_of_dump(model).items():
+            _print_metrics(metrics, {}, title=head)
+        return
+    device = device_or_default(device)
+    views = tuple(overrides or ())
+    with progress_bar("evaluating") as progress:
+        result, path = evaluate_test(
+            Test(model, manifest, split, protocol, views, workers, batch_size, device),
+            out or model / "results" / (name or split),
+            train_manifest=train_manifest,
+            rule=groups,
+            engine=engine_of_a_model(engine, address, workers, device),
+            shard=chosen_shard(shard),
+            progress=progress,
+        )
+    if result is None:
+        console.print(f"{path} is there when all shards are done")
+        return
+    _print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
+    for source, part in result.by_source.items():
+        _print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
+    for head in result.scores:
+        if found := result.trained_on.groups(head):
+            console.print(f"groups of {head} by {found.rule}")
+    if result.missing:
+        errors.print(
+            f"{len(result.missing)} clips could not be read and count as wrong; see {path}"
+        )
+    console.print(f"written: {path}")
+    if reconstruction:
+        from marey.engine.inference.reconstruction import reconstruct_folder
+
+        with progress_bar("reconstructing") as progress:
+            written = reconstruct_folder(
+                model,
+                train_manifest=train_manifest,
+                workers=workers,
+                batch_size=batch_size,
+                device=device,
+                progress=progress,
+            )
+        console.print(f"written: {written}")
+
+
+def _print_metrics(
+    metrics: Mapping[str, float], estimates: Mapping[str, Estimate], title: str
+) -> None:
+    table = Table("metric", title, "95 % interval", "classes", "clips")
+    for name, value in metrics.items():
+        row = [name, "–" if math.isnan(value) else f"{value:.2f}"]
+        if name in estimates:
+            found = estimates[name]
+            ends = " to ".join(f"{end:.2f}" for end in found.interval) if found.num_classes else "–"
+            row += [ends, f"{found.num_classes:,}", f"{found.num_clips:,}"]
+        table.add_row(*row)
+    console.print(table)

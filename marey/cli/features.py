@@ -1,0 +1,85 @@
+"""The command `marey features`. See `marey.cli`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from marey.cli.shared import (
+    Address,
+    BatchSize,
+    Device,
+    EngineName,
+    Overrides,
+    ShardText,
+    Workers,
+    chosen_shard,
+    console,
+    device_or_default,
+    engine_of_a_model,
+    errors,
+    progress_bar,
+)
+
+
+def features(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="folder of a run or release, hf:FOLDER, or a recipe"),
+    ],
+    overrides: Overrides = None,
+    manifest: Annotated[str, typer.Option(help="clips of all splits: a file or a url")] = ...,  # type: ignore[assignment]
+    out: Annotated[Path, typer.Option(help="NAME.arrow")] = ...,  # type: ignore[assignment]
+    weights: Annotated[
+        str | None, typer.Option(metavar="FILE", help="of a recipe; imagenet: the official ones")
+    ] = None,
+    root: Annotated[str | None, typer.Option(help="where the clips' paths start")] = None,
+    per: Annotated[Literal["frame", "clip"], typer.Option(help="one vector each")] = "frame",
+    dtype: Annotated[
+        Literal["float16", "float32"], typer.Option(help="of the numbers in the file")
+    ] = "float16",
+    workers: Workers = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
+) -> None:
+    """Write what a trained model sees in every clip into one file, to train on in seconds.
+
+    KEY=VALUE changes the views (test.sampling.num_frames=16).
+    """
+    from marey.engine.inference.extract import extract_folder
+
+    device = device_or_default(device)
+    with progress_bar("extracting") as progress:
+        made = extract_folder(
+            source,
+            manifest,
+            out,
+            weights=weights,
+            overrides=overrides or [],
+            root=root,
+            per=per,
+            dtype=dtype,
+            workers=workers,
+            batch_size=batch_size,
+            device=device,
+            engine=engine_of_a_model(engine, address, workers, device),
+            shard=chosen_shard(shard),
+            progress=progress,
+        )
+    if made is None:
+        console.print(f"{out} comes when the other shards are done too")
+        return
+    least, most = made.frames
+    vectors = f"{most}" if least == most else f"{least} to {most}"
+    console.print(f"{made.num_clips:,} clips, {vectors} x {made.dim} numbers each")
+    if made.missing:
+        errors.print(f"{len(made.missing):,} clips could not be read; they stay in the file, "
+                     "without features, and count as missing")  # fmt: skip
+        for row, reason in list(made.missing.items())[:5]:
+            errors.print(f"  row {row + 1}: {reason}", markup=False)
+    console.print(f"written: {made.path}")

@@ -1,0 +1,149 @@
+"""The commands `marey data extract`, `pack` and `verify`. See `marey.cli`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from marey.cli.shared import (
+    Address,
+    EngineName,
+    ManifestFile,
+    ShardText,
+    Workers,
+    chosen_shard,
+    console,
+    engine_of_workers,
+    errors,
+    progress_bar,
+    refused_values,
+)
+
+if TYPE_CHECKING:
+    from marey.data.packs.forms import Form
+    from marey.jobs.executors import Engine
+
+Root = Annotated[str | None, typer.Option(help="where the clips' paths start")]
+Size = Annotated[int, typer.Option(help="of the shorter side, in pixels")]
+Fps = Annotated[float | None, typer.Option(help="frames a second to keep; default: all")]
+Quality = Annotated[int, typer.Option(help="of JPEG: 1 (best) to 31")]
+Timeout = Annotated[float, typer.Option(help="seconds a clip may take")]
+
+
+def data_extract(
+    manifest: ManifestFile,
+    out: Annotated[Path, typer.Argument(help="folder for frames/ and manifest.csv")],
+    size: Size = 256,
+    template: Annotated[
+        str, typer.Option(help="ssv2, kinetics, ..., or a name like img_{:05d}.jpg")
+    ] = "kinetics",
+    enlarge: Annotated[bool, typer.Option(help="smaller videos too get this size")] = True,
+    fps: Fps = None,
+    quality: Quality = 2,
+    root: Root = None,
+    workers: Workers = None,
+    timeout: Timeout = 600.0,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
+) -> None:
+    """Write the frames of every clip as JPEG files, in a folder a clip, and their manifest."""
+    from marey.data.packs.forms import TEMPLATES, FrameFolders
+    from marey.video.reading.pixels import ShortSide
+
+    with refused_values():
+        form = FrameFolders(
+            TEMPLATES.get(template, template), ShortSide(size, enlarge), fps, quality
+        )
+    _pack(manifest, out, form, root, timeout, engine_of_workers(engine, address, workers), shard)
+
+
+def data_pack(
+    manifest: ManifestFile,
+    out: Annotated[Path, typer.Argument(help="folder for the packs, or NAME.arrow of features")],
+    to: Annotated[Literal["jpeg", "mp4"], typer.Option(help="what clips become")] = "jpeg",
+    size: Size = 256,
+    enlarge: Annotated[bool, typer.Option(help="smaller videos too get this size")] = False,
+    fps: Fps = None,
+    quality: Quality = 3,
+    crf: Annotated[int, typer.Option(help="quality of mp4: 0 (best) to 51")] = 20,
+    clips: Annotated[int, typer.Option(help="in a pack")] = 128,
+    root: Root = None,
+    workers: Workers = None,
+    timeout: Timeout = 600.0,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
+) -> None:
+    """Turn videos or folders of frames into few files that are fast to read, and their manifest.
+
+    Features that lie in many files become one that is mapped into memory.
+    """
+    from marey.data.features.feature_file import is_feature_file
+    from marey.data.manifest.manifest import read_manifest, write_manifest
+    from marey.data.packs.forms import JpegPacks, Mp4Files
+    from marey.errors import ManifestError
+    from marey.video.reading.pixels import ShortSide
+
+    if is_feature_file(out):
+        found = read_manifest(manifest, root=root)
+        if found.features is None:
+            raise ManifestError(f"{found.source} holds clips, {out} is a file of features",
+                                "give a folder")  # fmt: skip
+        with progress_bar("reading") as progress:
+            write_manifest(found, out, progress=progress)
+        console.print(f"written: {out}")
+        return
+    form: Form
+    with refused_values():
+        scale = ShortSide(size, enlarge)
+        form = JpegPacks(scale, fps, quality, clips) if to == "jpeg" else Mp4Files(scale, fps, crf)
+    _pack(manifest, out, form, root, timeout, engine_of_workers(engine, address, workers), shard)
+
+
+def data_verify(
+    folder: Annotated[Path, typer.Argument(help="that `pack` or `extract` wrote")],
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+) -> None:
+    """Compare packs, files and frames with their checksums, and name what is damaged."""
+    from marey.data.packs.checksums import read_checksums, verify
+
+    with progress_bar("comparing") as progress:
+        faults = verify(
+            folder, engine=engine_of_workers(engine, address, workers), progress=progress
+        )
+    for fault in faults:
+        errors.print(fault, markup=False)
+    count = len(read_checksums(folder))
+    console.print(f"{count:,} compared: " + (f"{len(faults):,} faults" if faults else "all sound"))
+    if faults:
+        raise typer.Exit(1)
+
+
+def _pack(
+    manifest: str,
+    out: Path,
+    form: Form,
+    root: str | None,
+    timeout: float,
+    engine: Engine,
+    shard: str | None,
+) -> None:
+    from marey.data.manifest.manifest import read_manifest
+    from marey.data.packs.pack_clips import pack_clips
+
+    clips = read_manifest(manifest, root=root, check_files=False)
+    with progress_bar("packing") as progress:
+        made = pack_clips(clips, out, form, engine=engine, shard=chosen_shard(shard),
+                          clip_seconds=timeout, progress=progress)  # fmt: skip
+    if made is None:
+        console.print(f"shard {shard} is done; the last one to finish writes the manifest")
+        return
+    console.print(f"{made.num_clips:,} clips, {made.num_bytes / 2**20:,.0f} MiB")
+    if made.num_rejects:
+        errors.print(f"{made.num_rejects:,} clips left out; see {out / 'rejects.csv'}")
+    console.print(f"written: {made.manifest}")

@@ -1,0 +1,129 @@
+"""The command `marey predict`. See `marey.cli`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from marey.cli.shared import (
+    Address,
+    BatchSize,
+    Device,
+    EngineName,
+    ShardText,
+    Workers,
+    chosen_shard,
+    console,
+    device_or_default,
+    engine_of_a_model,
+    errors,
+    progress_bar,
+)
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="folder of a run or release")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="VIDEO", help="file, folder of frames or of videos; with --out also a list"
+        ),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="labels to show")] = 5,
+    window: Annotated[float | None, typer.Option(help="seconds: a timeline by windows")] = None,
+    stride: Annotated[float | None, typer.Option(help="seconds; default: half a window")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="NAME.parquet: a row for each of many clips")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="rows of a manifest; default: all")] = None,
+    root: Annotated[str | None, typer.Option(help="where the paths of a list start")] = None,
+    workers: Workers = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
+) -> None:
+    """Say what happens in a video, or when; with --out, in all clips of a manifest or list."""
+    many = {
+        "--split": split, "--root": root, "--workers": workers, "--batch-size": batch_size,
+        "--engine": None if engine == "local" else engine, "--address": address, "--shard": shard,
+    }  # fmt: skip
+    one = {"--window": window, "--stride": stride, "--json": as_json or None}
+    device = device_or_default(device)
+    if out is None:
+        _refuse(many, "is for many clips: it needs --out NAME.parquet")
+        _predict_one(model, source, top, window, stride, as_json=as_json, device=device)
+        return
+    _refuse(one, "is for what is shown here: leave out --out")
+
+    from marey.engine.inference.predict_many import Asked, predict_clips
+
+    with progress_bar("predicting") as progress:
+        made = predict_clips(
+            Asked(model, source, top, split, root, workers, batch_size, device),
+            out,
+            engine=engine_of_a_model(engine, address, workers, device),
+            shard=chosen_shard(shard),
+            progress=progress,
+        )
+    if made is None:
+        console.print(f"{out} is there when all shards are done")
+        return
+    if made.num_missing:
+        errors.print(f"{made.num_missing:,} of {made.num_clips:,} clips could not be read; "
+                     "the column 'error' says why")  # fmt: skip
+    console.print(f"written: {out}")
+
+
+def _predict_one(
+    model: Path,
+    video: str,
+    top: int,
+    window: float | None,
+    stride: float | None,
+    *,
+    as_json: bool,
+    device: str,
+) -> None:
+    import json
+
+    from marey.data.own_videos.unlabelled import lists_clips
+    from marey.engine.inference.predict import load, timeline
+    from marey.errors import ManifestError
+
+    if lists_clips(video):
+        raise ManifestError(f"{video} is a list of clips", "give --out NAME.parquet too")
+    found = load(model, device).predict(
+        video, top=top, window_seconds=window, stride_seconds=stride
+    )
+    by_file = found if isinstance(found, dict) else {video: found}
+    if window is not None:
+        by_file = {file: timeline(answers) for file, answers in by_file.items()}
+    if as_json:
+        print(json.dumps(by_file, indent=1, ensure_ascii=False))
+        return
+    for file, answers in by_file.items():
+        console.print(escape(file))
+        for answer in answers:
+            console.print("  " + escape(_answer(answer)))
+
+
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(f"{name} {why}")
+
+
+def _answer(answer: Mapping[str, object]) -> str:
+    if "error" in answer:
+        return f"error: {answer['error']}"
+    words = [f"{answer['score']:6.1%}  {answer['label']}"]
+    if "start" in answer:
+        words.insert(0, f"{answer['start']:8.2f} - {answer['end']:8.2f} s ")
+    return " ".join([*words, f"({answer['head']})"] if "head" in answer else words)

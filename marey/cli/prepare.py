@@ -1,0 +1,103 @@
+"""`marey data prepare`: official annotations and the media that are there, to a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from marey.cli.shared import (
+    Address,
+    EngineName,
+    ShardText,
+    Workers,
+    chosen_shard,
+    console,
+    engine_of_workers,
+    errors,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from marey.data.prepare.account import Account
+
+
+def data_prepare(
+    name: Annotated[str | None, typer.Argument(help="data set; without: the list of all")] = None,
+    root: Annotated[Path | None, typer.Option(help="folder where the clips lie")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="folder; default: the root")] = None,
+    out: Annotated[Path | None, typer.Option(help="for manifest.csv; default: ./NAME")] = None,
+    layout: Annotated[str | None, typer.Option(help="a clip's place: 'frames/{name}'")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="fail if a row does not fit")] = False,
+    probe: Annotated[bool, typer.Option(help="open every clip and count its frames")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace any manifest")] = False,
+    timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
+    workers: Workers = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard: ShardText = None,
+) -> None:
+    """Make the manifest of a known data set from its official annotations; downloads nothing."""
+    from marey.data.datasets.catalog import find_dataset
+    from marey.data.prepare.prepare import MediaFolder, prepare
+
+    if name is None:
+        _list_all()
+        return
+    dataset = find_dataset(name)
+    if root is None:
+        raise typer.BadParameter("give the folder where the clips lie", param_hint="--root")
+    where = engine_of_workers(engine, address, workers)
+    media = MediaFolder(root, layout=layout, probe=probe, engine=where, timeout_seconds=timeout)
+    target = out or Path(name)
+    with progress_bar("opening clips") as progress:
+        made = prepare(
+            dataset,
+            media,
+            target,
+            annotations=annotations,
+            strict=strict,
+            overwrite=overwrite,
+            shard=chosen_shard(shard),
+            progress=progress,
+        )
+    _say(made.account, target)
+    if made.manifest is None:
+        console.print(f"{target} comes when the other shards are done too")
+    else:
+        console.print(f"written: {made.manifest}")
+
+
+def _list_all() -> None:
+    """Print every data set; no table, which would cut the addresses."""
+    from marey.data.datasets.catalog import DATASETS
+
+    for dataset in DATASETS:
+        console.print(f"{dataset.name}: {escape(dataset.title)}", style="bold")
+        console.print(f"    licence  {escape(dataset.licence)}")
+        console.print(f"    from     {escape(dataset.source)}")
+    console.print("marey downloads none of them: get the data, then give NAME --root DIR")
+
+
+def _say(account: Account, out: Path) -> None:
+    from marey.data.prepare.account import coverage_rows, reject_error
+
+    for path in account.annotations:
+        console.print(f"read: {escape(str(path))}")
+    head, *rows = coverage_rows(account.coverage)
+    table = Table(head[0])
+    for column in head[1:]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for note in account.notes:
+        console.print(f"note: {escape(note)}")
+    if account.rejects:
+        errors.print(escape(reject_error(account.rejects).message))
+        errors.print(f"rows that do not fit: {len(account.rejects):,}; see {out / 'rejects.csv'}")
+    if account.missing:
+        errors.print(f"clips left out: {len(account.missing):,}; see {out / 'missing.csv'}")

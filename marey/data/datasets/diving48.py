@@ -1,0 +1,112 @@
+"""Diving48 (arXiv 1801.09043): dives of 48 kinds, 15,027 for training and 1,970 for test in V2.
+
+Diving48_vocab.json lists the kinds, each as its parts (take-off, somersaults, twists, position),
+whose order numbers them; the json of a split names clips (``vid_name``), kinds and frames. V2
+corrects the labels of V1, which are wrong often, and is read where both are there. The test clips
+are split `val`.
+"""
+
+from __future__ import annotations
+
+import json
+
+from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.lists.class_names import expect_count
+from marey.data.lists.name_lists import listed_clips
+from marey.data.manifest.faults import clip_text
+from marey.errors import ManifestError
+
+NUM_CLASSES = 48
+SPLITS = ("train", "val")
+
+
+def read_official(files: Annotations) -> Index:
+    """The clips of the json files."""
+    names = _names(files)
+    clips = [
+        clip
+        for split in SPLITS
+        if split in files
+        for place, entry in files.objects(split, ("vid_name", "label"))
+        if (clip := _clip(files, place, entry, split))
+    ]
+    return Index({"label": names}, clips)
+
+
+def read_lists(files: Annotations) -> Index:
+    """The clips of lists `path label` or `path num_frames label`, labels from 0."""
+    return Index({"label": _names(files)}, listed_clips(files, SPLITS), "frames")
+
+
+def _names(files: Annotations) -> tuple[str, ...]:
+    """The kinds of dives, ``Back+15som+05Twis+FREE``, from the json or a list of names."""
+    path, text = files["classes"], files.text("classes")
+    if path.suffix != ".json":
+        names = [line for _, line in files.lines("classes")]
+    else:
+        try:
+            parts = json.loads(text)
+            names = ["+".join(part) for part in parts]
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ManifestError(
+                f"{path}: not a list of lists of words: {error}", "download it again"
+            ) from error
+    expect_count(path, names, NUM_CLASSES)
+    return tuple(names)
+
+
+def _clip(files: Annotations, place: Place, entry: dict[str, object], split: str) -> Clip | None:
+    label, name = entry["label"], entry["vid_name"]
+    first, last = entry.get("start_frame", 0), entry.get("end_frame")
+    if type(label) is not int:
+        files.reject(place, label, "the label is no whole number")
+    elif not isinstance(name, str) or not name:
+        files.reject(place, clip_text(name), "vid_name is no name")
+    elif isinstance(first, int) and isinstance(last, int) and not 0 <= first < last:
+        files.reject(place, f"{first} to {last}", "no span of frames", "the end after the start")
+    else:
+        num_frames = last if isinstance(last, int) and first == 0 else None
+        return Clip(place, name, split, {"label": label}, num_frames=num_frames,
+                    group=name.rpartition("_")[0])  # fmt: skip
+    return None
+
+
+DIVING48 = DataSet(
+    name="diving48",
+    title="Diving48",
+    licence="research only",
+    source="svcl.ucsd.edu/projects/resound/dataset.html: Diving48_rgb.tar.gz and the V2 labels",
+    forms=(
+        Form(
+            "json of V2",
+            {
+                "classes": ("Diving48_vocab.json", "label_map.txt"),
+                "train": ("Diving48_V2_train.json",),
+                "val": ("Diving48_V2_test.json",),
+            },
+            read_official,
+        ),
+        Form(
+            "lists `path label`",
+            {
+                "classes": ("Diving48_vocab.json", "label_map.txt"),
+                "train": ("diving48_train_list_rawframes.txt", "diving48_train_list_videos.txt",
+                          "train_videofolder.txt", "train.txt"),
+                "val": ("diving48_val_list_rawframes.txt", "diving48_val_list_videos.txt",
+                        "val_videofolder.txt", "val.txt"),
+            },
+            read_lists,
+        ),
+        Form(
+            "json of V1, whose labels V2 corrects",
+            {
+                "classes": ("Diving48_vocab.json",),
+                "train": ("Diving48_train.json",),
+                "val": ("Diving48_test.json",),
+            },
+            read_official,
+        ),
+    ),
+    layouts=("rgb/{name}", "videos/{name}", "rawframes/{name}", "frames/{name}", "{name}"),
+)  # fmt: skip

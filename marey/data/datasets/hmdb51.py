@@ -1,0 +1,99 @@
+"""HMDB51 (Kuehne et al., ICCV 2011): 6,766 clips of 51 classes, three splits of 3,570 and 1,530.
+
+A split has a file for every class, ``brush_hair_test_split1.txt``, whose lines end in 1 for
+training, 2 for test and 0 for neither. Class names, which no file lists, are in alphabetical order
+in every code base. TSN, TSM, mmaction2 and UniFormer publish lists with labels from 0. The test
+clips are split `val`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.lists.annotation_files import Annotations
+from marey.data.lists.class_names import ClassNames
+from marey.data.lists.frame_lists import list_rows
+from marey.data.lists.name_lists import agrees, numbered_names, video_name
+
+CLASSES = tuple(
+    "brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat "  # noqa: SIM905
+    "fall_floor fencing flic_flac golf handstand hit hug jump kick kick_ball kiss laugh pick pour "
+    "pullup punch push pushup ride_bike ride_horse run shake_hands shoot_ball shoot_bow shoot_gun "
+    "sit situp smile smoke somersault stand swing_baseball sword sword_exercise talk throw turn "
+    "walk wave".split()
+)
+_SPLITS = {"1": "train", "2": "val"}
+_NAME = re.compile(r"(.+)_[fhlu]_(?:cm|nm)_np\d+_\w+")
+_LONGEST = sorted(CLASSES, key=len, reverse=True)
+
+
+def read_official(files: Annotations) -> Index:
+    """The clips of 51 files, a class each."""
+    clips, unused = [], 0
+    for label, name in enumerate(CLASSES):
+        for place, line in files.lines(name):
+            video, _, use = line.rpartition(" ")
+            if use in _SPLITS and video:
+                clips.append(Clip(place, video_name(video), _SPLITS[use], {"label": label}))
+            elif use == "0" and video:
+                unused += 1
+            else:
+                files.reject(place, line, "expected a video and 0, 1 or 2")
+    if unused:
+        files.notes.append(f"{unused:,} clips are in neither part of this split")
+    return Index({"label": CLASSES}, clips)
+
+
+def read_lists(files: Annotations) -> Index:
+    """The clips of lists `path label` or `path num_frames label`, labels from 0."""
+    names = CLASSES
+    if "classes" in files:
+        names = tuple(numbered_names(files, "classes", len(CLASSES)))
+    known = ClassNames(names)
+    clips = [
+        Clip(row.place, video_name(row.path), split, {"label": row.label},
+             row.start, row.end, row.num_frames)
+        for split in _SPLITS.values()
+        if split in files
+        for row in list_rows(files, split)
+        if agrees(files, row, known, _class_in_name(row.path))
+    ]  # fmt: skip
+    return Index({"label": names}, clips, "frames")
+
+
+def _class_in_name(path: str) -> str:
+    """The class in a name like ``April_09_brush_hair_u_nm_np1_ba_goo_0``; empty without one."""
+    found = _NAME.fullmatch(video_name(path))
+    return next((name for name in _LONGEST if found and found[1].endswith(f"_{name}")), "")
+
+
+def _split(number: int) -> DataSet:
+    lists = {
+        split: (
+            f"hmdb51_rgb_{split}_split_{number}.txt",
+            f"hmdb51_{split}_split_{number}_rawframes.txt",
+            f"hmdb51_{split}_split_{number}_videos.txt",
+            f"split{number}/{split}.txt",
+        )
+        for split in ("train", "val")
+    }
+    official = {name: (f"{name}_test_split{number}.txt",) for name in CLASSES}
+    return DataSet(
+        name=f"hmdb51-split{number}",
+        title=f"HMDB51, split {number}",
+        licence="CC BY 4.0; the clips are of films and of the web",
+        source="serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database:"
+        " hmdb51_org.rar and test_train_splits.rar",
+        forms=(
+            Form("a file a class", official, read_official, needs=CLASSES),
+            Form("lists `path label`", {"classes": ("label_map.txt",), **lists}, read_lists,
+                 needs=()),
+        ),
+        layouts=("hmdb51_org/{class}/{name}", "videos/{class}/{name}", "rawframes/{class}/{name}",
+                 "{class}/{name}", "images/{name}", "frames/{name}", "{name}"),
+        frame_rate=lambda _: 30.0,
+    )  # fmt: skip
+
+
+HMDB51 = tuple(_split(number) for number in (1, 2, 3))

@@ -1,0 +1,201 @@
+"""Kinetics-400, 600, 700 (arXiv 1705.06950, 1808.01340, 1907.06987): ten seconds of YouTube each.
+
+The official csv files have the columns label, youtube_id, time_start, time_end and split; a clip is
+a file ``{youtube_id}_{start:06d}_{end:06d}.mp4``, with or without a folder of its class and split,
+or called by the id alone. Files are cut already, so the times are no spans here. Lists of TSM,
+mmaction2 and UniFormer are read with the file of classes their numbers count. Classes are in
+alphabetical order, as in the tools of all of them but UniFormer, whose lists are renumbered.
+
+Many videos have gone from YouTube since: no two copies have the same clips, so say how many were
+found whenever you say an accuracy.
+
+Mini-Kinetics is the 200 classes on which MIT-IBM's action-recognition-pytorch compares models. The
+lists of 100 and 200 classes that GC calls kineticsmini were not published.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import PurePosixPath
+
+from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.datasets.something import restricted
+from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.lists.class_names import ClassNames
+from marey.data.lists.frame_lists import list_rows
+from marey.data.lists.name_lists import agrees, numbered_names, video_name, without_suffix
+from marey.errors import ManifestError
+
+NUM_MINI = 200
+SPLITS = ("train", "val", "test")
+_ID = re.compile(r"[\w-]{11}", re.ASCII)
+_NAME = re.compile(r"([\w-]{11})_(\d{6})_\d{6}", re.ASCII)
+_COLUMNS = ("youtube_id", "time_start", "time_end")
+
+
+def read_official(files: Annotations, num_classes: int) -> Index:
+    """The clips of the official csv files; those of a test file without labels have none."""
+    rows = {s: list(files.table(s, _COLUMNS)) for s in SPLITS if s in files}
+    if "classes" in files:
+        names = sorted(numbered_names(files, "classes", num_classes))
+    else:
+        cells = (row.get("label", "").strip() for table in rows.values() for _, row in table)
+        names = sorted(set(cells) - {""})
+        if len(names) != num_classes:
+            raise ManifestError(
+                f"{files[next(iter(rows))]}: the csv files name {len(names)} classes, expected"
+                f" {num_classes}",
+                "put a file of the class names beside them, one a line: label_map_k400.txt",
+            )
+    known = ClassNames(names)
+    clips = [
+        clip
+        for split, table in rows.items()
+        for place, row in table
+        if (clip := _official_clip(files, place, row, split, known))
+    ]
+    return Index({"label": known.names}, clips)
+
+
+def read_lists(files: Annotations, num_classes: int) -> Index:
+    """The clips of lists whose labels count the names of role `classes`, in alphabetical order."""
+    listed = numbered_names(files, "classes", num_classes)
+    official = sorted(listed)
+    places = {name: place for place, name in enumerate(official)}
+    known = ClassNames(listed)
+    clips = []
+    for split in SPLITS:
+        for row in list_rows(files, split) if split in files else ():
+            if not agrees(files, row, known, PurePosixPath(row.path).parent.name):
+                continue
+            label = {"label": places[listed[row.label]]}
+            path = without_suffix(row.path)
+            found = _NAME.fullmatch(video_name(path))
+            fields = {"stem": video_name(path)} | ({"id": found[1]} if found else {})
+            clips.append(
+                Clip(
+                    row.place, path, split, label, row.start, row.end, row.num_frames, fields=fields
+                )
+            )
+    return Index({"label": tuple(official)}, clips, "frames")
+
+
+def read_mini(files: Annotations, num_classes: int) -> Index:
+    """The clips of the official csv files whose class is in mini_kinetics400.txt."""
+    return restricted(read_official(files, num_classes), files, "mini", NUM_MINI)
+
+
+def read_mini_lists(files: Annotations, num_classes: int) -> Index:
+    """The clips of lists whose class is in mini_kinetics400.txt."""
+    return restricted(read_lists(files, num_classes), files, "mini", NUM_MINI)
+
+
+def _official_clip(
+    files: Annotations, place: Place, row: dict[str, str], split: str, names: ClassNames
+) -> Clip | None:
+    key, label = row["youtube_id"].strip(), None
+    if not _ID.fullmatch(key):
+        files.reject(place, key, "no id of a video", "ids have 11 letters, digits, - or _")
+        return None
+    times = [_seconds(row[column]) for column in _COLUMNS[1:]]
+    start, end = times
+    if start is None or end is None or not 0 <= start < end:
+        value = f"{row['time_start']} to {row['time_end']}"
+        files.reject(place, value, "no span of seconds", "from 0, the end after the start")
+        return None
+    if "label" in row and (split != "test" or row["label"].strip()):
+        label = names.known(files, place, row["label"])
+        if label is None:
+            return None
+    name = f"{key}_{start:06d}_{end:06d}"
+    fields = {"id": key, "start": str(start), "stem": name}
+    return Clip(place, name, split, {} if label is None else {"label": label}, fields=fields)
+
+
+def _seconds(text: str) -> int | None:
+    """Whole seconds, also of "12.0"; None for what is no such number."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if math.isfinite(number) and number == int(number) < 10**6 else None
+
+
+def _layouts() -> tuple[str, ...]:
+    """Places that are in use: folders of splits, of classes, then the name."""
+    tops = (
+        "{split}/",
+        "videos_{split}/",
+        "rawframes_{split}/",
+        "videos/",
+        "images/",
+        "frames/",
+        "",
+    )
+    names = ("{class}/{stem}", "{class_}/{stem}", "{stem}", "{class_}/{id}_{start}", "{id}")
+    return ("{name}", *(top + name for top, name in product(tops, names)))
+
+
+def _forms(num_classes: int) -> tuple[Form, Form]:
+    short = f"k{num_classes}"
+    classes = (f"label_map_{short}.txt", "kinetics_label_map.txt", f"kinetics_{num_classes}_*.txt")
+    official = {
+        split: (f"{split}.csv", f"kinetics_{split}.csv", f"kinetics-{num_classes}_{split}.csv",
+                f"kinetics{num_classes}/{split}.csv", f"{short}_{split}.csv",
+                *(("validate.csv",) if split == "val" else ()))
+        for split in SPLITS
+    }  # fmt: skip
+    lists = {
+        split: (f"{split}_videofolder.txt", f"kinetics{num_classes}_{split}_list_videos.txt",
+                f"kinetics{num_classes}_{split}_list_rawframes.txt", f"{split}.csv", f"{split}.txt")
+        for split in ("train", "val")
+    }  # fmt: skip
+    return (
+        Form(
+            "official csv",
+            {**official, "classes": classes},
+            partial(read_official, num_classes=num_classes),
+            needs=(),
+            mark="time_start",
+        ),
+        Form(
+            "lists `path [num_frames] label`",
+            {"classes": classes, **lists},
+            partial(read_lists, num_classes=num_classes),
+        ),
+    )
+
+
+def _kinetics(num_classes: int) -> DataSet:
+    return DataSet(
+        name=f"kinetics{num_classes}",
+        title=f"Kinetics-{num_classes}",
+        licence="annotations CC BY 4.0; the videos are those of their YouTube authors",
+        source="github.com/cvdfoundation/kinetics-dataset: videos in archives and csv files",
+        forms=_forms(num_classes),
+        layouts=_layouts(),
+    )
+
+
+KINETICS = tuple(_kinetics(num_classes) for num_classes in (400, 600, 700))
+_MINI = {"mini": ("mini_kinetics400.txt",)}
+MINI_KINETICS = replace(
+    KINETICS[0],
+    name="mini-kinetics",
+    title="Mini-Kinetics, 200 classes",
+    source="the classes: mini_kinetics400.txt of github.com/IBM/action-recognition-pytorch; all"
+    f" else: {KINETICS[0].source}",
+    forms=tuple(
+        replace(
+            form,
+            files={**form.files, **_MINI},
+            read=partial(read, num_classes=400),
+            needs=(*form.needs, "mini"),
+        )
+        for form, read in zip(KINETICS[0].forms, (read_mini, read_mini_lists), strict=True)
+    ),
+)

@@ -1,0 +1,263 @@
+"""A file of features: what a network saw in every clip of a manifest, in place of the pixels.
+
+It is an Arrow file and a manifest at once: its columns are those of a manifest (path, labels, split
+...) and `features`, lists of vectors of float16 or float32, one a frame; how many may differ from
+clip to clip. A column of one vector a clip is read too. What made them and the class names stand in
+the metadata of the file. A clip that could not be read keeps its row, with an empty list and the
+reason in the column `error`: it counts as missing, as it would among videos.
+
+The file is mapped into memory: it opens at once whatever its size, the system reads what is used,
+and loader processes share it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from marey.errors import DecodeError, ManifestError
+from marey.storage.atomic import replacing
+
+COLUMN, ERROR = "features", "error"
+SUFFIXES = (".arrow", ".feather")
+CLASSES = b"marey.classes"
+"""What the class names of every head stand under in the metadata of an Arrow file."""
+
+About: TypeAlias = Mapping[str, Any]
+"""What made features: the model, the digest of its weights, the views, the manifest's digest."""
+Vectors: TypeAlias = npt.NDArray[np.float32]
+Rows: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureFile:
+    """The features of every row of a file of features, or of some rows of it."""
+
+    path: Path
+    dim: int
+    """Numbers a frame has."""
+    about: About
+    batches: Rows
+    """Record batch [n] in which each clip stands."""
+    starts: Rows
+    """First frame [n] of each clip among all of its record batch."""
+    lengths: Rows
+    """Frames [n] of each clip, 0 for one that could not be read."""
+    errors: Mapping[int, str] = field(default_factory=dict)
+    """Row -> why it could not be read."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the numbers are stored as."""
+        return self._frames[0].dtype
+
+    def num_frames(self, row: int) -> int:
+        """Frames of a clip; DecodeError if it has none."""
+        if not self.lengths[row]:
+            raise DecodeError(self.errors.get(row) or f"{self.path}: an empty list of features")
+        return int(self.lengths[row])
+
+    def read(self, row: int, indices: Rows) -> Vectors:
+        """The frames asked for, float32 [*indices d]."""
+        frames: npt.NDArray[Any] = self._frames[self.batches[row]]
+        vectors: Vectors = frames[self.starts[row] + indices].astype(np.float32, copy=False)
+        return vectors
+
+    def take(self, rows: Rows) -> FeatureFile:
+        """The features of these rows, in that order."""
+        old = enumerate(rows.tolist())
+        return replace(
+            self,
+            batches=self.batches[rows],
+            starts=self.starts[rows],
+            lengths=self.lengths[rows],
+            errors={new: self.errors[row] for new, row in old if row in self.errors},
+        )
+
+    @cached_property
+    def _frames(self) -> list[npt.NDArray[Any]]:
+        """All frames [m d] of every record batch, where they lie."""
+        return [_vectors(chunk, self.dim) for chunk in open_table(self.path)[COLUMN].chunks]
+
+    def __getstate__(self) -> dict[str, Any]:  # another process maps the file anew
+        return {name: value for name, value in self.__dict__.items() if name != "_frames"}
+
+
+def is_feature_file(path: Path) -> bool:
+    """Whether the name says so."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def open_table(path: Path) -> pa.Table:
+    """The table in an Arrow file, mapped; ManifestError if it is none."""
+    try:
+        table: pa.Table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except pa.ArrowInvalid as error:
+        raise ManifestError(
+            f"{path}: not an Arrow file: {error}", "`marey features` writes files of features"
+        ) from error
+    return table
+
+
+def features_of(path: Path, table: pa.Table) -> FeatureFile | None:
+    """The features in the `table` of the file at `path`; None if it has no such column."""
+    if COLUMN not in table.column_names:
+        return None
+    column = table[COLUMN]
+    dim = _dim(path, column.type)
+    if column.null_count:
+        raise ManifestError(f"{path}: {column.null_count} cells of '{COLUMN}' are null",
+                            "a clip without features has an empty list")  # fmt: skip
+    sizes = [len(chunk) for chunk in column.chunks]
+    ends = [_ends(chunk) for chunk in column.chunks]
+    return FeatureFile(
+        path,
+        dim,
+        read_about(table),
+        np.repeat(np.arange(len(sizes)), sizes),
+        np.concatenate([np.zeros(0, np.int64), *(e[:-1] - e[0] for e in ends)]),
+        np.concatenate([np.zeros(0, np.int64), *map(np.diff, ends)]),
+        _errors(table),
+    )
+
+
+def read_about(table: pa.Table) -> About:
+    """What made the features of a table; empty if it does not say."""
+    return _metadata(table, _ABOUT)
+
+
+def read_class_names(table: pa.Table) -> dict[str, tuple[str, ...]]:
+    """Head -> class names, as the table's metadata has them."""
+    return {head: tuple(names) for head, names in _metadata(table, CLASSES).items()}
+
+
+class FeatureWriter:
+    """Appends rows to a file of features; see `feature_writer`."""
+
+    def __init__(self, file: pa.ipc.RecordBatchFileWriter, schema: pa.Schema) -> None:
+        self._file, self._schema = file, schema
+
+    def write(
+        self, rows: pa.Table, features: list[npt.NDArray[Any]], errors: list[str | None]
+    ) -> None:
+        """Append `rows`, each with its vectors [t d] or, if [0 d], with its error."""
+        kind = self._schema.field(COLUMN).type
+        lengths = np.cumsum([0, *map(len, features)])
+        flat = np.concatenate(features).astype(kind.value_type.value_type.to_pandas_dtype())
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), type=kind.value_type)
+        lists = pa.LargeListArray.from_arrays(pa.array(lengths), vectors)
+        columns = {name: rows[name] for name in rows.column_names}
+        columns |= {COLUMN: lists, ERROR: pa.array(errors, pa.large_string())}
+        table = pa.table(columns, schema=self._schema).combine_chunks()
+        for batch in table.to_batches():
+            self._file.write_batch(batch)
+
+
+@contextmanager
+def feature_writer(
+    path: Path,
+    schema: pa.Schema,
+    *,
+    dim: int,
+    dtype: npt.DTypeLike,
+    classes: Mapping[str, tuple[str, ...]],
+    about: About,
+) -> Iterator[FeatureWriter]:
+    """A writer of rows of `schema` and their features; the file is there, whole, when all is well.
+
+    dtype: float16 or float32.
+    """
+    schema = feature_schema(schema, dim=dim, dtype=dtype, classes=classes, about=about)
+    with replacing(path) as file, features_to(file, schema) as writer:
+        yield writer
+
+
+def feature_schema(
+    schema: pa.Schema,
+    *,
+    dim: int,
+    dtype: npt.DTypeLike,
+    classes: Mapping[str, tuple[str, ...]],
+    about: About,
+) -> pa.Schema:
+    """What a file of features has for columns, and says of itself; `schema` is the manifest's."""
+    kind = pa.large_list(pa.list_(pa.from_numpy_dtype(np.dtype(dtype)), dim))
+    for name, column in ((COLUMN, kind), (ERROR, pa.large_string())):
+        schema = schema.append(pa.field(name, column))
+    said = {_ABOUT: json.dumps(dict(about)), CLASSES: json.dumps(dict(classes))}
+    return schema.with_metadata(said)
+
+
+@contextmanager
+def features_to(file: BinaryIO, schema: pa.Schema) -> Iterator[FeatureWriter]:
+    """A writer into an open file, of a `feature_schema`."""
+    with pa.ipc.new_file(file, schema) as writer:
+        yield FeatureWriter(writer, schema)
+
+
+def join_features(paths: Sequence[Path], out: Path) -> None:
+    """Write the rows of files of features of one schema, in order, into the one file `out`."""
+    with replacing(out) as file, pa.ipc.new_file(file, _reader(paths[0]).schema) as writer:
+        for path in paths:
+            reader = _reader(path)
+            for number in range(reader.num_record_batches):
+                writer.write_batch(reader.get_batch(number))
+
+
+def _reader(path: Path) -> pa.ipc.RecordBatchFileReader:
+    return pa.ipc.open_file(pa.memory_map(str(path)))
+
+
+_ABOUT = b"marey.features"
+
+
+def _metadata(table: pa.Table, key: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((table.schema.metadata or {}).get(key, b"{}"))
+    return found
+
+
+def _dim(path: Path, kind: pa.DataType) -> int:
+    """The width of the vectors of a column of that type."""
+    is_list = pa.types.is_large_list(kind) or pa.types.is_list(kind)
+    vector = kind.value_type if is_list else kind
+    if not pa.types.is_fixed_size_list(vector) or not (
+        pa.types.is_float16(vector.value_type) or pa.types.is_float32(vector.value_type)
+    ):
+        raise ManifestError(
+            f"{path}: '{COLUMN}' is {kind}, expected lists of vectors of one width, float16 or "
+            "float32",
+            "large_list<fixed_size_list<halffloat>[d]>, as `marey features` writes",
+        )
+    return int(vector.list_size)
+
+
+def _ends(chunk: pa.Array) -> Rows:
+    """Where each clip's frames begin and end among all of the record batch, [n + 1]."""
+    if pa.types.is_fixed_size_list(chunk.type):
+        return np.arange(len(chunk) + 1)
+    ends: Rows = chunk.offsets.to_numpy().astype(np.int64)
+    return ends
+
+
+def _vectors(chunk: pa.Array, dim: int) -> npt.NDArray[Any]:
+    """All frames [m d] of a chunk, without a copy."""
+    vectors = chunk if pa.types.is_fixed_size_list(chunk.type) else chunk.flatten()
+    values: npt.NDArray[Any] = vectors.flatten().to_numpy(zero_copy_only=True)
+    return values.reshape(-1, dim)
+
+
+def _errors(table: pa.Table) -> dict[int, str]:
+    if ERROR not in table.column_names:
+        return {}
+    rows = np.flatnonzero(pc.is_valid(table[ERROR]).to_numpy())
+    return dict(zip(rows.tolist(), table[ERROR].take(pa.array(rows)).to_pylist(), strict=True))

@@ -1,5 +1,0 @@
-"""What the annotation files of known data sets say, and a manifest of the clips that are there.
-
-One module a data set, with one value (`DataSet`); `marey.data.index.catalog` lists them all and
-`marey.data.index.prepare` makes the manifest.
-"""

@@ -1,0 +1,74 @@
+"""Class names in the official order, and the class that a word in an annotation file means.
+
+The same class is written `Holding [something]`, `Holding something`, `petting_animal_(not_cat)` and
+`petting animal (not cat)`. Names are therefore compared by their letters and digits alone, which
+tells the classes of every data set here apart; where it would not, they are compared as written.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.manifest.faults import clip_text
+from marey.errors import ManifestError
+
+
+class ClassNames:
+    """The names of a head; position is class index."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        plain = [_plain(name) for name in names]
+        self._by_plain = len(set(plain)) == len(plain)
+        keys = plain if self._by_plain else self.names
+        self._places = {key: place for place, key in enumerate(keys)}
+        self._seen: dict[str, int | None] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, text: str) -> int | None:
+        """The class that `text` means, None if there is none."""
+        if text not in self._seen:
+            key = _plain(text) if self._by_plain else text.strip()
+            self._seen[text] = self._places.get(key)
+        return self._seen[text]
+
+    def known(self, files: Annotations, place: Place, text: str) -> int | None:
+        """The class that `text` means; a row without one is rejected."""
+        found = self.index(text)
+        if found is None:
+            near = difflib.get_close_matches(text, self.names, n=1)
+            hint = f"did you mean {clip_text(near[0])}?" if near else ""
+            files.reject(place, text, f"none of the {len(self)} classes", hint)
+        return found
+
+
+def unbracketed(name: str) -> str:
+    """A template of Something-Something as a class name.
+
+    >>> unbracketed("Holding [something] next to [something]")
+    'Holding something next to something'
+    """
+    return name.replace("[", "").replace("]", "")
+
+
+def expect_count(path: Path, names: Sequence[str], *expected: int) -> None:
+    """ManifestError unless there are as many different names as expected."""
+    seen: set[str] = set()
+    for name in names:
+        if _plain(name) in seen:
+            raise ManifestError(f"{path}: the class {clip_text(name)} is there twice")
+        seen.add(_plain(name))
+    if len(names) not in expected:
+        wanted = " or ".join(map(str, expected))
+        raise ManifestError(
+            f"{path}: {len(names)} classes, expected {wanted}", "is it the file of this data set?"
+        )
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))

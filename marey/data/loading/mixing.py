@@ -1,0 +1,111 @@
+"""Epochs of clips from several sources, real and synthetic for one, in shares that are told.
+
+Each draw takes a source with a probability as its weight, then a clip of that source as `sampler`
+gives them: with `ClassBalanced`, every class of the source equally often. So in expectation the
+share of draws of a source is the share of its weight, however many clips it has. A source with
+fewer clips than draws is gone through more than once, in another order each time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from marey.data.loading.samplers import (
+    MIXING,
+    ClassBalanced,
+    InstanceBalanced,
+    Sampler,
+    SquareRoot,
+    column_of,
+    draw_places,
+)
+from marey.errors import RecipeError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Clips of every source in the share of its weight, within a source as `sampler` draws them."""
+
+    sources: tuple[tuple[str, float], ...]
+    """Name and weight; every source of the manifest is named, 0 leaves its clips out."""
+    sampler: InstanceBalanced | ClassBalanced | SquareRoot = field(default_factory=InstanceBalanced)
+
+    def __post_init__(self) -> None:
+        weights = [weight for _, weight in self.sources]
+        if not all(0 <= weight < math.inf for weight in weights) or not sum(weights):
+            raise ValueError(f"sources is {self.sources}, expected weights from 0, not all of them")
+        if len({name for name, _ in self.sources}) < len(self.sources):
+            raise ValueError(f"sources is {self.sources}, expected each name once")
+
+    @property
+    def head(self) -> str:
+        """The head whose classes it looks at; empty: the first."""
+        return self.sampler.head
+
+    def epoch_rows(
+        self, labels: np.ndarray, sources: pa.DictionaryArray | None, *, seed: int, epoch: int
+    ) -> np.ndarray:
+        """Rows int64 [n] for labels [n] or [n k] and the source of each row."""
+        codes = self.codes(sources)
+        drawn = np.array([weight > 0 for _, weight in self.sources]).nonzero()[0]
+        weights = np.array([weight for _, weight in self.sources])[drawn]
+        rng = np.random.default_rng((seed, epoch, MIXING))
+        taken = drawn[draw_places(weights, len(labels), rng)].astype(np.uint16)
+        rows = np.empty(len(labels), dtype=np.int64)
+        for code in drawn.tolist():
+            mine, places = np.flatnonzero(codes == code), taken == code
+            wanted = int(np.count_nonzero(places))
+            passes = [
+                self.sampler.epoch_rows(labels[mine], seed=_seed(seed, epoch, code, n), epoch=epoch)
+                for n in range(-(-wanted // len(mine)))
+            ]
+            rows[places] = mine[np.concatenate([np.zeros(0, np.int64), *passes])[:wanted]]
+        return rows
+
+    def codes(self, sources: pa.DictionaryArray | None) -> np.ndarray:
+        """Which of `sources` each row has, uint16 [n]; RecipeError if the two do not match."""
+        if sources is None:
+            raise RecipeError("Mixed needs a manifest with a column 'source'",
+                              "join manifests, or name the source of every clip")  # fmt: skip
+        names = sources.dictionary.to_pylist()
+        indices = sources.indices.to_numpy()
+        counts = np.bincount(indices, minlength=len(names))
+        there = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+        told = [name for name, _ in self.sources]
+        for name, weight in self.sources:
+            if weight and name not in there:
+                raise RecipeError(f"no training clip has the source '{name}'",
+                                  did_you_mean(name, there))  # fmt: skip
+        for name, count in there.items():
+            if name not in told:
+                raise RecipeError(f"Mixed.sources has no weight for '{name}', {count:,} clips",
+                                  "0 leaves them out")  # fmt: skip
+        place = [told.index(name) if name in told else 0 for name in names]
+        codes: np.ndarray = np.array(place, dtype=np.uint16)[indices]
+        return codes
+
+
+def draw_epoch(
+    sampler: Sampler | Mixed,
+    labels: Mapping[str, np.ndarray],
+    sources: pa.DictionaryArray | None,
+    *,
+    seed: int,
+    epoch: int,
+) -> np.ndarray:
+    """Rows int64 [n] of an epoch, of labels of every head and the source of every row."""
+    column = column_of(sampler, labels)
+    if isinstance(sampler, Mixed):
+        return sampler.epoch_rows(column, sources, seed=seed, epoch=epoch)
+    return sampler.epoch_rows(column, seed=seed, epoch=epoch)
+
+
+def _seed(seed: int, epoch: int, code: int, part: int) -> int:
+    """A seed for one pass over one source."""
+    words = np.random.SeedSequence((seed, epoch, MIXING, code, part)).generate_state(1, np.uint64)
+    return int(words[0])

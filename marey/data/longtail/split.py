@@ -1,0 +1,205 @@
+"""A long-tailed version of a manifest: training clips are taken away, all others stay.
+
+The classes are ranked by their training clips (equal ones by number), or at random, and each keeps
+as many as the profile gives its rank (`marey.data.longtail.profile`). Which ones is drawn from the
+seed, class by class and always in one order: with the same seed a smaller long tail is part of a
+larger one. A file of features gives a file of features. What was done stands in NAME.longtail.json
+beside the new manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from marey.data.features.feature_file import FeatureFile, is_feature_file, open_table
+from marey.data.longtail.profile import (
+    ParetoProfile,
+    Wish,
+    fitting_profile,
+    largest_that_fits,
+)
+from marey.data.manifest.classes import classes_file, read_classes
+from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
+from marey.errors import ManifestError
+from marey.metrics.groups import Profile, paper_groups, profile
+from marey.storage.atomic import replacing
+from marey.storage.url import Place
+
+Counts = npt.NDArray[np.int64]
+RankBy = Literal["count", "random"]
+
+
+@dataclass(frozen=True, eq=False)
+class LongTail:
+    """The long-tailed manifest, and its training clips a class before and after, int64 [k]."""
+
+    manifest: Manifest
+    rows: npt.NDArray[np.int64]
+    """Its rows in the manifest it was made of."""
+    head: str
+    pareto: ParetoProfile
+    before: Counts
+    after: Counts
+    seed: int
+    rank_by: RankBy
+
+    @property
+    def profile(self) -> Profile:
+        """H%, F% and imbalance of the training clips that are left."""
+        return profile(self.after)
+
+    def facts(self) -> dict[str, Any]:
+        """All of it in plain data."""
+        names = self.manifest.classes[self.head]
+        groups = paper_groups(self.after)
+        return {
+            "source": str(self.manifest.source),
+            "head": self.head,
+            "seed": self.seed,
+            "rank_by": self.rank_by,
+            "pareto": asdict(self.pareto),
+            "before": asdict(profile(self.before)),
+            "after": asdict(self.profile),
+            "rule": groups.rule,
+            "groups": {name: classes.tolist() for name, classes in groups},
+            "classes": [
+                {"name": name, "before": int(before), "after": int(after)}
+                for name, before, after in zip(names, self.before, self.after, strict=True)
+            ],
+            "splits": self.manifest.split_counts(),
+        }
+
+
+def write_long_tail(
+    source: str | Place,
+    out: str | Path,
+    wish: Wish,
+    *,
+    head: str | None = None,
+    rank_by: RankBy = "count",
+    seed: int = 0,
+    overwrite: bool = False,
+) -> tuple[LongTail, Path]:
+    """Write a long-tailed version of the manifest `source` to `out`; returns it and its account.
+
+    ManifestError where `out` is there already, or beside class names of another data set; with
+    `overwrite`, still where it is `source`.
+    """
+    out = Path(out)
+    found = long_tail(
+        read_manifest(source, check_files=False), wish, head=head, rank_by=rank_by, seed=seed
+    )
+    _refuse_occupied(out, found.manifest, overwrite=overwrite)
+    if isinstance(source, str | Path) and out.resolve() == Path(source).resolve():
+        raise ManifestError(f"{out} is the manifest itself", "give another file")
+    if isinstance(found.manifest.features, FeatureFile):
+        _write_features(found, out)
+    else:
+        write_manifest(found.manifest, out)
+    account = out.with_suffix(".longtail.json")
+    with replacing(account) as file:
+        file.write((json.dumps(found.facts(), indent=1, ensure_ascii=False) + "\n").encode())
+    return found, account
+
+
+def long_tail(
+    manifest: Manifest,
+    wish: Wish,
+    *,
+    head: str | None = None,
+    rank_by: RankBy = "count",
+    seed: int = 0,
+) -> LongTail:
+    """The long tail of the split `train` (of all clips without splits) by the classes of `head`.
+
+    ManifestError where a class has too few clips for its rank, or clips have several classes.
+    """
+    head = head or next(iter(manifest.labels))
+    train = _training_rows(manifest, head)
+    labels = manifest.labels[head]
+    before = np.bincount(labels[train], minlength=len(manifest.classes[head]))
+    rng = np.random.default_rng([seed, 0])
+    order = (
+        np.argsort(-before, kind="stable") if rank_by == "count" else rng.permutation(len(before))
+    )
+    there = before[order] if rank_by == "count" else np.full_like(before, before.min())
+    pareto = fitting_profile(there, wish)
+    after = np.empty_like(before)
+    after[order] = pareto.counts(len(order))
+    _refuse_too_few(manifest, head, before, after, pareto, there)
+    kept = np.ones(len(manifest), dtype=bool)
+    for label, count in enumerate(after.tolist()):
+        rows = train[labels[train] == label]
+        drawn = np.random.default_rng([seed, 1, label]).permutation(len(rows))
+        kept[rows[drawn[count:]]] = False
+    rows = np.flatnonzero(kept)
+    return LongTail(manifest.take(rows), rows, head, pareto, before, after, seed, rank_by)
+
+
+def _training_rows(manifest: Manifest, head: str) -> npt.NDArray[np.int64]:
+    if head not in manifest.labels:
+        known = ", ".join(manifest.labels)
+        raise ManifestError(f"{manifest.source} has no labels '{head}'", f"it has {known}")
+    if manifest.labels[head].ndim == 2:
+        raise ManifestError(
+            f"{manifest.source}: clips have several classes of '{head}', so that none can be "
+            "made rare by itself",
+            "make a long tail of a manifest with one class a clip",
+        )
+    return manifest.rows_of("train")
+
+
+def _refuse_too_few(
+    manifest: Manifest,
+    head: str,
+    before: Counts,
+    after: Counts,
+    pareto: ParetoProfile,
+    there: Counts,
+) -> None:
+    lacking = np.flatnonzero(after > before)
+    if not len(lacking):
+        return
+    worst = lacking[np.argmin(before[lacking] / after[lacking])]
+    name = manifest.classes[head][worst]
+    if not before[worst]:
+        raise ManifestError(f"{manifest.source}: class '{name}' has no training clips",
+                            "leave it out of the labels, or add clips")  # fmt: skip
+    fits = largest_that_fits(there, pareto.imbalance, pareto.exponent)
+    raise ManifestError(
+        f"{manifest.source}: class '{name}' has {before[worst]} training clips, its rank needs "
+        f"{after[worst]}; {len(lacking)} of {len(before)} classes have too few",
+        f"of this shape the largest class can have {fits} clips at most",
+    )
+
+
+def _write_features(found: LongTail, out: Path) -> None:
+    """The rows that are left of a file of features, as they stand there."""
+    if not is_feature_file(out):
+        raise ManifestError(f"{out} cannot hold features", f"name it {out.stem}.arrow")
+    features = found.manifest.features
+    assert isinstance(features, FeatureFile)
+    table = open_table(features.path)
+    kept = np.zeros(len(table), dtype=bool)
+    kept[found.rows] = True
+    start = 0
+    with replacing(out) as file, pa.ipc.new_file(file, table.schema) as writer:
+        for batch in table.to_batches():
+            writer.write_batch(batch.filter(pa.array(kept[start : start + len(batch)])))
+            start += len(batch)
+
+
+def _refuse_occupied(out: Path, manifest: Manifest, *, overwrite: bool) -> None:
+    if out.exists() and not overwrite:
+        raise ManifestError(f"{out} is there already", "give another file, or overwrite it")
+    for head, names in manifest.classes.items():
+        file = classes_file(out.parent, head)
+        if file.exists() and read_classes(file) != names and not overwrite:
+            raise ManifestError(f"{file} holds other class names", "give another folder")

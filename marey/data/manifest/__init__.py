@@ -1,0 +1,1 @@
+"""The manifest: a table of clips, read, placed, checked, joined and written."""

@@ -1,0 +1,138 @@
+"""Class names beside a manifest, and the values of a label column as class indices."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from marey.data.manifest.faults import clip_text
+from marey.errors import ManifestError
+from marey.storage.atomic import replacing
+
+MOST_UNNAMED = 100_000
+"""Classes a head may have without a file that names them; above, a label is an id of something."""
+
+
+def classes_file(folder: Path, head: str) -> Path:
+    """Where the class names of `head` stand: labels.txt, or labels.<head>.txt."""
+    return folder / ("labels.txt" if head == "label" else f"labels.{head}.txt")
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """The class names in `path`, one a line; line number less one is the class index."""
+    try:
+        names = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except OSError as error:
+        raise ManifestError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: not UTF-8 text ({error})", "save it as UTF-8") from error
+    seen: dict[str, int] = {}
+    for line, name in enumerate(map(str.strip, names), start=1):
+        if not name:
+            raise ManifestError(f"{path}:{line}: no class name", "remove the blank line")
+        if name in seen:
+            raise ManifestError(
+                f"{path}:{line}: {clip_text(name)} stands in line {seen[name]} too",
+                "give every class a name of its own",
+            )
+        seen[name] = line
+    if not seen:
+        raise ManifestError(f"{path}: no class names", "write one a line")
+    return tuple(seen)
+
+
+def write_classes(classes: Mapping[str, Sequence[str]], folder: Path) -> None:
+    """Write the class names of every head in `folder`: labels.txt, labels.<head>.txt."""
+    for head, names in classes.items():
+        for name in names:
+            if not name or name != name.strip() or len(name.splitlines()) != 1:
+                raise ManifestError(f"class name {clip_text(name)} does not fit on a line as it is")
+        with replacing(classes_file(folder, head)) as file:
+            file.write("".join(f"{name}\n" for name in names).encode())
+
+
+SEPARATOR = "|"
+"""Stands between the classes of a clip that has several: ``3|17``."""
+
+
+def split_labels(value: str, names: Collection[str]) -> list[str]:
+    """The labels in a cell, one unless `SEPARATOR` stands in it and not in a class's name.
+
+    >>> split_labels("3|17", ()), split_labels("yes|no", {"yes|no"})
+    (['3', '17'], ['yes|no'])
+    """
+    return [value] if value in names else [word.strip() for word in value.split(SEPARATOR)]
+
+
+class LabelValues:
+    """The distinct values of a label column, each with the index of its class, -1 for none.
+
+    A whole number is an index, also where class names are numbers; other text is a class name.
+    """
+
+    def __init__(
+        self,
+        head: str,
+        values: Sequence[str],
+        names: Sequence[str] | None,
+        num_classes: int | None,
+    ) -> None:
+        self.head, self.values, self.names = head, values, names
+        self.numbers = [_whole(value) for value in values]
+        whole = {number for number in self.numbers if number is not None}
+        self.lowest, self.highest = min(whole, default=0), max(whole, default=-1)
+        known = num_classes or (len(names) if names else None)
+        self.from_one = known is None and whole == set(range(1, len(whole) + 1)) != set()
+        self.num_classes = known or max(min(self.highest + 1, MOST_UNNAMED), 1)
+        self.classes = tuple(names or map(str, range(self.num_classes)))
+        places = {name: place for place, name in enumerate(names or ())}
+        found = (
+            places.get(value.strip(), -1) if number is None else self._in_range(number)
+            for value, number in zip(values, self.numbers, strict=True)
+        )
+        self.indices = np.fromiter(found, np.int64, len(values))
+
+    def describe(self, code: int) -> tuple[str, str]:
+        """What is wrong with value number `code`, and the remedy."""
+        value, number = self.values[code], self.numbers[code]
+        if not value.strip():
+            return f"'{self.head}' is empty", "give the class or remove the row"
+        if number is not None:
+            return (
+                f"'{self.head}' is {number}; this head has {self.num_classes} classes"
+                f" (0-{self.num_classes - 1})",
+                self._range_hint(),
+            )
+        said = f"'{self.head}' is {clip_text(value)}; expected a class index"
+        if self.names is None:
+            file = classes_file(Path(), self.head)
+            return said, f"write the class names in {file} beside it, or run `marey data init`"
+        near = difflib.get_close_matches(value, self.names, n=1)
+        hint = f"did you mean {clip_text(near[0])}?" if near else "add it to the file of classes"
+        return f"{said} or one of {len(self.names)} class names", hint
+
+    def describe_range(self) -> tuple[str, str]:
+        """What is wrong with a whole column that counts from 1, and the remedy."""
+        file = classes_file(Path(), self.head)
+        return (
+            f"'{self.head}' runs from 1 to {self.highest} and is never 0",
+            f"are labels 1-based? subtract 1, or name all classes in {file} if 0 is one of them",
+        )
+
+    def _in_range(self, number: int) -> int:
+        return number if 0 <= number < self.num_classes else -1
+
+    def _range_hint(self) -> str:
+        if self.lowest >= 1 and self.highest == self.num_classes:
+            return "are labels 1-based?"
+        if self.names is not None:
+            return f"{classes_file(Path(), self.head)} names the classes"
+        return "remove the row or give the head more classes"
+
+
+def _whole(value: str) -> int | None:
+    return int(value) if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", value) else None

@@ -1,0 +1,233 @@
+"""Which clips are for training, which for validation and test: by group, by class or by value.
+
+Clips of one speaker, scene or source recording look alike: with some of them in training, the
+others measure memory. So a group is never on two sides. Without groups every class is divided in
+the same proportion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from marey.data.manifest.manifest import SPLITS
+from marey.errors import ManifestError
+
+GROUP_NAMES = (
+    "group", "speaker", "subject", "person", "participant", "participant_id", "actor", "signer",
+    "source", "scene", "sequence", "video_id",
+)  # fmt: skip
+"""Columns that are taken for groups, the first that is there."""
+
+
+Where: TypeAlias = tuple[str, Collection[str]]
+"""A column and the values of it that are meant."""
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How clips are divided: by the values of columns if told, else by group, else by class.
+
+    val, test: shares of the clips. group: the column of groups; "auto" takes the first of
+    `GROUP_NAMES`, or the file where several clips are cut from one; None takes none.
+    val_where, test_where: the clips of each side by value, whatever their group; the rest trains.
+    """
+
+    val: float = 0.2
+    test: float = 0.0
+    seed: int = 0
+    group: str | None = "auto"
+    val_where: Where | None = None
+    test_where: Where | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.val >= 0 and self.test >= 0 and self.val + self.test < 1):
+            raise ManifestError(
+                f"val {self.val:g} and test {self.test:g} are not shares that leave some to train",
+                "give shares such as 0.2 and 0.1",
+            )
+
+
+@dataclass(frozen=True)
+class Division:
+    """The side of every clip, and how it came about."""
+
+    sides: np.ndarray
+    """int64 [n], positions in SPLITS."""
+    groups: Sequence[str] | None
+    how: str
+    notes: tuple[str, ...]
+
+
+def divide(
+    paths: Sequence[str], labels: np.ndarray, columns: Mapping[str, Sequence[str]], rule: SplitRule
+) -> Division:
+    """The split of clips with these paths, class labels (int64 [n]) and other columns."""
+    rng = np.random.default_rng(rule.seed)
+    shares = (1 - rule.val - rule.test, rule.val, rule.test)
+    name, groups = _groups(paths, columns, rule.group)
+    given = [split_name(value) for value in columns.get("split", ())]
+    if rule.val_where or rule.test_where:
+        sides, how = _sides_where(columns, rule, len(paths))
+    elif given and None not in given:
+        sides = np.array([SPLITS.index(split) for split in given if split], np.int64)
+        how = "the split of the source"
+    elif groups is not None:
+        _, codes = np.unique(np.asarray(groups), return_inverse=True)
+        sides = split_by_group(labels, codes, shares, rng)
+        how = f"{name}, so that none is on two sides"
+    else:
+        sides, how = split_by_class(labels, shares, rng), "class, each in the same proportion"
+    return Division(sides, groups, how, tuple(_split_notes(sides, labels, name, groups)))
+
+
+def parse_where(text: str) -> tuple[str, frozenset[str]]:
+    """Column and values of a condition as it is typed; ManifestError if it is none.
+
+    >>> column, values = parse_where("repetition:8,9,10")
+    >>> column, sorted(values)
+    ('repetition', ['10', '8', '9'])
+    """
+    column, colon, values = text.partition(":")
+    wanted = frozenset(value.strip() for value in values.split(",") if value.strip())
+    if not (column.strip() and colon and wanted):
+        raise ManifestError(f"{text!r} is no condition", "write column:value,value")
+    return column.strip(), wanted
+
+
+def split_name(text: str) -> str | None:
+    """`train`, `val` or `test` for the names these go by, None for any other.
+
+    >>> split_name("Validation"), split_name("testing"), split_name("running")
+    ('val', 'test', None)
+    """
+    word = text.strip().lower()
+    names = {
+        "train": ("train", "training"),
+        "val": ("val", "valid", "validate", "validation", "dev"),
+        "test": ("test", "testing"),
+    }
+    return next((split for split, aliases in names.items() if word in aliases), None)
+
+
+def split_by_class(
+    labels: np.ndarray, shares: Sequence[float], rng: np.random.Generator
+) -> np.ndarray:
+    """Side int64 [n] of each row, in SPLITS: of every class the shares of val and test.
+
+    Each side has at least one clip of a class that has enough for all, training first.
+    """
+    sides = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        start = 0
+        for side in (1, 2):
+            left = len(rows) - start - 1  # one stays in training
+            count = min(max(round(shares[side] * len(rows)), 1), left) if shares[side] else 0
+            sides[rows[start : start + count]] = side
+            start += count
+    return sides
+
+
+def split_by_group(
+    labels: np.ndarray,
+    groups: np.ndarray,
+    shares: Sequence[float],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Side int64 [n] of each row, in SPLITS, the same for all rows of a group (int64 [n]).
+
+    Groups are dealt out from the largest to the smallest, equal ones in random order, each to the
+    side whose classes it brings nearest to its share of the rows of every class.
+    """
+    num_groups, num_classes = groups.max() + 1, labels.max() + 1
+    sizes = np.bincount(groups, minlength=num_groups)
+    order = rng.permutation(num_groups)
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    rows_of = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
+    # missing[s, k]: rows of class k that side s still lacks
+    missing = np.outer(shares, np.bincount(labels, minlength=num_classes))
+    side_of = np.zeros(num_groups, np.int64)
+    open_sides = np.flatnonzero(shares)
+    for group in order:
+        classes, counts = np.unique(labels[rows_of[group]], return_counts=True)
+        need = missing[:, classes] @ counts  # falls of |missing - counts|^2, but for a constant
+        side = open_sides[np.argmax(need[open_sides])]
+        missing[side, classes] -= counts
+        side_of[group] = side
+    _fill_empty_sides(side_of, order, open_sides)
+    sides: np.ndarray = side_of[groups]
+    return sides
+
+
+def rows_where(column: str, values: Sequence[str], wanted: Collection[str]) -> np.ndarray:
+    """Whether each row has one of the wanted values, bool [n]; ManifestError for one nobody has."""
+    there = set(values)
+    for value in sorted(wanted):
+        if value not in there:
+            some = ", ".join(sorted(there)[:20])
+            raise ManifestError(f"no clip has {column} {value!r}", f"there are {some}")
+    return np.fromiter((value in wanted for value in values), bool, len(values))
+
+
+def _sides_where(
+    columns: Mapping[str, Sequence[str]], rule: SplitRule, num_rows: int
+) -> tuple[np.ndarray, str]:
+    sides = np.zeros(num_rows, np.int64)
+    said = []
+    for side, where in ((1, rule.val_where), (2, rule.test_where)):
+        if where is None:
+            continue
+        column, wanted = where
+        if column not in columns:
+            found = ", ".join(sorted(columns)) or "no other columns"
+            raise ManifestError(f"no column {column!r} to split by", f"the source has {found}")
+        mask = rows_where(column, columns[column], wanted)
+        if (sides[mask] > 0).any():
+            raise ManifestError(f"clips of {column} {sorted(wanted)} are asked for twice")
+        sides[mask] = side
+        values = sorted(wanted, key=lambda value: (len(value), value))  # 8, 9, 10
+        said.append(f"{SPLITS[side]} is {column} {', '.join(values)}")
+    return sides, "; ".join(said)
+
+
+def _groups(
+    paths: Sequence[str], columns: Mapping[str, Sequence[str]], wanted: str | None
+) -> tuple[str, Sequence[str] | None]:
+    """The column of groups and its values; None where there are no groups."""
+    if wanted is None:
+        return "", None
+    if wanted != "auto" and wanted not in columns:
+        found = ", ".join(sorted(columns)) or "no other columns"
+        raise ManifestError(f"no column {wanted!r} to group by", f"the source has {found}")
+    for name in GROUP_NAMES if wanted == "auto" else (wanted,):
+        values = columns.get(name, ())
+        if values and all(values) and (wanted != "auto" or 1 < len(set(values)) < len(values)):
+            return name, values
+    if wanted != "auto":
+        raise ManifestError(f"some clips have no {wanted}", "give every clip a group")
+    return ("file", paths) if len(set(paths)) < len(paths) else ("", None)
+
+
+def _split_notes(
+    sides: np.ndarray, labels: np.ndarray, name: str, groups: Sequence[str] | None
+) -> Iterator[str]:
+    if groups is not None:
+        on_side = {(group, side) for group, side in zip(groups, sides.tolist(), strict=True)}
+        num_groups = len({group for group, _ in on_side})
+        if len(on_side) > num_groups:
+            yield f"the same {name} is on several sides: results will not tell of a new one"
+    untrained = np.setdiff1d(labels, labels[sides == 0])
+    if len(untrained):
+        yield f"{len(untrained)} of {len(np.unique(labels))} classes have no clip to train on"
+
+
+def _fill_empty_sides(side_of: np.ndarray, order: np.ndarray, sides: np.ndarray) -> None:
+    """Give a side without a group the smallest of training, which keeps at least one."""
+    for side in sides:
+        training = order[side_of[order] == 0]
+        if side and not (side_of == side).any() and len(training) > 1:
+            side_of[training[-1]] = side

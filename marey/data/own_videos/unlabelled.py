@@ -1,0 +1,117 @@
+"""Clips without labels: what a trained model is to look at, from whatever lists it.
+
+| source                    | what it holds                                                     |
+|---------------------------|-------------------------------------------------------------------|
+| NAME.csv, .parquet, .arrow| a manifest: `path`, spans; its labels, if it has any, are not read |
+| NAME.txt, .lst, .list     | a path a line                                                     |
+| a folder                  | its videos and folders of frames, at any depth, in order          |
+| anything else             | one clip                                                          |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+
+from marey.data.features.feature_file import SUFFIXES
+from marey.data.features.feature_folder import FeatureFiles, holds_features
+from marey.data.files import Folders
+from marey.data.label_column import text_column
+from marey.data.manifest.faults import clip_text, raise_faults
+from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.paths import leaving_root
+from marey.data.own_videos.folders import clips_below
+from marey.errors import ManifestError
+from marey.storage.url import Place, Url, place_of
+
+MANIFESTS = (".csv", ".parquet", ".pq", *SUFFIXES)
+LISTS = (".txt", ".lst", ".list")
+
+
+def lists_clips(source: str | Place) -> bool:
+    """Whether `source` is the name of a manifest or a list, and so no clip itself."""
+    return place_of(source).suffix.lower() in (*MANIFESTS, *LISTS)
+
+
+def read_clips(
+    source: str | Place,
+    *,
+    split: str | None = None,
+    root: str | Place | None = None,
+    urls: Sequence[str] = (),
+) -> Manifest:
+    """The clips of a manifest, a list, a folder or one video, without labels; see the module.
+
+    split: of a manifest, the clips of one split. root: where relative paths of a manifest or list
+    start (default: its folder); no path may leave it. urls: as `read_manifest` has them. Whether
+    the files are there is not asked: one that is missing costs that clip, when it is read.
+
+    ManifestError if there are no clips, or a file that lists them cannot be read.
+    """
+    place = place_of(source)
+    if place.suffix.lower() in MANIFESTS:
+        return read_manifest(place, split=split, root=root, urls=urls, heads={}, check_files=False)
+    if isinstance(place, Url):
+        raise ManifestError(f"{place} is no manifest", "list the clips in a file NAME.csv")
+    if place.suffix.lower() in LISTS:
+        return _of_list(place, root)
+    if place.is_dir():
+        paths = clips_below(place)
+        if not paths:
+            raise ManifestError(f"{place} holds no videos", "give another folder, or a list")
+        return _manifest(place, place, _column(place, paths))
+    if not Folders(place.parent).has(place.name):  # also inside a pack
+        raise ManifestError(f"{place} does not exist", "give a manifest, a list, a folder or video")
+    return _manifest(place, place.parent, _column(place, [place.name]))
+
+
+def _of_list(path: Path, root: str | Place | None) -> Manifest:
+    start = path.parent if root is None else place_of(root)
+    paths = _read_lines(path)
+    if root is not None:
+        raise_faults([leaving_root(start, paths)], partial(_lines, path))
+    return _manifest(path, start, paths)
+
+
+def _read_lines(path: Path) -> pa.ChunkedArray:
+    """The lines that are not empty, ten million of them in seconds."""
+    try:
+        table = pa.csv.read_csv(
+            path,
+            read_options=pa.csv.ReadOptions(column_names=["path"]),
+            parse_options=pa.csv.ParseOptions(delimiter="\x1f", quote_char=False),
+            convert_options=pa.csv.ConvertOptions(column_types={"path": pa.large_string()}),
+        )
+    except OSError as error:
+        raise ManifestError(f"cannot read {path}: {error.strerror or error}") from error
+    except pa.ArrowInvalid as error:
+        if not path.stat().st_size:
+            raise ManifestError(f"{path}: the list is empty", "give one path a line") from error
+        raise ManifestError(f"{path} is not a list of paths: {error}", "save as UTF-8") from error
+    if not table.num_rows:
+        raise ManifestError(f"{path}: the list is empty", "give one path a line")
+    return pa.chunked_array([table["path"].combine_chunks()])
+
+
+def _lines(path: Path, rows: Sequence[int]) -> list[str]:
+    return [f"{path}: path {row + 1}" for row in rows]
+
+
+def _column(source: Path, paths: Sequence[str]) -> pa.ChunkedArray:
+    try:
+        return text_column(paths)
+    except UnicodeEncodeError as error:
+        raise ManifestError(
+            f"{source}: the name of a file is not UTF-8: {clip_text(str(error.object))}",
+            "rename it",
+        ) from error
+
+
+def _manifest(source: Path, root: Place, paths: pa.ChunkedArray) -> Manifest:
+    if isinstance(root, Path) and holds_features(str(paths[0])):
+        return Manifest(source, root, paths, features=FeatureFiles(root, paths))
+    return Manifest(source, root, paths)

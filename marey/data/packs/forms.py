@@ -1,0 +1,312 @@
+"""What clips become: packs of JPEG, short-GOP mp4 files, or folders of frames.
+
+Folders are named as the published tools name them (temporal-shift-module ``vid2img_kinetics`` and
+``vid2img_sthv2``, bLVNet-TAM and action-recognition-pytorch ``st2st_v*`` and ``extract_videos_*``).
+
+**Deviates**: those scale the height, so upright video comes out larger; here the short side has the
+size asked for. Times, turns and odd pixels are kept, no frame is doubled or dropped, a folder
+appears only when it is whole, and what cannot be read is listed with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.data.packs.checksums import digest_of
+from marey.data.packs.clips import Clip, Shots, open_clip
+from marey.errors import DecodeError, ManifestError
+from marey.video.reading.frame_folder import NAME
+from marey.video.reading.jpeg import QUALITY
+from marey.video.reading.pack_writer import PackWriter, pack_writer
+from marey.video.reading.pixels import ShortSide, Size
+
+TEMPLATES = {
+    "ssv1": "{:05d}.jpg",
+    "ssv2": "{:06d}.jpg",
+    "jester": "{:05d}.jpg",
+    "diving48": "{:05d}.jpg",
+    "blvnet": "{:05d}.jpg",
+    "kinetics": "img_{:05d}.jpg",
+    "ucf101": "img_{:05d}.jpg",
+    "hmdb51": "img_{:05d}.jpg",
+    "egtea": "img_{:05d}.jpg",
+    "tdn": "image_{:05d}.jpg",
+    "epic": "frame_{:010d}.jpg",
+}
+"""How the published loaders name frames, counted from 1."""
+AT_MOST_256 = ShortSide(256)
+GOP = 12
+TICKS = 90_000
+"""Units of time a second in an mp4: a multiple of the usual rates."""
+
+
+UNFINISHED = ".unfinished"
+"""The folder of what is being written; what processes left there that were killed is made anew."""
+
+
+def draft_of(out: Path, part: int) -> Path:
+    """Where the maker of a part, and no other, writes what is not whole yet."""
+    return out / UNFINISHED / f"{part:05d}"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of one clip."""
+
+    path: str
+    """Of the clip, from the folder of all."""
+    num_frames: int
+    fps: float | None
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    """Of the file, or of all files of the folder in order; empty for a clip of a pack."""
+
+
+Write: TypeAlias = Callable[[Clip, str], Made]
+
+
+class Form(Protocol):
+    """What clips become."""
+
+    suffixes: ClassVar[bool]
+    """Whether the clips' names keep the suffixes of videos."""
+
+    @property
+    def part_size(self) -> int:
+        """Clips that are made, or made again, together."""
+        ...
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second to keep; None: all."""
+        ...
+
+    def writing(self, out: Path, part: int) -> AbstractContextManager[Write]:
+        """A context whose value writes one clip of that part, under the name given, into `out`."""
+        ...
+
+
+@dataclass(frozen=True)
+class JpegPacks:
+    """A pack for every `part_size` clips: see `marey.video.reading.pack`."""
+
+    scale: ShortSide = AT_MOST_256
+    fps: float | None = None
+    quality: int = 3
+    part_size: int = 128
+    suffixes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check(self)
+        _check_range("quality", self.quality, QUALITY)
+
+    @contextmanager
+    def writing(self, out: Path, part: int) -> Iterator[Write]:
+        """A context whose value adds one clip to the pack `part`."""
+        pack = f"packs/{part:05d}.tar"
+        with _placed(out / pack, draft_of(out, part)) as draft, pack_writer(draft) as writer:
+            yield lambda clip, name: self._add(writer, clip, name, pack)
+
+    def _add(self, writer: PackWriter, clip: Clip, name: str, pack: str) -> Made:
+        with open_clip(clip, fps=self.fps) as shots:
+            (first, size), rest = _peek(shots.jpegs(self.scale, self.quality))
+            num_bytes = writer.add(
+                name,
+                (data for data, _ in chain([(first, size)], rest)),
+                size=size,
+                fps=shots.fps,
+                seconds=shots.seconds,
+            )
+            return _made(f"{pack}/{name}", shots, size, num_bytes, "")
+
+
+@dataclass(frozen=True)
+class Mp4Files:
+    """H.264 in an mp4 a clip, made to be read at any place: GOP 12, no B-frames, fast decode."""
+
+    scale: ShortSide = AT_MOST_256
+    fps: float | None = None
+    crf: int = 20
+    part_size: int = 16
+    suffixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+        _check_range("crf", self.crf, range(52))
+
+    @contextmanager
+    def writing(self, out: Path, part: int) -> Iterator[Write]:
+        """A context whose value writes one clip."""
+        yield lambda clip, name: self._write(out, clip, name, draft_of(out, part))
+
+    def _write(self, out: Path, clip: Clip, name: str, draft: Path) -> Made:
+        name = f"clips/{name}.mp4"
+        _refuse_source(clip, out / name)
+        with open_clip(clip, fps=self.fps) as shots:
+            with _placed(out / name, draft):
+                size = self._encode(shots, draft)
+            return _made(name, shots, size, *digest_of([out / name]))
+
+    def _encode(self, shots: Shots, target: Path) -> Size:
+        first, pictures = _peek(shots.pictures(replace(self.scale, even=True)))
+        height, width, _ = first.shape
+        times = _ticks(shots)
+        with av.open(
+            f"file:{target}", "w", format="mp4", options={"movflags": "+faststart"}
+        ) as mp4:
+            stream = mp4.add_stream(
+                "libx264", rate=Fraction(shots.fps or 25).limit_denominator(1001)
+            )
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
+            stream.codec_context.thread_count = 1
+            stream.codec_context.options = {
+                "preset": "fast",
+                "tune": "fastdecode",
+                "crf": str(self.crf),
+                "g": str(GOP),
+                "keyint_min": str(GOP),
+                "sc_threshold": "0",
+                "bf": "0",
+            }
+            for time, picture in zip(times, chain([first], pictures), strict=True):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                frame.pts, frame.time_base = int(time), Fraction(1, TICKS)
+                mp4.mux(stream.encode(frame))
+            mp4.mux(stream.encode())
+        return width, height
+
+
+@dataclass(frozen=True)
+class FrameFolders:
+    """A folder of JPEG files a clip."""
+
+    template: str = "img_{:05d}.jpg"
+    scale: ShortSide = ShortSide(256, enlarge=True)  # noqa: RUF009
+    fps: float | None = None
+    quality: int = 2
+    part_size: int = 16
+    suffixes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+        _check_range("quality", self.quality, QUALITY)
+        if not _is_found_again(self.template):
+            raise ValueError(
+                f"template is {self.template!r}, expected a file name like img_{{:05d}}.jpg"
+            )
+
+    @contextmanager
+    def writing(self, out: Path, part: int) -> Iterator[Write]:
+        """A context whose value writes one clip."""
+        yield lambda clip, name: self._write(out, clip, name, draft_of(out, part))
+
+    def _write(self, out: Path, clip: Clip, name: str, draft: Path) -> Made:
+        name = f"frames/{name}"
+        _refuse_source(clip, out / name)
+        with open_clip(clip, fps=self.fps) as shots, _placed(out / name, draft):
+            draft.mkdir()
+            count, size = 0, (0, 0)
+            jpegs = shots.jpegs(self.scale, self.quality)
+            for count, (data, size) in enumerate(jpegs, start=1):  # noqa: B007
+                (draft / self.template.format(count)).write_bytes(data)
+            files = [draft / self.template.format(number) for number in range(1, count + 1)]
+            return _made(name, shots, size, *digest_of(files))
+
+
+def _check(form: Form) -> None:
+    if form.part_size < 1:
+        raise ValueError(f"part_size is {form.part_size}, expected at least 1 clip")
+    if form.fps is not None and not 0 < form.fps < math.inf:
+        raise ValueError(f"fps is {form.fps}, expected frames a second, more than 0")
+
+
+def _check_range(name: str, value: int, values: range) -> None:
+    if value not in values:
+        raise ValueError(f"{name} is {value}, expected {values[0]} to {values[-1]}")
+
+
+def _is_found_again(template: str) -> bool:
+    """Whether `FrameFolder` takes files that are named so for the frames 1, 2, ... of a clip."""
+    numbers = range(1, 12)
+    try:
+        found = [NAME.fullmatch(template.format(number)) for number in numbers]
+    except (ValueError, LookupError, AttributeError):
+        return False
+    names = [match for match in found if match and match["suffix"].lower() in (".jpg", ".jpeg")]
+    prefixes = {match["prefix"] for match in names}
+    counted = [int(match["digits"]) for match in names] == [*numbers]
+    return counted and len(prefixes) == 1 and "/" not in template
+
+
+@contextmanager
+def _placed(path: Path, draft: Path) -> Iterator[Path]:
+    """`draft`, a file or folder to write, which takes the place of `path` when the block ends well.
+
+    ManifestError where that cannot be written or the disk is full.
+    """
+    try:
+        _remove(draft)
+        for folder in (draft.parent, path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        yield draft
+        if draft.is_file():
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+        if path.is_dir():
+            shutil.rmtree(path)
+        draft.replace(path)
+    except OSError as error:
+        raise ManifestError(
+            f"cannot write {path}: {error.strerror or error}", "free space, or another folder"
+        ) from error
+    finally:
+        _remove(draft)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.exists():
+        path.unlink()
+
+
+def _made(path: str, shots: Shots, size: Size, num_bytes: int, digest: str) -> Made:
+    width, height = size
+    return Made(path, len(shots.indices), shots.fps, width, height, num_bytes, digest)
+
+
+def _peek(items: Iterator[Any]) -> tuple[Any, Iterator[Any]]:
+    """The first item, which tells the size of all, and the others."""
+    return next(items), items
+
+
+def _ticks(shots: Shots) -> NDArray[np.int64]:
+    """When each frame is shown, in units of the file: strictly rising, as encoders want it."""
+    seconds = shots.seconds
+    if not len(seconds):
+        seconds = np.arange(len(shots.indices)) / (shots.fps or 25)
+    ticks = np.rint(seconds * TICKS).astype(np.int64)
+    places = np.arange(len(ticks))
+    return np.maximum.accumulate(ticks - places) + places
+
+
+def _refuse_source(clip: Clip, target: Path) -> None:
+    """DecodeError where a clip would be written over itself."""
+    if isinstance(clip.path, Path) and target.resolve() == clip.path.resolve():
+        raise DecodeError(f"{clip.path}: would be written over itself", "give another folder")

@@ -1,0 +1,288 @@
+"""All clips of a manifest written in another form, and the manifest of what was written.
+
+    made = pack_clips(read_manifest("manifest.csv"), Path("packed"), JpegPacks())
+
+    packed/
+        manifest.csv, labels.txt    the clips that could be read, as every command takes them
+        rejects.csv                 the others: path, row (from 1), reason
+        checksums.csv               bytes and sha256 of files and folders (packs have their own)
+        packing.json                what was asked for, so that nothing else is mixed in
+        packs/00000.tar ...         or clips/, or frames/
+
+The work is cut into parts, each made by one process: see `marey.jobs.parts`. Of a clip, one frame
+at a time is in memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from marey.data.manifest.duplicates import repeats
+from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
+from marey.data.packs.checksums import read_checksums, write_checksums
+from marey.data.packs.clips import Clip, clip_of
+from marey.data.packs.crashes import deadly_clips, noted, time_limit
+from marey.data.packs.forms import UNFINISHED, Form, Write, draft_of
+from marey.errors import DecodeError, ManifestError
+from marey.jobs.executors import Engine, Processes
+from marey.jobs.parts import Parts, Shard, digest_with, input_digest, make_parts
+from marey.storage.atomic import replacing, write_csv
+
+CLIP_SECONDS = 600.0
+"""How long one clip may take before it counts as one that hangs the decoder."""
+
+COPIED = ("splits", "groups", "sources", "ids")
+"""The columns, beside labels, that a packing's manifest has from the one it was made of."""
+
+RECEIPT = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("path", pa.large_string()),
+        ("num_frames", pa.int64()),
+        ("fps", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.large_string()),
+        ("error", pa.large_string()),
+    ]
+)
+"""What a part says of its clips; with an `error` everything but `row` is null."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a packing came to."""
+
+    manifest: Path
+    num_clips: int
+    num_rejects: int
+    num_bytes: int
+    """Of frames or files."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Packing:
+    """What a process has to know to make any part."""
+
+    clips: Manifest
+    out: Path
+    form: Form
+    plain: bool
+    clip_seconds: float
+
+
+def pack_clips(
+    manifest: Manifest,
+    out: Path,
+    form: Form,
+    *,
+    engine: Engine = Processes(),  # noqa: B008
+    shard: Shard = Shard(),  # noqa: B008
+    clip_seconds: float = CLIP_SECONDS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Packed | None:
+    """The clips of `manifest` in the folder `out`, in another form; None if other shards lack.
+
+    A clip that cannot be read, or crashes or hangs the decoder, is left out and listed in
+    rejects.csv. Interrupted or killed, the same call goes on from the parts that are done; what is
+    finished is left as it is, but for labels, splits and the like, which are those of `manifest`.
+    ManifestError if `out` holds what was made of another input or in another form, if it cannot be
+    written, or if the root of the clips vanishes.
+    """
+    if manifest.features is not None:
+        raise ManifestError(f"{manifest.source} holds features, which have no frames",
+                            "marey data pack LIST NAME.arrow puts them into one file")  # fmt: skip
+    target = out / f"manifest{_suffix(manifest)}"
+    if target.exists() and not (out / "packing.json").exists():
+        raise ManifestError(f"{target} is there and was not packed", "give another folder")
+    asked = {"form": type(form).__name__, **asdict(form), "clips": _clips_digest(manifest)}  # type: ignore[call-overload]
+    note, labels = _claim(out, asked), digest_with(manifest, *COPIED)
+    if target.exists():
+        if note != labels:
+            _label_anew(manifest, out, target)
+            _note(out, asked, labels)
+        return _account(out, target)
+    _note(out, asked, labels)
+    slim = replace(manifest, labels={}, classes={}, splits=None, groups=None, ids=None)
+    job = _Packing(slim, out.absolute(), form, _plainly_named(manifest, form), clip_seconds)
+    done = make_parts(
+        Parts(target, len(manifest), form.part_size, input_digest(asked)),
+        partial(_make_part, job),
+        partial(_join, manifest, out, target),
+        engine=engine,
+        shard=shard,
+        timeout_seconds=clip_seconds * (form.part_size + 1),
+        progress=progress,
+    )
+    return _account(out, target) if done else None
+
+
+# --- one part, in a worker -----------------------------------------------------------------------
+
+
+def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
+    """Write the clips of `rows`, and what came of each into `file`."""
+    number = rows.start // job.form.part_size
+    clips = [clip_of(job.clips, row) for row in rows]
+    receipts: list[dict[str, Any]] = []
+    with noted(draft_of(job.out, number).with_suffix(".begun")) as died:
+        deadly = deadly_clips(clips, seconds=job.clip_seconds) if died else {}
+        with job.form.writing(job.out, number) as write:
+            for clip in clips:
+                if clip.row in deadly:
+                    receipts.append({"row": clip.row, "error": deadly[clip.row]})
+                else:
+                    receipts.append({"row": clip.row} | _made(job, clip, write))
+    with pa.ipc.new_file(file, RECEIPT) as receipt:
+        receipt.write_table(pa.Table.from_pylist(receipts, schema=RECEIPT))
+
+
+def _made(job: _Packing, clip: Clip, write: Write) -> dict[str, Any]:
+    """What came of one clip, or why nothing did."""
+    try:
+        with time_limit(job.clip_seconds):
+            return asdict(write(clip, clip.name(plain=job.plain, suffix=job.form.suffixes)))
+    except (DecodeError, MemoryError, av.FFmpegError) as error:
+        _still_there(job.clips, clip)
+        return {"error": str(error) or "too large for the memory"}
+
+
+def _still_there(manifest: Manifest, clip: Clip) -> None:
+    """ManifestError if not the clip but all that lies beside it cannot be reached."""
+    ((root, _),) = manifest.places(np.array([clip.row]))
+    try:
+        there = root.exists()
+    except OSError:
+        there = False
+    if not there:
+        raise ManifestError(
+            f"{root}: the root of the clips is gone",
+            "bring it back and give the same command: finished work is kept",
+        )
+
+
+# --- the whole -----------------------------------------------------------------------------------
+
+
+def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) -> None:
+    """Write the manifest, the rejects and the checksums of what all parts say."""
+    table = pa.concat_tables([pa.ipc.open_file(pa.memory_map(str(p))).read_all() for p in parts])
+    failed = table["error"].is_valid().to_numpy()
+    kept = table.filter(pa.array(~failed))
+    if not len(kept):
+        raise ManifestError(f"{manifest.source}: no clip could be read; the first: "
+                            f"{table['error'][0]}", "marey data check lists them all")  # fmt: skip
+    rejects = table.filter(pa.array(failed)).select(["row", "error"]).to_pylist()
+    write_csv(out / "rejects.csv", ("path", "row", "reason"), (
+        (str(manifest.paths[r["row"]]), r["row"] + 1, r["error"]) for r in rejects))  # fmt: skip
+    paths, sizes, digests = (kept[c].to_pylist() for c in ("path", "bytes", "sha256"))
+    write_checksums(out, zip(paths, sizes, digests, strict=True))
+    packed = _packed(manifest, out, kept["row"].to_numpy(), kept["path"],
+                     kept["num_frames"].to_numpy(), kept["fps"].to_numpy())  # fmt: skip
+    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+    write_manifest(packed, target)
+
+
+def _label_anew(manifest: Manifest, out: Path, target: Path) -> None:
+    """Write the manifest again, of what was packed, with the labels that `manifest` has now."""
+    with (out / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        left_out = [int(row["row"]) - 1 for row in csv.DictReader(file)]
+    rows = np.setdiff1d(np.arange(len(manifest)), left_out)
+    before = read_manifest(target, heads={}, check_files=False)
+    if len(before) != len(rows):
+        raise ManifestError(f"{target} has {len(before):,} clips, {len(rows):,} were packed",
+                            "remove it, and give the same command")  # fmt: skip
+    write_manifest(
+        _packed(manifest, out, rows, before.paths, before.frame_counts, before.rates), target
+    )
+
+
+def _packed(
+    manifest: Manifest,
+    out: Path,
+    rows: np.ndarray,
+    paths: pa.ChunkedArray,
+    frame_counts: np.ndarray | None,
+    rates: np.ndarray | None,
+) -> Manifest:
+    """Some rows of `manifest` by what they became."""
+    return replace(
+        manifest.take(rows),
+        root=out,
+        roots=None,
+        paths=pa.chunked_array([paths.combine_chunks()]),
+        starts=None,
+        ends=None,
+        frame_counts=frame_counts,
+        rates=None if rates is None or np.isnan(rates).all() else rates,
+    )
+
+
+def _claim(out: Path, asked: dict[str, Any]) -> str:
+    """The digest of labels that `out` was made with; ManifestError if it is for something else."""
+    note = out / "packing.json"
+    if not note.exists():
+        return ""
+    before = json.loads(note.read_text("utf-8"))
+    labels = str(before.pop("labels", ""))
+    if before != json.loads(json.dumps(asked)):
+        raise ManifestError(
+            f"{out} was made of other clips, or in another form",
+            "give another folder, or remove it",
+        )
+    return labels
+
+
+def _note(out: Path, asked: dict[str, Any], labels: str) -> None:
+    """Note in `out` what it is for."""
+    with replacing(out / "packing.json") as file:
+        file.write(json.dumps(asked | {"labels": labels}, indent=1, sort_keys=True).encode())
+
+
+def _account(out: Path, target: Path) -> Packed:
+    with (out / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        num_rejects = sum(1 for _ in csv.reader(file)) - 1
+    num_bytes = sum(size for _, size, _ in read_checksums(out))
+    return Packed(target, len(read_manifest(target, check_files=False)), num_rejects, num_bytes)
+
+
+def _clips_digest(manifest: Manifest) -> str:
+    """Of all that decides what is packed: paths, roots, spans, frame counts and rates."""
+    columns = (manifest.frame_counts, manifest.rates)
+    facts = [sha256(np.ascontiguousarray(c).data).hexdigest() for c in columns if c is not None]
+    bare = replace(manifest, labels={}, classes={})
+    return input_digest({"clips": bare.digest(), "where": manifest.where(), "facts": facts})
+
+
+def _plainly_named(manifest: Manifest, form: Form) -> bool:
+    """Whether clips can go by their paths: each is there once, and none lies in another."""
+    if manifest.roots is not None:
+        return False
+    stems = pc.replace_substring_regex(manifest.paths, r"\.\w+$", "")
+    if repeats(manifest.paths if form.suffixes else stems, [manifest.starts, manifest.ends]):
+        return False
+    if form.suffixes:
+        return True
+    folders = pc.unique(pc.replace_substring_regex(manifest.paths, "/?[^/]*$", "")).to_pylist()
+    above = {str(folder) for name in folders for folder in (name, *PurePosixPath(name).parents)}
+    return not pc.any(pc.is_in(manifest.paths, pa.array(sorted(above), pa.large_string()))).as_py()
+
+
+def _suffix(manifest: Manifest) -> str:
+    """Of the manifest to write: the kind that is read, so that a long one opens at once again."""
+    suffix = manifest.source.suffix.lower()
+    return suffix if suffix in (".parquet", ".arrow") else ".csv"

@@ -1,0 +1,162 @@
+"""What `marey data prepare` found and did, as tables beside the manifest.
+
+rejects.csv      rows of annotation files that do not fit: file, line, value, reason, remedy
+missing.csv      clips without a video or folder, and those that do not decode, with the reason
+unlabelled.csv   clips whose labels are not published: path, split
+prepare.json     data set, licence, annotation files with sha256, counts, the files written
+prepare.md       the same for people
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from marey.data.datasets.dataset import DataSet, Form
+from marey.data.lists.annotation_files import Reject
+from marey.data.manifest.faults import NUM_SHOWN, Said, clip_text, fault_error
+from marey.data.manifest.manifest import SPLITS
+from marey.errors import ManifestError
+from marey.storage.atomic import replacing, write_csv
+from marey.video.augment import flip_pairs
+
+FACTS = "prepare.json"
+
+
+@dataclass
+class SplitCoverage:
+    """The clips of a split, by what there is of them."""
+
+    clips: int = 0
+    found: int = 0
+    """Of these the manifest has those that are not unreadable."""
+    missing: int = 0
+    unreadable: int = 0
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Account:
+    """What was found, to be written down."""
+
+    dataset: DataSet
+    form: Form
+    root: Path
+    annotations: dict[Path, str]
+    """Sha256 of every annotation file."""
+    classes: dict[str, tuple[str, ...]]
+    coverage: dict[str, SplitCoverage]
+    rejects: list[Reject]
+    missing: list[tuple[str, str, str]]
+    """Split, name and reason."""
+    notes: list[str]
+
+    def facts(self, written: dict[str, str]) -> dict[str, object]:
+        """All of it as JSON has it; `written` is file name -> sha256."""
+        dataset = self.dataset
+        return {
+            "data set": dataset.name,
+            "title": dataset.title,
+            "licence": dataset.licence,
+            "source": dataset.source,
+            "root": str(self.root),
+            "read as": self.form.title,
+            "annotations": {str(path): digest for path, digest in self.annotations.items()},
+            "classes": {head: len(names) for head, names in self.classes.items()},
+            "flip": {head: _flip(names) for head, names in self.classes.items()},
+            "coverage": {split: asdict(counts) for split, counts in self.coverage.items()},
+            "rejected rows": len(self.rejects),
+            "notes": self.notes,
+            "written": written,
+        }
+
+
+def coverage_rows(coverage: dict[str, SplitCoverage]) -> list[tuple[str, ...]]:
+    """The coverage table as text, a row a split, with a header."""
+    rows: list[tuple[str, ...]] = [("split", "clips", "found", "missing", "unreadable")]
+    for split, counts in coverage.items():
+        name = split if counts.labelled else f"{split} (no labels)"
+        numbers = (counts.clips, counts.found, counts.missing, counts.unreadable)
+        rows.append((name, *(f"{number:,}" for number in numbers)))
+    return rows
+
+
+def ordered(splits: set[str]) -> list[str]:
+    """Names of splits: train, val, test, then others."""
+    return [*(name for name in SPLITS if name in splits), *sorted(splits - set(SPLITS))]
+
+
+def reject_error(rejects: Sequence[Reject]) -> ManifestError:
+    """The error of the rows that do not fit: the first five and their number."""
+    said = [
+        Said(str(row.place), f"{clip_text(row.value)}: {row.reason}", row.remedy)
+        for row in rejects[:NUM_SHOWN]
+    ]
+    return fault_error(said, len(rejects))
+
+
+def write_rejects(folder: Path, rejects: Sequence[Reject]) -> None:
+    """rejects.csv, or none if there are no rejects."""
+    rows = [(row.place.path, row.place.line, row.value, row.reason, row.remedy) for row in rejects]
+    _write_or_remove(folder / "rejects.csv", ("file", "line", "value", "reason", "remedy"), rows)
+
+
+def write_missing(folder: Path, missing: Sequence[tuple[str, str, str]]) -> None:
+    """missing.csv, or none if nothing is missing."""
+    _write_or_remove(folder / "missing.csv", ("split", "name", "reason"), missing)
+
+
+def write_facts(folder: Path, account: Account, names: Sequence[str]) -> None:
+    """prepare.md, then prepare.json: with it all files named there are whole."""
+    there = [name for name in names if (folder / name).is_file()]
+    facts = account.facts({name: _sha256(folder / name) for name in there})
+    with replacing(folder / "prepare.md") as file:
+        file.write(_markdown(account, there).encode("utf-8", "backslashreplace"))
+    with replacing(folder / FACTS) as file:
+        file.write(json.dumps(facts, indent=2).encode() + b"\n")
+
+
+def made_of(folder: Path) -> str | None:
+    """The name of the data set that was prepared in `folder` before; None if none was."""
+    try:
+        facts = json.loads((folder / FACTS).read_bytes())
+        return str(facts["data set"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_or_remove(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        write_csv(path, columns, rows)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flip(names: Sequence[str]) -> object:
+    """Pairs of classes that trade places in a mirrored clip; or why it cannot be mirrored."""
+    try:
+        return [list(pair) for pair in flip_pairs(names)]
+    except ValueError as error:
+        return str(error)
+
+
+def _markdown(account: Account, names: Sequence[str]) -> str:
+    dataset = account.dataset
+    head, *rows = coverage_rows(account.coverage)
+    lines = [f"# {dataset.title}", "", f"Licence: {dataset.licence}. From: {dataset.source}.", ""]
+    lines += [f"Read as {account.form.title}; clips below {account.root}.", ""]
+    lines += ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += ["", f"Rows of annotation files that do not fit: {len(account.rejects):,}.", ""]
+    lines += [f"- {note}" for note in account.notes]
+    lines += ["", "| annotation file | sha256 |", "|---|---|"]
+    lines += [f"| {path} | {digest} |" for path, digest in account.annotations.items()]
+    return "\n".join([*lines, "", f"Written: {', '.join(names)}.", ""])

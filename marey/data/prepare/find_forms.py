@@ -1,0 +1,94 @@
+"""Which of the forms of a data set's annotations lies in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from marey.data.datasets.dataset import DataSet, Form, Index
+from marey.data.lists.annotation_files import Annotations
+from marey.errors import ManifestError
+
+SUBFOLDERS = ("", "annotations", "labels", "splits")
+"""Where annotation files may lie in the folder that is searched."""
+
+CLASS_ROLES = ("classes", "mini", "verbs", "nouns")
+"""Roles of files that name classes, not clips."""
+
+
+def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations, Form]:
+    """What the annotations in `folder` say, of the first form of which enough is there.
+
+    ManifestError names all files that were looked for and where a person gets them.
+    """
+    if not folder.is_dir():
+        raise ManifestError(f"{folder} is not a folder", "give --annotations DIR")
+    found = [(form, _files(form, folder)) for form in dataset.forms]
+    there = [(form, files) for form, files in found if _enough(form, files)]
+    if not there:
+        raise _none_found(dataset, folder, found)
+    form, files = there[0]
+    annotations = Annotations(files)
+    for other, others in there[1:]:
+        if set(others.values()) - set(files.values()):
+            annotations.notes.append(f"also there, not read: {other.title}")
+    absent = [role for role in form.files if role not in files]
+    if absent:
+        names = ", ".join(form.files[role][0] for role in absent)
+        annotations.notes.append(f"not there: {names}")
+    return form.read(annotations), annotations, form
+
+
+def _files(form: Form, folder: Path) -> dict[str, Path]:
+    found = {}
+    for role, names in form.files.items():
+        mark = "" if role in CLASS_ROLES else form.mark
+        path = next((path for path in _places(folder, names) if _is_marked(path, mark)), None)
+        if path is not None:
+            found[role] = path
+    return found
+
+
+def _places(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
+    """The files that have one of the names, the surest first; those that fit a `*` by name."""
+    for name in names:
+        for sub in SUBFOLDERS:
+            path = folder / sub / name
+            if "*" in path.name:
+                listed = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+                yield from (file for file in listed if fnmatchcase(file.name, path.name))
+            elif path.is_file():
+                yield path
+
+
+def _is_marked(path: Path, mark: str) -> bool:
+    """Whether the first line of a file holds what tells its form from others."""
+    if not mark:
+        return True
+    try:
+        with path.open("rb") as file:
+            return mark.encode() in file.readline(1 << 16)
+    except OSError:  # reading it will say why
+        return True
+
+
+def _enough(form: Form, files: dict[str, Path]) -> bool:
+    others = form.files.keys() - {*form.needs, *CLASS_ROLES}
+    return all(role in files for role in form.needs) and (not others or bool(others & files.keys()))
+
+
+def _none_found(
+    dataset: DataSet, folder: Path, found: list[tuple[Form, dict[str, Path]]]
+) -> ManifestError:
+    """The error that says which names were looked for, and which of them are there."""
+    lines = [f"no annotations of {dataset.title} in {folder}; looked for"]
+    for form, files in found:
+        lines.append(f"  {form.title}:")
+        for role, names in form.files.items():
+            state = f"found {files[role]}" if role in files else f"not found: {' or '.join(names)}"
+            needed = " (needed)" if role in form.needs else ""
+            lines.append(f"    {role}{needed}: {state}")
+    return ManifestError(
+        "\n".join(lines), f"get them from {dataset.source}; --annotations DIR says where they lie"
+    )

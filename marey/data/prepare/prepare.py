@@ -1,0 +1,165 @@
+"""From the official annotations of a data set and its media to a manifest: `marey data prepare`.
+
+Nothing is downloaded and nothing is guessed: rows that do not fit, clips that are not there and
+clips that do not decode are left out, counted and listed. What is written depends on the
+annotations and the media alone, so repeating it gives the same bytes; each file is replaced as a
+whole, prepare.json last, and the folder is locked meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from marey.data.checks.probe import Progress
+from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.lists.annotation_files import Annotations
+from marey.data.manifest.classes import classes_file
+from marey.data.manifest.manifest import write_manifest
+from marey.data.prepare.account import (
+    Account,
+    made_of,
+    reject_error,
+    write_facts,
+    write_missing,
+    write_rejects,
+)
+from marey.data.prepare.find_forms import read_annotations
+from marey.data.prepare.find_media import find_media
+from marey.data.prepare.found_clips import Found, found_clips
+from marey.data.prepare.probe_journal import probe_once
+from marey.data.prepare.valid_clips import sound_clips
+from marey.errors import ManifestError
+from marey.jobs.executors import Engine, Processes
+from marey.jobs.parts import WHOLE, Shard
+from marey.storage.lock import locked
+
+
+@dataclass(frozen=True)
+class MediaFolder:
+    """Where the media lie and how they are looked at."""
+
+    root: Path
+    layout: str | None = None
+    """In place of the data set's own layouts."""
+    probe: bool = True
+    """Whether every clip is opened and its frames counted."""
+    engine: Engine = Processes()  # noqa: RUF009
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The manifest that was made and what there is to say about it."""
+
+    manifest: Path | None
+    """None if this was one of several shards and others have yet to probe their share."""
+    account: Account
+
+
+def prepare(
+    dataset: DataSet,
+    media: MediaFolder,
+    out: Path,
+    *,
+    annotations: Path | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    shard: Shard = WHOLE,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Write manifest.csv, class names and an account of what was found in the folder `out`.
+
+    annotations: the folder of the annotation files (default: the root). With `strict` a row that
+    does not fit is an error, after rejects.csv is written; else it is left out. ManifestError also
+    if no annotations or no clips are found, or `out` holds another manifest (unless `overwrite`);
+    RunError if another process prepares the same folder.
+    """
+    media = replace(media, root=media.root.absolute())
+    _begin(out, dataset, overwrite=overwrite)
+    lock = f"prepare-{shard.index}-of-{shard.count}" if shard.count > 1 else "prepare"
+    with locked(out / f".{lock}.lock", f"prepares {out}"):
+        index, files, form = read_annotations(dataset, annotations or media.root)
+        clips = sound_clips(index, files, media.root)
+        write_rejects(out, files.rejects)
+        if files.rejects and strict:
+            raise reject_error(files.rejects)
+        found = _find(dataset, index, clips, media)
+        if media.probe:
+            found.probes = probe_once(
+                found.manifest,
+                out,
+                engine=media.engine,
+                shard=shard,
+                timeout_seconds=media.timeout_seconds,
+                progress=progress,
+            )
+        account = _account(dataset, form, media, files, found)
+        if found.num_unprobed:
+            return Prepared(None, account)
+        if shard.count == 1:
+            return Prepared(_write(found, account, out), account)
+        with locked(out / ".prepare.lock", f"prepares {out}", wait_seconds=-1):
+            return Prepared(_write(found, account, out), account)
+
+
+def _find(dataset: DataSet, index: Index, clips: list[Clip], media: MediaFolder) -> Found:
+    if media.layout:
+        dataset = replace(dataset, layouts=(media.layout,))
+    names = next(iter(index.classes.values()), ())
+    there = find_media(clips, names, media.root, dataset.layouts)
+    return found_clips(dataset, index, clips, there, media.root)
+
+
+def _account(
+    dataset: DataSet, form: Form, media: MediaFolder, files: Annotations, found: Found
+) -> Account:
+    notes = [*dataset.notes, *files.notes, *found.notes()]
+    if not media.probe:
+        notes.append("files were not opened: what is unreadable is not known")
+    return Account(
+        dataset=dataset,
+        form=form,
+        root=media.root,
+        annotations=files.digests,
+        classes=dict(found.index.classes),
+        coverage=found.coverage(),
+        rejects=files.rejects,
+        missing=found.missing(),
+        notes=notes,
+    )
+
+
+def _write(found: Found, account: Account, out: Path) -> Path:
+    """Write all files, the manifest late and prepare.json last."""
+    manifest = found.labelled()
+    if not len(manifest):
+        raise ManifestError(
+            f"none of the {len(found.rows):,} clips that are there can be read and has a label",
+            f"{out / 'missing.csv'} has the reasons",
+        )
+    write_missing(out, account.missing)
+    unlabelled, path = found.unlabelled(), out / "unlabelled.csv"
+    if len(unlabelled):
+        write_manifest(unlabelled, path)
+    else:
+        path.unlink(missing_ok=True)
+    write_manifest(manifest, out / "manifest.csv")
+    labels = [classes_file(out, head).name for head in account.classes]
+    tables = ("rejects.csv", "missing.csv", "unlabelled.csv")
+    write_facts(out, account, ["manifest.csv", *labels, *tables])
+    return out / "manifest.csv"
+
+
+def _begin(out: Path, dataset: DataSet, *, overwrite: bool) -> None:
+    """Make the folder; ManifestError if it holds a manifest that is not of this data set."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ManifestError(
+            f"cannot write {out}: {error.strerror or error}", "give another --out"
+        ) from error
+    made = made_of(out)
+    if (out / "manifest.csv").exists() and made != dataset.name and not overwrite:
+        what = f"a manifest of {made}" if made else "a manifest that was not prepared"
+        raise ManifestError(f"{out} holds {what}", "give another --out, or --overwrite it")

@@ -1,0 +1,45 @@
+"""With what a number was made: versions, device, decoder."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TypeAlias
+
+import av
+import torch
+
+from marey.video.reading.jpeg import jpeg_decoder
+from marey.video.reading.reader import Backend
+
+Versions: TypeAlias = dict[str, str]
+
+_PACKAGES = ("marey", "torch", "numpy", "av", "pyarrow", "safetensors", "torchcodec", "simplejpeg")
+
+
+def environment() -> Versions:
+    """Versions of what computes, the libraries that decode, the processor and the device."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # an extra that is not installed
+            continue
+    found["ffmpeg"] = _ffmpeg()
+    found["processor"] = platform.processor() or platform.machine()
+    found["threads"] = str(torch.get_num_threads())
+    if torch.cuda.is_available():
+        found["cuda"] = str(torch.version.cuda)
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def decoder(backend: Backend) -> str:
+    """Name and version of what decodes video."""
+    package = "av" if backend == "pyav" else backend
+    return f"{backend} {version(package)} (FFmpeg {_ffmpeg()}; JPEG: {jpeg_decoder()})"
+
+
+def _ffmpeg() -> str:
+    parts = av.library_versions.get("libavcodec", ())
+    return "libavcodec " + ".".join(map(str, parts))

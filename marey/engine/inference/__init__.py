@@ -1,0 +1,1 @@
+"""A trained model looks at clips: evaluation, prediction, features."""

@@ -1,0 +1,178 @@
+"""A model, the clips it is to see, and the file of features they become, in parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from marey.data.features.feature_file import (
+    FeatureFile,
+    feature_schema,
+    features_of,
+    features_to,
+    join_features,
+    open_table,
+)
+from marey.data.loading.clips import Batch
+from marey.data.manifest.manifest import Manifest, manifest_table
+from marey.engine.inference.evaluate import model_inputs, test_batches
+from marey.errors import ManifestError, RunError
+from marey.jobs.parts import Parts, input_digest, table_digest
+from marey.models.video_model import VideoModel
+from marey.recipes.compatible import check_clips
+from marey.recipes.recipe import Recipe
+from marey.recipes.schema import to_plain
+
+Per = Literal["frame", "clip"]
+DType = Literal["float16", "float32"]
+
+PART_ROWS = 1024
+"""Clips of a part, rounded up to whole batches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """A model, the clips it is to see, and the file that their features go to."""
+
+    model: VideoModel
+    recipe: Recipe
+    manifest: Manifest
+    out: Path
+    _: KW_ONLY
+    per: Per
+    dtype: DType
+    workers: int
+    batch_size: int
+    device: torch.device | str
+
+    def __post_init__(self) -> None:
+        check_clips(self.model.spec, self.manifest)
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The parts of the file: whole batches, so that these are the same in one pass."""
+        size = -(-PART_ROWS // self.batch_size) * self.batch_size
+        facts = {
+            "file": str(self.schema.metadata),
+            "recipe": to_plain(self.recipe),
+            "rows": table_digest(self.table),
+            "where": self.manifest.where(),
+            "dtype": self.dtype,
+            "batch_size": self.batch_size,
+        }
+        return Parts(self.out, len(self.manifest), size, input_digest(facts))
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The rows of the manifest as they stand in the file."""
+        return manifest_table(self.manifest, self.out.parent)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns of the file, and what it says of its making."""
+        return feature_schema(
+            self.table.schema,
+            dim=self.model.encoder.num_features,
+            dtype=self.dtype,
+            classes=self.manifest.classes,
+            about=_about(self.model, self.recipe, self.manifest, self.per),
+        )
+
+    def write(
+        self, rows: range, file: BinaryIO, *, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Write a part: these rows with their features, as a file of features of its own."""
+        manifest, table = self.manifest.take(np.arange(rows.start, rows.stop)), self.table
+        nothing = np.zeros((0, self.model.encoder.num_features), np.float32)
+        batches = test_batches(manifest, self.recipe.test, self.batch_size, self.workers,
+                               self.recipe.data.backend)  # fmt: skip
+        with features_to(file, self.schema) as writer:
+            for start, batch in zip(range(0, len(rows), self.batch_size), batches, strict=True):
+                here = range(start, min(start + self.batch_size, len(rows)))
+                missing, of_row = dict(batch.failures), self._features(batch, manifest)
+                writer.write(
+                    table.slice(rows.start + start, len(here)),
+                    [of_row.get(row, nothing) for row in here],
+                    [missing.get(row) for row in here],
+                )
+                if progress:
+                    progress(rows.start + here.stop, len(self.manifest))
+
+    def join(self, paths: Sequence[Path]) -> None:
+        """Write the file from its parts; ManifestError if no clip could be read at all."""
+        files = [read_features(path) for path in paths]
+        if not any(file.lengths.any() for file in files):
+            raise ManifestError(
+                f"{self.manifest.source}: no clip could be read; the first: "
+                f"{files[0].errors.get(0)}",
+                "marey data check lists them all",
+            )
+        join_features(paths, self.out)
+
+    def _features(self, batch: Batch, manifest: Manifest) -> dict[int, np.ndarray]:
+        if not len(batch.rows):
+            return {}
+        found = view_features(self.model, batch.clip, self.recipe, per=self.per, device=self.device)
+        _check_range(found.numpy(), self.dtype, manifest, batch.rows)
+        return dict(zip(batch.rows.tolist(), found.numpy(), strict=True))
+
+
+def read_features(path: Path) -> FeatureFile:
+    """What a file of features, or a part of one, holds."""
+    found = features_of(path, open_table(path))
+    assert found is not None
+    return found
+
+
+@torch.inference_mode()
+def view_features(
+    model: VideoModel, views: Tensor, recipe: Recipe, *, per: Per, device: torch.device | str
+) -> Tensor:
+    """Features float32 [b v*t d] of views [b v ...], or their means [b 1 d], on the CPU."""
+    model.eval()
+    parts = []
+    for clip in model_inputs(model, views, recipe.augment, device):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.amp):
+            parts.append(model.features(clip).float().cpu())
+    found = torch.cat(parts)
+    found = found.reshape(len(views), -1, found.shape[-1])
+    return found if per == "frame" else found.mean(dim=1, keepdim=True)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Sha256 of the names and values of a module's weights."""
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        total.update(name.encode())
+        total.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def _about(model: VideoModel, recipe: Recipe, manifest: Manifest, per: Per) -> dict[str, Any]:
+    return {
+        "model": recipe.name,
+        "encoder": to_plain(replace(model.spec, heads=()))["encoder"],
+        "weights": weights_digest(model.encoder),
+        "views": to_plain(recipe.test),
+        "per": per,
+        "manifest": manifest.source.name,
+        "manifest_digest": manifest.digest(),
+    }
+
+
+def _check_range(found: np.ndarray, dtype: DType, manifest: Manifest, rows: Tensor) -> None:
+    limit = float(np.finfo(dtype).max)
+    wrong = ~(np.abs(found).reshape(len(found), -1).max(axis=1) <= limit)  # NaN too
+    if wrong.any():
+        path = manifest.path(int(rows[int(wrong.argmax())]))
+        raise RunError(f"{path}: features that are not finite numbers of {dtype}",
+                       "float32 holds larger ones: --dtype float32")  # fmt: skip

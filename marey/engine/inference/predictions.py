@@ -1,0 +1,101 @@
+"""predictions.parquet: the scores of every clip that was read, written and read back.
+
+A row a clip: id (its row in the manifest), path, start, end, source and clip_id (what its data set
+calls it) if the manifest has them, and for every head the label (a list of classes where clips
+have several), if the manifest has labels, and the scores.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from marey.data.manifest.manifest import Manifest
+from marey.engine.inference.measures import Labels, Scores, head_metrics
+from marey.errors import RunError
+
+
+def prediction_table(
+    manifest: Manifest, scores: dict[str, Scores], rows: npt.NDArray[np.int64]
+) -> pa.Table:
+    """The table of the clips of `manifest` with their scores [n k] a head; `rows` are their ids."""
+    columns: dict[str, Any] = {
+        "id": rows,
+        "path": [str(manifest.path(i)) for i in range(len(manifest))],
+    }
+    for name, bounds in (("start", manifest.starts), ("end", manifest.ends)):
+        columns[name] = pa.array([None] * len(rows) if bounds is None else bounds, pa.float64(),
+                                 from_pandas=True)  # fmt: skip
+    if manifest.sources is not None:
+        columns["source"] = manifest.sources.cast(pa.large_string())
+    if manifest.ids is not None:
+        columns["clip_id"] = manifest.ids
+    for head, values in scores.items():
+        if head in manifest.labels:
+            columns[head] = _label_column(manifest.labels[head])
+        flat = pa.array(values.ravel())
+        columns[scores_column(head)] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    return pa.table(columns)
+
+
+def scores_column(head: str) -> str:
+    """The column that holds the scores of `head`."""
+    return "scores" if head == "label" else f"scores.{head}"
+
+
+def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
+    """Metrics of every head from a predictions.parquet alone, over the clips that are in it."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunError(f"{path} is not a dump of predictions: {error}") from error
+    columns = [name for name in table.column_names if name.split(".")[0] == "scores"]
+    if not columns:
+        raise RunError(f"{path} has no column 'scores'; it has {', '.join(table.column_names)}")
+    heads = [column.partition(".")[2] or "label" for column in columns]
+    return {
+        head: head_metrics(*_scores_and_labels(path, table, column, head), groups=None)
+        for head, column in zip(heads, columns, strict=True)
+    }
+
+
+def labels_of_column(column: pa.ChunkedArray, num_classes: int) -> Labels | None:
+    """Labels int64 [n], or bool [n k] of a column of lists; None if not all are classes."""
+    lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+    classes = (pc.list_flatten(column) if lists else column).to_numpy()
+    if classes.dtype.kind not in "iu" or not ((classes >= 0) & (classes < num_classes)).all():
+        return None
+    if not lists:
+        return np.asarray(classes, np.int64)
+    labels = np.zeros((len(column), num_classes), dtype=bool)
+    labels[pc.list_parent_indices(column).to_numpy(), classes] = True
+    return labels
+
+
+def _label_column(labels: Labels) -> pa.Array:
+    if labels.ndim == 1:
+        return pa.array(labels)
+    rows, classes = np.nonzero(labels)
+    ends = np.searchsorted(rows, np.arange(len(labels) + 1))
+    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(classes))
+
+
+def _scores_and_labels(
+    path: Path, table: pa.Table, column: str, head: str
+) -> tuple[Scores, Labels]:
+    if head not in table.column_names:
+        raise RunError(f"{path} has '{column}' but no labels for it", f"it needs '{head}'")
+    lengths = pc.unique(pc.list_value_length(table[column])).to_pylist()
+    if len(lengths) != 1 or not lengths[0]:
+        raise RunError(f"{path}: '{column}' has {lengths} scores a clip, expected one number")
+    scores = pc.list_flatten(table[column]).to_numpy().astype(np.float32).reshape(-1, lengths[0])
+    labels = labels_of_column(table[head], lengths[0])
+    if labels is None:
+        raise RunError(f"{path}: '{head}' is not a class from 0 to {lengths[0] - 1} everywhere")
+    return scores, labels

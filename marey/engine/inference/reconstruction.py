@@ -1,0 +1,171 @@
+"""From which frequent classes LMR rebuilds each few-shot class: RUN/reconstruction.json.
+
+The weights W of LMR (`marey.longtail.lmr`, eq. 3 and 4) between training clips, as the trained
+model sees them on its test views: as many clips of every class, drawn at random, are the keys, as a
+memory bank filled by class-balanced sampling has them. W is near to even over the frequent clips
+(its note on eq. 4), so a share is given in times of the even one: 1.2 is a fifth more than even.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from marey.data.manifest.manifest import Manifest
+from marey.engine.inference.evaluate import test_batches
+from marey.engine.inference.evaluate_run import with_class_names
+from marey.engine.inference.extractor import view_features
+from marey.engine.train.run_folder import read_lists
+from marey.engine.weights.trained import Trained, load_trained
+from marey.errors import RunError
+from marey.longtail.lmr import LMR, attention, final_norm, similarity
+from marey.storage.atomic import replacing
+
+FILE = "reconstruction.json"
+Rows = npt.NDArray[np.int64]
+
+
+def reconstruct_folder(
+    folder: Path,
+    *,
+    train_manifest: Path | None = None,
+    per_class: int = 8,
+    top: int = 3,
+    seed: int = 0,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write FILE into the folder of a run trained with LMR: `top` classes for each few-shot one.
+
+    RunError for a run without LMR or without few-shot classes.
+    """
+    trained = load_trained(folder, device)
+    spec, recipe = _lmr(trained, folder), trained.recipe
+    heads = {head.name: head.num_classes for head in recipe.model.heads}
+    data = recipe.data
+    lists = (train_manifest,) if train_manifest else data.train_lists
+    found = read_lists(data, lists, split="train", heads=heads, check_files=False)
+    train_set = with_class_names(found, trained)
+    head = spec.head or next(iter(heads))
+    counts = train_set.class_counts(head)
+    is_few = counts <= spec.few
+    if not is_few.any() or is_few.all():
+        raise RunError(
+            f"{folder}: {int(is_few.sum())} of {len(is_few)} classes have at most {spec.few} "
+            "clips; there must be such and others"
+        )
+    chosen = train_set.take(_some_of_each(train_set.labels[head], per_class, seed))
+    rows, x = _features(trained, chosen, workers, batch_size, device, progress)
+    kept = chosen.take(rows)
+    norm = final_norm(trained.model) if spec.variant == "released" else None
+    with torch.no_grad():
+        w = class_weights_of_clips(x, kept.labels[head], is_few, norm)
+    facts = {
+        "head": head,
+        "few_clips": spec.few,
+        "keys_per_class": per_class,
+        "span_unit": kept.unit,
+        "classes": [
+            _class_facts(kept, head, label, counts, is_few, weights, top)
+            for label, weights in w.items()
+        ],
+    }
+    with replacing(folder / FILE) as file:
+        file.write(json.dumps(facts, indent=1, ensure_ascii=False).encode())
+    return folder / FILE
+
+
+def class_weights_of_clips(
+    x: Tensor, labels: Rows, is_few: npt.NDArray[np.bool_], norm: torch.nn.LayerNorm | None
+) -> dict[int, npt.NDArray[np.float64]]:
+    """Few-shot class -> mean weight [n] of every clip x [n d] in rebuilding its clips."""
+    helps = torch.from_numpy(~is_few[labels])
+    found = {}
+    for label in np.flatnonzero(is_few).tolist():
+        rows = torch.from_numpy(np.flatnonzero(labels == label))
+        if len(rows):
+            w = attention(similarity(x[rows], x, norm), helps, rows)
+            found[label] = w.mean(dim=0).double().numpy()
+    return found
+
+
+def _lmr(trained: Trained, folder: Path) -> LMR:
+    specs = [s.objective for s in trained.recipe.stages if isinstance(s.objective, LMR)]
+    if not specs:
+        raise RunError(f"{folder} was not trained with LMR", "its recipe has no such objective")
+    return specs[-1]
+
+
+def _some_of_each(labels: Rows, per_class: int, seed: int) -> Rows:
+    order = np.random.default_rng(seed).permutation(len(labels))
+    some = [order[labels[order] == label][:per_class] for label in np.unique(labels)]
+    return np.sort(np.concatenate(some))
+
+
+def _features(
+    trained: Trained,
+    clips: Manifest,
+    workers: int | None,
+    batch_size: int | None,
+    device: str,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Rows, Tensor]:
+    """The rows [n] that could be read, and their features [n d]."""
+    recipe, rows, parts = trained.recipe, [], []
+    size = batch_size or recipe.batch_size
+    workers = recipe.data.workers if workers is None else workers
+    for batch in test_batches(clips, recipe.test, size, workers, recipe.data.backend):
+        if len(batch.rows):
+            rows.append(batch.rows.numpy())
+            parts.append(view_features(trained.model, batch.clip, recipe, per="clip",
+                                       device=device)[:, 0])  # fmt: skip
+        if progress:
+            progress(sum(map(len, rows)), len(clips))
+    if not rows:
+        raise RunError(f"{clips.source}: no training clip could be read")
+    return np.concatenate(rows), torch.cat(parts).cpu()
+
+
+def _class_facts(
+    clips: Manifest,
+    head: str,
+    label: int,
+    counts: Rows,
+    is_few: npt.NDArray[np.bool_],
+    weights: npt.NDArray[np.float64],
+    top: int,
+) -> dict[str, Any]:
+    labels, names = clips.labels[head], clips.classes[head]
+    share = np.bincount(labels, weights=weights, minlength=len(names))
+    keys = np.bincount(labels, minlength=len(names)) * ~is_few
+    even = keys / max(keys.sum(), 1)
+    sources = [source for source in np.argsort(-share, kind="stable")[:top] if share[source] > 0]
+    return {
+        "name": names[label],
+        "training_clips": int(counts[label]),
+        "clip": _clip(clips, int(np.flatnonzero(labels == label)[0])),
+        "sources": [
+            {
+                "name": names[source],
+                "training_clips": int(counts[source]),
+                "share": round(float(share[source]), 5),
+                "times_even": round(float(share[source] / even[source]), 3),
+                "clip": _clip(clips, int(np.where(labels == source, weights, -1).argmax())),
+            }
+            for source in sources
+        ],
+    }
+
+
+def _clip(clips: Manifest, row: int) -> dict[str, Any]:
+    span = clips.span(row)
+    return {"path": str(clips.path(row)), "start": span and span.start, "end": span and span.end}

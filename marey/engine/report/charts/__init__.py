@@ -1,0 +1,1 @@
+"""Charts as SVG text, for the pages and for `marey data stats`."""

@@ -1,0 +1,91 @@
+"""A few frames of a clip side by side, as one JPEG inside the page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from marey.engine.report.charts.html import paragraph, tag
+from marey.engine.report.run_files import Result, RunFiles
+from marey.errors import DecodeError
+from marey.video.reading.reader import Span, open_video
+
+FRAME_HEIGHT = 96
+JPEG_QUANTISER = 6
+"""Of 2 (best) to 31: a strip of five frames is some 15 KB."""
+
+
+def frame_strip(path: Path, *, span: Span | None = None, num_frames: int = 5) -> str:
+    """A `data:` URI of `num_frames` evenly spread frames; DecodeError if the clip is unreadable."""
+    with open_video(path, span=span) as video:
+        middles = (np.arange(num_frames) + 0.5) * len(video) / num_frames
+        frames = video.read(np.unique(middles.astype(np.int64)).tolist())
+    jpeg = _jpeg([_resize(frame) for frame in frames.permute(0, 2, 3, 1).numpy()])
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+
+
+def strip_image(path: str, span: Span | None, roots: Sequence[Path], label: str) -> str:
+    """The strip of a clip of the class `label` as markup, or a sentence on why there is none."""
+    place = find_clip(path, roots) if path else None
+    if place is None:
+        return paragraph("Its file is not where it was when the run was evaluated.", "note")
+    try:
+        uri = frame_strip(place, span=span)
+    except DecodeError as error:
+        reason = without_folders(error.message, roots)
+        return paragraph(f"Its frames cannot be read now: {reason}", "note")
+    return tag("img", {"src": uri, "alt": f"frames of a clip of {label}, in order of time"})
+
+
+def find_clip(path: str, roots: Sequence[Path]) -> Path | None:
+    """Where a clip of a manifest lies: as written, or below the first root that has it."""
+    places = [Path(path)] if Path(path).is_absolute() else [root / path for root in roots]
+    return next((place for place in places if place.exists()), None)
+
+
+def clip_roots(files: RunFiles, result: Result) -> list[Path]:
+    """Where the clips of a result may lie: below the recipe's root, or beside a manifest."""
+    data = files.recipe.get("data") or {}
+    manifests = [result.facts.get("manifest"), data.get("val"), data.get("train")]
+    roots = [data["root"]] if data.get("root") else []
+    return [*map(Path, roots), *(Path(m).parent for m in manifests if m), Path()]
+
+
+def shown_path(path: str, roots: Sequence[Path]) -> str:
+    """`path` relative to the data set, without the folders of this machine."""
+    if not Path(path).is_absolute():
+        return path
+    below = [root.resolve() for root in roots if Path(path).is_relative_to(root.resolve())]
+    return str(Path(path).relative_to(below[0])) if below else "/".join(Path(path).parts[-2:])
+
+
+def without_folders(sentence: str, roots: Sequence[Path]) -> str:
+    """`sentence` with the paths in it relative to the data set, as `shown_path` has them."""
+    for folder in {str(folder) for root in roots for folder in (root, root.resolve())}:
+        if folder not in (".", "/"):
+            sentence = sentence.replace(folder + "/", "")
+    return sentence
+
+
+def _resize(frame_hwc: np.ndarray) -> np.ndarray:
+    height, width = frame_hwc.shape[:2]
+    # at most 4:1, so that a frame one pixel high does not become a wall
+    width = min(max(round(width * FRAME_HEIGHT / height), 2), 4 * FRAME_HEIGHT)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_hwc), format="rgb24")
+    return frame.reformat(width=width, height=FRAME_HEIGHT).to_ndarray()
+
+
+def _jpeg(frames_hwc: Sequence[np.ndarray]) -> bytes:
+    picture = np.concatenate(frames_hwc, axis=1)
+    encoder = av.CodecContext.create("mjpeg", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.height, encoder.width = picture.shape[:2]
+    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
+    encoder.qmin = encoder.qmax = JPEG_QUANTISER
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuvj420p")
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])

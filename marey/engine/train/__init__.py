@@ -1,0 +1,1 @@
+"""The training loop, and what it writes into the folder of a run."""

@@ -1,0 +1,59 @@
+"""Which epoch is the best: by the number of the validation set that the recipe names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from marey.data.manifest.manifest import Manifest
+from marey.engine.inference.evaluate import Evaluation
+from marey.engine.inference.measures import TrainingCounts
+from marey.errors import RecipeError, did_you_mean
+from marey.recipes.recipe import Recipe
+
+
+def training_counts(train_set: Manifest) -> TrainingCounts:
+    """What says which classes are head, tail and few-shot, by the paper's rule."""
+    return TrainingCounts({head: train_set.class_counts(head) for head in train_set.labels})
+
+
+def worth(metrics: Mapping[str, float], save_best: str, otherwise: float) -> float:
+    """The number that is to be greatest; `otherwise` if nothing was validated."""
+    return metrics.get(save_best or "mAP", metrics.get("acc/top1", otherwise))
+
+
+def check_save_best(recipe: Recipe, train_set: Manifest, val_set: Manifest | None) -> None:
+    """RecipeError if `recipe.save_best` is nothing that can be said of `val_set`; before step 1."""
+    if not recipe.save_best:
+        return
+    if val_set is None:
+        raise RecipeError(
+            f"save_best is '{recipe.save_best}', but there are no clips to validate on",
+            "clips of split val in the manifest, or data.val=MANIFEST",
+        )
+    known = _numbers(recipe, train_set, val_set)
+    if recipe.save_best not in known:
+        raise RecipeError(
+            f"save_best is '{recipe.save_best}', which these clips do not have",
+            did_you_mean(recipe.save_best, known),
+        )
+
+
+def _numbers(recipe: Recipe, train_set: Manifest, val_set: Manifest) -> list[str]:
+    """The names of what can be counted, found by counting wrong answers: a clip of each class."""
+    heads = {head.name: head.num_classes for head in recipe.model.heads}
+    clips = val_set.take(np.unique(np.concatenate([_firsts(val_set.labels[h]) for h in heads])))
+    wrong = {head: np.zeros((len(clips), k), np.float32) for head, k in heads.items()}
+    metrics = Evaluation(clips, wrong, trained_on=training_counts(train_set)).metrics
+    return [name for name, value in metrics.items() if not np.isnan(value) and "loss" not in name]
+
+
+def _firsts(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The first clip of each class that occurs, of labels int64 [n] or bool [n k]."""
+    if labels.ndim == 2:
+        there: npt.NDArray[np.int64] = labels.argmax(axis=0)[labels.any(axis=0)]
+        return there
+    return np.unique(labels, return_index=True)[1]

@@ -1,0 +1,355 @@
+"""The training loop: stages of epochs of steps, resumable at any step, on one process or many.
+
+Everything random is a function of (recipe.seed, stage, epoch, position): order of clips, crops and
+flips, dropout. So no generator's state can be lost: a run that was killed and resumed ends with the
+same bits (on the CPU), and W processes see the clips that one with W times the batch would see.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from marey.data.loading.clips import Batch
+from marey.data.loading.mixing import draw_epoch
+from marey.data.loading.samplers import EpochSampler
+from marey.data.manifest.manifest import Manifest
+from marey.engine.inference.evaluate import evaluate
+from marey.engine.train.best_epoch import check_save_best, training_counts, worth
+from marey.engine.train.distributed import World, join_world
+from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
+from marey.engine.train.optim import build_optimizer, build_scales_optimizer, set_rates
+from marey.engine.train.run_folder import BadClips, open_run, read_data, resolve
+from marey.engine.train.run_log import RunLog
+from marey.engine.train.steps import Totals, timed_steps, training_batches
+from marey.engine.train.stop_signals import StopFlag, Stopped, stop_signals
+from marey.engine.weights.checkpoint import (
+    initialize,
+    load_checkpoint,
+    load_strictly,
+    save_checkpoint,
+)
+from marey.engine.weights.imagenet import starting_weights
+from marey.errors import RunError
+from marey.longtail.decouple import change_heads, set_trainable, training_mode
+from marey.longtail.objective import FollowsEpochs, LossModule
+from marey.models.layout import channels_last
+from marey.models.video_model import VideoModel
+from marey.recipes.compatible import built
+from marey.recipes.recipe import Recipe, Stage
+from marey.recipes.schema import to_yaml
+from marey.types import Clip, Labels
+from marey.video.augment import augment
+
+SAVE_SECONDS = 600.0
+
+
+@dataclass
+class Progress:
+    """How far a run is; `step` counts within the epoch, `global_step` over the whole run."""
+
+    stage: int = 0
+    epoch: int = 0
+    step: int = 0
+    global_step: int = 0
+    best: float = -1.0
+
+
+def train(
+    recipe: Recipe,
+    work_dir: Path,
+    *,
+    resume: Path | None = None,
+    device: str | None = None,
+    save_steps: int | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Train `recipe` in `work_dir`, from the checkpoint `resume` if given; returns `work_dir`.
+
+    `save_steps` saves that often besides every epoch and every ten minutes. Raises `Stopped` after
+    Ctrl-C or SIGTERM once the run is saved, and `RunError` when it cannot go on.
+    """
+    with join_world(device) as world, stop_signals() as stop, ExitStack() as stack:
+        train_set, val_set = read_data(recipe)
+        recipe = resolve(recipe, train_set)
+        check_save_best(recipe, train_set, val_set)
+        state = load_checkpoint(resume) if resume else None
+        weights = None if resume else starting_weights(recipe)
+        at = Progress(**state["progress"]) if state else Progress()
+        if world.is_main:
+            open_run(work_dir, recipe, train_set, resume=resume is not None)
+        world.wait()
+        log = stack.enter_context(RunLog(work_dir, at.global_step, world.is_main, quiet=quiet))
+        run = Training(recipe, work_dir, train_set, val_set, world, at, log, stop, save_steps)
+        run.begin(state, weights)
+        run.loop()
+    return work_dir
+
+
+class Training:
+    """A run under way: its recipe and data, and the few things that change."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        work_dir: Path,
+        train_set: Manifest,
+        val_set: Manifest | None,
+        world: World,
+        at: Progress,
+        log: RunLog,
+        stop: StopFlag,
+        save_steps: int | None,
+    ) -> None:
+        self.recipe, self.work_dir, self.world, self.at = recipe, work_dir, world, at
+        self.train_set, self.val_set = train_set, val_set
+        self.log, self.stop, self.save_steps = log, stop, save_steps
+        self.bad_clips = BadClips(work_dir, train_set, recipe.data.bad_clip_budget)
+        self.saved_at, self.base_lr, self.lr = time.monotonic(), 0.0, 0.0
+        torch.manual_seed(recipe.seed)
+        self.model = channels_last(built(recipe.model).to(world.device))
+        self.ema: AveragedModel | None = None
+
+    def loop(self) -> None:
+        """All that is left of training."""
+        while self.at.stage < len(self.recipe.stages):
+            while self.at.epoch < max(self.stage.epochs, 1):  # one without steps if there are none
+                totals = Totals()
+                for batches, waited in self.steps() if self.stage.epochs else ():
+                    loss = self.step(batches)
+                    self.note(totals, loss, batches, waited)
+                    self.save_if_due()
+                self.finish_epoch(totals)
+            self.at.stage, self.at.epoch = self.at.stage + 1, 0
+            self.begin_stage()
+
+    def step(self, batches: Sequence[Batch]) -> float:
+        """One optimiser step over `accumulate` batches; returns the mean loss."""
+        self.lr = self.base_lr * self.lr_factor
+        set_rates(self.optimizer, self.lr_factor)
+        torch.manual_seed(_mix(self.recipe.seed, self.at.global_step, self.world.rank))
+        total = 0.0
+        for number, batch in enumerate(batches, start=1):
+            with self.only_at_the_last(number == len(batches)):
+                clip, labels = self.prepare(batch)
+                loss = self.loss(clip, labels) / len(batches)
+                loss.backward()
+            total += loss.item()
+            if not math.isfinite(total):
+                term = first_not_finite(self.model, self.objective, clip, labels)
+                raise loss_error(total, self.at.global_step, self.train_set, batch.rows, term)
+        if self.recipe.clip_grad is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)
+        self.at.step += 1
+        self.at.global_step += 1
+        return total
+
+    def prepare(self, batch: Batch) -> tuple[Clip, Labels]:
+        """The batch on the device, augmented and normalised; labels are mixed if the plan says."""
+        for row, reason in batch.failures:
+            self.bad_clips.add(row, reason)
+        if not len(batch.rows):
+            raise RunError(
+                f"no clip of the batch at step {self.at.global_step} could be read",
+                f"see {self.work_dir / 'bad_clips.csv'} and run marey data check",
+            )
+        batch = batch.to(self.world.device)
+        return augment(
+            batch.clip[:, 0],
+            batch.labels,
+            self.recipe.augment,
+            batch.seeds,
+            num_classes=self.num_classes,
+        )
+
+    @property
+    def stage(self) -> Stage:
+        """The stage under way."""
+        return self.recipe.stages[self.at.stage]
+
+    @property
+    def lr_factor(self) -> float:
+        """What the rates are multiplied by now."""
+        return self.stage.lr_factor(self.at.epoch + self.at.step / self.num_steps)
+
+    @property
+    def num_classes(self) -> dict[str, int]:
+        """Head name -> number of classes."""
+        return {head.name: head.num_classes for head in self.recipe.model.heads}
+
+    @contextmanager
+    def only_at_the_last(self, last: bool) -> Iterator[None]:
+        """Gradients travel between processes once a step, bf16 autocast if the recipe asks."""
+        ddp = self.loss if isinstance(self.loss, DistributedDataParallel) else None
+        with (
+            nullcontext() if last or ddp is None else ddp.no_sync(),
+            torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.recipe.amp),
+        ):
+            yield
+
+    def steps(self) -> Iterator[tuple[list[Batch], float]]:
+        """The batches of every step that is left of this epoch, and the seconds waited for them."""
+        recipe, size = self.recipe, self.recipe.batch_size * self.world.size
+        training_mode(self.model, self.stage.trainable)
+        seed = _mix(recipe.seed, self.at.stage)
+        clips, epoch = self.train_set, self.at.epoch
+        rows = draw_epoch(self.stage.sampler, clips.labels, clips.sources, seed=seed, epoch=epoch)
+        sampler = EpochSampler(rows, recipe.batch_size, seed=seed, epoch=epoch,
+                               rank=self.world.rank, world_size=self.world.size,
+                               start_step=self.at.step * recipe.accumulate)  # fmt: skip
+        on_gpu = self.world.device.type == "cuda"
+        batches = training_batches(clips, recipe, sampler, pin_memory=on_gpu)
+        self.num_steps = len(rows) // (size * recipe.accumulate)
+        self.log.begin_epoch(f"epoch {epoch + 1}", self.num_steps, self.at.step)
+        return timed_steps(batches, recipe.accumulate, self.num_steps - self.at.step)
+
+    def begin(self, state: dict[str, Any] | None, weights: Path | None) -> None:
+        """Weights and stage as the checkpoint `state` has them, or from the file `weights`."""
+        recipe = self.recipe
+        if weights is not None:
+            self.log.say(initialize(self.model, weights))
+        if recipe.ema is not None:
+            average = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+            self.ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+        if state is None:
+            self.begin_stage()
+            return self.save()
+        load_strictly(self.model, state["model"], source=self.work_dir)
+        if self.ema is not None:
+            load_strictly(self.ema, state["ema"], source=self.work_dir)
+        if self.at.stage < len(recipe.stages):
+            self.begin_stage(resumed=True)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.objective.load_state_dict(state["objective"])
+        self.log.say(
+            f"resumed at stage {self.at.stage}, epoch {self.at.epoch}, step {self.at.step}"
+        )
+        return None
+
+    def begin_stage(self, *, resumed: bool = False) -> None:
+        """Objective and optimiser of the stage under way, if there is one left."""
+        if self.at.stage == len(self.recipe.stages):
+            return
+        stage = self.stage
+        if not resumed:
+            self.at.best = -1.0
+            for model in {self.model, self.eval_model()}:  # the average of weights changes alike
+                torch.manual_seed(_mix(self.recipe.seed, self.at.stage))
+                change_heads(model, reset=stage.reset_heads, tau=stage.normalize_heads)
+        set_trainable(self.model, stage.trainable)
+        counts = {h: torch.from_numpy(self.train_set.class_counts(h)) for h in self.num_classes}
+        self.objective = stage.objective.build(counts).to(self.world.device)
+        self.loss: nn.Module = LossModule(self.model, self.objective)
+        if self.world.size > 1:
+            self.loss = DistributedDataParallel(self.loss)
+        scale = self.lr_scale()
+        self.base_lr = self.lr = stage.optim.lr * scale
+        build = build_scales_optimizer if stage.trainable == "scales" else build_optimizer
+        self.optimizer = build(self.model, stage.optim, scale=scale)
+
+    def lr_scale(self) -> float:
+        """Total batch / the batch the recipe's rate is meant for; says so when it is not 1."""
+        recipe = self.recipe
+        total = recipe.batch_size * recipe.accumulate * self.world.size
+        scale = total / recipe.lr_batch_size if recipe.lr_batch_size else 1.0
+        lr = self.stage.optim.lr
+        self.log.say(f"learning rate {lr:g} x {total}/{recipe.lr_batch_size} = {lr * scale:g}"
+                     if scale != 1 else f"learning rate {lr:g}, {total} clips a step")  # fmt: skip
+        return scale
+
+    def note(self, totals: Totals, loss: float, batches: Sequence[Batch], waited: float) -> None:
+        """Write down what a step gave."""
+        totals.add(loss, sum(len(batch.rows) for batch in batches), waited)
+        self.log.step(self.at.global_step, totals.text(self.world.size), loss=loss, lr=self.lr,
+                      data_wait=waited)  # fmt: skip
+
+    def save_if_due(self) -> None:
+        """Save every `save_steps` steps and every ten minutes, and at once when asked to stop."""
+        stopping = self.world.sum(self.stop.asked) > 0
+        by_steps = self.save_steps is not None and self.at.global_step % self.save_steps == 0
+        if stopping or by_steps or time.monotonic() - self.saved_at > SAVE_SECONDS:
+            self.save()
+        if stopping:
+            raise Stopped(self.work_dir)
+
+    def finish_epoch(self, totals: Totals) -> None:
+        """Validate, log and save; the next epoch begins."""
+        self.bad_clips.check_all(self.world)
+        self.at.epoch, self.at.step = self.at.epoch + 1, 0
+        if isinstance(self.objective, FollowsEpochs):
+            self.objective.finish_epoch()
+        metrics = self.validate()
+        if self.world.is_main:
+            done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage])
+            done += min(self.at.epoch, self.stage.epochs)
+            row = {"epoch": done, "step": self.at.global_step, "lr": self.lr}
+            self.log.epoch(row | totals.means(self.world.size) | metrics)
+            best = worth(metrics, self.recipe.save_best, float(self.at.global_step))
+            if best > self.at.best:
+                self.at.best = best
+                self.write("best.pt", {"model": self.eval_model().state_dict()})
+        self.save()
+        self.world.wait()
+
+    def validate(self) -> dict[str, float]:
+        """Accuracies on the validation set under the recipe's test views; rank 0's work."""
+        if self.val_set is None or not self.world.is_main:
+            return {}
+        recipe = self.recipe
+        result = evaluate(
+            self.eval_model(),
+            self.val_set,
+            recipe.test,
+            augment=recipe.augment,
+            batch_size=recipe.batch_size,
+            workers=recipe.data.workers,
+            backend=recipe.data.backend,
+            device=self.world.device,
+            amp=recipe.amp,
+            trained_on=training_counts(self.train_set),
+        )
+        return {("val/loss" if k == "loss" else k): v for k, v in result.metrics.items()}
+
+    def eval_model(self) -> VideoModel:
+        """The model that is tested and kept: the average of weights if the recipe has one."""
+        model = self.model if self.ema is None else self.ema.module
+        assert isinstance(model, VideoModel)
+        return model
+
+    def save(self) -> None:
+        """Write last.pt: everything the rest of the run depends on."""
+        self.saved_at = time.monotonic()
+        if self.world.is_main:
+            state = {
+                "model": self.model.state_dict(),
+                "ema": None if self.ema is None else self.ema.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "objective": self.objective.state_dict(),
+            }
+            self.write("last.pt", state)
+
+    def write(self, name: str, state: dict[str, Any]) -> None:
+        """Write a checkpoint of that name, with the recipe and the progress in it."""
+        refuse_not_finite(self.model, self.at.global_step)
+        about = {"recipe": to_yaml(self.recipe), "progress": asdict(self.at)}
+        save_checkpoint(self.work_dir / "checkpoints" / name, about | state)
+
+
+def _mix(*numbers: int) -> int:
+    """A seed that depends on all the numbers and their order."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

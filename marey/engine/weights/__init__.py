@@ -1,0 +1,1 @@
+"""Files of weights, and models made of them: checkpoints, releases, official weights."""

@@ -1,0 +1,153 @@
+"""Checkpoints: written whole or not at all, read without running anything in them.
+
+A checkpoint of ours is a dict of tensors and plain values, loaded with `weights_only=True`:
+
+    format, recipe (YAML), progress, model, ema, optimizer, objective        last.pt
+    format, recipe (YAML), progress, model (EMA weights if the run has them)  best.pt
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from marey.engine.weights.read_file import read_weights_file
+from marey.errors import CheckpointError, RunError
+from marey.models.sites import is_added
+from marey.models.video_model import VideoModel
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state`; the file that was there survives until the new one is safe on disk."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+        partial.unlink(missing_ok=True)
+        raise RunError(
+            f"{path} could not be written ({error})",
+            "free some space; the checkpoint before it is untouched, go on with --resume",
+        ) from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that `save_checkpoint` wrote, on the CPU."""
+    state = _load_dict(path)
+    if state.get("format") != FORMAT or "model" not in state:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of marey (its entries: {_some(state)})",
+            "weights of other code start a run through --weights",
+        )
+    return state
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Name -> tensor from a .safetensors file, a checkpoint of ours, or a bare state dict.
+
+    Of a checkpoint that holds averaged (EMA) weights, those; `path` may be a release's folder.
+    """
+    inside = path / "model.safetensors"
+    state = _load_dict(inside if inside.is_file() else path)
+    if state.get("format") == FORMAT:
+        state = _averaged(state["ema"]) if state.get("ema") else state["model"]
+    state = state.get("state_dict", state)
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds no state dict (its entries: {_some(state)})")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def initialize(model: VideoModel, path: Path) -> str:
+    """Start `model` from the weights in `path`; returns a sentence on what was taken.
+
+    Weights of a whole `VideoModel` fill everything but heads of another name or size and what
+    temporal ops added that they lack altogether; weights of a picture network fill the encoder.
+    """
+    weights = load_weights(path)
+    if not any(name.startswith(("encoder.", "heads.")) for name in weights):
+        model.load_encoder(weights)
+        return f"encoder from {path}"
+    own = model.state_dict()
+    others = [
+        name
+        for name in dict.fromkeys((*own, *weights))
+        if name.startswith("heads.")
+        and (name not in own or name not in weights or own[name].shape != weights[name].shape)
+    ]
+    added = [name for name in own if is_added(name)]
+    new = [] if set(added) & set(weights) else added
+    kept = {name: value for name, value in weights.items() if name not in others}
+    load_strictly(model, kept, may_miss=[*others, *new], source=path)
+    left = [*others, *([f"what the temporal ops added ({len(new)} tensors)"] if new else [])]
+    return f"weights from {path}" + (f", without {', '.join(left)}" if left else "")
+
+
+def load_strictly(
+    model: torch.nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    source: Path,
+    may_miss: list[str] | None = None,
+) -> None:
+    """Fill `model`; CheckpointError lists every entry that is left over, missing or misshapen."""
+    check_fit(model.state_dict(), weights, source=source, may_miss=may_miss)
+    model.load_state_dict(dict(weights), strict=False)
+
+
+def check_fit(
+    own: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    *,
+    source: Path,
+    may_miss: list[str] | None = None,
+    called: Mapping[str, str] | None = None,
+) -> None:
+    """CheckpointError unless `weights` fill `own` one to one, shape by shape.
+
+    `called` gives the names under which the faults of `weights` are listed, where they differ.
+    """
+    name_of = dict(called or {})
+    unmatched = [name_of.get(name, name) for name in sorted(set(weights) - set(own))]
+    missing = sorted(set(own) - set(weights) - set(may_miss or ()))
+    clashes = [
+        f"{name_of.get(name, name)} {tuple(weights[name].shape)} for {tuple(own[name].shape)}"
+        for name in sorted(set(own) & set(weights))
+        if own[name].shape != weights[name].shape
+    ]
+    faults = [
+        f"{len(names)} {kind}: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+        for kind, names in (
+            ("unmatched", unmatched), ("missing", missing), ("of another shape", clashes)
+        )
+        if names
+    ]  # fmt: skip
+    if faults:
+        raise CheckpointError(f"{source} does not fit the model; {'; '.join(faults)}")
+
+
+def _averaged(ema: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's own names and weights from the state of an `AveragedModel`."""
+    own = "module."
+    return {name.removeprefix(own): v for name, v in ema.items() if name.startswith(own)}
+
+
+def _load_dict(path: Path) -> dict[str, Any]:
+    state = read_weights_file(path)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds a {type(state).__name__}, expected a state dict")
+    return state
+
+
+def _some(state: Mapping[str, Any]) -> str:
+    names = [str(name) for name in state]
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") or "none"

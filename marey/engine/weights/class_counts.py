@@ -1,0 +1,41 @@
+"""How many training clips every class had: beside the weights, so that results know head and tail.
+
+RUN/class_counts.json and RELEASE/class_counts.json: head -> number of clips, in order of classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from marey.errors import CheckpointError
+from marey.storage.atomic import replacing
+
+FILE = "class_counts.json"
+Counts = npt.NDArray[np.int64]
+
+
+def write_class_counts(counts: Mapping[str, Counts], folder: Path) -> None:
+    """Write the training clips of every class (head -> int64 [k]) into `folder`."""
+    with replacing(folder / FILE) as file:
+        file.write(json.dumps({head: of.tolist() for head, of in counts.items()}).encode())
+
+
+def read_class_counts(folder: Path, num_classes: Mapping[str, int]) -> dict[str, Counts]:
+    """Head -> training clips of every class, int64 [k]; empty if the folder does not say."""
+    path = folder / FILE
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        counts = {head: np.array(found[head], dtype=np.int64) for head in num_classes}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} holds no clips a class: {error}", "delete it") from error
+    for head, k in num_classes.items():
+        if counts[head].shape != (k,) or (counts[head] < 0).any():
+            raise CheckpointError(f"{path}: '{head}' is not one number for each of {k} classes")
+    return counts

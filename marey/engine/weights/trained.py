@@ -1,0 +1,166 @@
+"""Models to use: the folder of a run, or a release made from it.
+
+RELEASE/model.safetensors  config.json (the recipe)  labels.txt  class_counts.json (of training)
+RELEASE/README.md (model card)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from marey.data.manifest.classes import classes_file, read_classes, write_classes
+from marey.engine.train.run_folder import read_run_recipe
+from marey.engine.train.run_log import run_errors
+from marey.engine.weights.checkpoint import load_strictly, load_weights
+from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
+from marey.errors import CheckpointError, RunError
+from marey.models.layout import channels_last
+from marey.models.video_model import VideoModel
+from marey.recipes.compatible import built
+from marey.recipes.recipe import Recipe
+from marey.recipes.schema import from_plain, to_plain
+from marey.storage.atomic import replacing
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A recipe, its model in evaluation mode with trained weights, and its class names a head."""
+
+    recipe: Recipe
+    model: VideoModel
+    classes: dict[str, tuple[str, ...]]
+    class_counts: dict[str, Counts] = field(default_factory=dict)
+    """Head -> training clips of every class; empty where nobody knows."""
+
+
+def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trained:
+    """What the folder of a run (its best checkpoint, else its last) or of a release holds."""
+    folder = Path(folder)
+    if (folder / "config.json").is_file():
+        recipe, weights = _read_config(folder / "config.json"), folder / "model.safetensors"
+    elif (folder / "recipe.yaml").is_file():
+        recipe, weights = read_run_recipe(folder), _best(folder / "checkpoints")
+    else:
+        raise CheckpointError(
+            f"{folder} is neither a run nor a release",
+            "give a folder with recipe.yaml and checkpoints/, or with config.json",
+        )
+    model = channels_last(built(recipe.model))
+    load_strictly(model, load_weights(weights), source=weights)
+    counts = read_class_counts(folder, {head.name: head.num_classes for head in recipe.model.heads})
+    return Trained(recipe, model.to(device).eval(), _classes(folder, recipe), counts)
+
+
+def export_release(run: Path, out: Path) -> Path:
+    """Write the release of the run in `run` to the new folder `out`; returns it."""
+    refuse_occupied(out)
+    trained = load_trained(run)
+    weights = trained.model.state_dict()
+    write_release(out, trained.recipe, weights, trained.classes, model_card(trained, run))
+    if trained.class_counts:
+        write_class_counts(trained.class_counts, out)
+    return out
+
+
+def refuse_occupied(out: Path) -> None:
+    """RunError if something lies at `out` already."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} is not empty", "give a new folder")
+
+
+def write_release(
+    out: Path,
+    recipe: Recipe,
+    weights: Mapping[str, Tensor],
+    classes: Mapping[str, Sequence[str]],
+    card: str,
+) -> Path:
+    """Write a release to the folder `out`, the weights last; returns the folder."""
+    refuse_occupied(out)
+    own = {name: value.contiguous().clone() for name, value in weights.items()}
+    with run_errors(out, "free some space or give another folder"):
+        out.mkdir(parents=True, exist_ok=True)
+        with replacing(out / "config.json") as file:
+            file.write(json.dumps(to_plain(recipe), indent=1).encode())
+        write_classes(classes, out)
+        with replacing(out / "README.md") as file:
+            file.write(card.encode())
+        with replacing(out / "model.safetensors") as file:
+            file.write(safetensors.torch.save(own))
+    return out
+
+
+def model_card(trained: Trained, run: Path) -> str:
+    """What a person should know before using the model, as Markdown."""
+    recipe = trained.recipe
+    results = "\n".join(
+        f"| {path.parent.name} | {_main_number(facts['metrics'])} | {facts['num_clips']} |"
+        f" {facts['views']['clips']} x {facts['views']['crops']} |"
+        for path in sorted(run.glob("results/*/results.json"))
+        if (facts := json.loads(path.read_text(encoding="utf-8")))
+    )
+    classes = "\n".join(
+        f"- **{head}**: {', '.join(names)}" for head, names in trained.classes.items()
+    )
+    model = recipe.model
+    pixels = f"{model.frames} frames of {recipe.test.crop.size} x {recipe.test.crop.size} pixels"
+    features = f"features of another network, {model.encoder.in_channels} numbers a frame"
+    example = "features.npy" if model.takes_features else "clip.mp4"
+    table = f"| set | top-1 | clips | views |\n|---|---|---|---|\n{results}" if results else "None."
+    return f"""# {recipe.name}
+
+An action recogniser trained with marey. `marey.load("this folder").predict("{example}")`.
+
+Takes {features if model.takes_features else pixels}.
+
+## Measured
+
+{table}
+
+## Classes
+
+{classes}
+"""
+
+
+def _main_number(metrics: Mapping[str, Any]) -> str:
+    """Top-1, or the mean average precision of clips that have several classes."""
+    return str(metrics["acc/top1"]) if "acc/top1" in metrics else f"{metrics['mAP']} mAP"
+
+
+def _read_config(path: Path) -> Recipe:
+    try:
+        plain: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not JSON: {error}") from error
+    return from_plain(Recipe, plain, where=f"{path}: ")
+
+
+def _best(folder: Path) -> Path:
+    found = [path for name in ("best.pt", "last.pt") if (path := folder / name).is_file()]
+    if not found:
+        raise CheckpointError(f"{folder} holds no checkpoint", "has the run finished an epoch?")
+    return found[0]
+
+
+def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    classes = {}
+    for head in recipe.model.heads:
+        path = classes_file(folder, head.name)
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing: the names of head '{head.name}'")
+        classes[head.name] = tuple(read_classes(path))
+        if len(classes[head.name]) != head.num_classes:
+            raise CheckpointError(
+                f"{path} has {len(classes[head.name])} names, head '{head.name}' has "
+                f"{head.num_classes} classes"
+            )
+    return classes

@@ -1,0 +1,185 @@
+"""Answers for many jobs from processes that may crash or hang, as decoders do on odd files.
+
+A job that kills its process, or takes longer than its time, costs that job and no other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from typing import Generic, TypeVar
+
+from marey.errors import RunError
+
+Job = TypeVar("Job")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A job without an answer, and why."""
+
+    reason: str
+
+
+def answers(
+    function: Callable[[Job], Answer],
+    jobs: Iterable[Job],
+    *,
+    num_workers: int | None = None,
+    timeout_seconds: float = 60.0,
+) -> Iterator[tuple[Job, Answer | Lost]]:
+    """Each job with `function(job)`, in the order they are done; `Lost` after a crash or a hang.
+
+    `function` is a function of a module; `num_workers` None means one for each core. The processes
+    are gone when the iterator is exhausted, closed or interrupted.
+    """
+    waiting = iter(jobs)
+    workers: list[Worker[Job, Answer]] = []
+    limit = max(num_workers or num_cores(), 1)
+    try:
+        for job in waiting:
+            worker = next((worker for worker in workers if worker.idle), None)
+            if worker is None and len(workers) < limit:
+                workers.append(worker := Worker(function, timeout_seconds))
+            while worker is None:
+                yield from _collect(workers)
+                worker = next((worker for worker in workers if worker.idle), None)
+            worker.give(job)
+        while not all(worker.idle for worker in workers):
+            yield from _collect(workers)
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def num_cores() -> int:
+    """The cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Worker(Generic[Job, Answer]):
+    """One process, restarted when it is lost, and the job it has."""
+
+    def __init__(
+        self, function: Callable[[Job], Answer], timeout_seconds: float, *, daemon: bool = True
+    ) -> None:
+        """`daemon`: goes when this process ends; only others may have processes of their own."""
+        self._function, self._context, self._timeout = function, _context(), timeout_seconds
+        self._daemon = daemon
+        self._job: list[Job] = []  # none or one: a job may be None
+        self._start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a job."""
+        return not self._job
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the job may still take."""
+        return max(self._deadline - time.monotonic(), 0.0)
+
+    def do(self, job: Job) -> Answer | Lost:
+        """What `function` says of the job, once it does or is lost."""
+        self.give(job)
+        wait([self.answers], self.seconds_left)
+        return self.collect()[1]
+
+    def give(self, job: Job) -> None:
+        """Start on a job; `collect` has the answer."""
+        self._job = [job]
+        try:
+            self.answers.send(job)
+        except OSError:  # it was killed while it had nothing to do: not for this job
+            self.stop()
+            self._start()
+            self.answers.send(job)
+        self._deadline = time.monotonic() + self._timeout
+
+    def collect(self) -> tuple[Job, Answer | Lost]:
+        """The job it had, with its answer or why there is none."""
+        (job,), self._job = self._job, []
+        try:
+            if self.answers.poll():
+                answer: Answer = self.answers.recv()
+                return job, answer
+            lost = Lost(f"not done after {self._timeout:g} s")
+        except (EOFError, OSError):
+            self._process.join()
+            lost = Lost(f"the process that read it died ({_exit_text(self._process.exitcode)})")
+        self.stop()
+        self._start()
+        return job, lost
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self.answers.close()
+
+    def _start(self) -> None:
+        self.answers, theirs = self._context.Pipe()
+        self._process = self._context.Process(  # type: ignore[attr-defined]
+            target=_serve, args=(self._function, theirs), daemon=self._daemon
+        )
+        self._process.start()
+        theirs.close()
+        try:
+            self.answers.recv()  # so that start-up is not counted as the time of a job
+        except EOFError as error:
+            raise RunError(
+                "a worker process could not start",
+                "in a script, call this below `if __name__ == '__main__':`",
+            ) from error
+
+
+def _collect(workers: list[Worker[Job, Answer]]) -> Iterator[tuple[Job, Answer | Lost]]:
+    """What the busy workers have to say, once at least one of them has, or is late."""
+    busy = [worker for worker in workers if not worker.idle]
+    patience = min(worker.seconds_left for worker in busy)
+    ready = wait([worker.answers for worker in busy], patience)
+    for worker in busy:
+        if worker.answers in ready or not worker.seconds_left:
+            yield worker.collect()
+
+
+def _serve(function: Callable[[Job], Answer], jobs: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    jobs.send("ready")
+    while True:
+        try:
+            job = jobs.recv()
+        except EOFError:  # the parent is gone
+            return
+        answer = function(job)
+        try:
+            jobs.send(answer)
+        except BrokenPipeError:  # the parent is gone
+            return
+
+
+def _context() -> BaseContext:
+    """Never a fork of this process, whose decoder and tensor threads would not come along."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["marey.data.checks.probe"])  # imports once, not in every worker
+    return context
+
+
+def _exit_text(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"exit status {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {-code}"

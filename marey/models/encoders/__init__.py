@@ -1,0 +1,1 @@
+"""Encoders: clips to features, one network a file."""

@@ -1,0 +1,79 @@
+"""Whether the clips of a manifest are what a model takes, and its labels what is minimised."""
+
+from __future__ import annotations
+
+import torch
+
+from marey.data.manifest.manifest import Manifest
+from marey.errors import ManifestError, RecipeError, RunError
+from marey.models.video_model import ModelSpec, VideoModel
+from marey.recipes.recipe import Recipe, SeveralLabels
+
+
+def built(model: ModelSpec) -> VideoModel:
+    """The model with fresh weights; RecipeError if its parts do not go together, or lack timm."""
+    try:
+        return model.build()
+    except ValueError as error:
+        raise RecipeError(f"the recipe's model cannot be built: {error}") from error
+
+
+def check_clips(model: ModelSpec, manifest: Manifest) -> None:
+    """ManifestError unless the clips of `manifest` are what `model` takes: frames or features."""
+    features = manifest.features
+    if features is None:
+        if model.takes_features:
+            raise ManifestError(
+                f"{manifest.source} holds videos, the model takes features",
+                "marey features makes a file of features; train on that",
+            )
+        check_pictures(model)
+    elif not model.takes_features:
+        raise ManifestError(
+            f"{manifest.source} holds features, the model takes frames",
+            "recipes that take features: features-linear, features-mlp, features-netvlad",
+        )
+    elif features.dim != model.encoder.in_channels:
+        raise ManifestError(
+            f"{manifest.source} has {features.dim} features a frame, the model takes "
+            f"{model.encoder.in_channels}",
+            f"model.encoder.dim={features.dim} for a new model; a trained one needs the features "
+            "of the network it was trained on",
+        )
+
+
+def check_pictures(model: ModelSpec) -> None:
+    """RunError unless the frames that `model` takes have the three channels of a picture."""
+    if (channels := model.encoder.in_channels) != 3:
+        raise RunError(
+            f"the model takes frames of {channels} channels (optical flow), videos have 3",
+            "no flow is read from files; give tensors: marey.load(FOLDER).trained.model(clip)",
+        )
+
+
+def check_same_features(one: Manifest, other: Manifest) -> None:
+    """ManifestError if two files of features say that they were made differently."""
+    if one.features is None or other.features is None:
+        return
+    for key in ("model", "weights", "views", "per"):
+        ours, theirs = one.features.about.get(key), other.features.about.get(key)
+        if ours and theirs and ours != theirs:
+            raise ManifestError(
+                f"{one.source} and {other.source} hold features of another {key}: {ours}; {theirs}",
+                "make both with one `marey features` command, or one file of both splits",
+            )
+
+
+def check_objectives(recipe: Recipe, train_set: Manifest) -> None:
+    """RecipeError if what a later stage minimises cannot be had of these labels; before step 1."""
+    heads = recipe.model.heads
+    counts = {head.name: torch.from_numpy(train_set.class_counts(head.name)) for head in heads}
+    several = [head.name for head in heads if head.several]
+    for number, stage in enumerate(recipe.stages):
+        stage.objective.build(counts)
+        if several and not isinstance(stage.objective, SeveralLabels):
+            raise RecipeError(
+                f"stages.{number}.objective is {type(stage.objective).__name__}, for clips of one "
+                f"class, but clips have several of '{several[0]}'",
+                f"stages.{number}.objective=BinaryCrossEntropy, or another for several labels",
+            )

@@ -1,0 +1,1 @@
+"""Where bytes lie: urls, files replaced as a whole, locks."""

@@ -1,0 +1,1 @@
+"""Videos, folders of frames and packs, read as frames."""

@@ -1,0 +1,323 @@
+"""A pack: the frames of many clips as JPEG in one file, any frame of which is one read away.
+
+It is a tar file, uncompressed, that ends in its own index::
+
+    wave/a.mp4/000001.jpg      a file a frame: `tar -x` makes folders of frames of it
+    wave/a.mp4/000002.jpg
+    ...
+    .index.arrow               a row a clip: where its frames lie, and when they are shown
+    .pack.json                 where the index lies, and sha256 of all before this file
+
+A clip is addressed by the path that leads into the pack, ``packs/00003.tar/wave/a.mp4``. Names are
+looked up in the index and never on the disk, so none leads out of the file.
+
+A process opens a pack once, maps its index into memory and keeps the file open; frames come by
+`pread`, which moves no file position, so processes forked later share it all without harm.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO, Self, overload
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from marey.errors import DecodeError
+from marey.storage.url import WHOLE, Place, Url
+from marey.types import Frames
+from marey.video.reading.jpeg import ImageDecoder, plain_jpeg
+from marey.video.reading.pixels import Indices, ShortSide, ToRGB, checked, each_once
+
+SUFFIX = ".tar"
+BLOCK = 512
+"""Tar lays everything at multiples of it."""
+FORMAT = "marey pack 1"
+TAIL = 4 * BLOCK
+"""Bytes from the header of .pack.json to the end: header, JSON, two empty blocks."""
+OPEN_PACKS = 256
+"""Packs that a process holds open; most systems allow 1024 files."""
+
+SCHEMA = pa.schema(
+    [
+        ("name", pa.large_string()),
+        ("fps", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("offset", pa.large_list(pa.int64())),
+        ("size", pa.large_list(pa.int32())),
+        ("crc32", pa.large_list(pa.uint32())),
+        ("seconds", pa.large_list(pa.float64())),
+    ]
+)
+"""The index. `offset`, `size`, `crc32`: of every frame's JPEG in the file; `seconds`: when it is
+shown, from 0, or nothing where nobody knows; `fps`: null likewise."""
+AGAIN = "pack it again, or get a new copy"
+
+
+@dataclass(frozen=True)
+class ClipFrames:
+    """Where the frames of a clip lie in their pack, each [t]."""
+
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    crcs: NDArray[np.uint32]
+    seconds: NDArray[np.float64]
+    fps: float | None
+    width: int
+    height: int
+
+
+class Pack:
+    """An open pack: the index, mapped, and the file."""
+
+    def __init__(self, path: Place) -> None:
+        self.path = path
+        try:
+            self._file = path.open("rb", buffering=0) if isinstance(path, Path) else path
+            self.size = _size_of(self._file)
+            facts = _read_tail(self.pread(max(self.size - TAIL, 0), TAIL), path)
+            self.index, self.sha256 = facts["index"], str(facts["sha256"])
+            start, size, crc = self.index
+            mapped = self._mapped(start, size)
+            if zlib.crc32(mapped) != crc:  # Arrow believes every offset it reads
+                raise ValueError("other bytes than were written")
+            self._index = pa.ipc.open_file(pa.BufferReader(mapped)).read_all().combine_chunks()
+            self._index.validate(full=True)
+        except OSError as error:
+            raise DecodeError(f"{path}: {error.strerror or error}", AGAIN) from error
+        except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+            raise DecodeError(f"{path}: its index is damaged ({error})", AGAIN) from error
+        self._rows = {name: row for row, name in enumerate(self._index["name"].to_pylist())}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def names(self) -> list[str]:
+        """The clips, in the order they were packed."""
+        return list(self._rows)
+
+    def frames(self, name: str) -> ClipFrames:
+        """Where the frames of a clip lie; DecodeError if there is none of that name."""
+        row = self._rows.get(name)
+        if row is None:
+            raise DecodeError(
+                f"{self.path}: no clip {name!r} among its {len(self)}",
+                "is the manifest the one that was written with the pack?",
+            )
+        return ClipFrames(
+            offsets=self._values("offset", row),
+            sizes=self._values("size", row),
+            crcs=self._values("crc32", row),
+            seconds=self._values("seconds", row),
+            fps=self._index["fps"][row].as_py(),
+            width=self._index["width"][row].as_py(),
+            height=self._index["height"][row].as_py(),
+        )
+
+    def pread(self, offset: int, size: int) -> bytes:
+        """Bytes of the file, as many as there are."""
+        if isinstance(self._file, Url):
+            return self._file.read_range(offset, size)
+        return os.pread(self._file.fileno(), size, offset)
+
+    def _mapped(self, start: int, size: int) -> pa.Buffer:
+        if isinstance(self.path, Url):
+            return pa.py_buffer(self.pread(start, size))
+        with pa.memory_map(str(self.path)) as mapped:
+            mapped.seek(start)
+            return mapped.read_buffer(size)
+
+    def _values(self, column: str, row: int) -> NDArray[Any]:
+        values: NDArray[Any] = self._index[column][row].values.to_numpy()
+        return values
+
+
+class PackedClip:
+    """A `FrameReader` over one clip of a pack."""
+
+    def __init__(self, path: Place, *, num_frames: int | None = None) -> None:
+        self.path = path
+        whole = pack_of(path)
+        if whole is None:
+            raise ValueError(f"{path} does not lead into a pack, NAME{SUFFIX}/CLIP")
+        self._pack: Pack | None = open_pack(whole)
+        inside = path.relative_to(whole)  # type: ignore[arg-type]  # both are here or both in a store
+        self._frames = self._pack.frames(inside.as_posix())
+        self.fps = self._frames.fps
+        self._num_frames = len(self._frames.sizes) if num_frames is None else num_frames
+        self._decode = ImageDecoder()
+        self._ahead = (0, b"")
+
+    def __len__(self) -> int:
+        return self._num_frames
+
+    def read(self, indices: Indices) -> Frames:
+        """Frames uint8 [t 3 h w] in the order asked; see `FrameReader`."""
+        return each_once(self.pictures, checked(indices, len(self), self.path))
+
+    def pictures(
+        self, indices: Indices, scale: ShortSide | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames [h w 3] one at a time, in the order asked, scaled if asked for."""
+        size = self._frames.width, self._frames.height
+        to_rgb = ToRGB(scale(size) if scale else size)  # packed frames stand upright: one for all
+        wanted = checked(indices, len(self), self.path)
+        self._read_ahead(wanted)
+        for index in wanted.tolist():
+            data, name = self.data(index), f"{self.path}: frame {index}"
+            picture = plain_jpeg(data, name) if scale is None else None  # all are, in packs
+            yield to_rgb(self._decode(data, name)) if picture is None else picture
+
+    def data(self, index: int) -> bytes:
+        """The JPEG file of a frame as it is."""
+        if self._pack is None:
+            raise ValueError(f"{self.path}: the reader is closed")
+        if index >= len(self._frames.sizes):
+            raise DecodeError(
+                f"{self.path}: frame {index} of {len(self)} cannot be read, the pack holds"
+                f" {len(self._frames.sizes)}",
+                "correct num_frames; the manifest written with the pack has it",
+            )
+        start, size = int(self._frames.offsets[index]), int(self._frames.sizes[index])
+        before, ahead = self._ahead
+        data = ahead[start - before : start - before + size] if start >= before else b""
+        if len(data) < size:
+            data = self._bytes(start, size)
+        if len(data) < size:
+            raise DecodeError(f"{self.path}: frame {index} lies past the end of the pack", AGAIN)
+        return data
+
+    def _read_ahead(self, indices: NDArray[np.int64]) -> None:
+        """All of these frames at once from a store, where a request costs more than bytes do."""
+        there = indices[indices < len(self._frames.sizes)]
+        if not isinstance(self.path, Url) or not len(there):
+            return
+        start = int(self._frames.offsets[there].min())
+        size = int((self._frames.offsets[there] + self._frames.sizes[there]).max()) - start
+        if size <= WHOLE:
+            self._ahead = start, self._bytes(start, size)
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        assert self._pack is not None
+        try:
+            return self._pack.pread(start, size)
+        except OSError as error:
+            raise DecodeError(f"{self.path}: {error.strerror}", AGAIN) from error
+
+    def timestamps(self) -> NDArray[np.float64]:
+        """When each frame is shown, in seconds from the first: [len]."""
+        if not len(self._frames.seconds):
+            raise DecodeError(
+                f"{self.path}: packed from a folder of frames, which has no times of its own",
+                "give spans in frames, or pack from a manifest with a column fps",
+            )
+        return self._frames.seconds[: len(self)].copy()
+
+    def close(self) -> None:
+        """Let go of the decoder; the process keeps the pack open for the next clip."""
+        self._decode.close()
+        self._pack = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+@overload
+def pack_of(path: Path) -> Path | None: ...
+@overload
+def pack_of(path: Url) -> Url | None: ...
+def pack_of(path: Place) -> Place | None:
+    """The pack that `path` leads into, if it does; in a store what is named like one is one."""
+    if SUFFIX + "/" not in path.as_posix():
+        return None
+    named: Iterator[Place] = (p for p in path.parents if p.suffix == SUFFIX)
+    return next((p for p in named if isinstance(p, Url) or p.is_file()), None)
+
+
+def names_in_pack(path: Place) -> list[str] | None:
+    """The names that stand in a pack, or in a folder of it; None if `path` leads into none."""
+    whole = pack_of(path / "any")
+    if whole is None:
+        return None
+    above = path.relative_to(whole).parts  # type: ignore[arg-type]  # as above
+    inside = [name.split("/") for name in open_pack(whole).names]
+    depth = len(above)
+    return sorted({n[depth] for n in inside if len(n) > depth and tuple(n[:depth]) == above})
+
+
+def open_pack(path: Place) -> Pack:
+    """The open pack at `path`, the same one for all who ask while the file stays as it is.
+
+    One in a store is taken to stay as it is.
+    """
+    if isinstance(path, Url):
+        return _open(path)
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DecodeError(f"{path}: {error.strerror}", "is the root of the manifest right?") from (
+            error
+        )
+    return _open(path, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def pack_tail(index: Sequence[int], digest: str) -> bytes:
+    """The last `TAIL` bytes of a pack: start, size, crc32 of its index and sha256 of all before."""
+    facts = {"format": FORMAT, "index": list(index), "sha256": digest}
+    text = json.dumps(facts | {"check": _check(facts)}).encode()
+    return (tar_header(".pack.json", len(text)) + text).ljust(TAIL, b"\0")
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """The block, or blocks, before a file in a tar; nothing in it is of this day or machine."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o644
+    return entry.tobuf(tarfile.PAX_FORMAT)
+
+
+def _size_of(file: BinaryIO | Url) -> int:
+    if isinstance(file, Url):
+        if file.size is None:
+            raise OSError(errno.EINVAL, "the store does not say how long it is")
+        return file.size
+    return os.fstat(file.fileno()).st_size
+
+
+def _read_tail(tail: bytes, path: Place) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads(tail[BLOCK : 2 * BLOCK].rstrip(b"\0"))
+        known = facts.get("format") == FORMAT
+    except (ValueError, AttributeError):
+        known = False
+    if not known:
+        raise DecodeError(
+            f"{path}: a tar file, but no pack of {FORMAT}, or cut short",
+            "`marey data pack` makes packs",
+        )
+    if facts.pop("check", None) != _check(facts):
+        raise DecodeError(f"{path}: its last block is damaged", AGAIN)
+    return facts
+
+
+def _check(facts: dict[str, Any]) -> str:
+    return sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=OPEN_PACKS)
+def _open(path: Place, *identity: int) -> Pack:  # noqa: ARG001  # a file replaced is another pack
+    return Pack(path)

@@ -1,0 +1,82 @@
+"""Packs, written clip by clip as `pack.py` reads them, the same bytes every time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from marey.video.reading.pack import BLOCK, SCHEMA, pack_tail, tar_header
+from marey.video.reading.pixels import Size
+
+
+class PackWriter:
+    """A pack in the making; see `pack_writer`."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest, self._place = file, sha256(), 0
+        self._rows: list[dict[str, Any]] = []
+
+    def add(
+        self,
+        name: str,
+        jpegs: Iterable[bytes],
+        *,
+        size: Size,
+        fps: float | None,
+        seconds: NDArray[Any],
+    ) -> int:
+        """Write the frames of one clip as they come; their bytes. A clip that fails leaves none."""
+        if any(row["name"] == name for row in self._rows):
+            raise ValueError(f"two clips are called {name!r}")
+        start, digest = self._place, self._digest.copy()
+        row: dict[str, Any] = {"offset": [], "size": [], "crc32": []}
+        try:
+            for number, data in enumerate(jpegs, start=1):
+                row["offset"].append(self._member(f"{name}/{number:06d}.jpg", data))
+                row["size"].append(len(data))
+                row["crc32"].append(zlib.crc32(data))
+        except BaseException:
+            self._file.seek(start)
+            self._file.truncate()
+            self._place, self._digest = start, digest
+            raise
+        facts = {"name": name, "fps": fps, "width": size[0], "height": size[1]}
+        self._rows.append(facts | row | {"seconds": seconds.tolist()})
+        return sum(row["size"])
+
+    def finish(self) -> None:
+        """Write the index and the end."""
+        sink = pa.BufferOutputStream()
+        table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
+        with pa.ipc.new_file(sink, SCHEMA) as index:
+            index.write_table(table.combine_chunks())
+        content = sink.getvalue().to_pybytes()
+        start = self._member(".index.arrow", content)
+        index = start, len(content), zlib.crc32(content)
+        self._file.write(pack_tail(index, self._digest.hexdigest()))
+
+    def _member(self, name: str, data: bytes) -> int:
+        """Where `data` begins in the file, now that it is written."""
+        header = tar_header(name, len(data))
+        start = self._place + len(header)
+        whole = header + data + bytes(-len(data) % BLOCK)
+        self._file.write(whole)
+        self._digest.update(whole)
+        self._place += len(whole)
+        return start
+
+
+@contextmanager
+def pack_writer(path: Path) -> Iterator[PackWriter]:
+    """What writes the file `path`, a pack once the block ends well."""
+    with path.open("wb") as file:
+        writer = PackWriter(file)
+        yield writer
+        writer.finish()

@@ -1,0 +1,185 @@
+"""From decoded pictures to tensors: upright, square pixels, one size; and the indices that ask.
+
+Rules, in this order:
+
+- *Square pixels.* A picture of sample aspect ratio s is widened by s (s > 1) or made taller by
+  1/s (s < 1), rounded to whole pixels, so that nothing is lost. A ratio beyond 1:8 or 8:1 is a
+  fault of the file and counts as 1:1.
+- *One size.* Pictures of another size than the video's first (a stream may change its resolution)
+  are scaled to the first one's.
+- *Upright.* The display matrix of the file is applied, to the nearest quarter turn, with mirroring;
+  a matrix without inverse (all zeros, as some muxers write) counts as none.
+- *Colour.* FFmpeg's own conversion to 8-bit RGB: matrix and range as the stream says; depths over 8
+  bits are cut to 8, HDR is not tone-mapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+import av
+import numpy as np
+import torch
+from av.buffer import Buffer
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+from torch import Tensor
+
+from marey.storage.url import Place
+
+Indices = Sequence[int] | NDArray[np.int64]
+Size = tuple[int, int]
+"""Width, height."""
+
+Matrix = tuple[int, int, int, int]
+
+WIDEST_PIXEL = 8
+QUARTER_TURNS: tuple[Matrix, ...] = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
+"""Turns by 0, 90, 180 and 270 degrees, counter-clockwise."""
+
+
+def checked(indices: Indices, num_frames: int | None, path: Place) -> NDArray[np.int64]:
+    """`indices` as int64 [t]; ValueError if empty, not whole, or outside [0, num_frames)."""
+    array = np.asarray(indices)
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
+        raise ValueError(f"{path}: frame indices are {indices!r}, expected one or more integers")
+    if array.min() < 0 or (num_frames is not None and array.max() >= num_frames):
+        worst = array.min() if array.min() < 0 else array.max()
+        known = "an unknown number of" if num_frames is None else num_frames
+        raise ValueError(f"{path}: no frame {worst}, the video has {known} frames, counted from 0")
+    return array.astype(np.int64)
+
+
+def square_size(width: int, height: int, aspect: Fraction | None) -> Size:
+    """The size at which pixels of sample aspect ratio `aspect` become square.
+
+    >>> square_size(720, 576, Fraction(16, 15)), square_size(100, 100, Fraction(1, 2))
+    ((768, 576), (100, 200))
+    """
+    if not aspect or not Fraction(1, WIDEST_PIXEL) <= aspect <= WIDEST_PIXEL:
+        return width, height
+    if aspect > 1:
+        return round(width * aspect), height
+    return width, round(height / aspect)
+
+
+@dataclass(frozen=True)
+class ShortSide:
+    """The size at which the shorter side has `pixels`; the other follows, rounded half up.
+
+    Smaller pictures are enlarged only with `enlarge`. `even`: both sides even, as 4:2:0 video
+    wants it.
+
+    >>> ShortSide(256, enlarge=True)((427, 240)), ShortSide(256)((427, 240))
+    ((455, 256), (427, 240))
+    """
+
+    pixels: int
+    enlarge: bool = False
+    even: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pixels < 2:
+            raise ValueError(f"pixels is {self.pixels}, expected at least 2")
+
+    def __call__(self, size: Size) -> Size:
+        """Width and height that a picture of `size` gets."""
+        short = min(size)
+        if short > self.pixels or (self.enlarge and short < self.pixels):
+            size = _rounded(size[0] * self.pixels, short), _rounded(size[1] * self.pixels, short)
+        if not self.even:
+            return size
+        return max(size[0] // 2, 1) * 2, max(size[1] // 2, 1) * 2
+
+
+def _rounded(number: int, divisor: int) -> int:
+    return (2 * number + divisor) // (2 * divisor)
+
+
+class ToRGB:
+    """Decoded pictures of one video -> uint8 [h w 3] arrays of one size, turned upright.
+
+    The turn of the first picture holds for all.
+    """
+
+    def __init__(self, size: Size) -> None:
+        self._size = size
+        self._matrix: Matrix | None = None
+        self._scaler = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """The picture [h w 3]; it may share its pixels with `frame`."""
+        width, height = self._size
+        rgb = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1)
+        if self._matrix is None:
+            self._matrix = display_matrix(frame)
+        return upright(rgb.to_ndarray().view(np.uint8), self._matrix)
+
+
+def gather(pictures: Iterable[NDArray[np.uint8]], count: int) -> Tensor:
+    """`count` pictures [h w 3] of one size as frames uint8 [t 3 h w], one at a time."""
+    frames: NDArray[np.uint8] | None = None
+    for slot, picture in enumerate(pictures):
+        if frames is None:
+            height, width, _ = picture.shape
+            frames = np.empty((count, 3, height, width), dtype=np.uint8)
+        frames[slot] = picture.transpose(2, 0, 1)
+    assert frames is not None, "no pictures"
+    return torch.from_numpy(frames)
+
+
+def each_once(
+    pictures: Callable[[NDArray[np.int64]], Iterable[NDArray[np.uint8]]], asked: NDArray[np.int64]
+) -> Tensor:
+    """Frames uint8 [t 3 h w] in the order asked; each is decoded once, the first ones first."""
+    wanted, places = np.unique(asked, return_inverse=True)
+    frames = gather(pictures(wanted), len(wanted))
+    return frames if np.array_equal(asked, wanted) else frames[places]
+
+
+def gather_channels_last(pictures: Iterable[NDArray[np.uint8]], count: int) -> Tensor:
+    """As `gather`, but in memory each picture stays as it was decoded: crops are twice as fast."""
+    frames: NDArray[np.uint8] | None = None
+    for slot, picture in enumerate(pictures):
+        if frames is None:
+            frames = np.empty((count, *picture.shape), dtype=np.uint8)
+        frames[slot] = picture
+    assert frames is not None, "no pictures"
+    return torch.from_numpy(frames).permute(0, 3, 1, 2)
+
+
+def display_matrix(frame: av.VideoFrame) -> Matrix:
+    """(a, b, c, d) of x' = a x + c y, y' = b x + d y, the turn from stored to shown.
+
+    PyAV ties a frame whose side data was looked at into a cycle, which holds its pixels until the
+    garbage collector passes; so this looks at a copy of 8 x 8 pixels.
+    """
+    copy = VideoReformatter().reformat(
+        frame, width=8, height=8, format="gray", interpolation=Interpolation.POINT, threads=1
+    )
+    try:
+        found = cast(Mapping[str, Buffer], copy.side_data)  # PyAV's stub knows one key only
+        matrix = bytes(found["DISPLAYMATRIX"])
+    except KeyError:
+        return QUARTER_TURNS[0]
+    except ValueError:  # PyAV meets a kind of side data it has no name for: the angle is left
+        return QUARTER_TURNS[round(frame.rotation / 90) % 4]
+    a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def upright(picture: NDArray[np.uint8], matrix: Matrix) -> NDArray[np.uint8]:
+    """A view of `picture` [h w 3], turned and mirrored as the display matrix says."""
+    a, b, c, d = matrix
+    if a * d == b * c:
+        return picture
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return picture[:: _sign(d), :: _sign(a)]
+    return picture.swapaxes(0, 1)[:: _sign(b), :: _sign(c)]
+
+
+def _sign(value: int) -> int:
+    return -1 if value < 0 else 1

@@ -1,0 +1,228 @@
+"""Open a video file or a folder of frames, and read its frames by index.
+
+    with open_video("a.mp4") as video:
+        frames = video.read([0, 8, 16])      # uint8 [3 3 h w]
+
+Indices are 0-based and count the frames that decode, in the order they are shown. `len` is that
+count and never the one a file declares: the two differ as a rule in real sets. Every failure of a
+file is a `DecodeError` that names the file and the reason; a wrong argument is a `ValueError`.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.errors import DecodeError
+from marey.storage.url import UNREACHED, Place, Url, place_of
+from marey.types import Frames
+from marey.video.reading.frame_folder import FrameFolder
+from marey.video.reading.pack import PackedClip, pack_of
+from marey.video.reading.pixels import Indices, ShortSide, checked
+from marey.video.reading.pyav import VideoFile
+
+Backend = Literal["pyav", "torchcodec"]
+
+ROUNDED_UP_SECONDS = 1.0
+"""How far past the last frame an annotated end may lie: people write "2 to 8" of a 7.6 s video."""
+
+
+class FrameReader(Protocol):
+    """An open video: a file, a folder of frames, or a span of either."""
+
+    fps: float | None
+
+    @property
+    def path(self) -> Place:
+        """Where the video lies."""
+
+    def __len__(self) -> int:
+        """The number of frames that decode (found by decoding, if nobody told)."""
+
+    def read(self, indices: Indices) -> Frames:
+        """Frames uint8 [t 3 h w] in the order asked, upright, with square pixels.
+
+        Any order, repeats allowed. Only these frames are held in memory.
+        """
+
+    def pictures(
+        self, indices: Indices, scale: ShortSide | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """The same as pictures [h w 3], one at a time, scaled if asked for."""
+
+    def timestamps(self) -> NDArray[np.float64]:
+        """When each frame is shown, in seconds from the first: [len], never falling."""
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is fine."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a video from `start` up to but without `end`; None is the video's own end."""
+
+    start: float | None = None
+    end: float | None = None
+    unit: Literal["seconds", "frames"] = "seconds"
+
+    def __str__(self) -> str:
+        start, end = ("" if value is None else f"{value:g}" for value in (self.start, self.end))
+        return f"[{start}, {end}) {self.unit}"
+
+
+def open_video(
+    path: str | Place,
+    *,
+    backend: Backend = "pyav",
+    span: Span | None = None,
+    num_frames: int | None = None,
+) -> FrameReader:
+    """The video at `path`: a file, or a folder of numbered frames, here or in a store (a url).
+
+    `num_frames`, the decoded count of the *whole* file, saves the decode that counts; a count
+    that is too high surfaces as `DecodeError` when a frame past the true end is read.
+    """
+    if num_frames is not None and num_frames < 1:
+        raise ValueError(f"num_frames is {num_frames}, expected at least 1 or None")
+    reader = _open_whole(place_of(path), backend, num_frames)
+    if span is None:
+        return reader
+    try:
+        return _SpanReader(reader, *frame_range(reader, span))
+    except BaseException:
+        reader.close()
+        raise
+
+
+def _open_whole(path: Place, backend: Backend, num_frames: int | None) -> FrameReader:
+    if backend not in ("pyav", "torchcodec"):
+        raise ValueError(f"backend is {backend!r}, expected 'pyav' or 'torchcodec'")
+    if pack_of(path) is not None:
+        return PackedClip(path, num_frames=num_frames)
+    if _is_folder(path):
+        return FrameFolder(path, num_frames=num_frames)
+    if backend == "pyav":
+        return VideoFile(path, num_frames=num_frames)
+    if isinstance(path, Url):
+        raise DecodeError(f"{path}: torchcodec reads files of this machine only", "backend pyav")
+    from marey.video.reading.torchcodec import TorchCodecFile  # an extra: only when asked for
+
+    return TorchCodecFile(path, num_frames=num_frames)
+
+
+def _is_folder(path: Place) -> bool:
+    """Whether `path` is a folder; anything but a folder or a readable, filled file raises."""
+    if isinstance(path, Url):
+        return _is_remote_folder(path)
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return True
+        if not stat.S_ISREG(status.st_mode):  # a named pipe would wait for ever
+            raise DecodeError(f"{path}: neither a file nor a folder", "copy it into a file first")
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise DecodeError(
+            f"{path}: no such file or folder", "is the root of the manifest right?"
+        ) from error
+    except OSError as error:
+        raise DecodeError(f"{path}: {error.strerror}", "can this user read it?") from error
+    if status.st_size == 0:
+        raise DecodeError(f"{path}: the file is empty (0 bytes)", "copy or download it again")
+    return False
+
+
+def frame_range(reader: FrameReader, span: Span) -> tuple[int, int]:
+    """First and last-but-one frame of `span`; a span without frames is a `DecodeError`."""
+    if span.unit == "frames":
+        bounds = _frame_bounds(span, len(reader))
+        known = f"{len(reader)} frames"
+    else:
+        clock = reader.timestamps()
+        bounds = _second_bounds(span, clock)
+        known = f"frames from 0 to {clock[-1]:.3f} seconds"
+    if bounds is None:
+        raise DecodeError(
+            f"{reader.path}: the span {span} is empty or outside the video, which has {known}",
+            "are start and end in the right unit, and is end after start?",
+        )
+    return bounds
+
+
+def _is_remote_folder(url: Url) -> bool:
+    try:
+        if url.is_dir():
+            return True
+        size = url.size
+    except OSError as error:
+        raise DecodeError(f"{url}: {error.strerror}", UNREACHED) from error
+    if size == 0:
+        raise DecodeError(f"{url}: the file is empty (0 bytes)", "copy or upload it again")
+    return False
+
+
+def _frame_bounds(span: Span, num_frames: int) -> tuple[int, int] | None:
+    start = 0 if span.start is None else span.start
+    end = num_frames if span.end is None else span.end
+    if start != int(start) or end != int(end):
+        raise ValueError(f"span {span}: frames are counted in whole numbers")
+    return (int(start), int(end)) if 0 <= start < end <= num_frames else None
+
+
+def _second_bounds(span: Span, clock: NDArray[np.float64]) -> tuple[int, int] | None:
+    start = 0.0 if span.start is None else span.start
+    end = np.inf if span.end is None else span.end
+    if start < 0 or (span.end is not None and end > clock[-1] + ROUNDED_UP_SECONDS):
+        return None
+    first, stop = np.searchsorted(clock, [start, end])
+    return (int(first), int(stop)) if first < stop else None
+
+
+class _SpanReader:
+    """Frames [start, stop) of another reader, which it owns."""
+
+    def __init__(self, base: FrameReader, start: int, stop: int) -> None:
+        self.path = base.path
+        self.fps = base.fps
+        self._base = base
+        self._start = start
+        self._stop = stop
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def read(self, indices: Indices) -> Frames:
+        return self._base.read(checked(indices, len(self), self.path) + self._start)
+
+    def pictures(
+        self, indices: Indices, scale: ShortSide | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        return self._base.pictures(checked(indices, len(self), self.path) + self._start, scale)
+
+    def timestamps(self) -> NDArray[np.float64]:
+        clock: NDArray[np.float64] = self._base.timestamps()[self._start : self._stop]
+        return clock - clock[:1]
+
+    def close(self) -> None:
+        self._base.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

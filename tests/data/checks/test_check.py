@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from marey.data.checks.check import check_manifest
+from marey.data.checks.probe import probe_clips
+from marey.data.checks.stats import ClassCounts, class_histogram_svg, stats
+from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.errors import ManifestError
+from marey.jobs.parts import Shard
+from marey.jobs.processes import Lost, Worker, answers
+
+
+def do(job: str) -> int:
+    """What a decoder may do with a file: answer, crash, hang."""
+    if job == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if job == "exit":
+        os._exit(3)
+    if job == "hang":
+        time.sleep(60)
+    return len(job)
+
+
+@pytest.fixture
+def manifest(tmp_path, video, make_video) -> Manifest:
+    """Good, good but miscounted, one frame, text, truncated, missing."""
+    for name in ("good", "miscounted", "cut"):
+        shutil.copy(video, tmp_path / f"{name}.mp4")
+    make_video(tmp_path / "short.mp4", 1)
+    (tmp_path / "text.mp4").write_text("not a video")
+    os.truncate(tmp_path / "cut.mp4", 400)
+    names = ["good", "miscounted", "short", "text", "cut", "missing"]
+    return Manifest(
+        tmp_path / "m.csv",
+        tmp_path,
+        pa.chunked_array([pa.array([f"{name}.mp4" for name in names], pa.large_string())]),
+        frame_counts=np.array([12, 99, -1, 5, 5, 5]),
+        labels={"label": np.array([0, 1, 1, 1, 0, 0])},
+        classes={"label": ("a", "b <c>", "d")},
+    )
+
+
+def test_a_job_that_crashes_or_hangs_its_process_is_lost_and_no_other():
+    jobs = ["a", "crash", "bb", "hang", "ccc", "exit", "dddd"]
+    found = dict(answers(do, jobs, num_workers=2, timeout_seconds=3))
+    assert {job: answer for job, answer in found.items() if isinstance(answer, int)} == {
+        "a": 1,
+        "bb": 2,
+        "ccc": 3,
+        "dddd": 4,
+    }
+    assert found["crash"] == Lost("the process that read it died (SIGSEGV)")
+    assert found["exit"] == Lost("the process that read it died (exit status 3)")
+    assert found["hang"] == Lost("not done after 3 s")
+
+
+def test_a_process_killed_while_it_waits_costs_no_job():
+    worker = Worker(str.upper, 5.0)
+    try:
+        os.kill(worker._process.pid, signal.SIGKILL)
+        worker._process.join()
+        assert worker.do("a") == "A"
+        number = signal.SIGRTMIN + 3
+        os.kill(worker._process.pid, number)
+        worker._process.join()
+        worker._job = ["b"]
+        assert worker.collect() == ("b", Lost(f"the process that read it died (signal {number})"))
+    finally:
+        worker.stop()
+
+
+def test_processes_are_gone_when_nobody_asks_on():
+    import psutil
+
+    before = len(psutil.Process().children(recursive=True))
+    for _ in answers(do, ["a", "hang", "hang"], num_workers=1):
+        break
+    deadline = time.monotonic() + 10
+    while len(psutil.Process().children(recursive=True)) > before + 2:  # the server of forks stays
+        assert time.monotonic() < deadline
+    assert not list(answers(do, []))
+
+
+def test_a_check_says_what_is_wrong_with_each_clip(manifest, tmp_path):
+    seen = []
+    report = check_manifest(manifest, num_workers=1, progress=lambda *at: seen.append(at))
+    assert report.counts == {
+        "ok": 1,
+        "unreadable": 3,
+        "count-differs": 1,
+        "too-short": 1,
+        "unchecked": 0,
+    }
+    assert seen[-1] == (6, 6)
+    assert report.bad_rows.tolist() == [1, 2, 3, 4, 5]
+    assert report.reason(0) == ""
+    assert report.reason(1) == "12 frames decode, the manifest says 99"
+    assert report.reason(2) == "1 frames, fewer than 2"
+    assert "missing.mp4" in report.reason(5)
+    with (tmp_path / "check.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == [
+        "ok",
+        "count-differs",
+        "too-short",
+        "unreadable",
+        "unreadable",
+        "unreadable",
+    ]
+    assert (rows[0]["path"], rows[0]["frames"], rows[0]["width"], rows[0]["height"]) == (
+        "good.mp4",
+        "12",
+        "48",
+        "32",
+    )
+    assert "text.mp4" in rows[3]["reason"]
+
+
+def test_an_interrupted_check_keeps_what_it_has(manifest, tmp_path):
+    def interrupt(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_manifest(manifest, num_workers=1, progress=interrupt)
+    with (tmp_path / "check.csv").open(newline="") as file:
+        statuses = [row["status"] for row in csv.DictReader(file)]
+    assert statuses == ["ok", "count-differs", *["unchecked"] * 4]
+
+
+def test_what_was_found_below_one_root_is_not_said_of_another(tmp_path, video):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, name in ((here, "a.mp4"), (there, "b.mp4")):
+        folder.mkdir()
+        shutil.copy(video, folder / name)
+    (tmp_path / "m.csv").write_text("path,label,source\na.mp4,0,x\nb.mp4,0,y\n")
+    counts, places = [], []
+    for roots in ({"x": here, "y": there}, {"x": there, "y": here}):
+        found = read_manifest(tmp_path / "m.csv", roots=roots, check_files=False)
+        places.append(found.where())
+        counts.append(check_manifest(found, shard=Shard(0, 2), num_workers=1).counts)
+    assert [count["ok"] for count in counts] == [2, 0]
+    assert places[0] != places[1]
+
+
+def test_a_report_that_cannot_be_written_is_an_error_before_the_work(manifest, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ManifestError, match="cannot write"):
+        check_manifest(manifest, tmp_path / "file" / "check.csv", progress=pytest.fail)
+
+
+def test_a_file_of_many_spans_is_decoded_once_and_each_span_is_checked(manifest):
+    from dataclasses import replace
+
+    spans = replace(
+        manifest.take(np.array([0, 0, 0])),
+        starts=np.array([0.0, 4.0, 40.0]),
+        ends=np.array([4.0, np.nan, 50.0]),
+        unit="frames",
+    )
+    seen = []
+    found = dict(probe_clips(spans, num_workers=1, progress=lambda *at: seen.append(at)))
+    assert [found[row].frames for row in range(3)] == [4, 8, 0]
+    assert [found[row].file_frames for row in range(3)] == [12, 12, 12]
+    assert "outside the video" in found[2].error
+    assert seen == [(3, 3)]
+
+
+def test_every_image_of_a_folder_is_decoded_if_the_check_is_thorough(tmp_path):
+    from PIL import Image
+
+    for number in (1, 2, 3):
+        Image.new("RGB", (8, 6)).save(tmp_path / f"{number:05d}.png")
+    (tmp_path / "00002.png").write_text("not an image")
+    paths = pa.chunked_array([pa.array(["."], pa.large_string())])
+    folder = Manifest(tmp_path / "m.csv", tmp_path, paths)
+    for thorough in (True, False):
+        ((_, probe),) = probe_clips(folder, thorough=thorough, num_workers=1)
+        assert bool(probe.error) == thorough
+    assert (probe.frames, probe.width, probe.height) == (3, 8, 6)
+
+
+# --- stats --------------------------------------------------------------------------------------
+
+
+def test_stats_count_classes_splits_lengths_and_sizes(manifest):
+    from dataclasses import replace
+
+    splits = pa.array(["val", "train", "train", "train", "train", "train"]).dictionary_encode()
+    found = stats(replace(manifest, splits=splits), num_workers=1)
+    assert found.splits == {"train": 5, "val": 1}
+    counts = found.heads["label"]
+    assert {split: column.tolist() for split, column in counts.by_split.items()} == {
+        "train": [2, 3, 0],
+        "val": [1, 0, 0],
+    }
+    assert (counts.total.tolist(), counts.num_empty, counts.imbalance) == ([3, 3, 0], 1, 1.0)
+    assert (found.num_known, found.frames[0.0], found.frames[0.5], found.frames[1.0]) == (
+        5,
+        5,
+        5,
+        99,
+    )
+    assert (found.num_opened, found.num_unreadable) == (6, 3)
+    assert found.sizes == [((48, 32), 3)]
+    assert found.fps == [(10.0, 3)]
+
+
+def test_stats_without_frame_counts_take_lengths_from_the_clips_opened(manifest):
+    from dataclasses import replace
+
+    found = stats(replace(manifest, frame_counts=None), num_workers=1)
+    assert (found.num_known, found.frames[0.0], found.frames[1.0]) == (3, 1, 12)
+    none = stats(replace(manifest, frame_counts=None), sample=0)
+    assert (none.frames, none.sizes, none.num_opened) == ({}, [], 0)
+
+
+@pytest.mark.parametrize("num_classes", [1, 3, 60, 61, 400])
+def test_the_plot_is_a_drawing_with_a_bar_for_each_class_and_split(num_classes):
+    from xml.etree import ElementTree
+
+    counts = ClassCounts(
+        tuple(f"<&{n}>" for n in range(num_classes)),
+        {"train": np.arange(1, num_classes + 1), "val": np.ones(num_classes, np.int64)},
+    )
+    drawing = ElementTree.fromstring(class_histogram_svg(counts, title="a < b"))
+    bars = drawing.findall("{*}rect")
+    assert len(bars) == 2 * num_classes + 2  # and the legend
+    assert bars[2].find("{*}title").text == f"<&{num_classes - 1}>: {num_classes} train"
+    assert all(float(bar.get("width")) > 0 < float(bar.get("height")) for bar in bars)

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from marey.data.manifest.manifest import read_manifest
+from marey.data.own_videos.init import init_dataset
+from marey.data.own_videos.splits import SplitRule
+from marey.errors import ManifestError
+
+
+@pytest.fixture
+def put(tmp_path, video):
+    """Copies the video of 12 frames to a path below tmp_path / "in"."""
+
+    def put(*names: str):
+        for name in names:
+            path = tmp_path / "in" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(video, path)
+        return tmp_path / "in"
+
+    return put
+
+
+def init(source, tmp_path, **options):
+    return init_dataset(source, tmp_path / "out", **{"probe": False, "num_workers": 1} | options)
+
+
+def rows(report):
+    """(path below the source, class name) of every clip, in the order of the manifest."""
+    manifest = report.manifest
+    names = manifest.classes["label"]
+    return [
+        (str(manifest.path(row).relative_to(report.path.parents[1] / "in")), names[label])
+        for row, label in enumerate(manifest.labels["label"])
+    ]
+
+
+# --- folders ------------------------------------------------------------------------------------
+
+
+def test_folders_of_videos_become_a_manifest_with_their_names_as_classes(tmp_path, put):
+    source = put(
+        "wave/b.mp4", "wave/deep/a.mp4", "jump/c.MP4", "jump/notes.txt", "jump/.hidden.mp4"
+    )
+    report = init(source, tmp_path)
+    assert rows(report) == [
+        ("jump/c.MP4", "jump"),
+        ("wave/b.mp4", "wave"),
+        ("wave/deep/a.mp4", "wave"),
+    ]
+    assert report.found == "class folders, 3 clips"
+    assert any("1 files that are not videos: 1 .txt" in note for note in report.notes)
+    assert (tmp_path / "out" / "labels.txt").read_text() == "jump\nwave\n"
+    assert read_manifest(report.path).digest() == report.manifest.digest()
+
+
+def test_folders_of_train_val_and_test_are_the_split(tmp_path, put):
+    source = put("train/a/1.mp4", "train/b/2.mp4", "validation/a/3.mp4", "test/b/4.mp4")
+    report = init(source, tmp_path)
+    assert report.split == "the split of the source"
+    assert report.manifest.split_counts() == {"train": 2, "val": 1, "test": 1}
+    assert report.manifest.classes["label"] == ("a", "b")
+
+
+def test_a_folder_of_images_is_a_clip(tmp_path, put):
+    source = put(
+        "wave/clip1/img_00001.jpg", "wave/clip1/img_00002.jpg", "wave/clip2/1.png", "x/a.mp4"
+    )
+    assert rows(init(source, tmp_path)) == [
+        ("wave/clip1", "wave"),
+        ("wave/clip2", "wave"),
+        ("x/a.mp4", "x"),
+    ]
+
+
+def test_classes_named_by_numbers_keep_their_numbers(tmp_path, put):
+    report = init(put("0/a.mp4", "10/b.mp4", "2/c.mp4"), tmp_path)
+    assert report.manifest.labels["label"].tolist() == [0, 10, 2]
+
+
+def test_what_lies_elsewhere_is_said(tmp_path, put):
+    source = put("a/1.mp4", "loose.mp4")
+    (source / "empty").mkdir()
+    notes = init(source, tmp_path).notes
+    assert "no clips in empty/: not a class" in notes
+    assert "passed over 1 videos that lie in no class folder" in notes
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.mp4"], "no videos in class folders.*CLASS/clip.mp4"),
+        (["a/notes.txt"], "no videos in class folders"),
+        (["a/img_00001.jpg"], "images in a class folder.*CLASS/CLIP/img_00001"),
+    ],
+)
+def test_a_folder_without_clips_in_class_folders_says_what_was_expected(
+    tmp_path, put, names, message
+):
+    with pytest.raises(ManifestError, match=message):
+        init(put(*names), tmp_path)
+
+
+def test_names_that_no_manifest_can_hold_are_rejected_by_name(tmp_path, put):
+    source = put("a/1.mp4", "a/line\nbreak.mp4")
+    odd = os.fsencode(source / "a") + b"/\xff.mp4"
+    shutil.copy(source / "a/1.mp4", odd)
+    report = init(source, tmp_path)
+    assert rows(report) == [("a/1.mp4", "a")]
+    assert {reason for _, reason in report.rejects} == {
+        "its name holds a line break or is not UTF-8: rename it"
+    }
+    assert len(report.rejects) == 2
+    assert (tmp_path / "out/rejects.csv").is_file()
+
+
+def test_a_link_to_a_folder_above_is_not_followed_for_ever(tmp_path, put):
+    source = put("a/deep/1.mp4")
+    (source / "a/deep/loop").symlink_to(source / "a")
+    assert rows(init(source, tmp_path)) == [("a/deep/1.mp4", "a")]
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+def write(folder, name: str, text: str):
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_a_table_in_a_folder_is_read_rather_than_its_folders(tmp_path, put):
+    source = put("F1/1.mp4", "F1/2.mp4", "M1/1.mp4", "M1/2.mp4")
+    takes = [(who, n, word) for who in ("F1", "M1") for n, word in ((1, "on"), (2, "off"))]
+    lines = [f"{who}/{n}.mp4,{word},{who}\n" for who, n, word in takes]
+    write(source, "clips.csv", "path,label,speaker\n" + "".join(lines))
+    report = init(source, tmp_path)
+    assert report.manifest.classes["label"] == ("off", "on")
+    assert any("read clips.csv" in note for note in report.notes)
+    assert report.split == "speaker, so that none is on two sides"
+    assert report.manifest.groups.to_pylist() == ["F1", "F1", "M1", "M1"]
+
+
+def test_a_list_a_split_is_the_split(tmp_path, put):
+    source = put("v/a.mp4", "v/b.mp4", "v/c.mp4")
+    write(source, "train_videofolder.txt", "v/a.mp4 12 0\nv/b.mp4 12 1\n")
+    write(source, "val_videofolder.txt", "v/c.mp4 12 1\n")
+    write(source, "category.txt", "jump\nrun\n")
+    report = init(source, tmp_path, names=source / "category.txt")
+    assert rows(report) == [("v/a.mp4", "jump"), ("v/b.mp4", "run"), ("v/c.mp4", "run")]
+    assert report.manifest.split_counts() == {"train": 2, "val": 1}
+    write(source, "val_videofolder.txt", "v/c.mp4 12 1\nv/a.mp4 12 1\n")
+    with pytest.raises(
+        ManifestError, match=r"val_vid.*:2: 'v/a.mp4' was given before, at .*train_vid.*:1"
+    ):
+        init(source, tmp_path, overwrite=True)
+
+
+def test_several_tables_ask_which_one(tmp_path, put):
+    source = put("a.mp4")
+    for name in ("one.csv", "two.csv"):
+        write(source, name, "path,label\na.mp4,x\n")
+    with pytest.raises(ManifestError, match=r"several lists: one\.csv, two\.csv.*name the one"):
+        init(source, tmp_path)
+
+
+def test_labels_from_1_become_labels_from_0_and_it_is_said(tmp_path, put):
+    source = put("a.avi", "b.avi")
+    write(source, "classInd.txt", "1 Jump\n2 Run\n")
+    report = init(write(source, "trainlist01.txt", "a.avi 1\nb.avi 2\n"), tmp_path)
+    assert rows(report) == [("a.avi", "Jump"), ("b.avi", "Run")]
+    assert any("class ids 1 to 2 are numbered 0 to 1 here" in note for note in report.notes)
+
+
+def test_ids_without_a_suffix_find_their_video(tmp_path, put):
+    source = put("78687.webm", "42.webm")
+    report = init(write(source, "list.txt", "78687;Holding\n42;Dropping\n"), tmp_path)
+    assert [path for path, _ in rows(report)] == ["78687.webm", "42.webm"]
+
+
+def test_spans_of_one_file_are_clips_and_stay_on_one_side(tmp_path, put):
+    source = put("a.mp4", "b.mp4", "c.mp4")
+    text = "".join(f"{name}.mp4 {n} {n + 3} {n % 2}\n" for name in "abc" for n in (1, 4, 7))
+    report = init(write(source, "list.txt", text), tmp_path, probe=True, rule=SplitRule(val=0.3))
+    manifest = report.manifest
+    assert [manifest.span(row).start for row in range(3)] == [0, 3, 6]
+    assert manifest.num_frames(0) == 12
+    assert report.split == "file, so that none is on two sides"
+    assert len(set(manifest.splits.to_pylist()[:3])) == 1
+
+
+def test_files_that_are_missing_are_left_out_and_listed(tmp_path, put):
+    source = put("a.mp4")
+    report = init(write(source, "list.txt", "a.mp4 0\ngone.mp4 1\n"), tmp_path)
+    assert report.rejects == (("gone.mp4", "no such file"),)
+    assert (tmp_path / "out/rejects.csv").read_text() == "path,reason\ngone.mp4,no such file\n"
+    assert report.manifest.classes["label"] == ("0", "1")
+    again = init(write(source, "list.txt", "a.mp4 0\n"), tmp_path, overwrite=True)
+    assert not again.rejects
+    assert not (tmp_path / "out/rejects.csv").exists()
+
+
+def test_a_list_of_which_no_file_is_there_says_where_it_looked(tmp_path, put):
+    source = put("a.mp4")
+    with pytest.raises(ManifestError, match=r"none of its 1 clips.*no such file.*start at .*root"):
+        init(write(source, "list.txt", "x/a.mp4 0\n"), tmp_path)
+    report = init(source / "list.txt", tmp_path, root=put("y/x/a.mp4") / "y")
+    assert rows(report) == [("y/x/a.mp4", "0")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.mp4 0\n../b.mp4 1\n", r"list\.txt:2: path '\.\./b\.mp4' is outside the root"),
+        ("a.mp4 0\n/etc/passwd 1\n", r"list\.txt:2: path '/etc/passwd' is outside"),
+    ],
+)
+def test_a_list_never_leaves_the_root_it_was_given(tmp_path, put, text, message):
+    source = put("a.mp4")
+    with pytest.raises(ManifestError, match=message):
+        init(write(source, "list.txt", text), tmp_path, root=source)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.mp4 0\na.mp4 1\n", r"list\.txt:2: 'a\.mp4' was given before, at .*list\.txt:1"),
+        ("a.mp4 -1\n", r"list\.txt:1: 'label' is -1; labels count from 0"),
+        ("path,label\na.mp4,\n", r"list\.txt:2: 'label' is empty"),
+    ],
+)
+def test_lines_that_contradict_each_other_or_have_no_class_are_errors(tmp_path, put, text, message):
+    with pytest.raises(ManifestError, match=message):
+        init(write(put("a.mp4"), "list.txt", text), tmp_path)
+
+
+# --- what is written ----------------------------------------------------------------------------
+
+
+def test_files_are_decoded_to_count_frames_and_those_that_fail_are_rejected(tmp_path, put):
+    source = put("a/1.mp4", "a/2.mp4", "b/3.mp4", "b/4.mp4")
+    (source / "b/4.mp4").write_text("not a video")
+    seen = []
+    report = init(source, tmp_path, probe=True, progress=lambda *at: seen.append(at))
+    assert [report.manifest.num_frames(row) for row in range(3)] == [12, 12, 12]
+    ((path, reason),) = report.rejects
+    assert path == "b/4.mp4"
+    assert "4.mp4" in reason
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_nothing_is_written_over_without_being_asked_to(tmp_path, put):
+    source = put("a/1.mp4", "b/2.mp4")
+    init(source, tmp_path)
+    with pytest.raises(ManifestError, match=r"manifest\.csv is there already"):
+        init(source, tmp_path)
+    (tmp_path / "out/manifest.csv").unlink()
+    (tmp_path / "out/labels.txt").write_text("mine\n")
+    with pytest.raises(ManifestError, match=r"labels\.txt holds other class names"):
+        init(source, tmp_path)
+    assert (tmp_path / "out/labels.txt").read_text() == "mine\n"
+    assert len(init(source, tmp_path, overwrite=True).manifest) == 2
+
+
+def test_the_same_source_and_seed_give_the_same_file(tmp_path, put):
+    source = put(*(f"{name}/{n}.mp4" for name in "ab" for n in range(6)))
+    files = [init(source, tmp_path, overwrite=True).path.read_bytes() for _ in range(2)]
+    assert files[0] == files[1]
+    other = init(source, tmp_path, overwrite=True, rule=SplitRule(seed=1)).path.read_bytes()
+    assert other != files[0]
+
+
+def test_a_manifest_in_the_folder_of_its_clips_has_paths_that_can_move_with_it(tmp_path, put):
+    source = put("a/1.mp4", "b/2.mp4")
+    init_dataset(source, source, probe=False)
+    moved = source.rename(tmp_path / "moved")
+    assert len(read_manifest(moved / "manifest.csv")) == 2
+
+
+def test_a_source_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(ManifestError, match="does not exist"):
+        init(tmp_path / "none", tmp_path)
+
+
+def test_the_lips_set_is_split_by_speaker(tmp_path, shared_dir):
+    report = init(shared_dir / "data/lips", tmp_path)
+    manifest = report.manifest
+    assert len(manifest) == 2200
+    assert manifest.class_counts().tolist() == [110] * 20
+    assert manifest.split_counts() == {"train": 1800, "val": 400}

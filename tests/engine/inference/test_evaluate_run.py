@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from marey.data.manifest.manifest import read_manifest
+from marey.engine.inference.evaluate import Evaluation
+from marey.engine.inference.evaluate_run import evaluate_folder, with_class_names
+from marey.engine.inference.predictions import metrics_of_dump
+from marey.engine.train.loop import train
+from marey.engine.weights.trained import load_trained
+from marey.errors import ManifestError, RecipeError, RunError
+from tests.tiny import CLASSES, tiny_recipe, write_set
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("set") / "clips").parent
+
+
+@pytest.fixture(scope="module")
+def run(clips: Path) -> Path:
+    recipe = tiny_recipe(clips / "manifest.csv", epochs=4)
+    return train(replace(recipe, ema=0.5), clips.parent / "run", quiet=True)
+
+
+def test_without_names_a_manifest_takes_those_of_the_model(
+    run: Path, clips: Path, tmp_path: Path
+) -> None:
+    lines = [f"{clips}/dark_5.mp4,0", f"{clips}/red_5.mp4,1"]
+    (tmp_path / "two.csv").write_text("\n".join(["path,label", *lines]) + "\n")
+    result, path = evaluate_folder(
+        run, manifest=tmp_path / "two.csv", out=tmp_path, workers=0, device="cpu"
+    )
+    assert len(result.manifest) == 2
+    assert json.loads(path.read_text())["classes"] == {"label": list(CLASSES)}
+
+
+def test_the_same_classes_in_another_order_are_refused(
+    run: Path, clips: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "two.csv").write_text(f"path,label\n{clips}/dark_5.mp4,0\n")
+    (tmp_path / "labels.txt").write_text("dark\ngreen\nred\nblue\n")
+    with pytest.raises(ManifestError, match="class 1 of 'label' is 'green', the model's is 'red'"):
+        evaluate_folder(run, manifest=tmp_path / "two.csv", out=tmp_path)
+
+
+def test_a_model_without_class_names_fits_a_manifest_with_them(run: Path, clips: Path) -> None:
+    unnamed = replace(load_trained(run), classes={"label": ("0", "1", "2", "3")})
+    manifest = with_class_names(read_manifest(clips / "manifest.csv"), unnamed)
+    assert manifest.classes == unnamed.classes
+
+
+def test_a_trained_model_is_not_changed_by_an_override(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="changes the model"):
+        evaluate_folder(run, out=tmp_path, overrides=["model.dropout=0.9"])
+
+
+def test_another_protocol_is_named_in_the_results(run: Path, tmp_path: Path) -> None:
+    """Test views of a run on 32 pixels: no protocol by itself, gc-2x1 when asked for."""
+
+    def facts_of(folder: str, **asked: Any) -> dict[str, Any]:
+        _, path = evaluate_folder(run, out=tmp_path / folder, workers=0, device="cpu", **asked)
+        return cast("dict[str, Any]", json.loads(path.read_text()))
+
+    assert facts_of("own")["protocol"] is None
+    other = facts_of("other", protocol="gc-2x1")
+    assert other["protocol"] == "gc-2x1"
+    assert other["views"] == {"clips": 2, "crops": 1, "frames": 2, "size": 37}
+    changed = facts_of("changed", protocol="gc-2x1", overrides=["test.sampling.clips=1"])
+    assert changed["protocol"] == "gc-1x1"
+    with pytest.raises(RecipeError, match="did you mean 'gc-2x1'"):
+        facts_of("none", protocol="gc2x1")
+
+
+def test_readable_clips_have_numbers_of_their_own(run: Path, clips: Path, tmp_path: Path) -> None:
+    holed = shutil.copytree(clips, tmp_path / "clips")
+    (holed / "red_5.mp4").write_bytes(b"text")
+    result, path = evaluate_folder(
+        run, manifest=holed / "manifest.csv", out=tmp_path / "out", workers=2, device="cpu"
+    )
+    facts = json.loads(path.read_text())
+    assert facts["num_clips"] == 8
+    right = facts["metrics_readable"]["acc/top1"] * 7 / 100
+    assert facts["metrics"]["acc/top1"] == pytest.approx(100 * right / 8, abs=1e-3)
+    assert facts["metrics"]["loss"] == facts["metrics_readable"]["loss"]
+    dump = metrics_of_dump(path.with_name("predictions.parquet"))["label"]
+    assert dump == {k: v for k, v in result.readable.metrics.items() if k != "loss"}
+
+
+def test_nothing_readable_is_an_answer_too(run: Path, clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "gone.csv").write_text("path,label\ngone.mp4,0\nlost.mp4,1\n")
+    result, path = evaluate_folder(
+        run, manifest=tmp_path / "gone.csv", out=tmp_path, workers=0, device="cpu"
+    )
+    assert result.metrics["acc/top1"] == 0
+    facts = json.loads(path.read_text())
+    assert facts["num_missing"] == 2
+    assert facts["metrics_readable"]["acc/top1"] is None
+    with pytest.raises(RunError, match="scores a clip"):
+        metrics_of_dump(tmp_path / "predictions.parquet")
+
+
+def test_a_run_without_a_best_checkpoint_gives_its_averaged_weights(
+    run: Path, tmp_path: Path
+) -> None:
+    last_only = shutil.copytree(run, tmp_path / "run")
+    (last_only / "checkpoints" / "best.pt").unlink()
+    state = load_trained(last_only).model.state_dict()
+    assert set(state) == set(load_trained(run).model.state_dict())
+
+
+def two_heads(clips: Path) -> Evaluation:
+    manifest = read_manifest(clips / "manifest.csv", split="val")
+    labels = {"verb": np.array([0, 1] * 4), "noun": np.array([0] * 8)}
+    classes = {"verb": ("take", "put"), "noun": ("cup", "pan")}
+    scores = {
+        "verb": np.eye(2, dtype=np.float32)[[0, 1] * 4],
+        "noun": np.eye(2, dtype=np.float32)[[0] * 6 + [1] * 2],
+    }
+    return Evaluation(replace(manifest, labels=labels, classes=classes), scores)
+
+
+def test_with_several_heads_all_must_be_right(clips: Path) -> None:
+    metrics = two_heads(clips).metrics
+    assert metrics["acc/top1"] == metrics["noun/acc/top1"] == 75
+    assert metrics["verb/acc/top1"] == 100
+
+
+def test_a_probability_of_zero_keeps_the_loss_finite(clips: Path) -> None:
+    wrong = {"verb": np.array([[0, 1], [1, 0]] * 4, np.float32)}
+    loss = replace(two_heads(clips), scores=wrong, average="probs").metrics["loss"]
+    assert 80 < loss < 90
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"label": [0]}, "has no column 'scores'"),
+        ({"scores": [[0.5, 0.5]]}, "no labels for it"),
+        ({"scores": [[0.5, 0.5]], "label": [2]}, "not a class from 0 to 1"),
+        ({"scores": [[0.5], [0.5, 0.5]], "label": [0, 0]}, "scores a clip, expected one number"),
+    ],
+)
+def test_a_dump_that_does_not_add_up_is_refused(
+    columns: dict[str, list[object]], message: str, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "p.parquet")
+    with pytest.raises(RunError, match=message):
+        metrics_of_dump(tmp_path / "p.parquet")
+
+
+def test_a_file_that_is_no_dump_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.parquet").write_text("text")
+    with pytest.raises(RunError, match="is not a dump of predictions"):
+        metrics_of_dump(tmp_path / "p.parquet")
+
+
+def test_a_dump_of_more_than_five_classes_has_a_top5(tmp_path: Path) -> None:
+    scores = np.eye(7, dtype=np.float32)[[0, 1]]
+    table = {"label": [0, 6], "scores": pa.array(list(scores), pa.list_(pa.float32()))}
+    pq.write_table(pa.table(table), tmp_path / "p.parquet")
+    metrics = metrics_of_dump(tmp_path / "p.parquet")["label"]
+    assert metrics == {"acc/top1": 50, "acc/top5": 50, "acc/class_avg": 50}
+
+
+def test_an_unwritable_folder_is_said(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="could not be written"):
+        evaluate_folder(run, out=tmp_path / "file" / "out", workers=0, device="cpu")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marey.data.manifest.manifest import read_manifest
+from marey.engine.inference.predict import Predictor, timeline, windows
+from marey.engine.train.run_folder import resolve
+from marey.engine.weights.trained import Trained
+from marey.errors import RunError
+from marey.models import ResNetSpec
+from marey.recipes.compatible import check_clips
+from tests.tiny import CLASSES, tiny_recipe, write_set
+
+
+def untrained(folder: Path) -> Predictor:
+    manifest = write_set(folder, per_class=1, val_per_class=1)
+    recipe = resolve(tiny_recipe(manifest), read_manifest(manifest))
+    torch.manual_seed(0)
+    model = recipe.model.build().eval()
+    return Predictor(Trained(recipe, model, {"label": CLASSES}), torch.device("cpu"))
+
+
+def test_an_array_has_no_clock(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="an array of frames has no seconds"):
+        untrained(tmp_path).predict(np.zeros((6, 40, 48, 3), np.uint8), window_seconds=1.0)
+
+
+def test_a_model_of_flow_says_that_videos_are_not_what_it_takes(tmp_path: Path) -> None:
+    predictor = untrained(tmp_path)
+    recipe = predictor.trained.recipe
+    spec = replace(recipe.model, encoder=ResNetSpec(18, in_channels=10, channels=16))
+    flow = replace(predictor, trained=replace(predictor.trained, model=spec.build()))
+    message = r"takes frames of 10 channels \(optical flow\), videos have 3. hint: no flow is read"
+    with pytest.raises(RunError, match=message):
+        flow.predict(tmp_path / "red_0.mp4")
+    with pytest.raises(RunError, match=message):
+        check_clips(spec, read_manifest(tmp_path / "manifest.csv"))
+
+
+def test_all_labels_have_probabilities_that_sum_to_one(tmp_path: Path) -> None:
+    answers = untrained(tmp_path).predict(tmp_path / "red_0.mp4", top=100)
+    assert isinstance(answers, list)
+    assert {answer["label"] for answer in answers} == set(CLASSES)
+    assert sum(answer["score"] for answer in answers) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_window_as_long_as_the_video_answers_as_the_clip_does(tmp_path: Path) -> None:
+    predictor, path = untrained(tmp_path), tmp_path / "red_0.mp4"
+    (window,) = predictor.predict(path, window_seconds=9.0)
+    (clip,) = predictor.predict(path, top=1)
+    assert window == {"start": 0.0, "end": 0.6} | clip  # type: ignore[operator]
+
+
+def window(start: float, end: float, label: str, score: float, **head: str) -> dict[str, object]:
+    return {"start": start, "end": end, "label": label, "score": score} | head
+
+
+def test_a_timeline_keeps_windows_apart_that_do_not_touch() -> None:
+    answers = [window(0, 1, "run", 0.5), window(2, 3, "run", 0.7)]
+    assert timeline(answers) == answers
+
+
+def test_each_head_has_a_timeline_of_its_own() -> None:
+    answers = [
+        window(0, 2, "take", 0.5, head="verb"), window(0, 2, "cup", 0.5, head="noun"),
+        window(1, 3, "take", 0.7, head="verb"), window(1, 3, "pan", 0.7, head="noun"),
+    ]  # fmt: skip
+    assert timeline(answers) == [
+        window(0, 3, "take", 0.6, head="verb"),
+        window(0, 2, "cup", 0.5, head="noun"),
+        window(1, 3, "pan", 0.7, head="noun"),
+    ]
+
+
+def test_an_error_stays_in_the_timeline() -> None:
+    assert timeline([{"error": "b.mp4: text"}]) == [{"error": "b.mp4: text"}]
+    assert timeline([]) == []
+
+
+def test_what_the_last_stride_leaves_over_gets_a_window() -> None:
+    times = np.arange(25) / 10
+    assert [found[:2] for found in windows(times, 1.0, 1.0)] == [(0, 1), (1, 2), (1.5, 2.5)]
+
+
+@given(
+    st.integers(1, 200),
+    st.sampled_from([5.0, 12.5, 25.0, 30.0]),
+    st.floats(0.2, 4),
+    st.floats(0.1, 1),
+)
+def test_overlapping_windows_cover_every_frame(
+    n: int, fps: float, window: float, share: float
+) -> None:
+    found = list(windows(np.arange(n) / fps, window, max(window * share, 0.05)))
+    covered = {frame for _, _, first, last in found for frame in range(first, last)}
+    assert covered == set(range(n))
+    assert [w[0] for w in found] == sorted(w[0] for w in found)
+
+
+def test_frames_of_uneven_times_are_found_by_time() -> None:
+    times = np.array([0.0, 0.1, 0.2, 3.0, 3.1])
+    assert [w[2:] for w in windows(times, 1.0, 1.0)] == [(0, 3), (3, 5)]

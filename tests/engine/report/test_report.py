@@ -1,0 +1,326 @@
+"""The report shows what the files of a run say, and a sentence for what is not there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from marey.engine.report.compare import comparison_rows, comparison_warnings, write_comparison
+from marey.engine.report.frame_strips import frame_strip
+from marey.engine.report.mistakes import (
+    confident_mistakes,
+    most_confused,
+)
+from marey.engine.report.report import write_report
+from marey.engine.report.run_files import HeadResult, read_run
+from marey.engine.report.summary import count, views_cell, views_text
+from marey.errors import RunError
+from tests.fake_run import CLASSES, LABELS, LOGITS, write_clip, write_metrics, write_run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "run")
+
+
+def words(page: Path) -> str:
+    """All that is to be read on a page, which must be well-formed."""
+    tree = ElementTree.fromstring(page.read_text(encoding="utf-8"))
+    style = next(tree.iter("style"))
+    style.text = ""
+    return re.sub(r"\s+", " ", " ".join(tree.itertext()))
+
+
+def head(labels: list[int], probabilities: list[list[float]]) -> HeadResult:
+    k = len(probabilities[0])
+    names = tuple("abcdef"[:k])
+    return HeadResult("label", names, np.array(labels), np.array(probabilities, np.float32))
+
+
+def test_the_report_lies_in_the_run_unless_told_otherwise(run, tmp_path):
+    assert write_report(run) == run / "report.html"
+    assert write_report(run, tmp_path / "new" / "a.html") == tmp_path / "new" / "a.html"
+
+
+def test_the_headline_numbers_are_those_of_results_json(run):
+    page = words(write_report(run))
+    for fact in ("66.7 %", "100.0 %", "72.2 %", "11.7 M", "14.6", "87.6 in all", "2 × 3",
+                 "8 frames, tsm-2x3", "1 of 7", "cafe0123", "2.13.0", "pyav 16"):  # fmt: skip
+        assert fact in page
+
+
+def test_claim_and_measurement_stand_side_by_side_with_their_difference(run):
+    tree = ElementTree.fromstring(write_report(run).read_text(encoding="utf-8"))
+    rows = [[cell.text for cell in row] for row in tree.iter("tr")]
+    assert ["top-1 (%)", "70.00", "66.67", "-3.33"] in rows
+    assert ["parameters (M)", "11.00", "11.69", "+0.69"] in rows
+
+
+def test_all_parts_of_the_report_are_there(run):
+    tree = ElementTree.fromstring(write_report(run).read_text(encoding="utf-8"))
+    assert [h.text for h in tree.iter("h2")] == [
+        "Training", "Confusions", "Classes", "Calibration", "Most confident mistakes",
+        "Unreadable clips", "What was measured, with what", "Recipe",
+    ]  # fmt: skip
+    assert len(list(tree.iter("svg"))) == 7
+
+
+def test_nothing_a_user_wrote_is_markup(run):
+    source = write_report(run).read_text(encoding="utf-8")
+    assert "<tsm>" not in source
+    assert "<down>" not in source
+    assert "tiny &lt;tsm&gt;" in source
+    assert "up &amp; &lt;down&gt;" in source
+
+
+def test_the_page_fetches_nothing_and_runs_nothing(run):
+    source = write_report(run).read_text(encoding="utf-8")
+    assert not re.search(r"https?:|<script|<link|@import|url\(", source)
+    sources = [image.attrib["src"] for image in ElementTree.fromstring(source).iter("img")]
+    assert sources
+    assert all(src.startswith("data:image/jpeg;base64,") for src in sources)
+
+
+def test_no_folder_of_this_machine_stands_outside_the_recipe(run, tmp_path):
+    source = write_report(run).read_text(encoding="utf-8")
+    before_recipe, _, _ = source.partition("<details>")
+    assert str(tmp_path) not in before_recipe
+
+
+def test_mistakes_are_listed_the_surest_first_with_frames_where_the_file_is_readable(run):
+    tree = ElementTree.fromstring(write_report(run).read_text(encoding="utf-8"))
+    first, second = ["".join(figure.itertext()) for figure in tree.iter("figure")]
+    assert "right taken for left, 99.5 % sure. clips/4.mp4" in first
+    assert "Its frames cannot be read now" in first
+    assert "left taken for right, 98.7 % sure. clips/2.mp4" in second
+    (image,) = tree.iter("img")
+    assert base64.b64decode(image.attrib["src"].partition(",")[2])[:3] == b"\xff\xd8\xff"
+
+
+def test_a_clip_that_vanished_is_said_to_have_vanished(run):
+    (run.parent / "data" / "clips" / "2.mp4").unlink()
+    assert "Its file is not where it was" in words(write_report(run))
+
+
+def test_a_strip_of_five_frames_is_a_small_jpeg(tmp_path):
+    write_clip(tmp_path / "a.mp4")
+    uri = frame_strip(tmp_path / "a.mp4")
+    assert len(uri) < 20_000
+
+
+def test_class_sizes_are_those_of_training_while_the_manifest_is_there(run):
+    assert "left: 66.7 % right, 30 training clips" in words(write_report(run))
+
+
+def test_without_the_manifest_class_sizes_are_those_of_the_test_set_and_said_to_be(run):
+    (run.parent / "data" / "train.csv").unlink()
+    page = words(write_report(run))
+    assert "left: 66.7 % right, 3 test clips" in page
+    assert "Class sizes count test clips" in page
+
+
+def test_clips_that_could_not_be_read_are_listed_with_reasons(run):
+    page = words(write_report(run))
+    for fact in ("clips/b&.mp4", "moov <atom>", "clips/gone.mp4", "no video stream"):
+        assert fact in page
+
+
+def test_accuracy_without_the_clips_that_could_not_be_read_stands_beside_their_number(run):
+    assert "1 of 7 clips could not be read and count as wrong" in words(write_report(run))
+    assert "of the rest, 77.8 % are right" in words(write_report(run))
+
+
+def test_a_run_that_was_not_evaluated_has_curves_and_says_what_is_missing(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("name: early\n")
+    write_metrics(tmp_path, 2)
+    page = words(write_report(tmp_path))
+    assert "Loss" in page
+    assert "This run has not been evaluated yet" in page
+
+
+def test_a_run_without_an_epoch_says_so(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("name: very early\n")
+    page = words(write_report(tmp_path))
+    assert "No epoch is finished yet" in page
+    assert "There are no curves yet" in page
+
+
+def test_a_result_without_predictions_says_so(run):
+    (run / "results" / "val" / "predictions.parquet").unlink()
+    assert "results/val has no predictions" in words(write_report(run))
+
+
+def test_an_evaluated_model_without_training_has_no_recipe_to_show(run):
+    (run / "recipe.yaml").unlink()
+    assert "The run has no recipe.yaml" in words(write_report(run))
+
+
+def test_a_training_loss_that_is_not_finite_is_said(run):
+    metrics = run / "metrics.csv"
+    metrics.write_text(metrics.read_text().replace("1,10,2.0,", "1,10,nan,"))
+    assert "In 1 epochs the training loss has no finite value" in words(write_report(run))
+
+
+def test_the_newest_of_several_results_is_looked_into(run):
+    other = run / "results" / "test"
+    other.mkdir()
+    facts = json.loads((run / "results" / "val" / "results.json").read_text())
+    (other / "results.json").write_text(json.dumps(facts | {"metrics": {"acc/top1": 12.3}}))
+    os.utime(other / "results.json", (2e9, 2e9))
+    page = words(write_report(run))
+    assert "12.3 %" in page
+    assert "What follows looks at 'test'" in page
+
+
+def test_a_run_with_two_heads_has_each_part_twice(run):
+    path = run / "results" / "val" / "predictions.parquet"
+    table = pyarrow.parquet.read_table(path)
+    names = {"label": "verb", "scores": "scores.verb"}
+    named = table.rename_columns([names.get(name, name) for name in table.column_names])
+    named = named.append_column("noun", named.column("verb"))
+    named = named.append_column("scores.noun", named.column("scores.verb"))
+    pyarrow.parquet.write_table(named, path)
+    facts = json.loads((path.parent / "results.json").read_text())
+    facts["classes"] = {"verb": CLASSES, "noun": ["x", "y", "z"]}
+    (path.parent / "results.json").write_text(json.dumps(facts))
+    page = words(write_report(run))
+    assert "Confusions: verb" in page
+    assert "Confusions: noun" in page
+
+
+def test_a_thousand_classes_fit_in_a_page_of_a_megabyte_and_a_half(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 1000, 3000)
+    logits = rng.normal(size=(3000, 1000)).astype(np.float32)
+    classes = tuple(f"class {i}" for i in range(1000))
+    run = write_run(
+        tmp_path / "run", labels=labels.tolist(), logits=logits.tolist(), classes=classes
+    )
+    page = write_report(run)
+    assert page.stat().st_size < 1_500_000
+    assert "The 200 of 1000 classes with most errors are drawn" in words(page)
+
+
+def test_an_empty_folder_is_no_run(tmp_path):
+    with pytest.raises(RunError, match=r"is not the folder of a run: it has no recipe\.yaml"):
+        write_report(tmp_path)
+    with pytest.raises(RunError, match="there is no run at"):
+        write_report(tmp_path / "nowhere")
+
+
+def test_a_torn_results_file_is_named(run):
+    (run / "results" / "val" / "results.json").write_text('{"metrics": ')
+    with pytest.raises(RunError, match=r"results\.json is not JSON"):
+        write_report(run)
+
+
+def test_a_number_that_is_none_is_named_with_its_line(run):
+    (run / "metrics.csv").write_text("epoch,train/loss\n1,abc\n")
+    with pytest.raises(RunError, match=r"metrics\.csv:2: .*abc"):
+        write_report(run)
+
+
+def test_scores_that_do_not_fit_the_classes_are_refused(tmp_path):
+    run = write_run(tmp_path / "run", classes=("a", "b"))
+    with pytest.raises(RunError, match=r"3 scores a clip .* 2 class names"):
+        write_report(run)
+
+
+def test_a_place_that_cannot_be_written_is_a_run_error(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="could not be written"):
+        write_report(run, tmp_path / "file" / "report.html")
+
+
+def test_probabilities_are_not_put_through_softmax_again(run):
+    path = run / "results" / "val" / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"average": "probs"}))
+    result = read_run(run).result
+    assert result is not None
+    assert result.heads[0].probabilities.tolist() == LOGITS
+
+
+def test_the_most_confused_pair_has_most_clips():
+    counts = np.array([[5, 2, 0], [1, 5, 0], [0, 3, 1]])
+    first, second, third = most_confused(counts, ("a", "b", "c"), 9)
+    assert (first.true, first.predicted, first.count, first.share) == ("c", "b", 3, 0.75)
+    assert (second.count, third.count) == (2, 1)
+
+
+def test_confident_mistakes_are_wrong_and_sorted():
+    answers = head([0, 1, 1], [[0.9, 0.1], [0.7, 0.3], [0.8, 0.2]])
+    assert confident_mistakes(answers, 5).tolist() == [2, 1]
+
+
+def test_large_counts_are_written_short():
+    assert [count(n) for n in (None, 950, 23_512_128, 14.62)] == ["–", "950", "23.5 M", "14.62"]
+
+
+def test_a_comparison_has_a_row_a_run(tmp_path):
+    runs = [write_run(tmp_path / n, name=n, epochs=e) for n, e in (("tsn", 2), ("tsm", 3))]
+    first, second = comparison_rows(runs)
+    assert (first.name, first.top1, first.top5, first.class_avg) == ("tsn", 66.67, 100.0, 72.22)
+    assert (second.name, second.parameters, second.epochs) == ("tsm", 11_689_512, 3)
+    assert second.cells() == ("tsm", "66.7", "100.0", "72.2", "11.7 M", "14.6",
+                              "2×3×8 (tsm-2x3)", "3")  # fmt: skip
+
+
+def test_views_without_the_name_of_a_protocol_are_shown_as_numbers(run):
+    assert views_cell(read_run(run).result) == "2×3×8 (tsm-2x3)"
+    file = run / "results" / "val" / "results.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"protocol": None}))
+    assert views_cell(read_run(run).result) == "2×3×8"
+    assert views_text(read_run(run).result) == "2 × 3, 8 frames"
+
+
+def test_missing_clips_are_the_only_warning_about_runs_that_compare(tmp_path):
+    (warning,) = comparison_warnings([write_run(tmp_path / "run", name="tsm")])
+    assert warning == "clips that could not be read when tsm was evaluated: 1."
+
+
+def test_runs_of_one_recipe_are_told_apart_by_their_folders(tmp_path):
+    runs = [write_run(tmp_path / n, name="tsm") for n in ("a", "b")]
+    assert [row.name for row in comparison_rows(runs)] == ["tsm (a)", "tsm (b)"]
+
+
+def test_a_comparison_page_shows_which_classes_and_clips_differ(tmp_path):
+    better = [[9.0 * (label == k) for k in range(3)] for label in LABELS]
+    runs = [write_run(tmp_path / "a", name="tsn"),
+            write_run(tmp_path / "b", name="tsm", logits=better)]  # fmt: skip
+    page = words(write_comparison(runs, tmp_path / "compare.html"))
+    assert "tsm over tsn" in page
+    assert "right: 50" in page
+    assert "both right only tsn only this run both wrong tsm 4 0 2 0" in page
+
+
+def test_runs_on_other_data_are_marked(tmp_path):
+    ours = write_run(tmp_path / "a", name="tsn")
+    other = write_run(tmp_path / "b", name="tsm", data_hash="beef", classes=("x", "y", "z"))
+    runs = [ours, other]
+    warnings = comparison_warnings(runs)
+    assert sum("do not measure the same thing" in warning for warning in warnings) == 2
+    page = words(write_comparison(runs, tmp_path / "compare.html"))
+    assert all(warning in page for warning in warnings)
+    assert "tsm and tsn have no common classes" in page
+
+
+def test_a_run_in_progress_can_be_compared(tmp_path):
+    done = write_run(tmp_path / "a", name="tsn")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "recipe.yaml").write_text("name: tsm\n")
+    assert comparison_rows([done, tmp_path / "b"])[1].top1 is None
+    page = words(write_comparison([done, tmp_path / "b"], tmp_path / "compare.html"))
+    assert "tsm has not been evaluated." in page
+
+
+def test_nothing_to_compare_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="0 runs to compare, expected at least 1"):
+        write_comparison([], tmp_path / "compare.html")
