@@ -24,7 +24,9 @@ import pyarrow.compute as pc
 
 from marey.data.loading.mixing import Mixed, draw_epoch
 from marey.data.loading.samplers import ClassBalanced, EpochSampler, InstanceBalanced, SquareRoot
-from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
+from marey.data.manifest.write import write_manifest
 
 CLASSES, DRAWS, BATCH = 1000, 1_000_000, 64
 SAMPLERS = (

@@ -27,7 +27,8 @@ import torch
 from PIL import Image
 
 from marey.data.loading.clips import ClipDataset, Sample, clip_rng, collate
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.packs.forms import Form, FrameFolders, JpegPacks, Mp4Files
 from marey.data.packs.pack_clips import pack_clips
 from marey.jobs.executors import Processes

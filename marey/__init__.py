@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from marey.data.manifest.manifest import read_manifest
+    from marey.data.manifest.read import read_manifest
     from marey.engine.inference.predict import load
     from marey.engine.train.loop import train
     from marey.recipes.catalog import find as recipe

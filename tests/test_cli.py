@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from marey.cli.app import _resume_latest
+from marey.cli.train import resume_latest
 from tests.tiny import write_set
 
 
@@ -103,4 +103,4 @@ def test_check_ends_with_status_1_when_something_is_wrong(manifest: Path, tmp_pa
     ],
 )
 def test_resume_alone_means_the_latest(words: list[str], meant: list[str]) -> None:
-    assert _resume_latest(words) == meant
+    assert resume_latest(words) == meant

@@ -10,7 +10,7 @@ import pytest
 
 from marey.data.loading.mixing import Mixed
 from marey.data.loading.samplers import ClassBalanced
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.recipes.catalog import find
 from marey.recipes.recipe import DataSpec
 from marey.recipes.schema import from_yaml, override

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from marey.cli.app import _resume_latest, app
+from marey.cli.app import app
+from marey.cli.train import resume_latest
 from marey.recipes.catalog import find
 
 SLURM = Path(__file__).resolve().parents[1] / "examples" / "slurm"
@@ -57,7 +58,7 @@ def run(script: Path, log: Path, **environ: str) -> list[list[str]]:
 def accept(words: list[str]) -> None:
     """Nothing, if marey takes these words; else the error of the parser."""
     command = typer.main.get_command(app)
-    words = _resume_latest(words)
+    words = resume_latest(words)
     while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
     command.make_context(command.name, words)

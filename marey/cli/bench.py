@@ -31,7 +31,7 @@ def bench_data(
     workers: Workers = None,
 ) -> None:
     """Clips a second from files to batches, and what the time goes into."""
-    from marey.data.manifest.manifest import read_manifest
+    from marey.data.manifest.read import read_manifest
     from marey.engine.bench import bench_data as measure
     from marey.recipes.catalog import find
 

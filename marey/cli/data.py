@@ -90,7 +90,7 @@ def data_check(
 ) -> None:
     """Decode every clip wholly, in parallel, and write down what is wrong with each."""
     from marey.data.checks.check import check_manifest
-    from marey.data.manifest.manifest import read_manifest
+    from marey.data.manifest.read import read_manifest
 
     with progress_bar("checking") as progress:
         found = check_manifest(
@@ -123,9 +123,10 @@ def data_stats(
     workers: Workers = None,
 ) -> None:
     """Count clips, lengths and sizes, say how unequal the classes are, and plot them."""
-    from marey.data.checks.stats import class_histogram_svg, long_tail_lines
+    from marey.data.checks.stats import long_tail_lines
     from marey.data.checks.stats import stats as describe
-    from marey.data.manifest.manifest import read_manifest
+    from marey.data.manifest.read import read_manifest
+    from marey.engine.report.charts.class_histogram import class_histogram_svg
 
     found = read_manifest(manifest, check_files=False)
     with progress_bar("opening files") as progress:
@@ -167,7 +168,8 @@ def data_convert(
     out: Annotated[Path, typer.Argument(help="NAME.arrow, NAME.parquet or NAME.csv")],
 ) -> None:
     """Check a manifest and write it as another kind; .arrow opens at once, whatever its size."""
-    from marey.data.manifest.manifest import read_manifest, write_manifest
+    from marey.data.manifest.read import read_manifest
+    from marey.data.manifest.write import write_manifest
 
     found = read_manifest(manifest, check_files=False)
     write_manifest(found, out)

@@ -82,7 +82,8 @@ def data_pack(
     Features that lie in many files become one that is mapped into memory.
     """
     from marey.data.features.feature_file import is_feature_file
-    from marey.data.manifest.manifest import read_manifest, write_manifest
+    from marey.data.manifest.read import read_manifest
+    from marey.data.manifest.write import write_manifest
     from marey.data.packs.forms import JpegPacks, Mp4Files
     from marey.errors import ManifestError
     from marey.video.reading.pixels import ShortSide
@@ -133,7 +134,7 @@ def _pack(
     engine: Engine,
     shard: str | None,
 ) -> None:
-    from marey.data.manifest.manifest import read_manifest
+    from marey.data.manifest.read import read_manifest
     from marey.data.packs.pack_clips import pack_clips
 
     clips = read_manifest(manifest, root=root, check_files=False)

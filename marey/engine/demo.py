@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.synthetic.dataset import CLASSES, REVERSALS, appearance_ceiling, render_dataset
 from marey.engine.inference.evaluate_run import evaluate_folder
 from marey.engine.inference.predict import load

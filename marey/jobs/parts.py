@@ -34,8 +34,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
-import pyarrow as pa
-
 from marey.errors import ManifestError, MareyError, RunError
 from marey.jobs.executors import PROCESSES, Engine
 from marey.jobs.processes import Lost
@@ -43,7 +41,7 @@ from marey.storage.atomic import replacing
 from marey.storage.lock import Held, locked
 
 if TYPE_CHECKING:
-    from marey.data.manifest.manifest import Manifest
+    pass
 
 Make: TypeAlias = Callable[[range, BinaryIO], None]
 """Writes what comes of some rows. A module's function (or `partial` of one): workers call it."""
@@ -167,26 +165,6 @@ def input_digest(facts: Mapping[str, object]) -> str:
     of a model (`weights_digest`); not the number of workers, nor anything else about the machine.
     """
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def table_digest(table: pa.Table) -> str:
-    """Sha256 of the columns, however they lie in memory; of coded text, what it says."""
-    total = hashlib.sha256()
-    for batch in table.combine_chunks().to_batches(max_chunksize=1 << 16):
-        columns = [
-            column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
-            for column in batch.columns
-        ]
-        total.update(pa.RecordBatch.from_arrays(columns, batch.schema.names).serialize())
-    return total.hexdigest()
-
-
-def digest_with(manifest: Manifest, *names: str) -> str:
-    """Of `Manifest.digest` and of its columns of these names, as far as they are there."""
-    columns = {name: getattr(manifest, name) for name in names}
-    there = {name: column for name, column in columns.items() if column is not None}
-    facts = {"clips": manifest.digest(), "columns": list(there)}
-    return input_digest(facts | {"values": table_digest(pa.table(there))})
 
 
 def make_parts(

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from marey.models.unused import freeze_unused
+from marey.models.encoder import freeze_unused
 from marey.models.video_model import VideoModel
 
 Part = Literal["all", "heads", "scales"]

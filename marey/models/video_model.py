@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from marey.models.encoder import Encoder
+from marey.models.encoder import Encoder, freeze_unused
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.imagenet import adapt_torchvision
 from marey.models.sites import TemporalOp, is_added
-from marey.models.unused import freeze_unused
 from marey.types import Clip, Scores
 
 

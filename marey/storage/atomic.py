@@ -9,9 +9,12 @@ import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from marey.errors import ManifestError
+from marey.errors import ManifestError, RunError
+
+if TYPE_CHECKING:
+    pass
 
 
 @contextmanager
@@ -52,3 +55,18 @@ def _remove(draft: Path) -> None:
         draft.unlink(missing_ok=True)
     except OSError:  # the folder itself is gone or not ours: nothing of ours lies there
         return
+
+
+_REMEDY = "free some space or choose another --work-dir; saved checkpoints are untouched"
+
+
+@contextmanager
+def run_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
+    """Turn an OSError (disk full, no permission) into a RunError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or path} could not be written: {error.strerror or error}",
+            remedy,
+        ) from error

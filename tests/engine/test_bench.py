@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.bench import bench_data, bench_model
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.video_model import Head, ModelSpec

@@ -22,20 +22,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marey.data.label_column import text_column
-from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.classes import text_column
+from marey.data.manifest.manifest import Manifest, digest_with, table_digest
 from marey.errors import ManifestError, RunError
 from marey.jobs.executors import Engine, Here, Processes
-from marey.jobs.parts import (
-    ATTEMPTS,
-    Parts,
-    Shard,
-    _make_part,
-    digest_with,
-    input_digest,
-    make_parts,
-    table_digest,
-)
+from marey.jobs.parts import ATTEMPTS, Parts, Shard, _make_part, input_digest, make_parts
 from marey.storage.atomic import replacing
 from marey.storage.lock import Held, locked
 

@@ -16,7 +16,7 @@ import pytest
 
 from marey.data.checks.check import check_manifest
 from marey.data.datasets.catalog import find_dataset
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.packs.forms import JpegPacks, Mp4Files
 from marey.data.packs.pack_clips import pack_clips
 from marey.data.prepare.prepare import MediaFolder, prepare

@@ -17,8 +17,7 @@ import torch
 from marey.data.loading.samplers import ClassBalanced
 from marey.engine.train import loop as training
 from marey.engine.train.loop import train
-from marey.engine.train.run_folder import last_checkpoint
-from marey.engine.weights.checkpoint import save_checkpoint
+from marey.engine.weights.checkpoint import last_checkpoint, save_checkpoint
 from marey.longtail.lmr import LMR
 from marey.recipes.recipe import Recipe
 from tests.engine.train.test_train import differs, model_of, state_of, without_dropout

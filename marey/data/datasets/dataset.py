@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.lists.frame_lists import list_rows
+from marey.data.lists.name_lists import video_name
 from marey.data.manifest.columns import Unit
 
 NO_FIELDS: Mapping[str, str] = {}
@@ -80,3 +82,14 @@ class DataSet:
     """Frames a second at which folders of frames were extracted, by a clip's name."""
     notes: tuple[str, ...] = ()
     """What a person should know before using it."""
+
+
+def listed_clips(files: Annotations, splits: Sequence[str]) -> list[Clip]:
+    """The clips of lists as `list_rows` reads them, named without their folder; spans in frames."""
+    return [
+        Clip(row.place, video_name(row.path), split, {"label": row.label},
+             row.start, row.end, row.num_frames)
+        for split in splits
+        if split in files
+        for row in list_rows(files, split)
+    ]  # fmt: skip

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import json
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.datasets.dataset import Clip, DataSet, Form, Index, listed_clips
 from marey.data.lists.annotation_files import Annotations, Place
 from marey.data.lists.class_names import expect_count
-from marey.data.lists.name_lists import listed_clips
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 

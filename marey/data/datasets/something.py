@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from marey.data.datasets.dataset import Clip, Index
+from marey.data.datasets.dataset import Clip, Index, listed_clips
 from marey.data.lists.annotation_files import Annotations, Place, whole
 from marey.data.lists.class_names import ClassNames, expect_count, unbracketed
-from marey.data.lists.name_lists import listed_clips, video_name
+from marey.data.lists.name_lists import video_name
 from marey.data.manifest.faults import clip_text
 
 SPLITS = ("train", "val", "test")

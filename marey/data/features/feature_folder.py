@@ -7,7 +7,7 @@ frame; `marey data pack` writes them into one mapped file, from which they come 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from marey.data.features.feature_file import About, Rows, Vectors
+from marey.data.features.feature_file import About, FeatureFile, Rows, Vectors, feature_writer
 from marey.errors import DecodeError
 
 HDF5 = (".h5", ".hdf5")
@@ -122,3 +122,36 @@ def _hdf5() -> Any:
     except ImportError as error:
         raise DecodeError("HDF5 files need h5py", "pip install 'marey[hdf5]'") from error
     return h5py
+
+
+ROWS = 256
+"""Clips that are in memory at a time."""
+
+
+def pack_features(
+    table: pa.Table,
+    features: FeatureFile | FeatureFiles,
+    classes: Mapping[str, tuple[str, ...]],
+    out: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write the rows of `table`, a manifest's, each with its features, in their precision.
+
+    Rows that cannot be read stay in the file, without features and with the reason.
+    """
+    with feature_writer(out, table.schema, dim=features.dim, dtype=features.dtype,
+                        classes=classes, about=features.about) as writer:  # fmt: skip
+        for start in range(0, len(table), ROWS):
+            rows = range(start, min(start + ROWS, len(table)))
+            vectors, errors = zip(*(_read(features, row) for row in rows), strict=True)
+            writer.write(table.slice(start, len(rows)), list(vectors), list(errors))
+            if progress is not None:
+                progress(rows.stop, len(table))
+
+
+def _read(features: FeatureFile | FeatureFiles, row: int) -> tuple[np.ndarray, str | None]:
+    try:
+        return features.read(row, np.arange(features.num_frames(row))), None
+    except DecodeError as error:
+        return np.zeros((0, features.dim), np.float32), str(error)

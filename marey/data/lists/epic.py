@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from marey.data.files import Folders
 from marey.data.lists.listing import Listing
 from marey.data.manifest.faults import clip_text
+from marey.data.manifest.paths import Folders
 
 LAYOUTS = ("{0}/{1}", "{0}/rgb_frames/{1}")
 """Where the frames of a video lie below the root, by participant and video: the first that does."""

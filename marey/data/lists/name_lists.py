@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 
-from marey.data.datasets.dataset import Clip
-from marey.data.files import VIDEO
 from marey.data.lists.annotation_files import Annotations, whole
 from marey.data.lists.class_names import ClassNames, expect_count
-from marey.data.lists.frame_lists import ListRow, list_rows
+from marey.data.lists.frame_lists import ListRow
+from marey.data.manifest.paths import VIDEO
 from marey.errors import ManifestError
 
 _FIRST = re.compile(r"(\d+)[\s,]+(.+)", re.ASCII)
@@ -36,17 +34,6 @@ def numbered_names(files: Annotations, role: str, *expected: int) -> list[str]:
             break
     expect_count(files[role], names, *expected)
     return names
-
-
-def listed_clips(files: Annotations, splits: Sequence[str]) -> list[Clip]:
-    """The clips of lists as `list_rows` reads them, named without their folder; spans in frames."""
-    return [
-        Clip(row.place, video_name(row.path), split, {"label": row.label},
-             row.start, row.end, row.num_frames)
-        for split in splits
-        if split in files
-        for row in list_rows(files, split)
-    ]  # fmt: skip
 
 
 def agrees(files: Annotations, row: ListRow, names: ClassNames, said: str) -> bool:

@@ -26,7 +26,9 @@ from marey.data.longtail.profile import (
     largest_that_fits,
 )
 from marey.data.manifest.classes import classes_file, read_classes
-from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
+from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 from marey.metrics.groups import Profile, paper_groups, profile
 from marey.storage.atomic import replacing

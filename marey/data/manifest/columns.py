@@ -24,8 +24,7 @@ from marey.data.features.feature_file import (
     open_table,
     read_class_names,
 )
-from marey.data.label_column import coded, read_labels
-from marey.data.manifest.classes import classes_file
+from marey.data.manifest.classes import classes_file, coded, read_labels
 from marey.data.manifest.duplicates import repeats, text_buffers
 from marey.data.manifest.faults import Fault, clip_text, csv_lines, raise_faults, structural_error
 from marey.errors import ManifestError

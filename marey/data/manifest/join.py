@@ -10,11 +10,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pyarrow as pa
 
-from marey.data.label_column import coded
+from marey.data.manifest.classes import coded
 from marey.data.manifest.duplicates import repeats
 from marey.data.manifest.faults import Fault, clip_text, raise_faults
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import leaving_root, missing
+from marey.data.manifest.read import read_manifest
 from marey.data.manifest.roots import joined_roots, one_root, roots_by_source
 from marey.errors import ManifestError
 from marey.storage.url import Place, place_of

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from marey.data.files import IMAGE, VIDEO
 from marey.data.lists.listing import Listing
+from marey.data.manifest.paths import IMAGE, VIDEO
 from marey.data.own_videos.splits import split_name
 from marey.errors import ManifestError
 

@@ -15,18 +15,19 @@ import numpy as np
 import pyarrow as pa
 
 from marey.data.checks.probe import Progress, probe_rows
-from marey.data.files import Folders, leaves
-from marey.data.label_column import text_column
 from marey.data.lists.class_files import find_class_file, find_head_files, read_class_ids
 from marey.data.lists.epic import in_frames
 from marey.data.lists.listing import Listing, join_listings
 from marey.data.lists.lists import read_listing
 from marey.data.lists.numbering import Numbered, number_classes
 from marey.data.lists.tables import is_table
-from marey.data.manifest.classes import classes_file, split_labels
+from marey.data.manifest.classes import classes_file, split_labels, text_column
 from marey.data.manifest.duplicates import repeats
 from marey.data.manifest.faults import clip_text
-from marey.data.manifest.manifest import SPLITS, Manifest, read_manifest, write_manifest
+from marey.data.manifest.manifest import SPLITS, Manifest
+from marey.data.manifest.paths import Folders, leaves
+from marey.data.manifest.read import read_manifest
+from marey.data.manifest.write import write_manifest
 from marey.data.own_videos.folders import read_folder
 from marey.data.own_videos.splits import Division, SplitRule, divide, split_name
 from marey.errors import ManifestError

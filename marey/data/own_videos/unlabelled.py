@@ -19,11 +19,11 @@ import pyarrow.csv
 
 from marey.data.features.feature_file import SUFFIXES
 from marey.data.features.feature_folder import FeatureFiles, holds_features
-from marey.data.files import Folders
-from marey.data.label_column import text_column
+from marey.data.manifest.classes import text_column
 from marey.data.manifest.faults import clip_text, raise_faults
-from marey.data.manifest.manifest import Manifest, read_manifest
-from marey.data.manifest.paths import leaving_root
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.paths import Folders, leaving_root
+from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.folders import clips_below
 from marey.errors import ManifestError
 from marey.storage.url import Place, Url, place_of

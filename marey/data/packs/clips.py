@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.data.files import VIDEO
 from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.paths import VIDEO
 from marey.errors import DecodeError
 from marey.storage.url import Place
 from marey.video.reading.frame_folder import FrameFolder

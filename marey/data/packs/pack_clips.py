@@ -31,14 +31,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from marey.data.manifest.duplicates import repeats
-from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
+from marey.data.manifest.manifest import Manifest, digest_with
+from marey.data.manifest.read import read_manifest
+from marey.data.manifest.write import write_manifest
 from marey.data.packs.checksums import read_checksums, write_checksums
 from marey.data.packs.clips import Clip, clip_of
 from marey.data.packs.crashes import deadly_clips, noted, time_limit
 from marey.data.packs.forms import UNFINISHED, Form, Write, draft_of
 from marey.errors import DecodeError, ManifestError
 from marey.jobs.executors import Engine, Processes
-from marey.jobs.parts import Parts, Shard, digest_with, input_digest, make_parts
+from marey.jobs.parts import Parts, Shard, input_digest, make_parts
 from marey.storage.atomic import replacing, write_csv
 
 CLIP_SECONDS = 600.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marey.data.datasets.dataset import Clip
-from marey.data.files import VIDEO, Folders, leaves
+from marey.data.manifest.paths import VIDEO, Folders, leaves
 from marey.errors import ManifestError
 
 _SUSPECT = re.compile(r"^[/\\]|(^|[/\\])\.\.([/\\]|$)|^\w:")

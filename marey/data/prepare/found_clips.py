@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from marey.data.checks.probe import Probe
 from marey.data.datasets.dataset import Clip, DataSet, Index
-from marey.data.label_column import text_column
+from marey.data.manifest.classes import text_column
 from marey.data.manifest.duplicates import repeats
 from marey.data.manifest.manifest import Manifest
 from marey.data.prepare.account import SplitCoverage, ordered

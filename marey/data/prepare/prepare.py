@@ -15,7 +15,7 @@ from marey.data.checks.probe import Progress
 from marey.data.datasets.dataset import Clip, DataSet, Form, Index
 from marey.data.lists.annotation_files import Annotations
 from marey.data.manifest.classes import classes_file
-from marey.data.manifest.manifest import write_manifest
+from marey.data.manifest.write import write_manifest
 from marey.data.prepare.account import (
     Account,
     made_of,

@@ -27,8 +27,9 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from marey.data.label_column import text_column
-from marey.data.manifest.manifest import Manifest, write_manifest
+from marey.data.manifest.classes import text_column
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.write import write_manifest
 from marey.data.synthetic.render import Film, shoot
 from marey.data.synthetic.scenes import SCENES
 from marey.errors import ManifestError

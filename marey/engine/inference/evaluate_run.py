@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 import torch
 
-from marey.data.manifest.manifest import Manifest, read_manifest
-from marey.engine.inference.evaluate import Evaluation, write_results
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
+from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
+from marey.engine.inference.results import write_results
 from marey.engine.inference.scored_parts import Tested
-from marey.engine.train.run_folder import read_lists
-from marey.engine.train.run_log import run_errors
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import ManifestError, RecipeError, RunError
@@ -24,7 +24,9 @@ from marey.jobs.parts import WHOLE, Progress, Shard, make_parts
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
 from marey.recipes.recipe import Recipe
+from marey.recipes.resolve import read_lists
 from marey.recipes.schema import override
+from marey.storage.atomic import run_errors
 
 PART_SECONDS = 4 * 3600.0
 """Longer than any part takes; then it is taken for hanging."""

@@ -20,7 +20,8 @@ from typing import BinaryIO
 import torch
 
 from marey.data.features.feature_file import is_feature_file
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.extractor import DType, Extractor, Per, read_features
 from marey.engine.weights.checkpoint import initialize
 from marey.engine.weights.imagenet import starting_weights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from marey.data.features.feature_file import (
     FeatureFile,
@@ -23,10 +22,12 @@ from marey.data.features.feature_file import (
     open_table,
 )
 from marey.data.loading.clips import Batch
-from marey.data.manifest.manifest import Manifest, manifest_table
-from marey.engine.inference.evaluate import model_inputs, test_batches
+from marey.data.manifest.manifest import Manifest, table_digest
+from marey.data.manifest.write import manifest_table
+from marey.engine.inference.scoring import model_inputs, test_batches
+from marey.engine.weights.checkpoint import weights_digest
 from marey.errors import ManifestError, RunError
-from marey.jobs.parts import Parts, input_digest, table_digest
+from marey.jobs.parts import Parts, input_digest
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_clips
 from marey.recipes.recipe import Recipe
@@ -146,15 +147,6 @@ def view_features(
     found = torch.cat(parts)
     found = found.reshape(len(views), -1, found.shape[-1])
     return found if per == "frame" else found.mean(dim=1, keepdim=True)
-
-
-def weights_digest(module: nn.Module) -> str:
-    """Sha256 of the names and values of a module's weights."""
-    total = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        total.update(name.encode())
-        total.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()
 
 
 def _about(model: VideoModel, recipe: Recipe, manifest: Manifest, per: Per) -> dict[str, Any]:

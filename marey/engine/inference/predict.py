@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from marey.data.features.feature_folder import holds_features, open_features
-from marey.data.files import VIDEO
-from marey.engine.inference.evaluate import score_views
+from marey.data.manifest.paths import VIDEO
+from marey.engine.inference.scoring import score_views
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError
 from marey.recipes.compatible import check_pictures

@@ -36,6 +36,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from marey.data.manifest.manifest import digest_with
 from marey.data.own_videos.unlabelled import read_clips
 from marey.engine.inference.evaluate_run import PART_SECONDS
 from marey.engine.inference.predict import probabilities
@@ -44,7 +45,7 @@ from marey.engine.inference.scored_parts import Tested
 from marey.engine.weights.trained import load_trained
 from marey.errors import ManifestError, RunError
 from marey.jobs.executors import HERE, Engine, Here
-from marey.jobs.parts import WHOLE, Parts, Progress, Shard, digest_with, make_parts
+from marey.jobs.parts import WHOLE, Parts, Progress, Shard, make_parts
 from marey.recipes.compatible import check_clips
 from marey.recipes.recipe import Recipe
 from marey.storage.atomic import replacing

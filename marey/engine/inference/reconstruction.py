@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from marey.data.manifest.manifest import Manifest
-from marey.engine.inference.evaluate import test_batches
 from marey.engine.inference.evaluate_run import with_class_names
 from marey.engine.inference.extractor import view_features
-from marey.engine.train.run_folder import read_lists
+from marey.engine.inference.scoring import test_batches
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
+from marey.recipes.resolve import read_lists
 from marey.storage.atomic import replacing
 
 FILE = "reconstruction.json"

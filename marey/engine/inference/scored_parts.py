@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from marey.data.manifest.manifest import Manifest
-from marey.engine.inference.evaluate import Evaluation, ScoreArrays, check_heads, score_clips
-from marey.engine.inference.extractor import weights_digest
+from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
+from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
+from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.trained import Trained
 from marey.jobs.parts import Parts, input_digest
 from marey.recipes.recipe import Recipe

@@ -14,8 +14,8 @@ from marey.engine.report.charts.html import grid, page, paragraph, section, tabl
 from marey.engine.report.group_compare import GroupTable, group_comparison, group_tables
 from marey.engine.report.run_files import HeadResult, Result, RunFiles, read_run
 from marey.engine.report.summary import count, views_cell
-from marey.engine.train.run_log import run_errors
 from marey.metrics.accuracy import class_accuracy
+from marey.storage.atomic import run_errors
 
 MAX_BARS = 30
 

@@ -42,10 +42,10 @@ from marey.engine.report.mistakes import (
 )
 from marey.engine.report.run_files import HeadResult, Result, RunFiles, read_run
 from marey.engine.report.summary import header, percent, provenance
-from marey.engine.train.run_log import run_errors
 from marey.errors import ManifestError
 from marey.metrics.accuracy import class_accuracy, confusion_matrix
 from marey.metrics.calibration import reliability
+from marey.storage.atomic import run_errors
 from marey.video.reading.reader import Span
 
 MAX_STRIPS = 12

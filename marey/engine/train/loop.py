@@ -26,11 +26,12 @@ from marey.data.loading.mixing import draw_epoch
 from marey.data.loading.samplers import EpochSampler
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import evaluate
+from marey.engine.train.bad_clips import BadClips
 from marey.engine.train.best_epoch import check_save_best, training_counts, worth
 from marey.engine.train.distributed import World, join_world
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
 from marey.engine.train.optim import build_optimizer, build_scales_optimizer, set_rates
-from marey.engine.train.run_folder import BadClips, open_run, read_data, resolve
+from marey.engine.train.run_folder import open_run
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.steps import Totals, timed_steps, training_batches
 from marey.engine.train.stop_signals import StopFlag, Stopped, stop_signals
@@ -48,6 +49,7 @@ from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe, Stage
+from marey.recipes.resolve import read_data, resolve
 from marey.recipes.schema import to_yaml
 from marey.types import Clip, Labels
 from marey.video.augment import augment

@@ -12,8 +12,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from marey.errors import RunError
+from marey.storage.atomic import run_errors
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -110,21 +109,6 @@ class RunLog:
         path = self.folder / name
         with run_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(text)
-
-
-_REMEDY = "free some space or choose another --work-dir; saved checkpoints are untouched"
-
-
-@contextmanager
-def run_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
-    """Turn an OSError (disk full, no permission) into a RunError that names `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"{error.filename or path} could not be written: {error.strerror or error}",
-            remedy,
-        ) from error
 
 
 def _keep_until(path: Path, step: int, step_of: Callable[[str], int]) -> None:

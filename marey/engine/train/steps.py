@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from torch.utils.data import DataLoader
 
 from marey.data.loading.clips import Batch, ClipDataset, collate
+from marey.data.loading.loader import ignore_in_worker
 from marey.data.loading.samplers import EpochSampler
 from marey.data.manifest.manifest import Manifest
-from marey.engine.train.stop_signals import ignore_in_worker
 from marey.errors import RunError
 from marey.recipes.recipe import Recipe
 

@@ -45,9 +45,3 @@ def stop_signals() -> Iterator[StopFlag]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def ignore_in_worker(_: int) -> None:
-    """Let the main process decide: Ctrl-C and Slurm's SIGTERM reach loader workers too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -8,13 +8,14 @@ A checkpoint of ours is a dict of tensors and plain values, loaded with `weights
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from marey.engine.weights.read_file import read_weights_file
 from marey.errors import CheckpointError, RunError
@@ -151,3 +152,18 @@ def _load_dict(path: Path) -> dict[str, Any]:
 def _some(state: Mapping[str, Any]) -> str:
     names = [str(name) for name in state]
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") or "none"
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of the run in `folder`; None if it never began."""
+    path = folder / "checkpoints" / "last.pt"
+    return path if path.is_file() else None
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Sha256 of the names and values of a module's weights."""
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        total.update(name.encode())
+        total.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()

@@ -17,8 +17,6 @@ import torch
 from torch import Tensor
 
 from marey.data.manifest.classes import classes_file, read_classes, write_classes
-from marey.engine.train.run_folder import read_run_recipe
-from marey.engine.train.run_log import run_errors
 from marey.engine.weights.checkpoint import load_strictly, load_weights
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.errors import CheckpointError, RunError
@@ -26,8 +24,8 @@ from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
-from marey.recipes.schema import from_plain, to_plain
-from marey.storage.atomic import replacing
+from marey.recipes.schema import from_plain, from_yaml, to_plain
+from marey.storage.atomic import replacing, run_errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,3 +162,13 @@ def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:
                 f"{head.num_classes} classes"
             )
     return classes
+
+
+def read_run_recipe(folder: Path) -> Recipe:
+    """The resolved recipe of the run in `folder`."""
+    path = folder / "recipe.yaml"
+    if not path.is_file():
+        raise RunError(
+            f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir"
+        )
+    return from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))

@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
-from marey.models.encoders.resnet import Bottleneck, conv
+from marey.models.encoders.resnet import Bottleneck
+from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp, frames_in_stage, place
 from marey.models.temporal.tam import Aggregation

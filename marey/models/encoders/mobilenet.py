@@ -25,7 +25,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
-from marey.models.encoders.resnet import conv
+from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, frames_in_stage, place
 from marey.types import Clip, check_choices

@@ -15,6 +15,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
+from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import Block, ResidualBlock, Site, TemporalOp, frames_in_stage, place
 from marey.types import Clip, check_choices
@@ -215,26 +216,6 @@ def stages(
     placed = zip(blocks, sites, strict=True)
     for _, stage in groupby(placed, key=lambda pair: pair[0].stage):
         yield nn.Sequential(*(block_type(block, modules, bias=bias) for block, modules in stage))
-
-
-def conv(
-    in_channels: int,
-    out_channels: int,
-    kernel: int,
-    *,
-    stride: int = 1,
-    groups: int = 1,
-    bias: bool = False,
-) -> nn.Conv2d:
-    """A convolution that keeps the map's size (at stride 1), started as torchvision's.
-
-    The start is Kaiming's for ReLU over the fan out (arXiv 1502.01852).
-    """
-    layer = nn.Conv2d(
-        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
-    )
-    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    return layer
 
 
 def _downsample(block: Block, *, bias: bool) -> dict[str, nn.Module]:

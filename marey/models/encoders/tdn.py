@@ -25,7 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
-from marey.models.encoders.resnet import ResNetSpec, conv, stages
+from marey.models.encoders.resnet import ResNetSpec, stages
+from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import TemporalOp, is_added, place
 from marey.types import Clip

@@ -31,9 +31,9 @@ from typing import ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from marey.models.encoder import Unused
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import DEEP, Block, Site, TemporalOp
-from marey.models.unused import Unused
 from marey.types import check_choices
 
 ORDER = "LTSG"

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.encoders.resnet import conv
+from marey.models.layers import conv
 from marey.models.sites import Block, Site, TemporalOp
 from marey.models.temporal.tsm import shift
 from marey.types import check_choices

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.encoders.resnet import conv
+from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
 

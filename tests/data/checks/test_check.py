@@ -12,8 +12,10 @@ import pytest
 
 from marey.data.checks.check import check_manifest
 from marey.data.checks.probe import probe_clips
-from marey.data.checks.stats import ClassCounts, class_histogram_svg, stats
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.checks.stats import ClassCounts, stats
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
+from marey.engine.report.charts.class_histogram import class_histogram_svg
 from marey.errors import ManifestError
 from marey.jobs.parts import Shard
 from marey.jobs.processes import Lost, Worker, answers

@@ -15,7 +15,8 @@ from marey.data.datasets.epic100 import NUM_NOUNS, NUM_VERBS
 from marey.data.datasets.hmdb51 import CLASSES
 from marey.data.lists.annotation_files import Annotations
 from marey.data.lists.name_lists import numbered_names
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.prepare import MediaFolder, prepare
 from marey.data.prepare.valid_clips import sound_clips

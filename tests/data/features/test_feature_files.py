@@ -16,7 +16,9 @@ from marey.data.features.feature_file import FeatureFile
 from marey.data.features.feature_folder import open_features
 from marey.data.loading.clips import ClipDataset, collate
 from marey.data.loading.samplers import ClassBalanced, SquareRoot
-from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
+from marey.data.manifest.write import write_manifest
 from marey.data.own_videos.init import init_dataset
 from marey.errors import DecodeError, ManifestError
 from marey.video.crops import CenterCrop
@@ -61,7 +63,7 @@ def test_every_frame_of_every_row_is_that_of_the_clip_however_rows_are_taken(
 
 
 def test_a_file_of_many_record_batches_is_one_list_of_clips(tmp_path, monkeypatch):
-    monkeypatch.setattr("marey.data.pack.ROWS", 2)
+    monkeypatch.setattr("marey.data.features.feature_folder.ROWS", 2)
     features = packed(npy_manifest(tmp_path, [2, 3, 1, 4, 2])).features
     assert features.lengths.tolist() == [2, 3, 1, 4, 2]
     assert [features.read(row, np.array([0]))[0, 0] for row in range(5)] == [0, 100, 200, 300, 400]

@@ -10,7 +10,7 @@ from marey.data.lists.epic import LAYOUTS, frames_a_second, in_frames
 from marey.data.lists.listing import Listing
 from marey.data.lists.lists import read_listing
 from marey.data.loading.clips import ClipDataset
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.init import init_dataset
 from marey.errors import ManifestError
 from marey.video.crops import CenterCrop

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.data.checks.stats import ClassCounts, Stats, long_tail_lines, stats
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.metrics.groups import profile, release_groups, release_noun_groups, videolt_groups
 
 

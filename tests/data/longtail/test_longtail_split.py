@@ -23,7 +23,8 @@ from marey.data.longtail.profile import (
     largest_that_fits,
 )
 from marey.data.longtail.split import long_tail, write_long_tail
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
 from marey.errors import ManifestError
 from marey.metrics.groups import profile
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from marey.data.manifest.join import read_manifests
-from marey.data.manifest.manifest import read_manifest, write_manifest
+from marey.data.manifest.read import read_manifest
+from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 
 REAL = "path,label,split,num_frames\na.mp4,run,train,9\nb.mp4,jump,val,\n"

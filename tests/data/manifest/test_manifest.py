@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marey.data.files import leaves
 from marey.data.manifest.duplicates import repeats
-from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.paths import leaves
+from marey.data.manifest.read import read_manifest
+from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 from marey.video.reading.reader import Span
 

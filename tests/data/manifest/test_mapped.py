@@ -18,7 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marey.data.loading.samplers import ClassBalanced, EpochSampler, InstanceBalanced, SquareRoot
-from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
+from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 
 CSV = (

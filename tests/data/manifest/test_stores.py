@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 from marey.cli.app import app
 from marey.data.checks.probe import probe_clips
 from marey.data.loading.clips import ClipDataset
-from marey.data.manifest.manifest import Manifest, read_manifest, write_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
+from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 from marey.storage import url as urls
 from marey.storage.url import Url

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.init import init_dataset
 from marey.data.own_videos.splits import SplitRule
 from marey.errors import ManifestError

@@ -20,7 +20,8 @@ import torch
 from typer.testing import CliRunner
 
 from marey.cli.app import app
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.packs import crashes
 from marey.data.packs.checksums import verify
 from marey.data.packs.clips import Clip, at_rate

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.data.datasets.catalog import find_dataset
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.prepare import prepare as module
 from marey.data.prepare import probe_journal
 from marey.data.prepare.prepare import MediaFolder, Prepared, prepare

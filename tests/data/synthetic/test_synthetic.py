@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.synthetic.dataset import (
     ACTIONS,
     CLASSES,

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from marey.data.manifest.manifest import read_manifest
-from marey.engine.inference.evaluate import Evaluation, evaluate, write_results
+from marey.data.manifest.read import read_manifest
+from marey.engine.inference.evaluate import Evaluation, evaluate
 from marey.engine.inference.predict import Predictor, as_frames, load, timeline, windows
 from marey.engine.inference.predictions import metrics_of_dump
+from marey.engine.inference.results import write_results
 from marey.engine.train.loop import train
 from marey.engine.weights.trained import Trained, export_release, load_trained
 from marey.errors import CheckpointError, DecodeError, ManifestError, RunError

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.evaluate_run import evaluate_folder, with_class_names
 from marey.engine.inference.predictions import metrics_of_dump

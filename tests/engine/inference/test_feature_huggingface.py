@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.extract import extract_folder
 from marey.errors import CheckpointError
 from tests.tiny import write_set

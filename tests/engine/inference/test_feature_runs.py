@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from marey.data.loading.samplers import ClassBalanced
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import evaluate
 from marey.engine.inference.evaluate_run import evaluate_folder
 from marey.engine.inference.extract import extract, extract_folder, source_model

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from marey.cli.app import app
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation, evaluate
 from marey.engine.inference.evaluate_run import evaluate_folder
 from marey.engine.inference.measures import TrainingCounts

@@ -9,13 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.predict import Predictor, timeline, windows
-from marey.engine.train.run_folder import resolve
 from marey.engine.weights.trained import Trained
 from marey.errors import RunError
 from marey.models import ResNetSpec
 from marey.recipes.compatible import check_clips
+from marey.recipes.resolve import resolve
 from tests.tiny import CLASSES, tiny_recipe, write_set
 
 

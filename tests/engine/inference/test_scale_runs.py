@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from marey.data.checks.check import check_manifest
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate_run import Test, evaluate_folder, evaluate_test
 from marey.engine.inference.extract import extract_folder
 from marey.engine.train.loop import train

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marey.data.manifest.manifest import Manifest, read_manifest
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.train.best_epoch import check_save_best, worth
 from marey.engine.train.loop import train

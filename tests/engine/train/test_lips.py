@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate_run import evaluate_folder
 from marey.engine.train.loop import train
 from marey.recipes.catalog import find

@@ -10,8 +10,13 @@ import torch
 from torch import Tensor
 
 from marey.engine.train.loop import train
-from marey.engine.train.run_folder import last_checkpoint, read_run_recipe
-from marey.engine.weights.checkpoint import load_checkpoint, load_strictly, save_checkpoint
+from marey.engine.weights.checkpoint import (
+    last_checkpoint,
+    load_checkpoint,
+    load_strictly,
+    save_checkpoint,
+)
+from marey.engine.weights.trained import read_run_recipe
 from marey.recipes import longtail
 from marey.recipes.recipe import Recipe
 from tests.engine.train.test_train import differs, epochs_of, model_of, state_of, without_dropout

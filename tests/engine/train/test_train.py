@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from marey.engine.train.loop import train
-from marey.engine.train.run_folder import last_checkpoint
-from marey.engine.weights.checkpoint import load_checkpoint, save_checkpoint
+from marey.engine.weights.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from marey.errors import CheckpointError, RunError
 from marey.recipes.recipe import SGD, Recipe, Stage
 from tests.tiny import tiny_recipe, with_workers, write_set

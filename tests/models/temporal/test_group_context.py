@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from marey.longtail.decouple import set_trainable
 from marey.models import GroupContext, MobileNetV2Spec, ModelSpec, ResNetSpec
-from marey.models.encoder import Encoder
+from marey.models.encoder import Encoder, freeze_unused
 from marey.models.sites import Block, place
 from marey.models.temporal.group_context import Calibrator, ChannelGroups
-from marey.models.unused import freeze_unused
 
 R50 = ResNetSpec(50).blocks((), 8)
 

@@ -1,0 +1,108 @@
+"""The command `marey train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from marey.cli.shared import (
+    BatchSize,
+    Device,
+    Overrides,
+    Workers,
+    console,
+    errors,
+)
+
+
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(help="name, YAML file or folder of a run; +crt: a second stage")
+    ] = None,
+    overrides: Overrides = None,
+    manifest: Annotated[
+        list[str] | None, typer.Option(help="file or url to train on; several are joined")
+    ] = None,
+    val_manifest: Annotated[str | None, typer.Option(help="default: split val of it")] = None,
+    work_dir: Annotated[Path | None, typer.Option(help="default: runs/NAME")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="[PATH]", help="go on from the latest, or from PATH")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="FILE", help="to start from; imagenet: the official ones")
+    ] = None,
+    workers: Workers = None,
+    batch_size: BatchSize = None,
+    seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
+    amp: Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")] = False,
+    device: Device = None,
+    save_steps: Annotated[int | None, typer.Option(help="save this often as well")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
+) -> None:
+    """Train a recipe; several processes by torchrun or srun, without another flag."""
+    from marey.engine.train.loop import train as run_training
+    from marey.engine.train.stop_signals import Stopped
+    from marey.engine.weights.checkpoint import last_checkpoint
+    from marey.engine.weights.trained import read_run_recipe
+    from marey.recipes.catalog import find
+    from marey.recipes.schema import override
+
+    if recipe and "=" in recipe:
+        overrides, recipe = [recipe, *(overrides or [])], None
+    checkpoint = None if resume in (None, "latest") else Path(resume)
+    if work_dir is None:
+        work_dir = checkpoint.parent.parent if checkpoint else Path("runs") / find(recipe).name
+    if resume == "latest":
+        checkpoint = last_checkpoint(work_dir)
+    chosen = find(recipe) if checkpoint is None and recipe else read_run_recipe(work_dir)
+    if resume and checkpoint is None and not quiet:
+        console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
+    options = {
+        "data.train": manifest[0] if manifest else None,
+        "data.more": manifest[1:] if manifest else None,
+        "data.val": val_manifest,
+        "weights": weights,
+        "data.workers": workers,
+        "batch_size": batch_size,
+        "seed": seed,
+        "amp": amp or None,
+    }
+    try:
+        run_training(
+            override(chosen, [*(overrides or []), *_as_overrides(options)]),
+            work_dir,
+            resume=checkpoint,
+            device=device,
+            save_steps=save_steps,
+            quiet=quiet,
+        )
+    except Stopped as stop:
+        errors.print(
+            f"stopped and saved. Go on with: marey train --resume --work-dir {stop.work_dir}"
+        )
+        raise typer.Exit(130) from None
+    console.print(f"trained: {work_dir}")
+
+
+def _as_overrides(options: Mapping[str, object]) -> list[str]:
+    """Options that were given, as `key=value` in YAML."""
+    import json
+
+    return [
+        f"{key}={json.dumps(str(value) if isinstance(value, Path) else value)}"
+        for key, value in options.items()
+        if value is not None
+    ]
+
+
+def resume_latest(words: list[str]) -> list[str]:
+    """`--resume` alone means the latest checkpoint, `--resume PATH` that one."""
+    out = list(words)
+    for i, word in enumerate(words):
+        following = words[i + 1] if i + 1 < len(words) else "-"
+        if word == "--resume" and not following.endswith(".pt"):
+            out[i] = "--resume=latest"
+    return out

@@ -1,0 +1,48 @@
+"""Clips that could not be read in training, counted against a budget."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from marey.data.manifest.manifest import Manifest
+from marey.engine.train.distributed import World
+from marey.errors import RunError
+from marey.storage.atomic import run_errors
+
+
+class BadClips:
+    """The clips that could not be read in training: listed in bad_clips.csv, up to a budget."""
+
+    def __init__(self, folder: Path, train_set: Manifest, budget: float) -> None:
+        self.path, self.train_set = folder / "bad_clips.csv", train_set
+        self.allowed = math.ceil(budget * len(train_set))
+        self.rows: set[int] = set()
+        if self.path.exists():
+            with self.path.open(encoding="utf-8", newline="") as file:
+                self.rows = {int(line["row"]) for line in csv.DictReader(file)}
+
+    def add(self, row: int, reason: str) -> None:
+        """Note a clip once; RunError past the budget."""
+        if row in self.rows:
+            return
+        self.rows.add(row)
+        with run_errors(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            if file.tell() == 0:
+                writer.writerow(["row", "path", "reason"])
+            writer.writerow([row, self.train_set.path(row), reason])
+        self._check(len(self.rows))
+
+    def check_all(self, world: World) -> None:
+        """The budget over all processes, each of which has met other clips."""
+        self._check(int(world.sum(len(self.rows))))
+
+    def _check(self, count: int) -> None:
+        if count > self.allowed:
+            raise RunError(
+                f"{count} training clips could not be read, more than the {self.allowed} that "
+                f"data.bad_clip_budget allows; they are listed in {self.path}",
+                "mend or remove them (marey data check lists all), or raise the budget",
+            )

@@ -1,0 +1,25 @@
+"""Layers that several encoders share."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+) -> nn.Conv2d:
+    """A convolution that keeps the map's size (at stride 1), started as torchvision's.
+
+    The start is Kaiming's for ReLU over the fan out (arXiv 1502.01852).
+    """
+    layer = nn.Conv2d(
+        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
+    )
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return layer
