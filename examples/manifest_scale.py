@@ -36,9 +36,20 @@ SAMPLERS = (
     Mixed((("real", 1.0), ("synthetic", 0.5)), ClassBalanced()),
 )
 COLUMNS = (
-    "rows", "CSV, s", "CSV, MB", "open, s", "open, MB", "instance, s", "class-balanced, s",
-    "square root, s", "mixed, s", "draws/s", "peak, MB", "fork, MB", "spawn, MB",
-)  # fmt: skip
+    "rows",
+    "CSV, s",
+    "CSV, MB",
+    "open, s",
+    "open, MB",
+    "instance, s",
+    "class-balanced, s",
+    "square root, s",
+    "mixed, s",
+    "draws/s",
+    "peak, MB",
+    "fork, MB",
+    "spawn, MB",
+)
 
 
 def made_up(num_rows: int, folder: Path) -> Manifest:
@@ -141,12 +152,17 @@ def row_of(num_rows: int, folder: Path) -> list[str]:
         write_manifest(made_up(num_rows, folder), folder / name)
     text, facts = in_a_process(folder / "m.csv", False), in_a_process(folder / "m.arrow", True)
     return [
-        f"{num_rows:,}", f"{text['open']:.2f}", f"{text['open MB']:.0f}",
-        f"{facts['open']:.2f}", f"{facts['open MB']:.0f}",
+        f"{num_rows:,}",
+        f"{text['open']:.2f}",
+        f"{text['open MB']:.0f}",
+        f"{facts['open']:.2f}",
+        f"{facts['open MB']:.0f}",
         *(f"{facts[type(sampler).__name__]:.2f}" for sampler in SAMPLERS),
-        f"{facts['draws'] / 1e6:.1f} M", f"{facts['MB']:.0f}",
-        f"{facts['fork']:.1f}", f"{facts['spawn']:.1f}",
-    ]  # fmt: skip
+        f"{facts['draws'] / 1e6:.1f} M",
+        f"{facts['MB']:.0f}",
+        f"{facts['fork']:.1f}",
+        f"{facts['spawn']:.1f}",
+    ]
 
 
 def main(words: list[str] | None = None) -> None:

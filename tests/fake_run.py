@@ -46,8 +46,10 @@ def write_run(
 
 
 def write_metrics(folder: Path, epochs: int) -> None:
-    rows = ["epoch,step,train/loss,lr,clips_per_second,data_wait,val/loss,acc/top1,acc/top5,"
-            "acc/class_avg"]  # fmt: skip
+    rows = [
+        "epoch,step,train/loss,lr,clips_per_second,data_wait,val/loss,acc/top1,acc/top5,"
+        "acc/class_avg"
+    ]
     for e in range(1, epochs + 1):
         top1 = min(20 * e, 97)
         rows.append(f"{e},{e * 10},{2 / e},{0.01 / e},90,0.1,{2.1 / e},{top1},100,{top1 - 1}")
@@ -63,25 +65,34 @@ def write_result(
 ) -> None:
     folder.mkdir(parents=True)
     n = len(labels)
-    table = pa.table({
-        "id": [str(i) for i in range(n)],
-        "path": [f"clips/{i}.mp4" for i in range(n)],
-        "start": pa.array([None] * n, pa.float64()),
-        "end": pa.array([None] * n, pa.float64()),
-        "label": labels,
-        "scores": pa.array(logits, pa.list_(pa.float32())),
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "id": [str(i) for i in range(n)],
+            "path": [f"clips/{i}.mp4" for i in range(n)],
+            "start": pa.array([None] * n, pa.float64()),
+            "end": pa.array([None] * n, pa.float64()),
+            "label": labels,
+            "scores": pa.array(logits, pa.list_(pa.float32())),
+        }
+    )
     pyarrow.parquet.write_table(table, folder / "predictions.parquet")
     facts = {
         "metrics": {"acc/top1": 66.67, "acc/top5": 100.0, "acc/class_avg": 72.22},
         "metrics_readable": {"acc/top1": 77.78},
-        "views": {"clips": 2, "crops": 3, "frames": 8}, "protocol": "tsm-2x3",
-        "parameters": 11_689_512, "gmacs_per_view": 14.6, "gmacs_total": 87.6,
-        "decoder": "pyav 16", "versions": {"torch": "2.13.0"}, "average": "logits",
-        "manifest": "val.csv", "data_hash": data_hash, "num_clips": n + 1,
+        "views": {"clips": 2, "crops": 3, "frames": 8},
+        "protocol": "tsm-2x3",
+        "parameters": 11_689_512,
+        "gmacs_per_view": 14.6,
+        "gmacs_total": 87.6,
+        "decoder": "pyav 16",
+        "versions": {"torch": "2.13.0"},
+        "average": "logits",
+        "manifest": "val.csv",
+        "data_hash": data_hash,
+        "num_clips": n + 1,
         "missing": [{"row": 6, "path": "clips/gone.mp4", "reason": "no video stream"}],
         "classes": {"label": list(classes)},
-    }  # fmt: skip
+    }
     (folder / "results.json").write_text(json.dumps(facts))
 
 

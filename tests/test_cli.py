@@ -20,8 +20,12 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def marey(*words: object, cwd: Path) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "marey", *map(str, words)],
-        cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout + done.stderr
 

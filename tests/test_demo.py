@@ -17,8 +17,11 @@ def test_the_demo_shows_that_order_matters(tmp_path: Path) -> None:
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "marey", "demo", "--out", str(tmp_path / "demo")],
-        capture_output=True, text=True, timeout=840, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=840,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     print(f"took {time.monotonic() - start:.0f} s\n{done.stdout}")
     top1 = {

@@ -111,8 +111,9 @@ def test_the_table_of_models_is_what_the_expressions_cost(
     row: tuple[str, str, str, float, float],
 ) -> None:
     _, encoder, ops, millions, gmacs = row
-    spec = ModelSpec(eval(encoder, NAMES), eval(f"({ops},)" if ops else "()", NAMES),
-                     8, (Head("label", 174),))  # fmt: skip
+    spec = ModelSpec(
+        eval(encoder, NAMES), eval(f"({ops},)" if ops else "()", NAMES), 8, (Head("label", 174),)
+    )
     counted = cost(spec, 224)
     assert counted.parameters / 1e6 == pytest.approx(millions, abs=0.006)
     assert counted.gmacs == pytest.approx(gmacs, abs=0.006)

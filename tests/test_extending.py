@@ -18,8 +18,12 @@ def test_the_worked_example_passes_its_own_tests(tmp_path: Path) -> None:
         (tmp_path / name).write_text(source, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
     words = ["mine.py", "train", "tsn-r18", "model.temporal=[change.Change]"]

@@ -21,9 +21,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # what makes a training of the README small; everything else runs as it stands there
 SHORT = ("stages.0.epochs=1", "stages.0.warmup.epochs=0", "batch_size=4", "data.workers=0")
 SMALL = (
-    *SHORT, "model.num_segments=2", "train.sampling.num_segments=2", "test.sampling.num_segments=2",
-    "train.crop.size=32", "test.crop.size=32", "test.crop.resize=36",
-)  # fmt: skip
+    *SHORT,
+    "model.num_segments=2",
+    "train.sampling.num_segments=2",
+    "test.sampling.num_segments=2",
+    "train.crop.size=32",
+    "test.crop.size=32",
+    "test.crop.resize=36",
+)
 
 
 def blocks(language: str) -> list[str]:

@@ -20,10 +20,16 @@ from tests.tiny import write_set
 
 EPOCHS, STEPS = 4, 4 * 4
 SMALL = (
-    "model.num_segments=2", "train.sampling.num_segments=2", "test.sampling.num_segments=2",
-    "train.crop.size=32", "test.crop.size=32", "test.crop.resize=36",
-    f"stages.0.epochs={EPOCHS}", "batch_size=4", "data.workers=1",
-)  # fmt: skip
+    "model.num_segments=2",
+    "train.sampling.num_segments=2",
+    "test.sampling.num_segments=2",
+    "train.crop.size=32",
+    "test.crop.size=32",
+    "test.crop.resize=36",
+    f"stages.0.epochs={EPOCHS}",
+    "batch_size=4",
+    "data.workers=1",
+)
 
 
 @pytest.fixture(scope="module")

@@ -70,8 +70,14 @@ def bench_model(
 
     chosen = override(find(recipe), overrides or [])
     spec, size = with_some_head(chosen.model), chosen.test.crop.size
-    speed = measure(spec, size=size, batch_size=batch_size or 1, repeats=repeats,
-                    device=device_or_default(device), amp=amp)  # fmt: skip
+    speed = measure(
+        spec,
+        size=size,
+        batch_size=batch_size or 1,
+        repeats=repeats,
+        device=device_or_default(device),
+        amp=amp,
+    )
     table = Table("clips/s", "median latency", "GMACs", "parameters", "peak memory")
     table.add_row(
         f"{speed.clips_per_second:.2f}",

@@ -78,8 +78,10 @@ def features(
     vectors = f"{most}" if least == most else f"{least} to {most}"
     console.print(f"{made.num_clips:,} clips, {vectors} x {made.dim} numbers each")
     if made.missing:
-        errors.print(f"{len(made.missing):,} clips could not be read; they stay in the file, "
-                     "without features, and count as missing")  # fmt: skip
+        errors.print(
+            f"{len(made.missing):,} clips could not be read; they stay in the file, "
+            "without features, and count as missing"
+        )
         for row, reason in list(made.missing.items())[:5]:
             errors.print(f"  row {row + 1}: {reason}", markup=False)
     console.print(f"written: {made.path}")

@@ -91,8 +91,9 @@ def data_pack(
     if is_feature_file(out):
         found = read_manifest(manifest, root=root)
         if found.features is None:
-            raise ManifestError(f"{found.source} holds clips, {out} is a file of features",
-                                "give a folder")  # fmt: skip
+            raise ManifestError(
+                f"{found.source} holds clips, {out} is a file of features", "give a folder"
+            )
         with progress_bar("reading") as progress:
             write_manifest(found, out, progress=progress)
         console.print(f"written: {out}")
@@ -139,8 +140,15 @@ def _pack(
 
     clips = read_manifest(manifest, root=root, check_files=False)
     with progress_bar("packing") as progress:
-        made = pack_clips(clips, out, form, engine=engine, shard=chosen_shard(shard),
-                          clip_seconds=timeout, progress=progress)  # fmt: skip
+        made = pack_clips(
+            clips,
+            out,
+            form,
+            engine=engine,
+            shard=chosen_shard(shard),
+            clip_seconds=timeout,
+            progress=progress,
+        )
     if made is None:
         console.print(f"shard {shard} is done; the last one to finish writes the manifest")
         return

@@ -51,9 +51,14 @@ def predict(
 ) -> None:
     """Say what happens in a video, or when; with --out, in all clips of a manifest or list."""
     many = {
-        "--split": split, "--root": root, "--workers": workers, "--batch-size": batch_size,
-        "--engine": None if engine == "local" else engine, "--address": address, "--shard": shard,
-    }  # fmt: skip
+        "--split": split,
+        "--root": root,
+        "--workers": workers,
+        "--batch-size": batch_size,
+        "--engine": None if engine == "local" else engine,
+        "--address": address,
+        "--shard": shard,
+    }
     one = {"--window": window, "--stride": stride, "--json": as_json or None}
     device = device_or_default(device)
     if out is None:
@@ -76,8 +81,10 @@ def predict(
         console.print(f"{out} is there when all shards are done")
         return
     if made.num_missing:
-        errors.print(f"{made.num_missing:,} of {made.num_clips:,} clips could not be read; "
-                     "the column 'error' says why")  # fmt: skip
+        errors.print(
+            f"{made.num_missing:,} of {made.num_clips:,} clips could not be read; "
+            "the column 'error' says why"
+        )
     console.print(f"written: {out}")
 
 

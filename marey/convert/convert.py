@@ -87,14 +87,15 @@ class Converted:
             "model": f"{spec.encoder}, {temporal}",
             "input": f"{spec.num_segments} segments, {spec.frames} frames",
             "output": heads,
-            "tensors": f"{self.num_tensors}, all used" if not self.dropped else
-            f"{self.num_tensors}, all used but {len(self.dropped)}",
+            "tensors": f"{self.num_tensors}, all used"
+            if not self.dropped
+            else f"{self.num_tensors}, all used but {len(self.dropped)}",
             "dropped": some(self.dropped),
             "from its name": _pairs(self.from_name),
             "not needed": _pairs(self.not_needed),
             "absent": f"{self.absent_counters} batch counters" if self.absent_counters else "",
             "not read": ", ".join(self.not_read),
-        }  # fmt: skip
+        }
         return {name: fact for name, fact in found.items() if fact}
 
 

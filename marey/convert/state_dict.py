@@ -38,8 +38,10 @@ def state_dict_of(content: Any, path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} holds no state dict (what it holds: {some(odd)})")
     tensors = {re.sub(r"^((module|_orig_mod)\.)+", "", str(name)): w for name, w in content.items()}
     if len(tensors) < len(content):
-        raise CheckpointError(f"{path} holds tensors that differ in the prefix 'module.' alone",
-                              "it is two models in one: save one of them")  # fmt: skip
+        raise CheckpointError(
+            f"{path} holds tensors that differ in the prefix 'module.' alone",
+            "it is two models in one: save one of them",
+        )
     return tensors
 
 

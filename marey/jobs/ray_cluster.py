@@ -210,8 +210,11 @@ def _num_slots(ray: ModuleType, num_cpus: int, num_gpus: float) -> int:
     if num_gpus:
         slots = min(slots, int(has.get("GPU", 0) / num_gpus))
     if not slots:
-        raise RunError(f"the Ray cluster has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} "
-                       "GPUs, room for nothing", "ask for fewer, or add nodes")  # fmt: skip
+        raise RunError(
+            f"the Ray cluster has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} "
+            "GPUs, room for nothing",
+            "ask for fewer, or add nodes",
+        )
     return slots
 
 

@@ -57,8 +57,10 @@ class FrameStack:
         if not 0 <= self.share <= 1:
             raise ValueError(f"share is {self.share}, expected 0 to 1")
         if self.warm_epochs < 1:
-            raise ValueError(f"warm_epochs is {self.warm_epochs}, expected 1 or more: the first "
-                             "epoch has no average precisions yet")  # fmt: skip
+            raise ValueError(
+                f"warm_epochs is {self.warm_epochs}, expected 1 or more: the first "
+                "epoch has no average precisions yet"
+            )
 
     def build(self, class_counts: Mapping[str, Tensor]) -> FrameStackObjective:
         """The objective for these training clips of every class, int64 [k] a head."""
@@ -143,8 +145,9 @@ def stacked(clip: Tensor, partner: Tensor, beta: Tensor, num_frames: int | None 
     """
     length, frames = num_frames or clip.shape[1], clip.shape[1]
     theirs = (beta * length).int().tolist()
-    places = np.stack([np.concatenate([_even(n, frames), _even(length - n, frames)])
-                       for n in theirs])  # fmt: skip
+    places = np.stack(
+        [np.concatenate([_even(n, frames), _even(length - n, frames)]) for n in theirs]
+    )
     is_theirs = torch.arange(length) < torch.tensor(theirs)[:, None]
     rows = torch.arange(len(partner), device=clip.device)[:, None]
     source = torch.where(is_theirs.to(clip.device), partner[:, None], rows)

@@ -54,8 +54,10 @@ class StreamingModel(nn.Module):
     def forward(self, frame: Tensor, *buffers: Tensor) -> tuple[Tensor, ...]:
         """Logits [b k] of a frame [b c h w], and the buffers for the next frame."""
         if len(buffers) not in (0, self.num_buffers):
-            raise ValueError(f"got {len(buffers)} buffers, expected {self.num_buffers} or, for the "
-                             "first frame, none")  # fmt: skip
+            raise ValueError(
+                f"got {len(buffers)} buffers, expected {self.num_buffers} or, for the "
+                "first frame, none"
+            )
         self.memory.begin(buffers)
         logits: Tensor = self.head(self.encoder(frame.unsqueeze(1)).squeeze(1))
         return logits, *self.memory.take()
@@ -126,9 +128,13 @@ class _Memory:
 def _only_op(spec: ModelSpec) -> TSM:
     op = spec.temporal[0] if len(spec.temporal) == 1 else None
     if not isinstance(op, TSM) or op.direction != "past":
-        raise ValueError(f"temporal is {spec.temporal}, expected (TSM(direction='past'),): "
-                         "anything else needs later frames")  # fmt: skip
+        raise ValueError(
+            f"temporal is {spec.temporal}, expected (TSM(direction='past'),): "
+            "anything else needs later frames"
+        )
     if spec.encoder.frames_per_segment != 1:
-        raise ValueError(f"{spec.encoder} takes {spec.encoder.frames_per_segment} frames at once, "
-                         "expected an encoder of single frames")  # fmt: skip
+        raise ValueError(
+            f"{spec.encoder} takes {spec.encoder.frames_per_segment} frames at once, "
+            "expected an encoder of single frames"
+        )
     return op

@@ -130,8 +130,15 @@ def _quoted(name: str, ops: tuple[TemporalOp, ...], top1: float) -> Recipe:
     source = "quoted in the README of mit-han-lab/temporal-shift-module"
     claim = Claim(top1, source, note="network and training are those of arXiv 1711.07971")
     model = replace(row.model, temporal=ops)
-    return replace(row, name=name, model=model, train=Views(Dense(32)), test=dense(32),
-                   weights="imagenet", claim=claim)  # fmt: skip
+    return replace(
+        row,
+        name=name,
+        model=model,
+        train=Views(Dense(32)),
+        test=dense(32),
+        weights="imagenet",
+        claim=claim,
+    )
 
 
 I3D = _quoted("i3d-r50-32f-k400-dense", (), 73.3)

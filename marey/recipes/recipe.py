@@ -271,15 +271,19 @@ class Recipe:
                     f"{wanted}. hint: they change together, as does model.num_segments"
                 )
         if self.model.takes_features and self.augment.changes_pixels:
-            raise ValueError("augment changes pixels, but the model takes features, which only "
-                             "mixup changes. hint: change the videos")  # fmt: skip
+            raise ValueError(
+                "augment changes pixels, but the model takes features, which only "
+                "mixup changes. hint: change the videos"
+            )
         if self.train.crop.views != 1:
             raise ValueError(f"train.crop gives {self.train.crop.views} views, expected one")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, expected 0 or more")
         if self.batch_size < 1 or self.accumulate < 1:
-            raise ValueError(f"batch_size is {self.batch_size} and accumulate {self.accumulate}, "
-                             "expected at least 1")  # fmt: skip
+            raise ValueError(
+                f"batch_size is {self.batch_size} and accumulate {self.accumulate}, "
+                "expected at least 1"
+            )
 
     @property
     def epochs(self) -> int:
@@ -293,5 +297,7 @@ class Recipe:
 
 def _refuse_crops(part: str, views: Views | TestViews) -> None:
     if views.crop.views != 1:
-        raise ValueError(f"{part}.crop is {views.crop}, but the model takes features, of which "
-                         "nothing can be cut. hint: CenterCrop")  # fmt: skip
+        raise ValueError(
+            f"{part}.crop is {views.crop}, but the model takes features, of which "
+            "nothing can be cut. hint: CenterCrop"
+        )

@@ -42,8 +42,9 @@ def _check_roots(data: DataSpec, train_set: Manifest) -> None:
     known = [] if train_set.sources is None else train_set.sources.dictionary.to_pylist()
     for name, _ in data.roots:
         if name not in known:
-            raise RecipeError(f"data.roots names '{name}', a source that no clip has",
-                              did_you_mean(name, known))  # fmt: skip
+            raise RecipeError(
+                f"data.roots names '{name}', a source that no clip has", did_you_mean(name, known)
+            )
 
 
 def read_lists(

@@ -137,8 +137,9 @@ def _read_fields(cls: type, plain: Plain, where: str) -> Any:
     if plain is None:
         plain = {}
     if not isinstance(plain, dict):
-        raise RecipeError(f"{where or cls.__name__} is {plain!r}, expected the fields of a "
-                          f"{cls.__name__}")  # fmt: skip
+        raise RecipeError(
+            f"{where or cls.__name__} is {plain!r}, expected the fields of a {cls.__name__}"
+        )
     fields = {f.name: f for f in dataclasses.fields(cls)}
     for key in plain:
         if key not in fields:
@@ -160,15 +161,18 @@ def _read_named(plain: Plain, where: str, classes: Sequence[type]) -> Any:
         plain = {plain: {}}
     if not isinstance(plain, dict) or len(plain) != 1:
         names = ", ".join(sorted(_tag(c) for c in classes))
-        raise RecipeError(f"{where} is {plain!r}, expected one of {names}",
-                          "name the class: {SGD: {lr: 0.01}}")  # fmt: skip
+        raise RecipeError(
+            f"{where} is {plain!r}, expected one of {names}", "name the class: {SGD: {lr: 0.01}}"
+        )
     name, body = next(iter(plain.items()))
     known = {_tag(c): c for c in classes}
     module = str(name).rpartition(".")[0]
     if module and module not in sys.modules:
-        raise RecipeError(f"{where}: unknown name '{name}'",
-                          f"{module} is not imported, and reading imports nothing: "
-                          "docs/extending.md has a script that does")  # fmt: skip
+        raise RecipeError(
+            f"{where}: unknown name '{name}'",
+            f"{module} is not imported, and reading imports nothing: "
+            "docs/extending.md has a script that does",
+        )
     if name not in known:
         raise _unknown(where, str(name), known)
     return _read_fields(known[name], body, _join(where, str(name)))

@@ -98,9 +98,14 @@ def _row(network: str, method: str) -> Recipe:
         batch_size=128,
         lr_batch_size=None,
         seed=2021,
-        claim=Claim(None, _SOURCE, note=f"head {head}, medium {medium}, tail {tail}",
-                    mean_ap=whole, params_millions=6.2535),
-    )  # fmt: skip
+        claim=Claim(
+            None,
+            _SOURCE,
+            note=f"head {head}, medium {medium}, tail {tail}",
+            mean_ap=whole,
+            params_millions=6.2535,
+        ),
+    )
 
 
 ROWS = tuple(_row(network, method) for network, methods in _CLAIMS.items() for method in methods)

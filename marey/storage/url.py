@@ -179,8 +179,11 @@ class Url:
         """The file, to read and seek in; DecodeError where reading fails later."""
         if (self.size or WHOLE + 1) <= WHOLE:
             return io.BytesIO(self._content)
-        options = {"block_size": BLOCK, "cache_type": "blockcache",
-                   "cache_options": {"maxblocks": MAX_BLOCKS}}  # fmt: skip
+        options = {
+            "block_size": BLOCK,
+            "cache_type": "blockcache",
+            "cache_options": {"maxblocks": MAX_BLOCKS},
+        }
         file = _asked(lambda: self._store.open(self._path, "rb", **options))
         if not file.seekable():
             with file:

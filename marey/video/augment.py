@@ -240,8 +240,9 @@ def _ordered(pixels: Tensor, channel_order: ChannelOrder) -> Tensor:
     if channel_order == "rgb":
         return pixels
     if pixels.shape[-3] != 3:
-        raise ValueError(f"channel_order is 'bgr', the clip has {pixels.shape[-3]} channels, "
-                         "expected 3")  # fmt: skip
+        raise ValueError(
+            f"channel_order is 'bgr', the clip has {pixels.shape[-3]} channels, expected 3"
+        )
     return pixels.flip(-3)
 
 

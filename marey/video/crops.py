@@ -176,7 +176,7 @@ class MultiScaleCrop:
     places: ClassVar[tuple[tuple[int, int], ...]] = (
         *((0, 0), (4, 0), (0, 4), (4, 4), (2, 2), (0, 2), (4, 2), (2, 4), (2, 0)),
         *((1, 1), (3, 1), (1, 3), (3, 3)),
-    )  # fmt: skip
+    )
 
     def __post_init__(self) -> None:
         _check_size(self.size)

@@ -53,8 +53,10 @@ class JitteredCrop:
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
         """A square at random in a frame already scaled."""
-        left, top = (int(rng.integers(0, free, endpoint=True)) for free in
-                     (width - self.size, height - self.size))  # fmt: skip
+        left, top = (
+            int(rng.integers(0, free, endpoint=True))
+            for free in (width - self.size, height - self.size)
+        )
         return Box(left, top, self.size, self.size)
 
     def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:

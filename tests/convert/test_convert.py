@@ -65,7 +65,7 @@ def checkpoint(mobilenet: dict[str, Tensor], tmp_path: Path) -> Path:
         ),
     ],
     ids=["tsm-r18", "tsm-mobilenetv2", "tsm-online", "torchvision", "mmaction2", "mmaction2-mbv2"],
-)  # fmt: skip
+)
 def test_what_was_written_under_their_names_answers_the_same(
     spec: ModelSpec, theirs: Callable[[str], str], told: Told, repository: str, tmp_path: Path
 ) -> None:
@@ -146,16 +146,24 @@ def altered(weights: dict[str, Tensor], **changes: Tensor | None) -> dict[str, T
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"module__base_model__extra__weight": torch.ones(2)},
-         r"1 unmatched: base_model\.extra\.weight"),
-        ({"module__base_model__features__4__conv__3__weight": None},
-         r"1 missing: encoder\.features\.4\.conv\.1\.0\.weight"),
-        ({"module__base_model__features__4__conv__3__weight": torch.ones(3, 1, 3, 3)},
-         r"1 of another shape: base_model\.features\.4\.conv\.3\.weight \(3, 1, 3, 3\) for"),
-        ({"module__base_model__classifier__weight": torch.ones(4, 1280)},
-         "another tensor are both renamed to"),
+        (
+            {"module__base_model__extra__weight": torch.ones(2)},
+            r"1 unmatched: base_model\.extra\.weight",
+        ),
+        (
+            {"module__base_model__features__4__conv__3__weight": None},
+            r"1 missing: encoder\.features\.4\.conv\.1\.0\.weight",
+        ),
+        (
+            {"module__base_model__features__4__conv__3__weight": torch.ones(3, 1, 3, 3)},
+            r"1 of another shape: base_model\.features\.4\.conv\.3\.weight \(3, 1, 3, 3\) for",
+        ),
+        (
+            {"module__base_model__classifier__weight": torch.ones(4, 1280)},
+            "another tensor are both renamed to",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_listed_by_its_upstream_name(
     changes: dict[str, Tensor | None], message: str, mobilenet: dict[str, Tensor], tmp_path: Path
 ) -> None:
@@ -169,13 +177,16 @@ def test_what_does_not_fit_is_listed_by_its_upstream_name(
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda w: w * torch.nan, r"2 tensors with numbers that are not finite: base_model\.fea.*"
-         "hint: its training diverged"),
+        (
+            lambda w: w * torch.nan,
+            r"2 tensors with numbers that are not finite: base_model\.fea.*"
+            "hint: its training diverged",
+        ),
         (lambda w: (1e9 * w).half(), "numbers that are not finite"),
         (lambda w: w.to(torch.int8), r"2 weights that are no plain .* \(int8, strided\), \.\.\."),
         (lambda w: w.to_sparse(), r"new_fc\.weight|features.* \(float32, sparse_coo\)"),
     ],
-)  # fmt: skip
+)
 def test_weights_that_nothing_can_be_computed_with_are_refused(
     spoil: Callable[[Tensor], Tensor], message: str, mobilenet: dict[str, Tensor], tmp_path: Path
 ) -> None:
@@ -217,8 +228,10 @@ def test_prefixes_of_wrappers_are_taken_off_and_two_models_in_one_are_refused(
 
 def test_a_picture_network_that_was_trained_on_videos_is_asked_about_time(tmp_path: Path) -> None:
     frames = ModelSpec(ResNetSpec(18, channels=16), (), 8, HEADS)
-    weights = upstream.under(lambda n: re.sub(r"^heads\.label", "fc", n).removeprefix("encoder."),
-                             upstream.filled(frames))  # fmt: skip
+    weights = upstream.under(
+        lambda n: re.sub(r"^heads\.label", "fc", n).removeprefix("encoder."),
+        upstream.filled(frames),
+    )
     torch.save(weights, tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match="set num_segments=8 --set temporal_stride=none"):
         convert(tmp_path / "x.pth", tmp_path / "out")
@@ -264,11 +277,13 @@ def test_a_file_without_batch_counters_is_complete(
         ({"state_dict": {}}, "holds no state dict"),
         ({"epoch": 3, "loss": 0.1}, r"holds no state dict \(what it holds: epoch, loss\)"),
         ([torch.ones(2)], "holds a list, expected a state dict"),
-        ({"blocks.0.attn.qkv.weight": torch.ones(2)},
-         r"of no repository known here \(its tensors: blocks\.0\.attn\.qkv\.weight\)"),
+        (
+            {"blocks.0.attn.qkv.weight": torch.ones(2)},
+            r"of no repository known here \(its tensors: blocks\.0\.attn\.qkv\.weight\)",
+        ),
         ({"encoder.conv1.weight": torch.ones(2)}, "has marey's own names"),
     ],
-)  # fmt: skip
+)
 def test_a_file_of_something_else_is_named(content: object, message: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match=message):

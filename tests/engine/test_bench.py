@@ -15,9 +15,12 @@ from tests.tiny import tiny_recipe, write_set
 def test_shares_of_the_time_sum_to_one(workers: int, tmp_path: Path) -> None:
     manifest = write_set(tmp_path, per_class=1, val_per_class=1)
     speed = bench_data(
-        read_manifest(manifest), tiny_recipe(manifest).train,
-        num_clips=12, batch_size=4, workers=workers,
-    )  # fmt: skip
+        read_manifest(manifest),
+        tiny_recipe(manifest).train,
+        num_clips=12,
+        batch_size=4,
+        workers=workers,
+    )
     assert (speed.clips, speed.unreadable) == (12, 0)
     assert speed.decode_share + speed.resize_share + speed.collate_share == pytest.approx(1)
     assert speed.decode_share > speed.collate_share > 0
@@ -29,9 +32,12 @@ def test_clips_that_cannot_be_read_are_counted_apart(tmp_path: Path) -> None:
     for path in tmp_path.glob("*.mp4"):
         path.write_bytes(b"text")
     speed = bench_data(
-        read_manifest(manifest), tiny_recipe(manifest).train,
-        num_clips=8, batch_size=4, workers=0,
-    )  # fmt: skip
+        read_manifest(manifest),
+        tiny_recipe(manifest).train,
+        num_clips=8,
+        batch_size=4,
+        workers=0,
+    )
     assert (speed.clips, speed.unreadable, speed.clips_per_second) == (0, 8, 0)
 
 

@@ -129,7 +129,7 @@ MORE = (
     ModelSpec(MotionformerSpec(Trajectory(frames=Orthoformer(16, "random")))),
     ModelSpec(MotionformerSpec(Trajectory(frames=Performer(64, 7)))),
     ModelSpec(heads=(Head("verb", 97), Head("noun", 300)), dropout=0.0, partial_bn=True),
-)  # fmt: skip
+)
 """Of every field, a value other than its default."""
 
 

@@ -127,8 +127,10 @@ def test_the_order_of_a_batch_does_not_matter(counts: Tensor, seed: int, n: int,
     order = torch.randperm(n)
     for step in range(3):
         x, y = drawn(seed + step, n, len(counts))
-        a, b = (o.rebuilt(x[i], y[i], JointRows((n,)))
-                for o, i in ((one, torch.arange(n)), (other, order)))  # fmt: skip
+        a, b = (
+            o.rebuilt(x[i], y[i], JointRows((n,)))
+            for o, i in ((one, torch.arange(n)), (other, order))
+        )
         torch.testing.assert_close(a[order], b)
     partner, kept = torch.randint(n, (n,)), torch.rand(n)
     moved = order.argsort()[partner[order]]  # where the partner of each clip stands now
@@ -216,10 +218,15 @@ def test_rarity_is_that_of_the_chosen_head() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "message"),
-    [({"l": 0.1, "h": 0.2}, "h is 0.2 and l 0.1"), ({"d": 0.0}, "d is 0.0"),
-     ({"d": math.nan}, "d is nan"), ({"eps": math.inf}, "eps inf"),
-     ({"bank": -1}, "bank -1"), ({"mix": 1.5}, "mix is 1.5")],
-)  # fmt: skip
+    [
+        ({"l": 0.1, "h": 0.2}, "h is 0.2 and l 0.1"),
+        ({"d": 0.0}, "d is 0.0"),
+        ({"d": math.nan}, "d is nan"),
+        ({"eps": math.inf}, "eps inf"),
+        ({"bank": -1}, "bank -1"),
+        ({"mix": 1.5}, "mix is 1.5"),
+    ],
+)
 def test_parameters_out_of_range_are_refused(fault: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=f"{message}.*expected"):
         LMR(**fault)

@@ -69,8 +69,9 @@ def test_a_resumed_run_ends_with_the_same_bits(manifest: Path, tmp_path: Path) -
     assert differs(model_of(whole), model_of(halved)) == 0
     banks = [state_of(run)["objective"]["bank._extra_state"] for run in (whole, halved)]
     assert [len(bank) for bank in banks] == [3, 3]
-    assert all(torch.equal(*parts) for a, b in zip(*banks, strict=True)
-               for parts in zip(a, b, strict=True))  # fmt: skip
+    assert all(
+        torch.equal(*parts) for a, b in zip(*banks, strict=True) for parts in zip(a, b, strict=True)
+    )
 
 
 def test_the_bank_matters_to_that_test(manifest: Path, tmp_path: Path) -> None:

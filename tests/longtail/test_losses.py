@@ -27,22 +27,45 @@ from marey.recipes.recipe import Objective
 
 COUNTS = torch.tensor([500, 60, 20, 3])
 ONE_LABEL: tuple[Objective, ...] = (
-    CrossEntropy(), CrossEntropy(0.1), Focal(), Focal(0.5, 0.99, 0.1), ClassBalancedLoss(0.99),
-    LDAM(), LDAM(scale=3, beta=0.99), EQL(), EQL(label_smoothing=0.1), BalancedSoftmax(),
-    BalancedSoftmax(0.1), LogitAdjustment(1.5), LogitAdjustment(label_smoothing=0.2),
-)  # fmt: skip
+    CrossEntropy(),
+    CrossEntropy(0.1),
+    Focal(),
+    Focal(0.5, 0.99, 0.1),
+    ClassBalancedLoss(0.99),
+    LDAM(),
+    LDAM(scale=3, beta=0.99),
+    EQL(),
+    EQL(label_smoothing=0.1),
+    BalancedSoftmax(),
+    BalancedSoftmax(0.1),
+    LogitAdjustment(1.5),
+    LogitAdjustment(label_smoothing=0.2),
+)
 SEVERAL: tuple[Objective, ...] = (
-    BinaryCrossEntropy(), SigmoidFocal(), SigmoidFocal(0.5), SigmoidClassBalanced(),
-    SigmoidLDAM(scale=2), SigmoidLDAM(scale=2, beta=0.99), SigmoidEQL(drop=0.5),
-)  # fmt: skip
+    BinaryCrossEntropy(),
+    SigmoidFocal(),
+    SigmoidFocal(0.5),
+    SigmoidClassBalanced(),
+    SigmoidLDAM(scale=2),
+    SigmoidLDAM(scale=2, beta=0.99),
+    SigmoidEQL(drop=0.5),
+)
 EQUAL_COUNTS_GIVE_CROSS_ENTROPY: tuple[Objective, ...] = (
-    Focal(gamma=0, beta=0.99), ClassBalancedLoss(), LDAM(max_margin=0, beta=0.999), EQL(few=6),
-    EQL(few=7, drop=0), BalancedSoftmax(), LogitAdjustment(2.0),
-)  # fmt: skip
+    Focal(gamma=0, beta=0.99),
+    ClassBalancedLoss(),
+    LDAM(max_margin=0, beta=0.999),
+    EQL(few=6),
+    EQL(few=7, drop=0),
+    BalancedSoftmax(),
+    LogitAdjustment(2.0),
+)
 EQUAL_COUNTS_GIVE_BINARY: tuple[Objective, ...] = (
-    SigmoidFocal(gamma=0), SigmoidClassBalanced(), SigmoidLDAM(max_margin=0, scale=1, beta=0.9),
-    SigmoidEQL(few=6, drop=1), SigmoidEQL(few=7, drop=0),
-)  # fmt: skip
+    SigmoidFocal(gamma=0),
+    SigmoidClassBalanced(),
+    SigmoidLDAM(max_margin=0, scale=1, beta=0.9),
+    SigmoidEQL(few=6, drop=1),
+    SigmoidEQL(few=7, drop=0),
+)
 
 
 def loss_of(spec: Objective, counts: Tensor = COUNTS) -> Callable[[Tensor, Tensor], Tensor]:

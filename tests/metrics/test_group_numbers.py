@@ -97,16 +97,21 @@ GROUPS = Groups(np.array([0]), np.array([1, 2]), np.array([3]), "given")
 
 def test_each_group_is_the_mean_of_its_classes_that_are_tested() -> None:
     assert group_accuracies(SCORES, LABELS, GROUPS) == {
-        "acc/head": 75, "acc/tail": 50, "acc/few": 100,
-    }  # fmt: skip
+        "acc/head": 75,
+        "acc/tail": 50,
+        "acc/few": 100,
+    }
 
 
 def test_an_estimate_says_how_many_classes_and_clips_it_rests_on() -> None:
     found = estimates(SCORES, LABELS, GROUPS)
     assert {k: (e.num_classes, e.num_clips) for k, e in found.items()} == {
-        "acc/top1": (3, 7), "acc/class_avg": (3, 7),
-        "acc/head": (1, 4), "acc/tail": (1, 2), "acc/few": (1, 1),
-    }  # fmt: skip
+        "acc/top1": (3, 7),
+        "acc/class_avg": (3, 7),
+        "acc/head": (1, 4),
+        "acc/tail": (1, 2),
+        "acc/few": (1, 1),
+    }
     assert found["acc/class_avg"].value == 75
     assert found["acc/top1"].value == pytest.approx(500 / 7)
 

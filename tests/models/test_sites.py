@@ -67,14 +67,20 @@ def test_only_the_first_block_of_a_stage_has_stage_in() -> None:
 
 def test_two_ops_on_one_site_are_an_error_that_names_both() -> None:
     ops = (TSM(place="block_out"), NonLocal())
-    with pytest.raises(ValueError, match=r"TSM\(.*\) and NonLocal\(.*\) both want the site "
-                       "'block_out' of Bottleneck 0 of stage 1"):  # fmt: skip
+    with pytest.raises(
+        ValueError,
+        match=r"TSM\(.*\) and NonLocal\(.*\) both want the site "
+        "'block_out' of Bottleneck 0 of stage 1",
+    ):
         ModelSpec(ResNetSpec(50), ops).build()
 
 
 def test_an_op_without_any_place_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"TemporalPool\(stage=4, .*\) finds no place in a "
-                       "network of Bottlenecks"):  # fmt: skip
+    with pytest.raises(
+        ValueError,
+        match=r"TemporalPool\(stage=4, .*\) finds no place in a "
+        "network of Bottlenecks",
+    ):
         ModelSpec(ResNetSpec(50), (TemporalPool(stage=4),)).build()
 
 

@@ -54,9 +54,14 @@ def built(spec: ModelSpec, seed: int = 0) -> VideoModel:
 )
 @settings(max_examples=12, deadline=None)
 def test_a_stream_gives_what_the_clip_gives_frame_by_frame(
-    encoder: Encoder, shift_div: int, place, num_frames: int, batch: int,
-    sides: tuple[int, int], seed: int,
-) -> None:  # fmt: skip
+    encoder: Encoder,
+    shift_div: int,
+    place,
+    num_frames: int,
+    batch: int,
+    sides: tuple[int, int],
+    seed: int,
+) -> None:
     op = TSM(shift_div, place, direction="past")
     model = built(ModelSpec(encoder, (op,), num_frames, (Head("label", 5),)), seed).double()
     clip = torch.randn(batch, num_frames, 3, *sides, dtype=torch.float64)
@@ -138,9 +143,11 @@ def test_the_streaming_form_can_be_exported_for_any_batch() -> None:
     frame, buffers = torch.randn(2, 3, 32, 32), stream.first_buffers(32, 32, batch=2)
     batch = torch.export.Dim("batch", min=1, max=64)
     exported = torch.export.export(
-        stream, (frame, *buffers), strict=False,
+        stream,
+        (frame, *buffers),
+        strict=False,
         dynamic_shapes={"frame": {0: batch}, "buffers": tuple({0: batch} for _ in buffers)},
-    ).module()  # fmt: skip
+    ).module()
     clip = torch.randn(3, 3, 3, 32, 32)
     zeros = stream.first_buffers(32, 32, batch=3)
     torch.testing.assert_close(online(exported, clip, zeros), online(stream, clip))

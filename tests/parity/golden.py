@@ -106,8 +106,9 @@ def read(path: Path) -> Golden:
 @cache
 def golden_rule(folder: Path) -> ModuleType:
     """`golden_rule.py` of a folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"golden_rule_{folder.name}",
-                                                  folder / "golden_rule.py")  # fmt: skip
+    spec = importlib.util.spec_from_file_location(
+        f"golden_rule_{folder.name}", folder / "golden_rule.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

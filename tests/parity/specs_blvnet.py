@@ -66,8 +66,9 @@ def arp_resnet(golden: Golden) -> ModelSpec:
     ops: tuple[TemporalOp, ...] = ()
     if config.get("temporal_module_name") not in (None, "TSN"):
         assert config["temporal_module_name"] == "TAM"
-        ops += (TAM(config["blending_frames"], config["blending_method"],
-                    depthwise=config["dw_conv"]),)  # fmt: skip
+        ops += (
+            TAM(config["blending_frames"], config["blending_method"], depthwise=config["dw_conv"]),
+        )
     if not config["without_t_stride"]:
         ops += pooling(config["pooling_method"].lower())
     return arp_model(config, ResNetSpec(config["depth"]), ops)

@@ -120,10 +120,14 @@ def test_one_training_step_is_upstreams(golden: Golden) -> None:
     assert loss.item() == pytest.approx(values["loss"], rel=1e-9)
 
     step = values["sgd"]
-    rates = SGD(step["lr"], step["momentum"], step["weight_decay"],
-                groups="tsm" if step.get("multipliers_applied", True) else "one",
-                head_lr5=bool(golden.config.get("fc_lr5", False)),
-                calibrator_lr=calibrator_lr_of(golden))  # fmt: skip
+    rates = SGD(
+        step["lr"],
+        step["momentum"],
+        step["weight_decay"],
+        groups="tsm" if step.get("multipliers_applied", True) else "one",
+        head_lr5=bool(golden.config.get("fc_lr5", False)),
+        calibrator_lr=calibrator_lr_of(golden),
+    )
     learn = {theirs[name] for name, p in model.named_parameters() if p.requires_grad}
     assert multiples(model, rates, theirs) == merged(
         ((group["lr_mult"], group["decay_mult"]), learn & set(group["params"]))

@@ -181,10 +181,13 @@ def unused_similarity(x: Tensor, kind: str) -> Tensor:
     if kind == "cos_sim":
         return x @ x.T
     q, k = (
-        F.linear(x, filled(f"{name}_linear.weight", (width, width)),
-                 filled(f"{name}_linear.bias", (width,)))
+        F.linear(
+            x,
+            filled(f"{name}_linear.weight", (width, width)),
+            filled(f"{name}_linear.bias", (width,)),
+        )
         for name in ("q", "k")
-    )  # fmt: skip
+    )
     return q @ (q if kind == "q" else k).T
 
 

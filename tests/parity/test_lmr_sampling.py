@@ -69,8 +69,13 @@ def test_frames_between_start_and_end_are_the_published_ones() -> None:
 
 def test_every_published_test_clip_of_epic_is_reproduced() -> None:
     for case in golden("epic_test"):
-        clips = TimedClips(case["NUM_FRAMES"], case["SAMPLING_RATE"], case["TARGET_FPS"],
-                           case["NUM_ENSEMBLE_VIEWS"], "upstream-epic")  # fmt: skip
+        clips = TimedClips(
+            case["NUM_FRAMES"],
+            case["SAMPLING_RATE"],
+            case["TARGET_FPS"],
+            case["NUM_ENSEMBLE_VIEWS"],
+            "upstream-epic",
+        )
         frames = clips.at(case["fps_used"]).indices(case["num_frames_segment"])
         for clip in case["clips"]:  # of files, which are numbered from 1
             numbers = case["start_frame"] + frames[clip["clip"]] + 1
@@ -224,8 +229,10 @@ def test_epics_models_see_red_in_the_last_channel_as_opencv_reads_it(tmp_path: P
 
 
 def test_all_other_models_see_red_in_the_first(tmp_path: Path) -> None:
-    for order, key, channel in (("rgb", "pack_pathway_no_reverse_channel0", 0),
-                                ("bgr", "pack_pathway_reverse_channel2", 2)):  # fmt: skip
+    for order, key, channel in (
+        ("rgb", "pack_pathway_no_reverse_channel0", 0),
+        ("bgr", "pack_pathway_reverse_channel2", 2),
+    ):
         red = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
         red[:, 0] = 255
         seen = normalize(red, (0.0,), (1.0,), channel_order="bgr" if order == "bgr" else "rgb")

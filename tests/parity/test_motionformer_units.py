@@ -124,8 +124,9 @@ def test_an_approximation_is_upstreams(row: dict[str, Any]) -> None:
         chosen = least_alike(q[0], row["num_landmarks"], start)
         assert chosen.tolist() == row["landmark_index_sorted"]
     else:  # "full matrix": every token is a landmark
-        spec = Nystrom(row.get("landmarks", 36),
-                       "time" if row.get("use_spatial_landmarks") else "space")  # fmt: skip
+        spec = Nystrom(
+            row.get("landmarks", 36), "time" if row.get("use_spatial_landmarks") else "space"
+        )
     found = spec.build(8)(q, k, v, FRAMES)
     close(found[0].permute(1, 2, 0, 3), row["out"])
 

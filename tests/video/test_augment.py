@@ -73,8 +73,9 @@ def test_channels_of_a_bgr_model_are_reversed_and_mean_and_std_are_those_of_the_
     assert torch.equal(jittered, plain)
     torch.testing.assert_close(plain[0, 0, :, 0, 0], torch.tensor([-0.1, -0.2, 0.7]))
     saturated, _ = augment(red, label(1), plan, SEEDS[:1])  # with the grey of red, not of blue
-    rgb, _ = augment(red, label(1), replace(plan, channel_order="rgb", mean=(0.0,), std=(1.0,)),
-                     SEEDS[:1])  # fmt: skip
+    rgb, _ = augment(
+        red, label(1), replace(plan, channel_order="rgb", mean=(0.0,), std=(1.0,)), SEEDS[:1]
+    )
     means = torch.tensor(plan.mean)[:, None, None]
     torch.testing.assert_close(saturated, rgb.flip(2) - means)
     with pytest.raises(ValueError, match="channel_order is 'bgr', the clip has 10 channels"):

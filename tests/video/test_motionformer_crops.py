@@ -47,8 +47,10 @@ def test_a_jittered_view_is_a_square_of_a_frame_scaled_within_the_sides(
 
 def test_small_sides_are_more_frequent_by_their_inverse() -> None:
     rng = np.random.default_rng(0)
-    means = [np.mean([JitteredCrop(100, (100, 400), draw).side(rng) for _ in range(2000)])
-             for draw in ("uniform", "inverse")]  # fmt: skip
+    means = [
+        np.mean([JitteredCrop(100, (100, 400), draw).side(rng) for _ in range(2000)])
+        for draw in ("uniform", "inverse")
+    ]
     assert means == pytest.approx([250, 400 * np.log(4) / 3], rel=0.03)
 
 

@@ -33,9 +33,12 @@ def moving(count: int = 8, frames: int = 3, height: int = 20, width: int = 28) -
 
 def affine(*matrix: float) -> Callable[[Picture], Picture]:
     return lambda image: image.transform(
-        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR,
+        image.size,
+        Image.Transform.AFFINE,
+        matrix,
+        Image.Resampling.BILINEAR,
         fillcolor=(128, 128, 128),
-    )  # fmt: skip
+    )
 
 
 def with_factor(enhance: type[ImageEnhance._Enhance], x: float) -> Callable[[Picture], Picture]:

@@ -116,8 +116,9 @@ def check_manifest(
         return found
     with locked(parts.home / f"{shard.index}-of-{shard.count}.lock", f"checks {manifest.source}"):
         try:
-            _probe_parts(found, parts, shard, engine or Processes(num_workers), timeout_seconds,
-                         progress)  # fmt: skip
+            _probe_parts(
+                found, parts, shard, engine or Processes(num_workers), timeout_seconds, progress
+            )
         except BaseException:  # also Ctrl-C
             if shard == WHOLE:
                 found.save()
@@ -142,8 +143,9 @@ def _probe_parts(
         some = missing[start : start + PARTS_AT_ONCE]
         left = {part: len(part.rows) for part in some}
         rows = np.concatenate([np.arange(part.start, part.stop) for part in some])
-        for row, probe in probe_clips(found.manifest, rows, engine=engine,
-                                      timeout_seconds=timeout_seconds):  # fmt: skip
+        for row, probe in probe_clips(
+            found.manifest, rows, engine=engine, timeout_seconds=timeout_seconds
+        ):
             found.probes[row] = probe
             part = parts[row // parts.size]
             left[part] -= 1

@@ -122,8 +122,13 @@ def long_tail_lines(counts: ClassCounts) -> list[tuple[str, str]]:
     if clips.min() == clips.max():
         return []
     found = profile(clips)
-    lines = [("long tail", f"H {found.head_percent:.1f} %, F {found.few_percent:.1f} %, "
-                           f"imbalance {found.imbalance:,.1f}")]  # fmt: skip
+    lines = [
+        (
+            "long tail",
+            f"H {found.head_percent:.1f} %, F {found.few_percent:.1f} %, "
+            f"imbalance {found.imbalance:,.1f}",
+        )
+    ]
     for rule in LONG_TAIL_RULES:
         parts = [
             f"{name} {len(classes):,} {'class' if len(classes) == 1 else 'classes'}, "

@@ -87,9 +87,16 @@ class DataSet:
 def listed_clips(files: Annotations, splits: Sequence[str]) -> list[Clip]:
     """The clips of lists as `list_rows` reads them, named without their folder; spans in frames."""
     return [
-        Clip(row.place, video_name(row.path), split, {"label": row.label},
-             row.start, row.end, row.num_frames)
+        Clip(
+            row.place,
+            video_name(row.path),
+            split,
+            {"label": row.label},
+            row.start,
+            row.end,
+            row.num_frames,
+        )
         for split in splits
         if split in files
         for row in list_rows(files, split)
-    ]  # fmt: skip
+    ]

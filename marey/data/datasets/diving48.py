@@ -66,8 +66,14 @@ def _clip(files: Annotations, place: Place, entry: dict[str, object], split: str
         files.reject(place, f"{first} to {last}", "no span of frames", "the end after the start")
     else:
         num_frames = last if isinstance(last, int) and first == 0 else None
-        return Clip(place, name, split, {"label": label}, num_frames=num_frames,
-                    group=name.rpartition("_")[0])  # fmt: skip
+        return Clip(
+            place,
+            name,
+            split,
+            {"label": label},
+            num_frames=num_frames,
+            group=name.rpartition("_")[0],
+        )
     return None
 
 
@@ -90,10 +96,18 @@ DIVING48 = DataSet(
             "lists `path label`",
             {
                 "classes": ("Diving48_vocab.json", "label_map.txt"),
-                "train": ("diving48_train_list_rawframes.txt", "diving48_train_list_videos.txt",
-                          "train_videofolder.txt", "train.txt"),
-                "val": ("diving48_val_list_rawframes.txt", "diving48_val_list_videos.txt",
-                        "val_videofolder.txt", "val.txt"),
+                "train": (
+                    "diving48_train_list_rawframes.txt",
+                    "diving48_train_list_videos.txt",
+                    "train_videofolder.txt",
+                    "train.txt",
+                ),
+                "val": (
+                    "diving48_val_list_rawframes.txt",
+                    "diving48_val_list_videos.txt",
+                    "val_videofolder.txt",
+                    "val.txt",
+                ),
             },
             read_lists,
         ),
@@ -108,4 +122,4 @@ DIVING48 = DataSet(
         ),
     ),
     layouts=("rgb/{name}", "videos/{name}", "rawframes/{name}", "frames/{name}", "{name}"),
-)  # fmt: skip
+)

@@ -30,8 +30,11 @@ def read_official(files: Annotations) -> Index:
                 continue
             name = video_name(path)
             video = "-".join(name.split("-")[:3])  # person, round, recipe; then times
-            clips.append(Clip(place, name, split, {"label": action - 1}, group=video,
-                              fields={"video": video}))  # fmt: skip
+            clips.append(
+                Clip(
+                    place, name, split, {"label": action - 1}, group=video, fields={"video": video}
+                )
+            )
     return Index({"label": tuple(names)}, clips)
 
 
@@ -41,9 +44,19 @@ def read_rulstm(files: Annotations) -> Index:
     clips = []
     for split in SPLITS:
         for found in segments(files, split) if split in files else ():
-            clips.append(Clip(found.place, found.video, split, {"label": found.action},
-                              found.start, found.end, group=found.video, id=found.uid,
-                              fields={"video": found.video}))  # fmt: skip
+            clips.append(
+                Clip(
+                    found.place,
+                    found.video,
+                    split,
+                    {"label": found.action},
+                    found.start,
+                    found.end,
+                    group=found.video,
+                    id=found.uid,
+                    fields={"video": found.video},
+                )
+            )
     return Index({"label": names}, clips)
 
 
@@ -80,11 +93,17 @@ def _split(number: int) -> DataSet:
             Form("train_split and test_split", official, read_official),
             Form("RULSTM's csv, parts of whole videos", rulstm, read_rulstm),
         ),
-        layouts=("cropped_clips/{video}/{name}", "cropped_clips/{name}", "videos/{name}",
-                 "frames/{name}", "{video}/{name}", "{name}"),
+        layouts=(
+            "cropped_clips/{video}/{name}",
+            "cropped_clips/{name}",
+            "videos/{name}",
+            "frames/{name}",
+            "{video}/{name}",
+            "{name}",
+        ),
         frame_rate=lambda _: 30.0,
         notes=("folders of frames are taken to have 30 a second, as RULSTM extracts them",),
-    )  # fmt: skip
+    )
 
 
 EGTEA = tuple(_split(number) for number in (1, 2, 3))

@@ -45,8 +45,9 @@ def read_official(files: Annotations) -> Index:
                 said = ", ".join(row[f"{head}_class"] for head in heads)
                 files.reject(place, said, "classes are whole numbers from 0")
             else:
-                clips += _clips(files, place, row["narration_id"], row["video_id"], split, known,
-                                start, end)  # fmt: skip
+                clips += _clips(
+                    files, place, row["narration_id"], row["video_id"], split, known, start, end
+                )
     return Index(classes, clips)
 
 
@@ -57,8 +58,9 @@ def read_rulstm(files: Annotations) -> Index:
     for split in ("train", "val"):
         for found in segments(files, split) if split in files else ():
             labels = {"verb": found.verb, "noun": found.noun}
-            clips += _clips(files, found.place, found.uid, found.video, split, labels,
-                            found.start, found.end)  # fmt: skip
+            clips += _clips(
+                files, found.place, found.uid, found.video, split, labels, found.start, found.end
+            )
     return Index(classes, clips)
 
 

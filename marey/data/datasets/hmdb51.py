@@ -52,13 +52,20 @@ def read_lists(files: Annotations) -> Index:
         names = tuple(numbered_names(files, "classes", len(CLASSES)))
     known = ClassNames(names)
     clips = [
-        Clip(row.place, video_name(row.path), split, {"label": row.label},
-             row.start, row.end, row.num_frames)
+        Clip(
+            row.place,
+            video_name(row.path),
+            split,
+            {"label": row.label},
+            row.start,
+            row.end,
+            row.num_frames,
+        )
         for split in _SPLITS.values()
         if split in files
         for row in list_rows(files, split)
         if agrees(files, row, known, _class_in_name(row.path))
-    ]  # fmt: skip
+    ]
     return Index({"label": names}, clips, "frames")
 
 
@@ -87,13 +94,21 @@ def _split(number: int) -> DataSet:
         " hmdb51_org.rar and test_train_splits.rar",
         forms=(
             Form("a file a class", official, read_official, needs=CLASSES),
-            Form("lists `path label`", {"classes": ("label_map.txt",), **lists}, read_lists,
-                 needs=()),
+            Form(
+                "lists `path label`", {"classes": ("label_map.txt",), **lists}, read_lists, needs=()
+            ),
         ),
-        layouts=("hmdb51_org/{class}/{name}", "videos/{class}/{name}", "rawframes/{class}/{name}",
-                 "{class}/{name}", "images/{name}", "frames/{name}", "{name}"),
+        layouts=(
+            "hmdb51_org/{class}/{name}",
+            "videos/{class}/{name}",
+            "rawframes/{class}/{name}",
+            "{class}/{name}",
+            "images/{name}",
+            "frames/{name}",
+            "{name}",
+        ),
         frame_rate=lambda _: 30.0,
-    )  # fmt: skip
+    )
 
 
 HMDB51 = tuple(_split(number) for number in (1, 2, 3))

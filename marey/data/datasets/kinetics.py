@@ -144,16 +144,26 @@ def _forms(num_classes: int) -> tuple[Form, Form]:
     short = f"k{num_classes}"
     classes = (f"label_map_{short}.txt", "kinetics_label_map.txt", f"kinetics_{num_classes}_*.txt")
     official = {
-        split: (f"{split}.csv", f"kinetics_{split}.csv", f"kinetics-{num_classes}_{split}.csv",
-                f"kinetics{num_classes}/{split}.csv", f"{short}_{split}.csv",
-                *(("validate.csv",) if split == "val" else ()))
+        split: (
+            f"{split}.csv",
+            f"kinetics_{split}.csv",
+            f"kinetics-{num_classes}_{split}.csv",
+            f"kinetics{num_classes}/{split}.csv",
+            f"{short}_{split}.csv",
+            *(("validate.csv",) if split == "val" else ()),
+        )
         for split in SPLITS
-    }  # fmt: skip
+    }
     lists = {
-        split: (f"{split}_videofolder.txt", f"kinetics{num_classes}_{split}_list_videos.txt",
-                f"kinetics{num_classes}_{split}_list_rawframes.txt", f"{split}.csv", f"{split}.txt")
+        split: (
+            f"{split}_videofolder.txt",
+            f"kinetics{num_classes}_{split}_list_videos.txt",
+            f"kinetics{num_classes}_{split}_list_rawframes.txt",
+            f"{split}.csv",
+            f"{split}.txt",
+        )
         for split in ("train", "val")
-    }  # fmt: skip
+    }
     return (
         Form(
             "official csv",

@@ -108,10 +108,13 @@ MINI_MOMENTS = DataSet(
         Form("official csv, of 200 classes", {**_MINI_CLASSES, **_CSV}, read_mini),
         Form(
             "lists `path start end label`",
-            {**_MINI_CLASSES, "train": ("train.txt", "train_videofolder.txt"),
-             "val": ("val.txt", "val_videofolder.txt")},
+            {
+                **_MINI_CLASSES,
+                "train": ("train.txt", "train_videofolder.txt"),
+                "val": ("val.txt", "val_videofolder.txt"),
+            },
             read_mini_lists,
         ),
     ),
     layouts=_LAYOUTS,
-)  # fmt: skip
+)

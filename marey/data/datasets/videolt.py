@@ -135,8 +135,14 @@ def _json_labels(
 
 _COUNTS = {"classes": ("count-labels-train.lst", "labels/count-labels-train.lst")}
 _LICENCE = "research only"
-_LAYOUTS = ("{name}", "features/{name}", "features.h5/{name}", "features.hdf5/{name}",
-            "videos/{name}", "frames/{name}")  # fmt: skip
+_LAYOUTS = (
+    "{name}",
+    "features/{name}",
+    "features.h5/{name}",
+    "features.hdf5/{name}",
+    "videos/{name}",
+    "frames/{name}",
+)
 
 VIDEOLT = DataSet(
     name="videolt",
@@ -147,20 +153,28 @@ VIDEOLT = DataSet(
     forms=(
         Form(
             "lists `video label,label`",
-            {**_COUNTS, "train": ("train.lst",), "val": ("validate.lst", "val.lst"),
-             "test": ("test.lst",)},
+            {
+                **_COUNTS,
+                "train": ("train.lst",),
+                "val": ("validate.lst", "val.lst"),
+                "test": ("test.lst",),
+            },
             read_lists,
         ),
         Form(
             "lists `class/video num_frames label,`",
-            {**_COUNTS, "train": ("train_videofolder.txt",), "val": ("val_videofolder.txt",),
-             "test": ("test_videofolder.txt",)},
+            {
+                **_COUNTS,
+                "train": ("train_videofolder.txt",),
+                "val": ("val_videofolder.txt",),
+                "test": ("test_videofolder.txt",),
+            },
             read_lists,
         ),
     ),
     layouts=_LAYOUTS,
     notes=("clips have several classes: a head with `several`, and sigmoid losses",),
-)  # fmt: skip
+)
 
 VIDEOLT_LT = DataSet(
     name="videolt-lt",
@@ -171,17 +185,26 @@ VIDEOLT_LT = DataSet(
     forms=(
         Form(
             "json as Something-Something's",
-            {**_COUNTS, "train": ("train.json",), "trainval": ("trainval.json",),
-             "val": ("val.json",), "test": ("test.json",)},
+            {
+                **_COUNTS,
+                "train": ("train.json",),
+                "trainval": ("trainval.json",),
+                "val": ("val.json",),
+                "test": ("test.json",),
+            },
             read_lt_json,
         ),
         Form(
             "lists `video label,label`",
-            {**_COUNTS, "train": ("train.lst",), "val": ("validate.lst", "val.lst"),
-             "test": ("test.lst",)},
+            {
+                **_COUNTS,
+                "train": ("train.lst",),
+                "val": ("validate.lst", "val.lst"),
+                "test": ("test.lst",),
+            },
             read_lt_lists,
         ),
     ),
     layouts=_LAYOUTS,
     notes=("its lists were not at hand when this was written: look at the counts it prints",),
-)  # fmt: skip
+)

@@ -116,8 +116,10 @@ def features_of(path: Path, table: pa.Table) -> FeatureFile | None:
     column = table[COLUMN]
     dim = _dim(path, column.type)
     if column.null_count:
-        raise ManifestError(f"{path}: {column.null_count} cells of '{COLUMN}' are null",
-                            "a clip without features has an empty list")  # fmt: skip
+        raise ManifestError(
+            f"{path}: {column.null_count} cells of '{COLUMN}' are null",
+            "a clip without features has an empty list",
+        )
     sizes = [len(chunk) for chunk in column.chunks]
     ends = [_ends(chunk) for chunk in column.chunks]
     return FeatureFile(

@@ -58,8 +58,9 @@ class FeatureFiles:
         path = self._path(row)
         with open_features(path) as frames:
             if frames.shape[1] != self.dim:
-                raise DecodeError(f"{path} has {frames.shape[1]} features a frame, the first clip "
-                                  f"has {self.dim}")  # fmt: skip
+                raise DecodeError(
+                    f"{path} has {frames.shape[1]} features a frame, the first clip has {self.dim}"
+                )
             wanted, places = np.unique(indices, return_inverse=True)  # HDF5 wants them rising
             vectors = np.asarray(frames[wanted], dtype=np.float32)
         return vectors[places.reshape(indices.shape)]
@@ -140,8 +141,14 @@ def pack_features(
 
     Rows that cannot be read stay in the file, without features and with the reason.
     """
-    with feature_writer(out, table.schema, dim=features.dim, dtype=features.dtype,
-                        classes=classes, about=features.about) as writer:  # fmt: skip
+    with feature_writer(
+        out,
+        table.schema,
+        dim=features.dim,
+        dtype=features.dtype,
+        classes=classes,
+        about=features.about,
+    ) as writer:
         for start in range(0, len(table), ROWS):
             rows = range(start, min(start + ROWS, len(table)))
             vectors, errors = zip(*(_read(features, row) for row in rows), strict=True)

@@ -70,8 +70,10 @@ class Mixed:
     def codes(self, sources: pa.DictionaryArray | None) -> np.ndarray:
         """Which of `sources` each row has, uint16 [n]; RecipeError if the two do not match."""
         if sources is None:
-            raise RecipeError("Mixed needs a manifest with a column 'source'",
-                              "join manifests, or name the source of every clip")  # fmt: skip
+            raise RecipeError(
+                "Mixed needs a manifest with a column 'source'",
+                "join manifests, or name the source of every clip",
+            )
         names = sources.dictionary.to_pylist()
         indices = sources.indices.to_numpy()
         counts = np.bincount(indices, minlength=len(names))
@@ -79,12 +81,15 @@ class Mixed:
         told = [name for name, _ in self.sources]
         for name, weight in self.sources:
             if weight and name not in there:
-                raise RecipeError(f"no training clip has the source '{name}'",
-                                  did_you_mean(name, there))  # fmt: skip
+                raise RecipeError(
+                    f"no training clip has the source '{name}'", did_you_mean(name, there)
+                )
         for name, count in there.items():
             if name not in told:
-                raise RecipeError(f"Mixed.sources has no weight for '{name}', {count:,} clips",
-                                  "0 leaves them out")  # fmt: skip
+                raise RecipeError(
+                    f"Mixed.sources has no weight for '{name}', {count:,} clips",
+                    "0 leaves them out",
+                )
         place = [told.index(name) if name in told else 0 for name in names]
         codes: np.ndarray = np.array(place, dtype=np.uint16)[indices]
         return codes

@@ -172,8 +172,10 @@ def _refuse_too_few(
     worst = lacking[np.argmin(before[lacking] / after[lacking])]
     name = manifest.classes[head][worst]
     if not before[worst]:
-        raise ManifestError(f"{manifest.source}: class '{name}' has no training clips",
-                            "leave it out of the labels, or add clips")  # fmt: skip
+        raise ManifestError(
+            f"{manifest.source}: class '{name}' has no training clips",
+            "leave it out of the labels, or add clips",
+        )
     fits = largest_that_fits(there, pareto.imbalance, pareto.exponent)
     raise ManifestError(
         f"{manifest.source}: class '{name}' has {before[worst]} training clips, its rank needs "

@@ -229,9 +229,13 @@ def _broken_fault(name: str, column: pa.ChunkedArray, remedy: str) -> Fault:
     rows = np.zeros(0, np.int64)
     if any(text_buffers(chunk)[1].min(initial=32) < 32 for chunk in column.chunks):
         rows = np.flatnonzero(pc.match_substring_regex(column, "[\r\n\0]").to_numpy())
-    return Fault(rows, lambda row: (
-        f"'{name}' is {clip_text(column[row])}, with a line break or a zero byte", remedy,
-    ))  # fmt: skip
+    return Fault(
+        rows,
+        lambda row: (
+            f"'{name}' is {clip_text(column[row])}, with a line break or a zero byte",
+            remedy,
+        ),
+    )
 
 
 def _read_numbers(raw: RawManifest, table: pa.Table) -> list[Fault]:
@@ -262,9 +266,15 @@ def _read_numbers(raw: RawManifest, table: pa.Table) -> list[Fault]:
     if "fps" in found:
         rates = raw.rates = _numbers(table["fps"])
         rows = np.flatnonzero((rates <= 0) | np.isinf(rates))
-        faults.append(Fault(rows, lambda row: (
-            f"'fps' is {rates[row]:g}; expected frames a second", "leave it empty if not known",
-        )))  # fmt: skip
+        faults.append(
+            Fault(
+                rows,
+                lambda row: (
+                    f"'fps' is {rates[row]:g}; expected frames a second",
+                    "leave it empty if not known",
+                ),
+            )
+        )
     return faults
 
 

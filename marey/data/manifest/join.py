@@ -39,8 +39,15 @@ def read_manifests(
     ManifestError says which differ; also for a clip that stands in two lists.
     """
     if len(paths) == 1:
-        return read_manifest(paths[0], split=split, root=root, roots=roots, urls=urls, heads=heads,
-                             check_files=check_files)  # fmt: skip
+        return read_manifest(
+            paths[0],
+            split=split,
+            root=root,
+            roots=roots,
+            urls=urls,
+            heads=heads,
+            check_files=check_files,
+        )
     if roots and urls:
         raise ValueError("roots and urls are both given, expected one of them")
     found = [
@@ -48,11 +55,14 @@ def read_manifests(
     ]
     whole = _below(join(found), roots or {})
     chosen = whole if split is None else whole.select(split)
-    _raise(chosen, [
-        missing(place, chosen.paths, rows)
-        for place, rows in chosen.places(np.arange(len(chosen)))
-        if check_files or (check_files is None and isinstance(place, Path))
-    ])  # fmt: skip
+    _raise(
+        chosen,
+        [
+            missing(place, chosen.paths, rows)
+            for place, rows in chosen.places(np.arange(len(chosen)))
+            if check_files or (check_files is None and isinstance(place, Path))
+        ],
+    )
     return chosen
 
 
@@ -66,8 +76,10 @@ def join(manifests: Sequence[Manifest]) -> Manifest:
         if manifest.features is not None:
             raise ManifestError(f"{manifest.source} holds features, which are not joined")
         if manifest.starts is not None and manifest.unit != unit:
-            raise ManifestError(f"spans of {manifest.source} are in {manifest.unit}, others not",
-                                "give all in seconds or all in frames")  # fmt: skip
+            raise ManifestError(
+                f"spans of {manifest.source} are in {manifest.unit}, others not",
+                "give all in seconds or all in frames",
+            )
     several = [h for h in first.labels if any(m.has_several(h) for m in manifests)]
     manifests = [manifest.with_several(several) for manifest in manifests]
     splits, groups = [m.splits for m in manifests], [m.groups for m in manifests]
@@ -126,9 +138,18 @@ def _refuse_repeats(manifest: Manifest) -> None:
     keys = [manifest.roots.codes, manifest.starts, manifest.ends, manifest.ids]
     earlier = repeats(manifest.paths, keys)
     rows = np.array(sorted(earlier), dtype=np.int64)
-    _raise(manifest, [Fault(rows, lambda row: (
-        f"{clip_text(str(manifest.path(row)), 200)} stands in two lists", "keep one row a clip",
-    ))])  # fmt: skip
+    _raise(
+        manifest,
+        [
+            Fault(
+                rows,
+                lambda row: (
+                    f"{clip_text(str(manifest.path(row)), 200)} stands in two lists",
+                    "keep one row a clip",
+                ),
+            )
+        ],
+    )
 
 
 def _raise(manifest: Manifest, faults: Sequence[Fault]) -> None:

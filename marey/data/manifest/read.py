@@ -60,18 +60,24 @@ def read_manifest(
         trusted = manifest.mapped is not None and manifest.mapped.inside
         if not trusted or ((root is not None or roots) and not stay_inside(manifest.paths)):
             refuse(file, [urls_among(manifest.paths)])
-            refuse(file, [
-                leaving_root(place, manifest.paths, rows)
-                for place, rows in manifest.places(everything)
-                if root is not None or roots or isinstance(place, Url)
-            ])  # fmt: skip
+            refuse(
+                file,
+                [
+                    leaving_root(place, manifest.paths, rows)
+                    for place, rows in manifest.places(everything)
+                    if root is not None or roots or isinstance(place, Url)
+                ],
+            )
         chosen = everything if split is None else manifest.rows_of(split)
         if check_files is not False and not isinstance(manifest.features, FeatureFile):
-            refuse(file, [
-                missing(place, manifest.paths, rows)
-                for place, rows in manifest.places(chosen)
-                if check_files or (manifest.mapped is None and isinstance(place, Path))
-            ])  # fmt: skip
+            refuse(
+                file,
+                [
+                    missing(place, manifest.paths, rows)
+                    for place, rows in manifest.places(chosen)
+                    if check_files or (manifest.mapped is None and isinstance(place, Path))
+                ],
+            )
     return manifest if len(chosen) == len(manifest) else manifest.take(chosen)
 
 

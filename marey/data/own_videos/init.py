@@ -233,10 +233,13 @@ def _find(manifest: Manifest, listing: Listing, *, strict: bool) -> tuple[Manife
     folders = Folders(manifest.root)
     if strict:
         outside = [row for row, path in enumerate(listing.paths) if leaves(manifest.root, path)]
-        listing.refuse(outside, lambda row: (
-            f"path {clip_text(listing.paths[row])} is outside the root {manifest.root}",
-            "give paths relative to the root",
-        ))  # fmt: skip
+        listing.refuse(
+            outside,
+            lambda row: (
+                f"path {clip_text(listing.paths[row])} is outside the root {manifest.root}",
+                "give paths relative to the root",
+            ),
+        )
     rejects: dict[int, str] = {}
     found: list[str] = []
     for row, path in enumerate(listing.paths):
@@ -257,10 +260,13 @@ def _refuse_repeats(manifest: Manifest, listing: Listing, rejects: dict[int, str
     EPIC-KITCHENS and EGTEA have a few parts that were annotated twice, under two ids.
     """
     earlier = repeats(manifest.paths, [manifest.starts, manifest.ends, manifest.ids])
-    listing.refuse(sorted(earlier.keys() - rejects.keys()), lambda row: (
-        f"{clip_text(listing.paths[row])} was given before, at {listing.place(earlier[row])}",
-        "keep one line a clip",
-    ))  # fmt: skip
+    listing.refuse(
+        sorted(earlier.keys() - rejects.keys()),
+        lambda row: (
+            f"{clip_text(listing.paths[row])} was given before, at {listing.place(earlier[row])}",
+            "keep one line a clip",
+        ),
+    )
 
 
 def _is_writable(path: str) -> bool:

@@ -55,8 +55,14 @@ class Clip:
 
 def clip_of(manifest: Manifest, row: int) -> Clip:
     """Row `row` of `manifest`."""
-    return Clip(row, str(manifest.paths[row]), manifest.path(row), manifest.span(row),
-                manifest.num_frames(row), manifest.fps(row))  # fmt: skip
+    return Clip(
+        row,
+        str(manifest.paths[row]),
+        manifest.path(row),
+        manifest.span(row),
+        manifest.num_frames(row),
+        manifest.fps(row),
+    )
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,10 @@ def open_clip(clip: Clip, *, fps: float | None = None) -> Iterator[Shots]:
         clock = clock - clock[:1]
         if fps is not None:
             if not len(clock):
-                raise DecodeError(f"{clip.path}: at {fps:g} frames a second of how many?",
-                                  "give the manifest a column fps")  # fmt: skip
+                raise DecodeError(
+                    f"{clip.path}: at {fps:g} frames a second of how many?",
+                    "give the manifest a column fps",
+                )
             kept = at_rate(clock, fps)
             indices, clock = indices[kept], clock[kept]
             rate = min(fps, rate or fps)

@@ -106,8 +106,10 @@ def pack_clips(
     written, or if the root of the clips vanishes.
     """
     if manifest.features is not None:
-        raise ManifestError(f"{manifest.source} holds features, which have no frames",
-                            "marey data pack LIST NAME.arrow puts them into one file")  # fmt: skip
+        raise ManifestError(
+            f"{manifest.source} holds features, which have no frames",
+            "marey data pack LIST NAME.arrow puts them into one file",
+        )
     target = out / f"manifest{_suffix(manifest)}"
     if target.exists() and not (out / "packing.json").exists():
         raise ManifestError(f"{target} is there and was not packed", "give another folder")
@@ -186,15 +188,26 @@ def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) ->
     failed = table["error"].is_valid().to_numpy()
     kept = table.filter(pa.array(~failed))
     if not len(kept):
-        raise ManifestError(f"{manifest.source}: no clip could be read; the first: "
-                            f"{table['error'][0]}", "marey data check lists them all")  # fmt: skip
+        raise ManifestError(
+            f"{manifest.source}: no clip could be read; the first: {table['error'][0]}",
+            "marey data check lists them all",
+        )
     rejects = table.filter(pa.array(failed)).select(["row", "error"]).to_pylist()
-    write_csv(out / "rejects.csv", ("path", "row", "reason"), (
-        (str(manifest.paths[r["row"]]), r["row"] + 1, r["error"]) for r in rejects))  # fmt: skip
+    write_csv(
+        out / "rejects.csv",
+        ("path", "row", "reason"),
+        ((str(manifest.paths[r["row"]]), r["row"] + 1, r["error"]) for r in rejects),
+    )
     paths, sizes, digests = (kept[c].to_pylist() for c in ("path", "bytes", "sha256"))
     write_checksums(out, zip(paths, sizes, digests, strict=True))
-    packed = _packed(manifest, out, kept["row"].to_numpy(), kept["path"],
-                     kept["num_frames"].to_numpy(), kept["fps"].to_numpy())  # fmt: skip
+    packed = _packed(
+        manifest,
+        out,
+        kept["row"].to_numpy(),
+        kept["path"],
+        kept["num_frames"].to_numpy(),
+        kept["fps"].to_numpy(),
+    )
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     write_manifest(packed, target)
 
@@ -206,8 +219,10 @@ def _label_anew(manifest: Manifest, out: Path, target: Path) -> None:
     rows = np.setdiff1d(np.arange(len(manifest)), left_out)
     before = read_manifest(target, heads={}, check_files=False)
     if len(before) != len(rows):
-        raise ManifestError(f"{target} has {len(before):,} clips, {len(rows):,} were packed",
-                            "remove it, and give the same command")  # fmt: skip
+        raise ManifestError(
+            f"{target} has {len(before):,} clips, {len(rows):,} were packed",
+            "remove it, and give the same command",
+        )
     write_manifest(
         _packed(manifest, out, rows, before.paths, before.frame_counts, before.rates), target
     )

@@ -57,10 +57,12 @@ def probe_once(
     """
     keys, stamps = list(_keys(manifest)), _stamps(manifest)
     probes = _known(folder, keys, stamps)
-    todo = np.flatnonzero([
-        _is_of_shard(key[0], shard) and (probe is None or bool(probe.error))
-        for key, probe in zip(keys, probes, strict=True)
-    ])  # fmt: skip
+    todo = np.flatnonzero(
+        [
+            _is_of_shard(key[0], shard) and (probe is None or bool(probe.error))
+            for key, probe in zip(keys, probes, strict=True)
+        ]
+    )
     if len(todo):
         with _appending(journal_file(folder, shard)) as journal:
             for row, probe in probe_clips(

@@ -130,9 +130,17 @@ def evaluate(
     check_clips(model.spec, manifest)
     check_heads(model, manifest, views.average)
     scores, missing = score_clips(
-        model, manifest, views, augment=augment, batch_size=batch_size, workers=workers,
-        backend=backend, device=device, amp=amp, progress=progress,
-    )  # fmt: skip
+        model,
+        manifest,
+        views,
+        augment=augment,
+        batch_size=batch_size,
+        workers=workers,
+        backend=backend,
+        device=device,
+        amp=amp,
+        progress=progress,
+    )
     return Evaluation(manifest, scores, missing, views.average, trained_on)
 
 

@@ -84,8 +84,19 @@ def extract_folder(
     """
     if not is_feature_file(out):
         raise RunError(f"{out} is no name of a file of features", "call it NAME.arrow")
-    job = _Job(source, manifest, out, weights, tuple(overrides), root, per, dtype, workers,
-               batch_size, device)  # fmt: skip
+    job = _Job(
+        source,
+        manifest,
+        out,
+        weights,
+        tuple(overrides),
+        root,
+        per,
+        dtype,
+        workers,
+        batch_size,
+        device,
+    )
     if isinstance(engine, Here):
         return _extract(_extractor(job), engine, shard, progress)
     return _extract(_extractor(replace(job, device="cpu")), engine, shard, progress, job)
@@ -180,8 +191,17 @@ def extract(
     progress: Callable[[int, int], None] | None = None,
 ) -> Extraction:
     """Write the features of every clip, row by row; the file is whole or not there."""
-    extractor = Extractor(model, recipe, manifest, out, per=per, dtype=dtype, workers=workers,
-                          batch_size=batch_size, device=device)  # fmt: skip
+    extractor = Extractor(
+        model,
+        recipe,
+        manifest,
+        out,
+        per=per,
+        dtype=dtype,
+        workers=workers,
+        batch_size=batch_size,
+        device=device,
+    )
     made = _extract(extractor, HERE, WHOLE, progress)
     assert made is not None  # without shards there are no others to wait for
     return made
@@ -203,8 +223,9 @@ def _extract(
     join = extractor.join
     told = progress if job else None  # else each batch tells it
     parts = extractor.parts
-    if not make_parts(parts, make, join, engine=engine, shard=shard, timeout_seconds=PART_SECONDS,
-                      progress=told):  # fmt: skip
+    if not make_parts(
+        parts, make, join, engine=engine, shard=shard, timeout_seconds=PART_SECONDS, progress=told
+    ):
         return None
     return _extraction(parts.target)
 

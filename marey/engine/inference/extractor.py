@@ -94,8 +94,9 @@ class Extractor:
         """Write a part: these rows with their features, as a file of features of its own."""
         manifest, table = self.manifest.take(np.arange(rows.start, rows.stop)), self.table
         nothing = np.zeros((0, self.model.encoder.num_features), np.float32)
-        batches = test_batches(manifest, self.recipe.test, self.batch_size, self.workers,
-                               self.recipe.data.backend)  # fmt: skip
+        batches = test_batches(
+            manifest, self.recipe.test, self.batch_size, self.workers, self.recipe.data.backend
+        )
         with features_to(file, self.schema) as writer:
             for start, batch in zip(range(0, len(rows), self.batch_size), batches, strict=True):
                 here = range(start, min(start + self.batch_size, len(rows)))
@@ -166,5 +167,7 @@ def _check_range(found: np.ndarray, dtype: DType, manifest: Manifest, rows: Tens
     wrong = ~(np.abs(found).reshape(len(found), -1).max(axis=1) <= limit)  # NaN too
     if wrong.any():
         path = manifest.path(int(rows[int(wrong.argmax())]))
-        raise RunError(f"{path}: features that are not finite numbers of {dtype}",
-                       "float32 holds larger ones: --dtype float32")  # fmt: skip
+        raise RunError(
+            f"{path}: features that are not finite numbers of {dtype}",
+            "float32 holds larger ones: --dtype float32",
+        )

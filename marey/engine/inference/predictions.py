@@ -30,8 +30,9 @@ def prediction_table(
         "path": [str(manifest.path(i)) for i in range(len(manifest))],
     }
     for name, bounds in (("start", manifest.starts), ("end", manifest.ends)):
-        columns[name] = pa.array([None] * len(rows) if bounds is None else bounds, pa.float64(),
-                                 from_pandas=True)  # fmt: skip
+        columns[name] = pa.array(
+            [None] * len(rows) if bounds is None else bounds, pa.float64(), from_pandas=True
+        )
     if manifest.sources is not None:
         columns["source"] = manifest.sources.cast(pa.large_string())
     if manifest.ids is not None:

@@ -126,8 +126,9 @@ def _features(
     for batch in test_batches(clips, recipe.test, size, workers, recipe.data.backend):
         if len(batch.rows):
             rows.append(batch.rows.numpy())
-            parts.append(view_features(trained.model, batch.clip, recipe, per="clip",
-                                       device=device)[:, 0])  # fmt: skip
+            parts.append(
+                view_features(trained.model, batch.clip, recipe, per="clip", device=device)[:, 0]
+            )
         if progress:
             progress(sum(map(len, rows)), len(clips))
     if not rows:

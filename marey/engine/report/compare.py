@@ -37,8 +37,16 @@ class ComparisonRow:
     views: str
     epochs: int
 
-    HEADER = ("run", "top-1 (%)", "top-5 (%)", "class avg (%)", "params", "GMACs a view",
-              "clips × crops × frames", "epochs")  # fmt: skip
+    HEADER = (
+        "run",
+        "top-1 (%)",
+        "top-5 (%)",
+        "class avg (%)",
+        "params",
+        "GMACs a view",
+        "clips × crops × frames",
+        "epochs",
+    )
 
     def cells(self) -> tuple[str, ...]:
         """The row in words, as under `HEADER`."""
@@ -82,15 +90,19 @@ def write_comparison(runs: Iterable[str | Path], out: str | Path) -> Path:
     names = _names(files)
     title = " and ".join(names) if len(names) < 4 else f"{len(names)} runs"
     parts = [
-        tag("header", None, tag("h1", None, text(title)),
+        tag(
+            "header",
+            None,
+            tag("h1", None, text(title)),
             *[paragraph(sentence, "warning") for sentence in _warnings(files)],
-            _table(names, files)),
+            _table(names, files),
+        ),
         _curves(names, files),
         _cost(names, files),
         group_comparison(names, files),
         _class_differences(names, files),
         _clip_differences(names, files),
-    ]  # fmt: skip
+    ]
     with run_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page(title, *parts), encoding="utf-8")
@@ -105,8 +117,7 @@ def _row(name: str, run: RunFiles) -> ComparisonRow:
     result = run.result
     epochs = len(run.epochs)
     if result is None:
-        return ComparisonRow(name, "–", None, None, None, None, None, None, None, "–",
-                             epochs)  # fmt: skip
+        return ComparisonRow(name, "–", None, None, None, None, None, None, None, "–", epochs)
     return ComparisonRow(
         name=name,
         result=result.name,
@@ -221,8 +232,11 @@ def _class_differences(names: Sequence[str], runs: Sequence[RunFiles]) -> str:
         order = [i for i in np.argsort(-np.abs(gains), kind="stable") if not math.isnan(gains[i])]
         shown = sorted(order[:MAX_BARS], key=lambda i: -gains[i])
         values = [Bar(head.classes[i], float(gains[i])) for i in shown]
-        charts.append(bars(values, title=f"{name} over {names[0]}", signed=True,
-                           x_label="difference in points"))  # fmt: skip
+        charts.append(
+            bars(
+                values, title=f"{name} over {names[0]}", signed=True, x_label="difference in points"
+            )
+        )
     if not charts:
         return ""
     note = f"Accuracy of each class less that of {names[0]}, the {MAX_BARS} largest differences."

@@ -87,8 +87,13 @@ def _parts(
     charts = [_by_frequency(results, runs[0].class_counts.get(head.name, []), head)]
     if gains:
         spreads = [Spread(f"{n}: {group}", g.value, *g.interval) for n, group, g in gains]
-        charts.append(intervals(spreads, title=f"Gain over {names[0]} by group",
-                                x_label="points, with 95 % interval"))  # fmt: skip
+        charts.append(
+            intervals(
+                spreads,
+                title=f"Gain over {names[0]} by group",
+                x_label="points, with 95 % interval",
+            )
+        )
     train = first.facts["groups"][head.name]["train"]
     numbers = _table(results, head.name, groups)
     return [
@@ -115,9 +120,12 @@ def _by_frequency(
         ]
     if not series:
         return paragraph("The first run has not counted its training clips.", "note")
-    return scatters(series, title="Accuracy (%) of every class by its training clips",
-                    x_label="training clips (lines: means of eighths of the classes)",
-                    y_range=(0, 100))  # fmt: skip
+    return scatters(
+        series,
+        title="Accuracy (%) of every class by its training clips",
+        x_label="training clips (lines: means of eighths of the classes)",
+        y_range=(0, 100),
+    )
 
 
 def _table(results: Sequence[tuple[str, Result]], head: str, groups: Groups) -> GroupTable:
@@ -152,11 +160,16 @@ def _gain_table(first: str, gains: Sequence[tuple[str, str, Estimate]]) -> str:
     if not gains:
         return ""
     rows = [
-        (name, group, "–" if not g.num_clips else f"{g.value:+.1f}",
-         "–" if not g.num_clips else f"{g.interval.low:+.1f} to {g.interval.high:+.1f}",
-         g.num_classes, f"{g.num_clips:,}")
+        (
+            name,
+            group,
+            "–" if not g.num_clips else f"{g.value:+.1f}",
+            "–" if not g.num_clips else f"{g.interval.low:+.1f} to {g.interval.high:+.1f}",
+            g.num_classes,
+            f"{g.num_clips:,}",
+        )
         for name, group, g in gains
-    ]  # fmt: skip
+    ]
     header = ("run", "group", "points", "95 % interval", "classes", "clips")
     title = tag("h3", None, text(f"Gains over {first}, on the clips that both read"))
     return title + table(header, rows, numbers={2, 3, 4, 5})

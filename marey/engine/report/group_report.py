@@ -77,9 +77,14 @@ def _numbers(result: Result, head: str, groups: Iterable[tuple[str, Classes]]) -
         short = name.partition("/")[2] or name
         of = f" of {sizes[short]}" if short in sizes else ""
         rows.append(
-            (short, percent(found["value"]), interval_text(found), f"{found['num_classes']}{of}",
-             f"{found['num_clips']:,}")
-        )  # fmt: skip
+            (
+                short,
+                percent(found["value"]),
+                interval_text(found),
+                f"{found['num_classes']}{of}",
+                f"{found['num_clips']:,}",
+            )
+        )
     what = "mAP" if "mAP" in result.estimates(head) else "accuracy"
     header = ("", what, "95 % interval", "classes tested", "clips")
     return table(header, rows, numbers={1, 2, 3, 4})

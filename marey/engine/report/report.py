@@ -91,8 +91,12 @@ def _curves(files: RunFiles) -> str:
     losses = files.column("train/loss")
     diverged = sum(math.isinf(x) or math.isnan(x) for x in losses)
     note = f"In {diverged} epochs the training loss has no finite value." if diverged else ""
-    accuracy = {"acc/top1": "top-1", "acc/top5": "top-5", "acc/class_avg": "class average",
-                "mAP": "mAP"}  # fmt: skip
+    accuracy = {
+        "acc/top1": "top-1",
+        "acc/top5": "top-5",
+        "acc/class_avg": "class average",
+        "mAP": "mAP",
+    }
     return section(
         "Training",
         paragraph(note, "warning") if note else "",
@@ -129,8 +133,10 @@ def _confusions(head: HeadResult, suffix: str) -> str:
         chosen = hardest_classes(counts, MAX_CLASSES)
         note = f"The {MAX_CLASSES} of {len(head.classes)} classes with most errors are drawn."
     names = [head.classes[i] for i in chosen]
-    pairs = [(c.true, c.predicted, c.count, percent(100 * c.share))
-             for c in most_confused(counts, head.classes, 15)]  # fmt: skip
+    pairs = [
+        (c.true, c.predicted, c.count, percent(100 * c.share))
+        for c in most_confused(counts, head.classes, 15)
+    ]
     found = (
         table(("true class", "taken for", "clips", "of its clips"), pairs, numbers={2, 3})
         if pairs
@@ -158,9 +164,14 @@ def _classes(files: RunFiles, head: HeadResult, suffix: str) -> str:
     else:
         points = list(map(Point, map(float, sizes), accuracies, tips))
         charts.append(
-            scatter(points, title="Accuracy (%) and class size", x_label=f"{source} clips",
-                    y_label="clips that are right (%)", y_range=(0, 100))
-        )  # fmt: skip
+            scatter(
+                points,
+                title="Accuracy (%) and class size",
+                x_label=f"{source} clips",
+                y_label="clips that are right (%)",
+                y_range=(0, 100),
+            )
+        )
     order = np.argsort(accuracies, kind="stable")[:MAX_BARS]
     title = "Accuracy of each class (%)"
     if len(head.classes) > MAX_BARS:
@@ -245,8 +256,9 @@ def _unreadable(files: RunFiles) -> str:
     roots = [data_root]
     for result in files.results:
         roots += clip_roots(files, result)
-        listed += [(result.name, str(m.get("path", "")), str(m.get("reason", "")))
-                   for m in result.missing]  # fmt: skip
+        listed += [
+            (result.name, str(m.get("path", "")), str(m.get("reason", ""))) for m in result.missing
+        ]
     if not listed:
         return section("Unreadable clips", paragraph("Every clip could be read.", "note"))
     rows = [

@@ -30,12 +30,15 @@ def header(files: RunFiles) -> str:
                 *_headline(result),
                 ("missing clips", str(missing), f"{missing}{of} unreadable"),
                 ("parameters", count(facts.get("parameters")), ""),
-                ("GMACs a view", count(facts.get("gmacs_per_view")),
-                 f"{count(facts.get('gmacs_total'))} in all"),
+                (
+                    "GMACs a view",
+                    count(facts.get("gmacs_per_view")),
+                    f"{count(facts.get('gmacs_total'))} in all",
+                ),
                 ("views", *_views(result)),
             ]
         )
-    )  # fmt: skip
+    )
     if missing:
         readable = result.metric("top1", of="metrics_readable")
         sentence = (
@@ -131,10 +134,11 @@ def _claim(files: RunFiles, result: Result) -> str:
     ]
     cells = [
         (name, f"{claimed:.2f}", f"{measured:.2f}", f"{measured - claimed:+.2f}")
-        if measured is not None else (name, f"{claimed:.2f}", "–", "–")
+        if measured is not None
+        else (name, f"{claimed:.2f}", "–", "–")
         for name, claimed, measured in rows
         if claimed is not None
-    ]  # fmt: skip
+    ]
     return "".join(
         [
             tag("h3", None, "Claim and measurement"),
@@ -150,13 +154,15 @@ def _all_results(files: RunFiles) -> str:
     rows = [
         (r.name, *(value for _, value, _ in _headline(r)), views_text(r), str(len(r.missing)))
         for r in files.results
-    ]  # fmt: skip
+    ]
     return "".join(
         [
             tag("h3", None, "All evaluations of this run, the newest first"),
-            table(("result", *(name for name, *_ in _headline(files.results[0])), "views",
-                   "missing"), rows,
-                  numbers={1, 2, 3, 5}),
+            table(
+                ("result", *(name for name, *_ in _headline(files.results[0])), "views", "missing"),
+                rows,
+                numbers={1, 2, 3, 5},
+            ),
             paragraph(f"What follows looks at '{files.results[0].name}'.", "note"),
         ]
-    )  # fmt: skip
+    )

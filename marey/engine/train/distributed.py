@@ -85,8 +85,9 @@ def find_ranks(environ: Mapping[str, str]) -> Ranks:
     Ranks(rank=5, size=8, local=1, master='gpu03', port=20017)
     """
     if "RANK" in environ and "WORLD_SIZE" in environ:
-        return Ranks(int(environ["RANK"]), int(environ["WORLD_SIZE"]),
-                     int(environ.get("LOCAL_RANK", 0)))  # fmt: skip
+        return Ranks(
+            int(environ["RANK"]), int(environ["WORLD_SIZE"]), int(environ.get("LOCAL_RANK", 0))
+        )
     if "SLURM_PROCID" in environ and int(environ.get("SLURM_NTASKS", 1)) > 1:
         return Ranks(
             rank=int(environ["SLURM_PROCID"]),

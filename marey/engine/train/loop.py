@@ -211,9 +211,15 @@ class Training:
         seed = _mix(recipe.seed, self.at.stage)
         clips, epoch = self.train_set, self.at.epoch
         rows = draw_epoch(self.stage.sampler, clips.labels, clips.sources, seed=seed, epoch=epoch)
-        sampler = EpochSampler(rows, recipe.batch_size, seed=seed, epoch=epoch,
-                               rank=self.world.rank, world_size=self.world.size,
-                               start_step=self.at.step * recipe.accumulate)  # fmt: skip
+        sampler = EpochSampler(
+            rows,
+            recipe.batch_size,
+            seed=seed,
+            epoch=epoch,
+            rank=self.world.rank,
+            world_size=self.world.size,
+            start_step=self.at.step * recipe.accumulate,
+        )
         on_gpu = self.world.device.type == "cuda"
         batches = training_batches(clips, recipe, sampler, pin_memory=on_gpu)
         self.num_steps = len(rows) // (size * recipe.accumulate)
@@ -270,15 +276,23 @@ class Training:
         total = recipe.batch_size * recipe.accumulate * self.world.size
         scale = total / recipe.lr_batch_size if recipe.lr_batch_size else 1.0
         lr = self.stage.optim.lr
-        self.log.say(f"learning rate {lr:g} x {total}/{recipe.lr_batch_size} = {lr * scale:g}"
-                     if scale != 1 else f"learning rate {lr:g}, {total} clips a step")  # fmt: skip
+        self.log.say(
+            f"learning rate {lr:g} x {total}/{recipe.lr_batch_size} = {lr * scale:g}"
+            if scale != 1
+            else f"learning rate {lr:g}, {total} clips a step"
+        )
         return scale
 
     def note(self, totals: Totals, loss: float, batches: Sequence[Batch], waited: float) -> None:
         """Write down what a step gave."""
         totals.add(loss, sum(len(batch.rows) for batch in batches), waited)
-        self.log.step(self.at.global_step, totals.text(self.world.size), loss=loss, lr=self.lr,
-                      data_wait=waited)  # fmt: skip
+        self.log.step(
+            self.at.global_step,
+            totals.text(self.world.size),
+            loss=loss,
+            lr=self.lr,
+            data_wait=waited,
+        )
 
     def save_if_due(self) -> None:
         """Save every `save_steps` steps and every ten minutes, and at once when asked to stop."""

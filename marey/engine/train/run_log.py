@@ -31,9 +31,22 @@ from marey.storage.atomic import run_errors
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-COLUMNS = ("epoch", "step", "train/loss", "lr", "clips_per_second", "data_wait", "val/loss",
-           "acc/top1", "acc/top5", "acc/class_avg", "acc/head", "acc/tail", "acc/few",
-           "mAP")  # fmt: skip
+COLUMNS = (
+    "epoch",
+    "step",
+    "train/loss",
+    "lr",
+    "clips_per_second",
+    "data_wait",
+    "val/loss",
+    "acc/top1",
+    "acc/top5",
+    "acc/class_avg",
+    "acc/head",
+    "acc/tail",
+    "acc/few",
+    "mAP",
+)
 SHOWN = ("train/loss", "val/loss", "acc/top1", "acc/few", "mAP")
 
 
@@ -43,9 +56,15 @@ class RunLog:
     def __init__(self, folder: Path, step: int = 0, active: bool = True, *, quiet: bool = False):
         self.folder, self.active = folder, active
         self.console = Console(quiet=quiet or not active, highlight=False, soft_wrap=True)
-        self._bars = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                              TimeRemainingColumn(), TextColumn("{task.fields[text]}"),
-                              console=self.console, transient=True)  # fmt: skip
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=self.console,
+            transient=True,
+        )
         self._task: TaskID | None = None
         if active:
             with run_errors(folder):
@@ -94,8 +113,10 @@ class RunLog:
         self._append("metrics.csv", text.getvalue())
         shown = {k: row[k] for k in SHOWN if not math.isnan(row.get(k, math.nan))}
         numbers = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
-        self.say(f"epoch {row['epoch']:.0f}  {numbers}  {row['clips_per_second']:.1f} clips/s  "
-                 f"data wait {row['data_wait']:.0%}")  # fmt: skip
+        self.say(
+            f"epoch {row['epoch']:.0f}  {numbers}  {row['clips_per_second']:.1f} clips/s  "
+            f"data wait {row['data_wait']:.0%}"
+        )
 
     def _record(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         self._append("log.jsonl", json.dumps({"kind": kind, "step": step, **values}) + "\n")

@@ -83,5 +83,7 @@ class Totals:
     def text(self, world_size: int) -> str:
         """The same for the progress bar."""
         means = self.means(world_size)
-        return (f"loss {means['train/loss']:.3f}  {means['clips_per_second']:.1f} clips/s  "
-                f"data wait {means['data_wait']:.0%}")  # fmt: skip
+        return (
+            f"loss {means['train/loss']:.3f}  {means['clips_per_second']:.1f} clips/s  "
+            f"data wait {means['data_wait']:.0%}"
+        )

@@ -128,10 +128,12 @@ def check_fit(
     faults = [
         f"{len(names)} {kind}: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
         for kind, names in (
-            ("unmatched", unmatched), ("missing", missing), ("of another shape", clashes)
+            ("unmatched", unmatched),
+            ("missing", missing),
+            ("of another shape", clashes),
         )
         if names
-    ]  # fmt: skip
+    ]
     if faults:
         raise CheckpointError(f"{source} does not fit the model; {'; '.join(faults)}")
 

@@ -154,8 +154,10 @@ def found(official: Official) -> Path | None:
 def download(official: Official, folder: Path | None = None) -> Path:
     """Fetch the file into `folder`, check it, and only then give it its name; returns the path."""
     if not official.url:
-        raise CheckpointError(f"{official.file} is not to be had by a plain download",
-                              f"fetch it by hand and put it into {download_folder()}")  # fmt: skip
+        raise CheckpointError(
+            f"{official.file} is not to be had by a plain download",
+            f"fetch it by hand and put it into {download_folder()}",
+        )
     folder = folder or download_folder()
     path = folder / official.file
     if path.is_file():

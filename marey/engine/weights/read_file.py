@@ -87,8 +87,10 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
             return _Foreign(f"a {name} archive", "unpack it and give the file of weights inside")
     names = _names_in_zip(path) if head.startswith(b"PK") else None
     if names is not None and not any(name.endswith("data.pkl") for name in names):
-        return _Foreign(f"a zip archive of {', '.join(names[:3]) or 'nothing'}",
-                        "unpack it and give the file of weights inside")  # fmt: skip
+        return _Foreign(
+            f"a zip archive of {', '.join(names[:3]) or 'nothing'}",
+            "unpack it and give the file of weights inside",
+        )
     return None
 
 

@@ -96,8 +96,9 @@ class NetVLADSpec(FeatureEncoder):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.clusters < 1 or self.hidden < 1:
-            raise ValueError(f"clusters is {self.clusters} and hidden {self.hidden}, "
-                             "expected at least 1")  # fmt: skip
+            raise ValueError(
+                f"clusters is {self.clusters} and hidden {self.hidden}, expected at least 1"
+            )
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> NetVLAD:  # noqa: ARG002
         """The module; `temporal` must be empty."""

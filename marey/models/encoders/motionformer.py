@@ -64,19 +64,23 @@ class MotionformerSpec:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
         if self.width % self.num_heads:
-            raise ValueError(f"width is {self.width}, expected a multiple of {self.num_heads} "
-                             "(num_heads)")  # fmt: skip
+            raise ValueError(
+                f"width is {self.width}, expected a multiple of {self.num_heads} (num_heads)"
+            )
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path is {self.drop_path}, expected 0 <= drop_path < 1")
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> Motionformer:
         """The encoder of clips of `num_segments` frames; it has no place for temporal ops."""
         if temporal:
-            raise ValueError(f"temporal is {', '.join(map(str, temporal))}, expected none: a "
-                             "Motionformer has no residual blocks of frames")  # fmt: skip
+            raise ValueError(
+                f"temporal is {', '.join(map(str, temporal))}, expected none: a "
+                "Motionformer has no residual blocks of frames"
+            )
         if num_segments % self.tubelet:
-            raise ValueError(f"num_segments is {num_segments}, expected a multiple of "
-                             f"{self.tubelet} (tubelet)")  # fmt: skip
+            raise ValueError(
+                f"num_segments is {num_segments}, expected a multiple of {self.tubelet} (tubelet)"
+            )
         return Motionformer(self, num_segments // self.tubelet)
 
 
@@ -125,8 +129,10 @@ class Motionformer(EncoderModule):
     def tokens(self, clip: Clip) -> Tensor:
         """CLS and the tokens of all frames [b 1+f*p d], each with its place and time."""
         if clip.shape[3] % PATCH or clip.shape[4] % PATCH:
-            raise ValueError(f"frames are {clip.shape[3]} x {clip.shape[4]} pixels, expected "
-                             f"multiples of {PATCH}")  # fmt: skip
+            raise ValueError(
+                f"frames are {clip.shape[3]} x {clip.shape[4]} pixels, expected "
+                f"multiples of {PATCH}"
+            )
         x = self.patch_embed(clip.transpose(1, 2))
         places = resized(self.pos_embed[:, 1:], x.shape[3], x.shape[4])
         x = x.flatten(3).permute(0, 2, 3, 1)  # [b f p d]

@@ -50,8 +50,10 @@ class TimmSpec:
         try:
             import timm
         except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another torch
-            raise ValueError(f"timm cannot be imported ({error}); `pip install marey[timm]`, with "
-                             "a torchvision made for this torch") from error  # fmt: skip
+            raise ValueError(
+                f"timm cannot be imported ({error}); `pip install marey[timm]`, with "
+                "a torchvision made for this torch"
+            ) from error
         if not timm.is_model(self.name):
             raise ValueError(f"name is '{self.name}', expected one of timm.list_models()")
         network: nn.Module = timm.create_model(self.name, num_classes=0, in_chans=self.in_channels)
@@ -69,8 +71,10 @@ class TimmEncoder(EncoderModule):
             calls, self.num_features = _trace(spec.create().eval(), spec.in_channels)
         blocks = _blocks(calls, temporal, num_frames)
         if temporal and not blocks:
-            raise ValueError(f"timm's '{spec.name}' has no block that is known here; known are "
-                             f"{', '.join(_BLOCKS)}")  # fmt: skip
+            raise ValueError(
+                f"timm's '{spec.name}' has no block that is known here; known are "
+                f"{', '.join(_BLOCKS)}"
+            )
         self.surrounded: list[str] = []
         for call, sites in zip(calls, place(temporal, blocks), strict=True):
             self._put(call.path, sites)

@@ -39,8 +39,10 @@ class ECal(TemporalOp):
     def __post_init__(self) -> None:
         check_choices(self)
         if self.site == "conv2":
-            raise ValueError("site is 'conv2', where the calibrator would replace the convolution; "
-                             "expected 'after_conv2' or another")  # fmt: skip
+            raise ValueError(
+                "site is 'conv2', where the calibrator would replace the convolution; "
+                "expected 'after_conv2' or another"
+            )
         if self.reduction < 1:
             raise ValueError(f"reduction is {self.reduction}, expected 1 or more")
 

@@ -60,13 +60,17 @@ class GroupContext(TemporalOp):
     def __post_init__(self) -> None:
         check_choices(self)
         if "conv2" in ((self.site,) if isinstance(self.site, str) else self.site):
-            raise ValueError("site is 'conv2', where the groups would replace the convolution; "
-                             "expected 'after_conv2' or another")  # fmt: skip
+            raise ValueError(
+                "site is 'conv2', where the groups would replace the convolution; "
+                "expected 'after_conv2' or another"
+            )
         if not self.gates or sorted(self.gates) != sorted(set(self.gates) & set(ORDER)):
             raise ValueError(f"gates is '{self.gates}', expected some of the letters L, T, S, G")
         if self.cdiv < len(self.gates):
-            raise ValueError(f"cdiv is {self.cdiv}, expected a group of channels for each of the "
-                             f"gates '{self.gates}'")  # fmt: skip
+            raise ValueError(
+                f"cdiv is {self.cdiv}, expected a group of channels for each of the "
+                f"gates '{self.gates}'"
+            )
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """`ChannelGroups` at the site, or nothing in blocks that are left out."""
@@ -106,8 +110,10 @@ class GroupContext(TemporalOp):
         if isinstance(self.site, str):
             return self.site
         if len(self.site) != len(block.depths):
-            raise ValueError(f"{self} names {len(self.site)} sites, expected one for each of "
-                             f"{len(block.depths)} stages")  # fmt: skip
+            raise ValueError(
+                f"{self} names {len(self.site)} sites, expected one for each of "
+                f"{len(block.depths)} stages"
+            )
         return self.site[block.stage]
 
 
@@ -187,8 +193,15 @@ class Calibrator(nn.Sequential):
                     channels_in, channels_out, kernel, 1, padding, dilation, bias=False
                 )
             case _:
-                return nn.Conv2d(channels_in, channels_out, (kernel, 1), 1, (padding, 0),
-                                 (dilation, 1), bias=False)  # fmt: skip
+                return nn.Conv2d(
+                    channels_in,
+                    channels_out,
+                    (kernel, 1),
+                    1,
+                    (padding, 0),
+                    (dilation, 1),
+                    bias=False,
+                )
 
     @classmethod
     def norm(cls, channels: int) -> nn.Module:

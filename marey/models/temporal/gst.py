@@ -38,8 +38,10 @@ class GST(TemporalOp):
     def __post_init__(self) -> None:
         check_choices(self)
         if self.alpha < 2:
-            raise ValueError(f"alpha is {self.alpha}, expected 2 or more: one channel in alpha is "
-                             "temporal, the others spatial")  # fmt: skip
+            raise ValueError(
+                f"alpha is {self.alpha}, expected 2 or more: one channel in alpha is "
+                "temporal, the others spatial"
+            )
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """A `SpatialTemporalConv` in place of the middle convolution."""
@@ -87,8 +89,9 @@ class TemporalConv(nn.Conv3d):
     def __init__(
         self, channels_in: int, channels_out: int, num_frames: int, stride: int, groups: int
     ) -> None:
-        super().__init__(channels_in, channels_out, 3, (1, stride, stride), 1, groups=groups,
-                         bias=False)  # fmt: skip
+        super().__init__(
+            channels_in, channels_out, 3, (1, stride, stride), 1, groups=groups, bias=False
+        )
         self.num_frames = num_frames
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 

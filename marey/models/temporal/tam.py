@@ -223,10 +223,12 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     if ctx.needs_input_grad[1]:
         sources = x.view(num_sources, -1, num_frames, *x.shape[1:])
         targets = gradient.view(num_targets, -1, num_frames, *x.shape[1:])
-        for_weights = torch.stack([
-            (_overlap(targets[into], -step) * _overlap(sources[source], step)).sum((0, 1, 3, 4))
-            for into, source, step in _triples(moves)
-        ]).view_as(weights)  # fmt: skip
+        for_weights = torch.stack(
+            [
+                (_overlap(targets[into], -step) * _overlap(sources[source], step)).sum((0, 1, 3, 4))
+                for into, source, step in _triples(moves)
+            ]
+        ).view_as(weights)
     return for_x, for_weights, None, None, None, None, None
 
 

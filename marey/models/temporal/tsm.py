@@ -46,8 +46,10 @@ class TSM(TemporalOp):
     def __post_init__(self) -> None:
         check_choices(self)
         if self.shift_div < 2:
-            raise ValueError(f"shift_div is {self.shift_div}, expected 2 or more: C/shift_div "
-                             "channels move each way")  # fmt: skip
+            raise ValueError(
+                f"shift_div is {self.shift_div}, expected 2 or more: C/shift_div "
+                "channels move each way"
+            )
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """A `Shift` at `place`, or nothing in blocks that are left out."""

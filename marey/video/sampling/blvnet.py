@@ -76,8 +76,9 @@ class Uniform:
         if self.variant == "upstream":
             num_starts = max(1, num_frames - self.frames_per_segment + 1)
             return self._upstream(num_starts) if rng is None else self._drawn(num_starts, rng)
-        num_starts = max(num_frames - self.frames_per_segment + 1,
-                         min(num_frames, self.num_segments))  # fmt: skip
+        num_starts = max(
+            num_frames - self.frames_per_segment + 1, min(num_frames, self.num_segments)
+        )
         t, segments = self.num_segments, np.arange(self.num_segments)
         if rng is not None and num_starts > t:
             starts = ((segments + rng.random()) * num_starts / t).astype(np.int64)[None]

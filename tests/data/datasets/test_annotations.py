@@ -114,13 +114,15 @@ def test_bytes_that_are_not_utf8_are_rejected_with_their_line(tmp_path: Path) ->
     ("text", "rows"),
     [
         ("a/1 40 7\nb/2 30 0\n", [("a/1", 7, 40), ("b/2", 0, 30)]),
-        ("riding a bike/x.mp4 3\nyoga/y.mp4 1\n", [("riding a bike/x.mp4", 3, None)] * 1
-         + [("yoga/y.mp4", 1, None)]),
+        (
+            "riding a bike/x.mp4 3\nyoga/y.mp4 1\n",
+            [("riding a bike/x.mp4", 3, None)] * 1 + [("yoga/y.mp4", 1, None)],
+        ),
         ("a;1;40;7\nb;1;30;2\n", [("a", 7, 40), ("b", 2, 30)]),
         ("a.mp4,3\nb.mp4,4\n", [("a.mp4", 3, None), ("b.mp4", 4, None)]),
         ("a\t9\t1\nb\t8\t2\n", [("a", 1, 9), ("b", 2, 8)]),
     ],
-)  # fmt: skip
+)
 def test_lists_of_all_toolboxes_are_read(
     text: str, rows: list[tuple[str, int, int | None]], tmp_path: Path
 ) -> None:
@@ -156,7 +158,7 @@ def test_all_faults_of_a_set_are_found_in_one_pass(tmp_path: Path) -> None:
         ("jester-v1-train.csv", 6): "no clip: they are called by numbers",
         ("jester-v1-train.csv", 7): "no clip: they are called by numbers",
         ("jester-v1-validation.csv", 1): f"was given before, at {folder / 'jester-v1-train.csv'}:8",
-    }  # fmt: skip
+    }
 
 
 def test_names_compare_by_letters_and_digits_and_others_are_no_class() -> None:

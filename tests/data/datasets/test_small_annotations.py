@@ -63,12 +63,14 @@ EPIC = "narration_id,video_id,start_timestamp,stop_timestamp,verb_class,noun_cla
 
 
 def test_dirty_lines_of_ucf101_are_named_with_their_number(tmp_path: Path) -> None:
-    train = "\n".join([
-        "Class003/v_Class003_g01_c01.avi 4",
-        "Class003/v_Class003_g01_c02.avi 5",
-        "Clasp003/v_Class003_g01_c03.avi 4",
-        "Err:522,",
-    ])  # fmt: skip
+    train = "\n".join(
+        [
+            "Class003/v_Class003_g01_c01.avi 4",
+            "Class003/v_Class003_g01_c02.avi 5",
+            "Clasp003/v_Class003_g01_c03.avi 4",
+            "Err:522,",
+        ]
+    )
     index, files = read("ucf101-split1", tmp_path, classInd__txt=CLASS_IND, trainlist01__txt=train)
     assert [clip.name for clip in index.clips] == ["v_Class003_g01_c01"]
     assert rejected(files) == [
@@ -81,22 +83,32 @@ def test_dirty_lines_of_ucf101_are_named_with_their_number(tmp_path: Path) -> No
 def test_a_list_of_ucf101_with_labels_from_1_is_refused(tmp_path: Path) -> None:
     lines = "\n".join(f"v_Class{i:03}_g01_c01 30 {i + 1}" for i in range(101))
     with pytest.raises(ManifestError, match=r"do not name 101 classes.*put classInd.txt"):
-        read("ucf101-split1", tmp_path, ucf101_rgb_train_split_1__txt=lines,
-             ucf101_rgb_val_split_1__txt=lines)  # fmt: skip
+        read(
+            "ucf101-split1",
+            tmp_path,
+            ucf101_rgb_train_split_1__txt=lines,
+            ucf101_rgb_val_split_1__txt=lines,
+        )
 
 
 def test_a_clip_of_ucf101_whose_label_is_not_its_folder_is_rejected(tmp_path: Path) -> None:
     lines = "data/v_Class000_g01_c01 30 0\ndata/v_Class001_g01_c01 30 2\nodd/name 12 2\n"
-    index, files = read("ucf101-split2", tmp_path, classInd__txt=CLASS_IND,
-                        ucf101_rgb_train_split_2__txt=lines)  # fmt: skip
+    index, files = read(
+        "ucf101-split2", tmp_path, classInd__txt=CLASS_IND, ucf101_rgb_train_split_2__txt=lines
+    )
     assert [clip.name for clip in index.clips] == ["v_Class000_g01_c01", "name"]
     assert rejected(files) == [(2, "label 2 is Class002, its path says Class001")]
 
 
 def test_lines_of_ucf101_have_the_columns_of_their_list(tmp_path: Path) -> None:
     train = "Class003/v_a_g01_c01.avi 4 1\nClass003/v_a_g01_c02.avi\nClass003/ 4\n"
-    _, files = read("ucf101-split1", tmp_path, classInd__txt=CLASS_IND,
-                    trainlist01__txt=train, testlist01__txt="Class003/v_b_c01.avi\n")  # fmt: skip
+    _, files = read(
+        "ucf101-split1",
+        tmp_path,
+        classInd__txt=CLASS_IND,
+        trainlist01__txt=train,
+        testlist01__txt="Class003/v_b_c01.avi\n",
+    )
     reason = "expected `class/clip number`; of test clips, `class/clip`"
     assert rejected(files) == [(1, reason), (2, reason), (3, reason)]
 
@@ -144,9 +156,14 @@ def test_spans_of_a_list_are_frames_from_0(name: str, tmp_path: Path) -> None:
     file, path = LISTS[name]
     (tmp_path / file).write_text(f"{path} 11 90 3\n")
     doings, acts = ("".join(f"a{n}b\n" for n in range(count)) for count in (174, 400))
-    index, files = read(name, tmp_path, classInd__txt=CLASS_IND,
-                        category__txt=doings, label_map_k400__txt=acts,
-                        Diving48_vocab__json=DIVES)  # fmt: skip
+    index, files = read(
+        name,
+        tmp_path,
+        classInd__txt=CLASS_IND,
+        category__txt=doings,
+        label_map_k400__txt=acts,
+        Diving48_vocab__json=DIVES,
+    )
     assert not files.rejects
     assert [(clip.start, clip.end) for clip in index.clips] == [(10, 90)]
     assert index.unit == "frames"
@@ -160,13 +177,20 @@ def test_diving48_is_read_from_its_json(tmp_path: Path) -> None:
         {"vid_name": "d_00003", "label": 1, "start_frame": 9, "end_frame": 9},
     ]
     (tmp_path / "Diving48_train.json").write_text("[]")
-    index, files = read("diving48", tmp_path, Diving48_vocab__json=DIVES,
-                        Diving48_V2_train__json=json.dumps(rows, indent=1))  # fmt: skip
+    index, files = read(
+        "diving48",
+        tmp_path,
+        Diving48_vocab__json=DIVES,
+        Diving48_V2_train__json=json.dumps(rows, indent=1),
+    )
     assert index.classes["label"][3] == "Back3+15som+05Twis+FREE"
     (clip,) = index.clips
     assert (clip.name, clip.num_frames, clip.group) == ("a_b_00001", 99, "a_b")
-    assert rejected(files) == [(8, "the label is no whole number"), (14, "vid_name is no name"),
-                               (18, "no span of frames")]  # fmt: skip
+    assert rejected(files) == [
+        (8, "the label is no whole number"),
+        (14, "vid_name is no name"),
+        (18, "no span of frames"),
+    ]
     assert files.notes[0] == "also there, not read: json of V1, whose labels V2 corrects"
 
 
@@ -178,8 +202,12 @@ def test_a_vocabulary_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_clips_of_egtea_are_files_of_their_own(tmp_path: Path) -> None:
     name = "OP01-R01-PastaSalad-66680-68130-F001597-F001639"
-    index, files = read("egtea-split1", tmp_path, action_idx__txt=ACTIONS,
-                        train_split1__txt=f"{name} 73 2 40 41\n{name}b x 1\n")  # fmt: skip
+    index, files = read(
+        "egtea-split1",
+        tmp_path,
+        action_idx__txt=ACTIONS,
+        train_split1__txt=f"{name} 73 2 40 41\n{name}b x 1\n",
+    )
     (clip,) = index.clips
     assert (clip.labels, clip.start, clip.group) == ({"label": 72}, None, "OP01-R01-PastaSalad")
     assert index.classes["label"][72] == "Take/Put thing72"
@@ -192,8 +220,9 @@ def test_clips_of_egtea_are_files_of_their_own(tmp_path: Path) -> None:
 
 def test_dirty_lines_of_rulstms_actions_are_named_and_their_classes_are_numbers(tmp_path):
     actions = "0, 0_0, Read\nErr:522\n1, 1_1, \n0, 2_2, Open\n"
-    index, files = read("egtea-split1", tmp_path, actions__csv=actions,
-                        training1__csv="7,P1,3,9,0,0,1\n")  # fmt: skip
+    index, files = read(
+        "egtea-split1", tmp_path, actions__csv=actions, training1__csv="7,P1,3,9,0,0,1\n"
+    )
     assert index.classes["label"][:2] == ("Read", "1")
     assert [line for line, _ in rejected(files)] == [2, 3, 4]
 
@@ -241,9 +270,13 @@ def test_every_part_of_epic_has_an_id_of_its_own(tmp_path: Path) -> None:
         f"{uid},P01_01,00:00:0{n}.0,00:00:0{n}.9,3,4,[]"
         for n, uid in enumerate(("a", "b", "a", ""))
     ]
-    index, files = read("epic100", tmp_path, EPIC_100_train__csv=EPIC + "\n".join(rows),
-                        EPIC_100_verb_classes__csv=VERBS,
-                        EPIC_100_noun_classes__csv=NOUNS)  # fmt: skip
+    index, files = read(
+        "epic100",
+        tmp_path,
+        EPIC_100_train__csv=EPIC + "\n".join(rows),
+        EPIC_100_verb_classes__csv=VERBS,
+        EPIC_100_noun_classes__csv=NOUNS,
+    )
     assert [clip.id for clip in sound_clips(index, files, tmp_path)] == ["a", "b"]
     train = tmp_path / "EPIC_100_train.csv"
     assert rejected(files) == [(5, "no narration_id"), (4, f"was given before, at {train}:2")]
@@ -252,14 +285,24 @@ def test_every_part_of_epic_has_an_id_of_its_own(tmp_path: Path) -> None:
 def test_classes_of_epic_that_count_from_1_are_refused(tmp_path: Path) -> None:
     verbs = "id,key\n" + "".join(f"{n + 1},v{n}\n" for n in range(NUM_VERBS))
     with pytest.raises(ManifestError, match=r"verb_classes.csv: expected the ids 0 to 96"):
-        read("epic100", tmp_path, EPIC_100_train__csv=EPIC,
-             EPIC_100_verb_classes__csv=verbs, EPIC_100_noun_classes__csv=NOUNS)  # fmt: skip
+        read(
+            "epic100",
+            tmp_path,
+            EPIC_100_train__csv=EPIC,
+            EPIC_100_verb_classes__csv=verbs,
+            EPIC_100_noun_classes__csv=NOUNS,
+        )
 
 
 def test_test_parts_of_epic_have_no_labels(tmp_path: Path) -> None:
     text = "narration_id,video_id,start_timestamp,stop_timestamp\na,P01_01,00:00:01.0,00:00:02.0\n"
-    index, _ = read("epic100", tmp_path, EPIC_100_test_timestamps__csv=text,
-                    EPIC_100_verb_classes__csv=VERBS, EPIC_100_noun_classes__csv=NOUNS)  # fmt: skip
+    index, _ = read(
+        "epic100",
+        tmp_path,
+        EPIC_100_test_timestamps__csv=text,
+        EPIC_100_verb_classes__csv=VERBS,
+        EPIC_100_noun_classes__csv=NOUNS,
+    )
     assert [(clip.split, clip.labels) for clip in index.clips] == [("test", {})]
 
 
@@ -278,9 +321,13 @@ def test_moments_lie_in_the_folder_of_their_split(tmp_path: Path) -> None:
         (tmp_path / split / "act3").mkdir(parents=True)
         (tmp_path / split / "act3" / "a.mp4").touch()
     line = "act3/a.mp4,act3,4,0\n"
-    index, files = read("moments", tmp_path, moments_categories__txt=MOMENTS,
-                        trainingSet__csv=line + "b.mp4,act999,3,0\nErr:522,\n",
-                        validationSet__csv=line)  # fmt: skip
+    index, files = read(
+        "moments",
+        tmp_path,
+        moments_categories__txt=MOMENTS,
+        trainingSet__csv=line + "b.mp4,act999,3,0\nErr:522,\n",
+        validationSet__csv=line,
+    )
     assert [clip.labels for clip in index.clips] == [{"label": 3}, {"label": 3}]
     assert rejected(files) == [(2, "none of the 305 classes"), (3, "expected file,label")]
 
@@ -304,8 +351,9 @@ def test_mini_moments_are_read_from_lists(tmp_path: Path) -> None:
 
 def test_dirty_lines_of_videolt_are_named_with_their_number(tmp_path: Path) -> None:
     lines = "aa 1,2\nbb\ncc 1004\ndd 1,1\nee x,1\nErr:522,\nff 0\n"
-    index, files = read("videolt", tmp_path, **{"count-labels-train__lst": COUNTS,
-                                                "train__lst": lines})  # fmt: skip
+    index, files = read(
+        "videolt", tmp_path, **{"count-labels-train__lst": COUNTS, "train__lst": lines}
+    )
     assert [(c.name, c.labels["label"]) for c in index.clips] == [("aa", (1, 2)), ("ff", (0,))]
     assert [line for line, _ in rejected(files)] == [2, 3, 4, 5, 6]
     assert any(note.startswith("1,004 classes have other counts") for note in files.notes)
@@ -323,8 +371,14 @@ def test_features_of_videolt_are_found_by_their_names(tmp_path: Path) -> None:
 def test_splits_of_videolt_lt_are_read_from_json_and_from_lists(tmp_path: Path) -> None:
     rows = [{"id": "aa", "template": "[c7]"}, {"id": "bb", "label": [8, "c9"]}, {"id": "cc"}]
     text = json.dumps(rows)
-    index, files = read("videolt-lt", tmp_path, **{"count-labels-train__lst": COUNTS},
-                        train__json=text, trainval__json="[]", val__json=text)  # fmt: skip
+    index, files = read(
+        "videolt-lt",
+        tmp_path,
+        **{"count-labels-train__lst": COUNTS},
+        train__json=text,
+        trainval__json="[]",
+        val__json=text,
+    )
     assert [(c.split, c.name, c.labels["label"]) for c in index.clips] == [
         (split, name, labels)
         for split in ("train", "test")

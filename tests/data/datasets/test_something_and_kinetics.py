@@ -62,8 +62,10 @@ def test_the_spreadsheet_error_of_jester_is_reported_with_its_line(real: Path) -
     _, files = read("jester", real / "jester")
     (row,) = [row for row in files.rejects if row.value.startswith("Err")]
     assert (row.place.path.name, row.place.line, row.value) == (
-        "jester-v1-train.csv", 118_563, "Err:522,",
-    )  # fmt: skip
+        "jester-v1-train.csv",
+        118_563,
+        "Err:522,",
+    )
 
 
 def test_kinetics_validation_list_is_renumbered_alphabetically(real: Path) -> None:
@@ -214,8 +216,9 @@ def test_spans_of_kinetics_are_in_its_file_names_and_bad_ones_are_rejected(tmp_p
     )
     index, files = kinetics(tmp_path, rows)
     assert [clip.name for clip in index.clips] == [
-        "abc-_456789_000003_000013", "abc-_456789_000013_000023",
-    ]  # fmt: skip
+        "abc-_456789_000003_000013",
+        "abc-_456789_000013_000023",
+    ]
     assert all(clip.start is clip.end is None for clip in index.clips)
     assert sorted(row.place.line for row in files.rejects) == [4, 5, 6, 7, 8, 9]
 

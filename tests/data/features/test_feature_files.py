@@ -109,20 +109,28 @@ def test_statistics_of_a_file_of_features_open_no_video(tmp_path):
 
 WRONG = {
     "text": (b"path,label\n", r"f\.arrow: not an Arrow file"),
-    "no vectors": (pa.table({"path": ["a"], "label": [0], "features": [[1.0]]}),
-                   r"'features' is list<.*expected lists of vectors"),
+    "no vectors": (
+        pa.table({"path": ["a"], "label": [0], "features": [[1.0]]}),
+        r"'features' is list<.*expected lists of vectors",
+    ),
     "whole numbers": (
-        pa.table({"path": ["a"], "label": [0],
-                  "features": pa.array([[1, 2]], pa.list_(pa.int32(), 2))}),
+        pa.table(
+            {"path": ["a"], "label": [0], "features": pa.array([[1, 2]], pa.list_(pa.int32(), 2))}
+        ),
         r"fixed_size_list<.*int32.*expected",
     ),
     "a null": (
-        pa.table({"path": ["a"], "label": [0],
-                  "features": pa.array([None], pa.list_(pa.list_(pa.float32(), 2)))}),
+        pa.table(
+            {
+                "path": ["a"],
+                "label": [0],
+                "features": pa.array([None], pa.list_(pa.list_(pa.float32(), 2))),
+            }
+        ),
         r"1 cells of 'features' are null.*empty list",
     ),
     "no label": (pa.table({"path": ["a"]}), r"no column 'label'"),
-}  # fmt: skip
+}
 
 
 def test_a_file_of_features_is_written_anew_with_fewer_rows_and_never_as_text(tmp_path):
@@ -152,8 +160,10 @@ def test_a_foreign_file_is_an_error_that_says_what_was_expected(tmp_path, wrong)
 def test_a_column_of_one_vector_a_clip_is_read(tmp_path):
     vectors = pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32(), 2))
     table = pa.table({"path": ["a", "b"], "label": [0, 1], "features": vectors})
-    with pa.OSFile(str(tmp_path / "f.arrow"), "wb") as out, \
-            pa.ipc.new_file(out, table.schema) as writer:  # fmt: skip
+    with (
+        pa.OSFile(str(tmp_path / "f.arrow"), "wb") as out,
+        pa.ipc.new_file(out, table.schema) as writer,
+    ):
         writer.write_table(table)
     features = read_manifest(tmp_path / "f.arrow").features
     assert isinstance(features, FeatureFile)
@@ -162,9 +172,12 @@ def test_a_column_of_one_vector_a_clip_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("array", "message"),
-    [(np.zeros((2, 2, 2)), r"expected floats \[t d\]"), (np.zeros((2, 3), int), "int64"),
-     (np.zeros((0, 3)), r"\[0, 3\]")],
-)  # fmt: skip
+    [
+        (np.zeros((2, 2, 2)), r"expected floats \[t d\]"),
+        (np.zeros((2, 3), int), "int64"),
+        (np.zeros((0, 3)), r"\[0, 3\]"),
+    ],
+)
 def test_an_array_that_is_no_features_is_an_error(tmp_path, array, message):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(DecodeError, match=message), open_features(tmp_path / "a.npy"):
@@ -198,13 +211,18 @@ def test_lists_of_video_lt_and_its_npy_files_become_a_manifest(tmp_path):
     clips.mkdir()
     for name in ("aa", "bb", "cc", "dd", "ee"):
         np.save(clips / f"{name}.npy", np.ones((5, DIM), np.float32))
-    made = init_dataset(lists, tmp_path / "out", root=clips, num_workers=1,
-                        names=lists / "count-labels-train.lst")  # fmt: skip
+    made = init_dataset(
+        lists, tmp_path / "out", root=clips, num_workers=1, names=lists / "count-labels-train.lst"
+    )
     assert made.manifest.classes == {"label": ("Apple", "Ball", "Cat Dog")}
     assert made.manifest.split_counts() == {"train": 3, "val": 2}
     assert made.manifest.labels["label"].astype(int).tolist() == [
-        [1, 0, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [0, 1, 0]
-    ]  # fmt: skip
+        [1, 0, 0],
+        [0, 1, 1],
+        [0, 0, 1],
+        [1, 0, 1],
+        [0, 1, 0],
+    ]
     assert made.manifest.class_counts().tolist() == [2, 2, 3]
     assert made.manifest.frame_counts.tolist() == [5, 5, 5, 5, 5]
     assert made.manifest.features.dim == DIM

@@ -94,8 +94,9 @@ def test_clips_of_one_manifest_last_equally_long_at_50_and_60_frames(tmp_path: P
     shown = [clips[row, None].clip for row in range(2)]
     # spans of 20 frames at 60 a second and 16.7 at 50, in the middle of 24 and 20
     assert [numbers_of(clip[0]) for clip in shown if clip is not None] == [
-        [8, 14, 20, 27], [6, 11, 17, 22],
-    ]  # fmt: skip
+        [8, 14, 20, 27],
+        [6, 11, 17, 22],
+    ]
 
 
 def test_classes_are_named_by_the_files_of_each_head(tmp_path: Path) -> None:

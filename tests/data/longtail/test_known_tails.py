@@ -43,8 +43,13 @@ def epic(folder: Path, annotations: Path) -> Stats:
 def facts(counts: ClassCounts) -> tuple[int, int, float, float, float]:
     """Classes, clips, H and F with two digits, imbalance with one."""
     found = profile(counts.training)
-    return (found.num_classes, found.num_clips, round(found.head_percent, 2),
-            round(found.few_percent, 2), round(found.imbalance, 1))  # fmt: skip
+    return (
+        found.num_classes,
+        found.num_clips,
+        round(found.head_percent, 2),
+        round(found.few_percent, 2),
+        round(found.imbalance, 1),
+    )
 
 
 def test_epic_kitchens_100(tmp_path: Path, annotations: Path) -> None:

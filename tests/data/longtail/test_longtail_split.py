@@ -51,8 +51,11 @@ def read(path: Path, split: str | None = None) -> Manifest:
 
 
 @given(
-    st.integers(1, 60), st.integers(1, 3000), st.floats(1, 1000), st.floats(0.5, 20),
-)  # fmt: skip
+    st.integers(1, 60),
+    st.integers(1, 3000),
+    st.floats(1, 1000),
+    st.floats(0.5, 20),
+)
 def test_counts_fall_from_the_largest_to_it_by_the_imbalance(
     k: int, largest: int, imbalance: float, exponent: float
 ) -> None:
@@ -88,8 +91,10 @@ def test_the_largest_that_fits_leaves_no_class_short_and_one_more_would(
 )
 def test_a_wish_is_met_within_a_class(wish: Wish) -> None:
     found = profile(fitting_profile(np.full(20, 88), wish).counts(20))
-    for wanted, got in ((wish.head_percent, found.head_percent),
-                        (wish.few_percent, found.few_percent)):  # fmt: skip
+    for wanted, got in (
+        (wish.head_percent, found.head_percent),
+        (wish.few_percent, found.few_percent),
+    ):
         assert wanted is None or got == pytest.approx(wanted, abs=5)
     if wish.largest:
         assert found.num_clips <= 20 * wish.largest
@@ -253,8 +258,14 @@ def test_a_file_of_features_keeps_the_vectors_of_its_clips(tmp_path: Path) -> No
     rng, labels = np.random.default_rng(0), np.repeat([0, 1], [9, 6])
     features = [rng.normal(size=(1 + i % 3, 4)).astype(np.float32) for i in range(15)]
     rows = pa.table({"path": [f"{i}.mp4" for i in range(15)], "label": labels})
-    with feature_writer(tmp_path / "all.arrow", rows.schema, dim=4, dtype=np.float32,
-                        classes={"label": ("a", "b")}, about={"model": "m"}) as writer:  # fmt: skip
+    with feature_writer(
+        tmp_path / "all.arrow",
+        rows.schema,
+        dim=4,
+        dtype=np.float32,
+        classes={"label": ("a", "b")},
+        about={"model": "m"},
+    ) as writer:
         for i in (0, 8):
             part = slice(i, 8 if i == 0 else 15)
             writer.write(rows.slice(i, 8), features[part], [None] * len(features[part]))
@@ -273,8 +284,19 @@ def test_a_file_of_features_keeps_the_vectors_of_its_clips(tmp_path: Path) -> No
 
 def test_the_command_makes_one_and_says_what_it_is(tmp_path: Path) -> None:
     source = write_manifest_of(tmp_path, [88] * 8)
-    words = ["data", "longtail", str(source), "--out", str(tmp_path / "lt.csv"), "--head-percent",
-             "25", "--few-percent", "50", "--seed", "4"]  # fmt: skip
+    words = [
+        "data",
+        "longtail",
+        str(source),
+        "--out",
+        str(tmp_path / "lt.csv"),
+        "--head-percent",
+        "25",
+        "--few-percent",
+        "50",
+        "--seed",
+        "4",
+    ]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert "H 25.0 %  F 50.0 %" in done.output

@@ -28,8 +28,11 @@ def lists(folder: Path, *texts: str, names: str = "jump\nrun\n") -> list[Path]:
 def test_joined_lists_keep_their_folders_and_name_their_sources(tmp_path):
     found = read_manifests(lists(tmp_path, REAL, MADE))
     assert [str(found.path(row).relative_to(tmp_path)) for row in range(4)] == [
-        "of_0/a.mp4", "of_0/b.mp4", "of_1/a.mp4", "of_1/c.mp4",
-    ]  # fmt: skip
+        "of_0/a.mp4",
+        "of_0/b.mp4",
+        "of_1/a.mp4",
+        "of_1/c.mp4",
+    ]
     assert found.labels["label"].tolist() == [1, 0, 0, 1]
     assert found.sources.to_pylist() == ["list0", "list0", "list1", "list1"]
     assert [found.num_frames(row) for row in range(4)] == [9, None, None, None]
@@ -102,8 +105,9 @@ def test_sources_of_joined_lists_may_have_roots_of_their_own(tmp_path):
     paths = lists(tmp_path, REAL, MADE)
     found = read_manifests(paths, roots={"list1": "s3://made"})
     assert [str(found.path(row)) for row in (0, 3)] == [
-        str(tmp_path / "of_0/a.mp4"), "s3://made/c.mp4",
-    ]  # fmt: skip
+        str(tmp_path / "of_0/a.mp4"),
+        "s3://made/c.mp4",
+    ]
     with pytest.raises(ManifestError, match=r"no clip has the source 'list3'.*did you mean"):
         read_manifests(paths, roots={"list3": "s3://made"})
     paths[1].write_text("path,label\n../c.mp4,1\n")

@@ -106,9 +106,18 @@ def test_messages_about_a_manifest_in_a_store_name_its_url_and_no_secret(folder,
 
 @pytest.mark.parametrize(
     "path",
-    ["../x.mp4", "/etc/x.mp4", "a/../../x.mp4", "%2e%2e/x.mp4", "a/%2E./x", "file:///etc/x",
-     "http://other/x.mp4", "zip::http://other/x", "a\\..\\x.mp4"],
-)  # fmt: skip
+    [
+        "../x.mp4",
+        "/etc/x.mp4",
+        "a/../../x.mp4",
+        "%2e%2e/x.mp4",
+        "a/%2E./x",
+        "file:///etc/x",
+        "http://other/x.mp4",
+        "zip::http://other/x",
+        "a\\..\\x.mp4",
+    ],
+)
 def test_no_row_leaves_a_root_in_a_store(tmp_path, path):
     (tmp_path / "m.csv").write_text(f"path,label\na.mp4,0\n{path},0\n")
     for read in (
@@ -139,8 +148,9 @@ def test_a_row_that_is_a_url_is_read_only_below_one_that_the_user_named(folder):
                 read_manifest(folder / "m.csv", urls=[other])
         found = read_manifest(folder / "m.csv", urls=[server.url + "/real"])
         assert [str(found.path(row)) for row in (0, 1)] == [
-            str(folder / "made/b.mp4"), server.url + "/real/a.mp4",
-        ]  # fmt: skip
+            str(folder / "made/b.mp4"),
+            server.url + "/real/a.mp4",
+        ]
         assert len(set(clip_sums(found))) == 1
     (folder / "m.csv").write_text("path,label\ns3://b/clips/../x.mp4,0\n")
     with pytest.raises(ManifestError, match=r"m\.csv:2: 'path' is '\.\./x\.mp4', outside.*s3://b"):
@@ -155,8 +165,10 @@ def test_every_source_has_the_root_it_was_given(folder):
     roots = {"real": folder / "real", "made": "memory://made"}
     found = read_manifest(folder / "m.csv", roots=roots, check_files=False)
     assert [str(found.path(row)) for row in range(3)] == [
-        str(folder / "real/a.mp4"), "memory://made/b.mp4", str(folder / "c.mp4"),
-    ]  # fmt: skip
+        str(folder / "real/a.mp4"),
+        "memory://made/b.mp4",
+        str(folder / "c.mp4"),
+    ]
     some = found.take(np.array([1, 0]))
     assert str(some.path(0)) == "memory://made/b.mp4"
     assert str(pickle.loads(pickle.dumps(some)).path(1)) == str(folder / "real/a.mp4")
@@ -164,9 +176,7 @@ def test_every_source_has_the_root_it_was_given(folder):
         read_manifest(folder / "m.csv", roots=roots)
     write_manifest(found, folder / "n.csv")
     again = read_manifest(folder / "n.csv", urls=["memory://made"], check_files=False)
-    assert [str(again.path(row)) for row in range(3)] == [
-        str(found.path(row)) for row in range(3)
-    ]  # fmt: skip
+    assert [str(again.path(row)) for row in range(3)] == [str(found.path(row)) for row in range(3)]
 
 
 def test_roots_of_sources_that_are_not_there_are_errors(folder):

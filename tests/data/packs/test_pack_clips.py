@@ -64,8 +64,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "gone.mp4,0,val",
         "hop,0,",
     ]
-    write_rows(root / "manifest.csv", [row.removesuffix(",") + ",val" * row.endswith(",")
-                                       for row in rows])  # fmt: skip
+    write_rows(
+        root / "manifest.csv", [row.removesuffix(",") + ",val" * row.endswith(",") for row in rows]
+    )
     return root
 
 
@@ -272,8 +273,9 @@ def test_extraction_has_the_short_side_asked_for(
 
 
 def test_turned_and_odd_videos_come_out_upright(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.mp4", numbered(3, width=64, height=48), rotation=90,
-                aspect=Fraction(3, 2))  # fmt: skip
+    write_video(
+        tmp_path / "a.mp4", numbered(3, width=64, height=48), rotation=90, aspect=Fraction(3, 2)
+    )
     write_rows(tmp_path / "manifest.csv", ["a.mp4,0,train"])
     with open_video(tmp_path / "a.mp4") as original:
         upright = original.read([2])
@@ -321,8 +323,18 @@ def test_templates_name_frames_as_the_published_tools_do(videos: Path, tmp_path:
     for template in TEMPLATES.values():
         assert FrameFolders(template).template == template
     assert FrameFolders("a{}.JPEG").template == "a{}.JPEG"
-    wrong_ones = ("frame.jpg", "a/{:05d}.jpg", "{:05d}.png", "{:05d}", "{:5d}.jpg", "{:x}.jpg",
-                  "{:.2f}.jpg", "v2{}.jpg", "{0}_{0}.jpg", "{0.__class__}")  # fmt: skip
+    wrong_ones = (
+        "frame.jpg",
+        "a/{:05d}.jpg",
+        "{:05d}.png",
+        "{:05d}",
+        "{:5d}.jpg",
+        "{:x}.jpg",
+        "{:.2f}.jpg",
+        "v2{}.jpg",
+        "{0}_{0}.jpg",
+        "{0.__class__}",
+    )
     for wrong in wrong_ones:
         with pytest.raises(ValueError, match="expected a file name like"):
             FrameFolders(wrong)

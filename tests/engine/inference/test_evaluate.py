@@ -182,8 +182,12 @@ def test_a_release_predicts_what_its_run_does(run: Path, tmp_path: Path) -> None
     release = export_release(run, tmp_path / "release")
     files = {path.name for path in release.iterdir()}
     assert files == {
-        "model.safetensors", "config.json", "labels.txt", "class_counts.json", "README.md",
-    }  # fmt: skip
+        "model.safetensors",
+        "config.json",
+        "labels.txt",
+        "class_counts.json",
+        "README.md",
+    }
     assert load_trained(release).class_counts["label"].tolist() == [4, 4, 4, 4]
     video = manifest_of(run).parent / "red_5.mp4"
     assert load(release).predict(video) == load(run).predict(video)

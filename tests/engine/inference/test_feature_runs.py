@@ -57,14 +57,25 @@ def source(videos: Path) -> tuple[Recipe, VideoModel]:
 def file(videos: Path, source: tuple[Recipe, VideoModel]) -> Path:
     recipe, model = source
     out = videos.parent / "features.arrow"
-    extract(model, recipe, read_manifest(videos, check_files=False), out, dtype="float32",
-            workers=0, batch_size=5)  # fmt: skip
+    extract(
+        model,
+        recipe,
+        read_manifest(videos, check_files=False),
+        out,
+        dtype="float32",
+        workers=0,
+        batch_size=5,
+    )
     return out
 
 
 def on_features(file: Path, **changes: object) -> Recipe:
-    recipe = replace(catalog.find("features-linear"), data=DataSpec(str(file), workers=0,
-                     bad_clip_budget=0.1), batch_size=4, **changes)  # fmt: skip
+    recipe = replace(
+        catalog.find("features-linear"),
+        data=DataSpec(str(file), workers=0, bad_clip_budget=0.1),
+        batch_size=4,
+        **changes,
+    )
     stage = replace(recipe.stages[0], epochs=6, sampler=ClassBalanced(), optim=AdamW(lr=0.2))
     return replace(recipe, stages=(stage,))
 
@@ -148,8 +159,9 @@ def test_numbers_too_large_for_their_type_leave_no_file(
     recipe, model = source
     loud = replace(recipe, augment=replace(recipe.augment, std=(1e-7,) * 3))
     with pytest.raises(RunError, match="not finite numbers of float16.*float32"):
-        extract(model, loud, read_manifest(videos, check_files=False), tmp_path / "f.arrow",
-                workers=0)  # fmt: skip
+        extract(
+            model, loud, read_manifest(videos, check_files=False), tmp_path / "f.arrow", workers=0
+        )
     assert not (tmp_path / "f.arrow").exists()
 
 
@@ -227,8 +239,10 @@ def test_clips_of_several_classes_are_trained_evaluated_and_predicted(
     file: Path, tmp_path: Path
 ) -> None:
     table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-    cells = [f"{k}|{(k + 1) % 4}" if row % 3 == 0 else str(k)
-             for row, k in enumerate(table["label"].to_pylist())]  # fmt: skip
+    cells = [
+        f"{k}|{(k + 1) % 4}" if row % 3 == 0 else str(k)
+        for row, k in enumerate(table["label"].to_pylist())
+    ]
     table = table.set_column(table.column_names.index("label"), "label", pa.array(cells))
     several = tmp_path / "several.arrow"
     with pa.OSFile(str(several), "wb") as out, pa.ipc.new_file(out, table.schema) as writer:

@@ -69,9 +69,11 @@ def test_a_timeline_keeps_windows_apart_that_do_not_touch() -> None:
 
 def test_each_head_has_a_timeline_of_its_own() -> None:
     answers = [
-        window(0, 2, "take", 0.5, head="verb"), window(0, 2, "cup", 0.5, head="noun"),
-        window(1, 3, "take", 0.7, head="verb"), window(1, 3, "pan", 0.7, head="noun"),
-    ]  # fmt: skip
+        window(0, 2, "take", 0.5, head="verb"),
+        window(0, 2, "cup", 0.5, head="noun"),
+        window(1, 3, "take", 0.7, head="verb"),
+        window(1, 3, "pan", 0.7, head="noun"),
+    ]
     assert timeline(answers) == [
         window(0, 3, "take", 0.6, head="verb"),
         window(0, 2, "cup", 0.5, head="noun"),

@@ -71,8 +71,9 @@ def test_an_extraction_that_was_interrupted_goes_on(trained: Trained, tmp_path: 
 
     def features(name: str, progress=None) -> bytes:
         out = tmp_path / name
-        extract_folder(str(trained.run), trained.manifest, out, workers=0, batch_size=3,
-                       progress=progress)  # fmt: skip
+        extract_folder(
+            str(trained.run), trained.manifest, out, workers=0, batch_size=3, progress=progress
+        )
         return out.read_bytes()
 
     with pytest.raises(KeyboardInterrupt):
@@ -155,8 +156,10 @@ def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, t
 def test_a_check_by_shards_is_that_of_one_process(trained: Trained, tmp_path: Path) -> None:
     manifest = read_manifest(trained.manifest, check_files=False)
     whole = check_manifest(manifest, tmp_path / "whole.csv", num_workers=1)
-    made = [check_manifest(manifest, tmp_path / "parts.csv", num_workers=1, shard=shard)
-            for shard in shuffled(3)]  # fmt: skip
+    made = [
+        check_manifest(manifest, tmp_path / "parts.csv", num_workers=1, shard=shard)
+        for shard in shuffled(3)
+    ]
     assert [one.complete for one in made] == [False, False, True]
     assert made[-1].counts == whole.counts
     assert whole.counts["unreadable"] == 1

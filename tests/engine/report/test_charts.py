@@ -140,8 +140,11 @@ def test_reliability_has_a_bar_a_filled_bin_with_its_count():
 
 def test_labels_of_points_at_one_place_do_not_lie_on_one_another():
     svg = scatter([Point(1, 5, "", "tsn"), Point(1, 5, "", "tsm")], title="t", x_label="x")
-    heights = [float(e.attrib["y"]) for e in ElementTree.fromstring(svg).iter("text")
-               if e.text in ("tsn", "tsm")]  # fmt: skip
+    heights = [
+        float(e.attrib["y"])
+        for e in ElementTree.fromstring(svg).iter("text")
+        if e.text in ("tsn", "tsm")
+    ]
     assert abs(heights[0] - heights[1]) >= 13
 
 
@@ -165,8 +168,11 @@ def test_a_full_confusion_matrix_of_any_size_is_well_formed_and_small(k):
 
 def test_names_in_a_large_matrix_do_not_touch():
     svg = confusion_chart(np.eye(200, dtype=int), [f"class {i}" for i in range(200)], title="t")
-    middles = [float(e.attrib["y"]) for e in ElementTree.fromstring(svg).iter("text")
-               if e.get("text-anchor") == "end"]  # fmt: skip
+    middles = [
+        float(e.attrib["y"])
+        for e in ElementTree.fromstring(svg).iter("text")
+        if e.get("text-anchor") == "end"
+    ]
     assert min(np.diff(middles)) >= 11
 
 

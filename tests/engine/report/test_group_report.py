@@ -32,19 +32,27 @@ BETTER = np.where(np.arange(24) == 17, 4, TAKEN)
 
 def tailed_run(folder: Path, answers: np.ndarray, name: str) -> Path:
     logits = 5.0 * np.eye(6)[answers]
-    run = write_run(folder, name=name, labels=LABELS.tolist(), logits=logits.tolist(),
-                    classes=CLASSES)  # fmt: skip
+    run = write_run(
+        folder, name=name, labels=LABELS.tolist(), logits=logits.tolist(), classes=CLASSES
+    )
     (run / "class_counts.json").write_text(json.dumps({"label": CLIPS}))
     path = run / "results" / "val" / "results.json"
     facts = json.loads(path.read_text())
     counts = TrainingCounts({"label": np.array(CLIPS)})
     found = head_estimates(logits.astype(np.float32), LABELS, counts.groups("label"))
     facts["groups"] = {"label": counts.facts("label")}
-    facts["estimates"] = {"label": {
-        name: {"value": e.value, "low": e.interval.low, "high": e.interval.high,
-               "num_classes": e.num_classes, "num_clips": e.num_clips}
-        for name, e in found.items()
-    }}  # fmt: skip
+    facts["estimates"] = {
+        "label": {
+            name: {
+                "value": e.value,
+                "low": e.interval.low,
+                "high": e.interval.high,
+                "num_classes": e.num_classes,
+                "num_clips": e.num_clips,
+            }
+            for name, e in found.items()
+        }
+    }
     path.write_text(json.dumps(facts))
     return run
 
@@ -149,8 +157,10 @@ def test_runs_whose_rare_classes_are_others_are_marked(run: Path, better: Path) 
     assert not any("frequent" in warning for warning in comparison_warnings([run, better]))
     path = better / "results" / "val" / "results.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"groups": {}}))
-    assert any(w.startswith("Which classes are frequent and rare of lmr is not that of ce")
-               for w in comparison_warnings([run, better]))  # fmt: skip
+    assert any(
+        w.startswith("Which classes are frequent and rare of lmr is not that of ce")
+        for w in comparison_warnings([run, better])
+    )
 
 
 def test_confusions_between_groups_count_every_clip_once() -> None:
@@ -178,7 +188,14 @@ def test_a_chart_of_several_series_has_their_marks_and_a_line_each() -> None:
 
 
 def test_intervals_are_marked_by_whether_they_hold_zero() -> None:
-    chart = intervals([Spread("up", 3, 1, 5), Spread("none", 1, -1, 3), Spread("down", -3, -5, -1),
-                       Spread("unknown", float("nan"), 0, 0)], title="t")  # fmt: skip
+    chart = intervals(
+        [
+            Spread("up", 3, 1, 5),
+            Spread("none", 1, -1, 3),
+            Spread("down", -3, -5, -1),
+            Spread("unknown", float("nan"), 0, 0),
+        ],
+        title="t",
+    )
     fills = [e.get("fill") for e in ElementTree.fromstring(chart).iter("circle")]
     assert fills == ["var(--good)", "var(--soft)", "var(--bad)"]

@@ -14,10 +14,16 @@ from tests.store import serving
 from tests.tiny import write_set
 
 SMALL = (
-    "model.num_segments=2", "train.sampling.num_segments=2", "test.sampling.num_segments=2",
-    "train.crop.size=32", "test.crop.size=32", "test.crop.resize=36", "data.workers=0",
-    "stages.0.epochs=1", "batch_size=4",
-)  # fmt: skip
+    "model.num_segments=2",
+    "train.sampling.num_segments=2",
+    "test.sampling.num_segments=2",
+    "train.crop.size=32",
+    "test.crop.size=32",
+    "test.crop.resize=36",
+    "data.workers=0",
+    "stages.0.epochs=1",
+    "batch_size=4",
+)
 
 
 def marey(*words: object) -> str:

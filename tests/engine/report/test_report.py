@@ -52,8 +52,20 @@ def test_the_report_lies_in_the_run_unless_told_otherwise(run, tmp_path):
 
 def test_the_headline_numbers_are_those_of_results_json(run):
     page = words(write_report(run))
-    for fact in ("66.7 %", "100.0 %", "72.2 %", "11.7 M", "14.6", "87.6 in all", "2 × 3",
-                 "8 frames, tsm-2x3", "1 of 7", "cafe0123", "2.13.0", "pyav 16"):  # fmt: skip
+    for fact in (
+        "66.7 %",
+        "100.0 %",
+        "72.2 %",
+        "11.7 M",
+        "14.6",
+        "87.6 in all",
+        "2 × 3",
+        "8 frames, tsm-2x3",
+        "1 of 7",
+        "cafe0123",
+        "2.13.0",
+        "pyav 16",
+    ):
         assert fact in page
 
 
@@ -67,9 +79,15 @@ def test_claim_and_measurement_stand_side_by_side_with_their_difference(run):
 def test_all_parts_of_the_report_are_there(run):
     tree = ElementTree.fromstring(write_report(run).read_text(encoding="utf-8"))
     assert [h.text for h in tree.iter("h2")] == [
-        "Training", "Confusions", "Classes", "Calibration", "Most confident mistakes",
-        "Unreadable clips", "What was measured, with what", "Recipe",
-    ]  # fmt: skip
+        "Training",
+        "Confusions",
+        "Classes",
+        "Calibration",
+        "Most confident mistakes",
+        "Unreadable clips",
+        "What was measured, with what",
+        "Recipe",
+    ]
     assert len(list(tree.iter("svg"))) == 7
 
 
@@ -269,8 +287,16 @@ def test_a_comparison_has_a_row_a_run(tmp_path):
     first, second = comparison_rows(runs)
     assert (first.name, first.top1, first.top5, first.class_avg) == ("tsn", 66.67, 100.0, 72.22)
     assert (second.name, second.parameters, second.epochs) == ("tsm", 11_689_512, 3)
-    assert second.cells() == ("tsm", "66.7", "100.0", "72.2", "11.7 M", "14.6",
-                              "2×3×8 (tsm-2x3)", "3")  # fmt: skip
+    assert second.cells() == (
+        "tsm",
+        "66.7",
+        "100.0",
+        "72.2",
+        "11.7 M",
+        "14.6",
+        "2×3×8 (tsm-2x3)",
+        "3",
+    )
 
 
 def test_views_without_the_name_of_a_protocol_are_shown_as_numbers(run):
@@ -293,8 +319,10 @@ def test_runs_of_one_recipe_are_told_apart_by_their_folders(tmp_path):
 
 def test_a_comparison_page_shows_which_classes_and_clips_differ(tmp_path):
     better = [[9.0 * (label == k) for k in range(3)] for label in LABELS]
-    runs = [write_run(tmp_path / "a", name="tsn"),
-            write_run(tmp_path / "b", name="tsm", logits=better)]  # fmt: skip
+    runs = [
+        write_run(tmp_path / "a", name="tsn"),
+        write_run(tmp_path / "b", name="tsm", logits=better),
+    ]
     page = words(write_comparison(runs, tmp_path / "compare.html"))
     assert "tsm over tsn" in page
     assert "right: 50" in page

@@ -15,9 +15,17 @@ from marey.engine.report.report import write_report
 from tests.fake_run import write_run
 
 pytestmark = pytest.mark.browser
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--hide-scrollbars")  # fmt: skip
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
 DARK = "--blink-settings=preferredColorScheme=0"
 
 
@@ -37,10 +45,16 @@ def pages(tmp_path: Path) -> list[Path]:
     logits = rng.normal(size=(240, 12)) + 2.5 * np.eye(12)[labels]
     names = tuple(f"{verb} {side}" for verb in ("push", "pull", "turn") for side in "abcd")
     runs = [
-        write_run(tmp_path / name, name=name, labels=labels.tolist(), classes=names, epochs=9,
-                  logits=(logits * scale + rng.normal(size=(240, 12))).tolist())
+        write_run(
+            tmp_path / name,
+            name=name,
+            labels=labels.tolist(),
+            classes=names,
+            epochs=9,
+            logits=(logits * scale + rng.normal(size=(240, 12))).tolist(),
+        )
         for name, scale in (("tsn-resnet18", 0.6), ("tsm-resnet18", 1.4))
-    ]  # fmt: skip
+    ]
     for i in range(4, 240):  # every mistake has frames to show
         shutil.copy(tmp_path / "data" / "clips" / "0.mp4", tmp_path / "data" / "clips" / f"{i}.mp4")
     return [write_report(runs[1]), write_comparison(runs, tmp_path / "compare.html")]
@@ -50,10 +64,19 @@ def picture(browser: str, page: Path, tmp_path: Path, width: int, *flags: str) -
     """The page as uint8 [h w 3]."""
     image = tmp_path / f"{page.stem}-{width}{'-dark' if flags else ''}.png"
     subprocess.run(
-        [browser, *FLAGS, *flags, f"--user-data-dir={tmp_path / f'profile-{image.stem}'}",
-         f"--screenshot={image}", f"--window-size={width},4200", page.as_uri()],
-        check=True, capture_output=True, timeout=120,
-    )  # fmt: skip
+        [
+            browser,
+            *FLAGS,
+            *flags,
+            f"--user-data-dir={tmp_path / f'profile-{image.stem}'}",
+            f"--screenshot={image}",
+            f"--window-size={width},4200",
+            page.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     with av.open(str(image)) as file:
         return next(file.decode(video=0)).to_ndarray(format="rgb24")
 

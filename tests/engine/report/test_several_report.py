@@ -36,10 +36,15 @@ def several_run(folder: Path, noise: float) -> Path:
     counts = TrainingCounts({"label": CLIPS})
     found = head_estimates(scores.astype(np.float32), TARGETS, counts.groups("label"))
     numbers = {
-        name: {"value": e.value, "low": e.interval.low, "high": e.interval.high,
-               "num_classes": e.num_classes, "num_clips": e.num_clips}
+        name: {
+            "value": e.value,
+            "low": e.interval.low,
+            "high": e.interval.high,
+            "num_classes": e.num_classes,
+            "num_clips": e.num_clips,
+        }
         for name, e in found.items()
-    }  # fmt: skip
+    }
     path = run / "results" / "val" / "results.json"
     facts = json.loads(path.read_text()) | {
         "metrics": {name: e.value for name, e in found.items()} | {"hit@1": 80.0, "hit@5": 100.0},

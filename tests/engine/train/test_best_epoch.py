@@ -46,8 +46,14 @@ def recipe_of(manifest: Path, save_best: str = "") -> Recipe:
 def test_the_best_checkpoint_is_that_of_the_number_the_recipe_names(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_epoch = iter([{"acc/top1": 50, "acc/few": 10}, {"acc/top1": 40, "acc/few": 30},
-                     {"acc/top1": 60, "acc/few": 20}] * 2)  # fmt: skip
+    by_epoch = iter(
+        [
+            {"acc/top1": 50, "acc/few": 10},
+            {"acc/top1": 40, "acc/few": 30},
+            {"acc/top1": 60, "acc/few": 20},
+        ]
+        * 2
+    )
     monkeypatch.setattr(Evaluation, "metrics", property(lambda _: next(by_epoch)))
     monkeypatch.setattr("marey.engine.train.loop.check_save_best", lambda *_: None)
     for name, epoch in (("acc/few", 2), ("", 3)):
@@ -100,8 +106,9 @@ def test_several_heads_carry_their_names_and_several_labels_have_precisions(tmp_
     path = tmp_path / "clips.csv"
     for number in range(4):
         (tmp_path / f"{number}.mp4").touch()
-    path.write_text("path,verb,noun,split\n0.mp4,0,1,train\n1.mp4,0,0,train\n2.mp4,1,1,train\n"
-                    "3.mp4,0,1,val\n")  # fmt: skip
+    path.write_text(
+        "path,verb,noun,split\n0.mp4,0,1,train\n1.mp4,0,0,train\n2.mp4,1,1,train\n3.mp4,0,1,val\n"
+    )
     heads = {"verb": 2, "noun": 2}
     clips = [read_manifest(path, split=split, heads=heads) for split in ("train", "val")]
     recipe = recipe_of(path)

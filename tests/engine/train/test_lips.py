@@ -16,11 +16,20 @@ from marey.recipes.schema import override
 
 WORDS = ("Begin", "Navigation", "Web")
 SMALL = (
-    "batch_size=8", "lr_batch_size=null", "model.dropout=0.2", "data.workers=0",
-    "model.num_segments=4", "train.sampling.num_segments=4", "test.sampling.num_segments=4",
-    "train.crop.size=48", "test.crop.size=48", "test.crop.resize=52",
-    "stages.0.epochs=3", "stages.0.warmup.epochs=1", "stages.0.optim.lr=0.003",
-)  # fmt: skip
+    "batch_size=8",
+    "lr_batch_size=null",
+    "model.dropout=0.2",
+    "data.workers=0",
+    "model.num_segments=4",
+    "train.sampling.num_segments=4",
+    "test.sampling.num_segments=4",
+    "train.crop.size=48",
+    "test.crop.size=48",
+    "test.crop.resize=52",
+    "stages.0.epochs=3",
+    "stages.0.warmup.epochs=1",
+    "stages.0.optim.lr=0.003",
+)
 
 
 @pytest.mark.slow

@@ -255,10 +255,12 @@ def test_two_processes_see_and_learn_what_one_with_the_joint_batch_does(
     processes = [
         launch(
             [str(manifest), str(two), "2", str(tmp_path / f"seen{rank}")],
-            RANK=str(rank), LOCAL_RANK=str(rank), **common,
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            **common,
         )
         for rank in range(2)
-    ]  # fmt: skip
+    ]
     processes.append(launch([str(manifest), str(one), "4", str(tmp_path / "seen")]))
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
     joint = json.loads((tmp_path / "seen").read_text())

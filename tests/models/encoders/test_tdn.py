@@ -45,9 +45,9 @@ def test_gc_tdn_is_an_expression_and_gc_stands_before_the_long_term_module() -> 
 
 
 @pytest.mark.parametrize(
-    ("num_segments", "fusion"), [(4, (0.75, 0.25)), (5, (0.75, 0.25)), (8, (0.5, 0.5)),
-                                 (16, (0.75, 0.25))],
-)  # fmt: skip
+    ("num_segments", "fusion"),
+    [(4, (0.75, 0.25)), (5, (0.75, 0.25)), (8, (0.5, 0.5)), (16, (0.75, 0.25))],
+)
 def test_only_eight_segments_weigh_picture_and_motion_alike(
     num_segments: int, fusion: tuple[float, float]
 ) -> None:
@@ -158,8 +158,10 @@ def test_imagenet_weights_fill_both_branches_and_no_bias() -> None:
     mean = weights["conv1.weight"].mean(dim=1)
     assert all(torch.equal(mean, part) for part in own["short_term.stem.0.weight"].unbind(1))
     assert all(not w.any() for key, w in own.items() if key.endswith(("conv2.bias", "conv1.bias")))
-    assert not torch.equal(own["layer2.0.after_relu1.shift.weight"],
-                           torch.zeros_like(own["layer2.0.after_relu1.shift.weight"]))  # fmt: skip
+    assert not torch.equal(
+        own["layer2.0.after_relu1.shift.weight"],
+        torch.zeros_like(own["layer2.0.after_relu1.shift.weight"]),
+    )
 
 
 def test_weights_of_another_network_are_an_error() -> None:

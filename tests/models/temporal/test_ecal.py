@@ -101,8 +101,9 @@ def test_stages_of_23_blocks_have_one_in_every_second_block() -> None:
     blocks = ResNetSpec(101).blocks((op,), 2)
     with torch.device("meta"):
         found = place((op,), blocks)
-    assert [sum(bool(f) for f, b in zip(found, blocks, strict=True) if b.stage == s)
-            for s in range(4)] == [3, 4, 12, 3]  # fmt: skip
+    assert [
+        sum(bool(f) for f, b in zip(found, blocks, strict=True) if b.stage == s) for s in range(4)
+    ] == [3, 4, 12, 3]
 
 
 @pytest.mark.parametrize(

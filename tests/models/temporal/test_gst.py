@@ -86,8 +86,9 @@ def test_imagenets_weights_start_the_spatial_channels_and_leave_the_temporal_one
     spatial = model.encoder.get_parameter(f"{at}.spatial.weight")
     assert torch.equal(spatial, plain[f"{at}.weight"][:192, : 256 // beta])
     assert torch.equal(model.encoder.get_parameter(f"{at}.temporal.weight"), temporal)
-    assert torch.equal(model.encoder.state_dict()["layer3.2.conv3.weight"],
-                       plain["layer3.2.conv3.weight"])  # fmt: skip
+    assert torch.equal(
+        model.encoder.state_dict()["layer3.2.conv3.weight"], plain["layer3.2.conv3.weight"]
+    )
     assert isinstance(model.encoder.get_submodule(at), StartsFromConv)
 
 

@@ -45,9 +45,9 @@ def pairs(spec: TAM) -> list[Route]:
 
 
 @st.composite
-def cases(draw: st.DrawFn, *, forms: tuple[str, ...] = ("sum", "max", "full")) -> tuple[
-    Tensor, Aggregation, list[Route]
-]:  # fmt: skip
+def cases(
+    draw: st.DrawFn, *, forms: tuple[str, ...] = ("sum", "max", "full")
+) -> tuple[Tensor, Aggregation, list[Route]]:
     form = draw(st.sampled_from(forms))
     spec = TAM(
         taps=draw(st.integers(1, 7)),

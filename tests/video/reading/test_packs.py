@@ -168,8 +168,9 @@ def test_a_clip_that_fails_leaves_no_trace(tmp_path: Path, pack: Path) -> None:
         for name, (first, count) in CLIPS.items():
             with pytest.raises(DecodeError):
                 writer.add("bad", breaks_off(), size=SIZE, fps=None, seconds=np.zeros(0))  # type: ignore[arg-type]
-            writer.add(name, jpegs(first, count), size=SIZE, fps=12.5,
-                       seconds=np.arange(count) / 12.5)  # fmt: skip
+            writer.add(
+                name, jpegs(first, count), size=SIZE, fps=12.5, seconds=np.arange(count) / 12.5
+            )
     assert path.read_bytes() == pack.read_bytes()
 
 

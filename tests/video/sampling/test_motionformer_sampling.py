@@ -74,8 +74,11 @@ def test_training_draws_both_borders_of_a_segment() -> None:
     rng = np.random.default_rng(0)
     drawn = np.concatenate([RoundedSegments(4).indices(9, rng) for _ in range(200)])
     assert [sorted(set(column)) for column in drawn.T.tolist()] == [
-        [0, 1, 2], [2, 3, 4], [4, 5, 6], [6, 7, 8]
-    ]  # fmt: skip
+        [0, 1, 2],
+        [2, 3, 4],
+        [4, 5, 6],
+        [6, 7, 8],
+    ]
 
 
 def test_only_samplings_in_seconds_ask_for_the_rate() -> None:

@@ -167,11 +167,16 @@ def intervals(values: Sequence[Spread], *, title: str, x_label: str = "") -> str
         line = segment(axis.at(v.low), y, axis.at(v.high), y, "line") | {"stroke": fill}
         words = f"{v.name}: {v.value:+.1f} ({v.low:+.1f} to {v.high:+.1f})"
         parts += [
-            tag("g", None, tag("title", None, text(words)), tag("line", line),
+            tag(
+                "g",
+                None,
+                tag("title", None, text(words)),
+                tag("line", line),
                 tag("circle", {"cx": axis.at(v.value), "cy": y, "r": 3.6, "fill": fill}),
                 label(left - 8, y + 4, short(v.name, 30), "end", "strong"),
-                label(WIDTH - 48, y + 4, f"{v.value:+.1f}")),
-        ]  # fmt: skip
+                label(WIDTH - 48, y + 4, f"{v.value:+.1f}"),
+            ),
+        ]
     return svg(title, height, *parts)
 
 
@@ -189,15 +194,25 @@ def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool =
     for i, bar in enumerate(values):
         y, end = top + row * i, axis.at(bar.value)
         fill = ("var(--good)" if bar.value >= 0 else "var(--bad)") if signed else "var(--s0)"
-        box = {"x": min(zero, end), "y": y + 3, "width": abs(end - zero), "height": row - 6,
-               "fill": fill}  # fmt: skip
+        box = {
+            "x": min(zero, end),
+            "y": y + 3,
+            "width": abs(end - zero),
+            "height": row - 6,
+            "fill": fill,
+        }
         tip = tag("title", None, text(bar.tip or f"{bar.name}: {bar.value:g}"))
         number = f"{bar.value:+.1f}" if signed else f"{bar.value:.1f}"
         parts += [
-            tag("g", None, tip, tag("rect", box),
+            tag(
+                "g",
+                None,
+                tip,
+                tag("rect", box),
                 label(left - 8, y + 13, short(bar.name, 24), "end", "strong"),
-                label(max(zero, end) + 5, y + 13, number)),
-        ]  # fmt: skip
+                label(max(zero, end) + 5, y + 13, number),
+            ),
+        ]
     parts.append(tag("line", segment(zero, top, zero, height - BOTTOM, "axis")))
     return svg(title, height, *parts)
 
@@ -214,11 +229,19 @@ def reliability_chart(found: Reliability, *, title: str) -> str:
         low, high = 100 * i / num_bins, 100 * (i + 1) / num_bins
         left, right = x_axis.at(low), x_axis.at(high)
         count, accuracy = int(found.counts[i]), 100 * found.accuracy[i]
-        tip = (f"confidence {low:.0f} to {high:.0f} %: {count} clips, {accuracy:.1f} % right, "
-               f"{100 * found.confidence[i]:.1f} % sure")  # fmt: skip
+        tip = (
+            f"confidence {low:.0f} to {high:.0f} %: {count} clips, {accuracy:.1f} % right, "
+            f"{100 * found.confidence[i]:.1f} % sure"
+        )
         top = y_axis.at(accuracy)
-        box = {"x": left + 1, "y": top, "width": right - left - 2, "height": y_axis.at(0) - top,
-               "fill": "var(--s0)", "fill-opacity": 0.75}  # fmt: skip
+        box = {
+            "x": left + 1,
+            "y": top,
+            "width": right - left - 2,
+            "height": y_axis.at(0) - top,
+            "fill": "var(--s0)",
+            "fill-opacity": 0.75,
+        }
         number = label((left + right) / 2, max(top - 4, 26), str(count), "middle")
         parts.append(tag("g", None, tag("title", None, text(tip)), tag("rect", box), number))
     ends = (x_axis.at(0), y_axis.at(0), x_axis.at(100), y_axis.at(100))
@@ -233,24 +256,37 @@ def _curve(series: Series, index: int, x_axis: Axis, y_axis: Axis) -> str:
     if len(places) > 60:
         return path
     dots = [
-        tag("circle", {"cx": px, "cy": py, "r": 2.6, "fill": color(index)},
-            tag("title", None, text(f"{series.name} at {x:g}: {y:.4g}")))
+        tag(
+            "circle",
+            {"cx": px, "cy": py, "r": 2.6, "fill": color(index)},
+            tag("title", None, text(f"{series.name} at {x:g}: {y:.4g}")),
+        )
         for (px, py), x, y in zip(places, series.x, series.y, strict=True)
-    ]  # fmt: skip
+    ]
     return path + "".join(dots)
 
 
 def _dot(point: Point, index: int, x_axis: Axis, y_axis: Axis) -> str:
     x, y = x_axis.at(point.x), y_axis.at(point.y)
     fill = color(index) if point.label else "var(--s0)"
-    circle = {"cx": x, "cy": y, "r": 5.0 if point.label else 4.0, "fill": fill,
-              "fill-opacity": 0.75}  # fmt: skip
+    circle = {
+        "cx": x,
+        "cy": y,
+        "r": 5.0 if point.label else 4.0,
+        "fill": fill,
+        "fill-opacity": 0.75,
+    }
     return tag("g", None, tag("title", None, text(point.tip)), tag("circle", circle))
 
 
 def _small_dot(point: Point, index: int, x_axis: Axis, y_axis: Axis) -> str:
-    circle = {"cx": x_axis.at(point.x), "cy": y_axis.at(point.y), "r": 2.4, "fill": color(index),
-              "fill-opacity": 0.5}  # fmt: skip
+    circle = {
+        "cx": x_axis.at(point.x),
+        "cy": y_axis.at(point.y),
+        "r": 2.4,
+        "fill": color(index),
+        "fill-opacity": 0.5,
+    }
     return tag("g", None, tag("title", None, text(point.tip)), tag("circle", circle))
 
 

@@ -34,22 +34,36 @@ def confusion_chart(counts: np.ndarray, classes: Sequence[str], *, title: str) -
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     top = 44 + 0.75 * margin
     body = [
-        tag("rect", {"x": 0, "y": 0, "width": side, "height": side, "fill": "none",
-                     "stroke": "var(--rule)"}),
-        _cells(counts, shares, classes, cell) if k <= MAX_CELLS_WITH_TIPS
+        tag(
+            "rect",
+            {
+                "x": 0,
+                "y": 0,
+                "width": side,
+                "height": side,
+                "fill": "none",
+                "stroke": "var(--rule)",
+            },
+        ),
+        _cells(counts, shares, classes, cell)
+        if k <= MAX_CELLS_WITH_TIPS
         else _shaded_paths(counts, shares, cell),
         _names(classes, cell),
-    ]  # fmt: skip
+    ]
     # the names above the columns lean to the right, beyond the matrix by their length
     width, height = max(margin + side + 0.75 * margin, MIN_WIDTH), top + side + 8
     return tag(
         "svg",
-        {"viewBox": f"0 0 {width:.0f} {height:.0f}", "role": "img", "aria-label": title,
-         "style": f"max-width:{width:.0f}px"},
+        {
+            "viewBox": f"0 0 {width:.0f} {height:.0f}",
+            "role": "img",
+            "aria-label": title,
+            "style": f"max-width:{width:.0f}px",
+        },
         label(0, 14, title, kind="title"),
         label(0, 31, "rows: true class, columns: predicted; darker is a larger share of the row"),
         tag("g", {"transform": f"translate({margin:.0f} {top:.0f})"}, *body),
-    )  # fmt: skip
+    )
 
 
 def _cells(counts: np.ndarray, shares: np.ndarray, classes: Sequence[str], cell: float) -> str:
@@ -59,13 +73,22 @@ def _cells(counts: np.ndarray, shares: np.ndarray, classes: Sequence[str], cell:
         count, share = int(counts[row, column]), float(shares[row, column])
         what = f"taken for {classes[column]}" if row != column else "recognised"
         tip = f"{classes[row]} {what}: {count} of {totals[row]} ({share:.0%})"
-        box = {"x": column * cell, "y": row * cell, "width": cell, "height": cell,
-               "fill": "var(--heat)", "fill-opacity": max(share, 0.04)}  # fmt: skip
+        box = {
+            "x": column * cell,
+            "y": row * cell,
+            "width": cell,
+            "height": cell,
+            "fill": "var(--heat)",
+            "fill-opacity": max(share, 0.04),
+        }
         inner = [tag("title", None, text(tip)), tag("rect", box)]
         if cell >= 22:
-            style = {"x": (column + 0.5) * cell, "y": (row + 0.5) * cell + 4,
-                     "text-anchor": "middle",
-                     "style": f"fill:var(--{'paper' if share > 0.55 else 'ink'})"}  # fmt: skip
+            style = {
+                "x": (column + 0.5) * cell,
+                "y": (row + 0.5) * cell + 4,
+                "text-anchor": "middle",
+                "style": f"fill:var(--{'paper' if share > 0.55 else 'ink'})",
+            }
             inner.append(tag("text", style, str(count)))
         parts.append(tag("g", None, *inner))
     return "".join(parts)

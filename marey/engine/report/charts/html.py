@@ -48,10 +48,15 @@ def grid(*parts: str) -> str:
 def tiles(items: Iterable[tuple[str, str, str]]) -> str:
     """The numbers to see first: (name, value, remark)."""
     cells = [
-        tag("div", {"class": "tile"}, tag("span", {"class": "name"}, text(name)),
-            tag("b", None, text(value)), tag("span", {"class": "remark"}, text(remark or "\u00a0")))
+        tag(
+            "div",
+            {"class": "tile"},
+            tag("span", {"class": "name"}, text(name)),
+            tag("b", None, text(value)),
+            tag("span", {"class": "remark"}, text(remark or "\u00a0")),
+        )
         for name, value, remark in items
-    ]  # fmt: skip
+    ]
     return tag("div", {"class": "tiles"}, *cells)
 
 
@@ -61,10 +66,14 @@ def table(
     """A table of plain text; the columns in `numbers` are set flush right."""
 
     def row(kind: str, cells: Sequence[object]) -> str:
-        return tag("tr", None, *[
-            tag(kind, {"class": "number"} if i in numbers else None, text(cell) or "\u00a0")
-            for i, cell in enumerate(cells)
-        ])  # fmt: skip
+        return tag(
+            "tr",
+            None,
+            *[
+                tag(kind, {"class": "number"} if i in numbers else None, text(cell) or "\u00a0")
+                for i, cell in enumerate(cells)
+            ],
+        )
 
     body = [row("td", cells) for cells in rows]
     head = tag("thead", None, row("th", header))
