@@ -29,7 +29,7 @@ from PIL import Image
 from marey.data.loading.clips import ClipDataset, Sample, clip_rng, collate
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
-from marey.data.packs.forms import Form, FrameFolders, JpegPacks, Mp4Files
+from marey.data.packs.forms import FrameFolders, JpegPacks, Mp4Files, PackFormat
 from marey.data.packs.pack_clips import pack_clips
 from marey.jobs.executors import Processes
 from marey.video.augment import IMAGENET_MEAN, IMAGENET_STD
@@ -141,7 +141,7 @@ def main() -> None:
             videos = read_manifest(given.manifest, root=given.root)
         videos = videos.take(np.arange(min(given.clips, len(videos))))
         made: dict[str, Manifest] = {}
-        forms: dict[str, Form] = {
+        forms: dict[str, PackFormat] = {
             "native": FrameFolders("img_{:05d}.jpg", NATIVE, quality=1),  # ffmpeg -q:v 1
             "loose": FrameFolders("img_{:05d}.jpg", ShortSide(256), quality=1),
             "packs": JpegPacks(ShortSide(256)),
@@ -149,7 +149,7 @@ def main() -> None:
             "mp4": Mp4Files(ShortSide(256)),
         }
         for form_name, form in forms.items():
-            pack_clips(videos, place / form_name, form, engine=Processes())
+            pack_clips(videos, place / form_name, form, executor=Processes())
             made[form_name] = read_manifest(place / form_name / "manifest.csv", check_files=False)
         counted = replace(videos, frame_counts=made["packs"].frame_counts)  # no pass to count
         ways: dict[str, Way] = {

@@ -11,19 +11,19 @@ from rich.table import Table
 
 from marey.cli.shared import (
     Address,
-    EngineName,
+    ExecutorName,
     ManifestFile,
     ShardText,
     Workers,
     chosen_shard,
     console,
-    engine_of_workers,
     errors,
+    executor_of_workers,
     progress_bar,
 )
 
 if TYPE_CHECKING:
-    from marey.storage.url import Place
+    from marey.storage.url import AnyPath
 
 data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
 
@@ -84,7 +84,7 @@ def data_check(
     out: Annotated[Path | None, typer.Option(help="default: check.csv beside it")] = None,
     workers: Workers = None,
     timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
-    engine: EngineName = "local",
+    executor: ExecutorName = "local",
     address: Address = None,
     shard: ShardText = None,
 ) -> None:
@@ -96,7 +96,7 @@ def data_check(
         found = check_manifest(
             read_manifest(manifest, check_files=False),
             out,
-            engine=engine_of_workers(engine, address, workers),
+            executor=executor_of_workers(executor, address, workers),
             shard=chosen_shard(shard),
             timeout_seconds=timeout,
             progress=progress,
@@ -154,7 +154,7 @@ def data_stats(
         console.print(f"written: {path}")
 
 
-def _beside(source: Place, name: str) -> Path:
+def _beside(source: AnyPath, name: str) -> Path:
     from marey.errors import ManifestError
 
     if isinstance(source, Path):

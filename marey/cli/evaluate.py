@@ -14,7 +14,7 @@ from marey.cli.shared import (
     Address,
     BatchSize,
     Device,
-    EngineName,
+    ExecutorName,
     Overrides,
     ShardText,
     Split,
@@ -22,8 +22,8 @@ from marey.cli.shared import (
     chosen_shard,
     console,
     device_or_default,
-    engine_of_a_model,
     errors,
+    executor_of_a_model,
     progress_bar,
 )
 
@@ -55,12 +55,12 @@ def evaluate(
     workers: Workers = None,
     batch_size: BatchSize = None,
     device: Device = None,
-    engine: EngineName = "local",
+    executor: ExecutorName = "local",
     address: Address = None,
     shard: ShardText = None,
 ) -> None:
     """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
-    from marey.engine.inference.evaluate_run import Test, evaluate_test
+    from marey.engine.inference.evaluate_run import EvalOptions, evaluate_test
     from marey.engine.inference.predictions import metrics_of_dump
 
     if model.suffix == ".parquet":
@@ -71,11 +71,11 @@ def evaluate(
     views = tuple(overrides or ())
     with progress_bar("evaluating") as progress:
         result, path = evaluate_test(
-            Test(model, manifest, split, protocol, views, workers, batch_size, device),
+            EvalOptions(model, manifest, split, protocol, views, workers, batch_size, device),
             out or model / "results" / (name or split),
             train_manifest=train_manifest,
             rule=groups,
-            engine=engine_of_a_model(engine, address, workers, device),
+            executor=executor_of_a_model(executor, address, workers, device),
             shard=chosen_shard(shard),
             progress=progress,
         )

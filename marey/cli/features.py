@@ -11,15 +11,15 @@ from marey.cli.shared import (
     Address,
     BatchSize,
     Device,
-    EngineName,
+    ExecutorName,
     Overrides,
     ShardText,
     Workers,
     chosen_shard,
     console,
     device_or_default,
-    engine_of_a_model,
     errors,
+    executor_of_a_model,
     progress_bar,
 )
 
@@ -43,7 +43,7 @@ def features(
     workers: Workers = None,
     batch_size: BatchSize = None,
     device: Device = None,
-    engine: EngineName = "local",
+    executor: ExecutorName = "local",
     address: Address = None,
     shard: ShardText = None,
 ) -> None:
@@ -67,7 +67,7 @@ def features(
             workers=workers,
             batch_size=batch_size,
             device=device,
-            engine=engine_of_a_model(engine, address, workers, device),
+            executor=executor_of_a_model(executor, address, workers, device),
             shard=chosen_shard(shard),
             progress=progress,
         )

@@ -9,21 +9,21 @@ import typer
 
 from marey.cli.shared import (
     Address,
-    EngineName,
+    ExecutorName,
     ManifestFile,
     ShardText,
     Workers,
     chosen_shard,
     console,
-    engine_of_workers,
     errors,
+    executor_of_workers,
     progress_bar,
     refused_values,
 )
 
 if TYPE_CHECKING:
-    from marey.data.packs.forms import Form
-    from marey.jobs.executors import Engine
+    from marey.data.packs.forms import PackFormat
+    from marey.jobs.executors import Executor
 
 Root = Annotated[str | None, typer.Option(help="where the clips' paths start")]
 Size = Annotated[int, typer.Option(help="of the shorter side, in pixels")]
@@ -45,7 +45,7 @@ def data_extract(
     root: Root = None,
     workers: Workers = None,
     timeout: Timeout = 600.0,
-    engine: EngineName = "local",
+    executor: ExecutorName = "local",
     address: Address = None,
     shard: ShardText = None,
 ) -> None:
@@ -57,7 +57,9 @@ def data_extract(
         form = FrameFolders(
             TEMPLATES.get(template, template), ShortSide(size, enlarge), fps, quality
         )
-    _pack(manifest, out, form, root, timeout, engine_of_workers(engine, address, workers), shard)
+    _pack(
+        manifest, out, form, root, timeout, executor_of_workers(executor, address, workers), shard
+    )
 
 
 def data_pack(
@@ -73,7 +75,7 @@ def data_pack(
     root: Root = None,
     workers: Workers = None,
     timeout: Timeout = 600.0,
-    engine: EngineName = "local",
+    executor: ExecutorName = "local",
     address: Address = None,
     shard: ShardText = None,
 ) -> None:
@@ -98,17 +100,19 @@ def data_pack(
             write_manifest(found, out, progress=progress)
         console.print(f"written: {out}")
         return
-    form: Form
+    form: PackFormat
     with refused_values():
         scale = ShortSide(size, enlarge)
         form = JpegPacks(scale, fps, quality, clips) if to == "jpeg" else Mp4Files(scale, fps, crf)
-    _pack(manifest, out, form, root, timeout, engine_of_workers(engine, address, workers), shard)
+    _pack(
+        manifest, out, form, root, timeout, executor_of_workers(executor, address, workers), shard
+    )
 
 
 def data_verify(
     folder: Annotated[Path, typer.Argument(help="that `pack` or `extract` wrote")],
     workers: Workers = None,
-    engine: EngineName = "local",
+    executor: ExecutorName = "local",
     address: Address = None,
 ) -> None:
     """Compare packs, files and frames with their checksums, and name what is damaged."""
@@ -116,7 +120,7 @@ def data_verify(
 
     with progress_bar("comparing") as progress:
         faults = verify(
-            folder, engine=engine_of_workers(engine, address, workers), progress=progress
+            folder, executor=executor_of_workers(executor, address, workers), progress=progress
         )
     for fault in faults:
         errors.print(fault, markup=False)
@@ -129,10 +133,10 @@ def data_verify(
 def _pack(
     manifest: str,
     out: Path,
-    form: Form,
+    form: PackFormat,
     root: str | None,
     timeout: float,
-    engine: Engine,
+    executor: Executor,
     shard: str | None,
 ) -> None:
     from marey.data.manifest.read import read_manifest
@@ -144,7 +148,7 @@ def _pack(
             clips,
             out,
             form,
-            engine=engine,
+            executor=executor,
             shard=chosen_shard(shard),
             clip_seconds=timeout,
             progress=progress,

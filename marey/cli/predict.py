@@ -13,14 +13,14 @@ from marey.cli.shared import (
     Address,
     BatchSize,
     Device,
-    EngineName,
+    ExecutorName,
     ShardText,
     Workers,
     chosen_shard,
     console,
     device_or_default,
-    engine_of_a_model,
     errors,
+    executor_of_a_model,
     progress_bar,
 )
 
@@ -45,7 +45,7 @@ def predict(
     workers: Workers = None,
     batch_size: BatchSize = None,
     device: Device = None,
-    engine: EngineName = "local",
+    executor: ExecutorName = "local",
     address: Address = None,
     shard: ShardText = None,
 ) -> None:
@@ -55,7 +55,7 @@ def predict(
         "--root": root,
         "--workers": workers,
         "--batch-size": batch_size,
-        "--engine": None if engine == "local" else engine,
+        "--engine": None if executor == "local" else executor,
         "--address": address,
         "--shard": shard,
     }
@@ -73,7 +73,7 @@ def predict(
         made = predict_clips(
             Asked(model, source, top, split, root, workers, batch_size, device),
             out,
-            engine=engine_of_a_model(engine, address, workers, device),
+            executor=executor_of_a_model(executor, address, workers, device),
             shard=chosen_shard(shard),
             progress=progress,
         )

@@ -11,13 +11,13 @@ from rich.table import Table
 
 from marey.cli.shared import (
     Address,
-    EngineName,
+    ExecutorName,
     ShardText,
     Workers,
     chosen_shard,
     console,
-    engine_of_workers,
     errors,
+    executor_of_workers,
     progress_bar,
 )
 
@@ -36,7 +36,7 @@ def data_prepare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace any manifest")] = False,
     timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
     workers: Workers = None,
-    engine: EngineName = "local",
+    executor: ExecutorName = "local",
     address: Address = None,
     shard: ShardText = None,
 ) -> None:
@@ -50,8 +50,8 @@ def data_prepare(
     dataset = find_dataset(name)
     if root is None:
         raise typer.BadParameter("give the folder where the clips lie", param_hint="--root")
-    where = engine_of_workers(engine, address, workers)
-    media = MediaFolder(root, layout=layout, probe=probe, engine=where, timeout_seconds=timeout)
+    where = executor_of_workers(executor, address, workers)
+    media = MediaFolder(root, layout=layout, probe=probe, executor=where, timeout_seconds=timeout)
     target = out or Path(name)
     with progress_bar("opening clips") as progress:
         made = prepare(

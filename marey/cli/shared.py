@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from marey.jobs.executors import Engine
+    from marey.jobs.executors import Executor
     from marey.jobs.parts import Shard
 
 console = Console(highlight=False, soft_wrap=True)
@@ -24,7 +24,7 @@ Workers = Annotated[int | None, typer.Option("-j", "--workers", help="processes 
 BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", help="clips a process")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
 Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
-EngineName = Annotated[
+ExecutorName = Annotated[
     Literal["local", "ray"], typer.Option("--engine", help="this machine or a Ray cluster")
 ]
 Address = Annotated[
@@ -49,14 +49,16 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-def engine_of_workers(name: str, address: str | None, workers: int | None) -> Engine:
+def executor_of_workers(name: str, address: str | None, workers: int | None) -> Executor:
     """So many processes of this machine, or of the Ray cluster at `address`, each of one core."""
     from marey.jobs.executors import Processes, Ray
 
     return Ray(address, workers) if _is_ray(name, address) else Processes(workers)
 
 
-def engine_of_a_model(name: str, address: str | None, workers: int | None, device: str) -> Engine:
+def executor_of_a_model(
+    name: str, address: str | None, workers: int | None, device: str
+) -> Executor:
     """This process, or all slots of a Ray cluster with cores for `workers`, and a GPU if needed."""
     from marey.jobs.executors import HERE, Ray
 

@@ -19,7 +19,7 @@ Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Something that answers jobs."""
 
     def answers(
@@ -50,7 +50,7 @@ class Processes:
         *,
         timeout_seconds: float = 60.0,
     ) -> Iterator[tuple[Job, Answer | Lost]]:
-        """As `Engine.answers`: a job that kills its process or hangs costs that job only."""
+        """As `Executor.answers`: a job that kills its process or hangs costs that job only."""
         return processes.answers(
             function, jobs, num_workers=self.num_workers, timeout_seconds=timeout_seconds
         )
@@ -67,7 +67,7 @@ class Here:
         *,
         timeout_seconds: float = 60.0,  # noqa: ARG002  # nobody is there to stop this process
     ) -> Iterator[tuple[Job, Answer | Lost]]:
-        """As `Engine.answers`, but a job that kills its process ends this one."""
+        """As `Executor.answers`, but a job that kills its process ends this one."""
         for job in jobs:
             yield job, function(job)
 

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from marey.errors import ManifestError, MareyError, RunError
-from marey.jobs.executors import PROCESSES, Engine
+from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.processes import Lost
 from marey.storage.atomic import replacing
 from marey.storage.lock import Held, locked
@@ -172,7 +172,7 @@ def make_parts(
     make: Make,
     join: Join,
     *,
-    engine: Engine = PROCESSES,
+    executor: Executor = PROCESSES,
     shard: Shard = WHOLE,
     timeout_seconds: float = 3600.0,
     progress: Progress | None = None,
@@ -192,7 +192,7 @@ def make_parts(
     count = _Count(parts, shard, progress)
     while wanted := [part for part in count.missing() if tries[part] < ATTEMPTS]:
         before = len(wanted)
-        for part, answer in engine.answers(
+        for part, answer in executor.answers(
             partial(_make_part, make), wanted, timeout_seconds=timeout_seconds
         ):
             if isinstance(answer, Lost):

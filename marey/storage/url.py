@@ -247,14 +247,14 @@ class Url:
         return self.read_bytes()
 
 
-Place: TypeAlias = Path | Url
+AnyPath: TypeAlias = Path | Url
 """Where a file lies, here or in a store."""
 
 
-def place_of(text: str | Place) -> Place:
+def any_path(text: str | AnyPath) -> AnyPath:
     """The url or path that `text` is; `UrlError` for a url that leads upwards or through another.
 
-    >>> place_of("s3://bucket/a.mp4").name, place_of("c:/a.mp4")
+    >>> any_path("s3://bucket/a.mp4").name, any_path("c:/a.mp4")
     ('a.mp4', PosixPath('c:/a.mp4'))
     """
     if isinstance(text, Path | Url):

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from marey.data.manifest.classes import text_column
 from marey.data.manifest.manifest import Manifest, digest_with, table_digest
 from marey.errors import ManifestError, RunError
-from marey.jobs.executors import Engine, Here, Processes
+from marey.jobs.executors import Executor, Here, Processes
 from marey.jobs.parts import ATTEMPTS, Parts, Shard, _make_part, input_digest, make_parts
 from marey.storage.atomic import replacing
 from marey.storage.lock import Held, locked
@@ -65,10 +65,14 @@ def concatenate(target: Path, paths: Sequence[Path]) -> None:
             file.write(path.read_bytes())
 
 
-def run(target: Path, *, num_rows=9, size=2, make=squares, digest="d", engine: Engine = HERE, **k):
+def run(
+    target: Path, *, num_rows=9, size=2, make=squares, digest="d", executor: Executor = HERE, **k
+):
     parts = Parts(target, num_rows, size, digest)
     log = target.with_name("log")
-    return make_parts(parts, partial(make, log), partial(concatenate, target), engine=engine, **k)
+    return make_parts(
+        parts, partial(make, log), partial(concatenate, target), executor=executor, **k
+    )
 
 
 def names(folder: Path) -> list[str]:
@@ -101,7 +105,7 @@ def test_any_slicing_and_order_of_shards_makes_the_same_file_each_part_once(
 
 def test_without_shards_only_the_target_stays_and_a_repetition_makes_it_anew(tmp_path):
     for _ in range(2):
-        assert run(tmp_path / "t", engine=Processes(2))
+        assert run(tmp_path / "t", executor=Processes(2))
         assert names(tmp_path) == ["log", "t"]
     assert (tmp_path / "t").read_bytes() == whole(9)
     assert len((tmp_path / "log").read_text().split()) == 10
@@ -144,7 +148,7 @@ def test_who_waits_while_another_process_joins_finds_all_done(tmp_path):
     both = [make_parts, make_parts]
     with ThreadPoolExecutor(2) as pool:
         log = tmp_path / "log"
-        made = [pool.submit(f, parts, partial(squares, log), slowly, engine=HERE) for f in both]
+        made = [pool.submit(f, parts, partial(squares, log), slowly, executor=HERE) for f in both]
     assert [answer.result() for answer in made] == [True, True]
     assert joined == [5]
 
@@ -168,21 +172,21 @@ def test_a_part_that_kills_its_process_is_begun_again_a_few_times(tmp_path, flag
     parts = Parts(tmp_path / "t", 6, 2, "d")
     make, join = partial(crash_at_first, tmp_path / flag), partial(concatenate, parts.target)
     if flag == "once":
-        assert make_parts(parts, make, join, engine=Processes(2))
+        assert make_parts(parts, make, join, executor=Processes(2))
         assert parts.target.read_bytes() == whole(6)
         return
     said = f"1 of 3 parts .* tried {ATTEMPTS} times; the first, rows 3 to 4: .*SIGKILL"
     with pytest.raises(RunError, match=said):
-        make_parts(parts, make, join, engine=Processes(2))
+        make_parts(parts, make, join, executor=Processes(2))
     assert [part.number for part in parts.missing()] == [1]
     assert not parts.target.exists()
 
 
 @pytest.mark.parametrize("engine", [Here(), Processes(1)])
-def test_an_error_of_ours_is_raised_and_finished_parts_stay(tmp_path, engine):
+def test_an_error_of_ours_is_raised_and_finished_parts_stay(tmp_path, executor):
     parts = Parts(tmp_path / "t", 6, 2, "d")
     with pytest.raises(ManifestError, match="disk full"):
-        make_parts(parts, refuse, partial(concatenate, parts.target), engine=engine)
+        make_parts(parts, refuse, partial(concatenate, parts.target), executor=executor)
     assert [part.number for part in parts.missing()] == [1, 2]
 
 

@@ -20,12 +20,12 @@ from marey.data.manifest.read import read_manifest
 from marey.data.packs.forms import JpegPacks, Mp4Files
 from marey.data.packs.pack_clips import pack_clips
 from marey.data.prepare.prepare import MediaFolder, prepare
-from marey.engine.inference.evaluate_run import Test, evaluate_test
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_test
 from marey.engine.inference.extract import extract_folder
 from marey.engine.inference.predict_many import Asked, predict_clips
 from marey.engine.train.loop import train
 from marey.errors import RunError
-from marey.jobs.executors import HERE, Engine, Ray
+from marey.jobs.executors import HERE, Executor, Ray
 from marey.jobs.processes import Lost
 from marey.video.reading.pixels import ShortSide
 from tests.tiny import tiny_recipe, write_set
@@ -82,18 +82,18 @@ def test_a_cluster_gives_the_bytes_of_one_process_and_a_dead_slots_job_is_done_a
     assert here == there
 
 
-def do_everything(run: Path, manifest: Path, gestures: Path, out: Path, engine: Engine) -> None:
+def do_everything(run: Path, manifest: Path, gestures: Path, out: Path, executor: Executor) -> None:
     """All that may be done at scale, each with a file or a folder in `out`."""
-    evaluate_test(Test(run, manifest, "val", None, (), 0, 3, "cpu"), out, engine=engine)
+    evaluate_test(EvalOptions(run, manifest, "val", None, (), 0, 3, "cpu"), out, executor=executor)
     asked = Asked(run, str(manifest), workers=0, batch_size=3)
-    predict_clips(asked, out / "predicted.parquet", engine=engine)
+    predict_clips(asked, out / "predicted.parquet", executor=executor)
     features = out / "features.arrow"
-    extract_folder(str(run), manifest, features, workers=0, batch_size=3, engine=engine)
+    extract_folder(str(run), manifest, features, workers=0, batch_size=3, executor=executor)
     clips = read_manifest(manifest)
-    check_manifest(clips, out / "check.csv", engine=engine)
+    check_manifest(clips, out / "check.csv", executor=executor)
     for form in (JpegPacks(ShortSide(32), part_size=3), Mp4Files(ShortSide(32), part_size=3)):
-        pack_clips(clips, out / type(form).__name__, form, engine=engine)
-    prepare(find_dataset("jester"), MediaFolder(gestures, engine=engine), out / "prepared")
+        pack_clips(clips, out / type(form).__name__, form, executor=executor)
+    prepare(find_dataset("jester"), MediaFolder(gestures, executor=executor), out / "prepared")
 
 
 def write_gestures(root: Path, videos: Path) -> Path:
@@ -113,9 +113,9 @@ def files_below(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def answers_are_those_of_processes(engine: Ray, folder: Path) -> None:
+def answers_are_those_of_processes(executor: Ray, folder: Path) -> None:
     jobs = ["a", "b", "lose the slot", "crash", "c", "d"]
-    found = dict(engine.answers(partial(do, folder), jobs))
+    found = dict(executor.answers(partial(do, folder), jobs))
     expected = {job: (job.upper(), str(Path.cwd())) for job in jobs}
     assert found == expected | {"crash": Lost("the process that read it died (SIGSEGV)")}
     assert (folder / "lost").exists()

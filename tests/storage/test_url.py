@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from marey.errors import DecodeError, MareyError
 from marey.storage import url as urls
-from marey.storage.url import Url, place_of
+from marey.storage.url import Url, any_path
 from marey.video.reading.pack_writer import pack_writer
 from marey.video.reading.reader import Span, open_video
 from tests.store import Store, serving
@@ -229,10 +229,10 @@ def test_a_name_below_a_url_is_that_name_below_it(name, scheme):
 
 
 def test_what_begins_like_a_scheme_is_a_url_and_a_drive_is_none():
-    assert place_of("c://a.mp4") == Path("c://a.mp4")
-    assert place_of("a/b.mp4") == Path("a/b.mp4")
-    assert place_of(Path("s3://b")) == Path("s3://b")
-    assert isinstance(place_of("s3://bucket/a"), Url)
+    assert any_path("c://a.mp4") == Path("c://a.mp4")
+    assert any_path("a/b.mp4") == Path("a/b.mp4")
+    assert any_path(Path("s3://b")) == Path("s3://b")
+    assert isinstance(any_path("s3://bucket/a"), Url)
 
 
 def _first_numbers(url: Url, give: Callable[[int], None]) -> None:

@@ -11,14 +11,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from marey.data.checks.probe import Probes, Progress, probe_clips
+from marey.data.checks.probe import Probes, probe_clips
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError
-from marey.jobs.executors import Engine, Processes
-from marey.jobs.parts import WHOLE, Parts, Shard, begin_parts, finish_parts, input_digest
+from marey.jobs.executors import Executor, Processes
+from marey.jobs.parts import WHOLE, Parts, Progress, Shard, begin_parts, finish_parts, input_digest
 from marey.storage.atomic import replacing, write_csv
 from marey.storage.lock import locked
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 from marey.video.reading.reader import Span
 
 Status = Literal["ok", "unreadable", "count-differs", "too-short", "unchecked"]
@@ -98,7 +98,7 @@ def check_manifest(
     *,
     min_frames: int = 2,
     num_workers: int | None = None,
-    engine: Engine | None = None,
+    executor: Executor | None = None,
     shard: Shard = WHOLE,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
@@ -117,7 +117,7 @@ def check_manifest(
     with locked(parts.home / f"{shard.index}-of-{shard.count}.lock", f"checks {manifest.source}"):
         try:
             _probe_parts(
-                found, parts, shard, engine or Processes(num_workers), timeout_seconds, progress
+                found, parts, shard, executor or Processes(num_workers), timeout_seconds, progress
             )
         except BaseException:  # also Ctrl-C
             if shard == WHOLE:
@@ -131,7 +131,7 @@ def _probe_parts(
     found: CheckReport,
     parts: Parts,
     shard: Shard,
-    engine: Engine,
+    executor: Executor,
     timeout_seconds: float,
     progress: Progress | None,
 ) -> None:
@@ -144,7 +144,7 @@ def _probe_parts(
         left = {part: len(part.rows) for part in some}
         rows = np.concatenate([np.arange(part.start, part.stop) for part in some])
         for row, probe in probe_clips(
-            found.manifest, rows, engine=engine, timeout_seconds=timeout_seconds
+            found.manifest, rows, executor=executor, timeout_seconds=timeout_seconds
         ):
             found.probes[row] = probe
             part = parts[row // parts.size]
@@ -177,7 +177,7 @@ def _input(found: CheckReport) -> str:
     )
 
 
-def _beside(source: Place) -> Path:
+def _beside(source: AnyPath) -> Path:
     if isinstance(source, Path):
         return source.with_name("check.csv")
     raise ManifestError(f"{source} lies in a store: no report beside it", "give --out check.csv")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +13,11 @@ import pyarrow as pa
 from marey.data.features.feature_folder import holds_features, open_features
 from marey.data.manifest.manifest import Manifest
 from marey.errors import DecodeError
-from marey.jobs.executors import Engine, Processes
+from marey.jobs.executors import Executor, Processes
+from marey.jobs.parts import Progress
 from marey.jobs.processes import Lost
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 from marey.video.reading.reader import FrameReader, Span, open_video
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with (done, total) as work goes on."""
 
 BLOCK = 16
 """Frames that are in memory at a time."""
@@ -88,7 +86,7 @@ class Probes:
 
 @dataclass(frozen=True)
 class _Job:
-    path: Place
+    path: AnyPath
     rows: tuple[int, ...]
     spans: tuple[Span | None, ...]
     thorough: bool
@@ -100,7 +98,7 @@ def probe_clips(
     *,
     thorough: bool = True,
     num_workers: int | None = None,
-    engine: Engine | None = None,
+    executor: Executor | None = None,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Iterator[tuple[int, Probe]]:
@@ -112,8 +110,8 @@ def probe_clips(
     """
     jobs = _jobs(manifest, np.arange(len(manifest)) if rows is None else rows, thorough)
     total, done = sum(len(job.rows) for job in jobs), 0
-    engine = engine or Processes(num_workers)
-    found = engine.answers(_probe_file, jobs, timeout_seconds=timeout_seconds)
+    executor = executor or Processes(num_workers)
+    found = executor.answers(_probe_file, jobs, timeout_seconds=timeout_seconds)
     for job, probes in found:
         if isinstance(probes, Lost):
             probes = (Probe(error=f"{job.path}: {probes.reason}"),) * len(job.rows)
@@ -146,7 +144,7 @@ def probe_rows(
 
 
 def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> list[_Job]:
-    by_path: dict[tuple[Place, str], list[int]] = {}
+    by_path: dict[tuple[AnyPath, str], list[int]] = {}
     for root, there in manifest.places(rows):
         for row, path in zip(there.tolist(), manifest.texts(there), strict=True):
             by_path.setdefault((root, path), []).append(row)
@@ -181,7 +179,7 @@ def _probe_whole(video: FrameReader, thorough: bool) -> Probe:
     return Probe(num_frames, num_frames, width, height, video.fps or 0.0)
 
 
-def _probe_span(path: Place, whole: Probe, span: Span | None) -> Probe:
+def _probe_span(path: AnyPath, whole: Probe, span: Span | None) -> Probe:
     if span is None:
         return whole
     try:

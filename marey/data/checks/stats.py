@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marey.data.checks.probe import Progress, probe_rows
+from marey.data.checks.probe import probe_rows
 from marey.data.features.feature_file import FeatureFile
 from marey.data.manifest.manifest import Manifest
+from marey.jobs.parts import Progress
 from marey.metrics.groups import RULES, RuleName, profile
 
 LONG_TAIL_RULES: tuple[RuleName, ...] = ("paper", "release")

@@ -1,4 +1,4 @@
-"""What is known of a data set, and what its annotations say: `DataSet`, `Form`, `Index`, `Clip`."""
+"""What is known of a data set, and what its annotations say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.lists.annotation_files import Annotations, SourceLine
 from marey.data.lists.frame_lists import list_rows
 from marey.data.lists.name_lists import video_name
 from marey.data.manifest.columns import Unit
@@ -14,10 +14,10 @@ from marey.data.manifest.columns import Unit
 NO_FIELDS: Mapping[str, str] = {}
 
 
-class Clip(NamedTuple):
+class AnnotatedClip(NamedTuple):
     """One row of an annotation file."""
 
-    place: Place
+    place: SourceLine
     name: str
     """Of its video or folder of frames, without a suffix: what `{name}` is in a layout."""
     split: str
@@ -44,12 +44,12 @@ class Index:
 
     classes: Mapping[str, tuple[str, ...]]
     """Head -> class names in the official order."""
-    clips: list[Clip]
+    clips: list[AnnotatedClip]
     unit: Unit = "seconds"
 
 
 @dataclass(frozen=True)
-class Form:
+class AnnotationForm:
     """One way in which annotations are handed out: the files by role, and their reader."""
 
     title: str
@@ -71,12 +71,12 @@ class DataSet:
     licence: str
     source: str
     """Where a person gets media and annotations."""
-    forms: tuple[Form, ...]
+    forms: tuple[AnnotationForm, ...]
     layouts: tuple[str, ...]
     """Where a clip's video or folder of frames lies below the root: the first that is there.
 
-    `{name}`, `{split}`, `{class}` (and `{class_}`, with underscores) and `Clip.fields` are filled
-    in; a video has any suffix.
+    `{name}`, `{split}`, `{class}` (and `{class_}`, with underscores) and `AnnotatedClip.fields` are
+    filled in; a video has any suffix.
     """
     frame_rate: Callable[[str], float] | None = None
     """Frames a second at which folders of frames were extracted, by a clip's name."""
@@ -84,10 +84,10 @@ class DataSet:
     """What a person should know before using it."""
 
 
-def listed_clips(files: Annotations, splits: Sequence[str]) -> list[Clip]:
+def listed_clips(files: Annotations, splits: Sequence[str]) -> list[AnnotatedClip]:
     """The clips of lists as `list_rows` reads them, named without their folder; spans in frames."""
     return [
-        Clip(
+        AnnotatedClip(
             row.place,
             video_name(row.path),
             split,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index, listed_clips
-from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, listed_clips
+from marey.data.lists.annotation_files import Annotations, SourceLine
 from marey.data.lists.class_names import expect_count
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
@@ -55,7 +55,9 @@ def _names(files: Annotations) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _clip(files: Annotations, place: Place, entry: dict[str, object], split: str) -> Clip | None:
+def _clip(
+    files: Annotations, place: SourceLine, entry: dict[str, object], split: str
+) -> AnnotatedClip | None:
     label, name = entry["label"], entry["vid_name"]
     first, last = entry.get("start_frame", 0), entry.get("end_frame")
     if type(label) is not int:
@@ -66,7 +68,7 @@ def _clip(files: Annotations, place: Place, entry: dict[str, object], split: str
         files.reject(place, f"{first} to {last}", "no span of frames", "the end after the start")
     else:
         num_frames = last if isinstance(last, int) and first == 0 else None
-        return Clip(
+        return AnnotatedClip(
             place,
             name,
             split,
@@ -83,7 +85,7 @@ DIVING48 = DataSet(
     licence="research only",
     source="svcl.ucsd.edu/projects/resound/dataset.html: Diving48_rgb.tar.gz and the V2 labels",
     forms=(
-        Form(
+        AnnotationForm(
             "json of V2",
             {
                 "classes": ("Diving48_vocab.json", "label_map.txt"),
@@ -92,7 +94,7 @@ DIVING48 = DataSet(
             },
             read_official,
         ),
-        Form(
+        AnnotationForm(
             "lists `path label`",
             {
                 "classes": ("Diving48_vocab.json", "label_map.txt"),
@@ -111,7 +113,7 @@ DIVING48 = DataSet(
             },
             read_lists,
         ),
-        Form(
+        AnnotationForm(
             "json of V1, whose labels V2 corrects",
             {
                 "classes": ("Diving48_vocab.json",),

@@ -8,7 +8,7 @@ lists are split `val`, as in Group Contextualization's rows; parts of one video 
 
 from __future__ import annotations
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
 from marey.data.lists.annotation_files import Annotations, whole
 from marey.data.lists.name_lists import numbered_names, video_name
 from marey.data.lists.rulstm import segments
@@ -31,7 +31,7 @@ def read_official(files: Annotations) -> Index:
             name = video_name(path)
             video = "-".join(name.split("-")[:3])  # person, round, recipe; then times
             clips.append(
-                Clip(
+                AnnotatedClip(
                     place, name, split, {"label": action - 1}, group=video, fields={"video": video}
                 )
             )
@@ -45,7 +45,7 @@ def read_rulstm(files: Annotations) -> Index:
     for split in SPLITS:
         for found in segments(files, split) if split in files else ():
             clips.append(
-                Clip(
+                AnnotatedClip(
                     found.place,
                     found.video,
                     split,
@@ -90,8 +90,8 @@ def _split(number: int) -> DataSet:
         licence="research only",
         source="cbs.ic.gatech.edu/fpv: cropped clips or whole videos, and action_annotation.zip",
         forms=(
-            Form("train_split and test_split", official, read_official),
-            Form("RULSTM's csv, parts of whole videos", rulstm, read_rulstm),
+            AnnotationForm("train_split and test_split", official, read_official),
+            AnnotationForm("RULSTM's csv, parts of whole videos", rulstm, read_rulstm),
         ),
         layouts=(
             "cropped_clips/{video}/{name}",

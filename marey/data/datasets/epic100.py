@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
-from marey.data.lists.annotation_files import Annotations, Place, whole
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.lists.annotation_files import Annotations, SourceLine, whole
 from marey.data.lists.class_names import expect_count
 from marey.data.lists.epic import frames_a_second
 from marey.data.lists.rulstm import segments
@@ -76,21 +76,23 @@ def seconds(text: str) -> float | None:
 
 def _clips(
     files: Annotations,
-    place: Place,
+    place: SourceLine,
     name: str,
     video: str,
     split: str,
     labels: dict[str, int],
     start: float,
     end: float,
-) -> list[Clip]:
+) -> list[AnnotatedClip]:
     """The one clip; none, and a reject, if its video has no name of this data set."""
     named = _VIDEO.fullmatch(video)
     if named is None:
         files.reject(place, video, "expected a video like P01_01 or P01_101")
         return []
     fields = {"participant": named[1]}
-    return [Clip(place, video, split, labels, start, end, group=video, id=name, fields=fields)]
+    return [
+        AnnotatedClip(place, video, split, labels, start, end, group=video, id=name, fields=fields)
+    ]
 
 
 def _names(files: Annotations, role: str, count: int) -> tuple[str, ...]:
@@ -119,7 +121,7 @@ EPIC100 = DataSet(
     source="epic-kitchens.github.io: videos or rgb frames by its download scripts, and the csv"
     " files of epic-kitchens-100-annotations",
     forms=(
-        Form(
+        AnnotationForm(
             "official csv",
             {
                 **_CLASSES,
@@ -130,7 +132,7 @@ EPIC100 = DataSet(
             read_official,
             needs=("verbs", "nouns"),
         ),
-        Form(
+        AnnotationForm(
             "RULSTM's csv",
             {**_CLASSES, "train": ("training.csv",), "val": ("validation.csv",)},
             read_rulstm,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
 from marey.data.lists.annotation_files import Annotations
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.frame_lists import list_rows
@@ -35,7 +35,9 @@ def read_official(files: Annotations) -> Index:
         for place, line in files.lines(name):
             video, _, use = line.rpartition(" ")
             if use in _SPLITS and video:
-                clips.append(Clip(place, video_name(video), _SPLITS[use], {"label": label}))
+                clips.append(
+                    AnnotatedClip(place, video_name(video), _SPLITS[use], {"label": label})
+                )
             elif use == "0" and video:
                 unused += 1
             else:
@@ -52,7 +54,7 @@ def read_lists(files: Annotations) -> Index:
         names = tuple(numbered_names(files, "classes", len(CLASSES)))
     known = ClassNames(names)
     clips = [
-        Clip(
+        AnnotatedClip(
             row.place,
             video_name(row.path),
             split,
@@ -93,8 +95,8 @@ def _split(number: int) -> DataSet:
         source="serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database:"
         " hmdb51_org.rar and test_train_splits.rar",
         forms=(
-            Form("a file a class", official, read_official, needs=CLASSES),
-            Form(
+            AnnotationForm("a file a class", official, read_official, needs=CLASSES),
+            AnnotationForm(
                 "lists `path label`", {"classes": ("label_map.txt",), **lists}, read_lists, needs=()
             ),
         ),

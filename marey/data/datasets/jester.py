@@ -8,7 +8,7 @@ and right, turning the hand clockwise and counterclockwise. GC and TDN mirror th
 
 from __future__ import annotations
 
-from marey.data.datasets.dataset import DataSet, Form, Index
+from marey.data.datasets.dataset import AnnotationForm, DataSet, Index
 from marey.data.datasets.something import FRAMES_A_SECOND, listed_names, read_csv, read_lists
 from marey.data.lists.annotation_files import Annotations
 
@@ -33,7 +33,7 @@ JESTER = DataSet(
     source="www.qualcomm.com/developer/software/jester-dataset: the parts of the frames and the"
     " labels, after registration",
     forms=(
-        Form(
+        AnnotationForm(
             "official csv `id;label`",
             {
                 "classes": ("jester-v1-labels.csv",),
@@ -43,7 +43,7 @@ JESTER = DataSet(
             },
             read_official,
         ),
-        Form(
+        AnnotationForm(
             "lists `id num_frames label`",
             {
                 "classes": ("category.txt", "label_map.txt"),

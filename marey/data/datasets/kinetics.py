@@ -22,9 +22,9 @@ from functools import partial
 from itertools import product
 from pathlib import PurePosixPath
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
 from marey.data.datasets.something import restricted
-from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.lists.annotation_files import Annotations, SourceLine
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.frame_lists import list_rows
 from marey.data.lists.name_lists import agrees, numbered_names, video_name, without_suffix
@@ -77,7 +77,7 @@ def read_lists(files: Annotations, num_classes: int) -> Index:
             found = _NAME.fullmatch(video_name(path))
             fields = {"stem": video_name(path)} | ({"id": found[1]} if found else {})
             clips.append(
-                Clip(
+                AnnotatedClip(
                     row.place, path, split, label, row.start, row.end, row.num_frames, fields=fields
                 )
             )
@@ -95,8 +95,8 @@ def read_mini_lists(files: Annotations, num_classes: int) -> Index:
 
 
 def _official_clip(
-    files: Annotations, place: Place, row: dict[str, str], split: str, names: ClassNames
-) -> Clip | None:
+    files: Annotations, place: SourceLine, row: dict[str, str], split: str, names: ClassNames
+) -> AnnotatedClip | None:
     key, label = row["youtube_id"].strip(), None
     if not _ID.fullmatch(key):
         files.reject(place, key, "no id of a video", "ids have 11 letters, digits, - or _")
@@ -113,7 +113,9 @@ def _official_clip(
             return None
     name = f"{key}_{start:06d}_{end:06d}"
     fields = {"id": key, "start": str(start), "stem": name}
-    return Clip(place, name, split, {} if label is None else {"label": label}, fields=fields)
+    return AnnotatedClip(
+        place, name, split, {} if label is None else {"label": label}, fields=fields
+    )
 
 
 def _seconds(text: str) -> int | None:
@@ -140,7 +142,7 @@ def _layouts() -> tuple[str, ...]:
     return ("{name}", *(top + name for top, name in product(tops, names)))
 
 
-def _forms(num_classes: int) -> tuple[Form, Form]:
+def _forms(num_classes: int) -> tuple[AnnotationForm, AnnotationForm]:
     short = f"k{num_classes}"
     classes = (f"label_map_{short}.txt", "kinetics_label_map.txt", f"kinetics_{num_classes}_*.txt")
     official = {
@@ -165,14 +167,14 @@ def _forms(num_classes: int) -> tuple[Form, Form]:
         for split in ("train", "val")
     }
     return (
-        Form(
+        AnnotationForm(
             "official csv",
             {**official, "classes": classes},
             partial(read_official, num_classes=num_classes),
             needs=(),
             mark="time_start",
         ),
-        Form(
+        AnnotationForm(
             "lists `path [num_frames] label`",
             {"classes": classes, **lists},
             partial(read_lists, num_classes=num_classes),

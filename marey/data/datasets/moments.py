@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
-from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.lists.annotation_files import Annotations, SourceLine
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.frame_lists import list_rows
 from marey.data.lists.name_lists import numbered_names, video_name, without_suffix
@@ -62,7 +62,7 @@ def read_mini_lists(files: Annotations) -> Index:
     return Index({"label": tuple(names)}, clips, "frames")
 
 
-def _rows(files: Annotations) -> Iterator[tuple[Place, str, str, str]]:
+def _rows(files: Annotations) -> Iterator[tuple[SourceLine, str, str, str]]:
     """(place, split, file, class) of every line."""
     for split in _FOLDERS:
         for place, line in files.lines(split) if split in files else ():
@@ -74,9 +74,9 @@ def _rows(files: Annotations) -> Iterator[tuple[Place, str, str, str]]:
                 files.reject(place, line, "expected file,label")
 
 
-def _clip(place: Place, path: str, split: str, label: int) -> Clip:
+def _clip(place: SourceLine, path: str, split: str, label: int) -> AnnotatedClip:
     fields = {"folder": _FOLDERS[split]}
-    return Clip(place, without_suffix(path), split, {"label": label}, fields=fields)
+    return AnnotatedClip(place, without_suffix(path), split, {"label": label}, fields=fields)
 
 
 _CSV = {"train": ("trainingSet.csv",), "val": ("validationSet.csv",)}
@@ -90,7 +90,7 @@ MOMENTS = DataSet(
     licence=_LICENCE,
     source=_SOURCE,
     forms=(
-        Form(
+        AnnotationForm(
             "official csv",
             {"classes": ("moments_categories.txt", "category_momentsv2.txt"), **_CSV},
             read_official,
@@ -105,8 +105,8 @@ MINI_MOMENTS = DataSet(
     licence=_LICENCE,
     source=f"{_SOURCE}; and a file of its 200 class names, mini_moments.txt",
     forms=(
-        Form("official csv, of 200 classes", {**_MINI_CLASSES, **_CSV}, read_mini),
-        Form(
+        AnnotationForm("official csv, of 200 classes", {**_MINI_CLASSES, **_CSV}, read_mini),
+        AnnotationForm(
             "lists `path start end label`",
             {
                 **_MINI_CLASSES,

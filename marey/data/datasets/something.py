@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from marey.data.datasets.dataset import Clip, Index, listed_clips
-from marey.data.lists.annotation_files import Annotations, Place, whole
+from marey.data.datasets.dataset import AnnotatedClip, Index, listed_clips
+from marey.data.lists.annotation_files import Annotations, SourceLine, whole
 from marey.data.lists.class_names import ClassNames, expect_count, unbracketed
 from marey.data.lists.name_lists import video_name
 from marey.data.manifest.faults import clip_text
@@ -64,7 +64,7 @@ def read_lists(files: Annotations, listed: Sequence[str], official: tuple[str, .
     return Index({"label": official}, clips, "frames")
 
 
-def clip_id(files: Annotations, place: Place, text: str) -> str | None:
+def clip_id(files: Annotations, place: SourceLine, text: str) -> str | None:
     """The number that a clip is called by; a row without one is rejected."""
     name = video_name(text)
     if whole(name) is None:
@@ -74,8 +74,8 @@ def clip_id(files: Annotations, place: Place, text: str) -> str | None:
 
 
 def _csv_clip(
-    files: Annotations, place: Place, line: str, split: str, names: ClassNames
-) -> Clip | None:
+    files: Annotations, place: SourceLine, line: str, split: str, names: ClassNames
+) -> AnnotatedClip | None:
     found = _CSV.fullmatch(line)
     name, text = (found[1], found[2]) if found else (line, None)
     if whole(name) is None:
@@ -83,14 +83,16 @@ def _csv_clip(
     elif text is None and split != "test":
         files.reject(place, line, "no label", "expected `id;label`")
     elif text is None:
-        return Clip(place, name, split, {})
+        return AnnotatedClip(place, name, split, {})
     else:
         label = names.known(files, place, text.strip().strip('"'))
-        return None if label is None else Clip(place, name, split, {"label": label})
+        return None if label is None else AnnotatedClip(place, name, split, {"label": label})
     return None
 
 
-def _renumbered(files: Annotations, clip: Clip, numbers: Sequence[int]) -> Clip | None:
+def _renumbered(
+    files: Annotations, clip: AnnotatedClip, numbers: Sequence[int]
+) -> AnnotatedClip | None:
     """A clip of a list as the manifest has it; None, and a reject, if it does not fit."""
     label = clip.labels["label"]
     assert isinstance(label, int)
@@ -109,7 +111,7 @@ def restricted(index: Index, files: Annotations, role: str, num_classes: int) ->
 
     How a name is written in the index counts; a name that is written otherwise is noted.
     """
-    known, wanted = ClassNames(index.classes["label"]), dict[int, Place]()
+    known, wanted = ClassNames(index.classes["label"]), dict[int, SourceLine]()
     for place, line in files.lines(role):
         number = known.known(files, place, line)
         if number is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from marey.data.datasets.dataset import DataSet, Form, Index
+from marey.data.datasets.dataset import AnnotationForm, DataSet, Index
 from marey.data.datasets.something import (
     FRAMES_A_SECOND,
     listed_names,
@@ -35,7 +35,7 @@ SSV1 = DataSet(
     source="no longer handed out by its owner (20bn.com); whoever has the archives 20bn-something-"
     "something-v1-?? unpacks them, labels are beside them",
     forms=(
-        Form(
+        AnnotationForm(
             "official csv `id;label`",
             {
                 "classes": ("something-something-v1-labels.csv",),
@@ -45,7 +45,7 @@ SSV1 = DataSet(
             },
             read_official,
         ),
-        Form(
+        AnnotationForm(
             "lists `id num_frames label`",
             {
                 "classes": ("category.txt",),
@@ -55,7 +55,7 @@ SSV1 = DataSet(
             },
             partial(read_alphabetical, num_classes=NUM_CLASSES),
         ),
-        Form(
+        AnnotationForm(
             "lists of mmaction2",
             {
                 "classes": ("label_map.txt",),

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
 from marey.data.datasets.something import (
     FRAMES_A_SECOND,
     SPLITS,
@@ -41,7 +41,7 @@ NUM_LONG_TAIL = 50_418
 def read_official(files: Annotations) -> Index:
     """The clips of the official json files."""
     names = official_names(files)
-    clips: list[Clip] = []
+    clips: list[AnnotatedClip] = []
     for split in SPLITS:
         if split in files:
             clips += _json_clips(files, split, names)
@@ -80,7 +80,7 @@ def official_names(files: Annotations) -> ClassNames:
     return ClassNames([by_number[number] for number in range(NUM_CLASSES)])
 
 
-def _json_clips(files: Annotations, split: str, names: ClassNames) -> list[Clip]:
+def _json_clips(files: Annotations, split: str, names: ClassNames) -> list[AnnotatedClip]:
     """The clips of one json file; those of the official test file have no template."""
     clips = []
     for place, entry in files.objects(split, ("id",)):
@@ -90,14 +90,14 @@ def _json_clips(files: Annotations, split: str, names: ClassNames) -> list[Clip]
         if "template" in entry or split != "test":
             label = names.known(files, place, str(entry.get("template", "")))
             if label is not None:
-                clips.append(Clip(place, name, split, {"label": label}))
+                clips.append(AnnotatedClip(place, name, split, {"label": label}))
         else:
-            clips.append(Clip(place, name, split, {}))
+            clips.append(AnnotatedClip(place, name, split, {}))
     return clips
 
 
 _LABELS = ("something-something-v2-labels.json", "labels.json")
-_JSON = Form(
+_JSON = AnnotationForm(
     "official json",
     {
         "classes": _LABELS,
@@ -107,7 +107,7 @@ _JSON = Form(
     },
     read_official,
 )
-_LISTS = Form(
+_LISTS = AnnotationForm(
     "lists `id num_frames label`",
     {
         "classes": ("category.txt",),
@@ -117,7 +117,7 @@ _LISTS = Form(
     },
     partial(read_alphabetical, num_classes=NUM_CLASSES),
 )
-_MMACTION = Form(
+_MMACTION = AnnotationForm(
     "lists of mmaction2",
     {
         "classes": ("label_map.txt",),
@@ -153,7 +153,7 @@ SSV2_LT = replace(
     source="the splits: github.com/tobyperrett/lmr-release, section LT-Dataset splits; the videos"
     f" and labels: {SSV2.source}",
     forms=(
-        Form(
+        AnnotationForm(
             "json of lmr-release: trainval is val, val is test",
             {
                 "classes": _LABELS,

@@ -14,8 +14,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
-from marey.data.lists.annotation_files import Annotations, Place, whole
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.lists.annotation_files import Annotations, SourceLine, whole
 from marey.data.lists.class_names import ClassNames, expect_count
 from marey.data.lists.frame_lists import ListRow, list_rows
 from marey.data.lists.name_lists import agrees, numbered_names, video_name
@@ -61,8 +61,8 @@ def read_lists(files: Annotations) -> Index:
 
 
 def _official_clip(
-    files: Annotations, place: Place, line: str, split: str, names: ClassNames
-) -> Clip | None:
+    files: Annotations, place: SourceLine, line: str, split: str, names: ClassNames
+) -> AnnotatedClip | None:
     path, *number = line.split()
     if path.endswith("/") or not (split == "train") <= len(number) <= 1:
         files.reject(place, line, "expected `class/clip number`; of test clips, `class/clip`")
@@ -76,11 +76,11 @@ def _official_clip(
     return _clip(place, path, split, label)
 
 
-def _clip(place: Place, path: str, split: str, label: int) -> Clip:
+def _clip(place: SourceLine, path: str, split: str, label: int) -> AnnotatedClip:
     name = video_name(path)
     found = _CLIP.fullmatch(name)
     group = f"{found[1]}_{found[2]}" if found else ""
-    return Clip(place, name, split, {"label": label}, group=group)
+    return AnnotatedClip(place, name, split, {"label": label}, group=group)
 
 
 def _names_in_paths(path: Path, rows: Sequence[ListRow]) -> list[str]:
@@ -127,14 +127,25 @@ def _split(number: int) -> DataSet:
         licence="research only",
         source="crcv.ucf.edu/data/UCF101.php: UCF101.rar and UCF101TrainTestSplits-RecognitionTask",
         forms=(
-            Form("trainlist and testlist", official, read_official),
-            Form("lists `path label`", {"classes": ("classInd.txt", "label_map.txt"), **lists},
-                 read_lists, needs=()),
+            AnnotationForm("trainlist and testlist", official, read_official),
+            AnnotationForm(
+                "lists `path label`",
+                {"classes": ("classInd.txt", "label_map.txt"), **lists},
+                read_lists,
+                needs=(),
+            ),
         ),
-        layouts=("UCF-101/{class}/{name}", "videos/{class}/{name}", "rawframes/{class}/{name}",
-                 "{class}/{name}", "jpg/{name}", "frames/{name}", "{name}"),
+        layouts=(
+            "UCF-101/{class}/{name}",
+            "videos/{class}/{name}",
+            "rawframes/{class}/{name}",
+            "{class}/{name}",
+            "jpg/{name}",
+            "frames/{name}",
+            "{name}",
+        ),
         frame_rate=lambda _: 25.0,
-    )  # fmt: skip
+    )
 
 
 UCF101 = tuple(_split(number) for number in (1, 2, 3))

@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
-from marey.data.lists.annotation_files import Annotations, Place, whole
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.lists.annotation_files import Annotations, SourceLine, whole
 from marey.data.lists.class_names import ClassNames, expect_count
 
 NUM_CLASSES = 1004
@@ -54,7 +54,7 @@ def read_lt_json(files: Annotations) -> Index:
         for place, entry in files.objects(role, ("id",)):
             found = _json_labels(files, place, entry, names)
             if found:
-                clips.append(Clip(place, str(entry["id"]), split, {"label": found}))
+                clips.append(AnnotatedClip(place, str(entry["id"]), split, {"label": found}))
     return Index({"label": names.names}, clips)
 
 
@@ -74,7 +74,7 @@ def _classes(files: Annotations) -> tuple[ClassNames, list[int]]:
     return ClassNames([name for name, _ in named]), [count for _, count in named]
 
 
-def _list_clips(files: Annotations, split: str, names: ClassNames) -> Iterator[Clip]:
+def _list_clips(files: Annotations, split: str, names: ClassNames) -> Iterator[AnnotatedClip]:
     for place, line in files.lines(split):
         fields = line.split()
         labels = [whole(word) for word in fields[-1].rstrip(",").split(",")]
@@ -86,10 +86,10 @@ def _list_clips(files: Annotations, split: str, names: ClassNames) -> Iterator[C
             files.reject(place, line, f"labels are 0 to {len(names) - 1}, each once")
         else:
             video = fields[0].rpartition("/")[2]
-            yield Clip(place, video, split, {"label": known}, num_frames=num_frames)
+            yield AnnotatedClip(place, video, split, {"label": known}, num_frames=num_frames)
 
 
-def _compare_counts(files: Annotations, clips: list[Clip], counts: list[int]) -> None:
+def _compare_counts(files: Annotations, clips: list[AnnotatedClip], counts: list[int]) -> None:
     """A note if the training list has other counts than the file of counts says."""
     found: Counter[int] = Counter()
     for clip in clips:
@@ -115,7 +115,7 @@ def _lt_splits(files: Annotations) -> list[tuple[str, str]]:
 
 
 def _json_labels(
-    files: Annotations, place: Place, entry: dict[str, object], names: ClassNames
+    files: Annotations, place: SourceLine, entry: dict[str, object], names: ClassNames
 ) -> tuple[int, ...]:
     """The classes of one object; none, and a reject, if one is not known."""
     said = entry.get("template", entry.get("label"))
@@ -151,7 +151,7 @@ VIDEOLT = DataSet(
     source="videolt.github.io and github.com/17Skye17/VideoLT: lists; features (295 GB a network)"
     " by mail from the authors",
     forms=(
-        Form(
+        AnnotationForm(
             "lists `video label,label`",
             {
                 **_COUNTS,
@@ -161,7 +161,7 @@ VIDEOLT = DataSet(
             },
             read_lists,
         ),
-        Form(
+        AnnotationForm(
             "lists `class/video num_frames label,`",
             {
                 **_COUNTS,
@@ -183,7 +183,7 @@ VIDEOLT_LT = DataSet(
     source="the README of github.com/tobyperrett/lmr: split files; the rest as for videolt, with"
     " its count-labels-train.lst for class names",
     forms=(
-        Form(
+        AnnotationForm(
             "json as Something-Something's",
             {
                 **_COUNTS,
@@ -194,7 +194,7 @@ VIDEOLT_LT = DataSet(
             },
             read_lt_json,
         ),
-        Form(
+        AnnotationForm(
             "lists `video label,label`",
             {
                 **_COUNTS,

@@ -21,7 +21,7 @@ MOST_SHOWN = 500
 """Characters of a value that are kept of a row that does not fit."""
 
 
-class Place(NamedTuple):
+class SourceLine(NamedTuple):
     """Where a row stands: file, and line from 1."""
 
     path: Path
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 class Reject(NamedTuple):
     """A row that is left out, and why."""
 
-    place: Place
+    place: SourceLine
     value: str
     reason: str
     remedy: str = ""
@@ -57,7 +57,7 @@ class Annotations:
     def __getitem__(self, role: str) -> Path:
         return self.files[role]
 
-    def reject(self, place: Place, value: object, reason: str, remedy: str = "") -> None:
+    def reject(self, place: SourceLine, value: object, reason: str, remedy: str = "") -> None:
         """Leave a row out."""
         self.rejects.append(Reject(place, str(value)[:MOST_SHOWN], reason, remedy))
 
@@ -74,21 +74,21 @@ class Annotations:
         text = data.decode("utf-8-sig", "surrogateescape")
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
-    def lines(self, role: str) -> Iterator[tuple[Place, str]]:
+    def lines(self, role: str) -> Iterator[tuple[SourceLine, str]]:
         """The lines that are not blank, stripped; those that are not UTF-8 are rejected."""
         path = self.files[role]
         for number, line in enumerate(self.text(role).split("\n"), start=1):
             if line and not line.isspace():
-                place = Place(path, number)
+                place = SourceLine(path, number)
                 if line.isascii() or self._is_text(place, line):
                     yield place, line.strip()
 
     def table(
         self, role: str, columns: Sequence[str], *, delimiter: str = ","
-    ) -> Iterator[tuple[Place, dict[str, str]]]:
+    ) -> Iterator[tuple[SourceLine, dict[str, str]]]:
         """The rows of a csv whose first line is a header with at least these `columns`."""
         rows = self.lines(role)
-        place, header = next(rows, (Place(self.files[role], 1), ""))
+        place, header = next(rows, (SourceLine(self.files[role], 1), ""))
         names = [name.strip() for name in _fields(header, delimiter) or ()]
         missing = [name for name in columns if name not in names]
         if missing:
@@ -105,11 +105,13 @@ class Annotations:
             else:
                 yield place, dict(zip(names, fields, strict=True))
 
-    def objects(self, role: str, keys: Sequence[str]) -> Iterator[tuple[Place, dict[str, object]]]:
+    def objects(
+        self, role: str, keys: Sequence[str]
+    ) -> Iterator[tuple[SourceLine, dict[str, object]]]:
         """The objects of a JSON list that have these `keys`, each with the line it begins in."""
         path, text = self.files[role], self.text(role)
         for line, value in _json_items(path, text):
-            place = Place(path, line)
+            place = SourceLine(path, line)
             if not isinstance(value, dict):
                 self.reject(place, value, "no object", f"expected {{{', '.join(keys)}}}")
             elif missing := [key for key in keys if key not in value]:
@@ -130,7 +132,7 @@ class Annotations:
             raise ManifestError(f"{path}: {clip_text(value)} is no object", "is it the right file?")
         return value
 
-    def _is_text(self, place: Place, line: str) -> bool:
+    def _is_text(self, place: SourceLine, line: str) -> bool:
         if not any("\udc80" <= char <= "\udcff" for char in line):
             return True
         shown = line.encode("utf-8", "backslashreplace").decode()

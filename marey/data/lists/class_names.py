@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.lists.annotation_files import Annotations, SourceLine
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -37,7 +37,7 @@ class ClassNames:
             self._seen[text] = self._places.get(key)
         return self._seen[text]
 
-    def known(self, files: Annotations, place: Place, text: str) -> int | None:
+    def known(self, files: Annotations, place: SourceLine, text: str) -> int | None:
         """The class that `text` means; a row without one is rejected."""
         found = self.index(text)
         if found is None:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from marey.data.lists.annotation_files import Annotations, Place, whole
+from marey.data.lists.annotation_files import Annotations, SourceLine, whole
 
 COLUMNS = ("path label", "path num_frames label", "path start end label")
 
@@ -23,7 +23,7 @@ COLUMNS = ("path label", "path num_frames label", "path start end label")
 class ListRow(NamedTuple):
     """One line of a list."""
 
-    place: Place
+    place: SourceLine
     path: str
     label: int
     num_frames: int | None = None
@@ -50,7 +50,7 @@ def list_rows(files: Annotations, role: str) -> Iterator[ListRow]:
             yield _row(place, fields[0].strip(), known)
 
 
-def _row(place: Place, path: str, numbers: list[int]) -> ListRow:
+def _row(place: SourceLine, path: str, numbers: list[int]) -> ListRow:
     if len(numbers) == 3 and numbers[0] > 1:
         return ListRow(place, path, numbers[2], None, numbers[0] - 1, numbers[1])
     return ListRow(place, path, numbers[-1], numbers[-2] if len(numbers) > 1 else None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from marey.data.lists.annotation_files import Annotations, Place, whole
+from marey.data.lists.annotation_files import Annotations, SourceLine, whole
 from marey.data.lists.lists import RULSTM_FPS
 
 _COLUMNS = "uid,video,start,stop,verb,noun,action"
@@ -19,7 +19,7 @@ _COLUMNS = "uid,video,start,stop,verb,noun,action"
 class Segment(NamedTuple):
     """A part of a video in seconds, with classes from 0."""
 
-    place: Place
+    place: SourceLine
     uid: str
     video: str
     start: float

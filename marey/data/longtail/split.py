@@ -32,7 +32,7 @@ from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 from marey.metrics.groups import Profile, paper_groups, profile
 from marey.storage.atomic import replacing
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 
 Counts = npt.NDArray[np.int64]
 RankBy = Literal["count", "random"]
@@ -80,7 +80,7 @@ class LongTail:
 
 
 def write_long_tail(
-    source: str | Place,
+    source: str | AnyPath,
     out: str | Path,
     wish: Wish,
     *,

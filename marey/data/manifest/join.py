@@ -18,15 +18,15 @@ from marey.data.manifest.paths import leaving_root, missing
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.roots import joined_roots, one_root, roots_by_source
 from marey.errors import ManifestError
-from marey.storage.url import Place, place_of
+from marey.storage.url import AnyPath, any_path
 
 
 def read_manifests(
-    paths: Sequence[str | Place],
+    paths: Sequence[str | AnyPath],
     *,
     split: str | None = None,
-    root: str | Place | None = None,
-    roots: Mapping[str, str | Place] | None = None,
+    root: str | AnyPath | None = None,
+    roots: Mapping[str, str | AnyPath] | None = None,
     urls: Sequence[str] = (),
     heads: Mapping[str, int] | None = None,
     check_files: bool | None = None,
@@ -104,12 +104,12 @@ def join(manifests: Sequence[Manifest]) -> Manifest:
     return joined
 
 
-def _below(manifest: Manifest, named: Mapping[str, str | Place]) -> Manifest:
+def _below(manifest: Manifest, named: Mapping[str, str | AnyPath]) -> Manifest:
     """The same with roots of their own for the sources that have one, left by no path."""
     if not named or manifest.roots is None:
         return manifest
     manifest = replace(manifest, roots=roots_by_source(manifest.sources, manifest.roots, named))
-    own = set(map(place_of, named.values()))
+    own = set(map(any_path, named.values()))
     everything = manifest.places(np.arange(len(manifest)))
     _raise(manifest, [leaving_root(p, manifest.paths, rows) for p, rows in everything if p in own])
     return manifest

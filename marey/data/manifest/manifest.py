@@ -43,7 +43,7 @@ from marey.data.manifest.paths import texts
 from marey.data.manifest.roots import Roots
 from marey.errors import ManifestError
 from marey.jobs.parts import input_digest
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 from marey.video.reading.reader import Span
 
 SPLITS = ("train", "val", "test")
@@ -54,8 +54,8 @@ SPLITS = ("train", "val", "test")
 class Manifest:
     """Clips and their labels in columns of one length; row i is clip i."""
 
-    source: Place
-    root: Place
+    source: AnyPath
+    root: AnyPath
     paths: pa.ChunkedArray
     """large_string [n], relative to `root` or absolute."""
     labels: dict[str, np.ndarray] = field(default_factory=dict)
@@ -86,12 +86,12 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def path(self, row: int) -> Place:
+    def path(self, row: int) -> AnyPath:
         """Where the clip lies."""
         root = self.root if self.roots is None else self.roots.of(row)
         return root / str(self.paths[row])
 
-    def places(self, rows: np.ndarray) -> Iterator[tuple[Place, np.ndarray]]:
+    def places(self, rows: np.ndarray) -> Iterator[tuple[AnyPath, np.ndarray]]:
         """Each root of these rows (int64), with those that lie below it."""
         if self.roots is None:
             yield self.root, rows

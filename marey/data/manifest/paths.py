@@ -18,7 +18,7 @@ from marey.data.features.feature_folder import names_in
 from marey.data.manifest.faults import Fault, clip_text
 from marey.data.manifest.roots import Roots
 from marey.errors import DecodeError
-from marey.storage.url import LEADS_OUT, REMOTE, Place, Url, without_secrets
+from marey.storage.url import LEADS_OUT, REMOTE, AnyPath, Url, without_secrets
 from marey.video.reading.pack import names_in_pack
 
 SUSPECT = rf"^\w:|{LEADS_OUT}"
@@ -33,7 +33,7 @@ def texts(paths: pa.ChunkedArray, rows: np.ndarray | None = None) -> Iterator[st
             yield from batch.slice(start, 1 << 16).to_pylist()
 
 
-def leaving_root(root: Place, paths: pa.ChunkedArray, rows: np.ndarray | None = None) -> Fault:
+def leaving_root(root: AnyPath, paths: pa.ChunkedArray, rows: np.ndarray | None = None) -> Fault:
     """Those of `rows` (int64; default all) whose path does not stay below the root."""
     rows = np.arange(len(paths)) if rows is None else rows
     asked = paths if len(rows) == len(paths) else paths.take(pa.array(rows))
@@ -64,7 +64,7 @@ def stay_inside(paths: pa.ChunkedArray) -> bool:
     return not pc.any(pc.match_substring_regex(paths, SUSPECT)).as_py()
 
 
-def missing(root: Place, paths: pa.ChunkedArray, rows: np.ndarray) -> Fault:
+def missing(root: AnyPath, paths: pa.ChunkedArray, rows: np.ndarray) -> Fault:
     """Those of `rows` that have no file."""
     folders = Folders(root)
     there = np.fromiter((folders.has(path) for path in texts(paths, rows)), bool, len(rows))
@@ -77,7 +77,7 @@ def missing(root: Place, paths: pa.ChunkedArray, rows: np.ndarray) -> Fault:
     )
 
 
-def rebased(paths: pa.ChunkedArray, root: Place | Roots, folder: Path) -> pa.ChunkedArray:
+def rebased(paths: pa.ChunkedArray, root: AnyPath | Roots, folder: Path) -> pa.ChunkedArray:
     """Paths as they read from `folder`; below a single url they stay, and need it as root again."""
     if isinstance(root, Url):
         return paths
@@ -99,7 +99,7 @@ def _moved(paths: pa.ChunkedArray, root: Path, folder: Path) -> pa.ChunkedArray:
     return pc.if_else(pc.starts_with(paths, "/"), paths, _joined(prefix, paths))
 
 
-def _joined(prefix: Place, paths: pa.ChunkedArray) -> pa.ChunkedArray:
+def _joined(prefix: AnyPath, paths: pa.ChunkedArray) -> pa.ChunkedArray:
     text = pa.large_string()
     start = pa.scalar(prefix.as_posix().rstrip("/"), text)
     return pc.binary_join_element_wise(start, paths, pa.scalar("/", text))
@@ -123,7 +123,7 @@ class Folders:
     A question per file would cost a system call each, a millisecond on a network file system.
     """
 
-    def __init__(self, root: Place) -> None:
+    def __init__(self, root: AnyPath) -> None:
         self.root, self._place = str(root), root
         self._names: dict[str, frozenset[str]] = {}
         self._stems: dict[str, dict[str, list[str]]] = {}
@@ -187,7 +187,7 @@ class Folders:
         return self._stems[folder]
 
 
-def leaves(root: Place, path: str) -> bool:
+def leaves(root: AnyPath, path: str) -> bool:
     """Whether `path`, taken from `root`, ends outside of it, by its words (links are the user's).
 
     A url is stricter than a folder: its words may be read in more than one way.

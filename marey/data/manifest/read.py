@@ -24,15 +24,15 @@ from marey.data.manifest.roots import one_root, roots_by_source, urls_as_roots
 from marey.data.manifest.write import manifest_table as manifest_table
 from marey.data.manifest.write import write_manifest as write_manifest
 from marey.errors import ManifestError
-from marey.storage.url import UNREACHED, Place, Url, place_of
+from marey.storage.url import UNREACHED, AnyPath, Url, any_path
 
 
 def read_manifest(
-    path: str | Place,
+    path: str | AnyPath,
     *,
     split: str | None = None,
-    root: str | Place | None = None,
-    roots: Mapping[str, str | Place] | None = None,
+    root: str | AnyPath | None = None,
+    roots: Mapping[str, str | AnyPath] | None = None,
     urls: Sequence[str] = (),
     heads: Mapping[str, int] | None = None,
     check_files: bool | None = None,
@@ -50,11 +50,11 @@ def read_manifest(
     there are: labels outside the range or from 1, clips given twice, files that are missing
     (`check_files`, of the selected split only), ends before starts, ragged rows, bad UTF-8.
     """
-    place = place_of(path)
+    place = any_path(path)
     with at_hand(place, heads) as file:
         manifest = _mapped(file, heads) if is_feature_file(file) else None
         manifest = _checked(file, heads) if manifest is None else manifest
-        start = place.parent if root is None else place_of(root)
+        start = place.parent if root is None else any_path(root)
         manifest = _placed(replace(manifest, source=place, root=start), roots or {}, urls)
         everything = np.arange(len(manifest))
         trusted = manifest.mapped is not None and manifest.mapped.inside
@@ -81,7 +81,9 @@ def read_manifest(
     return manifest if len(chosen) == len(manifest) else manifest.take(chosen)
 
 
-def _placed(manifest: Manifest, roots: Mapping[str, str | Place], urls: Sequence[str]) -> Manifest:
+def _placed(
+    manifest: Manifest, roots: Mapping[str, str | AnyPath], urls: Sequence[str]
+) -> Manifest:
     """The same with the places its clips lie in."""
     if roots and urls:
         raise ValueError("roots and urls are both given, expected one of them")
@@ -132,7 +134,7 @@ def _checked(path: Path, heads: Mapping[str, int] | None) -> Manifest:
 
 
 @contextmanager
-def at_hand(place: Place, heads: Mapping[str, int] | None) -> Iterator[Path]:
+def at_hand(place: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]:
     """The manifest as a file of this machine: itself, or a copy that is gone after the block.
 
     A copy that is mapped into memory stays until the process ends. Messages name the url.

@@ -11,18 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from marey.errors import ManifestError, did_you_mean
-from marey.storage.url import Place, Url, place_of
+from marey.storage.url import AnyPath, Url, any_path
 
 
 @dataclass(frozen=True, eq=False)
 class Roots:
     """One of several places for each row."""
 
-    places: tuple[Place, ...]
+    places: tuple[AnyPath, ...]
     codes: np.ndarray
     """uint16 [n], in 0..len(places) - 1."""
 
-    def of(self, row: int) -> Place:
+    def of(self, row: int) -> AnyPath:
         """Where the path of a row starts."""
         return self.places[int(self.codes[row])]
 
@@ -36,7 +36,7 @@ class Roots:
         total.update(np.ascontiguousarray(self.codes).data)
         return total.hexdigest()
 
-    def parts(self) -> Iterator[tuple[Place, np.ndarray]]:
+    def parts(self) -> Iterator[tuple[AnyPath, np.ndarray]]:
         """Each place that has rows, with them."""
         for code, place in enumerate(self.places):
             rows = np.flatnonzero(self.codes == code)
@@ -45,7 +45,7 @@ class Roots:
 
 
 def roots_by_source(
-    sources: pa.DictionaryArray | None, roots: Roots, named: Mapping[str, str | Place]
+    sources: pa.DictionaryArray | None, roots: Roots, named: Mapping[str, str | AnyPath]
 ) -> Roots:
     """`roots`, but for rows of the sources that have one of their own.
 
@@ -61,16 +61,16 @@ def roots_by_source(
     for code, name in enumerate(named, start=len(roots.places)):
         if name in names:
             codes[sources.indices.to_numpy() == names.index(name)] = code
-    return _distinct([*roots.places, *map(place_of, named.values())], codes)
+    return _distinct([*roots.places, *map(any_path, named.values())], codes)
 
 
-def one_root(place: Place, num_rows: int) -> Roots:
+def one_root(place: AnyPath, num_rows: int) -> Roots:
     """The same place for all rows."""
     return Roots((place,), np.zeros(num_rows, np.uint16))
 
 
 def urls_as_roots(
-    paths: pa.ChunkedArray, root: Place, urls: Sequence[str]
+    paths: pa.ChunkedArray, root: AnyPath, urls: Sequence[str]
 ) -> tuple[pa.ChunkedArray, Roots | None]:
     """Paths, and roots of those that began with one of `urls`, of which the rest is left.
 
@@ -87,7 +87,7 @@ def urls_as_roots(
 
 def joined_roots(parts: Sequence[Roots]) -> Roots:
     """The roots of rows that follow each other."""
-    places: list[Place] = []
+    places: list[AnyPath] = []
     codes = []
     for part in parts:
         codes.append(part.codes.astype(np.int64) + len(places))
@@ -95,7 +95,7 @@ def joined_roots(parts: Sequence[Roots]) -> Roots:
     return _distinct(places, np.concatenate(codes))
 
 
-def _distinct(places: Sequence[Place], codes: np.ndarray) -> Roots:
+def _distinct(places: Sequence[AnyPath], codes: np.ndarray) -> Roots:
     """The same with every place once."""
     once = list(dict.fromkeys(places))
     return Roots(tuple(once), np.array([once.index(place) for place in places], np.uint16)[codes])

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from marey.data.checks.probe import Progress, probe_rows
+from marey.data.checks.probe import probe_rows
 from marey.data.lists.class_files import find_class_file, find_head_files, read_class_ids
 from marey.data.lists.epic import in_frames
 from marey.data.lists.listing import Listing, join_listings
@@ -31,6 +31,7 @@ from marey.data.manifest.write import write_manifest
 from marey.data.own_videos.folders import read_folder
 from marey.data.own_videos.splits import Division, SplitRule, divide, split_name
 from marey.errors import ManifestError
+from marey.jobs.parts import Progress
 from marey.storage.atomic import write_csv
 
 BY_DEFAULT = SplitRule()

@@ -26,22 +26,22 @@ from marey.data.manifest.paths import Folders, leaving_root
 from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.folders import clips_below
 from marey.errors import ManifestError
-from marey.storage.url import Place, Url, place_of
+from marey.storage.url import AnyPath, Url, any_path
 
 MANIFESTS = (".csv", ".parquet", ".pq", *SUFFIXES)
 LISTS = (".txt", ".lst", ".list")
 
 
-def lists_clips(source: str | Place) -> bool:
+def lists_clips(source: str | AnyPath) -> bool:
     """Whether `source` is the name of a manifest or a list, and so no clip itself."""
-    return place_of(source).suffix.lower() in (*MANIFESTS, *LISTS)
+    return any_path(source).suffix.lower() in (*MANIFESTS, *LISTS)
 
 
 def read_clips(
-    source: str | Place,
+    source: str | AnyPath,
     *,
     split: str | None = None,
-    root: str | Place | None = None,
+    root: str | AnyPath | None = None,
     urls: Sequence[str] = (),
 ) -> Manifest:
     """The clips of a manifest, a list, a folder or one video, without labels; see the module.
@@ -52,7 +52,7 @@ def read_clips(
 
     ManifestError if there are no clips, or a file that lists them cannot be read.
     """
-    place = place_of(source)
+    place = any_path(source)
     if place.suffix.lower() in MANIFESTS:
         return read_manifest(place, split=split, root=root, urls=urls, heads={}, check_files=False)
     if isinstance(place, Url):
@@ -69,8 +69,8 @@ def read_clips(
     return _manifest(place, place.parent, _column(place, [place.name]))
 
 
-def _of_list(path: Path, root: str | Place | None) -> Manifest:
-    start = path.parent if root is None else place_of(root)
+def _of_list(path: Path, root: str | AnyPath | None) -> Manifest:
+    start = path.parent if root is None else any_path(root)
     paths = _read_lines(path)
     if root is not None:
         raise_faults([leaving_root(start, paths)], partial(_lines, path))
@@ -111,7 +111,7 @@ def _column(source: Path, paths: Sequence[str]) -> pa.ChunkedArray:
         ) from error
 
 
-def _manifest(source: Path, root: Place, paths: pa.ChunkedArray) -> Manifest:
+def _manifest(source: Path, root: AnyPath, paths: pa.ChunkedArray) -> Manifest:
     if isinstance(root, Path) and holds_features(str(paths[0])):
         return Manifest(source, root, paths, features=FeatureFiles(root, paths))
     return Manifest(source, root, paths)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from marey.errors import DecodeError, ManifestError
-from marey.jobs.executors import Engine, Processes
+from marey.jobs.executors import Executor, Processes
 from marey.jobs.processes import Lost
 from marey.storage.atomic import write_csv
 from marey.video.reading.pack import TAIL, ClipFrames, Pack, pack_of, pack_tail
@@ -82,13 +82,13 @@ def read_checksums(out: Path) -> list[Sum]:
 def verify(
     out: Path,
     *,
-    engine: Engine = Processes(),  # noqa: B008
+    executor: Executor = Processes(),  # noqa: B008
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """What below `out` is no longer as it was written, a line each; empty if no bit differs."""
     sums, found = read_checksums(out), dict[Sum, list[str]]()
     check = partial(_differences, out.absolute())
-    for job, faults in engine.answers(check, sums, timeout_seconds=3600.0):
+    for job, faults in executor.answers(check, sums, timeout_seconds=3600.0):
         found[job] = [f"{job[0]}: {faults.reason}"] if isinstance(faults, Lost) else faults
         if progress is not None:
             progress(len(found), len(sums))

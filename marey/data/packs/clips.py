@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import VIDEO
 from marey.errors import DecodeError
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 from marey.video.reading.frame_folder import FrameFolder
 from marey.video.reading.jpeg import JpegEncoder, plain_jpeg_size
 from marey.video.reading.pack import PackedClip
@@ -26,13 +26,13 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Clip:
+class SourceClip:
     """One row of a manifest."""
 
     row: int
     text: str
     """Its path as the manifest has it."""
-    path: Place
+    path: AnyPath
     span: Span | None
     num_frames: int | None
     fps: float | None
@@ -53,9 +53,9 @@ class Clip:
         return "/".join(words if below else words[-2:]) + f"@{self.row:08d}"
 
 
-def clip_of(manifest: Manifest, row: int) -> Clip:
+def clip_of(manifest: Manifest, row: int) -> SourceClip:
     """Row `row` of `manifest`."""
-    return Clip(
+    return SourceClip(
         row,
         str(manifest.paths[row]),
         manifest.path(row),
@@ -95,7 +95,7 @@ class Shots:
 
 
 @contextmanager
-def open_clip(clip: Clip, *, fps: float | None = None) -> Iterator[Shots]:
+def open_clip(clip: SourceClip, *, fps: float | None = None) -> Iterator[Shots]:
     """The frames of a clip: all in its span, or `fps` of them a second.
 
     At a lower rate, what is shown at the times 0, 1 / fps, 2 / fps, ... is taken, each frame once.
@@ -134,7 +134,7 @@ def at_rate(seconds: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
 _SLACK = 0.05
 
 
-def _open(clip: Clip) -> VideoFile | FrameFolder | PackedClip:
+def _open(clip: SourceClip) -> VideoFile | FrameFolder | PackedClip:
     """The whole file, with the true count of a video where the manifest's is another."""
     video = open_video(clip.path, num_frames=clip.num_frames)
     assert isinstance(video, VideoFile | FrameFolder | PackedClip)

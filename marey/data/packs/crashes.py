@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from marey.data.packs.clips import Clip
+from marey.data.packs.clips import SourceClip
 from marey.errors import ManifestError, RunError
-from marey.storage.url import Place, Url
+from marey.storage.url import AnyPath, Url
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def time_limit(seconds: float) -> Iterator[None]:
             faulthandler.cancel_dump_traceback_later()
 
 
-def deadly_clips(clips: Sequence[Clip], *, seconds: float) -> dict[int, str]:
+def deadly_clips(clips: Sequence[SourceClip], *, seconds: float) -> dict[int, str]:
     """Row -> reason, of the clips at which a process that reads them dies or stays too long."""
     found, left = {}, list(clips)
     while left:
@@ -74,7 +74,7 @@ def deadly_clips(clips: Sequence[Clip], *, seconds: float) -> dict[int, str]:
     return found
 
 
-def _text(path: Place) -> str:
+def _text(path: AnyPath) -> str:
     """With the secrets of a url, which no other process of the machine sees on standard input."""
     return path.text if isinstance(path, Url) else str(path)
 

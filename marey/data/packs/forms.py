@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.data.packs.checksums import digest_of
-from marey.data.packs.clips import Clip, Shots, open_clip
+from marey.data.packs.clips import Shots, SourceClip, open_clip
 from marey.errors import DecodeError, ManifestError
 from marey.video.reading.frame_folder import NAME
 from marey.video.reading.jpeg import QUALITY
@@ -77,10 +77,10 @@ class Made:
     """Of the file, or of all files of the folder in order; empty for a clip of a pack."""
 
 
-Write: TypeAlias = Callable[[Clip, str], Made]
+Write: TypeAlias = Callable[[SourceClip, str], Made]
 
 
-class Form(Protocol):
+class PackFormat(Protocol):
     """What clips become."""
 
     suffixes: ClassVar[bool]
@@ -122,7 +122,7 @@ class JpegPacks:
         with _placed(out / pack, draft_of(out, part)) as draft, pack_writer(draft) as writer:
             yield lambda clip, name: self._add(writer, clip, name, pack)
 
-    def _add(self, writer: PackWriter, clip: Clip, name: str, pack: str) -> Made:
+    def _add(self, writer: PackWriter, clip: SourceClip, name: str, pack: str) -> Made:
         with open_clip(clip, fps=self.fps) as shots:
             (first, size), rest = _peek(shots.jpegs(self.scale, self.quality))
             num_bytes = writer.add(
@@ -154,7 +154,7 @@ class Mp4Files:
         """A context whose value writes one clip."""
         yield lambda clip, name: self._write(out, clip, name, draft_of(out, part))
 
-    def _write(self, out: Path, clip: Clip, name: str, draft: Path) -> Made:
+    def _write(self, out: Path, clip: SourceClip, name: str, draft: Path) -> Made:
         name = f"clips/{name}.mp4"
         _refuse_source(clip, out / name)
         with open_clip(clip, fps=self.fps) as shots:
@@ -216,7 +216,7 @@ class FrameFolders:
         """A context whose value writes one clip."""
         yield lambda clip, name: self._write(out, clip, name, draft_of(out, part))
 
-    def _write(self, out: Path, clip: Clip, name: str, draft: Path) -> Made:
+    def _write(self, out: Path, clip: SourceClip, name: str, draft: Path) -> Made:
         name = f"frames/{name}"
         _refuse_source(clip, out / name)
         with open_clip(clip, fps=self.fps) as shots, _placed(out / name, draft):
@@ -229,7 +229,7 @@ class FrameFolders:
             return _made(name, shots, size, *digest_of(files))
 
 
-def _check(form: Form) -> None:
+def _check(form: PackFormat) -> None:
     if form.part_size < 1:
         raise ValueError(f"part_size is {form.part_size}, expected at least 1 clip")
     if form.fps is not None and not 0 < form.fps < math.inf:
@@ -306,7 +306,7 @@ def _ticks(shots: Shots) -> NDArray[np.int64]:
     return np.maximum.accumulate(ticks - places) + places
 
 
-def _refuse_source(clip: Clip, target: Path) -> None:
+def _refuse_source(clip: SourceClip, target: Path) -> None:
     """DecodeError where a clip would be written over itself."""
     if isinstance(clip.path, Path) and target.resolve() == clip.path.resolve():
         raise DecodeError(f"{clip.path}: would be written over itself", "give another folder")

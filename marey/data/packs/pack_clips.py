@@ -35,11 +35,11 @@ from marey.data.manifest.manifest import Manifest, digest_with
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
 from marey.data.packs.checksums import read_checksums, write_checksums
-from marey.data.packs.clips import Clip, clip_of
+from marey.data.packs.clips import SourceClip, clip_of
 from marey.data.packs.crashes import deadly_clips, noted, time_limit
-from marey.data.packs.forms import UNFINISHED, Form, Write, draft_of
+from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
 from marey.errors import DecodeError, ManifestError
-from marey.jobs.executors import Engine, Processes
+from marey.jobs.executors import Executor, Processes
 from marey.jobs.parts import Parts, Shard, input_digest, make_parts
 from marey.storage.atomic import replacing, write_csv
 
@@ -82,7 +82,7 @@ class _Packing:
 
     clips: Manifest
     out: Path
-    form: Form
+    form: PackFormat
     plain: bool
     clip_seconds: float
 
@@ -90,9 +90,9 @@ class _Packing:
 def pack_clips(
     manifest: Manifest,
     out: Path,
-    form: Form,
+    form: PackFormat,
     *,
-    engine: Engine = Processes(),  # noqa: B008
+    executor: Executor = Processes(),  # noqa: B008
     shard: Shard = Shard(),  # noqa: B008
     clip_seconds: float = CLIP_SECONDS,
     progress: Callable[[int, int], None] | None = None,
@@ -127,7 +127,7 @@ def pack_clips(
         Parts(target, len(manifest), form.part_size, input_digest(asked)),
         partial(_make_part, job),
         partial(_join, manifest, out, target),
-        engine=engine,
+        executor=executor,
         shard=shard,
         timeout_seconds=clip_seconds * (form.part_size + 1),
         progress=progress,
@@ -155,7 +155,7 @@ def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
         receipt.write_table(pa.Table.from_pylist(receipts, schema=RECEIPT))
 
 
-def _made(job: _Packing, clip: Clip, write: Write) -> dict[str, Any]:
+def _made(job: _Packing, clip: SourceClip, write: Write) -> dict[str, Any]:
     """What came of one clip, or why nothing did."""
     try:
         with time_limit(job.clip_seconds):
@@ -165,7 +165,7 @@ def _made(job: _Packing, clip: Clip, write: Write) -> dict[str, Any]:
         return {"error": str(error) or "too large for the memory"}
 
 
-def _still_there(manifest: Manifest, clip: Clip) -> None:
+def _still_there(manifest: Manifest, clip: SourceClip) -> None:
     """ManifestError if not the clip but all that lies beside it cannot be reached."""
     ((root, _),) = manifest.places(np.array([clip.row]))
     try:
@@ -285,7 +285,7 @@ def _clips_digest(manifest: Manifest) -> str:
     return input_digest({"clips": bare.digest(), "where": manifest.where(), "facts": facts})
 
 
-def _plainly_named(manifest: Manifest, form: Form) -> bool:
+def _plainly_named(manifest: Manifest, form: PackFormat) -> bool:
     """Whether clips can go by their paths: each is there once, and none lies in another."""
     if manifest.roots is not None:
         return False

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from marey.data.datasets.dataset import DataSet, Form
+from marey.data.datasets.dataset import AnnotationForm, DataSet
 from marey.data.lists.annotation_files import Reject
 from marey.data.manifest.faults import NUM_SHOWN, Said, clip_text, fault_error
 from marey.data.manifest.manifest import SPLITS
@@ -43,7 +43,7 @@ class Account:
     """What was found, to be written down."""
 
     dataset: DataSet
-    form: Form
+    form: AnnotationForm
     root: Path
     annotations: dict[Path, str]
     """Sha256 of every annotation file."""

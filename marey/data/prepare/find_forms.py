@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from marey.data.datasets.dataset import DataSet, Form, Index
+from marey.data.datasets.dataset import AnnotationForm, DataSet, Index
 from marey.data.lists.annotation_files import Annotations
 from marey.errors import ManifestError
 
@@ -17,7 +17,7 @@ CLASS_ROLES = ("classes", "mini", "verbs", "nouns")
 """Roles of files that name classes, not clips."""
 
 
-def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations, Form]:
+def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations, AnnotationForm]:
     """What the annotations in `folder` say, of the first form of which enough is there.
 
     ManifestError names all files that were looked for and where a person gets them.
@@ -40,7 +40,7 @@ def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations
     return form.read(annotations), annotations, form
 
 
-def _files(form: Form, folder: Path) -> dict[str, Path]:
+def _files(form: AnnotationForm, folder: Path) -> dict[str, Path]:
     found = {}
     for role, names in form.files.items():
         mark = "" if role in CLASS_ROLES else form.mark
@@ -73,13 +73,13 @@ def _is_marked(path: Path, mark: str) -> bool:
         return True
 
 
-def _enough(form: Form, files: dict[str, Path]) -> bool:
+def _enough(form: AnnotationForm, files: dict[str, Path]) -> bool:
     others = form.files.keys() - {*form.needs, *CLASS_ROLES}
     return all(role in files for role in form.needs) and (not others or bool(others & files.keys()))
 
 
 def _none_found(
-    dataset: DataSet, folder: Path, found: list[tuple[Form, dict[str, Path]]]
+    dataset: DataSet, folder: Path, found: list[tuple[AnnotationForm, dict[str, Path]]]
 ) -> ManifestError:
     """The error that says which names were looked for, and which of them are there."""
     lines = [f"no annotations of {dataset.title} in {folder}; looked for"]

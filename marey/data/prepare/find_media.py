@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from marey.data.datasets.dataset import Clip
+from marey.data.datasets.dataset import AnnotatedClip
 from marey.data.manifest.paths import VIDEO, Folders, leaves
 from marey.errors import ManifestError
 
@@ -29,7 +29,7 @@ class Media:
 
 
 def find_media(
-    clips: Sequence[Clip], class_names: Sequence[str], root: Path, layouts: Sequence[str]
+    clips: Sequence[AnnotatedClip], class_names: Sequence[str], root: Path, layouts: Sequence[str]
 ) -> Media:
     """The media of all clips; class_names are those of the first head. A folder is listed once."""
     if not root.is_dir():
@@ -81,7 +81,7 @@ def _matches(
     return []
 
 
-def _values(clip: Clip, class_names: Sequence[str]) -> dict[str, str]:
+def _values(clip: AnnotatedClip, class_names: Sequence[str]) -> dict[str, str]:
     values = {"name": clip.name, "split": clip.split, **clip.fields}
     label = next(iter(clip.labels.values()), None) if class_names else None
     if isinstance(label, int):

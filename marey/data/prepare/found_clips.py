@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from marey.data.checks.probe import Probe
-from marey.data.datasets.dataset import Clip, DataSet, Index
+from marey.data.datasets.dataset import AnnotatedClip, DataSet, Index
 from marey.data.manifest.classes import text_column
 from marey.data.manifest.duplicates import repeats
 from marey.data.manifest.manifest import Manifest
@@ -24,7 +24,7 @@ class Found:
     """Sound clips, of which `rows` (int64) have media; `probes` are of these, if there are any."""
 
     index: Index
-    clips: Sequence[Clip]
+    clips: Sequence[AnnotatedClip]
     media: Media
     rows: np.ndarray
     manifest: Manifest
@@ -51,7 +51,7 @@ class Found:
         """The same of those that have no labels."""
         return self._kept(labelled=False)[1]
 
-    def _kept(self, *, labelled: bool) -> tuple[list[Clip], Manifest]:
+    def _kept(self, *, labelled: bool) -> tuple[list[AnnotatedClip], Manifest]:
         """The clips without an error that have labels or have not, and where they lie."""
         errors = self._errors()
         keep = [
@@ -107,7 +107,7 @@ class Found:
 
 
 def found_clips(
-    dataset: DataSet, index: Index, clips: Sequence[Clip], media: Media, root: Path
+    dataset: DataSet, index: Index, clips: Sequence[AnnotatedClip], media: Media, root: Path
 ) -> Found:
     """The clips that have media; ManifestError if there are none."""
     there = [row for row, path in enumerate(media.paths) if path is not None]
@@ -126,7 +126,7 @@ def found_clips(
 
 
 def _unlabelled(
-    dataset: DataSet, index: Index, clips: Sequence[Clip], root: Path, media: Media
+    dataset: DataSet, index: Index, clips: Sequence[AnnotatedClip], root: Path, media: Media
 ) -> Manifest:
     """Paths, ids, spans and rates of clips that are there."""
     paths = [path for path in media.paths if path is not None]
@@ -164,7 +164,7 @@ def _bounds(values: Sequence[float | None]) -> np.ndarray | None:
     return None if np.isnan(bounds).all() else bounds
 
 
-def _labels(clips: Sequence[Clip], head: str, num_classes: int) -> np.ndarray:
+def _labels(clips: Sequence[AnnotatedClip], head: str, num_classes: int) -> np.ndarray:
     """Class indices int64 [n], or bool [n k] where a clip may have several."""
     labels = [clip.labels[head] for clip in clips]
     if all(isinstance(label, int) for label in labels):

@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from marey.data.checks.probe import Progress
-from marey.data.datasets.dataset import Clip, DataSet, Form, Index
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
 from marey.data.lists.annotation_files import Annotations
 from marey.data.manifest.classes import classes_file
 from marey.data.manifest.write import write_manifest
@@ -30,8 +29,8 @@ from marey.data.prepare.found_clips import Found, found_clips
 from marey.data.prepare.probe_journal import probe_once
 from marey.data.prepare.valid_clips import sound_clips
 from marey.errors import ManifestError
-from marey.jobs.executors import Engine, Processes
-from marey.jobs.parts import WHOLE, Shard
+from marey.jobs.executors import Executor, Processes
+from marey.jobs.parts import WHOLE, Progress, Shard
 from marey.storage.lock import locked
 
 
@@ -44,7 +43,7 @@ class MediaFolder:
     """In place of the data set's own layouts."""
     probe: bool = True
     """Whether every clip is opened and its frames counted."""
-    engine: Engine = Processes()  # noqa: RUF009
+    executor: Executor = Processes()  # noqa: RUF009
     timeout_seconds: float = 60.0
 
 
@@ -89,7 +88,7 @@ def prepare(
             found.probes = probe_once(
                 found.manifest,
                 out,
-                engine=media.engine,
+                executor=media.executor,
                 shard=shard,
                 timeout_seconds=media.timeout_seconds,
                 progress=progress,
@@ -103,7 +102,7 @@ def prepare(
             return Prepared(_write(found, account, out), account)
 
 
-def _find(dataset: DataSet, index: Index, clips: list[Clip], media: MediaFolder) -> Found:
+def _find(dataset: DataSet, index: Index, clips: list[AnnotatedClip], media: MediaFolder) -> Found:
     if media.layout:
         dataset = replace(dataset, layouts=(media.layout,))
     names = next(iter(index.classes.values()), ())
@@ -112,7 +111,7 @@ def _find(dataset: DataSet, index: Index, clips: list[Clip], media: MediaFolder)
 
 
 def _account(
-    dataset: DataSet, form: Form, media: MediaFolder, files: Annotations, found: Found
+    dataset: DataSet, form: AnnotationForm, media: MediaFolder, files: Annotations, found: Found
 ) -> Account:
     notes = [*dataset.notes, *files.notes, *found.notes()]
     if not media.probe:

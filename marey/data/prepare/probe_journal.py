@@ -23,11 +23,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from marey.data.checks.probe import Probe, Progress, probe_clips
+from marey.data.checks.probe import Probe, probe_clips
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError
-from marey.jobs.executors import Engine
-from marey.jobs.parts import WHOLE, Shard
+from marey.jobs.executors import Executor
+from marey.jobs.parts import WHOLE, Progress, Shard
 
 Stamp: TypeAlias = tuple[int, int]
 """Size in bytes and time of change in nanoseconds."""
@@ -45,7 +45,7 @@ def probe_once(
     manifest: Manifest,
     folder: Path,
     *,
-    engine: Engine,
+    executor: Executor,
     shard: Shard = WHOLE,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
@@ -69,7 +69,7 @@ def probe_once(
                 manifest,
                 todo,
                 thorough=False,
-                engine=engine,
+                executor=executor,
                 timeout_seconds=timeout_seconds,
                 progress=progress,
             ):

@@ -7,19 +7,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from marey.data.datasets.dataset import Clip, Index
-from marey.data.lists.annotation_files import Annotations, Place
+from marey.data.datasets.dataset import AnnotatedClip, Index
+from marey.data.lists.annotation_files import Annotations, SourceLine
 from marey.data.prepare.find_media import inside_root
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 """What a manifest cannot hold on one line of UTF-8."""
 
 
-def sound_clips(index: Index, files: Annotations, root: Path) -> list[Clip]:
+def sound_clips(index: Index, files: Annotations, root: Path) -> list[AnnotatedClip]:
     """The clips without a fault, names relative to the root; all faults go to `files.rejects`."""
     sizes = {head: len(names) for head, names in index.classes.items()}
-    first: dict[object, Place] = {}
-    sound: list[Clip] = []
+    first: dict[object, SourceLine] = {}
+    sound: list[AnnotatedClip] = []
     for clip in index.clips:
         name = inside_root(root, clip.name)
         for value, reason, remedy in _faults(clip, name, sizes, index.unit):
@@ -37,7 +37,7 @@ def sound_clips(index: Index, files: Annotations, root: Path) -> list[Clip]:
 
 
 def _faults(
-    clip: Clip, name: str | None, sizes: dict[str, int], unit: str
+    clip: AnnotatedClip, name: str | None, sizes: dict[str, int], unit: str
 ) -> Iterator[tuple[object, str, str]]:
     """What is wrong with a clip: value, reason, remedy."""
     if not clip.name.strip():
@@ -57,7 +57,7 @@ def _faults(
                 yield number, f"{head} is {number}, expected 0 to {sizes[head] - 1}", ""
 
 
-def _span_faults(clip: Clip, unit: str) -> Iterator[tuple[object, str, str]]:
+def _span_faults(clip: AnnotatedClip, unit: str) -> Iterator[tuple[object, str, str]]:
     if clip.start is clip.end is None:
         return
     shown = f"{clip.start} to {clip.end}"

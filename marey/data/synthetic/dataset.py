@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -33,9 +32,7 @@ from marey.data.manifest.write import write_manifest
 from marey.data.synthetic.render import Film, shoot
 from marey.data.synthetic.scenes import SCENES
 from marey.errors import ManifestError
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Told (files written, files in all)."""
+from marey.jobs.parts import Progress
 
 ACTIONS = {
     "move": ("moving right", "moving left"),

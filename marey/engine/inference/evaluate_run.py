@@ -19,7 +19,7 @@ from marey.engine.inference.scored_parts import Tested
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import ManifestError, RecipeError, RunError
-from marey.jobs.executors import HERE, Engine, Here
+from marey.jobs.executors import HERE, Executor, Here
 from marey.jobs.parts import WHOLE, Progress, Shard, make_parts
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
@@ -56,7 +56,9 @@ def evaluate_folder(
     `overrides`; those may change how it is tested, not what was trained: `RecipeError` otherwise.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    test = Test(folder, manifest, split, protocol, tuple(overrides), workers, batch_size, device)
+    test = EvalOptions(
+        folder, manifest, split, protocol, tuple(overrides), workers, batch_size, device
+    )
     result, path = evaluate_test(
         test, out, train_manifest=train_manifest, rule=rule, progress=progress
     )
@@ -66,10 +68,8 @@ def evaluate_folder(
 
 
 @dataclass(frozen=True)
-class Test:
+class EvalOptions:
     """What is tested and how, in words that mean the same on every machine; as above."""
-
-    __test__ = False  # a name that pytest would collect
 
     folder: Path
     manifest: str | Path | None
@@ -82,12 +82,12 @@ class Test:
 
 
 def evaluate_test(
-    test: Test,
+    test: EvalOptions,
     out: Path,
     *,
     train_manifest: Path | None = None,
     rule: RuleName = "paper",
-    engine: Engine = HERE,
+    executor: Executor = HERE,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
 ) -> tuple[Evaluation | None, Path]:
@@ -95,7 +95,7 @@ def evaluate_test(
 
     None if other shards have clips to score yet, or have written the results.
     """
-    local = isinstance(engine, Here)
+    local = isinstance(executor, Here)
     tested = _tested(test if local else replace(test, device="cpu"))
     with run_errors(out):  # now, not after hours
         out.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def evaluate_test(
         if local
         else partial(_write, test, tested.recipe, tested.manifest.digest()),
         join,
-        engine=engine,
+        executor=executor,
         shard=shard,
         timeout_seconds=PART_SECONDS,
         progress=None if local else progress,  # locally each batch tells it
@@ -123,7 +123,7 @@ def evaluate_test(
     return (results[0] if results else None), parts.target
 
 
-def _tested(test: Test) -> Tested:
+def _tested(test: EvalOptions) -> Tested:
     trained = load_trained(test.folder, test.device)
     views = named(test.protocol).applied(trained.recipe) if test.protocol else trained.recipe
     recipe = override(views, test.overrides)
@@ -143,7 +143,7 @@ def _tested(test: Test) -> Tested:
     )
 
 
-def _write(test: Test, _: Recipe, digest: str, rows: range, file: BinaryIO) -> None:
+def _write(test: EvalOptions, _: Recipe, digest: str, rows: range, file: BinaryIO) -> None:
     """The recipe comes along for its classes: unpickling it has imported the user's own."""
     tested = _kept(test)
     if tested.manifest.digest() != digest:

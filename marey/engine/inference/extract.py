@@ -27,7 +27,7 @@ from marey.engine.weights.checkpoint import initialize
 from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.trained import load_trained
 from marey.errors import RecipeError, RunError
-from marey.jobs.executors import HERE, Engine, Here
+from marey.jobs.executors import HERE, Executor, Here
 from marey.jobs.parts import WHOLE, Shard, make_parts
 from marey.models.encoders.huggingface import HuggingFaceSpec, read_input
 from marey.models.layout import channels_last
@@ -37,7 +37,7 @@ from marey.recipes.compatible import built
 from marey.recipes.describe import with_some_head
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import override
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop
 from marey.video.sampling.segments import Segments
@@ -61,18 +61,18 @@ class Extraction:
 
 def extract_folder(
     source: str,
-    manifest: str | Place,
+    manifest: str | AnyPath,
     out: Path,
     *,
     weights: str | None = None,
     overrides: Sequence[str] = (),
-    root: str | Place | None = None,
+    root: str | AnyPath | None = None,
     per: Per = "frame",
     dtype: DType = "float16",
     workers: int | None = None,
     batch_size: int | None = None,
     device: str = "cpu",
-    engine: Engine = HERE,
+    executor: Executor = HERE,
     shard: Shard = WHOLE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Extraction | None:
@@ -97,9 +97,9 @@ def extract_folder(
         batch_size,
         device,
     )
-    if isinstance(engine, Here):
-        return _extract(_extractor(job), engine, shard, progress)
-    return _extract(_extractor(replace(job, device="cpu")), engine, shard, progress, job)
+    if isinstance(executor, Here):
+        return _extract(_extractor(job), executor, shard, progress)
+    return _extract(_extractor(replace(job, device="cpu")), executor, shard, progress, job)
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ class _Job:
     """What is wanted, in words that mean the same on every machine."""
 
     source: str
-    manifest: str | Place
+    manifest: str | AnyPath
     out: Path
     weights: str | None
     overrides: tuple[str, ...]
-    root: str | Place | None
+    root: str | AnyPath | None
     per: Per
     dtype: DType
     workers: int | None
@@ -209,7 +209,7 @@ def extract(
 
 def _extract(
     extractor: Extractor,
-    engine: Engine,
+    executor: Executor,
     shard: Shard,
     progress: Callable[[int, int], None] | None,
     job: _Job | None = None,
@@ -224,7 +224,13 @@ def _extract(
     told = progress if job else None  # else each batch tells it
     parts = extractor.parts
     if not make_parts(
-        parts, make, join, engine=engine, shard=shard, timeout_seconds=PART_SECONDS, progress=told
+        parts,
+        make,
+        join,
+        executor=executor,
+        shard=shard,
+        timeout_seconds=PART_SECONDS,
+        progress=told,
     ):
         return None
     return _extraction(parts.target)

@@ -22,7 +22,7 @@ from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError
 from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
-from marey.storage.url import Place, place_of
+from marey.storage.url import AnyPath, any_path
 from marey.types import Frames, Scores
 from marey.video.reading.reader import FrameReader, open_video
 from marey.video.sampling.segments import at_rate
@@ -71,7 +71,7 @@ class Predictor:
                     "hint: cut it, or give the file"
                 )
             return self._of_clip(as_frames(video), top)
-        place = place_of(video)
+        place = any_path(video)
         if isinstance(place, Path) and (files := videos_in(place)):
             return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in files}
         return self.predict_file(place, top, window_seconds, stride_seconds)
@@ -84,7 +84,7 @@ class Predictor:
 
     def predict_file(
         self,
-        path: str | Place,
+        path: str | AnyPath,
         top: int = 5,
         window: float | None = None,
         stride: float | None = None,

@@ -44,7 +44,7 @@ from marey.engine.inference.predictions import prediction_table, scores_column
 from marey.engine.inference.scored_parts import Tested
 from marey.engine.weights.trained import load_trained
 from marey.errors import ManifestError, RunError
-from marey.jobs.executors import HERE, Engine, Here
+from marey.jobs.executors import HERE, Executor, Here
 from marey.jobs.parts import WHOLE, Parts, Progress, Shard, make_parts
 from marey.recipes.compatible import check_clips
 from marey.recipes.recipe import Recipe
@@ -85,7 +85,7 @@ def predict_clips(
     asked: Asked,
     out: Path,
     *,
-    engine: Engine = HERE,
+    executor: Executor = HERE,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
 ) -> Predictions | None:
@@ -96,7 +96,7 @@ def predict_clips(
     """
     if out.suffix.lower() != ".parquet":
         raise RunError(f"{out} is no name of a file of predictions", "call it NAME.parquet")
-    local = isinstance(engine, Here)
+    local = isinstance(executor, Here)
     predicted = _predicted(asked if local else replace(asked, device="cpu"))
     check_clips(predicted.tested.trained.model.spec, predicted.tested.manifest)
     made = make_parts(
@@ -105,7 +105,7 @@ def predict_clips(
         if local
         else partial(_write, asked, predicted.tested.recipe, predicted.digest),
         partial(_join, out),
-        engine=engine,
+        executor=executor,
         shard=shard,
         timeout_seconds=PART_SECONDS,
         progress=None if local else progress,  # locally each batch tells it

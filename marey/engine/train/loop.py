@@ -58,7 +58,7 @@ SAVE_SECONDS = 600.0
 
 
 @dataclass
-class Progress:
+class Position:
     """How far a run is; `step` counts within the epoch, `global_step` over the whole run."""
 
     stage: int = 0
@@ -88,7 +88,7 @@ def train(
         check_save_best(recipe, train_set, val_set)
         state = load_checkpoint(resume) if resume else None
         weights = None if resume else starting_weights(recipe)
-        at = Progress(**state["progress"]) if state else Progress()
+        at = Position(**state["progress"]) if state else Position()
         if world.is_main:
             open_run(work_dir, recipe, train_set, resume=resume is not None)
         world.wait()
@@ -109,7 +109,7 @@ class Training:
         train_set: Manifest,
         val_set: Manifest | None,
         world: World,
-        at: Progress,
+        at: Position,
         log: RunLog,
         stop: StopFlag,
         save_steps: int | None,

@@ -17,7 +17,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from marey.errors import DecodeError
-from marey.storage.url import UNREACHED, Place, Url
+from marey.storage.url import UNREACHED, AnyPath, Url
 
 TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 """Demuxers that render any text as a video, chosen by the file's name alone."""
@@ -31,7 +31,7 @@ NO_OTHER_FILES = {"protocol_whitelist": "none"}
 """Likewise a file of a store: neither for the network, nor for files of this machine."""
 
 
-def open_stream(path: Place, *, draft: bool = False) -> tuple[InputContainer, VideoStream]:
+def open_stream(path: AnyPath, *, draft: bool = False) -> tuple[InputContainer, VideoStream]:
     """The open container and its video stream, ready to decode on one thread.
 
     `draft` is for counting: without the loop filter (other pixels, the same frames, up to a third
@@ -85,7 +85,7 @@ def decoded(
     yield from _decode(stream, None)
 
 
-def no_frames(path: Place) -> DecodeError:
+def no_frames(path: AnyPath) -> DecodeError:
     """The error of a video stream of which nothing decodes."""
     container, stream = open_stream(path)
     filled, locked = 0, False
@@ -118,7 +118,7 @@ def _decode(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[av.
         return []
 
 
-def _open(path: Place) -> InputContainer:
+def _open(path: AnyPath) -> InputContainer:
     try:
         return _raw_open(path)
     except av.FFmpegError as error:
@@ -128,7 +128,7 @@ def _open(path: Place) -> InputContainer:
         raise DecodeError(f"{path}: {error.strerror}", UNREACHED) from error
 
 
-def _raw_open(path: Place) -> InputContainer:
+def _raw_open(path: AnyPath) -> InputContainer:
     if isinstance(path, Url):
         return av.open(
             path.open(), mode="r", metadata_errors="replace", container_options=NO_OTHER_FILES
@@ -139,7 +139,7 @@ def _raw_open(path: Place) -> InputContainer:
     )
 
 
-def _last_words(path: Place) -> str:
+def _last_words(path: AnyPath) -> str:
     """What FFmpeg logged last when it refused the file, or nothing."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.PANIC)  # errors are kept for the exception, none is shown
@@ -158,7 +158,7 @@ def _remedy(reason: str) -> str:
     return "is it a video? `ffprobe FILE` shows what FFmpeg makes of it"
 
 
-def _video_stream(container: InputContainer, path: Place) -> VideoStream:
+def _video_stream(container: InputContainer, path: AnyPath) -> VideoStream:
     """The first video stream that is not a cover picture."""
     streams = container.streams.video
     if container.format.name in TEXT_FORMATS:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 from marey.types import Frames
 from marey.video.reading.jpeg import ImageDecoder
 from marey.video.reading.pixels import Indices, ShortSide, Size, checked, each_once
@@ -48,7 +48,7 @@ class Template:
 class FrameFolder:
     """A `FrameReader` over the image files of one folder."""
 
-    def __init__(self, path: Place, *, num_frames: int | None = None) -> None:
+    def __init__(self, path: AnyPath, *, num_frames: int | None = None) -> None:
         self.path = path
         self.fps: float | None = None
         self.template, self.base, self._present = sniff(path)
@@ -115,7 +115,7 @@ class FrameFolder:
         return indices
 
 
-def sniff(folder: Place) -> tuple[Template, int, int]:
+def sniff(folder: AnyPath) -> tuple[Template, int, int]:
     """Template, first number and number of the frames in `folder`, all of them present."""
     sequences: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in _names(folder):
@@ -140,7 +140,7 @@ def sniff(folder: Place) -> tuple[Template, int, int]:
     return template, base, len(numbers)
 
 
-def _names(folder: Place) -> list[str]:
+def _names(folder: AnyPath) -> list[str]:
     try:
         return [entry.name for entry in folder.iterdir()]
     except OSError as error:

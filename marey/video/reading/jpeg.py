@@ -20,7 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 from marey.video.reading.pixels import ShortSide, Size, ToRGB
 
 try:
@@ -47,7 +47,7 @@ class ImageDecoder:
     def __init__(self) -> None:
         self._decoders: dict[str, VideoCodecContext] = {}
 
-    def __call__(self, data: bytes, name: str | Place) -> av.VideoFrame:
+    def __call__(self, data: bytes, name: str | AnyPath) -> av.VideoFrame:
         """The picture in `data`, by what its first bytes say it is; DecodeError names `name`."""
         codec = next((codec for magic, codec in MAGIC.items() if data.startswith(magic)), None)
         if codec is None:
@@ -62,7 +62,7 @@ class ImageDecoder:
             raise DecodeError(f"{name}: a damaged image", "extract it again") from error
 
     def rgb(
-        self, data: bytes, name: str | Place, scale: ShortSide | None = None
+        self, data: bytes, name: str | AnyPath, scale: ShortSide | None = None
     ) -> tuple[NDArray[np.uint8], Size]:
         """The picture in `data`, upright [h w 3] and scaled if asked for, and its stored size."""
         if scale is None and (picture := self.turbo(data, name)) is not None:
@@ -71,7 +71,7 @@ class ImageDecoder:
         size = frame.width, frame.height
         return ToRGB(scale(size) if scale else size)(frame), size
 
-    def turbo(self, data: bytes, name: str | Place) -> NDArray[np.uint8] | None:
+    def turbo(self, data: bytes, name: str | AnyPath) -> NDArray[np.uint8] | None:
         """The picture of a plain JPEG by libjpeg-turbo; None for other kinds, or without it."""
         return plain_jpeg(data, name) if plain_jpeg_size(data) else None
 
@@ -108,7 +108,7 @@ def jpeg_decoder() -> str:
     return "FFmpeg" if simplejpeg is None else f"simplejpeg {simplejpeg.__version__}"
 
 
-def plain_jpeg(data: bytes, name: str | Place) -> NDArray[np.uint8] | None:
+def plain_jpeg(data: bytes, name: str | AnyPath) -> NDArray[np.uint8] | None:
     """The picture of a JPEG that is known to be plain, by libjpeg-turbo; None without it."""
     if simplejpeg is None:
         return None

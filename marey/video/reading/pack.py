@@ -34,7 +34,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
-from marey.storage.url import WHOLE, Place, Url
+from marey.storage.url import WHOLE, AnyPath, Url
 from marey.types import Frames
 from marey.video.reading.jpeg import ImageDecoder, plain_jpeg
 from marey.video.reading.pixels import Indices, ShortSide, ToRGB, checked, each_once
@@ -81,7 +81,7 @@ class ClipFrames:
 class Pack:
     """An open pack: the index, mapped, and the file."""
 
-    def __init__(self, path: Place) -> None:
+    def __init__(self, path: AnyPath) -> None:
         self.path = path
         try:
             self._file = path.open("rb", buffering=0) if isinstance(path, Path) else path
@@ -147,7 +147,7 @@ class Pack:
 class PackedClip:
     """A `FrameReader` over one clip of a pack."""
 
-    def __init__(self, path: Place, *, num_frames: int | None = None) -> None:
+    def __init__(self, path: AnyPath, *, num_frames: int | None = None) -> None:
         self.path = path
         whole = pack_of(path)
         if whole is None:
@@ -241,15 +241,15 @@ class PackedClip:
 def pack_of(path: Path) -> Path | None: ...
 @overload
 def pack_of(path: Url) -> Url | None: ...
-def pack_of(path: Place) -> Place | None:
+def pack_of(path: AnyPath) -> AnyPath | None:
     """The pack that `path` leads into, if it does; in a store what is named like one is one."""
     if SUFFIX + "/" not in path.as_posix():
         return None
-    named: Iterator[Place] = (p for p in path.parents if p.suffix == SUFFIX)
+    named: Iterator[AnyPath] = (p for p in path.parents if p.suffix == SUFFIX)
     return next((p for p in named if isinstance(p, Url) or p.is_file()), None)
 
 
-def names_in_pack(path: Place) -> list[str] | None:
+def names_in_pack(path: AnyPath) -> list[str] | None:
     """The names that stand in a pack, or in a folder of it; None if `path` leads into none."""
     whole = pack_of(path / "any")
     if whole is None:
@@ -260,7 +260,7 @@ def names_in_pack(path: Place) -> list[str] | None:
     return sorted({n[depth] for n in inside if len(n) > depth and tuple(n[:depth]) == above})
 
 
-def open_pack(path: Place) -> Pack:
+def open_pack(path: AnyPath) -> Pack:
     """The open pack at `path`, the same one for all who ask while the file stays as it is.
 
     One in a store is taken to stay as it is.
@@ -298,7 +298,7 @@ def _size_of(file: BinaryIO | Url) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _read_tail(tail: bytes, path: Place) -> dict[str, Any]:
+def _read_tail(tail: bytes, path: AnyPath) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads(tail[BLOCK : 2 * BLOCK].rstrip(b"\0"))
         known = facts.get("format") == FORMAT
@@ -319,5 +319,5 @@ def _check(facts: dict[str, Any]) -> str:
 
 
 @lru_cache(maxsize=OPEN_PACKS)
-def _open(path: Place, *identity: int) -> Pack:  # noqa: ARG001  # a file replaced is another pack
+def _open(path: AnyPath, *identity: int) -> Pack:  # noqa: ARG001  # a file replaced is another pack
     return Pack(path)

@@ -28,7 +28,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 
 Indices = Sequence[int] | NDArray[np.int64]
 Size = tuple[int, int]
@@ -41,7 +41,7 @@ QUARTER_TURNS: tuple[Matrix, ...] = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1)
 """Turns by 0, 90, 180 and 270 degrees, counter-clockwise."""
 
 
-def checked(indices: Indices, num_frames: int | None, path: Place) -> NDArray[np.int64]:
+def checked(indices: Indices, num_frames: int | None, path: AnyPath) -> NDArray[np.int64]:
     """`indices` as int64 [t]; ValueError if empty, not whole, or outside [0, num_frames)."""
     array = np.asarray(indices)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":

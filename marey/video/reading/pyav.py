@@ -25,7 +25,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
-from marey.storage.url import Place
+from marey.storage.url import AnyPath
 from marey.types import Frames
 from marey.video.reading.ffmpeg_stream import decoded, no_frames, open_stream, packets
 from marey.video.reading.pixels import (
@@ -51,7 +51,7 @@ RECOUNT = "correct num_frames; `marey data init` counts again"
 class VideoFile:
     """A `FrameReader` over the first video stream of a file that is not a cover picture."""
 
-    def __init__(self, path: Place, *, num_frames: int | None = None) -> None:
+    def __init__(self, path: AnyPath, *, num_frames: int | None = None) -> None:
         self.path = path
         self._promised = num_frames
         self._timeline: Timeline | None = None
@@ -225,7 +225,7 @@ class VideoFile:
             return first.width, first.height
 
 
-def count_frames(path: Place, fps: float | None) -> Timeline:
+def count_frames(path: AnyPath, fps: float | None) -> Timeline:
     """The timeline of all frames that decode; `DecodeError` if none does."""
     container, stream = open_stream(path, draft=True)
     with container:
@@ -242,7 +242,7 @@ def count_frames(path: Place, fps: float | None) -> Timeline:
     return timeline_of_frames(shown, dts, keys, unit=unit, fps=fps)
 
 
-def scan_packets(path: Place, num_frames: int) -> Timeline | None:
+def scan_packets(path: AnyPath, num_frames: int) -> Timeline | None:
     """The timeline by packets, or None where they do not stand for `num_frames` frames."""
     container, stream = open_stream(path)
     with container:

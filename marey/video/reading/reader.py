@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
-from marey.storage.url import UNREACHED, Place, Url, place_of
+from marey.storage.url import UNREACHED, AnyPath, Url, any_path
 from marey.types import Frames
 from marey.video.reading.frame_folder import FrameFolder
 from marey.video.reading.pack import PackedClip, pack_of
@@ -39,7 +39,7 @@ class FrameReader(Protocol):
     fps: float | None
 
     @property
-    def path(self) -> Place:
+    def path(self) -> AnyPath:
         """Where the video lies."""
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class Span:
 
 
 def open_video(
-    path: str | Place,
+    path: str | AnyPath,
     *,
     backend: Backend = "pyav",
     span: Span | None = None,
@@ -99,7 +99,7 @@ def open_video(
     """
     if num_frames is not None and num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}, expected at least 1 or None")
-    reader = _open_whole(place_of(path), backend, num_frames)
+    reader = _open_whole(any_path(path), backend, num_frames)
     if span is None:
         return reader
     try:
@@ -109,7 +109,7 @@ def open_video(
         raise
 
 
-def _open_whole(path: Place, backend: Backend, num_frames: int | None) -> FrameReader:
+def _open_whole(path: AnyPath, backend: Backend, num_frames: int | None) -> FrameReader:
     if backend not in ("pyav", "torchcodec"):
         raise ValueError(f"backend is {backend!r}, expected 'pyav' or 'torchcodec'")
     if pack_of(path) is not None:
@@ -125,7 +125,7 @@ def _open_whole(path: Place, backend: Backend, num_frames: int | None) -> FrameR
     return TorchCodecFile(path, num_frames=num_frames)
 
 
-def _is_folder(path: Place) -> bool:
+def _is_folder(path: AnyPath) -> bool:
     """Whether `path` is a folder; anything but a folder or a readable, filled file raises."""
     if isinstance(path, Url):
         return _is_remote_folder(path)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marey.data.datasets.catalog import DATASETS, find_dataset
-from marey.data.datasets.dataset import Clip, DataSet
-from marey.data.lists.annotation_files import Annotations, Place, whole
+from marey.data.datasets.dataset import AnnotatedClip, DataSet
+from marey.data.lists.annotation_files import Annotations, SourceLine, whole
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.frame_lists import list_rows
 from marey.data.prepare.find_forms import read_annotations
@@ -82,7 +82,7 @@ def test_an_object_that_cannot_be_read_is_an_error(text: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("layout", ["{name", "{}", "{name.x}", "{name[x]}"])
 def test_a_layout_that_cannot_be_read_is_an_error(layout: str, tmp_path: Path) -> None:
-    clip = Clip(Place(tmp_path, 1), "a", "train", {})
+    clip = AnnotatedClip(SourceLine(tmp_path, 1), "a", "train", {})
     with pytest.raises(ManifestError, match="cannot be read"):
         find_media([clip], (), tmp_path, [layout])
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from marey.data.datasets.catalog import find_dataset
-from marey.data.datasets.dataset import Clip, Index
+from marey.data.datasets.dataset import AnnotatedClip, Index
 from marey.data.lists.annotation_files import Annotations
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.valid_clips import sound_clips
@@ -27,7 +27,7 @@ def lists(shared_dir: Path) -> Path:
     return shared_dir / "data" / "annotations"
 
 
-def counts(clips: list[Clip]) -> tuple[int, ...]:
+def counts(clips: list[AnnotatedClip]) -> tuple[int, ...]:
     found = Counter(clip.split for clip in clips)
     return tuple(found[split] for split in ("train", "val", "test") if split in found)
 

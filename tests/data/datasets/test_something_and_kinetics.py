@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from marey.data.datasets.catalog import find_dataset
-from marey.data.datasets.dataset import Clip, Index
+from marey.data.datasets.dataset import AnnotatedClip, Index
 from marey.data.lists.annotation_files import Annotations
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.find_media import find_media
@@ -28,7 +28,7 @@ def read(name: str, folder: Path) -> tuple[Index, Annotations]:
     return index, files
 
 
-def counts(clips: list[Clip]) -> dict[str, int]:
+def counts(clips: list[AnnotatedClip]) -> dict[str, int]:
     return dict(Counter(clip.split for clip in clips))
 
 

@@ -24,8 +24,8 @@ from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.packs import crashes
 from marey.data.packs.checksums import verify
-from marey.data.packs.clips import Clip, at_rate
-from marey.data.packs.forms import TEMPLATES, Form, FrameFolders, JpegPacks, Mp4Files
+from marey.data.packs.clips import SourceClip, at_rate
+from marey.data.packs.forms import TEMPLATES, FrameFolders, JpegPacks, Mp4Files, PackFormat
 from marey.data.packs.pack_clips import Packed, pack_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Here
@@ -36,7 +36,7 @@ from marey.video.reading.reader import open_video
 from tests.video.media import number_of, numbered, numbers_of, write_folder, write_video
 
 TINY = ShortSide(48)
-FORMS: dict[str, Form] = {
+FORMS: dict[str, PackFormat] = {
     "jpeg": JpegPacks(TINY, part_size=2),
     "mp4": Mp4Files(TINY, part_size=2),
     "frames": FrameFolders("img_{:05d}.jpg", TINY, part_size=2),
@@ -70,7 +70,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def pack(root: Path, out: Path, form: Form, **options: object) -> Packed:
+def pack(root: Path, out: Path, form: PackFormat, **options: object) -> Packed:
     manifest = read_manifest(root / "manifest.csv", check_files=False)
     made = pack_clips(manifest, out, form, **({"engine": Here()} | options))  # type: ignore[arg-type]
     assert made is not None
@@ -102,7 +102,7 @@ def test_all_frames_of_all_clips_that_can_be_read_are_packed(
     assert rejects[1].startswith("text.mp4,2,")
     assert rejects[2].startswith("gone.mp4,4,")
     assert "no such file" in rejects[2]
-    assert verify(tmp_path, engine=Here()) == []
+    assert verify(tmp_path, executor=Here()) == []
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".unfinished")]
 
 
@@ -124,10 +124,10 @@ def test_a_damaged_byte_is_found_and_its_file_named(
     data = bytearray(files[0].read_bytes())
     data[len(data) // 3] ^= 1
     files[0].write_bytes(data)
-    (fault,) = verify(tmp_path, engine=Here())
+    (fault,) = verify(tmp_path, executor=Here())
     assert str(files[0] if name != "frames" else files[0].parent) in fault
     files[0].unlink()
-    assert len(verify(tmp_path, engine=Here())) == 1
+    assert len(verify(tmp_path, executor=Here())) == 1
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -136,7 +136,7 @@ def test_shards_make_the_same_bytes_as_one_process(videos: Path, tmp_path: Path,
     pack(videos, tmp_path / "one", FORMS[name])
     out = tmp_path / "many"
     shards = [Shard(1, 3), Shard(0, 3), Shard(2, 3), Shard(1, 3)]
-    made = [pack_clips(manifest, out, FORMS[name], engine=Here(), shard=s) for s in shards]
+    made = [pack_clips(manifest, out, FORMS[name], executor=Here(), shard=s) for s in shards]
     assert [m is None for m in made] == [True, True, False, False]
     assert tree(out) == tree(tmp_path / "one")
 
@@ -412,7 +412,7 @@ def test_a_root_that_vanishes_stops_the_work_instead_of_rejecting_all(tmp_path: 
     (root / "manifest.csv").unlink()
     root.rmdir()
     with pytest.raises(ManifestError, match="the root of the clips is gone"):
-        pack_clips(manifest, tmp_path / "out", FORMS["jpeg"], engine=Here())
+        pack_clips(manifest, tmp_path / "out", FORMS["jpeg"], executor=Here())
 
 
 def test_a_part_whose_maker_died_is_made_without_the_clip_that_killed_it(
@@ -429,7 +429,9 @@ def test_a_part_whose_maker_died_is_made_without_the_clip_that_killed_it(
 
 
 def test_a_clip_is_blamed_by_its_whole_name(tmp_path: Path) -> None:
-    clips = [Clip(row, "", tmp_path / f"a\u2028{row}.mp4", None, None, None) for row in range(3)]
+    clips = [
+        SourceClip(row, "", tmp_path / f"a\u2028{row}.mp4", None, None, None) for row in range(3)
+    ]
     assert crashes.deadly_clips(clips, seconds=60.0) == {}
 
 

@@ -25,7 +25,7 @@ from marey.data.prepare import prepare as module
 from marey.data.prepare import probe_journal
 from marey.data.prepare.prepare import MediaFolder, Prepared, prepare
 from marey.errors import ManifestError, RunError
-from marey.jobs.executors import Engine, Here, Processes
+from marey.jobs.executors import Executor, Here, Processes
 from marey.jobs.parts import Shard
 from marey.storage.lock import locked
 
@@ -79,9 +79,9 @@ class Watched:
 
 
 def make(
-    root: Path, out: Path, engine: Engine = HERE, *, probe: bool = True, **options: object
+    root: Path, out: Path, executor: Executor = HERE, *, probe: bool = True, **options: object
 ) -> Prepared:
-    return prepare(JESTER, MediaFolder(root, probe=probe, engine=engine), out, **options)
+    return prepare(JESTER, MediaFolder(root, probe=probe, executor=executor), out, **options)
 
 
 def rows(path: Path) -> list[dict[str, str]]:

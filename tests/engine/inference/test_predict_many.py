@@ -115,7 +115,7 @@ def test_workers_that_load_the_model_themselves_write_the_same_bytes(
     trained: Trained, tmp_path: Path
 ) -> None:
     predict_clips(asked(trained), tmp_path / "here.parquet")
-    predict_clips(asked(trained), tmp_path / "there.parquet", engine=Elsewhere())
+    predict_clips(asked(trained), tmp_path / "there.parquet", executor=Elsewhere())
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
     assert here.read_bytes() == there.read_bytes()
 
@@ -131,7 +131,7 @@ def test_clips_that_come_meanwhile_are_not_taken_for_others(trained: Trained, tm
             return super().answers(function, jobs)
 
     with pytest.raises(ManifestError, match="the clips of .*videos changed meanwhile"):
-        predict_clips(asked(trained, folder), tmp_path / "p.parquet", engine=Slow())
+        predict_clips(asked(trained, folder), tmp_path / "p.parquet", executor=Slow())
     assert not (tmp_path / "p.parquet").exists()
 
 

@@ -11,7 +11,7 @@ import torch
 
 from marey.data.checks.check import check_manifest
 from marey.data.manifest.read import read_manifest
-from marey.engine.inference.evaluate_run import Test, evaluate_folder, evaluate_test
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, evaluate_test
 from marey.engine.inference.extract import extract_folder
 from marey.engine.train.loop import train
 from marey.errors import ManifestError, RunError
@@ -86,7 +86,7 @@ def test_an_extraction_that_was_interrupted_goes_on(trained: Trained, tmp_path: 
 
 
 def test_predictions_by_shards_are_those_of_one_process(trained: Trained, tmp_path: Path) -> None:
-    test = Test(trained.run, trained.manifest, "val", None, (), 0, 3, "cpu")
+    test = EvalOptions(trained.run, trained.manifest, "val", None, (), 0, 3, "cpu")
     evaluate_test(test, tmp_path / "whole")
     made = [evaluate_test(test, tmp_path / "parts", shard=shard)[0] for shard in shuffled(3)]
     assert [one is None for one in made] == [True, True, False]
@@ -114,13 +114,13 @@ def test_a_manifest_edited_while_it_is_scored_is_an_error(trained: Trained, tmp_
     edited = trained.manifest.with_name("edited.csv")
     kept = "\n".join(line for line in content.split("\n") if "red_4" not in line)
     edited.write_text(kept)
-    test = Test(trained.run, edited, "val", None, (), 0, 3, "cpu")
+    test = EvalOptions(trained.run, edited, "val", None, (), 0, 3, "cpu")
     with pytest.raises(ManifestError, match="edited.csv changed meanwhile"):
-        evaluate_test(test, tmp_path / "out", engine=Elsewhere(edited))
+        evaluate_test(test, tmp_path / "out", executor=Elsewhere(edited))
     edited.write_text(kept)
     with pytest.raises(RunError, match="edited.csv or .* changed meanwhile"):
         extract_folder(
-            str(trained.run), edited, tmp_path / "f.arrow", workers=0, engine=Elsewhere(edited)
+            str(trained.run), edited, tmp_path / "f.arrow", workers=0, executor=Elsewhere(edited)
         )
 
 
@@ -135,7 +135,7 @@ def test_results_that_another_process_wrote_meanwhile_are_not_taken(
 
 
 def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, tmp_path: Path):
-    test = Test(trained.run, trained.manifest, "val", None, (), 0, 3, "cpu")
+    test = EvalOptions(trained.run, trained.manifest, "val", None, (), 0, 3, "cpu")
     evaluate_test(test, tmp_path, shard=Shard(0, 2))
     before = {path.name for path in (tmp_path / ".results.json.parts").iterdir()}
     checkpoints = sorted(trained.run.rglob("*.pt"))
