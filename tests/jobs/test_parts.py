@@ -182,7 +182,7 @@ def test_a_part_that_kills_its_process_is_begun_again_a_few_times(tmp_path, flag
     assert not parts.target.exists()
 
 
-@pytest.mark.parametrize("engine", [Here(), Processes(1)])
+@pytest.mark.parametrize("executor", [Here(), Processes(1)])
 def test_an_error_of_ours_is_raised_and_finished_parts_stay(tmp_path, executor):
     parts = Parts(tmp_path / "t", 6, 2, "d")
     with pytest.raises(ManifestError, match="disk full"):

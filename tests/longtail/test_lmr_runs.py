@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.executor.train.test_train import differs, model_of, state_of, without_dropout
+from tests.engine.train.test_train import differs, model_of, state_of, without_dropout
 
 from marey.data.loading.samplers import ClassBalanced
 from marey.engine.train import loop as training

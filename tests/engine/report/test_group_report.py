@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from tests.executor.report.test_report import words
+from tests.engine.report.test_report import words
 from typer.testing import CliRunner
 
 from marey.cli.app import app

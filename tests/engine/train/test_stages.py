@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.executor.train.test_train import differs, epochs_of, model_of, state_of, without_dropout
+from tests.engine.train.test_train import differs, epochs_of, model_of, state_of, without_dropout
 from torch import Tensor
 
 from marey.engine.train.loop import train
