@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from marey.models import TSM, ModelSpec, NonLocal, ResNetSpec, TemporalPool
+from marey.models.temporal.kernels import shift, shift_plainly
 from marey.models.temporal.nonlocal_block import NonLocalBlock
 from marey.models.temporal.temporal_pool import MaxPoolTime
-from marey.models.temporal.tsm import _shift_by_cat, shift
 
 
 def shift_by_loop(x: Tensor, num_frames: int, ahead: int, back: int) -> Tensor:
@@ -38,7 +38,7 @@ def shifts(draw: st.DrawFn) -> tuple[Tensor, int, int, int]:
 @settings(max_examples=60, deadline=None)
 def test_the_shift_equals_a_plain_loop_exactly(case: tuple[Tensor, int, int, int]) -> None:
     assert torch.equal(shift(*case), shift_by_loop(*case))
-    assert torch.equal(_shift_by_cat(*case), shift_by_loop(*case))
+    assert torch.equal(shift_plainly(*case), shift_by_loop(*case))
 
 
 @given(shifts())
@@ -50,7 +50,7 @@ def test_the_shifts_backward_is_autograds_of_the_plain_form(
     ours, plain = x.clone().requires_grad_(), x.clone().requires_grad_()
     gradient = torch.randn_like(x)
     shift(ours, *arguments).backward(gradient)
-    _shift_by_cat(plain, *arguments).backward(gradient)
+    shift_plainly(plain, *arguments).backward(gradient)
     assert ours.grad is not None
     assert plain.grad is not None
     assert torch.equal(ours.grad, plain.grad)

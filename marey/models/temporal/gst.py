@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from marey.models.layers import conv
 from marey.models.sites import Block, Site, TemporalOp
-from marey.models.temporal.tsm import shift
+from marey.models.temporal.kernels import shift
 from marey.types import check_choices
 
 

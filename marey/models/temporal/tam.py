@@ -17,16 +17,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from math import prod
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.flop_counter import register_flop_formula
 
-from marey.models.layout import fold_time
 from marey.models.sites import Block, Site, TemporalOp
+from marey.models.temporal.kernels import Move, blend
 from marey.types import check_choices
 
 
@@ -82,31 +79,20 @@ class Aggregation(nn.Module):
         self.taps = nn.ParameterList(_start(spec, tap, channels) for tap in range(spec.taps))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Frames, aggregated. Eager and compiled code run an operator; exported graphs plain ones.
-
-        The operator reads each input and writes each output in place of the padded, weighted and
-        stacked copies, and saves for backward nothing that the layers beside it do not save.
-        """
+        """Frames, aggregated."""
         moves = [move for move, _ in self.terms]
         weights = [reduce(torch.add, [self.taps[tap] for tap in taps]) for _, taps in self.terms]
-        frames, parts = self.num_frames, (self.num_sources, self.num_targets)
-        if torch.compiler.is_exporting() or self.spec.reduce == "max" or not self.spec.depthwise:
-            return _by_plain_operators(x, weights, moves, frames, parts, self.spec.reduce)
-        flat = [number for move in moves for number in move]
-        out: Tensor = _blend(x, torch.stack(weights).to(x.dtype), flat, frames, *parts, True)
-        return out
+        parts = (self.num_sources, self.num_targets)
+        return blend(x, weights, moves, self.num_frames, parts, self.spec.reduce)
 
     def extra_repr(self) -> str:
         """What `print` shows."""
         return f"num_frames={self.num_frames}, {self.spec}"
 
 
-_Move = tuple[int, int, int]
-
-
-def _merged(routes: Sequence[Route]) -> list[tuple[_Move, list[int]]]:
+def _merged(routes: Sequence[Route]) -> list[tuple[Move, list[int]]]:
     """Taps that see the same frame are added before they meet it."""
-    taps: dict[_Move, list[int]] = {}
+    taps: dict[Move, list[int]] = {}
     for *move, tap in routes:
         taps.setdefault((move[0], move[1], move[2]), []).append(tap)
     return list(taps.items())
@@ -119,135 +105,3 @@ def _start(spec: TAM, tap: int, channels: int) -> nn.Parameter:
     if tap != spec.taps // 2:
         return nn.Parameter(torch.zeros(shape))
     return nn.Parameter((torch.ones if spec.depthwise else torch.eye)(channels).view(shape))
-
-
-def _by_plain_operators(
-    x: Tensor,
-    weights: Sequence[Tensor],
-    moves: Sequence[_Move],
-    num_frames: int,
-    parts: tuple[int, int],
-    how: Literal["sum", "max"],
-) -> Tensor:
-    num_sources, num_targets = parts
-    sources = x.view(num_sources, -1, num_frames, *x.shape[1:])
-    terms: list[list[Tensor]] = [[] for _ in range(num_targets)]
-    for (into, source, step), weight in zip(moves, weights, strict=True):
-        frames = fold_time(_moved(sources[source], step))
-        terms[into].append(F.conv2d(frames, weight) if weight.ndim == 4 else frames * weight)
-    outs = [reduce(torch.add if how == "sum" else torch.maximum, some) for some in terms]
-    return torch.cat(outs).relu()
-
-
-def _moved(clips: Tensor, step: int) -> Tensor:
-    """Clips [b t c h w] whose frame t is frame t + step, or zeros."""
-    if abs(step) >= clips.shape[1]:
-        return torch.zeros_like(clips)
-    return F.pad(clips, (0, 0, 0, 0, 0, 0, -step, step)) if step else clips
-
-
-@torch.library.custom_op(
-    "marey::blend",
-    mutates_args=(),
-    schema="(Tensor x, Tensor weights, int[] moves, int num_frames, int num_sources, "
-    "int num_targets, bool relu) -> Tensor",
-)
-def _blend(
-    x: Tensor,
-    weights: Tensor,
-    moves: Sequence[int],
-    num_frames: int,
-    num_sources: int,
-    num_targets: int,
-    relu: bool,
-) -> Tensor:
-    out = _empty(x, num_sources, num_targets)
-    sources = x.view(num_sources, -1, num_frames, *x.shape[1:])
-    targets = out.view(num_targets, -1, num_frames, *x.shape[1:])
-    started = set()
-    for weight, into, source, step in sorted(_terms(weights, moves), key=lambda term: term[3] != 0):
-        here, there = targets[into], sources[source]
-        if into not in started and step == 0:
-            torch.mul(there, weight, out=here)
-        else:
-            if into not in started:
-                here.zero_()
-            _overlap(here, -step).addcmul_(_overlap(there, step), weight)
-        started.add(into)
-    return out.relu_() if relu else out
-
-
-def _terms(weights: Tensor, moves: Sequence[int]) -> list[tuple[Tensor, int, int, int]]:
-    return list(zip(weights, moves[::3], moves[1::3], moves[2::3], strict=True))
-
-
-def _overlap(clips: Tensor, step: int) -> Tensor:
-    """The frames t + step of clips [b t ...] for which both t and t + step exist."""
-    frames = clips.shape[1]
-    return clips[:, min(frames, max(0, step)) : max(0, frames + min(0, step))]
-
-
-def _empty(x: Tensor, num_sources: int, num_targets: int) -> Tensor:
-    layout = torch.channels_last if x.stride(1) == 1 else torch.contiguous_format
-    shape = (x.shape[0] // num_sources * num_targets, *x.shape[1:])
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
-
-
-@_blend.register_fake
-def _(
-    x: Tensor,
-    weights: Tensor,  # noqa: ARG001
-    moves: Sequence[int],  # noqa: ARG001
-    num_frames: int,  # noqa: ARG001
-    num_sources: int,
-    num_targets: int,
-    relu: bool,  # noqa: ARG001
-) -> Tensor:
-    return _empty(x, num_sources, num_targets)
-
-
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weights, *ctx.arguments = inputs
-    ctx.save_for_backward(x, weights, output)
-
-
-def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    x, weights, output = ctx.saved_tensors
-    moves, num_frames, num_sources, num_targets, relu = ctx.arguments
-    if relu:
-        gradient = torch.ops.aten.threshold_backward(gradient, output, 0)
-    for_x = for_weights = None
-    if ctx.needs_input_grad[0]:
-        back = [n for into, source, step in _triples(moves) for n in (source, into, -step)]
-        for_x = _blend(gradient, weights, back, num_frames, num_targets, num_sources, False)
-    if ctx.needs_input_grad[1]:
-        sources = x.view(num_sources, -1, num_frames, *x.shape[1:])
-        targets = gradient.view(num_targets, -1, num_frames, *x.shape[1:])
-        for_weights = torch.stack(
-            [
-                (_overlap(targets[into], -step) * _overlap(sources[source], step)).sum((0, 1, 3, 4))
-                for into, source, step in _triples(moves)
-            ]
-        ).view_as(weights)
-    return for_x, for_weights, None, None, None, None, None
-
-
-def _triples(moves: Sequence[int]) -> list[_Move]:
-    return list(zip(moves[::3], moves[1::3], moves[2::3], strict=True))
-
-
-_blend.register_autograd(_backward, setup_context=_remember)
-
-
-@register_flop_formula(torch.ops.marey.blend)
-def _flops(
-    x: Sequence[int],
-    weights: Sequence[int],
-    moves: Sequence[int],  # noqa: ARG001
-    num_frames: int,  # noqa: ARG001
-    num_sources: int,
-    *_: object,
-    **__: object,
-) -> int:
-    """What as many depthwise 1x1 convolutions cost."""
-    return 2 * weights[0] * prod(x) // num_sources

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import DEEP, Block, Site, TemporalOp
+from marey.models.temporal.kernels import shift
 from marey.types import check_choices
 
 
@@ -79,65 +78,3 @@ class Shift(nn.Module):
     def extra_repr(self) -> str:
         """What `print` shows."""
         return f"num_frames={self.num_frames}, ahead={self.ahead}, back={self.back}"
-
-
-def shift(x_nchw: Tensor, num_frames: int, ahead: int, back: int) -> Tensor:
-    """Frames [b*t c h w] with the first `ahead` channels from t+1 and the next `back` from t-1.
-
-    Zeros come in at the ends of each clip of `num_frames`. Eager and compiled code run one opaque
-    operator with its own backward: a copy either way, and nothing saved. An exported graph holds
-    plain operators instead, so that it runs without this package.
-    """
-    if torch.compiler.is_exporting():
-        return _shift_by_cat(x_nchw, num_frames, ahead, back)
-    shifted: Tensor = _shift(x_nchw, num_frames, ahead, back, 1)
-    return shifted
-
-
-def _shift_by_cat(x_nchw: Tensor, num_frames: int, ahead: int, back: int) -> Tensor:
-    x = unfold_time(x_nchw, num_frames)
-    from_next, from_last, rest = x.tensor_split((ahead, ahead + back), dim=2)
-    from_next = torch.cat((from_next[:, 1:], torch.zeros_like(from_next[:, :1])), dim=1)
-    from_last = torch.cat((torch.zeros_like(from_last[:, :1]), from_last[:, :-1]), dim=1)
-    return fold_time(torch.cat((from_next, from_last, rest), dim=2))
-
-
-# Inductor would turn the slice assignments into masked scalar loops, and autograd into a zero-fill
-# and an addition for each slice; behind an operator they stay copies.
-@torch.library.custom_op(
-    "marey::shift",
-    mutates_args=(),
-    schema="(Tensor x, int num_frames, int ahead, int back, int step) -> Tensor",
-)
-def _shift(x: Tensor, num_frames: int, ahead: int, back: int, step: int) -> Tensor:
-    out = torch.empty_like(x)
-    source, target = unfold_time(x, num_frames), unfold_time(out, num_frames)
-    target[:, :, ahead + back :] = source[:, :, ahead + back :]
-    _move(source[:, :, :ahead], target[:, :, :ahead], step)
-    _move(source[:, :, ahead : ahead + back], target[:, :, ahead : ahead + back], -step)
-    return out
-
-
-def _move(source: Tensor, target: Tensor, step: int) -> None:
-    """Frame t of `target` becomes frame t + step of `source`, step being 1 or -1."""
-    if step == 1:
-        target[:, :-1], target[:, -1] = source[:, 1:], 0
-    else:
-        target[:, 1:], target[:, 0] = source[:, :-1], 0
-
-
-@_shift.register_fake
-def _(x: Tensor, num_frames: int, ahead: int, back: int, step: int) -> Tensor:  # noqa: ARG001
-    return torch.empty_like(x)
-
-
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
-    ctx.arguments = inputs[1:]
-
-
-def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
-    num_frames, ahead, back, step = ctx.arguments
-    return _shift(gradient, num_frames, ahead, back, -step), None, None, None, None
-
-
-_shift.register_autograd(_backward, setup_context=_remember)

@@ -21,7 +21,8 @@ from marey.models import (
 )
 from marey.models.sites import TemporalOp
 from marey.models.stream import streaming
-from marey.models.temporal.tsm import Shift, shift
+from marey.models.temporal.kernels import shift
+from marey.models.temporal.tsm import Shift
 from marey.models.video_model import VideoModel
 from marey.recipes.schema import from_yaml, to_yaml
 

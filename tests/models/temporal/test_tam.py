@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from marey.models import TAM, TSM, BLResNetSpec, MobileNetV2Spec, ResNetSpec
 from marey.models.encoder import Encoder
-from marey.models.temporal.tam import Aggregation, Route, _by_plain_operators, _Move
+from marey.models.temporal.kernels import Move, blend_plainly
+from marey.models.temporal.tam import Aggregation, Route
 
 
 def aggregate_by_loop(x: Tensor, module: Aggregation, routes: list[Route]) -> Tensor:
@@ -97,10 +98,10 @@ def test_the_operators_backward_is_autograds_of_the_plain_form(
 
 
 def by_plain_operators(module: Aggregation, x: Tensor) -> Tensor:
-    moves: list[_Move] = [move for move, _ in module.terms]
+    moves: list[Move] = [move for move, _ in module.terms]
     weights = [sum((module.taps[t] for t in taps), torch.zeros(())) for _, taps in module.terms]
     parts = (module.num_sources, module.num_targets)
-    return _by_plain_operators(x, weights, moves, module.num_frames, parts, module.spec.reduce)
+    return blend_plainly(x, weights, moves, module.num_frames, parts, module.spec.reduce)
 
 
 def test_it_can_be_differentiated_twice() -> None:
