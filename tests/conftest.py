@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.changed import ROOT, changed_files, chosen_tests
+
 # Two test processes with a thread per core each wait for one another more than they work. It is set
 # before torch is imported, and what the tests start inherits it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,7 +24,7 @@ settings.register_profile(
 )
 settings.load_profile("marey")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+SHARED = ROOT.parent / "shared"
 
 
 def goldens() -> Path:
@@ -43,3 +45,18 @@ def shared_dir() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no shared data at {SHARED}")
     return SHARED
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--changed", action="store_true", help="only the tests of what differs from main"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--changed"):
+        return
+    paths = {item: item.path.relative_to(ROOT).as_posix() for item in items}
+    chosen = chosen_tests(changed_files(), paths.values())
+    config.hook.pytest_deselected(items=[item for item in items if paths[item] not in chosen])
+    items[:] = [item for item in items if paths[item] in chosen]

@@ -72,7 +72,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pack(root: Path, out: Path, form: PackFormat, **options: object) -> Packed:
     manifest = read_manifest(root / "manifest.csv", check_files=False)
-    made = pack_clips(manifest, out, form, **({"engine": Here()} | options))  # type: ignore[arg-type]
+    made = pack_clips(manifest, out, form, **({"executor": Here()} | options))  # type: ignore[arg-type]
     assert made is not None
     return made
 

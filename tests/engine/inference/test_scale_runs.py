@@ -37,7 +37,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("engine.extractor", "engine.score_parts", "data.check"):
+    for module in (
+        "engine.inference.extractor",
+        "engine.inference.scored_parts",
+        "data.checks.check",
+    ):
         monkeypatch.setattr(f"marey.{module}.PART_ROWS", 3)
 
 
