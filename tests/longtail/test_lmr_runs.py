@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.engine.train.test_train import differs, model_of, state_of, without_dropout
 
 from marey.data.loading.samplers import ClassBalanced
 from marey.engine.train import loop as training
@@ -21,6 +20,7 @@ from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import last_checkpoint, save_checkpoint
 from marey.longtail.lmr import LMR
 from marey.recipes.recipe import Recipe
+from tests.engine.train.test_train import differs, model_of, state_of, without_dropout
 from tests.tiny import tiny_recipe, write_set
 
 

@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from tests.engine.report.test_report import words
 from typer.testing import CliRunner
 
 from marey.cli.app import app
@@ -21,6 +20,7 @@ from marey.engine.report.mistakes import between_groups, most_confused
 from marey.engine.report.report import write_report
 from marey.engine.report.run_files import read_run
 from marey.metrics.groups import Groups
+from tests.engine.report.test_report import words
 from tests.fake_run import write_run
 
 CLIPS = [400, 90, 60, 30, 15, 4]

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from tests.engine.report.test_report import words
 from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.engine.inference.measures import TrainingCounts, head_estimates
 from marey.engine.report.compare import write_comparison
 from marey.engine.report.report import write_report
+from tests.engine.report.test_report import words
 from tests.fake_run import write_run
 
 CLIPS = np.array([400, 60, 4])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.engine.train.test_train import differs, epochs_of, model_of, state_of, without_dropout
 from torch import Tensor
 
 from marey.engine.train.loop import train
@@ -20,6 +19,7 @@ from marey.engine.weights.checkpoint import (
 from marey.engine.weights.trained import read_run_recipe
 from marey.recipes import longtail
 from marey.recipes.recipe import Recipe
+from tests.engine.train.test_train import differs, epochs_of, model_of, state_of, without_dropout
 from tests.tiny import tiny_recipe, write_set
 
 
