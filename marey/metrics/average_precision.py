@@ -1,17 +1,20 @@
 """Average precision of clips that may show several classes, and its mean over classes (mAP).
 
-For one class, with the clips by falling score and y the 0/1 targets,
+For one class, with the distinct scores as thresholds from the highest, and y the 0/1 targets,
 
-    AP = 1/P * sum over positives i of (positives among the first r_i) / r_i,   r_i the rank of i,
+    AP = 1/P * sum over thresholds t of (positives at t) * (positives >= t) / (clips >= t)
 
-without interpolation. Equal scores keep the order of the clips. A class without a positive has no
+without interpolation, as scikit-learn's `average_precision_score`. Clips of equal scores pass one
+threshold together, so the order of the clips does not matter. A class without a positive has no
 AP: it is NaN, and left out of the mean.
 
 **Deviates**: VideoLT's code (arXiv 2105.02668) counts it as 0 in a mean over all classes,
-`release_mean_average_precision`. The order of its ties is that of the sort it used.
+`release_mean_average_precision`, and takes equal scores in the order of the sort it used.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,19 +26,40 @@ from marey.metrics.longtail import Estimate
 
 Targets = npt.NDArray[np.floating] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 """[n k], positive where above 0."""
-Before = npt.NDArray[np.int64]
-"""How many negatives stand before each positive of a class, the highest score first."""
+Integers = npt.NDArray[np.int64]
+
+
+class Ranking(NamedTuple):
+    """The clips of one class at the thresholds [t] that any positive passes, the highest first."""
+
+    positives: Integers
+    """Positives at each threshold itself."""
+    negatives: Integers
+    """Negatives at each threshold or above it."""
+    num_negatives: int
+
+    @property
+    def average_precision(self) -> float:
+        """From 0 to 1; NaN without a positive."""
+        reached = self.positives.cumsum()
+        precision = reached / (reached + self.negatives)
+        return float(np.average(precision, weights=self.positives)) if len(reached) else np.nan
 
 
 def average_precision(scores: Scores, targets: Targets) -> Floats:
     """AP of every class, float64 [k] from 0 to 1, NaN without a positive.
 
-    A clip without scores (all NaN) stands behind all others.
+    Args:
+        scores: [n k], higher is surer; clips without scores (all NaN) stand behind all others.
+        targets: [n k], positive where above 0.
+
+    Raises:
+        ValueError: the two are not of one shape.
 
     >>> average_precision(np.array([[0.9], [0.8], [0.7]]), np.array([[1], [0], [1]])).round(3)
     array([0.833])
     """
-    return np.array([_precision(before) for before, _ in _rankings(scores, targets)])
+    return np.array([ranking.average_precision for ranking in _rankings(scores, targets)])
 
 
 def group_precisions(
@@ -62,8 +86,8 @@ def mean_average_precision(
     """
     rng = np.random.default_rng(seed)
     rankings = _rankings(scores, targets)
-    precision = np.array([100 * _precision(before) for before, _ in rankings])
-    drawn = np.array([100 * _draw(*ranking, draws=draws, rng=rng) for ranking in rankings])
+    precision = np.array([100 * ranking.average_precision for ranking in rankings])
+    drawn = np.array([100 * _draw(ranking, draws=draws, rng=rng) for ranking in rankings])
     shown = targets > 0
 
     def of(classes: Classes) -> Estimate:
@@ -97,33 +121,35 @@ def hit_at(scores: Scores, targets: Targets, k: int = 1) -> float:
     return float(100 * (hit & known).mean()) if len(scores) else float("nan")
 
 
-def _rankings(scores: Scores, targets: Targets) -> list[tuple[Before, int]]:
-    """Of each class, the negatives before each of its positives [p], and how many there are."""
+def _rankings(scores: Scores, targets: Targets) -> list[Ranking]:
     if scores.shape != targets.shape:
         raise ValueError(f"scores are {scores.shape}, targets {targets.shape}, expected the same")
-    rankings = []
-    for column, shown in zip(scores.T, targets.T, strict=True):
-        order = np.argsort(-column, kind="stable")  # NaN sorts last
-        ranked = shown[order] > 0
-        rankings.append((np.cumsum(~ranked)[ranked], int((~ranked).sum())))
-    return rankings
+    return [_ranking(*column) for column in zip(scores.T, targets.T > 0, strict=True)]
 
 
-def _precision(before: Before) -> float:
-    places = np.arange(1, len(before) + 1)
-    return float((places / (places + before)).mean()) if len(before) else float("nan")
+def _ranking(scores: Scores, positive: npt.NDArray[np.bool_]) -> Ranking:
+    """The ranking of a class by the scores [n] of its clips."""
+    order = np.argsort(-scores, kind="stable")  # NaN sorts last
+    ranked, hit = scores[order], positive[order]
+    # the last clip of each threshold: the next one's score is lower (NaN is equal to NaN)
+    last = np.append(~((ranked[1:] == ranked[:-1]) | np.isnan(ranked[:-1])), True)[: len(ranked)]
+    reached = hit.cumsum()[last]
+    negatives = np.flatnonzero(last) + 1 - reached
+    positives = np.diff(reached, prepend=0)
+    passed = positives > 0
+    return Ranking(positives[passed], negatives[passed], int((~positive).sum()))
 
 
-def _draw(before: Before, num_negatives: int, *, draws: int, rng: np.random.Generator) -> Floats:
+def _draw(ranking: Ranking, *, draws: int, rng: np.random.Generator) -> Floats:
     """AP of one class in each draw, [draws]."""
-    p = len(before)
+    positives, negatives, num_negatives = ranking
+    p = int(positives.sum())
     if not p:
         return np.full(draws, np.nan)
-    copies = rng.multinomial(p, np.full(p, 1 / p), size=draws)
-    # the negatives of a draw fall into the gaps between positives as a multinomial does
-    gaps = np.diff(before, prepend=0, append=num_negatives)
+    copies = rng.multinomial(p, positives / p, size=draws)
+    # the negatives of a draw fall into the gaps between thresholds as a multinomial does
+    gaps = np.diff(negatives, prepend=0, append=num_negatives)
     falls = rng.multinomial(num_negatives, gaps / max(num_negatives, 1), size=draws)
-    negatives = falls[:, :-1].cumsum(axis=1)
-    positives = copies.cumsum(axis=1)
-    precision = positives / np.maximum(positives + negatives, 1)
+    reached, passed = copies.cumsum(axis=1), falls[:, :-1].cumsum(axis=1)
+    precision = reached / np.maximum(reached + passed, 1)
     return np.asarray((copies * precision).sum(axis=1) / p)
