@@ -23,7 +23,7 @@ __all__ = ["load", "open_video", "read_manifest", "recipe", "train"]
 _WHERE = {
     "load": ("marey.engine.inference.predict", "load"),
     "open_video": ("marey.video.reading.reader", "open_video"),
-    "read_manifest": ("marey.data.manifest.manifest", "read_manifest"),
+    "read_manifest": ("marey.data.manifest.read", "read_manifest"),
     "recipe": ("marey.recipes.catalog", "find"),
     "train": ("marey.engine.train.loop", "train"),
 }

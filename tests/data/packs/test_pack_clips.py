@@ -169,14 +169,14 @@ _PACK = """
 import sys
 from pathlib import Path
 from marey.jobs.executors import Here
-from marey.data.manifest.manifest import read_manifest
+from marey.data.manifest.read import read_manifest
 from marey.data.packs.forms import JpegPacks
 from marey.data.packs.pack_clips import pack_clips
 from marey.video.reading.pixels import ShortSide
 if __name__ == "__main__":
     manifest = read_manifest(Path(sys.argv[1]) / "manifest.csv")
     pack_clips(manifest, Path(sys.argv[2]), JpegPacks(ShortSide(96), part_size=1),
-               engine=Here())
+               executor=Here())
 """
 
 
