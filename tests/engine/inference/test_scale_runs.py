@@ -102,7 +102,7 @@ def test_predictions_by_shards_are_those_of_one_process(trained: Trained, tmp_pa
 
 
 class Elsewhere:
-    """An engine whose workers start after the manifest was edited."""
+    """An executor whose workers start after the manifest was edited."""
 
     def __init__(self, manifest: Path) -> None:
         self.manifest = manifest
