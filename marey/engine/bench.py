@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
-from marey.data.loading.clips import ClipDataset, collate
+from marey.data.loading.clips import ClipDataset
+from marey.data.loading.loader import clip_batches
 from marey.data.loading.samplers import draw_seeds
 from marey.data.manifest.manifest import Manifest
 from marey.models.layout import channels_last
@@ -55,15 +55,11 @@ def bench_data(
     rows = np.resize(np.random.default_rng(0).permutation(len(manifest)), num_rows)
     seeds = draw_seeds(0, 0, np.arange(len(rows)))
     pairs = list(zip(rows.tolist(), seeds.tolist(), strict=True))
-    loader = DataLoader(
-        ClipDataset(manifest, views.sampling, views.crop, backend=backend),
-        batch_sampler=[pairs[i : i + batch_size] for i in range(0, len(pairs), batch_size)],
-        num_workers=workers,
-        collate_fn=collate,
-    )
+    clips = ClipDataset(manifest, views.sampling, views.crop, backend=backend)
+    keys = [pairs[i : i + batch_size] for i in range(0, len(pairs), batch_size)]
+    batches = clip_batches(clips, keys, workers=workers)
     parts = {"decode": 0.0, "resize": 0.0, "collate": 0.0}
     read = unreadable = 0
-    batches = iter(loader)
     for _ in range(started):
         next(batches)
     start = time.perf_counter()

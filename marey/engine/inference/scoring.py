@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from marey.data.loading.clips import Batch, ClipDataset, collate
-from marey.data.loading.loader import ignore_in_worker
+from marey.data.loading.clips import Batch, ClipDataset
+from marey.data.loading.loader import clip_batches
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError
 from marey.models.video_model import VideoModel
@@ -73,14 +72,8 @@ def test_batches(
     """The fixed test views of every row, in order."""
     rows = range(len(manifest))
     keys = [[(row, None) for row in rows[i : i + batch_size]] for i in rows[::batch_size]]
-    loader = DataLoader(
-        ClipDataset(manifest, views.sampling, views.crop, backend=backend),
-        batch_sampler=keys,
-        num_workers=workers,
-        collate_fn=collate,
-        worker_init_fn=ignore_in_worker,
-    )
-    return iter(loader)
+    clips = ClipDataset(manifest, views.sampling, views.crop, backend=backend)
+    return clip_batches(clips, keys, workers=workers)
 
 
 @torch.no_grad()

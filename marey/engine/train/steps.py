@@ -6,10 +6,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from torch.utils.data import DataLoader
-
-from marey.data.loading.clips import Batch, ClipDataset, collate
-from marey.data.loading.loader import ignore_in_worker
+from marey.data.loading.clips import Batch, ClipDataset
+from marey.data.loading.loader import clip_batches
 from marey.data.loading.samplers import EpochSampler
 from marey.data.manifest.manifest import Manifest
 from marey.errors import RunError
@@ -20,17 +18,9 @@ def training_batches(
     manifest: Manifest, recipe: Recipe, sampler: EpochSampler, *, pin_memory: bool
 ) -> Iterator[Batch]:
     """The batches that `sampler` draws, under the recipe's training views."""
-    loader = DataLoader(
-        ClipDataset(
-            manifest, recipe.train.sampling, recipe.train.crop, backend=recipe.data.backend
-        ),
-        batch_sampler=sampler,
-        num_workers=recipe.data.workers,
-        collate_fn=collate,
-        pin_memory=pin_memory,
-        worker_init_fn=ignore_in_worker,
-    )
-    return iter(loader)
+    views = recipe.train
+    clips = ClipDataset(manifest, views.sampling, views.crop, backend=recipe.data.backend)
+    return clip_batches(clips, sampler, workers=recipe.data.workers, pin_memory=pin_memory)
 
 
 def timed_steps(
