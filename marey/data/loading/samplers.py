@@ -18,6 +18,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from marey.data.splitmix64 import numbers
 from marey.errors import RecipeError, did_you_mean
 
 
@@ -140,14 +141,10 @@ class EpochSampler:
 def draw_seeds(seed: int, epoch: int, positions: np.ndarray) -> np.ndarray:
     """One seed int64 >= 0 for each position (int64, any shape) of an epoch, well mixed.
 
-    Step `position` of SplitMix64 (Steele, Lea, Flood, 2014) from a start that SeedSequence hashes
-    out of (seed, epoch): no two of the 64-bit states of an epoch are equal.
+    Number `position` of SplitMix64, from a start that SeedSequence hashes out of (seed, epoch).
     """
     start = np.random.SeedSequence((seed, epoch, _SEEDS)).generate_state(1, np.uint64)
-    state = start + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    seeds: np.ndarray = ((state ^ (state >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
+    seeds: np.ndarray = (numbers(start, positions) >> np.uint64(1)).astype(np.int64)
     return seeds
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from marey.data.splitmix64 import mix
+
 
 def repeats(
     paths: pa.ChunkedArray, keys: Sequence[np.ndarray | pa.ChunkedArray | None]
@@ -21,7 +23,7 @@ def repeats(
     hashes = _hash_text(paths)
     columns = [key for key in keys if key is not None]
     for key in columns:
-        hashes = _mix(hashes ^ _mix(_hash_key(key) + np.uint64(1)))
+        hashes = mix(hashes ^ mix(_hash_key(key) + np.uint64(1)))
     ordered = np.sort(hashes)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):
@@ -34,13 +36,6 @@ def repeats(
             found[row] = first[said]
         first.setdefault(said, row)
     return found
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = x ^ (x >> np.uint64(31))
-    return mixed
 
 
 def _hash_key(key: np.ndarray | pa.ChunkedArray) -> np.ndarray:
@@ -71,7 +66,7 @@ def _hash_block(text: pa.LargeStringArray) -> np.ndarray:
         start = np.minimum(offsets[:-1] + at, len(eight_bytes) - 1)
         # bytes past the end of a text belong to its neighbour: masked away
         word = eight_bytes[start] & _MASKS[inside]
-        hashes = np.where(inside > 0, _mix(hashes + word + np.uint64(at)), hashes)
+        hashes = np.where(inside > 0, mix(hashes + word + np.uint64(at)), hashes)
     return hashes
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,11 +12,12 @@ import numpy as np
 from marey.engine.report.charts.html import paragraph, tag
 from marey.engine.report.run_files import Result, RunFiles
 from marey.errors import DecodeError
+from marey.video.reading.jpeg import JpegEncoder
 from marey.video.reading.reader import Span, open_video
 
 FRAME_HEIGHT = 96
-JPEG_QUANTISER = 6
-"""Of 2 (best) to 31: a strip of five frames is some 15 KB."""
+JPEG_QUALITY = 6
+"""Of 1 (best) to 31: a strip of five frames is some 15 KB."""
 
 
 def frame_strip(path: Path, *, span: Span | None = None, num_frames: int = 5) -> str:
@@ -25,7 +25,10 @@ def frame_strip(path: Path, *, span: Span | None = None, num_frames: int = 5) ->
     with open_video(path, span=span) as video:
         middles = (np.arange(num_frames) + 0.5) * len(video) / num_frames
         frames = video.read(np.unique(middles.astype(np.int64)).tolist())
-    jpeg = _jpeg([_resize(frame) for frame in frames.permute(0, 2, 3, 1).numpy()])
+    small = [_resize(frame) for frame in frames.permute(0, 2, 3, 1).numpy()]
+    picture = np.concatenate(small, axis=1)
+    height, width, _ = picture.shape
+    jpeg = JpegEncoder((width, height), quality=JPEG_QUALITY)(picture)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
@@ -78,14 +81,3 @@ def _resize(frame_hwc: np.ndarray) -> np.ndarray:
     width = min(max(round(width * FRAME_HEIGHT / height), 2), 4 * FRAME_HEIGHT)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_hwc), format="rgb24")
     return frame.reformat(width=width, height=FRAME_HEIGHT).to_ndarray()
-
-
-def _jpeg(frames_hwc: Sequence[np.ndarray]) -> bytes:
-    picture = np.concatenate(frames_hwc, axis=1)
-    encoder = av.CodecContext.create("mjpeg", "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    encoder.height, encoder.width = picture.shape[:2]
-    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
-    encoder.qmin = encoder.qmax = JPEG_QUANTISER
-    frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuvj420p")
-    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])

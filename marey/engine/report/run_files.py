@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+import torch
 import yaml
 
 from marey.data.manifest.classes import classes_file, read_classes
@@ -240,7 +241,7 @@ def _head(path: Path, table: pa.Table, scores: str, facts: Facts, folder: Path) 
         raise RunError(f"{path}: the rows of '{scores}' differ in length", "evaluate again")
     values = np.array(rows, dtype=np.float32).reshape(len(rows), -1)
     if facts.get("average", "logits") != "probs":
-        values = _softmax(values)
+        values = torch.from_numpy(values).softmax(dim=1).numpy()
     classes = _classes(facts, folder, name) or tuple(f"class {i}" for i in range(values.shape[1]))
     labels = np.array(table.column(column).to_pylist(), dtype=np.int64)
     if len(values) == 0:
@@ -266,8 +267,3 @@ def _column(table: pa.Table, name: str) -> list[Any]:
     if name in table.column_names:
         return list(table.column(name).to_pylist())
     return [None] * len(table) if name in ("start", "end") else []
-
-
-def _softmax(values: np.ndarray) -> np.ndarray:
-    powers = np.exp(values - values.max(axis=1, keepdims=True, initial=-np.inf))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
