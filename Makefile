@@ -1,4 +1,5 @@
-# Two commands are enough: `make demo` and `make test`. Both install into .venv first.
+# Two commands are enough: `make demo` and `make test`. Both install into .venv first. While you work:
+# `make check`, which has the same checks and only the tests of what differs from main.
 #
 # The CPU build of PyTorch is installed. For the CUDA build: make TORCH_BUILD=cuda demo
 TORCH_BUILD ?= cpu
@@ -17,12 +18,17 @@ endif
 demo: $(VENV)/installed
 	$(BIN)/marey demo
 
-test: $(VENV)/installed-dev
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser and not gpu and not long"
+
+check: lint
+	$(BIN)/python -m pytest -n 2 --changed -m "not slow and not browser and not gpu and not long"
+
+lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser and not gpu and not long"
 
 test-browser: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m browser
@@ -49,4 +55,4 @@ $(VENV)/installed-dev: $(VENV)/torch pyproject.toml constraints.txt
 	$(PIP) --editable ".[dev]"
 	touch $@ $(VENV)/installed
 
-.PHONY: demo test test-browser test-long test-gpu
+.PHONY: demo test check lint test-browser test-long test-gpu
