@@ -32,16 +32,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
-from marey.errors import ManifestError, MareyError, RunError
+from marey.errors import MareyError, RunError
 from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.processes import Lost
-from marey.storage.atomic import replacing
+from marey.storage.atomic import replacing, write_text, writing
 from marey.storage.lock import Held, locked
-
-if TYPE_CHECKING:
-    pass
 
 Make: TypeAlias = Callable[[range, BinaryIO], None]
 """Writes what comes of some rows. A module's function (or `partial` of one): workers call it."""
@@ -215,12 +212,8 @@ def begin_parts(parts: Parts, shard: Shard) -> bool:
     """Make the folder of the parts; False if a shard finds the target made already."""
     if shard.count > 1 and parts.made:
         return False
-    try:
+    with writing(parts.target):
         parts.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ManifestError(
-            f"cannot write {parts.target}: {error.strerror or error}", "give another folder"
-        ) from error
     return True
 
 
@@ -247,8 +240,7 @@ def finish_parts(parts: Parts, join: Join, shard: Shard) -> bool:
 def _join(parts: Parts, join: Join, *, keep_home: bool) -> None:
     join([part.path for part in parts])
     if keep_home:
-        with replacing(parts.home / "made") as file:
-            file.write(parts.folder.name.encode())
+        write_text(parts.home / "made", parts.folder.name)
     gone = parts.home / f"{parts.folder.name}.joined"  # at once: half a folder has parts to make
     shutil.rmtree(gone, ignore_errors=True)
     parts.folder.rename(gone)

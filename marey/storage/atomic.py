@@ -1,4 +1,10 @@
-"""Files that are either the old ones or the new ones, never half of one."""
+"""Files that are either the old ones or the new ones, never half of one.
+
+What is written goes into a draft beside the file, which takes its name when it is whole and safe on
+the disk. Where that fails (a full disk, no permission) the error is that of the thing written: a
+`Failure` makes it of the path and the reason, `manifest_error` for lists of clips and what is made
+of clips, `run_error` for what runs and models write.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +12,86 @@ import csv
 import io
 import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO, TypeAlias
 
-from marey.errors import ManifestError, RunError
+from marey.errors import ManifestError, MareyError, RunError
 
-if TYPE_CHECKING:
-    pass
+Failure: TypeAlias = Callable[[Path, str], MareyError]
+"""Makes the error that says a path cannot be written, and why."""
+
+
+def manifest_error(
+    path: Path, reason: str, hint: str = "free space, or another folder"
+) -> ManifestError:
+    """A list of clips, or what is made of clips, cannot be written."""
+    return ManifestError(f"cannot write {path}: {reason}", hint)
+
+
+def run_error(
+    path: Path, reason: str, hint: str = "free some space or give another folder"
+) -> RunError:
+    """What a run or a trained model writes cannot be written."""
+    return RunError(f"{path} could not be written: {reason}", hint)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def writing(path: Path, failure: Failure = manifest_error) -> Iterator[None]:
+    """An `OSError` of the block is raised as the error that `failure` makes for `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise failure(path, error.strerror or str(error)) from error
+
+
+def make_folder(path: Path, failure: Failure = manifest_error) -> None:
+    """Make a folder and those above it: where that is not possible, before the work for it."""
+    with writing(path, failure):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def replacing(path: Path, failure: Failure = manifest_error) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` when the block ends well, else leaves it alone.
 
-    ManifestError where the folder cannot be written or the disk is full.
+    The folders above `path` are made. Raises what `failure` makes of an `OSError`.
     """
     # process numbers repeat on the machines that share a disk
     draft = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.draft")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise ManifestError(
-            f"cannot write {path}: {error.strerror or error}", "free space, or another folder"
-        ) from error
-    finally:
-        _remove(draft)
+    with placing(draft, path, failure), draft.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def placing(draft: Path, path: Path, failure: Failure = manifest_error) -> Iterator[None]:
+    """The block writes `draft`, a file or folder, which then takes the place of `path`.
+
+    If the block fails the draft is removed and `path` left alone. A draft that an earlier process
+    left behind is made anew, so the name must be that of one writer at a time.
+    """
+    with writing(path, failure):
+        try:
+            _remove(draft)
+            for folder in (draft.parent, path.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            yield
+            if draft.is_file():
+                with draft.open("rb") as file:
+                    os.fsync(file.fileno())  # else the name may be on the disk before the bytes
+            if path.is_dir():
+                shutil.rmtree(path)
+            draft.replace(path)
+        finally:
+            _remove(draft)
+
+
+def write_text(path: Path, text: str, failure: Failure = manifest_error) -> None:
+    """Write a text as UTF-8 in place of what `path` holds."""
+    with replacing(path, failure) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -46,27 +100,14 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    with replacing(path) as file:
-        file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+    write_text(path, text.getvalue())
 
 
 def _remove(draft: Path) -> None:
     try:
-        draft.unlink(missing_ok=True)
+        if draft.is_dir() and not draft.is_symlink():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
     except OSError:  # the folder itself is gone or not ours: nothing of ours lies there
         return
-
-
-_REMEDY = "free some space or choose another --work-dir; saved checkpoints are untouched"
-
-
-@contextmanager
-def run_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
-    """Turn an OSError (disk full, no permission) into a RunError that names `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"{error.filename or path} could not be written: {error.strerror or error}",
-            remedy,
-        ) from error

@@ -31,7 +31,7 @@ from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 from marey.metrics.groups import Profile, paper_groups, profile
-from marey.storage.atomic import replacing
+from marey.storage.atomic import replacing, write_text
 from marey.storage.url import AnyPath
 
 Counts = npt.NDArray[np.int64]
@@ -106,8 +106,7 @@ def write_long_tail(
     else:
         write_manifest(found.manifest, out)
     account = out.with_suffix(".longtail.json")
-    with replacing(account) as file:
-        file.write((json.dumps(found.facts(), indent=1, ensure_ascii=False) + "\n").encode())
+    write_text(account, json.dumps(found.facts(), indent=1, ensure_ascii=False) + "\n")
     return found, account
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from marey.data.manifest.faults import Fault, clip_text
 from marey.errors import ManifestError
-from marey.storage.atomic import replacing
+from marey.storage.atomic import Failure, manifest_error, write_text
 
 MOST_UNNAMED = 100_000
 """Classes a head may have without a file that names them; above, a label is an id of something."""
@@ -47,14 +47,15 @@ def read_classes(path: Path) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def write_classes(classes: Mapping[str, Sequence[str]], folder: Path) -> None:
+def write_classes(
+    classes: Mapping[str, Sequence[str]], folder: Path, failure: Failure = manifest_error
+) -> None:
     """Write the class names of every head in `folder`: labels.txt, labels.<head>.txt."""
     for head, names in classes.items():
         for name in names:
             if not name or name != name.strip() or len(name.splitlines()) != 1:
                 raise ManifestError(f"class name {clip_text(name)} does not fit on a line as it is")
-        with replacing(classes_file(folder, head)) as file:
-            file.write("".join(f"{name}\n" for name in names).encode())
+        write_text(classes_file(folder, head), "".join(f"{name}\n" for name in names), failure)
 
 
 SEPARATOR = "|"

@@ -17,21 +17,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marey.data.packs.clips import SourceClip
-from marey.errors import ManifestError, RunError
+from marey.errors import RunError
+from marey.storage.atomic import writing
 from marey.storage.url import AnyPath, Url
 
 
 @contextmanager
 def noted(note: Path) -> Iterator[bool]:
     """A file that stays if this process dies in the block; whether an earlier one did."""
-    try:
+    with writing(note.parent):
         died = note.exists()
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
-    except OSError as error:
-        raise ManifestError(
-            f"cannot write {note.parent}: {error.strerror or error}", "give another folder"
-        ) from error
     try:
         yield died
     finally:

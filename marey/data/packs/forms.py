@@ -11,8 +11,6 @@ appears only when it is whole, and what cannot be read is listed with the reason
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +25,8 @@ from numpy.typing import NDArray
 
 from marey.data.packs.checksums import digest_of
 from marey.data.packs.clips import Shots, SourceClip, open_clip
-from marey.errors import DecodeError, ManifestError
+from marey.errors import DecodeError
+from marey.storage.atomic import placing
 from marey.video.reading.frame_folder import NAME
 from marey.video.reading.jpeg import QUALITY
 from marey.video.reading.pack_writer import PackWriter, pack_writer
@@ -119,7 +118,8 @@ class JpegPacks:
     def writing(self, out: Path, part: int) -> Iterator[Write]:
         """A context whose value adds one clip to the pack `part`."""
         pack = f"packs/{part:05d}.tar"
-        with _placed(out / pack, draft_of(out, part)) as draft, pack_writer(draft) as writer:
+        draft = draft_of(out, part)
+        with placing(draft, out / pack), pack_writer(draft) as writer:
             yield lambda clip, name: self._add(writer, clip, name, pack)
 
     def _add(self, writer: PackWriter, clip: SourceClip, name: str, pack: str) -> Made:
@@ -158,7 +158,7 @@ class Mp4Files:
         name = f"clips/{name}.mp4"
         _refuse_source(clip, out / name)
         with open_clip(clip, fps=self.fps) as shots:
-            with _placed(out / name, draft):
+            with placing(draft, out / name):
                 size = self._encode(shots, draft)
             return _made(name, shots, size, *digest_of([out / name]))
 
@@ -219,7 +219,7 @@ class FrameFolders:
     def _write(self, out: Path, clip: SourceClip, name: str, draft: Path) -> Made:
         name = f"frames/{name}"
         _refuse_source(clip, out / name)
-        with open_clip(clip, fps=self.fps) as shots, _placed(out / name, draft):
+        with open_clip(clip, fps=self.fps) as shots, placing(draft, out / name):
             draft.mkdir()
             count, size = 0, (0, 0)
             jpegs = shots.jpegs(self.scale, self.quality)
@@ -252,38 +252,6 @@ def _is_found_again(template: str) -> bool:
     prefixes = {match["prefix"] for match in names}
     counted = [int(match["digits"]) for match in names] == [*numbers]
     return counted and len(prefixes) == 1 and "/" not in template
-
-
-@contextmanager
-def _placed(path: Path, draft: Path) -> Iterator[Path]:
-    """`draft`, a file or folder to write, which takes the place of `path` when the block ends well.
-
-    ManifestError where that cannot be written or the disk is full.
-    """
-    try:
-        _remove(draft)
-        for folder in (draft.parent, path.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        yield draft
-        if draft.is_file():
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-        if path.is_dir():
-            shutil.rmtree(path)
-        draft.replace(path)
-    except OSError as error:
-        raise ManifestError(
-            f"cannot write {path}: {error.strerror or error}", "free space, or another folder"
-        ) from error
-    finally:
-        _remove(draft)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    elif path.exists():
-        path.unlink()
 
 
 def _made(path: str, shots: Shots, size: Size, num_bytes: int, digest: str) -> Made:

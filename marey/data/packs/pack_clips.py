@@ -41,7 +41,7 @@ from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
 from marey.errors import DecodeError, ManifestError
 from marey.jobs.executors import Executor, Processes
 from marey.jobs.parts import Parts, Shard, input_digest, make_parts
-from marey.storage.atomic import replacing, write_csv
+from marey.storage.atomic import write_csv, write_text
 
 CLIP_SECONDS = 600.0
 """How long one clip may take before it counts as one that hangs the decoder."""
@@ -266,8 +266,8 @@ def _claim(out: Path, asked: dict[str, Any]) -> str:
 
 def _note(out: Path, asked: dict[str, Any], labels: str) -> None:
     """Note in `out` what it is for."""
-    with replacing(out / "packing.json") as file:
-        file.write(json.dumps(asked | {"labels": labels}, indent=1, sort_keys=True).encode())
+    facts = asked | {"labels": labels}
+    write_text(out / "packing.json", json.dumps(facts, indent=1, sort_keys=True))
 
 
 def _account(out: Path, target: Path) -> Packed:

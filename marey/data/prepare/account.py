@@ -20,7 +20,7 @@ from marey.data.lists.annotation_files import Reject
 from marey.data.manifest.faults import NUM_SHOWN, Said, clip_text, fault_error
 from marey.data.manifest.manifest import SPLITS
 from marey.errors import ManifestError
-from marey.storage.atomic import replacing, write_csv
+from marey.storage.atomic import write_csv, write_text
 from marey.video.augment import flip_pairs
 
 FACTS = "prepare.json"
@@ -113,10 +113,8 @@ def write_facts(folder: Path, account: Account, names: Sequence[str]) -> None:
     """prepare.md, then prepare.json: with it all files named there are whole."""
     there = [name for name in names if (folder / name).is_file()]
     facts = account.facts({name: _sha256(folder / name) for name in there})
-    with replacing(folder / "prepare.md") as file:
-        file.write(_markdown(account, there).encode("utf-8", "backslashreplace"))
-    with replacing(folder / FACTS) as file:
-        file.write(json.dumps(facts, indent=2).encode() + b"\n")
+    write_text(folder / "prepare.md", _markdown(account, there))
+    write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")
 
 
 def made_of(folder: Path) -> str | None:

@@ -31,6 +31,7 @@ from marey.data.prepare.valid_clips import sound_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Processes
 from marey.jobs.parts import WHOLE, Progress, Shard
+from marey.storage.atomic import make_folder
 from marey.storage.lock import locked
 
 
@@ -152,12 +153,7 @@ def _write(found: Found, account: Account, out: Path) -> Path:
 
 def _begin(out: Path, dataset: DataSet, *, overwrite: bool) -> None:
     """Make the folder; ManifestError if it holds a manifest that is not of this data set."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ManifestError(
-            f"cannot write {out}: {error.strerror or error}", "give another --out"
-        ) from error
+    make_folder(out)
     made = made_of(out)
     if (out / "manifest.csv").exists() and made != dataset.name and not overwrite:
         what = f"a manifest of {made}" if made else "a manifest that was not prepared"

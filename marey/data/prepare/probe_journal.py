@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import TypeAlias
@@ -25,9 +26,9 @@ import numpy as np
 
 from marey.data.checks.probe import Probe, probe_clips
 from marey.data.manifest.manifest import Manifest
-from marey.errors import ManifestError
 from marey.jobs.executors import Executor
 from marey.jobs.parts import WHOLE, Progress, Shard
+from marey.storage.atomic import manifest_error, writing
 
 Stamp: TypeAlias = tuple[int, int]
 """Size in bytes and time of change in nanoseconds."""
@@ -127,7 +128,7 @@ def _read(journals: Sequence[Path]) -> dict[tuple[Key, Stamp], Probe]:
 @contextmanager
 def _appending(path: Path) -> Iterator[Callable[[str], None]]:
     """A function that adds a line to the journal, at once and whole or else recognisably cut."""
-    with _said(path):
+    with writing(path, _journal_error):
         file = path.open("ab", buffering=0)
     with file:
         _write(path, file, "")  # ends a line that was cut short
@@ -135,7 +136,7 @@ def _appending(path: Path) -> Iterator[Callable[[str], None]]:
 
 
 def _write(path: Path, file: FileIO, line: str) -> None:
-    with _said(path):
+    with writing(path, _journal_error):
         _write_all(file, f"{line}\n".encode())
 
 
@@ -144,12 +145,6 @@ def _write_all(file: FileIO, data: bytes) -> None:
         data = data[file.write(data) :]
 
 
-@contextmanager
-def _said(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ManifestError(
-            f"cannot write {path}: {error.strerror or error}",
-            "free space, or another --out; what was probed so far is kept",
-        ) from error
+_journal_error = partial(
+    manifest_error, hint="free space, or another --out; what was probed so far is kept"
+)

@@ -26,7 +26,7 @@ from marey.recipes.protocols import protocol as named
 from marey.recipes.recipe import Recipe
 from marey.recipes.resolve import read_lists
 from marey.recipes.schema import override
-from marey.storage.atomic import run_errors
+from marey.storage.atomic import make_folder, run_error
 
 PART_SECONDS = 4 * 3600.0
 """Longer than any part takes; then it is taken for hanging."""
@@ -97,8 +97,7 @@ def evaluate_test(
     """
     local = isinstance(executor, Here)
     tested = _tested(test if local else replace(test, device="cpu"))
-    with run_errors(out):  # now, not after hours
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out, run_error)
     root = tested.recipe.data.root or None
     counts = TrainingCounts(_class_counts(tested.trained, train_manifest, root), rule)
     parts = tested.parts(out / "results.json", rule=rule, train_manifest=str(train_manifest))

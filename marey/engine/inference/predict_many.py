@@ -48,7 +48,7 @@ from marey.jobs.executors import HERE, Executor, Here
 from marey.jobs.parts import WHOLE, Parts, Progress, Shard, make_parts
 from marey.recipes.compatible import check_clips
 from marey.recipes.recipe import Recipe
-from marey.storage.atomic import replacing
+from marey.storage.atomic import replacing, run_error
 
 ERROR = "error"
 """The column that says why a clip could not be read."""
@@ -203,7 +203,7 @@ def _lists(values: np.ndarray, unread: np.ndarray, kind: pa.DataType | None = No
 
 def _join(out: Path, paths: Sequence[Path]) -> None:
     """One row group a part."""
-    with replacing(out) as file:
+    with replacing(out, run_error) as file:
         with pa.ipc.open_file(pa.memory_map(str(paths[0]))) as first:
             schema = first.schema
         with pq.ParquetWriter(file, schema) as writer:

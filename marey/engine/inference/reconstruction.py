@@ -26,7 +26,7 @@ from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
 from marey.recipes.resolve import read_lists
-from marey.storage.atomic import replacing
+from marey.storage.atomic import run_error, write_text
 
 FILE = "reconstruction.json"
 Rows = npt.NDArray[np.int64]
@@ -79,8 +79,7 @@ def reconstruct_folder(
             for label, weights in w.items()
         ],
     }
-    with replacing(folder / FILE) as file:
-        file.write(json.dumps(facts, indent=1, ensure_ascii=False).encode())
+    write_text(folder / FILE, json.dumps(facts, indent=1, ensure_ascii=False), run_error)
     return folder / FILE
 
 

@@ -17,19 +17,16 @@ from marey.models.profile import gmacs, num_parameters
 from marey.models.video_model import VideoModel
 from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Recipe
-from marey.storage.atomic import replacing, run_errors
+from marey.storage.atomic import replacing, run_error, write_text
 
 
 def write_results(evaluation: Evaluation, folder: Path, model: VideoModel, recipe: Recipe) -> Path:
     """Write predictions.parquet and results.json into `folder`; returns the latter."""
-    with run_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     read = evaluation.readable
-    with replacing(folder / "predictions.parquet") as file:
+    with replacing(folder / "predictions.parquet", run_error) as file:
         pq.write_table(prediction_table(read.manifest, read.scores, evaluation.readable_rows), file)
-    with replacing(folder / "results.json") as file:
-        facts = about(evaluation, model, recipe)
-        file.write(json.dumps(facts, indent=1, allow_nan=False).encode())
+    facts = about(evaluation, model, recipe)
+    write_text(folder / "results.json", json.dumps(facts, indent=1, allow_nan=False), run_error)
     return folder / "results.json"
 
 

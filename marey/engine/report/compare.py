@@ -15,7 +15,7 @@ from marey.engine.report.group_compare import GroupTable, group_comparison, grou
 from marey.engine.report.run_files import HeadResult, Result, RunFiles, read_run
 from marey.engine.report.summary import count, views_cell
 from marey.metrics.accuracy import class_accuracy
-from marey.storage.atomic import run_errors
+from marey.storage.atomic import run_error, write_text
 
 MAX_BARS = 30
 
@@ -103,9 +103,7 @@ def write_comparison(runs: Iterable[str | Path], out: str | Path) -> Path:
         _class_differences(names, files),
         _clip_differences(names, files),
     ]
-    with run_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(title, *parts), encoding="utf-8")
+    write_text(path, page(title, *parts), run_error)
     return path
 
 

@@ -45,7 +45,7 @@ from marey.engine.report.summary import header, percent, provenance
 from marey.errors import ManifestError
 from marey.metrics.accuracy import class_accuracy, confusion_matrix
 from marey.metrics.calibration import reliability
-from marey.storage.atomic import run_errors
+from marey.storage.atomic import run_error, write_text
 from marey.video.reading.reader import Span
 
 MAX_STRIPS = 12
@@ -67,9 +67,7 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Path:
     else:
         parts += _result_parts(files, files.result)
     parts += [_unreadable(files), provenance(files), _recipe(files)]
-    with run_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(files.name, *parts), encoding="utf-8")
+    write_text(path, page(files.name, *parts), run_error)
     return path
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from marey.data.manifest.manifest import Manifest
 from marey.engine.train.distributed import World
+from marey.engine.train.run_folder import training_error
 from marey.errors import RunError
-from marey.storage.atomic import run_errors
+from marey.storage.atomic import writing
 
 
 class BadClips:
@@ -28,7 +29,10 @@ class BadClips:
         if row in self.rows:
             return
         self.rows.add(row)
-        with run_errors(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+        with (
+            writing(self.path, training_error),
+            self.path.open("a", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.writer(file)
             if file.tell() == 0:
                 writer.writerow(["row", "path", "reason"])

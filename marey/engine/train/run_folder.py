@@ -8,6 +8,7 @@ RUN/checkpoints/last.pt  best.pt      RUN/results/NAME/predictions.parquet  resu
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 from marey.data.manifest.classes import write_classes
@@ -18,7 +19,13 @@ from marey.engine.weights.class_counts import write_class_counts
 from marey.errors import RunError
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_yaml
-from marey.storage.atomic import run_errors
+from marey.storage.atomic import make_folder, run_error, write_text
+
+training_error = partial(
+    run_error,
+    hint="free some space or choose another --work-dir; saved checkpoints are untouched",
+)
+"""What is raised where a file of the folder cannot be written."""
 
 
 def open_run(folder: Path, recipe: Recipe, train_set: Manifest, *, resume: bool) -> None:
@@ -27,9 +34,8 @@ def open_run(folder: Path, recipe: Recipe, train_set: Manifest, *, resume: bool)
         raise RunError(
             f"{folder} already holds a run", "go on with --resume, or give another --work-dir"
         )
-    with run_errors(folder):
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
-        (folder / "env.json").write_text(json.dumps(environment(), indent=1), encoding="utf-8")
-    write_classes(train_set.classes, folder)
+    make_folder(folder / "checkpoints", training_error)
+    write_text(folder / "recipe.yaml", to_yaml(recipe), training_error)
+    write_text(folder / "env.json", json.dumps(environment(), indent=1), training_error)
+    write_classes(train_set.classes, folder, training_error)
     write_class_counts({head: train_set.class_counts(head) for head in train_set.labels}, folder)

@@ -26,7 +26,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from marey.storage.atomic import run_errors
+from marey.engine.train.run_folder import training_error
+from marey.storage.atomic import write_text, writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -67,9 +68,8 @@ class RunLog:
         )
         self._task: TaskID | None = None
         if active:
-            with run_errors(folder):
-                _keep_until(folder / "log.jsonl", step, lambda line: json.loads(line)["step"])
-                _keep_until(folder / "metrics.csv", step, _step_of_row)
+            _keep_until(folder / "log.jsonl", step, lambda line: json.loads(line)["step"])
+            _keep_until(folder / "metrics.csv", step, _step_of_row)
             self._board = _tensorboard(folder / "tb", step)
 
     def __enter__(self) -> RunLog:
@@ -128,7 +128,7 @@ class RunLog:
         if not self.active:
             return
         path = self.folder / name
-        with run_errors(path), path.open("a", encoding="utf-8") as file:
+        with writing(path, training_error), path.open("a", encoding="utf-8") as file:
             file.write(text)
 
 
@@ -143,9 +143,7 @@ def _keep_until(path: Path, step: int, step_of: Callable[[str], int]) -> None:
                 kept.append(line)
         except (ValueError, KeyError):  # a line that a kill cut short
             continue
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(kept), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "".join(kept), training_error)
 
 
 def _step_of_row(line: str) -> int:

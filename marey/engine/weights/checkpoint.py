@@ -9,8 +9,8 @@ A checkpoint of ours is a dict of tensors and plain values, loaded with `weights
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +18,22 @@ import torch
 from torch import Tensor, nn
 
 from marey.engine.weights.read_file import read_weights_file
-from marey.errors import CheckpointError, RunError
+from marey.errors import CheckpointError
 from marey.models.sites import is_added
 from marey.models.video_model import VideoModel
+from marey.storage.atomic import replacing, run_error
 
 FORMAT = 1
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write `state`; the file that was there survives until the new one is safe on disk."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
+    hint = "free some space; the checkpoint before it is untouched, go on with --resume"
+    with replacing(path, partial(run_error, hint=hint)) as file:
+        try:
             torch.save({"format": FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        partial.unlink(missing_ok=True)
-        raise RunError(
-            f"{path} could not be written ({error})",
-            "free some space; the checkpoint before it is untouched, go on with --resume",
-        ) from error
+        except RuntimeError as error:  # so it says that the disk is full
+            raise OSError(str(error)) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marey.errors import CheckpointError
-from marey.storage.atomic import replacing
+from marey.storage.atomic import run_error, write_text
 
 FILE = "class_counts.json"
 Counts = npt.NDArray[np.int64]
@@ -21,8 +21,8 @@ Counts = npt.NDArray[np.int64]
 
 def write_class_counts(counts: Mapping[str, Counts], folder: Path) -> None:
     """Write the training clips of every class (head -> int64 [k]) into `folder`."""
-    with replacing(folder / FILE) as file:
-        file.write(json.dumps({head: of.tolist() for head, of in counts.items()}).encode())
+    facts = {head: of.tolist() for head, of in counts.items()}
+    write_text(folder / FILE, json.dumps(facts), run_error)
 
 
 def read_class_counts(folder: Path, num_classes: Mapping[str, int]) -> dict[str, Counts]:

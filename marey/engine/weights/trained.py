@@ -25,7 +25,7 @@ from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_plain, from_yaml, to_plain
-from marey.storage.atomic import replacing, run_errors
+from marey.storage.atomic import make_folder, replacing, run_error, write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +84,12 @@ def write_release(
     """Write a release to the folder `out`, the weights last; returns the folder."""
     refuse_occupied(out)
     own = {name: value.contiguous().clone() for name, value in weights.items()}
-    with run_errors(out, "free some space or give another folder"):
-        out.mkdir(parents=True, exist_ok=True)
-        with replacing(out / "config.json") as file:
-            file.write(json.dumps(to_plain(recipe), indent=1).encode())
-        write_classes(classes, out)
-        with replacing(out / "README.md") as file:
-            file.write(card.encode())
-        with replacing(out / "model.safetensors") as file:
-            file.write(safetensors.torch.save(own))
+    make_folder(out, run_error)
+    write_text(out / "config.json", json.dumps(to_plain(recipe), indent=1), run_error)
+    write_classes(classes, out, run_error)
+    write_text(out / "README.md", card, run_error)
+    with replacing(out / "model.safetensors", run_error) as file:
+        file.write(safetensors.torch.save(own))
     return out
 
 
