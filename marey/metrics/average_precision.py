@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from marey.metrics.accuracy import Scores, known_mean
+from marey.metrics.accuracy import Scores
 from marey.metrics.bootstrap import DRAWS, Floats, interval
 from marey.metrics.groups import Classes, Groups
-from marey.metrics.longtail import Estimate
+from marey.metrics.longtail import ALL, Estimate
 
 Targets = npt.NDArray[np.floating] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 """[n k], positive where above 0."""
@@ -62,13 +62,9 @@ def average_precision(scores: Scores, targets: Targets) -> Floats:
     return np.array([ranking.average_precision for ranking in _rankings(scores, targets)])
 
 
-def group_precisions(
-    scores: Scores, targets: Targets, groups: Groups | None = None
-) -> dict[str, float]:
-    """mAP and mAP/NAME of each group in percent; NaN where no class has a positive."""
-    per_class = 100 * average_precision(scores, targets)
-    named = {f"mAP/{name}": known_mean(per_class[classes]) for name, classes in groups or ()}
-    return {"mAP": known_mean(per_class)} | named
+def class_precision(scores: Scores, targets: Targets) -> Floats:
+    """AP of every class in percent, [k]; NaN without a positive."""
+    return 100 * average_precision(scores, targets)
 
 
 def mean_average_precision(
@@ -79,7 +75,7 @@ def mean_average_precision(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """mAP over the classes with positives and mAP/NAME of each group, in percent, with intervals.
+    """`ALL` and each group -> mean AP of its classes with positives, in percent.
 
     Positives and negatives are drawn again within each class, classes apart from one another;
     copies of a clip count as equal scores.
@@ -98,8 +94,8 @@ def mean_average_precision(
         between = interval(drawn[tested].mean(axis=0))
         return Estimate(float(precision[tested].mean()), between, len(tested), clips)
 
-    named = {"mAP": of(np.arange(len(precision)))}
-    return named | {f"mAP/{name}": of(classes) for name, classes in groups or ()}
+    every = of(np.arange(len(precision)))
+    return {ALL: every} | {name: of(classes) for name, classes in groups or ()}
 
 
 def release_mean_average_precision(

@@ -1,8 +1,7 @@
 """Accuracy of head, tail and few-shot classes, with what it rests on and how sure it is.
 
-Every number is a mean over classes, of those that occur in the test set: acc/class_avg over all,
-acc/head, acc/tail and acc/few over a group (arXiv 2304.01143). A group none of whose classes is
-tested is NaN.
+Every number is a mean over classes, of those that occur in the test set: over all of them, or over
+a group (arXiv 2304.01143). A group none of whose classes is tested is NaN.
 
 **Deviates**: LMR's published code gives -1 for such a group, in shares of 1
 (`release_lt_accuracies`), and logs another number while it trains, in which classes that are not
@@ -26,6 +25,9 @@ from marey.metrics.bootstrap import (
 )
 from marey.metrics.groups import Classes, Groups
 
+ALL = "class_avg"
+"""The key of the mean over all classes, beside those of groups."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -37,13 +39,21 @@ class Estimate:
     num_clips: int
 
 
-def group_accuracies(scores: Scores, labels: Labels, groups: Groups) -> dict[str, float]:
-    """acc/NAME of each group in percent; NaN where none of its classes is tested."""
-    per_class = class_accuracy(scores, labels)
-    return {f"acc/{name}": known_mean(per_class[classes]) for name, classes in groups}
+def top1_estimate(
+    scores: Scores,
+    labels: Labels,
+    groups: Groups | None = None,  # noqa: ARG001  # as in the other estimates
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """`ALL` -> top-1 accuracy; the clips of scores [n k] are drawn again as a whole."""
+    right = _right(scores, labels)
+    between = interval(draw_means(right, draws=draws, seed=seed))
+    return {ALL: Estimate(known_mean(right), between, len(np.unique(labels)), len(labels))}
 
 
-def estimates(
+def class_accuracy_estimates(
     scores: Scores,
     labels: Labels,
     groups: Groups | None = None,
@@ -51,15 +61,9 @@ def estimates(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """acc/top1, acc/class_avg and acc/NAME of each group, with intervals.
-
-    The clips of scores [n k] are drawn again as a whole for top-1, within classes for the rest.
-    """
-    right = 100.0 * (ranks(scores, labels) == 0)
-    found = class_estimates(right, labels, scores.shape[1], groups, draws=draws, seed=seed)
-    all_draws = interval(draw_means(right, draws=draws, seed=seed))
-    num_classes = found["acc/class_avg"].num_classes
-    return {"acc/top1": Estimate(known_mean(right), all_draws, num_classes, len(labels))} | found
+    """`ALL` and each group -> mean over its classes of their top-1 accuracies; see below."""
+    right = _right(scores, labels)
+    return class_estimates(right, labels, scores.shape[1], groups, draws=draws, seed=seed)
 
 
 def class_estimates(
@@ -71,9 +75,10 @@ def class_estimates(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """acc/class_avg and acc/NAME of each group, of a value a clip [n]: means of class means.
+    """`ALL` and each group -> mean over its classes of their means of a value a clip [n].
 
-    With the difference of two models on the same clips as values these are gains (paired draws).
+    Clips are drawn again within classes. With the difference of two models on the same clips as
+    values these are gains (paired draws).
     """
     sizes = np.bincount(labels, minlength=num_classes)
     sums = np.bincount(labels, weights=values, minlength=num_classes)
@@ -85,8 +90,11 @@ def class_estimates(
         between = interval(drawn[:, tested].mean(axis=1) if len(tested) else np.empty(0))
         return Estimate(value, between, len(tested), int(sizes[tested].sum()))
 
-    named = {"acc/class_avg": of(np.arange(num_classes))}
-    return named | {f"acc/{name}": of(classes) for name, classes in groups or ()}
+    return {ALL: of(np.arange(num_classes))} | {name: of(classes) for name, classes in groups or ()}
+
+
+def _right(scores: Scores, labels: Labels) -> Floats:
+    return np.where(ranks(scores, labels) == 0, 100.0, 0.0)
 
 
 # --- as published -------------------------------------------------------------------------------
@@ -95,8 +103,8 @@ def class_estimates(
 def release_lt_accuracies(scores: Scores, labels: Labels, groups: Groups) -> tuple[float, ...]:
     """All, head, tail, few as LMR's test prints them: shares of 1, and -1 for an empty group."""
     per_class = class_accuracy(scores, labels) / 100
-    found = [known_mean(per_class), *(known_mean(per_class[classes]) for _, classes in groups)]
-    return tuple(-1.0 if np.isnan(value) else value for value in found)
+    means = [known_mean(per_class), *(known_mean(per_class[classes]) for _, classes in groups)]
+    return tuple(-1.0 if np.isnan(mean) else mean for mean in means)
 
 
 def release_epoch_stats(scores: Scores, labels: Labels, groups: Groups) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from marey.engine.inference.measures import head_estimates, head_metrics
 from marey.metrics.average_precision import (
     average_precision,
     hit_at,
@@ -22,7 +23,7 @@ from marey.metrics.groups import (
     release_noun_groups,
     videolt_groups,
 )
-from marey.metrics.longtail import class_estimates, estimates, group_accuracies
+from marey.metrics.longtail import ALL, class_estimates
 
 COUNTS = arrays(np.int64, st.integers(1, 30), elements=st.integers(0, 200)).filter(np.any)
 
@@ -96,15 +97,13 @@ GROUPS = Groups(np.array([0]), np.array([1, 2]), np.array([3]), "given")
 
 
 def test_each_group_is_the_mean_of_its_classes_that_are_tested() -> None:
-    assert group_accuracies(SCORES, LABELS, GROUPS) == {
-        "acc/head": 75,
-        "acc/tail": 50,
-        "acc/few": 100,
-    }
+    found = head_metrics(SCORES, LABELS, GROUPS)
+    groups = {"acc/head": 75, "acc/tail": 50, "acc/few": 100}
+    assert found == {"acc/top1": pytest.approx(500 / 7), "acc/class_avg": 75} | groups
 
 
 def test_an_estimate_says_how_many_classes_and_clips_it_rests_on() -> None:
-    found = estimates(SCORES, LABELS, GROUPS)
+    found = head_estimates(SCORES, LABELS, GROUPS)
     assert {k: (e.num_classes, e.num_clips) for k, e in found.items()} == {
         "acc/top1": (3, 7),
         "acc/class_avg": (3, 7),
@@ -117,7 +116,7 @@ def test_an_estimate_says_how_many_classes_and_clips_it_rests_on() -> None:
 
 
 def test_a_group_that_is_not_tested_is_nan_and_rests_on_nothing() -> None:
-    found = estimates(SCORES[:4], LABELS[:4], GROUPS)["acc/few"]
+    found = head_estimates(SCORES[:4], LABELS[:4], GROUPS)["acc/few"]
     assert np.isnan([found.value, *found.interval]).all()
     assert (found.num_classes, found.num_clips) == (0, 0)
 
@@ -126,7 +125,8 @@ def test_a_group_that_is_not_tested_is_nan_and_rests_on_nothing() -> None:
 def test_values_and_intervals_stay_between_0_and_100(n: int, k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores, labels = rng.random((n, k)), rng.integers(0, k, n)
-    for found in estimates(scores, labels, paper_groups(1 + np.arange(k) * 9), draws=30).values():
+    groups = paper_groups(1 + np.arange(k) * 9)
+    for found in head_estimates(scores, labels, groups, draws=30).values():
         if found.num_clips:
             assert 0 <= found.interval.low <= found.interval.high <= 100
             assert 0 <= found.value <= 100
@@ -193,7 +193,7 @@ def test_a_perfect_order_has_a_precision_of_100_and_no_doubt() -> None:
     targets = np.eye(3)[[0, 1, 2, 0]]
     found = mean_average_precision(targets, targets, GROUPS_OF_THREE)
     assert {(e.value, *e.interval) for e in found.values()} == {(100, 100, 100)}
-    assert (found["mAP"].num_classes, found["mAP"].num_clips) == (3, 4)
+    assert (found[ALL].num_classes, found[ALL].num_clips) == (3, 4)
 
 
 GROUPS_OF_THREE = Groups(np.array([0]), np.array([1]), np.array([2]), "", ("head", "medium", "low"))
@@ -202,8 +202,8 @@ GROUPS_OF_THREE = Groups(np.array([0]), np.array([1]), np.array([2]), "", ("head
 def test_classes_without_a_positive_are_left_out() -> None:
     scores, targets = np.array([[0.2, 0.9, 0.1], [0.8, 0.1, 0.3]]), np.array([[0, 1, 0], [1, 0, 0]])
     found = mean_average_precision(scores, targets, GROUPS_OF_THREE)
-    assert (found["mAP"].value, found["mAP"].num_classes) == (100, 2)
-    assert np.isnan(found["mAP/low"].value)
+    assert (found[ALL].value, found[ALL].num_classes) == (100, 2)
+    assert np.isnan(found["low"].value)
 
 
 def test_intervals_of_average_precision_are_those_of_drawing_clips_again() -> None:
@@ -212,7 +212,7 @@ def test_intervals_of_average_precision_are_those_of_drawing_clips_again() -> No
     scores = rng.normal(size=(400, 1)) + targets
     rows = [rng.integers(0, 400, 400) for _ in range(600)]
     wanted = interval(np.array([100 * average_precision(scores[r], targets[r])[0] for r in rows]))
-    found = mean_average_precision(scores, targets)["mAP"].interval
+    found = mean_average_precision(scores, targets)[ALL].interval
     assert found == pytest.approx(wanted, abs=2.5)
 
 

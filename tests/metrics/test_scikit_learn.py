@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from marey.engine.inference.measures import mean_loss
+from marey.engine.inference.measures import head_metrics, mean_loss
 from marey.metrics.accuracy import (
     class_accuracy,
     class_average,
@@ -22,11 +22,11 @@ from marey.metrics.accuracy import (
 )
 from marey.metrics.average_precision import (
     average_precision,
-    group_precisions,
     hit_at,
     mean_average_precision,
 )
 from marey.metrics.calibration import reliability
+from marey.metrics.longtail import ALL
 
 NUM_CLASSES = 5
 
@@ -88,7 +88,7 @@ def test_average_precision(seed: int, n: int, missing: bool) -> None:
     np.testing.assert_allclose(average_precision(scores, targets), wanted)
     if shown.any():
         macro = sk.average_precision_score(targets[:, shown], behind[:, shown], average="macro")
-        assert group_precisions(scores, targets)["mAP"] == pytest.approx(100 * macro)
+        assert head_metrics(scores, targets, None)["mAP"] == pytest.approx(100 * macro)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40))
@@ -100,8 +100,8 @@ def test_the_order_of_clips_does_not_matter(seed: int, n: int) -> None:
         mean_average_precision(scores[rows], targets[rows], draws=5)
         for rows in (slice(None), order)
     )
-    np.testing.assert_array_equal(first["mAP"].value, second["mAP"].value)
-    np.testing.assert_array_equal(first["mAP"].interval, second["mAP"].interval)
+    np.testing.assert_array_equal(first[ALL].value, second[ALL].value)
+    np.testing.assert_array_equal(first[ALL].interval, second[ALL].interval)
 
 
 def test_scores_in_bfloat16_have_one_precision_whatever_their_order() -> None:
@@ -110,7 +110,7 @@ def test_scores_in_bfloat16_have_one_precision_whatever_their_order() -> None:
     scores = (exact.view(np.uint32) & 0xFFFF0000).view(np.float32)  # of 8 bits, as bfloat16
     targets = rng.random(scores.shape) < 0.2
     found = {
-        group_precisions(scores[order], targets[order])["mAP"]
+        head_metrics(scores[order], targets[order], None)["mAP"]
         for order in (rng.permutation(2000) for _ in range(5))
     }
     assert len(found) == 1

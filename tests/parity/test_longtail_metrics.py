@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from marey.engine.inference.measures import head_estimates
 from marey.metrics.accuracy import joint_accuracy, topk_accuracy
 from marey.metrics.average_precision import (
     average_precision,
@@ -23,7 +24,7 @@ from marey.metrics.groups import (
     release_noun_groups,
     videolt_groups,
 )
-from marey.metrics.longtail import estimates, release_epoch_stats, release_lt_accuracies
+from marey.metrics.longtail import release_epoch_stats, release_lt_accuracies
 from tests.conftest import goldens
 from tests.parity.golden import golden_rule
 
@@ -106,7 +107,7 @@ def test_the_few_shot_number_of_epic_says_on_how_little_it_rests(name: str) -> N
     tested = np.array(content("epic_verb_counts.json")[f"{name.removesuffix('s')}_val"])
     labels = np.repeat(np.arange(len(tested)), tested)
     scores = np.zeros((len(labels), len(tested)), np.float32)
-    found = estimates(scores, labels, release_of(name), draws=2)
+    found = head_estimates(scores, labels, release_of(name), draws=2)
     for group in ("head", "tail", "few"):
         estimate = found[f"acc/{group}"]
         assert estimate.num_classes == wanted[f"{group}_val_classes_present"]

@@ -20,12 +20,11 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.measures import (
     UNKNOWN,
     TrainingCounts,
+    by_head,
     head_estimates,
-    head_metrics,
-    mean_loss,
+    metrics_of_heads,
 )
 from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips, test_batches
-from marey.metrics.accuracy import joint_accuracy
 from marey.metrics.longtail import Estimate
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_clips
@@ -48,14 +47,8 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Percent of all clips; several heads carry their names, and `acc/` counts all at once."""
-        heads = {name: self._of_head(name) for name in self.scores}
-        if len(heads) == 1:
-            return next(iter(heads.values()))
-        named = {f"{name}/{key}": v for name, row in heads.items() for key, v in row.items()}
-        if any(labels.ndim == 2 for labels in self.manifest.labels.values()):
-            return named
-        return {"acc/top1": joint_accuracy(self.scores, self.manifest.labels)} | named
+        """Key -> number over all clips, as `marey.metrics.catalog` has them."""
+        return metrics_of_heads(self.scores, self.manifest.labels, self.trained_on, self.average)
 
     @cached_property
     def estimates(self) -> dict[str, dict[str, Estimate]]:
@@ -70,7 +63,7 @@ class Evaluation:
         """The estimates under the names that `metrics` has."""
         if len(self.estimates) == 1:
             return next(iter(self.estimates.values()))
-        return {f"{h}/{key}": e for h, row in self.estimates.items() for key, e in row.items()}
+        return by_head(self.estimates)
 
     @property
     def readable_rows(self) -> npt.NDArray[np.int64]:
@@ -102,11 +95,6 @@ class Evaluation:
             scores={name: values[rows] for name, values in self.scores.items()},
             missing={new: self.missing[row] for new, row in old if row in self.missing},
         )
-
-    def _of_head(self, name: str) -> dict[str, float]:
-        scores, labels = self.scores[name], self.manifest.labels[name]
-        metrics = head_metrics(scores, labels, self.trained_on.groups(name))
-        return metrics | {"loss": mean_loss(scores, labels, self.average)}
 
 
 def evaluate(

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from functools import cache
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from marey.metrics.accuracy import class_average, topk_accuracy
-from marey.metrics.average_precision import group_precisions, hit_at, mean_average_precision
+from marey.metrics.accuracy import known_mean
 from marey.metrics.bootstrap import DRAWS
+from marey.metrics.catalog import METRICS, Labels, Metric, Scores
 from marey.metrics.groups import RULES, Groups, RuleName, profile
-from marey.metrics.longtail import Estimate, estimates, group_accuracies
+from marey.metrics.longtail import ALL, Estimate
 
-Scores: TypeAlias = npt.NDArray[np.float32]
-Labels: TypeAlias = npt.NDArray[Any]
-"""int64 [n], or bool [n k] where clips have several classes."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,24 +52,51 @@ UNKNOWN = TrainingCounts()
 
 
 def head_metrics(scores: Scores, labels: Labels, groups: Groups | None) -> dict[str, float]:
-    """The numbers of a head in percent, without intervals."""
-    if labels.ndim == 2:
-        hits = {f"hit@{k}": hit_at(scores, labels, k) for k in (1, 5) if k < scores.shape[1]}
-        return group_precisions(scores, labels, groups) | hits
-    metrics = {"acc/top1": topk_accuracy(scores, labels)}
-    if scores.shape[1] > 5:
-        metrics["acc/top5"] = topk_accuracy(scores, labels, 5)
-    metrics["acc/class_avg"] = class_average(scores, labels)
-    return metrics | (group_accuracies(scores, labels, groups) if groups else {})
+    """Key -> number of a head, without intervals; NaN where nothing is tested."""
+    measured = cache(lambda measure: np.atleast_1d(measure(scores, labels)))  # once for all groups
+    classes = {ALL: slice(None)} | dict(groups or ())
+    return {
+        row.key: known_mean(measured(row.measure)[classes[row.group]])
+        for row in _rows(scores, labels)
+        if row.measure is not None and row.group in classes
+    }
 
 
 def head_estimates(
     scores: Scores, labels: Labels, groups: Groups | None, *, draws: int = DRAWS
 ) -> dict[str, Estimate]:
     """Those of the numbers that are means over clips or classes, with their intervals."""
-    if labels.ndim == 2:
-        return mean_average_precision(scores, labels, groups, draws=draws)
-    return estimates(scores, labels, groups, draws=draws)
+    estimated = cache(lambda estimate: estimate(scores, labels, groups, draws=draws))
+    return {
+        row.key: estimated(row.estimate)[row.group]
+        for row in _rows(scores, labels)
+        if row.estimate is not None and row.group in estimated(row.estimate)
+    }
+
+
+def metrics_of_heads(
+    scores: Mapping[str, Scores],
+    labels: Mapping[str, Labels],
+    trained_on: TrainingCounts,
+    average: Literal["logits", "probs"],
+) -> dict[str, float]:
+    """Key -> number; of several heads those of all at once, then those of each under its name."""
+    heads = {
+        head: head_metrics(of, labels[head], trained_on.groups(head))
+        | {"loss": mean_loss(of, labels[head], average)}
+        for head, of in scores.items()
+    }
+    if len(heads) == 1:
+        return next(iter(heads.values()))
+    joint = {"loss": sum(metrics["loss"] for metrics in heads.values())}
+    if all(labels[head].ndim == 1 for head in scores):
+        joint = {row.key: row.joint(scores, labels) for row in METRICS if row.joint} | joint
+    return joint | by_head(heads)
+
+
+def by_head(heads: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """HEAD/KEY -> value, of head -> key -> value."""
+    return {f"{head}/{key}": value for head, of in heads.items() for key, value in of.items()}
 
 
 def mean_loss(scores: Scores, labels: Labels, average: Literal["logits", "probs"]) -> float:
@@ -85,3 +111,12 @@ def mean_loss(scores: Scores, labels: Labels, average: Literal["logits", "probs"
         log = values.clamp_min(torch.finfo(values.dtype).tiny).log()
         return float(F.nll_loss(log, targets))
     return float(F.cross_entropy(values, targets))
+
+
+def _rows(scores: Scores, labels: Labels) -> list[Metric]:
+    """The rows of the catalog that clips with such labels have."""
+    return [
+        row
+        for row in METRICS
+        if row.several == (labels.ndim == 2) and row.min_classes <= scores.shape[1]
+    ]

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from marey.data.manifest.manifest import Manifest
-from marey.engine.inference.measures import Labels, Scores, head_metrics
+from marey.engine.inference.measures import head_metrics
 from marey.errors import RunError
+from marey.metrics.catalog import Labels, Scores
 
 
 def prediction_table(

@@ -71,8 +71,7 @@ def group_gains(first: Result, other: Result, head: str, groups: Groups) -> dict
         return {}
     labels = np.array([ours[clip][0] for clip in common])
     gains = np.array([100.0 * (theirs[clip][1] - ours[clip][1]) for clip in common])
-    found = class_estimates(gains, labels, len(a.classes), groups)
-    return {name.partition("/")[2]: estimate for name, estimate in found.items()}
+    return class_estimates(gains, labels, len(a.classes), groups)
 
 
 def _parts(

@@ -1,0 +1,197 @@
+"""The numbers that are measured, each named once: its key, how it is shown and what computes it.
+
+A row of `METRICS` is all that an evaluation, train.log, metrics.csv, results.json, the pages and
+`save_best` know of a number; they show numbers in the order of the rows. Where a model has several
+heads the name of one stands in front of its keys (verb/acc/few), and keys without it are of all
+heads at once. `add_metric` adds a row of your own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from marey.metrics.accuracy import class_accuracy, joint_accuracy, topk_accuracy
+from marey.metrics.average_precision import class_precision, hit_at, mean_average_precision
+from marey.metrics.longtail import ALL, Estimate, class_accuracy_estimates, top1_estimate
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+Labels: TypeAlias = npt.NDArray[Any]
+"""int64 [n], or bool [n k] where clips have several classes."""
+Measure: TypeAlias = Callable[[Scores, Labels], float | npt.NDArray[np.float64]]
+Estimates: TypeAlias = Callable[..., Mapping[str, Estimate]]
+Joint: TypeAlias = Callable[[Mapping[str, Scores], Mapping[str, Labels]], float]
+
+DASH = "–"
+"""What stands for a number of which nothing was tested, wherever people read it."""
+LOSS = "Loss"
+ACCURACY = "Validation accuracy (%)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number: its names, how it is shown, and, if it is measured of scores, by what.
+
+    Args:
+        key: its name in results.json, for `save_best` and on the command line.
+        title: its name on pages.
+        unit: "%", or what stands behind the number; "" for none.
+        higher_is_better: None where neither is.
+        column: its name in metrics.csv, where that is not `key`.
+        chart: the title of the chart of a report that has its curve; "" draws none.
+        headline: whether it stands at the top of a report and in the table of a comparison.
+        watched: whether it stands in the line of train.log that ends an epoch, and has a chart of
+            its own in a comparison.
+        measure: scores [n k], NaN for a clip without, and labels (int64 [n], or bool [n k] of clips
+            with several classes) -> the number, or one of every class [k], NaN for a class without
+            clips, of which the mean over `group` is taken.
+        group: whose classes count, "head" ...; by default all.
+        estimate: (scores, labels, groups or None, draws=...) -> `ALL` and each group -> the number
+            and its interval. There may be none.
+        joint: head -> scores, head -> labels -> the number of all heads at once.
+        several: whether it is of clips with several classes each, instead of one.
+        min_classes: a head of fewer has no such number.
+    """
+
+    key: str
+    title: str
+    unit: str = "%"
+    higher_is_better: bool | None = True
+    column: str = ""
+    chart: str = ""
+    headline: bool = False
+    watched: bool = False
+    measure: Measure | None = None
+    group: str = ALL
+    estimate: Estimates | None = None
+    joint: Joint | None = None
+    several: bool = False
+    min_classes: int = 1
+
+    @property
+    def heading(self) -> str:
+        """The title with the unit, over numbers without one: top-1 (%)."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    def text(self, value: float, digits: int = 1) -> str:
+        """The value with its unit, or a dash for NaN."""
+        if math.isnan(value):
+            return DASH
+        return f"{value:.{digits}f} %" if self.unit == "%" else f"{value:.4g} {self.unit}".strip()
+
+
+_run = partial(Metric, unit="", higher_is_better=None)
+_loss = partial(Metric, unit="", higher_is_better=False, chart=LOSS, watched=True)
+_accuracy = partial(
+    Metric, chart=ACCURACY, measure=class_accuracy, estimate=class_accuracy_estimates
+)
+_precision = partial(
+    Metric, chart=ACCURACY, measure=class_precision, estimate=mean_average_precision, several=True
+)
+_top = partial(Metric, chart=ACCURACY, headline=True)
+
+METRICS: list[Metric] = [
+    _run(key="epoch", title="epoch"),
+    _run(key="step", title="step"),
+    _loss(key="train/loss", title="training loss"),
+    _run(key="lr", title="learning rate", chart="Learning rate", watched=True),
+    _run(key="clips_per_second", title="clips a second"),
+    _run(key="data_wait", title="share of time spent waiting for data"),
+    _loss(key="loss", title="validation loss", column="val/loss"),
+    _top(
+        key="acc/top1",
+        title="top-1",
+        watched=True,
+        measure=topk_accuracy,
+        estimate=top1_estimate,
+        joint=joint_accuracy,
+    ),
+    _top(key="acc/top5", title="top-5", measure=partial(topk_accuracy, k=5), min_classes=6),
+    _accuracy(key="acc/class_avg", title="class average", headline=True),
+    _accuracy(key="acc/head", title="head", group="head"),
+    _accuracy(key="acc/medium", title="medium", group="medium"),
+    _accuracy(key="acc/tail", title="tail", group="tail"),
+    _accuracy(key="acc/few", title="few", group="few", watched=True),
+    _precision(key="mAP", title="mAP", headline=True, watched=True),
+    _precision(key="mAP/head", title="mAP/head", group="head"),
+    _precision(key="mAP/medium", title="mAP/medium", group="medium"),
+    _precision(key="mAP/tail", title="mAP/tail", group="tail"),
+    _precision(key="mAP/few", title="mAP/few", group="few"),
+    _top(key="hit@1", title="hit@1", measure=hit_at, several=True, min_classes=2),
+    _top(key="hit@5", title="hit@5", measure=partial(hit_at, k=5), several=True, min_classes=6),
+]
+
+
+def add_metric(metric: Metric) -> Metric:
+    """Adds a row behind the others and returns it.
+
+    Raises:
+        ValueError: the key is that of another row.
+
+    >>> metric = add_metric(Metric(key="acc/half", title="half", measure=lambda *_: 50.0))
+    >>> METRICS.remove(metric)
+    """
+    if find_metric(metric.key) is not None:
+        raise ValueError(f"key is '{metric.key}', which marey.metrics.catalog has already")
+    METRICS.append(metric)
+    return metric
+
+
+@dataclass(frozen=True)
+class Named:
+    """A row under the name it has for one of several heads, or for all at once ("")."""
+
+    metric: Metric
+    head: str
+
+    def of_head(self, name: str) -> str:
+        """`name` with that of the head in front, if there is one."""
+        return f"{self.head}/{name}" if self.head else name
+
+    @property
+    def column(self) -> str:
+        """Its column in metrics.csv."""
+        return self.of_head(self.metric.column or self.metric.key)
+
+    @property
+    def suffix(self) -> str:
+        """What says on pages which head it is of: ": verb", or nothing."""
+        return f": {self.head}" if self.head else ""
+
+
+def find_metric(name: str) -> Named | None:
+    """The row and the head of a key or of a column of metrics.csv; None if no row has that name.
+
+    >>> named = find_metric("verb/acc/few")
+    >>> named.head, named.metric.title
+    ('verb', 'few')
+    """
+    rows = {key: row for row in METRICS for key in (row.key, row.column or row.key)}
+    head, _, rest = name.partition("/")
+    if name in rows:
+        return Named(rows[name], "")
+    return Named(rows[rest], head) if rest in rows else None
+
+
+def headlines(keys: Iterable[str]) -> list[str]:
+    """Those of the keys that stand above all others.
+
+    Where there are several heads these are what counts them all at once, and the first of each.
+
+    >>> headlines(["loss", "acc/top1", "acc/top5", "acc/few"])
+    ['acc/top1', 'acc/top5']
+    """
+    chosen, heads = [], {""}
+    for key in keys:
+        named = find_metric(key)
+        if named is not None and named.metric.headline:
+            if not named.head or named.head not in heads:
+                chosen.append(key)
+            heads.add(named.head)
+    return chosen
