@@ -34,7 +34,6 @@ from marey.data.packs.pack_clips import pack_clips
 from marey.jobs.executors import Processes
 from marey.video.augment import IMAGENET_MEAN, IMAGENET_STD
 from marey.video.crops import CenterCrop, MultiScaleCrop
-from marey.video.reading.jpeg import jpeg_decoder
 from marey.video.reading.pixels import ShortSide
 from marey.video.sampling.segments import Segments
 
@@ -171,7 +170,6 @@ def main() -> None:
                 f"{speeds[what]:7.1f} {speeds[what] / speeds[base]:5.1f} x" for speeds in found
             ]
             print(f"{what:40}", *cells)
-        print(f"JPEG is read with {jpeg_decoder()}")
         for form_name in forms:
             size = sum(p.stat().st_size for p in (place / form_name).rglob("*") if p.is_file())
             print(f"{form_name:7} {size / len(videos) / 1024:8.0f} KiB a clip")

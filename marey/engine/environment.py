@@ -9,7 +9,6 @@ from typing import TypeAlias
 import av
 import torch
 
-from marey.video.reading.jpeg import jpeg_decoder
 from marey.video.reading.reader import Backend
 
 Versions: TypeAlias = dict[str, str]
@@ -37,7 +36,8 @@ def environment() -> Versions:
 def decoder(backend: Backend) -> str:
     """Name and version of what decodes video."""
     package = "av" if backend == "pyav" else backend
-    return f"{backend} {version(package)} (FFmpeg {_ffmpeg()}; JPEG: {jpeg_decoder()})"
+    jpeg = f"simplejpeg {version('simplejpeg')}"
+    return f"{backend} {version(package)} (FFmpeg {_ffmpeg()}; JPEG: {jpeg})"
 
 
 def _ffmpeg() -> str:

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from marey.errors import DecodeError
-from marey.video.reading.reader import FrameReader, open_video
+from marey.video.reading.frame_reader import FrameReader
+from marey.video.reading.reader import open_video
 from tests.conftest import SHARED
 
 MEDIA = SHARED / "data" / "media"

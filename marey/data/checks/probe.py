@@ -17,7 +17,8 @@ from marey.jobs.executors import Executor, Processes
 from marey.jobs.parts import Progress
 from marey.jobs.processes import Lost
 from marey.storage.url import AnyPath
-from marey.video.reading.reader import FrameReader, Span, open_video
+from marey.video.reading.frame_reader import FrameReader
+from marey.video.reading.reader import Span, open_video
 
 BLOCK = 16
 """Frames that are in memory at a time."""

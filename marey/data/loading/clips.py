@@ -27,7 +27,6 @@ from marey.data.manifest.manifest import Manifest
 from marey.errors import DecodeError, ManifestError
 from marey.types import Labels
 from marey.video.crops import Crop
-from marey.video.reading.pixels import gather_channels_last
 from marey.video.reading.reader import Backend, open_video
 from marey.video.sampling.segments import Sampling, at_rate
 
@@ -114,7 +113,7 @@ class ClipDataset(Dataset[Sample]):
             sampling = at_rate(self.sampling, self.manifest.fps(row) or video.fps)
             indices = sampling.indices(len(video), rng)
             wanted, places = np.unique(indices, return_inverse=True)
-            frames = gather_channels_last(video.pictures(wanted), len(wanted))
+            frames = video.gather(wanted)
         decoded = time.perf_counter()
         if np.array_equal(places.ravel(), np.arange(indices.size)):
             clips = [*torch.chunk(frames, len(indices))]  # every frame once, in order: no copy

@@ -15,7 +15,7 @@ from marey.data.manifest.paths import VIDEO
 from marey.errors import DecodeError
 from marey.storage.url import AnyPath
 from marey.video.reading.frame_folder import FrameFolder
-from marey.video.reading.jpeg import JpegEncoder, plain_jpeg_size
+from marey.video.reading.jpeg import encode_jpeg, plain_jpeg_size
 from marey.video.reading.pack import PackedClip
 from marey.video.reading.pixels import ShortSide, Size
 from marey.video.reading.pyav import VideoFile
@@ -82,7 +82,6 @@ class Shots:
 
     def jpegs(self, scale: ShortSide, quality: int) -> Iterator[tuple[bytes, Size]]:
         """The frames as JPEG and their size; what is JPEG of that size already is copied."""
-        encoder: JpegEncoder | None = None
         for index, picture in zip(self.indices.tolist(), self.pictures(scale), strict=True):
             height, width, _ = picture.shape
             if not isinstance(self.video, VideoFile):
@@ -90,8 +89,7 @@ class Shots:
                 if plain_jpeg_size(data) == (width, height):
                     yield data, (width, height)
                     continue
-            encoder = encoder or JpegEncoder((width, height), quality=quality)
-            yield encoder(picture), (width, height)
+            yield encode_jpeg(picture, quality=quality), (width, height)
 
 
 @contextmanager

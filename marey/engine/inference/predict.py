@@ -24,7 +24,8 @@ from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
 from marey.storage.url import AnyPath, any_path
 from marey.types import Frames, Scores
-from marey.video.reading.reader import FrameReader, open_video
+from marey.video.reading.frame_reader import FrameReader
+from marey.video.reading.reader import open_video
 from marey.video.sampling.segments import at_rate
 
 Answer: TypeAlias = dict[str, Any]

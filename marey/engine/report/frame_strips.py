@@ -6,13 +6,13 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
 import numpy as np
 
 from marey.engine.report.charts.html import paragraph, tag
 from marey.engine.report.run_files import Result, RunFiles
 from marey.errors import DecodeError
-from marey.video.reading.jpeg import JpegEncoder
+from marey.video.reading.jpeg import encode_jpeg
+from marey.video.reading.pixels import scaled
 from marey.video.reading.reader import Span, open_video
 
 FRAME_HEIGHT = 96
@@ -25,10 +25,8 @@ def frame_strip(path: Path, *, span: Span | None = None, num_frames: int = 5) ->
     with open_video(path, span=span) as video:
         middles = (np.arange(num_frames) + 0.5) * len(video) / num_frames
         frames = video.read(np.unique(middles.astype(np.int64)).tolist())
-    small = [_resize(frame) for frame in frames.permute(0, 2, 3, 1).numpy()]
-    picture = np.concatenate(small, axis=1)
-    height, width, _ = picture.shape
-    jpeg = JpegEncoder((width, height), quality=JPEG_QUALITY)(picture)
+    pictures = [_resized(frame) for frame in frames.permute(0, 2, 3, 1).numpy()]
+    jpeg = encode_jpeg(np.concatenate(pictures, axis=1), quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
@@ -75,9 +73,8 @@ def without_folders(sentence: str, roots: Sequence[Path]) -> str:
     return sentence
 
 
-def _resize(frame_hwc: np.ndarray) -> np.ndarray:
+def _resized(frame_hwc: np.ndarray) -> np.ndarray:
     height, width = frame_hwc.shape[:2]
     # at most 4:1, so that a frame one pixel high does not become a wall
     width = min(max(round(width * FRAME_HEIGHT / height), 2), 4 * FRAME_HEIGHT)
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_hwc), format="rgb24")
-    return frame.reformat(width=width, height=FRAME_HEIGHT).to_ndarray()
+    return scaled(frame_hwc, (width, FRAME_HEIGHT))

@@ -1,18 +1,13 @@
-"""FFmpeg's view of a file: open it, pick the stream, demux, decode; and say why not.
+"""FFmpeg's view of a file: open it and pick the stream; and say why not.
 
 PyAV turns FFmpeg's log off by default, so nothing here writes to standard error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import closing
-from typing import cast
-
 import av
 from av.codec.context import ThreadType
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
@@ -53,69 +48,6 @@ def open_stream(path: AnyPath, *, draft: bool = False) -> tuple[InputContainer, 
         if context.width * context.height > LARGE_PIXELS:
             context.thread_count, context.thread_type = 2, ThreadType.FRAME
     return container, stream
-
-
-def packets(
-    container: InputContainer, stream: VideoStream, *, keys: list[int] | None = None
-) -> Iterator[Packet[VideoStream]]:
-    """The packets of `stream` from here on; a file that breaks off ends there.
-
-    The presentation time of every key packet is noted in `keys`.
-    """
-    flow = cast("Generator[Packet[VideoStream]]", container.demux(stream))
-    with closing(flow):  # PyAV leaks a packet when it is just dropped
-        while True:
-            try:
-                packet = next(flow, None)
-            except av.FFmpegError:
-                return
-            if packet is None or (packet.size == 0 and packet.dts is None):
-                return
-            if keys is not None and packet.is_keyframe and packet.pts is not None:
-                keys.append(packet.pts)
-            yield packet
-
-
-def decoded(
-    container: InputContainer, stream: VideoStream, *, keys: list[int] | None = None
-) -> Iterator[av.VideoFrame]:
-    """The frames of `stream` from here on, as shown; damaged packets are passed over."""
-    for packet in packets(container, stream, keys=keys):
-        yield from _decode(stream, packet)
-    yield from _decode(stream, None)
-
-
-def no_frames(path: AnyPath) -> DecodeError:
-    """The error of a video stream of which nothing decodes."""
-    container, stream = open_stream(path)
-    filled, locked = 0, False
-    with container:
-        for packet in packets(container, stream):
-            filled += packet.size > 0
-            locked = locked or packet.has_sidedata("encryption_info")
-    if locked:
-        return DecodeError(f"{path}: the video is encrypted", "get a copy without protection")
-    if not filled:
-        return DecodeError(
-            f"{path}: a header without pictures", "the file is cut short: get a new copy"
-        )
-    return DecodeError(
-        f"{path}: no frame decodes, in {filled} packets",
-        "the video is damaged or encrypted: get a new copy",
-    )
-
-
-def _decode(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
-    try:
-        return stream.decode(packet)
-    except av.error.MemoryError as error:  # a frame left out for want of it would shift the rest
-        name, context = stream.container.name.removeprefix("file:"), stream.codec_context
-        raise DecodeError(
-            f"{name}: not enough memory for a picture of {context.width} x {context.height}",
-            "is the size true? if so, scale the video down once, before training",
-        ) from error
-    except av.FFmpegError:
-        return []
 
 
 def _open(path: AnyPath) -> InputContainer:

@@ -13,16 +13,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.storage.url import AnyPath
-from marey.types import Frames
-from marey.video.reading.jpeg import ImageDecoder
-from marey.video.reading.pixels import Indices, ShortSide, Size, checked, each_once
+from marey.video.reading.frame_reader import FrameReader, Indices
+from marey.video.reading.jpeg import decode_image
+from marey.video.reading.pixels import Picture, ShortSide, Size, scaled
 
 NAME = re.compile(r"(?P<prefix>.*?)(?P<digits>\d+)(?P<suffix>\.(?:jpe?g|png|webp|bmp|tiff?))", re.I)
 KNOWN_PREFIXES = ("img_", "image_", "frame_", "")
@@ -45,7 +44,7 @@ class Template:
         return f"{self.prefix}{number:0{self.width}d}{self.suffix}"
 
 
-class FrameFolder:
+class FrameFolder(FrameReader):
     """A `FrameReader` over the image files of one folder."""
 
     def __init__(self, path: AnyPath, *, num_frames: int | None = None) -> None:
@@ -53,30 +52,24 @@ class FrameFolder:
         self.fps: float | None = None
         self.template, self.base, self._present = sniff(path)
         self._num_frames = self._present if num_frames is None else num_frames
-        self._decode = ImageDecoder()
         self._first: tuple[str, Size] | None = None
 
     def __len__(self) -> int:
         return self._num_frames
 
-    def read(self, indices: Indices) -> Frames:
-        """Frames uint8 [t 3 h w] in the order asked; see `FrameReader`."""
-        return each_once(self.pictures, checked(indices, len(self), self.path))
-
-    def pictures(
-        self, indices: Indices, scale: ShortSide | None = None
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Frames [h w 3] one at a time, in the order asked, scaled if asked for."""
-        for index in self._there(checked(indices, len(self), self.path)).tolist():
+    def pictures(self, indices: Indices, scale: ShortSide | None = None) -> Iterator[Picture]:
+        """Pictures [h w 3], one at a time, in the order asked; see `FrameReader`."""
+        for index in self._there(self.checked(indices)).tolist():
             name = self.template.name(self.base + index)
-            picture, size = self._decode.rgb(self.data(index), self.path / name, scale)
+            picture = decode_image(self.data(index), self.path / name)
+            size = picture.shape[1], picture.shape[0]
             first, first_size = self._first = self._first or (name, size)
             if size != first_size:
                 raise DecodeError(
                     f"{self.path / name}: {_by(size)} pixels, but {first} has {_by(first_size)}",
                     "all frames of a folder must have one size: extract them again",
                 )
-            yield picture
+            yield scaled(picture, scale(size)) if scale else picture
 
     def data(self, index: int) -> bytes:
         """The file of frame `index` as it is."""
@@ -92,16 +85,6 @@ class FrameFolder:
             f"{self.path}: a folder of frames has no times of its own",
             "give spans in frames (unit='frames'), at the rate the frames were extracted with",
         )
-
-    def close(self) -> None:
-        """Let go of the decoders."""
-        self._decode.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _there(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """`indices`, all of which the folder holds."""

@@ -1,141 +1,141 @@
 """Still pictures: the bytes of an image file, read and written.
 
-JPEG is read with libjpeg-turbo where the extra `jpeg` (simplejpeg) is installed, which gives the
-very pixels of Pillow, with which the published loaders read; else, as all other kinds, with
-FFmpeg's codecs. Those are as exact; where chroma is enlarged their colour differs by some grey
-levels (6 at most, 0.6 on average, on frames of real video). `jpeg_decoder` says which it is, and
-runs note it. What is written is always FFmpeg's, from pictures that FFmpeg read.
+JPEG is read with libjpeg-turbo (simplejpeg), which gives the very pixels of Pillow, with which the
+published loaders read; FFmpeg's JPEG decoder differs from it by up to 8 grey levels where chroma is
+enlarged. What libjpeg-turbo does not read (12 bits, lossless, odd subsampling) is refused. All
+other kinds are read with FFmpeg's codecs, which are exact.
+
+JPEG is written with FFmpeg's encoder, whose scale of quantisers is that of the published tools.
 """
 
 from __future__ import annotations
 
 import struct
 from fractions import Fraction
+from typing import NamedTuple
 
 import av
 import numpy as np
+import simplejpeg
 from av.codec import CodecContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.storage.url import AnyPath
-from marey.video.reading.pixels import ShortSide, Size, ToRGB
+from marey.video.reading.pixels import Matrix, Picture, Size, ToRGB, upright
 
-try:
-    import simplejpeg
-except ImportError:  # an extra
-    simplejpeg = None
-
-MAGIC = {
-    b"\xff\xd8": "mjpeg",
+JPEG = b"\xff\xd8"
+CODECS = {
     b"\x89PNG": "png",
     b"RIFF": "webp",
     b"BM": "bmp",
     b"II*\0": "tiff",
     b"MM\0*": "tiff",
 }
-"""How image files begin, and FFmpeg's decoder for each; suffixes lie more often."""
+"""How other image files begin, and FFmpeg's decoder for each; suffixes lie more often."""
 QUALITY = range(1, 32)
 """FFmpeg's scale of JPEG quantisers, the best first; the published tools write 1 or 2."""
+AGAIN = "extract it again"
 
 
-class ImageDecoder:
-    """The bytes of image files -> pictures; keeps what it opened for the next one."""
+def decode_image(data: bytes, name: str | AnyPath) -> Picture:
+    """The picture in `data`, upright [h w 3], by what its first bytes say it is.
 
-    def __init__(self) -> None:
-        self._decoders: dict[str, VideoCodecContext] = {}
-
-    def __call__(self, data: bytes, name: str | AnyPath) -> av.VideoFrame:
-        """The picture in `data`, by what its first bytes say it is; DecodeError names `name`."""
-        codec = next((codec for magic, codec in MAGIC.items() if data.startswith(magic)), None)
-        if codec is None:
-            raise DecodeError(f"{name}: not an image ({len(data)} bytes)", "extract it again")
-        if codec not in self._decoders:
-            self._decoders[codec] = _image_decoder(codec)
-        packet = Packet(data)
-        packet.is_keyframe = True  # or FFmpeg adds a PNG to the one before it
-        try:
-            return self._decoders[codec].decode(packet)[0]
-        except (av.FFmpegError, IndexError) as error:
-            raise DecodeError(f"{name}: a damaged image", "extract it again") from error
-
-    def rgb(
-        self, data: bytes, name: str | AnyPath, scale: ShortSide | None = None
-    ) -> tuple[NDArray[np.uint8], Size]:
-        """The picture in `data`, upright [h w 3] and scaled if asked for, and its stored size."""
-        if scale is None and (picture := self.turbo(data, name)) is not None:
-            return picture, (picture.shape[1], picture.shape[0])
-        frame = self(data, name)
-        size = frame.width, frame.height
-        return ToRGB(scale(size) if scale else size)(frame), size
-
-    def turbo(self, data: bytes, name: str | AnyPath) -> NDArray[np.uint8] | None:
-        """The picture of a plain JPEG by libjpeg-turbo; None for other kinds, or without it."""
-        return plain_jpeg(data, name) if plain_jpeg_size(data) else None
-
-    def close(self) -> None:
-        """Let go of the decoders."""
-        self._decoders.clear()
-
-
-class JpegEncoder:
-    """Pictures uint8 [h w 3] of one size -> baseline JPEG files, 4:2:0; no picture's bytes depend
-    on another's.
+    Raises:
+        DecodeError: it is no image, damaged or of a kind that is not read; names `name`.
     """
-
-    def __init__(self, size: Size, *, quality: int = 2) -> None:
-        if quality not in QUALITY:
-            raise ValueError(f"quality is {quality}, expected 1 (best) to 31")
-        encoder = CodecContext.create("mjpeg", "w")
-        assert isinstance(encoder, VideoCodecContext)
-        encoder.width, encoder.height = size
-        encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
-        encoder.thread_count = 1
-        encoder.options = {name: str(quality) for name in ("qmin", "qmax")}
-        self._encoder = encoder
-
-    def __call__(self, picture: NDArray[np.uint8]) -> bytes:
-        """The picture as the bytes of a file."""
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        (packet,) = self._encoder.encode(frame.reformat(format="yuvj420p", threads=1))
-        return bytes(packet)
-
-
-def jpeg_decoder() -> str:
-    """What JPEG is read with: ``simplejpeg 1.9.0``, or ``FFmpeg``."""
-    return "FFmpeg" if simplejpeg is None else f"simplejpeg {simplejpeg.__version__}"
-
-
-def plain_jpeg(data: bytes, name: str | AnyPath) -> NDArray[np.uint8] | None:
-    """The picture of a JPEG that is known to be plain, by libjpeg-turbo; None without it."""
-    if simplejpeg is None:
-        return None
-    try:
-        picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(data)
-    except ValueError as error:
-        raise DecodeError(f"{name}: a damaged image", "extract it again") from error
-    return picture
-
-
-def plain_jpeg_size(data: bytes) -> Size | None:
-    """Width and height of a JPEG of 8-bit colour that stands upright as stored (no Exif)."""
-    place = 2 if data.startswith(b"\xff\xd8") else len(data)
-    while place + 10 <= len(data) and data[place] == 0xFF:
-        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
-        if marker == 0xE1 and data[place + 4 : place + 8] == b"Exif":
-            return None
-        if marker in (0xC0, 0xC1, 0xC2):  # start of frame: bits, height, width, components
-            bits, height, width, parts = struct.unpack(">BHHB", data[place + 4 : place + 10])
-            return (width, height) if (bits, parts) == (8, 3) else None
-        place += 2 + length
-    return None
-
-
-def _image_decoder(codec: str) -> VideoCodecContext:
+    if data.startswith(JPEG):
+        return decode_jpeg(data, name)
+    codec = next((codec for magic, codec in CODECS.items() if data.startswith(magic)), None)
+    if codec is None:
+        raise DecodeError(f"{name}: not an image ({len(data)} bytes)", AGAIN)
     decoder = CodecContext.create(codec, "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.thread_count = 1
-    decoder.options = {"err_detect": "explode"}  # half a JPEG is an error, not half grey
-    return decoder
+    decoder.options = {"err_detect": "explode"}  # half an image is an error, not half grey
+    try:
+        frame = decoder.decode(Packet(data))[0]
+    except (av.FFmpegError, IndexError) as error:
+        raise DecodeError(f"{name}: a damaged image", AGAIN) from error
+    return ToRGB((frame.width, frame.height))(frame)
+
+
+def decode_jpeg(data: bytes, name: str | AnyPath) -> Picture:
+    """The picture in the JPEG `data`, upright [h w 3]; DecodeError names `name`."""
+    header = _read_header(data)
+    try:
+        picture: Picture = simplejpeg.decode_jpeg(data, "CMYK" if header.parts == 4 else "RGB")
+    except ValueError as error:
+        reason = f"a damaged image, or JPEG of a kind that is not read ({error})"
+        raise DecodeError(f"{name}: {reason}", AGAIN) from error
+    if header.parts == 4:  # stored as Adobe's programs do, with 255 for no ink
+        picture = (picture[..., :3].astype(np.uint16) * picture[..., 3:] // 255).astype(np.uint8)
+    return upright(picture, header.turn)
+
+
+def encode_jpeg(picture: Picture, *, quality: int = 2) -> bytes:
+    """The picture [h w 3] as a baseline JPEG file, 4:2:0; `quality` is from 1, the best, to 31."""
+    if quality not in QUALITY:
+        raise ValueError(f"quality is {quality}, expected 1 (best) to 31")
+    encoder = CodecContext.create("mjpeg", "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.height, encoder.width, _ = picture.shape
+    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
+    encoder.thread_count = 1
+    encoder.options = {name: str(quality) for name in ("qmin", "qmax")}
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    (packet,) = encoder.encode(frame.reformat(format="yuvj420p", threads=1))
+    return bytes(packet)
+
+
+def plain_jpeg_size(data: bytes) -> Size | None:
+    """Width and height of a JPEG of 8-bit colour that stands upright as stored; None of others."""
+    header = _read_header(data)
+    is_plain = (header.bits, header.parts, header.turn) == (8, 3, _TURNS[0])
+    return header.size if is_plain else None
+
+
+class _Header(NamedTuple):
+    """What the segments before the pixels of a JPEG say; zeros if there are none."""
+
+    size: Size
+    bits: int
+    parts: int
+    """Components: 1 is grey, 3 colour, 4 CMYK."""
+    turn: Matrix
+
+
+_TURNS: tuple[Matrix, ...] = (
+    *((1, 0, 0, 1), (-1, 0, 0, 1), (-1, 0, 0, -1), (1, 0, 0, -1)),
+    *((0, 1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0), (0, -1, 1, 0)),
+)
+"""Exif's orientations 1 to 8, of which the last four lie on their side."""
+
+
+def _read_header(data: bytes) -> _Header:
+    turn, place = _TURNS[0], 2 if data.startswith(JPEG) else len(data)
+    while place + 10 <= len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
+        if marker == 0xE1 and data[place + 4 : place + 10] == b"Exif\0\0":
+            turn = _exif_turn(data[place + 10 : place + 2 + length])
+        if marker in (0xC0, 0xC1, 0xC2):  # start of frame
+            bits, height, width, parts = struct.unpack(">BHHB", data[place + 4 : place + 10])
+            return _Header((width, height), bits, parts, turn)
+        place += 2 + length
+    return _Header((0, 0), 0, 0, turn)
+
+
+def _exif_turn(exif: bytes) -> Matrix:
+    """The orientation among the tags of Exif data; none where they cannot be read."""
+    order = ">" if exif.startswith(b"MM") else "<"
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        for number in range(count):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * number)
+            if tag == 0x0112 and 1 <= value <= len(_TURNS):
+                return _TURNS[value - 1]
+    except struct.error:
+        pass
+    return _TURNS[0]

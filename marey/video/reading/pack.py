@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, Self, overload
+from typing import Any, BinaryIO, overload
 
 import numpy as np
 import pyarrow as pa
@@ -35,9 +35,9 @@ from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.storage.url import WHOLE, AnyPath, Url
-from marey.types import Frames
-from marey.video.reading.jpeg import ImageDecoder, plain_jpeg
-from marey.video.reading.pixels import Indices, ShortSide, ToRGB, checked, each_once
+from marey.video.reading.frame_reader import FrameReader, Indices
+from marey.video.reading.jpeg import decode_jpeg
+from marey.video.reading.pixels import Picture, ShortSide, scaled
 
 SUFFIX = ".tar"
 BLOCK = 512
@@ -144,7 +144,7 @@ class Pack:
         return values
 
 
-class PackedClip:
+class PackedClip(FrameReader):
     """A `FrameReader` over one clip of a pack."""
 
     def __init__(self, path: AnyPath, *, num_frames: int | None = None) -> None:
@@ -157,28 +157,19 @@ class PackedClip:
         self._frames = self._pack.frames(inside.as_posix())
         self.fps = self._frames.fps
         self._num_frames = len(self._frames.sizes) if num_frames is None else num_frames
-        self._decode = ImageDecoder()
         self._ahead = (0, b"")
 
     def __len__(self) -> int:
         return self._num_frames
 
-    def read(self, indices: Indices) -> Frames:
-        """Frames uint8 [t 3 h w] in the order asked; see `FrameReader`."""
-        return each_once(self.pictures, checked(indices, len(self), self.path))
-
-    def pictures(
-        self, indices: Indices, scale: ShortSide | None = None
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Frames [h w 3] one at a time, in the order asked, scaled if asked for."""
-        size = self._frames.width, self._frames.height
-        to_rgb = ToRGB(scale(size) if scale else size)  # packed frames stand upright: one for all
-        wanted = checked(indices, len(self), self.path)
+    def pictures(self, indices: Indices, scale: ShortSide | None = None) -> Iterator[Picture]:
+        """Pictures [h w 3], one at a time, in the order asked; see `FrameReader`."""
+        wanted = self.checked(indices)
         self._read_ahead(wanted)
+        size = self._frames.width, self._frames.height
         for index in wanted.tolist():
-            data, name = self.data(index), f"{self.path}: frame {index}"
-            picture = plain_jpeg(data, name) if scale is None else None  # all are, in packs
-            yield to_rgb(self._decode(data, name)) if picture is None else picture
+            picture = decode_jpeg(self.data(index), f"{self.path}: frame {index}")
+            yield scaled(picture, scale(size)) if scale else picture
 
     def data(self, index: int) -> bytes:
         """The JPEG file of a frame as it is."""
@@ -226,15 +217,8 @@ class PackedClip:
         return self._frames.seconds[: len(self)].copy()
 
     def close(self) -> None:
-        """Let go of the decoder; the process keeps the pack open for the next clip."""
-        self._decode.close()
+        """Refuse to read from now on; the process keeps the pack open for the next clip."""
         self._pack = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 @overload

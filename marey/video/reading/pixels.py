@@ -1,4 +1,4 @@
-"""From decoded pictures to tensors: upright, square pixels, one size; and the indices that ask.
+"""Pictures as they are shown: upright, with square pixels, of one size.
 
 Rules, in this order:
 
@@ -15,42 +15,27 @@ Rules, in this order:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
+from typing import TypeAlias, cast
 
 import av
 import numpy as np
-import torch
 from av.buffer import Buffer
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
-from torch import Tensor
 
-from marey.storage.url import AnyPath
-
-Indices = Sequence[int] | NDArray[np.int64]
-Size = tuple[int, int]
-"""Width, height."""
-
-Matrix = tuple[int, int, int, int]
+Picture: TypeAlias = NDArray[np.uint8]
+"""uint8 [h w 3]"""
+Size: TypeAlias = tuple[int, int]
+"""Width and height in pixels."""
+Matrix: TypeAlias = tuple[int, int, int, int]
+"""(a, b, c, d) of x' = a x + c y, y' = b x + d y, the turn from stored to shown."""
 
 WIDEST_PIXEL = 8
 QUARTER_TURNS: tuple[Matrix, ...] = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 """Turns by 0, 90, 180 and 270 degrees, counter-clockwise."""
-
-
-def checked(indices: Indices, num_frames: int | None, path: AnyPath) -> NDArray[np.int64]:
-    """`indices` as int64 [t]; ValueError if empty, not whole, or outside [0, num_frames)."""
-    array = np.asarray(indices)
-    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
-        raise ValueError(f"{path}: frame indices are {indices!r}, expected one or more integers")
-    if array.min() < 0 or (num_frames is not None and array.max() >= num_frames):
-        worst = array.min() if array.min() < 0 else array.max()
-        known = "an unknown number of" if num_frames is None else num_frames
-        raise ValueError(f"{path}: no frame {worst}, the video has {known} frames, counted from 0")
-    return array.astype(np.int64)
 
 
 def square_size(width: int, height: int, aspect: Fraction | None) -> Size:
@@ -110,7 +95,7 @@ class ToRGB:
         self._matrix: Matrix | None = None
         self._scaler = VideoReformatter()
 
-    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+    def __call__(self, frame: av.VideoFrame) -> Picture:
         """The picture [h w 3]; it may share its pixels with `frame`."""
         width, height = self._size
         rgb = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1)
@@ -119,40 +104,17 @@ class ToRGB:
         return upright(rgb.to_ndarray().view(np.uint8), self._matrix)
 
 
-def gather(pictures: Iterable[NDArray[np.uint8]], count: int) -> Tensor:
-    """`count` pictures [h w 3] of one size as frames uint8 [t 3 h w], one at a time."""
-    frames: NDArray[np.uint8] | None = None
-    for slot, picture in enumerate(pictures):
-        if frames is None:
-            height, width, _ = picture.shape
-            frames = np.empty((count, 3, height, width), dtype=np.uint8)
-        frames[slot] = picture.transpose(2, 0, 1)
-    assert frames is not None, "no pictures"
-    return torch.from_numpy(frames)
-
-
-def each_once(
-    pictures: Callable[[NDArray[np.int64]], Iterable[NDArray[np.uint8]]], asked: NDArray[np.int64]
-) -> Tensor:
-    """Frames uint8 [t 3 h w] in the order asked; each is decoded once, the first ones first."""
-    wanted, places = np.unique(asked, return_inverse=True)
-    frames = gather(pictures(wanted), len(wanted))
-    return frames if np.array_equal(asked, wanted) else frames[places]
-
-
-def gather_channels_last(pictures: Iterable[NDArray[np.uint8]], count: int) -> Tensor:
-    """As `gather`, but in memory each picture stays as it was decoded: crops are twice as fast."""
-    frames: NDArray[np.uint8] | None = None
-    for slot, picture in enumerate(pictures):
-        if frames is None:
-            frames = np.empty((count, *picture.shape), dtype=np.uint8)
-        frames[slot] = picture
-    assert frames is not None, "no pictures"
-    return torch.from_numpy(frames).permute(0, 3, 1, 2)
+def scaled(picture: Picture, size: Size) -> Picture:
+    """`picture` at another width and height (bilinear); itself if it has them."""
+    height, width, _ = picture.shape
+    if (width, height) == size:
+        return picture
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    return frame.reformat(*size, threads=1).to_ndarray().view(np.uint8)
 
 
 def display_matrix(frame: av.VideoFrame) -> Matrix:
-    """(a, b, c, d) of x' = a x + c y, y' = b x + d y, the turn from stored to shown.
+    """The turn that the file asks for.
 
     PyAV ties a frame whose side data was looked at into a cycle, which holds its pixels until the
     garbage collector passes; so this looks at a copy of 8 x 8 pixels.
@@ -161,8 +123,8 @@ def display_matrix(frame: av.VideoFrame) -> Matrix:
         frame, width=8, height=8, format="gray", interpolation=Interpolation.POINT, threads=1
     )
     try:
-        found = cast(Mapping[str, Buffer], copy.side_data)  # PyAV's stub knows one key only
-        matrix = bytes(found["DISPLAYMATRIX"])
+        side_data = cast(Mapping[str, Buffer], copy.side_data)  # PyAV's stub knows one key only
+        matrix = bytes(side_data["DISPLAYMATRIX"])
     except KeyError:
         return QUARTER_TURNS[0]
     except ValueError:  # PyAV meets a kind of side data it has no name for: the angle is left
@@ -171,7 +133,7 @@ def display_matrix(frame: av.VideoFrame) -> Matrix:
     return a, b, c, d
 
 
-def upright(picture: NDArray[np.uint8], matrix: Matrix) -> NDArray[np.uint8]:
+def upright(picture: Picture, matrix: Matrix) -> Picture:
     """A view of `picture` [h w 3], turned and mirrored as the display matrix says."""
     a, b, c, d = matrix
     if a * d == b * c:

@@ -15,28 +15,22 @@ One thread decodes: the loader's workers are the parallel part.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import cast
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.storage.url import AnyPath
-from marey.types import Frames
-from marey.video.reading.ffmpeg_stream import decoded, no_frames, open_stream, packets
-from marey.video.reading.pixels import (
-    Indices,
-    ShortSide,
-    Size,
-    ToRGB,
-    checked,
-    each_once,
-    square_size,
-)
+from marey.video.reading.ffmpeg_stream import open_stream
+from marey.video.reading.frame_reader import FrameReader, Indices
+from marey.video.reading.pixels import Picture, ShortSide, Size, ToRGB, square_size
 from marey.video.reading.timeline import Timeline, timeline_of_frames, timeline_of_packets
 
 WHOLE_KEYS = frozenset({"av1", "ffv1", "h264", "hevc", "mjpeg", "mpeg2video", "mpeg4", "vp9"})
@@ -48,7 +42,7 @@ SCAN_FROM = 32
 RECOUNT = "correct num_frames; `marey data init` counts again"
 
 
-class VideoFile:
+class VideoFile(FrameReader):
     """A `FrameReader` over the first video stream of a file that is not a cover picture."""
 
     def __init__(self, path: AnyPath, *, num_frames: int | None = None) -> None:
@@ -68,18 +62,15 @@ class VideoFile:
     def __len__(self) -> int:
         return len(self._counted()) if self._promised is None else self._promised
 
-    def read(self, indices: Indices) -> Frames:
-        """Frames uint8 [t 3 h w] in the order asked; see `FrameReader`."""
-        self._check_open()
-        return each_once(self.pictures, checked(indices, self._known_length(), self.path))
-
-    def pictures(
-        self, indices: Indices, scale: ShortSide | None = None
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Frames [h w 3] one at a time, in the order asked, scaled if asked for."""
-        self._check_open()
-        for index in checked(indices, self._known_length(), self.path).tolist():
+    def pictures(self, indices: Indices, scale: ShortSide | None = None) -> Iterator[Picture]:
+        """Pictures [h w 3], one at a time, in the order asked; see `FrameReader`."""
+        for index in self.checked(indices).tolist():
             yield self._picture(index, scale)
+
+    def checked(self, indices: Indices) -> NDArray[np.int64]:
+        """Checked indices; ValueError too if the reader is closed."""
+        self._check_open()
+        return super().checked(indices)
 
     def timestamps(self) -> NDArray[np.float64]:
         """When each frame is shown, in seconds from the first: [len]."""
@@ -92,17 +83,12 @@ class VideoFile:
             self._container.close()
             self._container = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
     def _check_open(self) -> None:
         if self._container is None:
             raise ValueError(f"{self.path}: the reader is closed")
 
-    def _known_length(self) -> int | None:
+    def known_length(self) -> int | None:
+        """The promised number of frames, or the one counted; None if there is neither."""
         if self._promised is not None or self._timeline is None:
             return self._promised
         return len(self._timeline)
@@ -192,15 +178,15 @@ class VideoFile:
     def _ended(self, index: int) -> DecodeError | ValueError:
         if self._next == 0:
             return no_frames(self.path)
-        if self._known_length() is None:
+        if self.known_length() is None:
             return ValueError(f"{self.path}: no frame {index}, the video has {self._next} frames")
         return DecodeError(
-            f"{self.path}: frame {index} of {self._known_length()} cannot be read, the video ends"
+            f"{self.path}: frame {index} of {self.known_length()} cannot be read, the video ends"
             f" after {self._next} frames",
             RECOUNT,
         )
 
-    def _picture(self, index: int, scale: ShortSide | None) -> NDArray[np.uint8]:
+    def _picture(self, index: int, scale: ShortSide | None) -> Picture:
         frame = self._frame(index)
         if scale not in self._to_rgb:
             size = square_size(*self._first_size(frame, index), self._aspect)
@@ -252,3 +238,66 @@ def scan_packets(path: AnyPath, num_frames: int) -> Timeline | None:
         unit = stream.time_base
     assert unit is not None
     return timeline_of_packets(shown, keys, unit=unit, num_frames=num_frames)
+
+
+def packets(
+    container: InputContainer, stream: VideoStream, *, keys: list[int] | None = None
+) -> Iterator[Packet[VideoStream]]:
+    """The packets of `stream` from here on; a file that breaks off ends there.
+
+    The presentation time of every key packet is noted in `keys`.
+    """
+    flow = cast("Generator[Packet[VideoStream]]", container.demux(stream))
+    with closing(flow):  # PyAV leaks a packet when it is just dropped
+        while True:
+            try:
+                packet = next(flow, None)
+            except av.FFmpegError:
+                return
+            if packet is None or (packet.size == 0 and packet.dts is None):
+                return
+            if keys is not None and packet.is_keyframe and packet.pts is not None:
+                keys.append(packet.pts)
+            yield packet
+
+
+def decoded(
+    container: InputContainer, stream: VideoStream, *, keys: list[int] | None = None
+) -> Iterator[av.VideoFrame]:
+    """The frames of `stream` from here on, as shown; damaged packets are passed over."""
+    for packet in packets(container, stream, keys=keys):
+        yield from _decode(stream, packet)
+    yield from _decode(stream, None)
+
+
+def no_frames(path: AnyPath) -> DecodeError:
+    """The error of a video stream of which nothing decodes."""
+    container, stream = open_stream(path)
+    filled, locked = 0, False
+    with container:
+        for packet in packets(container, stream):
+            filled += packet.size > 0
+            locked = locked or packet.has_sidedata("encryption_info")
+    if locked:
+        return DecodeError(f"{path}: the video is encrypted", "get a copy without protection")
+    if not filled:
+        return DecodeError(
+            f"{path}: a header without pictures", "the file is cut short: get a new copy"
+        )
+    return DecodeError(
+        f"{path}: no frame decodes, in {filled} packets",
+        "the video is damaged or encrypted: get a new copy",
+    )
+
+
+def _decode(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
+    try:
+        return stream.decode(packet)
+    except av.error.MemoryError as error:  # a frame left out for want of it would shift the rest
+        name, context = stream.container.name.removeprefix("file:"), stream.codec_context
+        raise DecodeError(
+            f"{name}: not enough memory for a picture of {context.width} x {context.height}",
+            "is the size true? if so, scale the video down once, before training",
+        ) from error
+    except av.FFmpegError:
+        return []

@@ -13,63 +13,23 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
-from marey.types import Frames
 from marey.video.reading.frame_folder import FrameFolder
+from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.pack import PackedClip, pack_of
-from marey.video.reading.pixels import Indices, ShortSide, checked
+from marey.video.reading.pixels import Picture, ShortSide
 from marey.video.reading.pyav import VideoFile
 
 Backend = Literal["pyav", "torchcodec"]
 
 ROUNDED_UP_SECONDS = 1.0
 """How far past the last frame an annotated end may lie: people write "2 to 8" of a 7.6 s video."""
-
-
-class FrameReader(Protocol):
-    """An open video: a file, a folder of frames, or a span of either."""
-
-    fps: float | None
-
-    @property
-    def path(self) -> AnyPath:
-        """Where the video lies."""
-
-    def __len__(self) -> int:
-        """The number of frames that decode (found by decoding, if nobody told)."""
-
-    def read(self, indices: Indices) -> Frames:
-        """Frames uint8 [t 3 h w] in the order asked, upright, with square pixels.
-
-        Any order, repeats allowed. Only these frames are held in memory.
-        """
-
-    def pictures(
-        self, indices: Indices, scale: ShortSide | None = None
-    ) -> Iterator[NDArray[np.uint8]]:
-        """The same as pictures [h w 3], one at a time, scaled if asked for."""
-
-    def timestamps(self) -> NDArray[np.float64]:
-        """When each frame is shown, in seconds from the first: [len], never falling."""
-
-    def close(self) -> None:
-        """Let go of the file; closing twice is fine."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -193,26 +153,18 @@ def _second_bounds(span: Span, clock: NDArray[np.float64]) -> tuple[int, int] | 
     return (int(first), int(stop)) if first < stop else None
 
 
-class _SpanReader:
+class _SpanReader(FrameReader):
     """Frames [start, stop) of another reader, which it owns."""
 
     def __init__(self, base: FrameReader, start: int, stop: int) -> None:
-        self.path = base.path
-        self.fps = base.fps
-        self._base = base
-        self._start = start
-        self._stop = stop
+        self.path, self.fps = base.path, base.fps
+        self._base, self._start, self._stop = base, start, stop
 
     def __len__(self) -> int:
         return self._stop - self._start
 
-    def read(self, indices: Indices) -> Frames:
-        return self._base.read(checked(indices, len(self), self.path) + self._start)
-
-    def pictures(
-        self, indices: Indices, scale: ShortSide | None = None
-    ) -> Iterator[NDArray[np.uint8]]:
-        return self._base.pictures(checked(indices, len(self), self.path) + self._start, scale)
+    def pictures(self, indices: Indices, scale: ShortSide | None = None) -> Iterator[Picture]:
+        return self._base.pictures(self.checked(indices) + self._start, scale)
 
     def timestamps(self) -> NDArray[np.float64]:
         clock: NDArray[np.float64] = self._base.timestamps()[self._start : self._stop]
@@ -220,9 +172,3 @@ class _SpanReader:
 
     def close(self) -> None:
         self._base.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -25,7 +24,8 @@ from torch.nn.functional import interpolate
 from marey.errors import DecodeError
 from marey.types import Frames
 from marey.video.reading.ffmpeg_stream import open_stream
-from marey.video.reading.pixels import Indices, ShortSide, checked, square_size
+from marey.video.reading.frame_reader import FrameReader, Indices
+from marey.video.reading.pixels import Picture, ShortSide, square_size
 from marey.video.reading.pyav import count_frames, scan_packets
 
 try:
@@ -41,7 +41,7 @@ except RuntimeError as error:  # installed, but there is no FFmpeg that it can l
     ) from error
 
 
-class TorchCodecFile:
+class TorchCodecFile(FrameReader):
     """A `FrameReader` over the same stream that `VideoFile` reads."""
 
     def __init__(self, path: Path, *, num_frames: int | None = None) -> None:
@@ -64,7 +64,7 @@ class TorchCodecFile:
     def read(self, indices: Indices) -> Frames:
         """Frames uint8 [t 3 h w] in the order asked; see `FrameReader`."""
         decoder = self._agreeing()
-        asked = checked(indices, len(self), self.path)
+        asked = self.checked(indices)
         wanted, places = np.unique(asked, return_inverse=True)
         try:
             frames = decoder.get_frames_at(wanted.tolist()).data
@@ -73,9 +73,7 @@ class TorchCodecFile:
         frames = self._squared(frames)
         return frames.contiguous() if np.array_equal(asked, wanted) else frames[places].contiguous()
 
-    def pictures(
-        self, indices: Indices, scale: ShortSide | None = None
-    ) -> Iterator[NDArray[np.uint8]]:
+    def pictures(self, indices: Indices, scale: ShortSide | None = None) -> Iterator[Picture]:
         """Frames [h w 3] in the order asked; this backend holds all of them and does not scale."""
         if scale is not None:
             raise ValueError("backend 'torchcodec' does not scale; use 'pyav'")
@@ -90,12 +88,6 @@ class TorchCodecFile:
     def close(self) -> None:
         """Let go of the file."""
         self._decoder = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _open(self, stream_index: int) -> VideoDecoder:
         try:

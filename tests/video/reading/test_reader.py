@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marey.errors import DecodeError
-from marey.video.reading import ffmpeg_stream
+from marey.video.reading import ffmpeg_stream, pyav
 from marey.video.reading.reader import Span, open_video
 from tests.video.media import (
     encode_image,
@@ -563,7 +563,7 @@ def test_a_picture_too_large_for_memory_is_not_passed_over(video: Path) -> None:
             raise av.error.MemoryError(12, "Cannot allocate memory")
 
     with container, pytest.raises(DecodeError, match=r"b\.mp4: not enough memory .* 64 x 64.*hint"):
-        ffmpeg_stream._decode(Full(), None)  # type: ignore[arg-type]
+        pyav._decode(Full(), None)  # type: ignore[arg-type]
 
 
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
