@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.data.h264 import write_h264
 from marey.data.packs.checksums import digest_of
 from marey.data.packs.clips import Shots, SourceClip, open_clip
 from marey.errors import DecodeError
@@ -47,7 +47,11 @@ TEMPLATES = {
 }
 """How the published loaders name frames, counted from 1."""
 AT_MOST_256 = ShortSide(256)
-GOP = 12
+GOOD_TO_SEEK = {
+    **{"preset": "fast", "tune": "fastdecode"},
+    **{"g": "12", "keyint_min": "12", "sc_threshold": "0", "bf": "0"},
+}
+"""Any frame is at most eleven others after one that is coded on its own: GOP 12, no B-frames."""
 TICKS = 90_000
 """Units of time a second in an mp4: a multiple of the usual rates."""
 
@@ -124,10 +128,11 @@ class JpegPacks:
 
     def _add(self, writer: PackWriter, clip: SourceClip, name: str, pack: str) -> Made:
         with open_clip(clip, fps=self.fps) as shots:
-            (first, size), rest = _peek(shots.jpegs(self.scale, self.quality))
+            jpegs = shots.jpegs(self.scale, self.quality)
+            first, size = next(jpegs)  # all of a clip have one size
             num_bytes = writer.add(
                 name,
-                (data for data, _ in chain([(first, size)], rest)),
+                chain([first], (data for data, _ in jpegs)),
                 size=size,
                 fps=shots.fps,
                 seconds=shots.seconds,
@@ -163,33 +168,15 @@ class Mp4Files:
             return _made(name, shots, size, *digest_of([out / name]))
 
     def _encode(self, shots: Shots, target: Path) -> Size:
-        first, pictures = _peek(shots.pictures(replace(self.scale, even=True)))
-        height, width, _ = first.shape
-        times = _ticks(shots)
-        with av.open(
-            f"file:{target}", "w", format="mp4", options={"movflags": "+faststart"}
-        ) as mp4:
-            stream = mp4.add_stream(
-                "libx264", rate=Fraction(shots.fps or 25).limit_denominator(1001)
-            )
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
-            stream.codec_context.thread_count = 1
-            stream.codec_context.options = {
-                "preset": "fast",
-                "tune": "fastdecode",
-                "crf": str(self.crf),
-                "g": str(GOP),
-                "keyint_min": str(GOP),
-                "sc_threshold": "0",
-                "bf": "0",
-            }
-            for time, picture in zip(times, chain([first], pictures), strict=True):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-                frame.pts, frame.time_base = int(time), Fraction(1, TICKS)
-                mp4.mux(stream.encode(frame))
-            mp4.mux(stream.encode())
-        return width, height
+        return write_h264(
+            target,
+            shots.pictures(replace(self.scale, even=True)),
+            _ticks(shots).tolist(),
+            time_base=Fraction(1, TICKS),
+            rate=Fraction(shots.fps or 25).limit_denominator(1001),
+            options=GOOD_TO_SEEK | {"crf": str(self.crf)},
+            movflags="+faststart",
+        )
 
 
 @dataclass(frozen=True)
@@ -257,11 +244,6 @@ def _is_found_again(template: str) -> bool:
 def _made(path: str, shots: Shots, size: Size, num_bytes: int, digest: str) -> Made:
     width, height = size
     return Made(path, len(shots.indices), shots.fps, width, height, num_bytes, digest)
-
-
-def _peek(items: Iterator[Any]) -> tuple[Any, Iterator[Any]]:
-    """The first item, which tells the size of all, and the others."""
-    return next(items), items
 
 
 def _ticks(shots: Shots) -> NDArray[np.int64]:

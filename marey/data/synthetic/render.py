@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 
+from marey.data.h264 import write_h264
 from marey.data.synthetic.scenes import Pixels, draw_scene
 
 QUANTIZER = 20
@@ -45,14 +45,11 @@ def write_video(path: Path, frames: Pixels, *, fps: int) -> None:
     With predicted frames, or a quantizer that adapts from frame to frame, the look of a decoded
     frame would depend on its place in the file.
     """
-    _, height, width, _ = frames.shape
-    alike = {"preset": "veryfast", "qp": str(QUANTIZER), "g": "1"}
-    with av.open(str(path), "w", format="mp4") as file:
-        stream = file.add_stream("libx264", rate=fps, options=alike)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.codec_context.time_base = Fraction(1, fps)
-        for pixels in frames:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            file.mux(stream.encode(picture))
-        file.mux(stream.encode())
+    write_h264(
+        path,
+        frames,
+        range(len(frames)),
+        time_base=Fraction(1, fps),
+        rate=Fraction(fps),
+        options={"preset": "veryfast", "qp": str(QUANTIZER), "g": "1"},
+    )
