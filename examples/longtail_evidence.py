@@ -26,7 +26,8 @@ from marey.longtail.lmr import LMR
 from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
 from marey.models.encoders.features import LateAverageSpec
 from marey.recipes.features import MLP
-from marey.recipes.recipe import AdamW, Cosine, Recipe, Stage
+from marey.recipes.optim import AdamW, Cosine
+from marey.recipes.recipe import Recipe, Stage
 
 FIRST = Stage(epochs=30, optim=AdamW(lr=1e-3, weight_decay=1e-4), schedule=Cosine())
 START = replace(

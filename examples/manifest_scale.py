@@ -22,8 +22,14 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from marey.data.loading.mixing import Mixed, draw_epoch
-from marey.data.loading.samplers import ClassBalanced, EpochSampler, InstanceBalanced, SquareRoot
+from marey.data.loading.mixing import Mixed
+from marey.data.loading.samplers import (
+    ClassBalanced,
+    EpochSampler,
+    InstanceBalanced,
+    SquareRoot,
+    draw_epoch,
+)
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from marey.cli.app import app
+from marey.data.loading.samplers import Sampler
+from marey.longtail.objective import Objective
 from marey.recipes.catalog import find
 from marey.recipes.longtail import SECOND_STAGES
-from marey.recipes.recipe import Objective, Recipe, Sampler
+from marey.recipes.names import classes_for
+from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml, override, to_yaml
 from tests.test_docs import DOCS, commands
 
@@ -31,8 +33,8 @@ def test_an_override_of_the_tables_changes_a_recipe_that_survives_yaml(assignmen
 
 def test_the_tables_have_every_objective_sampler_and_second_stage() -> None:
     shown = " ".join(OVERRIDES)
-    for cls in (*get_args(Objective), *get_args(Sampler)):
-        assert re.search(rf"=\{{?{cls.__name__}\b", shown), cls.__name__
+    for name in (*classes_for(Objective), *classes_for(Sampler)):
+        assert re.search(rf"=\{{?{name}\b", shown), name
     assert [f"tsm-r18+{word}" for word in SECOND_STAGES] == RECIPES
     assert [find(name).name for name in RECIPES] == RECIPES
 

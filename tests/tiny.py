@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import TemporalOp
 from marey.models.video_model import ModelSpec
-from marey.recipes.recipe import SGD, Cosine, DataSpec, Recipe, Stage, TestViews, Views
+from marey.recipes.optim import SGD, Cosine
+from marey.recipes.recipe import DataSpec, Recipe, Stage, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, RandomResizedCrop
 from marey.video.sampling.segments import Segments

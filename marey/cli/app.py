@@ -38,6 +38,7 @@ def main() -> None:
     """Run a command; an error of ours ends it with status 2."""
     from marey.errors import MareyError
 
+    sys.path.append("")  # the current folder, last: recipes may name a class of a file in it
     try:
         app(train.resume_latest(sys.argv[1:]), prog_name="marey")
     except MareyError as error:

@@ -26,11 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.longtail.objective import HeadLosses, distributions
+from marey.longtail.objective import HeadLosses, Objective, distributions
 
 
 @dataclass(frozen=True)
-class ClassBalancedLoss:
+class ClassBalancedLoss(Objective):
     """Cross-entropy, each class weighted by its effective number of clips (arXiv 1901.05555)."""
 
     beta: float = 0.9999
@@ -45,7 +45,7 @@ class ClassBalancedLoss:
 
 
 @dataclass(frozen=True)
-class Focal:
+class Focal(Objective):
     """Focal loss of a softmax (arXiv 1708.02002); with `beta`, classes are weighted as well.
 
     `gamma` 0 is cross-entropy, 2 the paper's choice; `beta` 0.9999 makes it the class-balanced

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from marey.longtail.objective import HeadLosses, distributions
+from marey.longtail.objective import HeadLosses, Objective, distributions
 
 
 @dataclass(frozen=True)
-class EQL:
+class EQL(Objective):
     """Softmax equalization loss; classes of at most `few` clips are rare (arXiv 2003.05176)."""
 
     few: int = 20

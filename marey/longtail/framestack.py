@@ -23,32 +23,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from marey.errors import RecipeError, did_you_mean
-from marey.longtail.objective import ScoringModel, distributions
+from marey.longtail.objective import Objective, ScoringModel, distributions
 from marey.longtail.sigmoid import SigmoidFocal
 from marey.metrics.average_precision import average_precision
 from marey.types import Clip, Labels
 
 
-class Loss(Protocol):
-    """What stacked clips are trained with: any objective that takes targets [b k]."""
-
-    def build(self, class_counts: Mapping[str, Tensor]) -> nn.Module:
-        """The objective for these training clips of every class."""
-        ...
-
-
 @dataclass(frozen=True)
-class FrameStack:
+class FrameStack(Objective):
     """`loss` on clips of which a `share` is stacked, by the AP of `head` (the first if empty)."""
 
-    loss: Loss = field(default_factory=lambda: SigmoidFocal(1.0))
+    loss: Objective = field(default_factory=lambda: SigmoidFocal(1.0))
     share: float = 0.5
     warm_epochs: int = 1
     head: str = ""
@@ -61,6 +53,11 @@ class FrameStack:
                 f"warm_epochs is {self.warm_epochs}, expected 1 or more: the first "
                 "epoch has no average precisions yet"
             )
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether `loss` takes clips that have several classes each."""
+        return self.loss.several_labels
 
     def build(self, class_counts: Mapping[str, Tensor]) -> FrameStackObjective:
         """The objective for these training clips of every class, int64 [k] a head."""

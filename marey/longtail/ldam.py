@@ -24,11 +24,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.longtail.class_balanced import check_beta, class_weights
-from marey.longtail.objective import HeadLosses, distributions
+from marey.longtail.objective import HeadLosses, Objective, distributions
 
 
 @dataclass(frozen=True)
-class LDAM:
+class LDAM(Objective):
     """Cross-entropy with a margin that grows as a class gets rarer; `beta` weighs the classes.
 
     `beta` 0 weighs all alike, 0.9999 is the re-weighting of DRW (`ClassBalancedLoss`).

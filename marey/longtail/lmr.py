@@ -63,12 +63,12 @@ from marey.errors import RecipeError, did_you_mean
 from marey.longtail import lmr_released
 from marey.longtail.joint import JointRows
 from marey.longtail.memory_bank import MemoryBank
-from marey.longtail.objective import ScoringModel
+from marey.longtail.objective import Objective, ScoringModel
 from marey.types import Clip, Labels
 
 
 @dataclass(frozen=True)
-class LMR:
+class LMR(Objective):
     """Cross-entropy of clips that are rebuilt and mixed; l, h, d, eps as in the equations.
 
     `eps=None` is what the training code comes to: d times the smallest count, but at least 5 d.

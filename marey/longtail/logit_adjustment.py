@@ -21,11 +21,11 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.longtail.objective import HeadLosses
+from marey.longtail.objective import HeadLosses, Objective
 
 
 @dataclass(frozen=True)
-class BalancedSoftmax:
+class BalancedSoftmax(Objective):
     """Cross-entropy of scores plus the log of the class counts (arXiv 2007.10740)."""
 
     label_smoothing: float = 0.0
@@ -36,7 +36,7 @@ class BalancedSoftmax:
 
 
 @dataclass(frozen=True)
-class LogitAdjustment:
+class LogitAdjustment(Objective):
     """Cross-entropy of scores plus `tau` times the log of the class frequencies (arXiv 2007.07314).
 
     `tau` 0 is plain cross-entropy, 1 the paper's choice; above 1 it favours rare classes further.

@@ -6,6 +6,7 @@ An objective sees the whole model and not just its scores, because long-tail met
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -33,17 +34,43 @@ class ScoringModel(Protocol):
         ...
 
 
+class Objective(Protocol):
+    """A frozen dataclass that says what a stage minimises. Inherit from it explicitly.
+
+    docs/extending.md writes one.
+    """
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether it takes clips that have several classes each, float [b k]; by default not."""
+        return False
+
+    @abstractmethod
+    def build(self, class_counts: Mapping[str, Tensor]) -> nn.Module:
+        """The module whose ``forward(model, clip, labels)`` is the loss, a scalar in float32.
+
+        Args:
+            class_counts: head -> training clips of every class, int64 [k].
+
+        Returns:
+            A module that takes a `ScoringModel`, a clip [b t c h w] (or features [b t d]) and
+            labels: head -> int64 [b], or float [b k] if they are mixed or several. What it has to
+            remember from step to step is in its state dict, which checkpoints keep.
+        """
+        raise NotImplementedError
+
+
 @runtime_checkable
 class FollowsEpochs(Protocol):
-    """An objective that is told when an epoch of training ends."""
+    """An objective whose module wants to know when an epoch of training ends."""
 
     def finish_epoch(self) -> None:
-        """Take note of it."""
+        """Whatever it does after the last step of an epoch; FrameStack measures its classes."""
         ...
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Objective):
     """Mean cross-entropy over the clips, summed over the heads.
 
     Takes class indices [b] or distributions [b k]; `label_smoothing` gives that share of the

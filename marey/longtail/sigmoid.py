@@ -32,11 +32,17 @@ from torch import Tensor, nn
 from marey.longtail.class_balanced import check_beta, check_gamma, class_weights, focus
 from marey.longtail.eql import check_drop, kept_share
 from marey.longtail.ldam import MarginLoss, check_margin
-from marey.longtail.objective import HeadLosses, distributions
+from marey.longtail.objective import HeadLosses, Objective, distributions
+
+
+class SeveralLabels(Objective):
+    """What the objectives below have in common: each class of a clip is a yes or no of its own."""
+
+    several_labels = True
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy:
+class BinaryCrossEntropy(SeveralLabels):
     """Binary cross-entropy of every class."""
 
     def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
@@ -45,7 +51,7 @@ class BinaryCrossEntropy:
 
 
 @dataclass(frozen=True)
-class SigmoidClassBalanced:
+class SigmoidClassBalanced(SeveralLabels):
     """Binary cross-entropy, each class weighted by its effective number of clips."""
 
     beta: float = 0.9999
@@ -75,7 +81,7 @@ class WeightedBinary(nn.Module):
 
 
 @dataclass(frozen=True)
-class SigmoidFocal:
+class SigmoidFocal(SeveralLabels):
     """Focal loss of every class; VideoLT takes gamma 1."""
 
     gamma: float = 1.0
@@ -103,7 +109,7 @@ class BinaryFocal(nn.Module):
 
 
 @dataclass(frozen=True)
-class SigmoidLDAM:
+class SigmoidLDAM(SeveralLabels):
     """Binary cross-entropy with margins; with `beta` 0.9999 it is the second stage of DRW."""
 
     max_margin: float = 0.5
@@ -131,7 +137,7 @@ class BinaryLDAM(MarginLoss):
 
 
 @dataclass(frozen=True)
-class SigmoidEQL:
+class SigmoidEQL(SeveralLabels):
     """Binary cross-entropy that spares classes of at most `few` clips some of their negatives."""
 
     few: int = 100

@@ -24,6 +24,7 @@ from marey.models.sites import TemporalOp
 from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.tam import TAM
 from marey.models.video_model import ModelSpec
+from marey.recipes.optim import SGD
 from marey.recipes.published import (
     CENTER,
     THREE_LONGER,
@@ -34,7 +35,7 @@ from marey.recipes.published import (
     steps,
     swap_of_sides,
 )
-from marey.recipes.recipe import SGD, Claim, Recipe, TestViews, Views
+from marey.recipes.recipe import Claim, Recipe, TestViews, Views
 from marey.video.sampling.blvnet import Uniform
 from marey.video.sampling.segments import Dense
 

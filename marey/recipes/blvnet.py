@@ -24,8 +24,9 @@ from dataclasses import replace
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.temporal.tam import TAM
 from marey.models.video_model import ModelSpec
+from marey.recipes.optim import SGD, Cosine
 from marey.recipes.published import THREE_LONGER, head, parameters, steps, swap_of_sides
-from marey.recipes.recipe import SGD, Claim, Cosine, Recipe, Stage, TestViews, Views
+from marey.recipes.recipe import Claim, Recipe, Stage, TestViews, Views
 from marey.video.crops import CenterCrop
 from marey.video.sampling.blvnet import Uniform
 from marey.video.sampling.segments import Dense

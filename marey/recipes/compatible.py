@@ -7,7 +7,7 @@ import torch
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, RecipeError, RunError
 from marey.models.video_model import ModelSpec, VideoModel
-from marey.recipes.recipe import Recipe, SeveralLabels
+from marey.recipes.recipe import Recipe
 
 
 def built(model: ModelSpec) -> VideoModel:
@@ -71,7 +71,7 @@ def check_objectives(recipe: Recipe, train_set: Manifest) -> None:
     several = [head.name for head in heads if head.several]
     for number, stage in enumerate(recipe.stages):
         stage.objective.build(counts)
-        if several and not isinstance(stage.objective, SeveralLabels):
+        if several and not stage.objective.several_labels:
             raise RecipeError(
                 f"stages.{number}.objective is {type(stage.objective).__name__}, for clips of one "
                 f"class, but clips have several of '{several[0]}'",

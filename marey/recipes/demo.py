@@ -12,7 +12,8 @@ from dataclasses import replace
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
-from marey.recipes.recipe import SGD, Cosine, Recipe, Stage, TestViews, Views, Warmup
+from marey.recipes.optim import SGD, Cosine, Warmup
+from marey.recipes.recipe import Recipe, Stage, TestViews, Views
 from marey.video.crops import CenterCrop
 from marey.video.sampling.segments import Segments
 

@@ -13,8 +13,9 @@ from marey.models.sites import TemporalOp
 from marey.models.temporal.ecal import ECal
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
+from marey.recipes.optim import SGD
 from marey.recipes.published import head, steps, swap_of_sides, twice
-from marey.recipes.recipe import SGD, Claim, Recipe, Views
+from marey.recipes.recipe import Claim, Recipe, Views
 from marey.video.sampling.segments import Segments
 
 _README = "README of haoyanbin918/Group-Contextualization, March 2022"

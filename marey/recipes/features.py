@@ -8,7 +8,8 @@ from __future__ import annotations
 from marey.models.encoder import Encoder
 from marey.models.encoders.features import FeaturesSpec, LateAverageSpec, NetVLADSpec
 from marey.models.video_model import ModelSpec
-from marey.recipes.recipe import AdamW, Cosine, DataSpec, Recipe, Stage, TestViews, Views
+from marey.recipes.optim import AdamW, Cosine
+from marey.recipes.recipe import DataSpec, Recipe, Stage, TestViews, Views
 from marey.video.sampling.segments import AllFrames
 
 

@@ -27,6 +27,7 @@ from marey.models.temporal.gst import GST
 from marey.models.temporal.tdn import LongTermDifference
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
+from marey.recipes.optim import SGD
 from marey.recipes.published import (
     center_full,
     dense,
@@ -37,7 +38,7 @@ from marey.recipes.published import (
     ten_three,
     twice,
 )
-from marey.recipes.recipe import SGD, Claim, Recipe, TestViews, Views
+from marey.recipes.recipe import Claim, Recipe, TestViews, Views
 from marey.video.sampling.segments import Dense, Segments
 
 _README = "README of haoyanbin918/Group-Contextualization"

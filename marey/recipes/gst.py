@@ -9,8 +9,9 @@ from __future__ import annotations
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.temporal.gst import GST
 from marey.models.video_model import ModelSpec
+from marey.recipes.optim import SGD
 from marey.recipes.published import center, head, steps, swap_of_sides
-from marey.recipes.recipe import SGD, Claim, Recipe, Views
+from marey.recipes.recipe import Claim, Recipe, Views
 from marey.video.sampling.segments import Segments
 
 _README = "README of chenxuluo/GST-video"

@@ -23,7 +23,8 @@ from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.longtail import lmr
 from marey.recipes.motionformer import STRONGEST
-from marey.recipes.recipe import AdamW, Recipe, Stage, StepDecay, TestViews, Views
+from marey.recipes.optim import AdamW, StepDecay
+from marey.recipes.recipe import Recipe, Stage, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.motionformer_crops import JitteredCrop, UniformCrop
 from marey.video.sampling.motionformer import TimedClips

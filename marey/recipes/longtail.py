@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from marey.data.loading.samplers import ClassBalanced
 from marey.errors import RecipeError
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.ldam import LDAM
 from marey.longtail.lmr import LMR
-from marey.longtail.objective import CrossEntropy
+from marey.longtail.objective import CrossEntropy, Objective
 from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidClassBalanced, SigmoidLDAM
-from marey.recipes.recipe import Cosine, Objective, Recipe, Stage, StepDecay, Warmup
+from marey.recipes.optim import Cosine, Optim, StepDecay, Warmup
+from marey.recipes.recipe import Recipe, Stage
 
 BETA = 0.9999
 """How fast clips of a class repeat each other, in the re-weighting of LDAM-DRW."""
@@ -54,7 +56,7 @@ def deferred(base: Recipe, beta: float = BETA) -> Recipe:
     stage = replace(
         last,
         epochs=max(1, last.epochs // 4),
-        optim=replace(last.optim, lr=last.optim.lr / 100),
+        optim=_slowed(last.optim, 100),
         schedule=StepDecay(()),
         warmup=Warmup(),
         objective=reweighted(last.objective, beta),
@@ -72,7 +74,7 @@ def lmr(base: Recipe, objective: LMR | None = None) -> Recipe:
     last = _whole_stage(base)
     stage = replace(
         last,
-        optim=replace(last.optim, lr=last.optim.lr / 10),
+        optim=_slowed(last.optim, 10),
         warmup=Warmup(),
         sampler=ClassBalanced(),
         objective=objective or LMR(),
@@ -104,6 +106,13 @@ def reweighted(objective: Objective, beta: float) -> Objective:
         f"{type(objective).__name__} has no form with class weights, which drw needs",
         "take it of LDAM, Focal, CrossEntropy, SigmoidLDAM or BinaryCrossEntropy",
     )
+
+
+def _slowed(optim: Optim, times: float) -> Optim:
+    """The optimiser at a rate that is so many times smaller."""
+    spec: Any = optim  # a dataclass, which a protocol cannot say
+    slower: Optim = replace(spec, lr=optim.lr / times)
+    return slower
 
 
 def _whole_stage(base: Recipe) -> Stage:

@@ -24,8 +24,9 @@ from marey.longtail.objective import CrossEntropy
 from marey.models.encoders.attention import Attention, Divided, Joint, Trajectory
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
+from marey.recipes.optim import AdamW, StepDecay
 from marey.recipes.published import head
-from marey.recipes.recipe import AdamW, Claim, Recipe, Stage, StepDecay, TestViews, Views
+from marey.recipes.recipe import Claim, Recipe, Stage, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.crops import Crop, RandomResizedCrop
 from marey.video.motionformer_crops import JitteredCrop, UniformCrop

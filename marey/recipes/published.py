@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from marey.models.video_model import Head
-from marey.recipes.recipe import SGD, Cosine, Schedule, Stage, StepDecay, TestViews
+from marey.recipes.optim import SGD, Cosine, Schedule, StepDecay
+from marey.recipes.recipe import Stage, TestViews
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, ThreeCrop
 from marey.video.sampling.blvnet import Uniform

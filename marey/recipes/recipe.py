@@ -8,118 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal
 
-from marey.data.loading.mixing import Mixed
-from marey.data.loading.samplers import ClassBalanced, InstanceBalanced, SquareRoot
-from marey.longtail.class_balanced import ClassBalancedLoss, Focal
-from marey.longtail.eql import EQL
-from marey.longtail.framestack import FrameStack
-from marey.longtail.ldam import LDAM
-from marey.longtail.lmr import LMR
-from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
-from marey.longtail.objective import CrossEntropy
-from marey.longtail.sigmoid import (
-    BinaryCrossEntropy,
-    SigmoidClassBalanced,
-    SigmoidEQL,
-    SigmoidFocal,
-    SigmoidLDAM,
-)
+from marey.data.loading.samplers import InstanceBalanced, Sampler
+from marey.longtail.objective import CrossEntropy, Objective
 from marey.models.video_model import ModelSpec
+from marey.recipes.optim import SGD, Optim, Schedule, StepDecay, Warmup
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, Crop, MultiScaleCrop
 from marey.video.sampling.segments import Sampling, Segments
-
-
-@dataclass(frozen=True)
-class SGD:
-    """Stochastic gradient descent; `groups="tsm"` gives biases twice the rate and no decay.
-
-    With `groups="one"` all parameters share one rate and one decay, norms and biases too: TDN's
-    trainer makes TSM's groups and then never applies what they say.
-
-    With `head_lr5` the heads learn five times as fast (weights) or ten times (biases), as TSM does
-    when it starts from ImageNet. Calibrators learn five times as fast as the rest with
-    `calibrator_lr=5` (Group Contextualization), or twice as fast, but for their norms, with 2 (its
-    earlier generation). Rates are for `Recipe.lr_batch_size` clips a step.
-    """
-
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    nesterov: bool = False
-    groups: Literal["tsm", "plain", "one"] = "tsm"
-    head_lr5: bool = True
-    calibrator_lr: Literal[1, 2, 5] = 1
-
-
-@dataclass(frozen=True)
-class AdamW:
-    """Adam with decoupled decay; norms and biases are not decayed, but with `groups="one"`."""
-
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.05
-    groups: Literal["tsm", "plain", "one"] = "plain"
-    head_lr5: bool = False
-    calibrator_lr: Literal[1, 2, 5] = 1
-
-
-@dataclass(frozen=True)
-class StepDecay:
-    """The rate falls by `gamma` at each of `milestones` (in epochs), as in TSM's recipes."""
-
-    milestones: tuple[float, ...] = (20, 40)
-    gamma: float = 0.1
-
-    def factor(self, epoch: float, epochs: int, warm: float = 0) -> float:  # noqa: ARG002
-        """What the rate is multiplied by at `epoch` (fractional within an epoch)."""
-        return float(self.gamma ** sum(epoch >= milestone for milestone in self.milestones))
-
-
-@dataclass(frozen=True)
-class Cosine:
-    """Half a cosine from 1 to `final`; `per="epoch"` holds the rate within an epoch, as TSM does.
-
-    >>> Cosine().factor(5, 10)
-    0.5
-    """
-
-    final: float = 0.0
-    per: Literal["step", "epoch"] = "step"
-
-    def factor(self, epoch: float, epochs: int, warm: float = 0) -> float:
-        """What the rate is multiplied by at `epoch` of `epochs`, the first `warm` left out."""
-        at = math.floor(epoch) if self.per == "epoch" else epoch
-        share = max(0.0, at - warm) / max(epochs - warm, 1e-9)
-        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * share))
-
-
-@dataclass(frozen=True)
-class Warmup:
-    """A linear rise of the rate from `start` (a share of it) during the first `epochs`."""
-
-    epochs: float = 0.0
-    start: float = 0.01
-
-    def factor(self, epoch: float) -> float:
-        """What the rate is multiplied by at `epoch`, 1 once warm."""
-        if epoch >= self.epochs:
-            return 1.0
-        return self.start + (1 - self.start) * epoch / self.epochs
-
-
-Optim: TypeAlias = SGD | AdamW
-Schedule: TypeAlias = StepDecay | Cosine
-Sampler: TypeAlias = InstanceBalanced | ClassBalanced | SquareRoot | Mixed
-OneLabel: TypeAlias = (
-    CrossEntropy | Focal | ClassBalancedLoss | LDAM | EQL | BalancedSoftmax | LogitAdjustment | LMR
-)
-SeveralLabels: TypeAlias = (
-    BinaryCrossEntropy | SigmoidFocal | SigmoidClassBalanced | SigmoidLDAM | SigmoidEQL | FrameStack
-)
-Objective: TypeAlias = OneLabel | SeveralLabels
 
 
 @dataclass(frozen=True)

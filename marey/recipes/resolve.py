@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from marey.data.loading.mixing import Mixed
-from marey.data.loading.samplers import column_of
+from marey.data.loading.samplers import draw_epoch
 from marey.data.manifest.join import read_manifests
 from marey.data.manifest.manifest import Manifest
 from marey.errors import RecipeError, did_you_mean
@@ -75,9 +74,7 @@ def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
     what their labels do not allow.
     """
     for stage in recipe.stages:
-        column_of(stage.sampler, train_set.labels)
-        if isinstance(stage.sampler, Mixed):
-            stage.sampler.codes(train_set.sources)
+        draw_epoch(stage.sampler, train_set.labels, train_set.sources, seed=recipe.seed, epoch=0)
     model = recipe.model
     heads = model.heads or tuple(Head(name, len(k)) for name, k in train_set.classes.items())
     heads = tuple(

@@ -1,63 +1,81 @@
 """Values to plain data and back: how a recipe becomes YAML, and YAML a checked recipe.
 
 A field whose type is one dataclass is a mapping of its fields. Where several classes may stand (an
-encoder, a temporal op, an optimiser) the value is named by its class:
+encoder, a temporal op, an optimiser) the value is named by its class (`marey.recipes.names`):
 
     encoder: {ResNetSpec: {depth: 50}}
     temporal: [TSM, {NonLocal: {stages: [1, 2]}}]
 
-Classes of marey go by their bare name, others by their dotted path; those must have been imported
-before, because reading a recipe never imports code. Every fault is a `RecipeError` that names the
-place ("stages.0.optim.lrr") and the nearest word that would have been right.
+Every fault is a `RecipeError` that names the place ("stages.0.optim.lrr") and the nearest word that
+would have been right.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 import types
-from collections.abc import Iterable, Mapping, Sequence
-from inspect import get_annotations
-from typing import (
-    Any,
-    Protocol,
-    TypeAlias,
-    TypeGuard,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, dataclass
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import pydantic
 import yaml
 
-from marey.errors import RecipeError, did_you_mean
+from marey.errors import RecipeError
+from marey.recipes.names import (
+    class_named,
+    classes_for,
+    is_dataclass,
+    is_protocol,
+    name_of,
+    obstacle,
+    unknown_name,
+)
 
 Plain: TypeAlias = Any
 """None, bool, int, float, str, and lists and mappings of them."""
 T = TypeVar("T")
 
 
-def to_plain(value: object, hint: object = None) -> Plain:
-    """`value` as mappings, lists and numbers; classes are named where `hint` leaves a choice."""
+def to_plain(value: object, hint: object = None, where: str = "") -> Plain:
+    """`value` as mappings, lists and numbers; classes are named where `hint` leaves a choice.
+
+    RecipeError for what no recipe can hold, such as an array.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = get_type_hints(type(value))
         body = {
-            f.name: to_plain(getattr(value, f.name), hints[f.name])
-            for f in dataclasses.fields(value)
+            name: to_plain(getattr(value, name), hints[name], _join(where, name))
+            for name in _fields(type(value))
         }
-        return body if _without_none(hint) in (type(value), None) else {_tag(type(value)): body}
+        return body if _members(hint) in ([], [type(value)]) else {name_of(type(value)): body}
     if isinstance(value, tuple):
-        return [to_plain(item, _item_hint(hint, i)) for i, item in enumerate(value)]
+        of_tuple = _tuple_in(_members(hint))
+        return [
+            to_plain(item, _item_hint(of_tuple, i), _join(where, str(i)))
+            for i, item in enumerate(value)
+        ]
+    if value is not None and type(value) not in _LEAVES:
+        raise RecipeError(
+            f"{where} is {value!r}, which no recipe can hold",
+            "fields are numbers, text, true or false, None, or tuples and dataclasses of these",
+        )
     return value
 
 
-def from_plain(cls: type[T], plain: Plain, where: str = "") -> T:
-    """The `cls` that `plain` describes; RecipeError names the first place that does not fit."""
-    result: T = _read(cls, plain, where)
-    return result
+def from_plain(cls: type[T], plain: Plain, source: str = "") -> T:
+    """The `cls` that `plain` describes.
+
+    Args:
+        cls: a dataclass.
+        plain: what `to_plain` gives, or less: a field that is left out has its default.
+        source: the file that `plain` stands in, for errors and for what it may import.
+
+    Raises:
+        RecipeError: names the first place that does not fit.
+    """
+    value: T = _Reader(source).value(cls, plain, f"{source}: " if source else "")
+    return value
 
 
 def to_yaml(value: object) -> str:
@@ -66,12 +84,31 @@ def to_yaml(value: object) -> str:
 
 
 def from_yaml(cls: type[T], text: str, source: str = "") -> T:
-    """The `cls` written in `text`; `source` names the file in errors."""
+    """The `cls` written in `text`; see `from_plain`."""
     try:
         plain = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{source or 'text'} is not YAML: {error}") from error
-    return from_plain(cls, plain, where=f"{source}: " if source else "")
+    return from_plain(cls, plain, source)
+
+
+def to_readable_yaml(value: object, source: str) -> str:
+    """`value` as YAML which another process is sure to read back from the file `source`.
+
+    RecipeError names the place that could not be read, or would be read as something else.
+    """
+    text = to_yaml(value)
+    for where, cls in _classes(value):
+        reason = obstacle(cls.__module__, cls.__qualname__, source)
+        if reason and "." in name_of(cls):
+            raise RecipeError(
+                f"{where} is a {name_of(cls)}, which cannot be read back from {source}: {reason}",
+                "put the class into a file of its own, as docs/extending.md does",
+            )
+    back = from_yaml(type(value), text, source)
+    for difference in _differences(to_plain(value), to_plain(back)):
+        raise RecipeError(difference, "a dataclass must keep its fields as they were given")
+    return text
 
 
 def override(value: T, assignments: Iterable[str]) -> T:
@@ -95,10 +132,10 @@ def _assign(plain: Plain, keys: Sequence[str], new: Plain, path: str) -> None:
             raise RecipeError(f"{path}: there is no item '{key}' in a list of {len(plain)}")
         index: Any = int(key)
     elif isinstance(plain, dict):
-        if key not in plain and _is_tagged(plain):  # the class name may be left out
+        if key not in plain and _is_tagged(plain):
             return _assign(next(iter(plain.values())), keys, new, path)
         if key not in plain:
-            raise _unknown(path, key, plain)
+            raise unknown_name(path, key, plain)
         index = key
     else:
         raise RecipeError(f"{path}: '{key}' looks inside {plain!r}, which has no parts")
@@ -109,156 +146,143 @@ def _assign(plain: Plain, keys: Sequence[str], new: Plain, path: str) -> None:
 
 
 def _is_tagged(plain: Mapping[str, Plain]) -> bool:
+    """Whether `plain` is a class name over its fields: ``stages.0.optim.lr`` leaves the name out.
+
+    A name of one class is told from a dataclass of one field by its capital: fields have none.
+    """
     only = next(iter(plain)) if len(plain) == 1 else ""
     return only.rpartition(".")[2][:1].isupper() and isinstance(plain[only], dict)
 
 
-def _read(hint: Any, plain: Plain, where: str) -> Any:
-    if get_origin(hint) in (Union, types.UnionType):
-        members = get_args(hint)
-        if plain is None and type(None) in members:
+@dataclass(frozen=True)
+class _Reader:
+    """Reads plain data that stand in the file `source`; every method takes the place as `where`."""
+
+    source: str
+
+    def value(self, hint: Any, plain: Plain, where: str) -> Any:
+        members = _members(hint)
+        if plain is None and type(None) in get_args(hint):
             return None
-        classes = [m for m in members if _is_dataclass(m)]
-        if len(classes) == 1 and len([m for m in members if m is not type(None)]) == 1:
-            return _read(classes[0], plain, where)
-        return _read_named(plain, where, classes) if classes else _leaf(hint, plain, where)
-    if dataclasses.is_dataclass(hint):
-        return _read_fields(hint, plain, where)  # type: ignore[arg-type]
-    if getattr(hint, "_is_protocol", False):
-        named = _imported(plain) if isinstance(plain, str | dict) else []
-        fitting = [cls for cls in (*_spec_classes(), *named) if _fits(cls, hint)]
-        return _read_named(plain, where, fitting)
-    if get_origin(hint) is tuple:
-        return _read_tuple(hint, plain, where)
-    return _leaf(hint, plain, where)
+        kinds = [member for member in members if is_dataclass(member) or is_protocol(member)]
+        if members == kinds[:1] and is_dataclass(members[0]):
+            return self.fields(members[0], plain, where)
+        if kinds:
+            return self.named(kinds, plain, where)
+        of_tuple = _tuple_in(members)
+        if of_tuple and (members == [of_tuple] or isinstance(plain, list | tuple)):
+            return self.items(of_tuple, plain, where)
+        return _leaf(members, plain, where)
 
+    def fields(self, cls: type, plain: Plain, where: str) -> Any:
+        if plain is None:
+            plain = {}
+        if not isinstance(plain, dict):
+            raise RecipeError(
+                f"{where or cls.__name__} is {plain!r}, expected the fields of a {cls.__name__}"
+            )
+        fields, hints = _fields(cls), get_type_hints(cls)
+        for key in plain:
+            if key not in fields:
+                raise unknown_name(_join(where, key), key, fields)
+        for name, f in fields.items():
+            if name not in plain and f.default is MISSING and f.default_factory is MISSING:
+                raise RecipeError(f"{_join(where, name)} is missing")
+        values = {
+            key: self.value(hints[key], item, _join(where, key)) for key, item in plain.items()
+        }
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise RecipeError(f"{where or cls.__name__}: {error}") from error
 
-def _read_fields(cls: type, plain: Plain, where: str) -> Any:
-    if plain is None:
-        plain = {}
-    if not isinstance(plain, dict):
-        raise RecipeError(
-            f"{where or cls.__name__} is {plain!r}, expected the fields of a {cls.__name__}"
+    def named(self, kinds: Sequence[type], plain: Plain, where: str) -> Any:
+        if isinstance(plain, str):
+            plain = {plain: {}}
+        if not isinstance(plain, dict) or len(plain) != 1:
+            names = ", ".join(sorted(classes_for(*kinds)))
+            raise RecipeError(
+                f"{where} is {plain!r}, expected one of {names}",
+                "name the class: {SGD: {lr: 0.01}}",
+            )
+        name, body = next(iter(plain.items()))
+        cls = class_named(str(name), kinds, where, self.source)
+        return self.fields(cls, body, _join(where, str(name)))
+
+    def items(self, hint: Any, plain: Plain, where: str) -> tuple[Any, ...]:
+        if not isinstance(plain, list | tuple):
+            raise RecipeError(f"{where} is {plain!r}, expected a list")
+        args = get_args(hint)
+        if Ellipsis not in args and len(args) != len(plain):
+            raise RecipeError(f"{where} has {len(plain)} items, expected {len(args)}")
+        return tuple(
+            self.value(_item_hint(hint, i), item, _join(where, str(i)))
+            for i, item in enumerate(plain)
         )
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    for key in plain:
-        if key not in fields:
-            raise _unknown(_join(where, key), key, fields)
-    for name, f in fields.items():
-        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if required and name not in plain:
-            raise RecipeError(f"{_join(where, name)} is missing")
-    hints = get_type_hints(cls)
-    values = {key: _read(hints[key], item, _join(where, key)) for key, item in plain.items()}
-    try:
-        return cls(**values)
-    except ValueError as error:
-        raise RecipeError(f"{where or cls.__name__}: {error}") from error
 
 
-def _read_named(plain: Plain, where: str, classes: Sequence[type]) -> Any:
-    if isinstance(plain, str):
-        plain = {plain: {}}
-    if not isinstance(plain, dict) or len(plain) != 1:
-        names = ", ".join(sorted(_tag(c) for c in classes))
-        raise RecipeError(
-            f"{where} is {plain!r}, expected one of {names}", "name the class: {SGD: {lr: 0.01}}"
-        )
-    name, body = next(iter(plain.items()))
-    known = {_tag(c): c for c in classes}
-    module = str(name).rpartition(".")[0]
-    if module and module not in sys.modules:
-        raise RecipeError(
-            f"{where}: unknown name '{name}'",
-            f"{module} is not imported, and reading imports nothing: "
-            "docs/extending.md has a script that does",
-        )
-    if name not in known:
-        raise _unknown(where, str(name), known)
-    return _read_fields(known[name], body, _join(where, str(name)))
+_LEAVES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
-def _read_tuple(hint: Any, plain: Plain, where: str) -> tuple[Any, ...]:
-    if not isinstance(plain, list | tuple):
-        raise RecipeError(f"{where} is {plain!r}, expected a list")
-    args = get_args(hint)
-    if not (len(args) == 2 and args[1] is Ellipsis) and len(args) != len(plain):
-        raise RecipeError(f"{where} has {len(plain)} items, expected {len(args)}")
-    return tuple(
-        _read(_item_hint(hint, i), item, _join(where, str(i))) for i, item in enumerate(plain)
-    )
+def _leaf(members: Sequence[Any], plain: Plain, where: str) -> Any:
+    """`plain` as the first of the types that takes it; they may be `Literal`s."""
+    for member in members:
+        choices = get_args(member) if get_origin(member) is Literal else ()
+        if type(plain) is member or any(type(plain) is type(c) and plain == c for c in choices):
+            return plain
+        if member is int and type(plain) is float and plain.is_integer():
+            return int(plain)
+        if member is float and type(plain) in (int, str):  # to YAML, 1e-3 is text
+            with suppress(ValueError):
+                return float(plain)
+    wanted = (_LEAVES.get(m) or " or ".join(map(repr, get_args(m))) or repr(m) for m in members)
+    raise RecipeError(f"{where} is {plain!r}, expected {' or '.join(wanted)}")
 
 
-def _leaf(hint: Any, plain: Plain, where: str) -> Any:
-    try:
-        return pydantic.TypeAdapter(hint).validate_python(plain)
-    except pydantic.ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise RecipeError(f"{where} is {plain!r}: {reason[0].lower()}{reason[1:]}") from error
+def _fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
+    """The fields that `cls` is made of, by name."""
+    return {f.name: f for f in dataclasses.fields(cls) if f.init}
 
 
-def _fits(cls: type, protocol: type) -> bool:
-    """Whether `cls` has every public member that `protocol` asks for."""
-    wanted = {
-        name
-        for base in protocol.__mro__
-        if getattr(base, "_is_protocol", False) and base is not Protocol
-        for name in (*vars(base), *get_annotations(base))
-        if not name.startswith("_")
-    }
-    has = {*dir(cls), *(f.name for f in dataclasses.fields(cls))}
-    return wanted <= has
+def _members(hint: Any) -> list[Any]:
+    """The types that a hint allows besides None: A and B of ``A | B | None``."""
+    union = get_origin(hint) in (Union, types.UnionType)
+    return [m for m in (get_args(hint) if union else (hint,)) if m not in (None, type(None))]
 
 
-def _spec_classes() -> list[type]:
-    """Every public dataclass in the modules of marey that are loaded."""
-    modules = [module for name, module in sys.modules.items() if name.startswith("marey.")]
-    return [
-        value
-        for module in modules
-        for name, value in vars(module).items()
-        if _is_dataclass(value) and value.__module__ == module.__name__ and name[0] != "_"
-    ]
+def _tuple_in(members: Sequence[Any]) -> Any:
+    return next((member for member in members if get_origin(member) is tuple), None)
 
 
-def _imported(words: Iterable[str]) -> list[type]:
-    """The dataclasses that dotted paths name, of modules that are loaded already."""
-    words = [words] if isinstance(words, str) else words
-    found = []
-    for word in words:
-        module, _, name = str(word).rpartition(".")
-        value = getattr(sys.modules.get(module), name, None)
-        if _is_dataclass(value):
-            found.append(value)
-    return found
+def _item_hint(of_tuple: Any, index: int) -> Any:
+    """The type of an item of ``tuple[A, ...]`` or ``tuple[A, B]``; None if nothing says it."""
+    args = get_args(of_tuple)
+    if Ellipsis in args:
+        return args[0]
+    return args[index] if index < len(args) else None
 
 
-def _is_dataclass(value: object) -> TypeGuard[type]:
-    return isinstance(value, type) and dataclasses.is_dataclass(value)
+def _classes(value: object, where: str = "") -> Iterator[tuple[str, type]]:
+    """The class of every dataclass in `value`, with its place."""
+    if isinstance(value, tuple):
+        for i, item in enumerate(value):
+            yield from _classes(item, _join(where, str(i)))
+    elif dataclasses.is_dataclass(value):
+        yield where or type(value).__name__, type(value)
+        for name in _fields(type(value)):
+            yield from _classes(getattr(value, name), _join(where, name))
 
 
-def _tag(cls: type) -> str:
-    ours = cls.__module__.partition(".")[0] == "marey"
-    return cls.__name__ if ours else f"{cls.__module__}.{cls.__name__}"
-
-
-def _unknown(where: str, word: str, known: Iterable[str]) -> RecipeError:
-    return RecipeError(f"{where}: unknown name '{word}'", did_you_mean(word, sorted(known)))
-
-
-def _item_hint(hint: Any, index: int) -> Any:
-    if get_origin(hint) in (Union, types.UnionType):
-        hint = next((member for member in get_args(hint) if get_origin(member) is tuple), None)
-    args = get_args(hint)
-    if not args:
-        return None
-    return args[0] if len(args) == 2 and args[1] is Ellipsis else args[index]
-
-
-def _without_none(hint: Any) -> Any:
-    members = [m for m in get_args(hint) if m is not type(None)]
-    is_optional = get_origin(hint) in (Union, types.UnionType) and len(members) == 1
-    return members[0] if is_optional else hint
+def _differences(one: Plain, other: Plain, where: str = "") -> Iterator[str]:
+    """Where two plain values differ, in words."""
+    if isinstance(one, dict) and isinstance(other, dict) and list(one) == list(other):
+        for key in one:
+            yield from _differences(one[key], other[key], _join(where, key))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            yield from _differences(a, b, _join(where, str(i)))
+    elif one != other and repr(one) != repr(other):  # nan is not itself, but reads as itself
+        yield f"{where} is {one!r}, which would be read back as {other!r}"
 
 
 def _join(where: str, key: str) -> str:

@@ -15,8 +15,9 @@ from dataclasses import replace
 from marey.models.encoders.tdn import TDNSpec
 from marey.models.temporal.tdn import LongTermDifference
 from marey.models.video_model import ModelSpec
+from marey.recipes.optim import SGD
 from marey.recipes.published import center, head, parameters, steps, swap_of_sides, ten_three
-from marey.recipes.recipe import SGD, Claim, Recipe, Views
+from marey.recipes.recipe import Claim, Recipe, Views
 from marey.video.sampling.segments import Segments
 
 _README, _PAPER = "README of MCG-NJU/TDN", "arXiv 2012.10071"

@@ -24,6 +24,7 @@ from marey.models.sites import TemporalOp
 from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
+from marey.recipes.optim import SGD
 from marey.recipes.published import (
     center,
     dense,
@@ -33,7 +34,7 @@ from marey.recipes.published import (
     steps,
     twice_three,
 )
-from marey.recipes.recipe import SGD, Claim, Recipe, TestViews, Views
+from marey.recipes.recipe import Claim, Recipe, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.sampling.segments import Dense, Segments
 

@@ -30,7 +30,8 @@ from marey.longtail.sigmoid import (
 )
 from marey.models.encoders.features import LateAverageSpec
 from marey.models.video_model import Head, ModelSpec
-from marey.recipes.recipe import AdamW, Claim, DataSpec, Recipe, Stage, StepDecay, TestViews, Views
+from marey.recipes.optim import AdamW, StepDecay
+from marey.recipes.recipe import Claim, DataSpec, Recipe, Stage, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.sampling.segments import EvenFrames
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from marey.engine.train.optim import build_scales_optimizer, set_rates
 from marey.longtail.decouple import normalize_heads, set_trainable, training_mode
 from marey.models.video_model import Head, ModelSpec, VideoModel
-from marey.recipes.recipe import SGD, AdamW, Optim
+from marey.recipes.optim import SGD, AdamW, Optim
 from tests.tiny import TinySpec
 
 HEADS = (Head("verb", 5), Head("noun", 3))

@@ -15,7 +15,7 @@ from marey.longtail.class_balanced import ClassBalancedLoss, Focal, class_weight
 from marey.longtail.eql import EQL
 from marey.longtail.ldam import LDAM, class_margins
 from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
-from marey.longtail.objective import CrossEntropy
+from marey.longtail.objective import CrossEntropy, Objective
 from marey.longtail.sigmoid import (
     BinaryCrossEntropy,
     SigmoidClassBalanced,
@@ -23,7 +23,6 @@ from marey.longtail.sigmoid import (
     SigmoidFocal,
     SigmoidLDAM,
 )
-from marey.recipes.recipe import Objective
 
 COUNTS = torch.tensor([500, 60, 20, 3])
 ONE_LABEL: tuple[Objective, ...] = (

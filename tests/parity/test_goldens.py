@@ -18,10 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.convert.repository import renamed
-from marey.engine.train.optim import build_optimizer, tsm_groups
+from marey.engine.train.optim import build_optimizer
 from marey.models import VideoModel
+from marey.models.optim_groups import tsm_groups
 from marey.models.profile import num_parameters
-from marey.recipes.recipe import SGD
+from marey.recipes.optim import SGD
 from tests.conftest import goldens
 from tests.parity.golden import Golden, golden_rule, read
 from tests.parity.specs import (

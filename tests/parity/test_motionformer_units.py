@@ -29,7 +29,7 @@ from marey.models import (
 from marey.models.encoders.attention import Attention
 from marey.models.encoders.frame_attention import least_alike, positive_features
 from marey.models.encoders.vit import Block, resized
-from marey.recipes.recipe import AdamW
+from marey.recipes.optim import AdamW
 from tests.conftest import goldens
 from tests.parity.golden import golden_rule, read
 

@@ -15,7 +15,7 @@ from marey.engine.train.optim import build_optimizer
 from marey.models import TAM
 from marey.models.temporal.tam import Aggregation
 from marey.models.temporal.temporal_pool import MaxPoolTime, MeanPoolTime
-from marey.recipes.recipe import SGD
+from marey.recipes.optim import SGD
 from tests.conftest import goldens
 from tests.parity.golden import Golden, read
 from tests.parity.specs import rename_of

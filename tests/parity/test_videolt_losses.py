@@ -14,6 +14,7 @@ from torch import Tensor
 
 from marey.longtail.class_balanced import class_weights
 from marey.longtail.ldam import class_margins
+from marey.longtail.objective import Objective
 from marey.longtail.sigmoid import (
     BinaryCrossEntropy,
     SigmoidClassBalanced,
@@ -21,7 +22,6 @@ from marey.longtail.sigmoid import (
     SigmoidFocal,
     SigmoidLDAM,
 )
-from marey.recipes.recipe import Objective
 from tests.conftest import goldens
 from tests.parity.golden import golden_rule, read
 

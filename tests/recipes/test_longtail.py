@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,18 +15,19 @@ from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.decouple import set_trainable
 from marey.longtail.ldam import LDAM
 from marey.longtail.logit_adjustment import BalancedSoftmax
-from marey.longtail.objective import CrossEntropy, LossModule
+from marey.longtail.objective import CrossEntropy, LossModule, Objective
 from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidClassBalanced, SigmoidLDAM
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes import longtail
 from marey.recipes.catalog import find, groups
-from marey.recipes.recipe import Objective, Recipe, Stage
+from marey.recipes.names import classes_for
+from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.schema import from_yaml, override, to_yaml
 from marey.types import Labels
 from marey.video.augment import Augment, augment
 from tests.tiny import TinySpec
 
-NAMES = [cls.__name__ for cls in get_args(Objective)]
+NAMES = sorted(classes_for(Objective))
 ONE_OF_EACH_FILE = [next(iter(rows.values())) for rows in groups().values()]
 HEADS = (Head("verb", 5), Head("noun", 3))
 COUNTS = {"verb": torch.tensor([900, 60, 21, 20, 0]), "noun": torch.tensor([900, 100, 1])}

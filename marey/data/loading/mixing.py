@@ -9,21 +9,11 @@ fewer clips than draws is gone through more than once, in another order each tim
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 
-from marey.data.loading.samplers import (
-    MIXING,
-    ClassBalanced,
-    InstanceBalanced,
-    Sampler,
-    SquareRoot,
-    column_of,
-    draw_places,
-)
+from marey.data.loading.samplers import MIXING, InstanceBalanced, Sampler, Sources, draw_places
 from marey.errors import RecipeError, did_you_mean
 
 
@@ -33,7 +23,7 @@ class Mixed:
 
     sources: tuple[tuple[str, float], ...]
     """Name and weight; every source of the manifest is named, 0 leaves its clips out."""
-    sampler: InstanceBalanced | ClassBalanced | SquareRoot = field(default_factory=InstanceBalanced)
+    sampler: Sampler = field(default_factory=InstanceBalanced)
 
     def __post_init__(self) -> None:
         weights = [weight for _, weight in self.sources]
@@ -48,7 +38,7 @@ class Mixed:
         return self.sampler.head
 
     def epoch_rows(
-        self, labels: np.ndarray, sources: pa.DictionaryArray | None, *, seed: int, epoch: int
+        self, labels: np.ndarray, sources: Sources | None, *, seed: int, epoch: int
     ) -> np.ndarray:
         """Rows int64 [n] for labels [n] or [n k] and the source of each row."""
         codes = self.codes(sources)
@@ -61,13 +51,15 @@ class Mixed:
             mine, places = np.flatnonzero(codes == code), taken == code
             wanted = int(np.count_nonzero(places))
             passes = [
-                self.sampler.epoch_rows(labels[mine], seed=_seed(seed, epoch, code, n), epoch=epoch)
+                self.sampler.epoch_rows(
+                    labels[mine], None, seed=_seed(seed, epoch, code, n), epoch=epoch
+                )
                 for n in range(-(-wanted // len(mine)))
             ]
             rows[places] = mine[np.concatenate([np.zeros(0, np.int64), *passes])[:wanted]]
         return rows
 
-    def codes(self, sources: pa.DictionaryArray | None) -> np.ndarray:
+    def codes(self, sources: Sources | None) -> np.ndarray:
         """Which of `sources` each row has, uint16 [n]; RecipeError if the two do not match."""
         if sources is None:
             raise RecipeError(
@@ -93,21 +85,6 @@ class Mixed:
         place = [told.index(name) if name in told else 0 for name in names]
         codes: np.ndarray = np.array(place, dtype=np.uint16)[indices]
         return codes
-
-
-def draw_epoch(
-    sampler: Sampler | Mixed,
-    labels: Mapping[str, np.ndarray],
-    sources: pa.DictionaryArray | None,
-    *,
-    seed: int,
-    epoch: int,
-) -> np.ndarray:
-    """Rows int64 [n] of an epoch, of labels of every head and the source of every row."""
-    column = column_of(sampler, labels)
-    if isinstance(sampler, Mixed):
-        return sampler.epoch_rows(column, sources, seed=seed, epoch=epoch)
-    return sampler.epoch_rows(column, seed=seed, epoch=epoch)
 
 
 def _seed(seed: int, epoch: int, code: int, part: int) -> int:

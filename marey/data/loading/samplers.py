@@ -14,30 +14,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 from marey.data.splitmix64 import numbers
 from marey.errors import RecipeError, did_you_mean
 
+Sources: TypeAlias = pa.DictionaryArray
+"""The name of the source of each row."""
 
-class LooksAt(Protocol):
-    """What looks at the classes of a head."""
+
+class Sampler(Protocol):
+    """A frozen dataclass that says which rows an epoch is made of. docs/extending.md writes one."""
 
     @property
     def head(self) -> str:
-        """Its name; empty: the first."""
+        """The head whose labels it is given; empty: the first."""
+        ...
 
+    def epoch_rows(
+        self, labels: np.ndarray, sources: Sources | None, *, seed: int, epoch: int
+    ) -> np.ndarray:
+        """The rows of an epoch, in the order in which they are trained on.
 
-class Sampler(LooksAt, Protocol):
-    """A rule for the rows of an epoch: as many draws as there are rows."""
+        Args:
+            labels: the class of each row, int64 [n]; bool [n k] where rows have several classes.
+            sources: the source of each row, if the manifest names them.
+            seed: of the run and its stage.
+            epoch: from 0. The same seed and epoch must give the same rows: a resumed run and all
+                processes of a run draw them anew.
 
-    def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
-        """Rows int64 [n] for class labels int64 [n], in the order they are trained on.
-
-        Clips that have several classes have labels bool [n k], and stand among the rows of each.
+        Returns:
+            Rows int64 [m] from 0 to n - 1; marey's own samplers give m = n of them.
         """
+        ...
 
 
 @dataclass(frozen=True)
@@ -46,34 +58,81 @@ class InstanceBalanced:
 
     head: ClassVar[str] = ""
 
-    def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+    def epoch_rows(
+        self,
+        labels: np.ndarray,
+        sources: Sources | None = None,  # noqa: ARG002
+        *,
+        seed: int,
+        epoch: int,
+    ) -> np.ndarray:
         """Rows int64 [n]: a permutation."""
         return _generator(seed, epoch).permutation(len(labels))
 
 
 @dataclass(frozen=True)
-class ClassBalanced:
-    """Every class of `head` that has rows with the same probability, then one of its rows."""
+class _ByClass:
+    """A class with a probability as the number of its rows to a power, then one of its rows."""
 
     head: str = ""
 
-    def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+    power: ClassVar[float]
+
+    def epoch_rows(
+        self,
+        labels: np.ndarray,
+        sources: Sources | None = None,  # noqa: ARG002
+        *,
+        seed: int,
+        epoch: int,
+    ) -> np.ndarray:
         """Rows int64 [n], with replacement."""
-        return _draw_by_class(labels, 0.0, _generator(seed, epoch))
+        return _draw_by_class(labels, self.power, _generator(seed, epoch))
 
 
 @dataclass(frozen=True)
-class SquareRoot:
+class ClassBalanced(_ByClass):
+    """Every class of `head` that has rows with the same probability, then one of its rows."""
+
+    power = 0.0
+
+
+@dataclass(frozen=True)
+class SquareRoot(_ByClass):
     """Every class of `head` with a probability as the square root of its rows, then a row."""
 
-    head: str = ""
-
-    def epoch_rows(self, labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
-        """Rows int64 [n], with replacement."""
-        return _draw_by_class(labels, 0.5, _generator(seed, epoch))
+    power = 0.5
 
 
-def column_of(sampler: LooksAt, labels: Mapping[str, np.ndarray]) -> np.ndarray:
+def draw_epoch(
+    sampler: Sampler,
+    labels: Mapping[str, np.ndarray],
+    sources: Sources | None,
+    *,
+    seed: int,
+    epoch: int,
+) -> np.ndarray:
+    """Rows int64 [m] of an epoch, as `sampler` draws them.
+
+    Args:
+        sampler: the rule.
+        labels: head -> the class of each row, int64 [n] or bool [n k].
+        sources: the source of each row, if the manifest names them.
+        seed: of the run and its stage.
+        epoch: from 0.
+
+    Raises:
+        RecipeError: the clips lack the head that it looks at, or what it gives are no rows.
+    """
+    column = column_of(sampler, labels)
+    rows = sampler.epoch_rows(column, sources, seed=seed, epoch=epoch)
+    if rows.dtype != np.int64 or not ((rows >= 0) & (rows < len(column))).all():
+        name, last = type(sampler).__name__, len(column) - 1
+        raise RecipeError(f"{name} draws {rows}, expected rows int64 from 0 to {last}")
+    return rows
+
+
+def column_of(sampler: Sampler, labels: Mapping[str, np.ndarray]) -> np.ndarray:
     """The labels that `sampler` looks at, of those of every head; RecipeError if they lack it."""
     head = sampler.head or next(iter(labels))
     if head not in labels:

@@ -22,8 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from marey.data.loading.clips import Batch
-from marey.data.loading.mixing import draw_epoch
-from marey.data.loading.samplers import EpochSampler
+from marey.data.loading.samplers import EpochSampler, draw_epoch
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import evaluate
 from marey.engine.train.bad_clips import BadClips
@@ -50,7 +49,7 @@ from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.resolve import read_data, resolve
-from marey.recipes.schema import to_yaml
+from marey.recipes.schema import to_readable_yaml, to_yaml
 from marey.types import Clip, Labels
 from marey.video.augment import augment
 
@@ -83,6 +82,7 @@ def train(
     Ctrl-C or SIGTERM once the run is saved, and `RunError` when it cannot go on.
     """
     with join_world(device) as world, stop_signals() as stop, ExitStack() as stack:
+        to_readable_yaml(recipe, str(work_dir / "recipe.yaml"))  # before its classes are used
         train_set, val_set = read_data(recipe)
         recipe = resolve(recipe, train_set)
         check_save_best(recipe, train_set, val_set)

@@ -18,7 +18,7 @@ from marey.engine.weights.checkpoint import last_checkpoint
 from marey.engine.weights.class_counts import write_class_counts
 from marey.errors import RunError
 from marey.recipes.recipe import Recipe
-from marey.recipes.schema import to_yaml
+from marey.recipes.schema import to_readable_yaml
 from marey.storage.atomic import make_folder, run_error, write_text
 
 training_error = partial(
@@ -29,13 +29,17 @@ training_error = partial(
 
 
 def open_run(folder: Path, recipe: Recipe, train_set: Manifest, *, resume: bool) -> None:
-    """Make the folder of a run, or see that it is the one to resume; never overwrites a run."""
+    """Make the folder of a run, or see that it is the one to resume; never overwrites a run.
+
+    RecipeError, and no folder is made, if the recipe could not be read back from it.
+    """
+    text = to_readable_yaml(recipe, str(folder / "recipe.yaml"))
     if last_checkpoint(folder) and not resume:
         raise RunError(
             f"{folder} already holds a run", "go on with --resume, or give another --work-dir"
         )
     make_folder(folder / "checkpoints", training_error)
-    write_text(folder / "recipe.yaml", to_yaml(recipe), training_error)
+    write_text(folder / "recipe.yaml", text, training_error)
     write_text(folder / "env.json", json.dumps(environment(), indent=1), training_error)
     write_classes(train_set.classes, folder, training_error)
     write_class_counts({head: train_set.class_counts(head) for head in train_set.labels}, folder)

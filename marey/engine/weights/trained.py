@@ -136,7 +136,7 @@ def _read_config(path: Path) -> Recipe:
         plain: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not JSON: {error}") from error
-    return from_plain(Recipe, plain, where=f"{path}: ")
+    return from_plain(Recipe, plain, source=str(path))
 
 
 def _best(folder: Path) -> Path:

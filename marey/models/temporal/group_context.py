@@ -19,6 +19,11 @@ definition of the method overrides the first. It is kept for its place in the st
 release writes single groups back in place, so that its ECal-T and ECal-S cannot be trained. If cdiv
 does not divide C, it zeroes the left-over channels in blocks whose groups go round the end:
 `variant="upstream"`; here they pass.
+
+Calibrators learn like other convolutions, or, if the recipe's `calibrator_lr` says so, faster:
+
+    calibrator_lr 5   ef_weight x5, ef_bn x5, ef_lr_weight x5 (matrices)      arXiv 2203.09694
+    calibrator_lr 2   ef_weight x2, matrices too; norms stay with the norms   the earlier generation
 """
 
 from __future__ import annotations
@@ -33,6 +38,7 @@ from torch import Tensor, nn
 
 from marey.models.encoder import Unused
 from marey.models.layout import fold_time, unfold_time
+from marey.models.optim_groups import NORMS, Group
 from marey.models.sites import DEEP, Block, Site, TemporalOp
 from marey.types import check_choices
 
@@ -176,6 +182,24 @@ class Calibrator(nn.Sequential):
     def spread(self, y: Tensor, clip: Tensor) -> Tensor:
         """What the layers made of the context, as [b t c h w] with axes of length 1."""
         raise NotImplementedError
+
+    def optim_groups(self, rates: Mapping[str, float]) -> Iterable[Group]:
+        """The groups of fast calibrators, as drawn above; none at the usual rate."""
+        rate = rates["calibrator"]
+        if rate == 1:
+            return ()
+        weight, norm = Group("ef_weight", rate, 1), Group("ef_bn", rate, 0)
+        matrix = Group("ef_lr_weight", rate, 1)
+        for name, layer in self.named_children():
+            if isinstance(layer, NORMS):
+                group = norm
+            else:
+                group = matrix if isinstance(layer, nn.Linear) and rate == 5 else weight
+            if group is not norm or rate == 5:
+                group.parameters.update(
+                    (f"{name}.{key}", value) for key, value in layer.named_parameters()
+                )
+        return weight, norm, matrix
 
     @classmethod
     def layer(cls, channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> Layer:

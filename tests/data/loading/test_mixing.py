@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marey.data.loading.mixing import Mixed, draw_epoch
-from marey.data.loading.samplers import ClassBalanced, EpochSampler, InstanceBalanced, SquareRoot
+from marey.data.loading.mixing import Mixed
+from marey.data.loading.samplers import (
+    ClassBalanced,
+    EpochSampler,
+    InstanceBalanced,
+    SquareRoot,
+    draw_epoch,
+)
 from marey.errors import RecipeError
 from marey.recipes.catalog import find
 from marey.recipes.recipe import Recipe

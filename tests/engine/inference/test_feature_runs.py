@@ -28,7 +28,8 @@ from marey.longtail.objective import CrossEntropy
 from marey.longtail.sigmoid import BinaryCrossEntropy
 from marey.models.video_model import Head, VideoModel
 from marey.recipes import catalog
-from marey.recipes.recipe import AdamW, DataSpec, Recipe, TestViews
+from marey.recipes.optim import AdamW
+from marey.recipes.recipe import DataSpec, Recipe, TestViews
 from marey.video.crops import ThreeCrop
 from marey.video.sampling.segments import Clips, EvenFrames
 from tests.tiny import CLASSES, tiny_recipe, write_set

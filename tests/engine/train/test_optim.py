@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from marey.engine.train.optim import build_optimizer, plain_groups, set_rates, tsm_groups
+from marey.engine.train.optim import build_optimizer, set_rates
 from marey.models import (
     TSM,
     ECal,
@@ -20,8 +20,10 @@ from marey.models import (
     ResNetSpec,
     VideoModel,
 )
+from marey.models.optim_groups import plain_groups, tsm_groups
 from marey.models.sites import Block, Site, TemporalOp
-from marey.recipes.recipe import SGD, AdamW, Cosine, Stage, StepDecay, Warmup
+from marey.recipes.optim import SGD, AdamW, Cosine, StepDecay, Warmup
+from marey.recipes.recipe import Stage
 from tests.parity.golden import read
 
 TWO_HEADS = (Head("verb", 3), Head("noun", 2))

@@ -21,7 +21,8 @@ from torch import Tensor
 from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from marey.errors import CheckpointError, RunError
-from marey.recipes.recipe import SGD, Recipe, Stage
+from marey.recipes.optim import SGD
+from marey.recipes.recipe import Recipe, Stage
 from tests.tiny import tiny_recipe, with_workers, write_set
 
 

@@ -1,0 +1,140 @@
+"""How weights are moved: optimisers, and the schedule of their rate over a stage.
+
+Each is a frozen dataclass. A recipe may name one of your own as well: any that fits the protocol.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import optim
+
+from marey.models.optim_groups import Group, Policy, grouped
+from marey.models.video_model import VideoModel
+
+
+class Optim(Protocol):
+    """An optimiser as plain data."""
+
+    @property
+    def lr(self) -> float:
+        """The rate, for `Recipe.lr_batch_size` clips a step."""
+        ...
+
+    @property
+    def weight_decay(self) -> float:
+        """The share of a weight that each step takes off it, times the rate."""
+        ...
+
+    def param_groups(self, model: VideoModel) -> list[Group]:
+        """The trainable parameters of a model, in groups with multiples of rate and decay."""
+        ...
+
+    def build(self, groups: Iterable[dict[str, Any]]) -> optim.Optimizer:
+        """The optimiser of such groups, each with its `params`, `lr` and `weight_decay`."""
+        ...
+
+
+class Schedule(Protocol):
+    """What the rates of a stage are multiplied by as it goes on."""
+
+    def factor(self, epoch: float, epochs: int, warm: float) -> float:
+        """The factor at `epoch` (fractional within one) of `epochs`, the first `warm` a warm-up."""
+        ...
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent; `groups="tsm"` gives biases twice the rate and no decay.
+
+    With `groups="one"` all parameters share one rate and one decay, norms and biases too: TDN's
+    trainer makes TSM's groups and then never applies what they say.
+
+    With `head_lr5` the heads learn five times as fast (weights) or ten times (biases), as TSM does
+    when it starts from ImageNet. Calibrators learn five times as fast as the rest with
+    `calibrator_lr=5` (Group Contextualization), or twice as fast, but for their norms, with 2 (its
+    earlier generation). Rates are for `Recipe.lr_batch_size` clips a step.
+    """
+
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    nesterov: bool = False
+    groups: Policy = "tsm"
+    head_lr5: bool = True
+    calibrator_lr: Literal[1, 2, 5] = 1
+
+    def param_groups(self, model: VideoModel) -> list[Group]:
+        """The parameters by the policy `groups`."""
+        return grouped(model, self.groups, self.head_lr5, self.calibrator_lr)
+
+    def build(self, groups: Iterable[dict[str, Any]]) -> optim.SGD:
+        """torch's optimiser of these groups."""
+        return optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Adam with decoupled decay; norms and biases are not decayed, but with `groups="one"`."""
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.05
+    groups: Policy = "plain"
+    head_lr5: bool = False
+    calibrator_lr: Literal[1, 2, 5] = 1
+
+    def param_groups(self, model: VideoModel) -> list[Group]:
+        """The parameters by the policy `groups`."""
+        return grouped(model, self.groups, self.head_lr5, self.calibrator_lr)
+
+    def build(self, groups: Iterable[dict[str, Any]]) -> optim.AdamW:
+        """torch's optimiser of these groups."""
+        return optim.AdamW(groups, lr=self.lr, betas=self.betas)
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """The rate falls by `gamma` at each of `milestones` (in epochs), as in TSM's recipes."""
+
+    milestones: tuple[float, ...] = (20, 40)
+    gamma: float = 0.1
+
+    def factor(self, epoch: float, epochs: int, warm: float = 0) -> float:  # noqa: ARG002
+        """What the rate is multiplied by at `epoch` (fractional within an epoch)."""
+        return float(self.gamma ** sum(epoch >= milestone for milestone in self.milestones))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 to `final`; `per="epoch"` holds the rate within an epoch, as TSM does.
+
+    >>> Cosine().factor(5, 10)
+    0.5
+    """
+
+    final: float = 0.0
+    per: Literal["step", "epoch"] = "step"
+
+    def factor(self, epoch: float, epochs: int, warm: float = 0) -> float:
+        """What the rate is multiplied by at `epoch` of `epochs`, the first `warm` left out."""
+        at = math.floor(epoch) if self.per == "epoch" else epoch
+        share = max(0.0, at - warm) / max(epochs - warm, 1e-9)
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """A linear rise of the rate from `start` (a share of it) during the first `epochs`."""
+
+    epochs: float = 0.0
+    start: float = 0.01
+
+    def factor(self, epoch: float) -> float:
+        """What the rate is multiplied by at `epoch`, 1 once warm."""
+        if epoch >= self.epochs:
+            return 1.0
+        return self.start + (1 - self.start) * epoch / self.epochs
