@@ -146,7 +146,7 @@ def weights(context: typer.Context) -> None:
     """List the official ImageNet weights and where they lie; `get NAME` downloads one."""
     if context.invoked_subcommand:
         return
-    from marey.engine.weights.imagenet import OFFICIAL, found
+    from marey.engine.weights.imagenet import OFFICIAL, local_file
     from marey.errors import CheckpointError
 
     table = Table("name", "file", "on this machine")
@@ -154,7 +154,7 @@ def weights(context: typer.Context) -> None:
         column.overflow = "fold"
     for name, official in OFFICIAL.items():
         try:
-            place = str(found(official) or "no")
+            place = str(local_file(official) or "no")
         except CheckpointError as error:
             place = error.message
         table.add_row(name, official.file, place)

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -46,6 +45,11 @@ class Official:
     def files(self) -> tuple[str, ...]:
         """Every name that the file may have."""
         return tuple(filter(None, (self.file, self.older)))
+
+    @property
+    def digits(self) -> tuple[str, ...]:
+        """The first digits of its SHA-256, by each of its names."""
+        return tuple(Path(file).stem.rpartition("-")[2] for file in self.files)
 
 
 def _torchvision(name: str, digits: str, older: str = "") -> Official:
@@ -131,8 +135,12 @@ def named(name: str) -> Official:
 
 
 def find(official: Official) -> Path:
-    """Where the file lies, its checksum verified; CheckpointError says where to put it."""
-    if (path := found(official)) is not None:
+    """Where the file lies on this machine, its checksum verified; nothing is downloaded.
+
+    Raises:
+        CheckpointError: it is not here, and where to put it; or it is damaged.
+    """
+    if (path := local_file(official)) is not None:
         return path
     source = f"marey weights get {official.name}, or from {official.url}"
     if not official.url:
@@ -143,7 +151,7 @@ def find(official: Official) -> Path:
     )
 
 
-def found(official: Official) -> Path | None:
+def local_file(official: Official) -> Path | None:
     """Where the file lies, or None; CheckpointError if it is damaged."""
     path = next((path for path in _candidates(official) if path.is_file()), None)
     if path is not None:
@@ -152,32 +160,31 @@ def found(official: Official) -> Path | None:
 
 
 def download(official: Official, folder: Path | None = None) -> Path:
-    """Fetch the file into `folder`, check it, and only then give it its name; returns the path."""
+    """Fetch the file into `folder`, by default `download_folder()`; the path, once it is checked.
+
+    A bar on standard error shows how far it is.
+
+    Raises:
+        CheckpointError: there is no plain download, no network, or another file at its place.
+    """
+    folder = folder or download_folder()
     if not official.url:
         raise CheckpointError(
             f"{official.file} is not to be had by a plain download",
-            f"fetch it by hand and put it into {download_folder()}",
+            f"fetch it by hand and put it into {folder}",
         )
-    folder = folder or download_folder()
     path = folder / official.file
     if path.is_file():
         _verify(path, official)
         return path
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(official.url, timeout=60) as source, partial.open("wb") as file:
-            while block := source.read(2**20):
-                file.write(block)
-        _verify(partial, official)
-        partial.replace(path)
-    except (OSError, ValueError) as error:  # URLError is an OSError
+        torch.hub.download_url_to_file(official.url, str(path), official.digits[0])
+    except (OSError, ValueError, HTTPException, RuntimeError) as error:  # the last: its checksum
         raise CheckpointError(
             f"{official.url} could not be downloaded: {error}",
-            f"fetch it where there is a network and put it into {folder}",
+            f"fetch {official.file} where there is a network and put it into {folder}",
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
@@ -201,16 +208,13 @@ def _candidates(official: Official) -> Iterator[Path]:
 
 
 def _verify(path: Path, official: Official) -> None:
-    if not official.url:
+    if not official.url:  # then its name has no digits
         return
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    known = [Path(file).stem.rpartition("-")[2] for file in official.files]
-    if digest.hexdigest()[:8] not in known:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(official.digits):
         raise CheckpointError(
-            f"{path} is not {official.file}: its SHA-256 begins with {digest.hexdigest()[:8]}, "
-            f"expected {known[0]}",
+            f"{path} is not {official.file}: its SHA-256 begins with {digest[:8]}, "
+            f"expected {official.digits[0]}",
             "it is cut short or another file; delete it and get it again",
         )

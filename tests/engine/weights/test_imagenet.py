@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
@@ -50,49 +50,75 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Served:
+    """A file on a server of this machine, and what was asked of it."""
+
+    official: Official
+    requests: list[str]
+
+
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Official]:
-    """A file on a server of this machine."""
-    folder = tmp_path / "served"
+def served(tmp_path: Path) -> Iterator[Served]:
+    folder, requests = tmp_path / "served", []
     folder.mkdir()
     (folder / f"net-{DIGITS}.pth").write_bytes(CONTENT)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
-    server = HTTPServer(("127.0.0.1", 0), handler)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_request(self, *_: object) -> None:
+            requests.append(self.path)
+
+    server = HTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/net-{DIGITS}.pth"
-    yield Official("net", f"net-{DIGITS}.pth", url=url)
+    yield Served(Official("net", f"net-{DIGITS}.pth", url=url), requests)
     server.shutdown()
     server.server_close()
 
 
-def test_a_download_is_checked_and_then_found(served: Official, nowhere: Path) -> None:
+def test_a_download_is_checked_and_then_found(served: Served, nowhere: Path) -> None:
+    official = served.official
     with pytest.raises(CheckpointError, match="are not on this machine.*marey weights get net"):
-        find(served)
-    path = download(served)
-    assert path == nowhere / served.file
+        find(official)
+    assert not served.requests  # nothing is downloaded unless asked for
+    path = download(official)
+    assert path == nowhere / official.file
     assert path.read_bytes() == CONTENT
-    assert find(served) == path
-    assert [p.name for p in nowhere.iterdir()] == [served.file]
+    assert find(official) == download(official) == path
+    assert served.requests == [f"/{official.file}"]
+    assert [p.name for p in nowhere.iterdir()] == [official.file]
 
 
-def test_a_download_with_another_checksum_is_thrown_away(served: Official, nowhere: Path) -> None:
-    wrong = Official("net", "net-00000000.pth", url=served.url)
-    with pytest.raises(CheckpointError, match=f"begins with {DIGITS}, expected 00000000"):
+def test_a_download_shows_how_far_it_is(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    download(served.official, tmp_path / "new" / "folder")
+    assert "100" in capsys.readouterr().err
+
+
+def test_a_download_with_another_checksum_is_thrown_away(served: Served, nowhere: Path) -> None:
+    wrong = Official("net", "net-00000000.pth", url=served.official.url)
+    with pytest.raises(CheckpointError, match=f'expected "00000000", got "{DIGITS}.*hint: fetch'):
         download(wrong)
     assert not any(nowhere.iterdir())
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/w.pth", "http://127.0.0.1:9999999/w.pth"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:9/w.pth", "http://127.0.0.1:9999999/w.pth", "http://127.0.0.1:x/w.pth"],
+)
 def test_without_a_network_it_is_said_where_to_put_the_file(url: str, nowhere: Path) -> None:
-    with pytest.raises(CheckpointError, match=f"could not be downloaded.*put it into {nowhere}"):
-        download(Official("net", f"net-{DIGITS}.pth", url=url))
+    file = f"net-{DIGITS}.pth"
+    said = f"could not be downloaded.*fetch {file} .* put it into {nowhere}"
+    with pytest.raises(CheckpointError, match=said):
+        download(Official("net", file, url=url))
 
 
-def test_a_damaged_file_is_refused_where_it_lies(served: Official, nowhere: Path) -> None:
-    (nowhere / served.file).write_bytes(b"cut short")
+def test_a_damaged_file_is_refused_where_it_lies(served: Served, nowhere: Path) -> None:
+    (nowhere / served.official.file).write_bytes(b"cut short")
     for use in (find, download):
         with pytest.raises(CheckpointError, match="cut short or another file"):
-            use(served)
+            use(served.official)
 
 
 def test_the_cache_of_torch_hub_and_older_names_are_looked_at(tmp_path: Path) -> None:
