@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from marey.engine.train.loop import train
+from marey.metrics.catalog import METRICS
 from marey.metrics.groups import RULES
+from marey.metrics.longtail import ALL
 from tests.test_docs import DOCS, commands, run
 from tests.tiny import tiny_recipe, write_set
 
@@ -32,3 +34,9 @@ def test_commands_about_metrics_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_every_rule_is_in_the_table() -> None:
     text = (DOCS / "metrics.md").read_text(encoding="utf-8")
     assert all(f"| `{name}`" in text for name in RULES)
+
+
+def test_every_metric_of_all_classes_is_in_the_table() -> None:
+    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    keys = [row.key for row in METRICS if row.measure and row.group == ALL]
+    assert [key for key in keys if f"`{key}`" not in text] == []

@@ -100,7 +100,6 @@ METRICS: list[Metric] = [
     _run(key="epoch", title="epoch"),
     _run(key="step", title="step"),
     _loss(key="train/loss", title="training loss"),
-    _run(key="lr", title="learning rate", chart="Learning rate", watched=True),
     _run(key="clips_per_second", title="clips a second"),
     _run(key="data_wait", title="share of time spent waiting for data"),
     _loss(key="loss", title="validation loss", column="val/loss"),
@@ -125,6 +124,7 @@ METRICS: list[Metric] = [
     _precision(key="mAP/few", title="mAP/few", group="few"),
     _top(key="hit@1", title="hit@1", measure=hit_at, several=True, min_classes=2),
     _top(key="hit@5", title="hit@5", measure=partial(hit_at, k=5), several=True, min_classes=6),
+    _run(key="lr", title="learning rate", chart="Learning rate", watched=True),
 ]
 
 

@@ -94,13 +94,18 @@ def write_text(path: Path, text: str, failure: Failure = manifest_error) -> None
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_csv(
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    failure: Failure = manifest_error,
+) -> None:
     """Write a table with a header; None is an empty cell."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), failure)
 
 
 def _remove(draft: Path) -> None:

@@ -12,6 +12,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
 from marey.errors import RecipeError, did_you_mean
+from marey.metrics.catalog import METRICS, find_metric, headlines
 from marey.recipes.recipe import Recipe
 
 
@@ -21,8 +22,17 @@ def training_counts(train_set: Manifest) -> TrainingCounts:
 
 
 def worth(metrics: Mapping[str, float], save_best: str, otherwise: float) -> float:
-    """The number that is to be greatest; `otherwise` if nothing was validated."""
-    return metrics.get(save_best or "mAP", metrics.get("acc/top1", otherwise))
+    """The number that is to be greatest, of the key `save_best` or the first headline.
+
+    Less than nothing of a number that is better when it is lower; `otherwise` if nothing was
+    validated.
+    """
+    keys = [save_best, *(key for key in headlines(metrics) if key in {m.key for m in METRICS})]
+    key = next((key for key in keys if key in metrics), None)
+    named = None if key is None else find_metric(key)
+    if key is None or named is None:
+        return otherwise
+    return metrics[key] if named.metric.higher_is_better else -metrics[key]
 
 
 def check_save_best(recipe: Recipe, train_set: Manifest, val_set: Manifest | None) -> None:
@@ -48,7 +58,8 @@ def _numbers(recipe: Recipe, train_set: Manifest, val_set: Manifest) -> list[str
     clips = val_set.take(np.unique(np.concatenate([_firsts(val_set.labels[h]) for h in heads])))
     wrong = {head: np.zeros((len(clips), k), np.float32) for head, k in heads.items()}
     metrics = Evaluation(clips, wrong, trained_on=training_counts(train_set)).metrics
-    return [name for name, value in metrics.items() if not np.isnan(value) and "loss" not in name]
+    named = [find_metric(key) for key, value in metrics.items() if not np.isnan(value)]
+    return [each.of_head(each.metric.key) for each in named if each and each.metric.measure]
 
 
 def _firsts(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

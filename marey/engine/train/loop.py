@@ -64,7 +64,7 @@ class Position:
     epoch: int = 0
     step: int = 0
     global_step: int = 0
-    best: float = -1.0
+    best: float = -math.inf
 
 
 def train(
@@ -255,7 +255,7 @@ class Training:
             return
         stage = self.stage
         if not resumed:
-            self.at.best = -1.0
+            self.at.best = -math.inf
             for model in {self.model, self.eval_model()}:  # the average of weights changes alike
                 torch.manual_seed(_mix(self.recipe.seed, self.at.stage))
                 change_heads(model, reset=stage.reset_heads, tau=stage.normalize_heads)
@@ -323,11 +323,11 @@ class Training:
         self.world.wait()
 
     def validate(self) -> dict[str, float]:
-        """Accuracies on the validation set under the recipe's test views; rank 0's work."""
+        """The metrics of the validation set under the recipe's test views; rank 0's work."""
         if self.val_set is None or not self.world.is_main:
             return {}
         recipe = self.recipe
-        result = evaluate(
+        return evaluate(
             self.eval_model(),
             self.val_set,
             recipe.test,
@@ -338,8 +338,7 @@ class Training:
             device=self.world.device,
             amp=recipe.amp,
             trained_on=training_counts(self.train_set),
-        )
-        return {("val/loss" if k == "loss" else k): v for k, v in result.metrics.items()}
+        ).metrics
 
     def eval_model(self) -> VideoModel:
         """The model that is tested and kept: the average of weights if the recipe has one."""

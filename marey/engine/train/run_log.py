@@ -1,18 +1,16 @@
 """What a run writes while it goes: log.jsonl, metrics.csv, train.log, and TensorBoard if there.
 
 log.jsonl has one object a line: `{"kind": "step", "step": 12, "loss": 1.9, ...}`, of kind step,
-epoch or event. metrics.csv has one row an epoch. A resumed run first drops the lines that its
-checkpoint has not seen, so that each step stands there once.
+epoch or event; null stands for a number of which nothing was tested. A resumed run first drops the
+lines that its checkpoint has not seen, so that each step stands there once.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,29 +24,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from marey.engine.text_files import read_text
+from marey.engine.train.epoch_table import add_epoch, keep_epochs
 from marey.engine.train.run_folder import training_error
+from marey.metrics.catalog import find_metric
 from marey.storage.atomic import write_text, writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
-
-COLUMNS = (
-    "epoch",
-    "step",
-    "train/loss",
-    "lr",
-    "clips_per_second",
-    "data_wait",
-    "val/loss",
-    "acc/top1",
-    "acc/top5",
-    "acc/class_avg",
-    "acc/head",
-    "acc/tail",
-    "acc/few",
-    "mAP",
-)
-SHOWN = ("train/loss", "val/loss", "acc/top1", "acc/few", "mAP")
 
 
 class RunLog:
@@ -68,8 +51,8 @@ class RunLog:
         )
         self._task: TaskID | None = None
         if active:
-            _keep_until(folder / "log.jsonl", step, lambda line: json.loads(line)["step"])
-            _keep_until(folder / "metrics.csv", step, _step_of_row)
+            _keep_steps(folder / "log.jsonl", step)
+            keep_epochs(folder, step)
             self._board = _tensorboard(folder / "tb", step)
 
     def __enter__(self) -> RunLog:
@@ -98,28 +81,31 @@ class RunLog:
         if self._task is not None:
             self._bars.update(self._task, advance=1, text=text)
 
-    def epoch(self, row: Mapping[str, float]) -> None:
-        """A row of metrics.csv, the same in log.jsonl, and a line for people."""
-        step = int(row["step"])
-        self._record("epoch", step, {k: v for k, v in row.items() if k != "step"})
-        text = io.StringIO()
-        path = self.folder / "metrics.csv"
-        begun = path.read_text(encoding="utf-8").partition("\n")[0] if path.exists() else ""
-        names = begun.split(",") if begun else COLUMNS  # a run of before may have fewer
-        writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-        if not begun:
-            writer.writeheader()
-        writer.writerow({name: _short(value) for name, value in row.items()})
-        self._append("metrics.csv", text.getvalue())
-        shown = {k: row[k] for k in SHOWN if not math.isnan(row.get(k, math.nan))}
-        numbers = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
+    def epoch(self, metrics: Mapping[str, float]) -> None:
+        """A row of metrics.csv, the same in log.jsonl, and a line for people.
+
+        `metrics` has the keys of the catalog, all those of its rows of training among them.
+        """
+        if not self.active:
+            return
+        named = {key: find_metric(key) for key in metrics}
+        row = {found.column if found else key: metrics[key] for key, found in named.items()}
+        self._record("epoch", int(row["step"]), {k: v for k, v in row.items() if k != "step"})
+        add_epoch(self.folder, row)
+        watched = [
+            f"{found.column} {found.metric.text(metrics[key])}"
+            for key, found in named.items()
+            if found and found.metric.watched and found.metric.higher_is_better is not None
+        ]
         self.say(
-            f"epoch {row['epoch']:.0f}  {numbers}  {row['clips_per_second']:.1f} clips/s  "
-            f"data wait {row['data_wait']:.0%}"
+            f"epoch {row['epoch']:.0f}  {'  '.join(watched)}  "
+            f"{row['clips_per_second']:.1f} clips/s  data wait {row['data_wait']:.0%}"
         )
 
     def _record(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        self._append("log.jsonl", json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        known = {name: None if math.isnan(value) else value for name, value in values.items()}
+        line = json.dumps({"kind": kind, "step": step, **known}, allow_nan=False)
+        self._append("log.jsonl", line + "\n")
         if self.active and self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
@@ -132,27 +118,17 @@ class RunLog:
             file.write(text)
 
 
-def _keep_until(path: Path, step: int, step_of: Callable[[str], int]) -> None:
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+def _keep_steps(path: Path, step: int) -> None:
+    """Drop the lines after `step`, and one that a kill cut short."""
     kept = []
-    for line in lines:
+    for line in read_text(path).splitlines(keepends=True):
         try:
-            if step_of(line) <= step:
+            if json.loads(line)["step"] <= step:
                 kept.append(line)
-        except (ValueError, KeyError):  # a line that a kill cut short
+        except (ValueError, KeyError):
             continue
-    write_text(path, "".join(kept), training_error)
-
-
-def _step_of_row(line: str) -> int:
-    row = next(csv.reader(io.StringIO(line)))
-    return 0 if row == list(COLUMNS) else int(row[COLUMNS.index("step")])
-
-
-def _short(value: float) -> float | str:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    if kept:
+        write_text(path, "".join(kept), training_error)
 
 
 def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:

@@ -16,6 +16,7 @@ from marey.engine.train.best_epoch import check_save_best, worth
 from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.errors import RecipeError
+from marey.metrics.catalog import METRICS, Metric, add_metric
 from marey.models.video_model import Head
 from marey.recipes.recipe import Recipe
 from tests.tiny import CLASSES, tiny_recipe, write_clip
@@ -67,9 +68,9 @@ def test_every_epoch_says_how_the_rare_classes_do(manifest: Path, tmp_path: Path
         rows = list(csv.DictReader(file))
     assert len(rows) == 3
     for row in rows:
-        head, tail, few = (float(row[f"acc/{group}"]) for group in ("head", "tail", "few"))
+        head, few = (float(row[f"acc/{group}"]) for group in ("head", "few"))
         assert float(row["acc/class_avg"]) == pytest.approx((head + 3 * few) / 4, abs=1e-3)
-        assert np.isnan(tail) or 0 <= tail <= 100
+        assert row["acc/tail"] == ""  # no class is: the cell of what nothing tests is empty
     assert "acc/few" in (run / "train.log").read_text(encoding="utf-8")
 
 
@@ -131,3 +132,13 @@ def test_what_is_best_falls_back_on_what_there_is() -> None:
     assert worth({"acc/top1": 3.0, "acc/few": 1.0}, "", 9.0) == 3.0
     assert worth({"mAP": 2.0, "hit@1": 1.0}, "", 9.0) == 2.0
     assert worth({}, "acc/few", 9.0) == 9.0
+    assert worth({"verb/mAP": 2.0}, "", 9.0) == 9.0
+
+
+def test_of_a_number_that_is_better_when_lower_the_lowest_is_best() -> None:
+    metric = add_metric(Metric(key="off", title="off", higher_is_better=False))
+    try:
+        assert worth({"acc/top1": 3.0, "off": 2.0}, "off", 9.0) == -2.0
+        assert worth({"verb/off": 2.0}, "verb/off", 9.0) == -2.0
+    finally:
+        METRICS.remove(metric)
