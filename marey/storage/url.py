@@ -6,14 +6,14 @@ does. What differs:
 - *Nothing leads out.* A name joined to a url stays below it: no ``..``, also not in disguise
   (``%2e%2e``), no absolute path, no other scheme, no fsspec chain (``zip::s3``). So only stores are
   asked whose urls the user gave, and those to which an http server of these sends on.
-- *Nothing is told.* ``str`` of a url, and so every message, log and table, lacks its user, password
-  and query, which may hold a signature. What a store's library says of an error is not repeated,
-  because it may quote the url; its kind and status are.
+- *No secret is shown.* ``str`` of a url, and so every message, log and table, lacks its user,
+  password and query, which may hold a signature. What a store's library says of an error is not
+  repeated, because it may quote the url; its kind and status are.
 - *Nothing waits for ever.* A request that fails is made `TRIES` times in all, unless the store says
   that it would be in vain; http requests have a time limit.
 
-A file of up to `WHOLE` bytes is read at once, with one request. Of a larger one at most
-`MAX_BLOCKS` blocks are in memory.
+A file of up to `WHOLE` bytes is read at once, with one request. Of a larger one fsspec keeps
+`MAX_BLOCKS` blocks in memory at most.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
@@ -121,10 +121,8 @@ class Url:
 
     def is_dir(self) -> bool:
         """Whether it is a folder, or what http has in place of one: a page that lists files."""
-        found = self._info
-        return found["type"] == "directory" or (
-            self._is_http and str(found.get("mimetype", "")).startswith("text/html")
-        )
+        is_page = str(self._info.get("mimetype", "")).startswith("text/html")
+        return self._info["type"] == "directory" or (self._is_http and is_page)
 
     def exists(self) -> bool:
         """Whether there is a file or folder."""
@@ -147,51 +145,53 @@ class Url:
 
     def iterdir(self) -> Iterator[Url]:
         """What lies in the folder."""
-        names = _asked(lambda: self._store.ls(self._path, detail=False))
-        for name in names:
-            last = str(name).rstrip("/").rpartition("/")[2]
-            last = unquote(last) if self._is_http else last
-            if last and not re.search(LEADS_OUT, last):
-                yield self / last
+        for path in self._ask("ls", detail=False):
+            name = str(path).rstrip("/").rpartition("/")[2]
+            name = unquote(name) if self._is_http else name
+            if name and not re.search(LEADS_OUT, name):
+                yield self / name
 
     def read_bytes(self) -> bytes:
         """All of the file."""
-        found: bytes = _asked(lambda: self._store.cat_file(self._path))
-        return found
+        return bytes(self._ask("cat_file"))
 
     def read_range(self, start: int, size: int) -> bytes:
         """`size` bytes from `start` on, fewer at the end of the file."""
         stop = start + size
         if "_content" not in vars(self):
-            found: bytes = _asked(lambda: self._store.cat_file(self._path, start=start, end=stop))
-            if len(found) <= size:
-                return found
-            if len(found) > WHOLE:
-                raise _OwnError(errno.EFBIG, NO_PARTS)
-            vars(self)["_content"] = found  # what comes in place of a part
+            data = bytes(self._ask("cat_file", start=start, end=stop))
+            if len(data) <= size:
+                return data
+            vars(self)["_content"] = _limited(data)  # what comes in place of a part
         return self._content[start:stop]
 
     def download(self, to: Path) -> None:
         """Write the file to `to`, a block at a time."""
-        _asked(lambda: self._store.get_file(self._path, str(to)))
+        self._ask("get_file", str(to))
 
     def open(self) -> BinaryIO:
         """The file, to read and seek in; DecodeError where reading fails later."""
         if (self.size or WHOLE + 1) <= WHOLE:
             return io.BytesIO(self._content)
-        options = {
-            "block_size": BLOCK,
-            "cache_type": "blockcache",
-            "cache_options": {"maxblocks": MAX_BLOCKS},
-        }
-        file = _asked(lambda: self._store.open(self._path, "rb", **options))
+        blocks = {"cache_type": "blockcache", "cache_options": {"maxblocks": MAX_BLOCKS}}
+        file: Any = self._ask("open", "rb", block_size=BLOCK, **blocks)
         if not file.seekable():
             with file:
-                data: bytes = _asked(lambda: file.read(WHOLE + 1))
-            if len(data) > WHOLE:
-                raise _OwnError(errno.EFBIG, NO_PARTS)
-            return io.BytesIO(data)
-        return io.BufferedReader(_Blocks(file, self), 1 << 16)
+                return io.BytesIO(_limited(_asked(lambda: file.read(WHOLE + 1))))
+        if hasattr(file, "cache"):  # fsspec keeps the blocks, and asks for each of them once
+            file.cache.fetcher = partial(self._block, file.cache.fetcher)
+        opened: BinaryIO = file
+        return opened
+
+    def _block(self, fetch: Callable[[int, int], bytes], start: int, stop: int) -> bytes:
+        """A block of an open file, whose failures are those of a video."""
+        try:
+            return _asked(lambda: fetch(start, stop))
+        except ValueError:  # fsspec's word for an answer with the whole file
+            reason = "the server gives no parts of files"
+        except OSError as error:
+            reason = str(error.strerror)
+        raise DecodeError(f"{self}: {reason}", UNREACHED)
 
     @property
     def _is_http(self) -> bool:
@@ -208,7 +208,8 @@ class Url:
         return scheme, rest, ""
 
     @cached_property
-    def _store_and_path(self) -> tuple[Any, str]:
+    def _store(self) -> tuple[Any, str]:
+        """The store by fsspec, and the path there."""
         import fsspec.core  # only for those who have such files
 
         options: dict[str, Any] = {}
@@ -219,9 +220,7 @@ class Url:
                 options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=HTTP_SECONDS)}
             store, path = fsspec.core.url_to_fs(self.text, **options)
         except ImportError as error:
-            package = {"http": "marey[remote]", "https": "marey[remote]"}.get(
-                self._parts[0], "the package that fsspec names for it"
-            )
+            package = "marey[remote]" if self._is_http else "the package that fsspec names for it"
             raise _OwnError(
                 errno.ENOSYS, f"{self._parts[0]} needs a package that is not installed: {package}"
             ) from error
@@ -229,18 +228,14 @@ class Url:
             raise _OwnError(errno.EINVAL, f"no store is known as {self._parts[0]}://") from error
         return store, str(path)
 
-    @property
-    def _store(self) -> Any:
-        return self._store_and_path[0]
-
-    @property
-    def _path(self) -> str:
-        return self._store_and_path[1]
+    def _ask(self, method: str, *values: Any, **options: Any) -> Any:
+        """What the store's `method` gives for this path."""
+        store, path = self._store
+        return _asked(lambda: getattr(store, method)(path, *values, **options))
 
     @cached_property
     def _info(self) -> dict[str, Any]:
-        found: dict[str, Any] = _asked(lambda: self._store.info(self._path))
-        return found
+        return dict(self._ask("info"))
 
     @cached_property
     def _content(self) -> bytes:
@@ -262,59 +257,30 @@ def any_path(text: str | AnyPath) -> AnyPath:
     return Url(text) if re.match(REMOTE, text) else Path(text)
 
 
-class _Blocks(io.RawIOBase):
-    """A file of a store whose failures are those of a video."""
-
-    def __init__(self, file: BinaryIO, url: Url) -> None:
-        self._file, self._url = file, url
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        start = self._file.tell()
-        try:
-            data = _asked(lambda: self._from(start, len(view)))
-        except OSError as error:
-            raise DecodeError(f"{self._url}: {error.strerror}", UNREACHED) from None
-        view[: len(data)] = data
-        return len(data)
-
-    def _from(self, start: int, size: int) -> bytes:
-        self._file.seek(start)
-        try:
-            return self._file.read(size)
-        except ValueError:  # fsspec's word for an answer with the whole file
-            raise _OwnError(errno.EINVAL, "the server gives no parts of files") from None
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
+def _limited(data: bytes) -> bytes:
+    """`data`, the whole of a file in place of a part; an error if that is too much."""
+    if len(data) > WHOLE:
+        raise _OwnError(errno.EFBIG, NO_PARTS)
+    return data
 
 
+# Ours, since fsspec's http asks once and messages of its stores may quote the url; obstore, which
+# asks again, lists no folders of http, knows fewer stores and quotes urls too.
 def _asked(ask: Callable[[], T]) -> T:
     """What `ask` gives, asked up to `TRIES` times; OSError without the words of the store."""
-    for tried in range(1, TRIES + 1):
+    for tries in range(1, TRIES + 1):
         try:
             return ask()
         except _failures() as error:
-            said, in_vain = _told(error)
+            reason, in_vain = _explained(error)
         if in_vain:
-            raise said
-        if tried == TRIES:
-            raise OSError(said.errno, f"{said.strerror}, {TRIES} times")
-        time.sleep(WAIT_SECONDS * 2 ** (tried - 1))
-    raise AssertionError("unreachable")
+            raise reason
+        if tries < TRIES:
+            time.sleep(WAIT_SECONDS * 2 ** (tries - 1))
+    raise OSError(reason.errno, f"{reason.strerror}, {TRIES} times")
 
 
-def _told(error: BaseException) -> tuple[OSError, bool]:
+def _explained(error: BaseException) -> tuple[OSError, bool]:
     """An error in our own words, and whether it would be in vain to ask again."""
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, _failures()):
         error = error.__cause__  # what fsspec's http makes of every failure
@@ -326,9 +292,9 @@ def _told(error: BaseException) -> tuple[OSError, bool]:
         return OSError(errno.EIO, f"status {status}"), in_vain
     if isinstance(error, _OwnError):
         return error, True
-    said = os.strerror(code) if code and code > 0 else "no answer"
+    reason = os.strerror(code) if code and code > 0 else "no answer"
     in_vain = isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError)
-    return OSError(code or errno.EIO, f"{said} ({type(error).__name__})"), in_vain
+    return OSError(code or errno.EIO, f"{reason} ({type(error).__name__})"), in_vain
 
 
 class _OwnError(OSError):
@@ -345,9 +311,7 @@ def without_secrets(text: str) -> str:
     """A url without user, password and query."""
     scheme, mark, rest = text.partition("://")
     rest = re.sub(r"^[^/@]*:(?!\d+(/|$))[^@]*@", "", rest)  # keys of s3 may have a slash
-    host, slash, path = rest.partition("/")
-    path = re.split("[?#]", path)[0] if scheme.lower() in ("http", "https") else path
-    host = host.rpartition("@")[2]
     if scheme.lower() in ("http", "https"):
-        host = re.split("[?#]", host)[0]
-    return f"{scheme}{mark}{host}{slash}{path}"
+        rest = re.split("[?#]", rest)[0]
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
