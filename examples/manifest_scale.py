@@ -69,15 +69,14 @@ def made_up(num_rows: int, folder: Path) -> Manifest:
     paths = pc.binary_join_element_wise(
         start, numbers, pa.scalar("_10.mp4", text), pa.scalar("", text)
     )
-    return Manifest(
-        folder / "made_up.csv",
-        folder,
-        pa.chunked_array([paths]),
-        {"label": labels},
-        {"label": tuple(f"class {number}" for number in range(CLASSES))},
-        splits=coded(rng.random(num_rows) < 0.95, "train", "val"),
-        sources=coded(rng.random(num_rows) < 0.67, "real", "synthetic"),
-    )
+    columns = {
+        "path": paths,
+        "label": labels,
+        "split": coded(rng.random(num_rows) < 0.95, "train", "val"),
+        "source": coded(rng.random(num_rows) < 0.67, "real", "synthetic"),
+    }
+    classes = {"label": tuple(f"class {number}" for number in range(CLASSES))}
+    return Manifest.from_columns(folder / "made_up.csv", folder, columns, classes)
 
 
 def coded(chosen: np.ndarray, word: str, other: str) -> pa.DictionaryArray:
@@ -95,7 +94,7 @@ def measure(path: Path, mapped: bool, answer: Connection) -> None:
         facts["MB"] = (peak_bytes() - before) / 1e6
 
     start = time.perf_counter()
-    train = read_manifest(path, split="train", check_files=False)
+    train = read_manifest(path, split="train")
     note("open", start)
     facts["open MB"] = facts["MB"]
     for sampler in SAMPLERS if mapped else ():

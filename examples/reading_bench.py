@@ -27,6 +27,7 @@ import torch
 from PIL import Image
 
 from marey.data.loading.clips import ClipDataset, Sample, clip_rng, collate
+from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.packs.forms import FrameFolders, JpegPacks, Mp4Files, PackFormat
@@ -137,7 +138,7 @@ def main() -> None:
         if given.manifest is None:
             videos = synthetic(place)
         else:
-            videos = read_manifest(given.manifest, root=given.root)
+            videos = read_manifest(given.manifest, at=Location(given.root))
         videos = videos.take(np.arange(min(given.clips, len(videos))))
         made: dict[str, Manifest] = {}
         forms: dict[str, PackFormat] = {
@@ -149,7 +150,7 @@ def main() -> None:
         }
         for form_name, form in forms.items():
             pack_clips(videos, place / form_name, form, executor=Processes())
-            made[form_name] = read_manifest(place / form_name / "manifest.csv", check_files=False)
+            made[form_name] = read_manifest(place / form_name / "manifest.csv")
         counted = replace(videos, frame_counts=made["packs"].frame_counts)  # no pass to count
         ways: dict[str, Way] = {
             "loose JPEG as the videos are, Pillow": (published, torch.stack, made["native"]),

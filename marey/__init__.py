@@ -12,18 +12,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from marey.data.manifest.read import read_manifest
+    from marey.data.manifest.location import Location
+    from marey.data.manifest.read import read_manifest, require_files
     from marey.engine.inference.predict import load
     from marey.engine.train.loop import train
     from marey.recipes.catalog import find as recipe
     from marey.video.reading.reader import open_video
 
-__all__ = ["load", "open_video", "read_manifest", "recipe", "train"]
+__all__ = ["Location", "load", "open_video", "read_manifest", "recipe", "require_files", "train"]
 
 _WHERE = {
+    "Location": ("marey.data.manifest.location", "Location"),
     "load": ("marey.engine.inference.predict", "load"),
     "open_video": ("marey.video.reading.reader", "open_video"),
     "read_manifest": ("marey.data.manifest.read", "read_manifest"),
+    "require_files": ("marey.data.manifest.read", "require_files"),
     "recipe": ("marey.recipes.catalog", "find"),
     "train": ("marey.engine.train.loop", "train"),
 }

@@ -84,7 +84,8 @@ def steps_in(run: str) -> list[int]:
 
 def manifest_facts(path: str) -> Facts:
     """All that a manifest says of its clips."""
-    found = marey.read_manifest(path, check_files=True)
+    found = marey.read_manifest(path)
+    marey.require_files(found)
     rows = range(len(found))
     spans = [found.span(row) for row in rows]
     return {

@@ -31,12 +31,14 @@ def bench_data(
     workers: Workers = None,
 ) -> None:
     """Clips a second from files to batches, and what the time goes into."""
-    from marey.data.manifest.read import read_manifest
+    from marey.data.manifest.read import read_manifest, require_local_files
     from marey.engine.bench import bench_data as measure
     from marey.recipes.catalog import find
 
+    whole = read_manifest(manifest)
+    require_local_files(whole, split)
     speed = measure(
-        read_manifest(manifest, split=split),
+        whole.select(split),
         find(recipe).train,
         num_clips=clips,
         batch_size=batch_size or 16,

@@ -94,7 +94,7 @@ def data_check(
 
     with progress_bar("checking") as progress:
         found = check_manifest(
-            read_manifest(manifest, check_files=False),
+            read_manifest(manifest),
             out,
             executor=executor_of_workers(executor, address, workers),
             shard=chosen_shard(shard),
@@ -128,7 +128,7 @@ def data_stats(
     from marey.data.manifest.read import read_manifest
     from marey.engine.report.charts.class_histogram import class_histogram_svg
 
-    found = read_manifest(manifest, check_files=False)
+    found = read_manifest(manifest)
     with progress_bar("opening files") as progress:
         facts = describe(found, sample=sample, num_workers=workers, progress=progress)
     table = Table("what", "value")
@@ -171,7 +171,7 @@ def data_convert(
     from marey.data.manifest.read import read_manifest
     from marey.data.manifest.write import write_manifest
 
-    found = read_manifest(manifest, check_files=False)
+    found = read_manifest(manifest)
     write_manifest(found, out)
     console.print(f"written: {out}, {len(found):,} clips")
 

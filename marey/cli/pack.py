@@ -84,20 +84,22 @@ def data_pack(
     Features that lie in many files become one that is mapped into memory.
     """
     from marey.data.features.feature_file import is_feature_file
-    from marey.data.manifest.read import read_manifest
+    from marey.data.manifest.location import Location
+    from marey.data.manifest.read import read_manifest, require_local_files
     from marey.data.manifest.write import write_manifest
     from marey.data.packs.forms import JpegPacks, Mp4Files
     from marey.errors import ManifestError
     from marey.video.reading.pixels import ShortSide
 
     if is_feature_file(out):
-        found = read_manifest(manifest, root=root)
-        if found.features is None:
+        features = read_manifest(manifest, at=Location(root))
+        require_local_files(features)
+        if features.features is None:
             raise ManifestError(
-                f"{found.source} holds clips, {out} is a file of features", "give a folder"
+                f"{features.source} holds clips, {out} is a file of features", "give a folder"
             )
         with progress_bar("reading") as progress:
-            write_manifest(found, out, progress=progress)
+            write_manifest(features, out, progress=progress)
         console.print(f"written: {out}")
         return
     form: PackFormat
@@ -139,10 +141,11 @@ def _pack(
     executor: Executor,
     shard: str | None,
 ) -> None:
+    from marey.data.manifest.location import Location
     from marey.data.manifest.read import read_manifest
     from marey.data.packs.pack_clips import pack_clips
 
-    clips = read_manifest(manifest, root=root, check_files=False)
+    clips = read_manifest(manifest, at=Location(root))
     with progress_bar("packing") as progress:
         made = pack_clips(
             clips,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from marey.data.loading.samplers import InstanceBalanced, Sampler
+from marey.data.manifest.location import Location
 from marey.longtail.objective import CrossEntropy, Objective
 from marey.models.video_model import ModelSpec
 from marey.recipes.optim import SGD, Optim, Schedule, StepDecay, Warmup
@@ -71,10 +72,14 @@ class DataSpec:
     bad_clip_budget: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.roots and self.urls:
-            raise ValueError("roots and urls are both given, expected one of them")
+        Location(roots=dict(self.roots), urls=self.urls)  # which refuses both
         if self.more and not self.train:
             raise ValueError(f"more is {self.more} without a manifest `train` to join")
+
+    @property
+    def location(self) -> Location:
+        """Where the clips lie."""
+        return Location(self.root or None, dict(self.roots), self.urls)
 
     @property
     def train_lists(self) -> tuple[str, ...]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from marey.data.loading.samplers import draw_epoch
 from marey.data.manifest.join import read_manifests
 from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.read import require_local_files
 from marey.errors import RecipeError, did_you_mean
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.video_model import Head
@@ -24,14 +23,16 @@ def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
         raise RecipeError("data.train names no manifest", "give --manifest FILE")
     heads = {head.name: head.num_classes for head in recipe.model.heads} or None
     several = [head.name for head in recipe.model.heads if head.several]
-    train_set = read_lists(data, data.train_lists, split="train", heads=heads)
-    train_set = train_set.with_several(several)
+    whole = read_manifests(data.train_lists, heads=heads, at=data.location)
+    require_local_files(whole, "train")
+    train_set = whole.select("train").with_several(several)
     _check_roots(data, train_set)
-    if not data.val:
-        whole = read_lists(data, data.train_lists, heads=heads, check_files=False)
-        if "val" not in whole.split_counts():
-            return train_set, None
-    val_set = read_lists(data, data.val_lists, split="val", heads=heads)
+    if not data.val and "val" not in whole.split_counts():
+        return train_set, None
+    if data.val_lists != data.train_lists:
+        whole = read_manifests(data.val_lists, heads=heads, at=data.location)
+    require_local_files(whole, "val")
+    val_set = whole.select("val")
     several = [head for head in train_set.labels if train_set.has_several(head)]
     check_same_features(train_set, val_set)
     return train_set, val_set.with_several(several)
@@ -44,26 +45,6 @@ def _check_roots(data: DataSpec, train_set: Manifest) -> None:
             raise RecipeError(
                 f"data.roots names '{name}', a source that no clip has", did_you_mean(name, known)
             )
-
-
-def read_lists(
-    data: DataSpec,
-    paths: Sequence[str | Path],
-    *,
-    split: str | None = None,
-    heads: Mapping[str, int] | None = None,
-    check_files: bool | None = None,
-) -> Manifest:
-    """The clips of manifests, below the roots that a recipe names."""
-    return read_manifests(
-        paths,
-        split=split,
-        root=data.root or None,
-        roots=dict(data.roots),
-        urls=data.urls,
-        heads=heads,
-        check_files=check_files,
-    )
 
 
 def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +21,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marey.data.manifest.classes import text_column
 from marey.data.manifest.manifest import Manifest, digest_with, table_digest
 from marey.errors import ManifestError, RunError
 from marey.jobs.executors import Executor, Here, Processes
@@ -288,10 +286,10 @@ def test_a_table_has_the_digest_of_what_it_says_however_it_lies_in_memory() -> N
 
 
 def test_a_digest_with_columns_follows_them_and_no_others(tmp_path: Path) -> None:
-    clips = Manifest(tmp_path / "m.csv", tmp_path, text_column(["a.mp4", "b.mp4"]))
-    named = replace(clips, ids=text_column(["x", "y"]))
+    clips = Manifest.from_columns(tmp_path / "m.csv", tmp_path, {"path": ["a.mp4", "b.mp4"]})
+    named = clips.with_columns({"id": ["x", "y"]})
     assert digest_with(clips, "ids", "sources") == digest_with(clips, "sources", "ids")
-    assert digest_with(clips, "ids") == digest_with(replace(clips, rates=np.ones(2)), "ids")
+    assert digest_with(clips, "ids") == digest_with(clips.with_columns({"fps": np.ones(2)}), "ids")
     assert digest_with(named, "sources") == digest_with(clips, "sources")
-    other = replace(clips, ids=text_column(["x", "z"]))
+    other = clips.with_columns({"id": ["x", "z"]})
     assert len({digest_with(each, "ids") for each in (clips, named, other)}) == 3

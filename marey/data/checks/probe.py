@@ -146,7 +146,7 @@ def probe_rows(
 
 def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> list[_Job]:
     by_path: dict[tuple[AnyPath, str], list[int]] = {}
-    for root, there in manifest.places(rows):
+    for root, there in manifest.roots.parts(rows):
         for row, path in zip(there.tolist(), manifest.texts(there), strict=True):
             by_path.setdefault((root, path), []).append(row)
     return [

@@ -95,9 +95,7 @@ def write_long_tail(
     `overwrite`, still where it is `source`.
     """
     out = Path(out)
-    found = long_tail(
-        read_manifest(source, check_files=False), wish, head=head, rank_by=rank_by, seed=seed
-    )
+    found = long_tail(read_manifest(source), wish, head=head, rank_by=rank_by, seed=seed)
     _refuse_occupied(out, found.manifest, overwrite=overwrite)
     if isinstance(source, str | Path) and out.resolve() == Path(source).resolve():
         raise ManifestError(f"{out} is the manifest itself", "give another file")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from marey.data.manifest.columns import as_codes
 from marey.data.manifest.faults import Fault, clip_text
 from marey.errors import ManifestError
 from marey.storage.atomic import Failure, manifest_error, write_text
@@ -22,6 +23,16 @@ MOST_UNNAMED = 100_000
 def classes_file(folder: Path, head: str) -> Path:
     """Where the class names of `head` stand: labels.txt, or labels.<head>.txt."""
     return folder / ("labels.txt" if head == "label" else f"labels.{head}.txt")
+
+
+def heads_beside(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns of the manifest at `path` that are heads: label, and those with class names."""
+    return tuple(
+        name
+        for name in columns
+        if name == "label"
+        or (re.fullmatch(r"\w+", name) and classes_file(path.parent, name).is_file())
+    )
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -162,7 +173,7 @@ def read_labels(
             f"'{head}' has {num_classes}",
             "train with the heads of this manifest, or correct the file",
         )
-    cells = coded(column)
+    cells = as_codes(column)
     codes, texts = cells.indices.to_numpy(), cells.dictionary.to_pylist()
     known = frozenset(names or ())
     if any(SEPARATOR in text and text not in known for text in texts):
@@ -179,16 +190,6 @@ def read_labels(
     if values.from_one and not len(rows):
         faults.append(Fault(np.zeros(1, np.int64), lambda _: values.describe_range()))
     return of_text[codes], values.classes, faults
-
-
-def coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """A column of coded text as one array."""
-    return column.unify_dictionaries().combine_chunks()
-
-
-def text_column(texts: Sequence[str]) -> pa.ChunkedArray:
-    """A column of text, as a manifest has it."""
-    return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
 def _multi_hot(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from marey.data.splitmix64 import mix
 
 
-def repeats(
+def duplicates(
     paths: pa.ChunkedArray, keys: Sequence[np.ndarray | pa.ChunkedArray | None]
 ) -> dict[int, int]:
     """Each row that says again what an earlier row said (path and keys), with that earlier row.

@@ -10,11 +10,14 @@ import csv
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from marey.data.features.feature_file import SUFFIXES
+from marey.data.manifest.columns import PARQUET
 from marey.errors import ManifestError
 
 NUM_SHOWN = 5
@@ -55,6 +58,18 @@ def raise_faults(faults: Sequence[Fault], places: Callable[[Sequence[int]], list
         ],
         total,
     )
+
+
+def refuse(path: Path, faults: Sequence[Fault]) -> None:
+    """ManifestError with the first five of the rows of the file at `path` that are at fault."""
+    raise_faults(faults, partial(row_names, path))
+
+
+def row_names(path: Path, rows: Sequence[int]) -> list[str]:
+    """Where rows of a manifest file stand: file:line, or the number of the row if it is binary."""
+    if path.suffix.lower() in (*PARQUET, *SUFFIXES):
+        return [f"{path}:row {row + 1}" for row in rows]
+    return [f"{path}:{line}" for line in csv_lines(path, rows)]
 
 
 def fault_error(said: Sequence[Said], total: int) -> ManifestError:

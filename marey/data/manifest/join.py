@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
@@ -10,13 +10,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pyarrow as pa
 
-from marey.data.manifest.classes import coded
-from marey.data.manifest.duplicates import repeats
+from marey.data.manifest.columns import repeated
 from marey.data.manifest.faults import Fault, clip_text, raise_faults
+from marey.data.manifest.location import BESIDE, Location, joined_roots, roots_by_source
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.paths import leaving_root, missing
+from marey.data.manifest.paths import leaving_root
 from marey.data.manifest.read import read_manifest
-from marey.data.manifest.roots import joined_roots, one_root, roots_by_source
 from marey.errors import ManifestError
 from marey.storage.url import AnyPath, any_path
 
@@ -25,45 +24,23 @@ def read_manifests(
     paths: Sequence[str | AnyPath],
     *,
     split: str | None = None,
-    root: str | AnyPath | None = None,
-    roots: Mapping[str, str | AnyPath] | None = None,
-    urls: Sequence[str] = (),
     heads: Mapping[str, int] | None = None,
-    check_files: bool | None = None,
+    at: Location = BESIDE,
 ) -> Manifest:
     """The manifest of one file, or of several in one, as `read_manifest` reads each.
 
     Of several, a list without a column `source` gives its name to its clips as their source; one
     without a column `split` is all train if another has the column; groups are kept where all have
-    them. Classes must be the same:
-    ManifestError says which differ; also for a clip that stands in two lists.
+    them. Classes must be the same: ManifestError says which differ; also for a clip that stands in
+    two lists.
     """
     if len(paths) == 1:
-        return read_manifest(
-            paths[0],
-            split=split,
-            root=root,
-            roots=roots,
-            urls=urls,
-            heads=heads,
-            check_files=check_files,
-        )
-    if roots and urls:
-        raise ValueError("roots and urls are both given, expected one of them")
-    found = [
-        read_manifest(path, root=root, urls=urls, heads=heads, check_files=False) for path in paths
-    ]
-    whole = _below(join(found), roots or {})
-    chosen = whole if split is None else whole.select(split)
-    _raise(
-        chosen,
-        [
-            missing(place, chosen.paths, rows)
-            for place, rows in chosen.places(np.arange(len(chosen)))
-            if check_files or (check_files is None and isinstance(place, Path))
-        ],
-    )
-    return chosen
+        return read_manifest(paths[0], split=split, heads=heads, at=at)
+    alike = replace(at, roots={})  # sources by the names of lists are known once they are joined
+    joined = join([read_manifest(path, heads=heads, at=alike) for path in paths])
+    if at.roots:
+        joined = _with_roots(joined, at.roots)
+    return joined if split is None else joined.select(split)
 
 
 def join(manifests: Sequence[Manifest]) -> Manifest:
@@ -71,48 +48,55 @@ def join(manifests: Sequence[Manifest]) -> Manifest:
     first = manifests[0]
     for other in manifests[1:]:
         _check_classes(first, other)
-    unit = next((m.unit for m in manifests if m.starts is not None), first.unit)
+    _check_units(manifests)
+    several = [h for h in first.labels if any(m.has_several(h) for m in manifests)]
+    manifests = [manifest.with_several(several) for manifest in manifests]
+    have_splits = any(manifest.splits is not None for manifest in manifests)
+    have_groups = all(manifest.groups is not None for manifest in manifests)
+    tables = [_table(m, have_splits=have_splits, have_groups=have_groups) for m in manifests]
+    table = pa.concat_tables(tables, promote_options="default")
+    joined = Manifest.from_columns(
+        Path(" + ".join(str(manifest.source) for manifest in manifests)),
+        first.roots.folders[0],
+        {name: table[name] for name in table.column_names},
+        first.classes,
+    )
+    joined = replace(joined, roots=joined_roots([(m.roots, len(m)) for m in manifests]))
+    _refuse_duplicates(joined)
+    return joined
+
+
+def _table(manifest: Manifest, *, have_splits: bool, have_groups: bool) -> pa.Table:
+    """The table with the columns that all joined ones have."""
+    columns = {}
+    if manifest.sources is None:
+        columns["source"] = repeated(PurePosixPath(manifest.source.name).stem, len(manifest))
+    if have_splits and manifest.splits is None:
+        columns["split"] = repeated("train", len(manifest))
+    manifest = manifest.with_columns(columns)
+    return (manifest if have_groups else manifest.without("group")).table
+
+
+def _with_roots(manifest: Manifest, named: Mapping[str, str | AnyPath]) -> Manifest:
+    """The same with roots of their own for the sources that have one, left by no path."""
+    manifest = replace(manifest, roots=roots_by_source(manifest.sources, manifest.roots, named))
+    own = set(map(any_path, named.values()))
+    parts = manifest.roots.parts(np.arange(len(manifest)))
+    _raise(manifest, [leaving_root(p, manifest.paths, rows) for p, rows in parts if p in own])
+    return manifest
+
+
+def _check_units(manifests: Sequence[Manifest]) -> None:
+    with_spans = [manifest for manifest in manifests if manifest.starts is not None]
     for manifest in manifests:
         if manifest.features is not None:
             raise ManifestError(f"{manifest.source} holds features, which are not joined")
-        if manifest.starts is not None and manifest.unit != unit:
+    for manifest in with_spans:
+        if manifest.unit != with_spans[0].unit:
             raise ManifestError(
                 f"spans of {manifest.source} are in {manifest.unit}, others not",
                 "give all in seconds or all in frames",
             )
-    several = [h for h in first.labels if any(m.has_several(h) for m in manifests)]
-    manifests = [manifest.with_several(several) for manifest in manifests]
-    splits, groups = [m.splits for m in manifests], [m.groups for m in manifests]
-    joined = Manifest(
-        source=Path(" + ".join(str(manifest.source) for manifest in manifests)),
-        root=first.root,
-        paths=pa.chunked_array([chunk for m in manifests for chunk in m.paths.chunks]),
-        labels={h: np.concatenate([m.labels[h] for m in manifests]) for h in first.labels},
-        classes=first.classes,
-        splits=_texts(manifests, splits, lambda _: "train") if any(splits) else None,
-        groups=None if any(g is None for g in groups) else coded(pa.chunked_array(groups)),
-        sources=_texts(manifests, [m.sources for m in manifests], _name),
-        ids=_ids(manifests),
-        starts=_numbers(manifests, [m.starts for m in manifests], np.nan),
-        ends=_numbers(manifests, [m.ends for m in manifests], np.nan),
-        unit=unit,
-        frame_counts=_numbers(manifests, [m.frame_counts for m in manifests], -1),
-        rates=_numbers(manifests, [m.rates for m in manifests], np.nan),
-        roots=joined_roots([m.roots or one_root(m.root, len(m)) for m in manifests]),
-    )
-    _refuse_repeats(joined)
-    return joined
-
-
-def _below(manifest: Manifest, named: Mapping[str, str | AnyPath]) -> Manifest:
-    """The same with roots of their own for the sources that have one, left by no path."""
-    if not named or manifest.roots is None:
-        return manifest
-    manifest = replace(manifest, roots=roots_by_source(manifest.sources, manifest.roots, named))
-    own = set(map(any_path, named.values()))
-    everything = manifest.places(np.arange(len(manifest)))
-    _raise(manifest, [leaving_root(p, manifest.paths, rows) for p, rows in everything if p in own])
-    return manifest
 
 
 def _check_classes(first: Manifest, other: Manifest) -> None:
@@ -123,80 +107,26 @@ def _check_classes(first: Manifest, other: Manifest) -> None:
         )
     for head, names in first.classes.items():
         pairs = zip_longest(names, other.classes[head])
-        for place, (ours, theirs) in enumerate(pairs):
+        for number, (ours, theirs) in enumerate(pairs):
             if ours != theirs:
-                said = [f"'{name}'" if name else "none" for name in (ours, theirs)]
+                one, two = (f"'{name}'" if name else "none" for name in (ours, theirs))
                 raise ManifestError(
-                    f"class {place} of '{head}' is {said[0]} in {first.source}, "
-                    f"{said[1]} in {other.source}",
+                    f"class {number} of '{head}' is {one} in {first.source}, "
+                    f"{two} in {other.source}",
                     "give both lists the same file of class names",
                 )
 
 
-def _refuse_repeats(manifest: Manifest) -> None:
-    assert manifest.roots is not None
-    keys = [manifest.roots.codes, manifest.starts, manifest.ends, manifest.ids]
-    earlier = repeats(manifest.paths, keys)
-    rows = np.array(sorted(earlier), dtype=np.int64)
-    _raise(
-        manifest,
-        [
-            Fault(
-                rows,
-                lambda row: (
-                    f"{clip_text(str(manifest.path(row)), 200)} stands in two lists",
-                    "keep one row a clip",
-                ),
-            )
-        ],
-    )
+def _refuse_duplicates(manifest: Manifest) -> None:
+    def describe(row: int) -> tuple[str, str]:
+        return (
+            f"{clip_text(str(manifest.path(row)), 200)} stands in two lists",
+            "keep one row a clip",
+        )
+
+    rows = np.array(sorted(manifest.duplicates()), dtype=np.int64)
+    _raise(manifest, [Fault(rows, describe)])
 
 
 def _raise(manifest: Manifest, faults: Sequence[Fault]) -> None:
     raise_faults(faults, lambda rows: [str(manifest.source)] * len(rows))
-
-
-def _name(manifest: Manifest) -> str:
-    return PurePosixPath(manifest.source.name).stem
-
-
-def _texts(
-    manifests: Sequence[Manifest],
-    columns: Sequence[pa.DictionaryArray | None],
-    otherwise: Callable[[Manifest], str],
-) -> pa.DictionaryArray:
-    """Coded text of all; a manifest without the column has one word for all its rows."""
-    parts = [
-        pa.DictionaryArray.from_arrays(
-            np.zeros(len(manifest), np.int32), pa.array([otherwise(manifest)], pa.large_string())
-        )
-        if column is None
-        else column
-        for manifest, column in zip(manifests, columns, strict=True)
-    ]
-    return coded(pa.chunked_array(parts))
-
-
-def _ids(manifests: Sequence[Manifest]) -> pa.ChunkedArray | None:
-    """Ids of all, empty for a manifest without them; None if none has any."""
-    if all(manifest.ids is None for manifest in manifests):
-        return None
-    chunks: list[pa.Array] = []
-    for manifest in manifests:
-        none = pa.repeat(pa.scalar("", pa.large_string()), len(manifest))
-        chunks += [none] if manifest.ids is None else manifest.ids.chunks
-    return pa.chunked_array(chunks)
-
-
-def _numbers(
-    manifests: Sequence[Manifest], columns: Sequence[np.ndarray | None], unknown: float
-) -> np.ndarray | None:
-    """Numbers of all, `unknown` for a manifest without them; None if none has any."""
-    some = next((column for column in columns if column is not None), None)
-    if some is None:
-        return None
-    parts = [
-        np.full(len(manifest), unknown, some.dtype) if column is None else column
-        for manifest, column in zip(manifests, columns, strict=True)
-    ]
-    return np.concatenate(parts)

@@ -20,27 +20,36 @@ is two clips.
 A file of features (`marey.data.features.feature_file`) is a manifest too, as is one whose paths
 lead to features (`marey.data.features.feature_folder`).
 
-A manifest is read once and checked wholly. In memory it is columns (Arrow, NumPy), never a list of
-objects, so that ten million rows open in seconds and loader workers share them.
+A manifest is read once and checked wholly. In memory it is an Arrow table, never a list of objects,
+so that ten million rows open in seconds and loader workers share them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
 from marey.data.features.feature_file import FeatureFile
 from marey.data.features.feature_folder import FeatureFiles
-from marey.data.manifest.columns import Unit
-from marey.data.manifest.duplicates import text_buffers
-from marey.data.manifest.mapped import Mapped
+from marey.data.manifest.columns import (
+    BOUNDS,
+    ID,
+    Unit,
+    Values,
+    as_array,
+    as_codes,
+    as_column,
+)
+from marey.data.manifest.duplicates import duplicates, text_buffers
+from marey.data.manifest.location import Roots
+from marey.data.manifest.mapped import MappedRows
 from marey.data.manifest.paths import texts
-from marey.data.manifest.roots import Roots
 from marey.errors import ManifestError
 from marey.jobs.parts import input_digest
 from marey.storage.url import AnyPath
@@ -50,63 +59,145 @@ SPLITS = ("train", "val", "test")
 """The splits every command knows; a manifest may name others."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Manifest:
-    """Clips and their labels in columns of one length; row i is clip i."""
+    """Clips and their labels: a table, and what the table does not say. Row i is clip i.
+
+    `read_manifest` reads one from a file, `from_columns` makes one. Its properties are the columns
+    of the table as NumPy and Arrow have them, where they lie; None for a column that is not there.
+    """
 
     source: AnyPath
-    root: AnyPath
-    paths: pa.ChunkedArray
-    """large_string [n], relative to `root` or absolute."""
-    labels: dict[str, np.ndarray] = field(default_factory=dict)
-    """Head name -> int64 [n], each in 0..k-1; bool [n k] where clips have several classes."""
+    """The file it was read from, or what else it was made of, for messages."""
+    roots: Roots
+    """Where the path of every clip starts."""
+    table: pa.Table
+    """The columns; see `marey.data.manifest.columns`."""
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Head name -> k class names."""
-    splits: pa.DictionaryArray | None = None
-    groups: pa.DictionaryArray | None = None
-    sources: pa.DictionaryArray | None = None
-    """Where each clip comes from, in a word: real, synthetic."""
-    ids: pa.ChunkedArray | None = None
-    """large_string [n], what the data set calls each clip; need not differ."""
-    starts: np.ndarray | None = None
-    """float64 [n], NaN where open."""
-    ends: np.ndarray | None = None
-    unit: Unit = "seconds"
-    frame_counts: np.ndarray | None = None
-    """int64 [n] decoded frames of the whole file, -1 where unknown."""
-    rates: np.ndarray | None = None
-    """float64 [n] frames a second, NaN where unknown."""
     features: FeatureFile | FeatureFiles | None = None
     """What stands in place of the clips' frames, if it does."""
-    mapped: Mapped | None = None
-    """The rows of a file that the columns are, if they are."""
-    roots: Roots | None = None
-    """In place of `root`, where clips lie in several places."""
+    mapped: MappedRows | None = None
+    """The rows of a mapped file that columns of the table are, if they are."""
+    is_as_read: bool = False
+    """Whether row i is row i of the file `source`, so that a message may name its line."""
+
+    @classmethod
+    def from_columns(
+        cls,
+        source: AnyPath,
+        root: AnyPath,
+        columns: Mapping[str, Values | None],
+        classes: Mapping[str, tuple[str, ...]] | None = None,
+        *,
+        features: FeatureFile | FeatureFiles | None = None,
+    ) -> Self:
+        """A manifest of columns by their names in a file, `path` among them; None is left out.
+
+        >>> from pathlib import Path
+        >>> columns = {"path": ["a.mp4", "b.mp4"], "label": [1, 0], "num_frames": [None, 30]}
+        >>> names = {"label": ("jump", "run")}
+        >>> clips = Manifest.from_columns(Path("m.csv"), Path("videos"), columns, names)
+        >>> clips.path(0), clips.labels["label"], clips.frame_counts, clips.starts
+        (PosixPath('videos/a.mp4'), array([1, 0]), array([-1, 30]), None)
+        """
+        there = {n: as_column(n, values) for n, values in columns.items() if values is not None}
+        return cls(
+            source=source,
+            roots=Roots((root,)),
+            table=pa.table(there),
+            classes=dict(classes or {}),
+            features=features,
+        )
+
+    # --- the columns ----------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return int(self.table.num_rows)
+
+    @cached_property
+    def paths(self) -> pa.ChunkedArray:
+        """Text [n], relative to the root of the row or absolute."""
+        return self.table["path"]
+
+    @cached_property
+    def labels(self) -> dict[str, np.ndarray]:
+        """Head name -> int64 [n], each in 0..k-1; bool [n k] where clips have several classes."""
+        names = self.table.column_names
+        return {head: as_array(self.table[head]) for head in self.classes if head in names}
+
+    @cached_property
+    def splits(self) -> pa.DictionaryArray | None:
+        """Coded text [n]: train, val, test."""
+        return self._codes("split")
+
+    @cached_property
+    def groups(self) -> pa.DictionaryArray | None:
+        """Coded text [n]: what no split may divide, such as a person."""
+        return self._codes("group")
+
+    @cached_property
+    def sources(self) -> pa.DictionaryArray | None:
+        """Coded text [n], where each clip comes from, in a word: real, synthetic."""
+        return self._codes("source")
+
+    @cached_property
+    def ids(self) -> pa.ChunkedArray | None:
+        """Text [n], what the data set calls each clip; need not differ."""
+        return self._column(ID)
+
+    @property
+    def root(self) -> AnyPath:
+        """Where the paths start of all clips that have no other root."""
+        return self.roots.folders[0]
+
+    @property
+    def unit(self) -> Unit:
+        """Of the spans."""
+        return "frames" if self._column(BOUNDS["frames"][0]) is not None else "seconds"
+
+    @cached_property
+    def starts(self) -> np.ndarray | None:
+        """Float64 [n], NaN where open."""
+        return self._numbers(BOUNDS[self.unit][0])
+
+    @cached_property
+    def ends(self) -> np.ndarray | None:
+        """Float64 [n], NaN where open; exclusive."""
+        return self._numbers(BOUNDS[self.unit][1])
+
+    @cached_property
+    def frame_counts(self) -> np.ndarray | None:
+        """Decoded frames of the whole file, int64 [n], -1 where unknown."""
+        return self._numbers("num_frames")
+
+    @cached_property
+    def rates(self) -> np.ndarray | None:
+        """Frames a second, float64 [n], NaN where unknown."""
+        return self._numbers("fps")
+
+    def _column(self, name: str) -> pa.ChunkedArray | None:
+        """The column, unless it is a head that goes by that name."""
+        is_there = name in self.table.column_names and name not in self.classes
+        return self.table[name] if is_there else None
+
+    def _codes(self, name: str) -> pa.DictionaryArray | None:
+        column = self._column(name)
+        return None if column is None else as_codes(column)
+
+    def _numbers(self, name: str) -> np.ndarray | None:
+        column = self._column(name)
+        return None if column is None else as_array(column)
+
+    # --- one clip -------------------------------------------------------------------------------
 
     def path(self, row: int) -> AnyPath:
         """Where the clip lies."""
-        root = self.root if self.roots is None else self.roots.of(row)
-        return root / str(self.paths[row])
-
-    def places(self, rows: np.ndarray) -> Iterator[tuple[AnyPath, np.ndarray]]:
-        """Each root of these rows (int64), with those that lie below it."""
-        if self.roots is None:
-            yield self.root, rows
-            return
-        for place, places in self.roots.take(rows).parts():
-            yield place, rows[places]
-
-    def texts(self, rows: np.ndarray | None = None) -> Iterator[str]:
-        """The paths as they are written, of `rows` (int64) or of all, a few at a time."""
-        return texts(self.paths, rows)
+        return self.roots.of(row) / str(self.paths[row])
 
     def span(self, row: int) -> Span | None:
         """The part of the file that is the clip; None for all of it."""
-        start = _bound(self.starts, row)
-        end = _bound(self.ends, row)
+        start, end = _number(self.starts, row), _number(self.ends, row)
         return None if start is end is None else Span(start, end, self.unit)
 
     def num_frames(self, row: int) -> int | None:
@@ -116,7 +207,13 @@ class Manifest:
 
     def fps(self, row: int) -> float | None:
         """Frames a second of the file, if the manifest knows."""
-        return _bound(self.rates, row)
+        return _number(self.rates, row)
+
+    # --- all clips ------------------------------------------------------------------------------
+
+    def texts(self, rows: np.ndarray | None = None) -> Iterator[str]:
+        """The paths as they are written, of `rows` (int64) or of all, a few at a time."""
+        return texts(self.paths, rows)
 
     def class_counts(self, head: str = "label") -> np.ndarray:
         """Clips of every class, int64 [k]."""
@@ -129,15 +226,6 @@ class Manifest:
         """Whether clips have several classes of `head`."""
         return self.labels[head].ndim == 2
 
-    def with_several(self, heads: Iterable[str]) -> Manifest:
-        """The same, with labels bool [n k] of these heads also if no clip has two classes."""
-        hot = {
-            head: self.labels[head][:, None] == np.arange(len(self.classes[head]))
-            for head in heads
-            if head in self.labels and not self.has_several(head)
-        }
-        return replace(self, labels=self.labels | hot) if hot else self
-
     def split_counts(self) -> dict[str, int]:
         """Clips of every split: train, val, test, others; empty without a split column."""
         if self.splits is None:
@@ -147,51 +235,28 @@ class Manifest:
         ordered = [*(name for name in SPLITS if name in named), *sorted(named.keys() - set(SPLITS))]
         return {name: named[name] for name in ordered if named[name]}
 
-    def select(self, split: str) -> Manifest:
-        """The clips of one split; all if the manifest has no split column."""
-        return self if self.splits is None else self.take(self.rows_of(split))
-
-    def rows_of(self, split: str) -> np.ndarray:
-        """The rows of one split, int64; all rows if the manifest has no split column."""
-        if self.splits is None:
+    def rows_of(self, split: str | None) -> np.ndarray:
+        """The rows of one split, int64; all if it is None or the manifest has no split column."""
+        if split is None or self.splits is None:
             return np.arange(len(self))
         counts = self.split_counts()
         if split not in counts:
-            there = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
-            raise ManifestError(f"{self.source}: no rows of split {split!r}", f"it has {there}")
+            known = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
+            raise ManifestError(f"{self.source}: no rows of split {split!r}", f"it has {known}")
         code = self.splits.dictionary.to_pylist().index(split)
         return np.flatnonzero(self.splits.indices.to_numpy() == code)
 
-    def take(self, rows: np.ndarray) -> Manifest:
-        """The rows asked for (int64), in that order; a stretch of a mapped file is not copied."""
-        indices = pa.array(np.asarray(rows, dtype=np.int64))
-        roots = None if self.roots is None else self.roots.take(indices.to_numpy())
-        if self._follows(self.mapped) and (stretch := self.mapped.part(indices.to_numpy())):
-            return replace(self, mapped=stretch, roots=roots, **stretch.columns)
-        return replace(
-            self,
-            mapped=None,
-            roots=roots,
-            paths=self.paths.take(indices),
-            labels={head: column[rows] for head, column in self.labels.items()},
-            splits=None if self.splits is None else self.splits.take(indices),
-            groups=None if self.groups is None else self.groups.take(indices),
-            sources=None if self.sources is None else self.sources.take(indices),
-            ids=None if self.ids is None else self.ids.take(indices),
-            starts=None if self.starts is None else self.starts[rows],
-            ends=None if self.ends is None else self.ends[rows],
-            frame_counts=None if self.frame_counts is None else self.frame_counts[rows],
-            rates=None if self.rates is None else self.rates[rows],
-            features=None if self.features is None else self.features.take(indices.to_numpy()),
-        )
+    def duplicates(self) -> dict[int, int]:
+        """Rows that give a clip again (path, span, id and root), each with the earlier row."""
+        return duplicates(self.paths, [self.roots.codes, self.starts, self.ends, self.ids])
 
     def digest(self) -> str:
         """Sha256 of what is shown and what must be answered: paths, spans, labels, class names.
 
-        Neither the root nor splits, groups, ids, rates and frame counts enter: the same test set
+        Neither the roots nor splits, groups, ids, rates and frame counts enter: the same test set
         has the same digest on every machine, alone in a file or selected from one.
         """
-        if self._follows(self.mapped) and self.mapped.is_whole:
+        if self.mapped is not None and self.mapped.digest:
             return self.mapped.digest
         total = hashlib.sha256(b"marey manifest 1")
         for chunk in self.paths.chunks:
@@ -205,29 +270,93 @@ class Manifest:
             total.update(b";")
         for head in sorted(self.labels):
             total.update("\n".join([head, *self.classes[head], ""]).encode())
-            kind = bool if self.has_several(head) else np.int64
-            total.update(np.ascontiguousarray(self.labels[head], dtype=kind).data)
+            total.update(np.ascontiguousarray(self.labels[head]).data)
         return total.hexdigest()
 
     def where(self) -> str:
         """What tells where the clips lie from anywhere else, in one line without secrets."""
-        return str(self.root.absolute()) if self.roots is None else self.roots.digest()
+        return self.roots.digest()
 
-    def _follows(self, mapped: Mapped | None) -> TypeGuard[Mapped]:
-        """Whether all columns are those of the file."""
-        return mapped is not None and all(vars(self)[n] is c for n, c in mapped.columns.items())
+    # --- other manifests of it ------------------------------------------------------------------
+
+    def select(self, split: str) -> Self:
+        """The clips of one split; all if the manifest has no split column."""
+        return self if self.splits is None else self.take(self.rows_of(split))
+
+    def take(self, rows: np.ndarray) -> Self:
+        """The rows asked for (int64), in that order; a stretch of a mapped file is not copied."""
+        indices = pa.array(np.asarray(rows, dtype=np.int64))
+        stretch = self.mapped and self.mapped.stretch(indices.to_numpy())
+        own = self.table.drop_columns(list(stretch.names)) if stretch else self.table
+        own = own.take(indices)
+        return replace(
+            self,
+            roots=self.roots.take(indices.to_numpy()),
+            table=stretch.with_columns(own) if stretch else own,
+            features=self.features and self.features.take(indices.to_numpy()),
+            mapped=stretch,
+            is_as_read=False,
+        )
+
+    def with_columns(
+        self,
+        columns: Mapping[str, Values | None],
+        classes: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Self:
+        """The same clips with other columns, by their names in a file; None takes one away.
+
+        classes: of heads among the columns, and new names of classes of others.
+        """
+        known = self.classes | dict(classes or {})
+        table = self.table.drop_columns(
+            [name for name in columns if name in self.table.schema.names]
+        )
+        for name, values in columns.items():
+            if values is not None:
+                table = table.append_column(name, as_column(name, values))
+            else:
+                known.pop(name, None)
+        mapped = self.mapped and self.mapped.without(columns)
+        return replace(self, table=table, classes=known, mapped=mapped)
+
+    def without(self, *names: str) -> Self:
+        """The same without the columns of these names."""
+        return self.with_columns(dict.fromkeys(names))
+
+    def with_several(self, heads: Iterable[str]) -> Self:
+        """The same, with labels bool [n k] of these heads also if no clip has two classes."""
+        hot = {
+            head: self.labels[head][:, None] == np.arange(len(self.classes[head]))
+            for head in heads
+            if head in self.labels and not self.has_several(head)
+        }
+        return self.with_columns(hot) if hot else self
+
+    def below(self, root: AnyPath) -> Self:
+        """The same clips where paths start at `root`."""
+        return replace(self, roots=Roots((root,)))
+
+    # --- other processes ------------------------------------------------------------------------
+
+    # A loader worker that is forked has all columns already, in the pages of its parent. One that
+    # is spawned gets this manifest pickled: gigabytes, if the columns of a mapped file went along.
+    # So only the file's name and the stretch of rows go (in `mapped`), with the columns that are
+    # not the file's, and the worker maps the file again. What is cached stays behind likewise.
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process cannot map for itself."""
-        columns = self.mapped.columns if self.mapped else {}
-        return {n: value for n, value in vars(self).items() if value is not columns.get(n, self)}
+        state = {each.name: getattr(self, each.name) for each in fields(self)}
+        if self.mapped is not None:
+            state["table"] = self.table.drop_columns(list(self.mapped.names))
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        mapped: Mapped | None = state["mapped"]
-        vars(self).update((mapped.columns if mapped else {}) | state)
+        mapped: MappedRows | None = state["mapped"]
+        if mapped is not None:
+            state = state | {"table": mapped.with_columns(state["table"])}
+        vars(self).update(state)
 
 
-def _bound(column: np.ndarray | None, row: int) -> float | None:
+def _number(column: np.ndarray | None, row: int) -> float | None:
     return None if column is None or np.isnan(column[row]) else float(column[row])
 
 
@@ -244,7 +373,7 @@ def table_digest(table: pa.Table) -> str:
 
 
 def digest_with(manifest: Manifest, *names: str) -> str:
-    """Of `Manifest.digest` and of its columns of these names, as far as they are there."""
+    """Of `Manifest.digest` and of its properties of these names, as far as they are there."""
     columns = {name: getattr(manifest, name) for name in names}
     there = {name: column for name, column in columns.items() if column is not None}
     facts = {"clips": manifest.digest(), "columns": list(there)}

@@ -15,88 +15,81 @@ costs no copy. What travels to another process is the file's name and the stretc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from marey.data.features.feature_file import CLASSES, read_class_names
-from marey.data.manifest.columns import BOUNDS, ID, Unit
+from marey.data.manifest.columns import as_array, from_array, whole
 from marey.errors import ManifestError
 from marey.storage.atomic import replacing
 
-Column: TypeAlias = np.ndarray | pa.ChunkedArray | pa.DictionaryArray
 VERSION = 1
 AGAIN = "write it again: `marey data convert NAME.csv NAME.arrow`"
 
 
-@dataclass(frozen=True)
-class Mapped:
-    """Rows [start, stop) of a checked file."""
+@dataclass(frozen=True, kw_only=True)
+class MappedRows:
+    """Rows [start, stop) of a checked file, of which a manifest has the columns `names`."""
 
     path: Path
-    heads: tuple[str, ...]
+    names: tuple[str, ...]
     start: int
     stop: int
-    num_rows: int
-    """Of the whole file."""
     digest: str
-    """Of the whole file with all its heads, as `Manifest.digest` has it."""
+    """`Manifest.digest` of the whole file with all its heads; empty if anything is not as there."""
     inside: bool
     """Whether every path stays below its root."""
     stamp: tuple[int, int]
     """Size and time of change, by which another process knows the file."""
 
     @cached_property
-    def columns(self) -> dict[str, Any]:
-        """The fields of a `Manifest`, where they lie in the file.
+    def table(self) -> pa.Table:
+        """The columns, where they lie in the file.
 
         ManifestError if the file has been replaced since it was opened.
         """
         batch = _open(self.path)[0].slice(self.start, self.stop - self.start)
         if _stamp(self.path) != self.stamp:
             raise ManifestError(f"{self.path} was replaced while it was in use", "start again")
-        classes = read_class_names(batch)
-        unit: Unit = "frames" if "start_frame" in batch.schema.names else "seconds"
-        found = {name: _array(batch[name]) for name in batch.schema.names}
-        start, end = BOUNDS[unit]
-        return {
-            "paths": pa.chunked_array([batch["path"]]),
-            "labels": {head: found[head] for head in self.heads},
-            "classes": {head: classes[head] for head in self.heads},
-            "splits": found.get("split"),
-            "groups": found.get("group"),
-            "sources": found.get("source"),
-            "ids": pa.chunked_array([batch[ID]]) if ID in found.keys() - {*self.heads} else None,
-            "starts": found.get(start),
-            "ends": found.get(end),
-            "unit": unit,
-            "frame_counts": found.get("num_frames"),
-            "rates": found.get("fps"),
-        }
+        return pa.Table.from_batches([batch]).select(self.names).replace_schema_metadata()
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether these are all rows of the file."""
-        return (self.start, self.stop) == (0, self.num_rows)
+    def with_columns(self, own: pa.Table) -> pa.Table:
+        """The columns, and those of `own`, which is as long."""
+        table = self.table
+        for name in own.column_names:
+            table = table.append_column(name, own[name])
+        return table
 
-    def part(self, rows: np.ndarray) -> Mapped | None:
+    def without(self, names: Iterable[str]) -> MappedRows:
+        """The same rows without the columns that have one of these names."""
+        kept = tuple(name for name in self.names if name not in set(names))
+        return replace(self, names=kept, digest="")
+
+    def stretch(self, rows: np.ndarray) -> MappedRows | None:
         """These rows (int64) of it, if they are a stretch of one row after another."""
         if not len(rows) or rows[-1] - rows[0] != len(rows) - 1 or (np.diff(rows) != 1).any():
             return None
         first = self.start + int(rows[0])
-        return replace(self, start=first, stop=first + len(rows))
+        is_all = len(rows) == self.stop - self.start
+        digest = self.digest if is_all else ""
+        return replace(self, start=first, stop=first + len(rows), digest=digest)
 
     def __getstate__(self) -> dict[str, Any]:  # another process maps the file anew
-        return {name: value for name, value in self.__dict__.items() if name != "columns"}
+        return {name: value for name, value in self.__dict__.items() if name != "table"}
 
 
-def open_mapped(path: Path, heads: Mapping[str, int] | None) -> Mapped | None:
-    """All rows of the file at `path`; None if it does not say that they were checked.
+def open_mapped(
+    path: Path, heads: Mapping[str, int] | None
+) -> tuple[MappedRows, dict[str, tuple[str, ...]]] | None:
+    """All rows of the file at `path` and the class names of its heads.
+
+    None if it does not say that they were checked.
 
     heads: name -> number of classes, as the model has them; default: all.
     """
@@ -105,35 +98,42 @@ def open_mapped(path: Path, heads: Mapping[str, int] | None) -> Mapped | None:
         return None
     if mark["version"] != VERSION:
         raise ManifestError(f"{path} has version {mark['version']}, this is {VERSION}", AGAIN)
-    known = read_class_names(batch)
+    classes = read_class_names(batch)
     for head, num_classes in (heads or {}).items():
-        if head not in known:
-            raise ManifestError(f"{path}: no column '{head}', only {', '.join(known)}")
-        if len(known[head]) != num_classes:
+        if head not in classes:
+            raise ManifestError(f"{path}: no column '{head}', only {', '.join(classes)}")
+        if len(classes[head]) != num_classes:
             raise ManifestError(
-                f"{path} has {len(known[head])} classes; the model's head '{head}' has "
+                f"{path} has {len(classes[head])} classes; the model's head '{head}' has "
                 f"{num_classes}",
                 "train with the heads of this manifest, or correct the file",
             )
-    names = tuple(known if heads is None else heads)
-    return Mapped(
-        path, names, 0, batch.num_rows, batch.num_rows, mark["digest"], mark["inside"], _stamp(path)
+    chosen = {head: classes[head] for head in (classes if heads is None else heads)}
+    unread = classes.keys() - chosen.keys()
+    rows = MappedRows(
+        path=path,
+        names=tuple(name for name in batch.schema.names if name not in unread),
+        start=0,
+        stop=batch.num_rows,
+        digest=mark["digest"],
+        inside=mark["inside"],
+        stamp=_stamp(path),
     )
+    return rows, chosen
 
 
 def write_mapped(
-    columns: Mapping[str, Column],
+    table: pa.Table,
     classes: Mapping[str, tuple[str, ...]],
     path: Path,
     *,
     digest: str,
     inside: bool,
 ) -> None:
-    """Write checked columns, by their names in a manifest file, to `path`."""
-    arrays = [_stored(column) for column in columns.values()]
-    schema = pa.record_batch(arrays, list(columns)).schema
-    schema = schema.with_metadata({CLASSES: json.dumps(dict(classes))})
-    mark = {"version": VERSION, "rows": len(arrays[0]), "digest": digest, "inside": inside}
+    """Write the table of a checked manifest to `path`."""
+    arrays = [_trimmed(column) for column in table.columns]
+    schema = table.schema.with_metadata({CLASSES: json.dumps(dict(classes))})
+    mark = {"version": VERSION, "rows": len(table), "digest": digest, "inside": inside}
     with replacing(path) as file, pa.ipc.new_file(file, schema) as writer:
         batch = pa.record_batch(arrays, schema=schema)
         writer.write_batch(batch, custom_metadata={_MARK: json.dumps(mark)})
@@ -172,27 +172,8 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _stored(column: Column) -> pa.Array:
-    """One array; labels of several classes as a string of k bytes a row."""
-    if isinstance(column, np.ndarray):
-        if column.ndim == 1:
-            return pa.array(column)
-        rows = pa.py_buffer(np.ascontiguousarray(column, dtype=bool))
-        return pa.Array.from_buffers(pa.binary(column.shape[1]), len(column), [None, rows])
-    if isinstance(column, pa.DictionaryArray):
-        return column
-    chunks = column.chunks
-    return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
-
-
-def _array(column: pa.Array) -> Column:
-    """The inverse of `_stored`, without a copy."""
-    kind = column.type
-    if pa.types.is_fixed_size_binary(kind):
-        width = kind.byte_width
-        flat = np.frombuffer(column.buffers()[1], bool)
-        return flat.reshape(-1, width)[column.offset : column.offset + len(column)]
-    if pa.types.is_dictionary(kind) or pa.types.is_large_string(kind):
-        return column
-    numbers: np.ndarray = column.to_numpy(zero_copy_only=True)
-    return numbers
+def _trimmed(column: pa.ChunkedArray) -> pa.Array:
+    """In one piece and, of a stretch of a file, without the rest: Arrow writes the whole buffer."""
+    if pa.types.is_dictionary(column.type) or pa.types.is_large_string(column.type):
+        return whole(column)
+    return from_array(as_array(column))

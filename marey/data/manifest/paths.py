@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from marey.data.features.feature_folder import names_in
 from marey.data.manifest.faults import Fault, clip_text
-from marey.data.manifest.roots import Roots
+from marey.data.manifest.location import Roots
 from marey.errors import DecodeError
 from marey.storage.url import LEADS_OUT, REMOTE, AnyPath, Url, without_secrets
 from marey.video.reading.pack import names_in_pack
@@ -77,17 +77,16 @@ def missing(root: AnyPath, paths: pa.ChunkedArray, rows: np.ndarray) -> Fault:
     )
 
 
-def rebased(paths: pa.ChunkedArray, root: AnyPath | Roots, folder: Path) -> pa.ChunkedArray:
+def rebased(paths: pa.ChunkedArray, roots: Roots, folder: Path) -> pa.ChunkedArray:
     """Paths as they read from `folder`; below a single url they stay, and need it as root again."""
-    if isinstance(root, Url):
-        return paths
-    if isinstance(root, Path):
-        return _moved(paths, root, folder)
+    if roots.codes is None:
+        root = roots.folders[0]
+        return _moved(paths, root, folder) if isinstance(root, Path) else paths
     moved = paths
-    for code, place in enumerate(root.places):
-        there = pa.array(root.codes == code)
-        new = _moved(paths, place, folder) if isinstance(place, Path) else _joined(place, paths)
-        moved = pc.if_else(there, new, moved)
+    for code, root in enumerate(roots.folders):
+        below = pa.array(roots.codes == code)
+        new = _moved(paths, root, folder) if isinstance(root, Path) else _joined(root, paths)
+        moved = pc.if_else(below, new, moved)
     return moved
 
 

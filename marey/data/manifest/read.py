@@ -1,4 +1,4 @@
-"""Reading a manifest: a file or url becomes a `Manifest`, placed and checked."""
+"""Reading a manifest: read, place, check, give. And whether its clips' files are there."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import atexit
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from marey.data.features.feature_file import FeatureFile, is_feature_file
-from marey.data.features.feature_folder import FeatureFiles, holds_features
+from marey.data.features.feature_file import SUFFIXES, FeatureFile
+from marey.data.features.feature_folder import FeatureFiles
 from marey.data.manifest.classes import classes_file
-from marey.data.manifest.columns import KNOWN, header_of, read_raw, refuse
+from marey.data.manifest.columns import KNOWN
+from marey.data.manifest.faults import raise_faults, refuse
+from marey.data.manifest.formats import header_of, read_table
+from marey.data.manifest.location import BESIDE, Location, Roots, roots_among_urls, roots_by_source
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.mapped import open_mapped
 from marey.data.manifest.paths import leaving_root, missing, stay_inside, urls_among
-from marey.data.manifest.roots import one_root, roots_by_source, urls_as_roots
-from marey.data.manifest.write import manifest_table as manifest_table
-from marey.data.manifest.write import write_manifest as write_manifest
+from marey.data.manifest.rules import checked_manifest
 from marey.errors import ManifestError
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
 
@@ -31,106 +32,107 @@ def read_manifest(
     path: str | AnyPath,
     *,
     split: str | None = None,
-    root: str | AnyPath | None = None,
-    roots: Mapping[str, str | AnyPath] | None = None,
-    urls: Sequence[str] = (),
     heads: Mapping[str, int] | None = None,
-    check_files: bool | None = None,
+    at: Location = BESIDE,
 ) -> Manifest:
-    """The manifest of a CSV, Parquet or Arrow file, of one split if asked for.
+    """The manifest of a CSV, Parquet or Arrow file, checked wholly, of one split if asked for.
 
-    root: where relative paths start (default: the folder of the file). With an explicit root,
-    paths that leave it are refused, below a url always. roots: source -> root of its clips, for
-    sources that have one of their own. urls: what paths that are urls themselves may begin with;
-    there are none by default. heads: name -> number of classes, as the model has them; default:
-    `label` and every column with a ``labels.<column>.txt``. check_files: whether every clip's file
-    is looked for; default: those of this machine, unless the manifest is mapped.
+    Whether the files of the clips are there is not asked: `require_files` does.
 
-    ManifestError says the first five faults, each with file, line, value and remedy, and how many
-    there are: labels outside the range or from 1, clips given twice, files that are missing
-    (`check_files`, of the selected split only), ends before starts, ragged rows, bad UTF-8.
+    Args:
+        path: the file, or its url.
+        split: train, val, test or another word of the column `split`; default: all rows.
+        heads: name -> number of classes, as the model has them; default: `label` and every column
+            with a ``labels.<column>.txt``; empty: clips without labels.
+        at: where the clips lie; default: paths start at the folder of the file. Paths that leave a
+            root that is given are refused, those that leave a url always.
+
+    Raises:
+        ManifestError: the first five faults, each with file, line, value and remedy, and how many
+            there are: labels outside the range or from 1, clips given twice, ends before starts,
+            ragged rows, bad UTF-8, paths that lead out of their root.
     """
-    place = any_path(path)
-    with at_hand(place, heads) as file:
-        manifest = _mapped(file, heads) if is_feature_file(file) else None
-        manifest = _checked(file, heads) if manifest is None else manifest
-        start = place.parent if root is None else any_path(root)
-        manifest = _placed(replace(manifest, source=place, root=start), roots or {}, urls)
-        everything = np.arange(len(manifest))
-        trusted = manifest.mapped is not None and manifest.mapped.inside
-        if not trusted or ((root is not None or roots) and not stay_inside(manifest.paths)):
-            refuse(file, [urls_among(manifest.paths)])
-            refuse(
-                file,
-                [
-                    leaving_root(place, manifest.paths, rows)
-                    for place, rows in manifest.places(everything)
-                    if root is not None or roots or isinstance(place, Url)
-                ],
-            )
-        chosen = everything if split is None else manifest.rows_of(split)
-        if check_files is not False and not isinstance(manifest.features, FeatureFile):
-            refuse(
-                file,
-                [
-                    missing(place, manifest.paths, rows)
-                    for place, rows in manifest.places(chosen)
-                    if check_files or (manifest.mapped is None and isinstance(place, Path))
-                ],
-            )
-    return manifest if len(chosen) == len(manifest) else manifest.take(chosen)
+    source = any_path(path)
+    with at_hand(source, heads) as file:
+        manifest = _located(_read(file, heads), source, at)
+        _refuse_strays(file, manifest, at)
+    return manifest if split is None else manifest.select(split)
 
 
-def _placed(
-    manifest: Manifest, roots: Mapping[str, str | AnyPath], urls: Sequence[str]
-) -> Manifest:
-    """The same with the places its clips lie in."""
-    if roots and urls:
-        raise ValueError("roots and urls are both given, expected one of them")
-    if roots:
-        base = one_root(manifest.root, len(manifest))
-        found = roots_by_source(manifest.sources, base, roots)
-        manifest = replace(manifest, roots=found)
-    elif urls:
-        paths, among = urls_as_roots(manifest.paths, manifest.root, urls)
-        manifest = replace(manifest, paths=paths, roots=among) if among else manifest
-    if isinstance(manifest.features, FeatureFiles):
-        if manifest.roots or isinstance(manifest.root, Url):
-            raise ManifestError(
-                f"{manifest.source} names files of features in stores or several places",
-                "pack them where they lie: `marey data pack`",
-            )
-        return replace(manifest, features=FeatureFiles(manifest.root, manifest.paths))
-    return manifest
+def require_files(manifest: Manifest, split: str | None = None) -> None:
+    """ManifestError with the first five clips (default: of all splits) that have no file.
+
+    Files are looked for where they lie, also in stores, by one listing a folder. Lines are named
+    if `manifest` is as it was read.
+    """
+    _require(manifest, manifest.roots.parts(manifest.rows_of(split)))
 
 
-def _mapped(path: Path, heads: Mapping[str, int] | None) -> Manifest | None:
-    found = open_mapped(path, heads)
-    return None if found is None else Manifest(path, path.parent, **found.columns, mapped=found)
+def require_local_files(manifest: Manifest, split: str | None = None) -> None:
+    """`require_files` of this machine alone, and of no mapped manifest: that opens at once."""
+    if manifest.mapped is None:
+        parts = manifest.roots.parts(manifest.rows_of(split))
+        _require(manifest, ((root, rows) for root, rows in parts if isinstance(root, Path)))
 
 
-def _checked(path: Path, heads: Mapping[str, int] | None) -> Manifest:
-    raw = read_raw(path, heads)
-    features: FeatureFile | FeatureFiles | None = raw.features
-    if features is None and holds_features(str(raw.paths[0])):
-        features = FeatureFiles(path.parent, raw.paths)
-    return Manifest(
-        source=path,
-        root=path.parent,
-        paths=raw.paths,
-        labels=raw.labels,
-        classes=raw.classes,
-        splits=raw.texts.get("split"),
-        groups=raw.texts.get("group"),
-        sources=raw.texts.get("source"),
-        ids=raw.ids,
-        starts=raw.starts,
-        ends=raw.ends,
-        unit=raw.unit,
-        frame_counts=raw.frame_counts,
-        rates=raw.rates,
-        features=features,
+def _read(file: Path, heads: Mapping[str, int] | None) -> Manifest:
+    """The manifest in the file, whose clips lie beside it."""
+    opened = open_mapped(file, heads) if file.suffix.lower() in SUFFIXES else None
+    if opened is None:
+        return checked_manifest(file, read_table(file, heads), heads)
+    rows, classes = opened
+    roots = Roots((file.parent,))
+    return Manifest(source=file, roots=roots, table=rows.table, classes=classes, mapped=rows)
+
+
+def _located(manifest: Manifest, source: AnyPath, at: Location) -> Manifest:
+    """The manifest as one of the file `source`, with the places that its clips lie in."""
+    root = source.parent if at.root is None else any_path(at.root)
+    manifest = replace(manifest, source=source, roots=Roots((root,)), is_as_read=True)
+    if at.roots:
+        roots = roots_by_source(manifest.sources, manifest.roots, at.roots)
+        manifest = replace(manifest, roots=roots)
+    elif at.urls:
+        paths, roots = roots_among_urls(manifest.paths, root, at.urls)
+        if roots.codes is not None:
+            manifest = replace(manifest.with_columns({"path": paths}), roots=roots)
+    if not isinstance(manifest.features, FeatureFiles):
+        return manifest
+    if manifest.roots.codes is not None or isinstance(root, Url):
+        raise ManifestError(
+            f"{source} names files of features in stores or several places",
+            "pack them where they lie: `marey data pack`",
+        )
+    return replace(manifest, features=FeatureFiles(root, manifest.paths))
+
+
+def _refuse_strays(file: Path, manifest: Manifest, at: Location) -> None:
+    """ManifestError if a path leads where it must not; of a mapped file that is known already."""
+    is_known = manifest.mapped is not None and manifest.mapped.inside
+    if is_known and (not at.is_given or stay_inside(manifest.paths)):
+        return
+    refuse(file, [urls_among(manifest.paths)])
+    parts = manifest.roots.parts(np.arange(len(manifest)))
+    refuse(
+        file,
+        [
+            leaving_root(root, manifest.paths, rows)
+            for root, rows in parts
+            if at.is_given or isinstance(root, Url)
+        ],
     )
+
+
+def _require(manifest: Manifest, parts: Iterable[tuple[AnyPath, np.ndarray]]) -> None:
+    if isinstance(manifest.features, FeatureFile):
+        return
+    faults = [missing(root, manifest.paths, rows) for root, rows in parts]
+    if not any(len(fault.rows) for fault in faults):
+        return
+    if not manifest.is_as_read:
+        raise_faults(faults, lambda rows: [str(manifest.source)] * len(rows))
+    with at_hand(manifest.source, {}) as file:
+        refuse(file, faults)
 
 
 @contextmanager
@@ -144,7 +146,7 @@ def at_hand(place: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]:
         return
     folder = Path(tempfile.mkdtemp(prefix="marey-manifest-"))
     file = folder / place.name
-    keep = is_feature_file(file)
+    keep = file.suffix.lower() in SUFFIXES
     if keep:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
@@ -163,7 +165,7 @@ def _copy(url: Url, file: Path, heads: Mapping[str, int] | None) -> None:
         url.download(file)
     except OSError as error:
         raise ManifestError(f"cannot read {url}: {error.strerror}", UNREACHED) from error
-    if is_feature_file(file):  # which has the class names in it
+    if file.suffix.lower() in SUFFIXES:  # which has the class names in it
         return
     words = [name for name in header_of(file) if re.fullmatch(r"\w+", name)]
     others = [name for name in words if name not in KNOWN] if heads is None else [*heads]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,17 +11,15 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from marey.data.features.feature_file import FeatureFile, is_feature_file
+from marey.data.features.feature_file import SUFFIXES, FeatureFile
 from marey.data.features.feature_folder import pack_features
 from marey.data.manifest.classes import SEPARATOR, write_classes
-from marey.data.manifest.columns import BOUNDS, ID, NUMBERS
-from marey.data.manifest.mapped import Column, write_mapped
+from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, PARQUET, TEXTS, as_array
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.mapped import write_mapped
 from marey.data.manifest.paths import rebased, stay_inside
 from marey.errors import ManifestError
 from marey.storage.atomic import replacing
-
-if TYPE_CHECKING:
-    from marey.data.manifest.manifest import Manifest  # which gives what is written its name
 
 
 def write_manifest(
@@ -38,80 +34,70 @@ def write_manifest(
     the same clips.
     """
     path, features = Path(path), manifest.features
-    if is_feature_file(path) and features is None:
-        return _write_mapped(manifest, path)
-    table = manifest_table(manifest, path.parent)
-    if is_feature_file(path) and features is not None:
+    if path.suffix.lower() in SUFFIXES:
+        if features is None:
+            return _write_mapped(manifest, path)
+        table = manifest_table(manifest, path.parent)
         return pack_features(table, features, manifest.classes, path, progress=progress)
     if isinstance(features, FeatureFile):
         raise ManifestError(
             f"{manifest.source} holds features, {path} cannot", "call it NAME.arrow"
         )
+    table = manifest_table(manifest, path.parent)
     write_classes(manifest.classes, path.parent)
     with replacing(path) as file:
-        if path.suffix.lower() in (".parquet", ".pq"):
+        if path.suffix.lower() in PARQUET:
             pyarrow.parquet.write_table(table, file)
             return None
         file.write((",".join(table.column_names) + "\n").encode())
-        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=quoting(table))
+        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=_quoting(table))
         pyarrow.csv.write_csv(table, file, options)
     return None
+
+
+def manifest_table(manifest: Manifest, folder: Path) -> pa.Table:
+    """The columns of a manifest file that is to lie in `folder`."""
+    table = _ordered(manifest, folder)
+    return pa.table({name: _cells(name, table[name]) for name in table.column_names})
 
 
 def _write_mapped(manifest: Manifest, path: Path) -> None:
     """Write rows that are in memory, those of a split together, to a file that is mapped."""
     if manifest.splits is not None:
         names = manifest.splits.dictionary.to_pylist()
-        places = np.array([[*manifest.split_counts(), *names].index(name) for name in names])
-        order = places.astype(np.uint16)[manifest.splits.indices.to_numpy()]
+        ranks = np.array([[*manifest.split_counts(), *names].index(name) for name in names])
+        order = ranks.astype(np.uint16)[manifest.splits.indices.to_numpy()]
         manifest = manifest.take(np.argsort(order, kind="stable"))
-    columns = _columns(manifest, path.parent)
-    digest = replace(manifest, paths=columns["path"]).digest()
-    inside = stay_inside(columns["path"])
-    write_mapped(columns, manifest.classes, path, digest=digest, inside=inside)
+    table = _ordered(manifest, path.parent)
+    digest = manifest.with_columns({"path": table["path"]}).digest()
+    inside = stay_inside(table["path"])
+    write_mapped(table, manifest.classes, path, digest=digest, inside=inside)
 
 
-def manifest_table(manifest: Manifest, folder: Path) -> pa.Table:
-    """The columns of a manifest file that is to lie in `folder`."""
-    cells = {name: cells_of(name, column) for name, column in _columns(manifest, folder).items()}
-    return pa.table(cells)
+def _ordered(manifest: Manifest, folder: Path) -> pa.Table:
+    """The table in the order of columns of a file, with the paths as they read from `folder`."""
+    heads = list(manifest.labels)
+    names = ["path", *heads, *(n for n in (*TEXTS, ID, *NUMBERS) if n not in heads)]
+    table = manifest.table.select([n for n in names if n in manifest.table.column_names])
+    return table.set_column(0, "path", rebased(manifest.paths, manifest.roots, folder))
 
 
-def _columns(manifest: Manifest, folder: Path) -> dict[str, Column]:
-    """The columns as they are in memory, by their names in a file that is to lie in `folder`."""
-    start, end = BOUNDS[manifest.unit]
-    columns = {
-        "path": rebased(manifest.paths, manifest.roots or manifest.root, folder),
-        **manifest.labels,
-        "split": manifest.splits,
-        "group": manifest.groups,
-        "source": manifest.sources,
-        ID: manifest.ids,
-        start: manifest.starts,
-        end: manifest.ends,
-        "num_frames": manifest.frame_counts,
-        "fps": manifest.rates,
-    }
-    return {name: column for name, column in columns.items() if column is not None}
-
-
-def cells_of(name: str, column: Column) -> pa.Array | pa.ChunkedArray:
-    """The column `name` of a manifest file."""
-    if isinstance(column, pa.DictionaryArray):
+def _cells(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column `name` as it is in a file: text, numbers, and empty cells for what is unknown."""
+    if pa.types.is_dictionary(column.type):
         return column.cast(pa.large_string())
-    if isinstance(column, pa.ChunkedArray):
-        return column
+    if pa.types.is_fixed_size_binary(column.type):
+        return _label_cells(as_array(column))
     if name not in NUMBERS:
-        return _label_cells(column)
-    unknown = column < 0 if name == "num_frames" else np.isnan(column)
-    cells = pa.array(column, mask=unknown)
+        return column
+    numbers = as_array(column)
+    unknown = numbers < 0 if name == "num_frames" else np.isnan(numbers)
+    cells = pa.array(numbers, mask=unknown)
     return cells.cast(pa.int64()) if name in BOUNDS["frames"] else cells
 
 
 def _label_cells(labels: np.ndarray) -> pa.Array:
-    """Class indices as they are, several of a clip as text: ``3|17``."""
-    if labels.ndim == 1:
-        return pa.array(labels)
+    """The classes of each clip of several as text: ``3|17``."""
     rows, classes = np.nonzero(labels)
     groups = np.split(classes.astype(str), np.flatnonzero(np.diff(rows)) + 1)
     cells = np.full(len(labels), "", dtype=object)
@@ -119,7 +105,7 @@ def _label_cells(labels: np.ndarray) -> pa.Array:
     return pa.array(cells, pa.large_string())
 
 
-def quoting(table: pa.Table) -> str:
+def _quoting(table: pa.Table) -> str:
     """Quotes around all text if any text needs them, else around none: easier to read and edit."""
     texts = [column for column in table.columns if column.type == pa.large_string()]
     needed = any(pc.any(pc.match_substring_regex(text, r'[",]')).as_py() for text in texts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from marey.data.lists.listing import Listing, join_listings
 from marey.data.lists.lists import read_listing
 from marey.data.lists.numbering import Numbered, number_classes
 from marey.data.lists.tables import is_table
-from marey.data.manifest.classes import classes_file, split_labels, text_column
-from marey.data.manifest.duplicates import repeats
+from marey.data.manifest.classes import classes_file, split_labels
+from marey.data.manifest.columns import BOUNDS, Values
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import SPLITS, Manifest
 from marey.data.manifest.paths import Folders, leaves
@@ -84,7 +84,7 @@ def init_dataset(
     manifest, class_notes = _unsplit(listing, source, names)
     if not overwrite:
         _keep_classes(manifest, target.parent)
-    manifest, rejects = _find(replace(manifest, root=start), listing, strict=root is not None)
+    manifest, rejects = _find(manifest.below(start), listing, strict=root is not None)
     if probe:
         manifest = _count(manifest, rejects, num_workers, timeout_seconds, progress)
     kept = np.array([row for row in range(len(manifest)) if row not in rejects], np.int64)
@@ -101,7 +101,7 @@ def init_dataset(
     left_out = tuple((listing.paths[row], rejects[row]) for row in sorted(rejects))
     _write_rejects(target.with_name("rejects.csv"), left_out)
     return InitReport(
-        read_manifest(target, check_files=False),
+        read_manifest(target),
         target,
         listing.found,
         division.how,
@@ -160,7 +160,16 @@ def _unsplit(
     """All rows with their class indices, in the order of the source; and how classes were read."""
     files = _class_files(listing, source, names)
     notes = [f"class names from {file}" for file in files.values()]
-    manifest = Manifest(source, source, text_column(["" for _ in listing.paths]))
+    start, end = BOUNDS[listing.unit]
+    starts, ends = listing.bounds or (None, None)
+    columns: dict[str, Values | None] = {
+        "path": [""] * len(listing.paths),
+        "id": next((listing.columns[name] for name in ID_NAMES if name in listing.columns), None),
+        start: starts,
+        end: ends,
+        "fps": listing.rates or None,
+    }
+    classes: dict[str, tuple[str, ...]] = {}
     for head, values in listing.labels.items():
         class_ids = read_class_ids(files[head]) if head in files else None
         known = frozenset((class_ids or {}).values())
@@ -169,23 +178,13 @@ def _unsplit(
         rows = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
         numbered = number_classes(head, words, class_ids)
         _refuse_labels(listing, rows, numbered, words)
-        manifest.classes[head] = numbered.classes
-        manifest.labels[head] = numbered.indices
+        classes[head], labels = numbered.classes, numbered.indices
         if len(words) > len(cells):
-            manifest.labels[head] = np.zeros((len(cells), len(numbered.classes)), dtype=bool)
-            manifest.labels[head][rows, numbered.indices] = True
+            labels = np.zeros((len(cells), len(numbered.classes)), dtype=bool)
+            labels[rows, numbered.indices] = True
+        columns[head] = labels
         notes += [numbered.note] if numbered.note else []
-    starts, ends = map(np.array, listing.bounds) if listing.bounds else (None, None)
-    rates = np.array(listing.rates) if listing.rates else None
-    ids = next((listing.columns[name] for name in ID_NAMES if name in listing.columns), None)
-    return replace(
-        manifest,
-        ids=text_column(ids) if ids else None,
-        starts=starts,
-        ends=ends,
-        unit=listing.unit,
-        rates=rates,
-    ), notes
+    return Manifest.from_columns(source, source, columns, classes), notes
 
 
 def _class_files(listing: Listing, source: Path, names: str | Path | None) -> dict[str, Path]:
@@ -250,7 +249,7 @@ def _find(manifest: Manifest, listing: Listing, *, strict: bool) -> tuple[Manife
         elif not _is_writable(there):
             rejects[row] = "its name holds a line break or is not UTF-8: rename it"
         found.append("" if row in rejects else there or "")
-    manifest = replace(manifest, paths=text_column(found))
+    manifest = manifest.with_columns({"path": found})
     _refuse_repeats(manifest, listing, rejects)
     return manifest, rejects
 
@@ -260,7 +259,7 @@ def _refuse_repeats(manifest: Manifest, listing: Listing, rejects: dict[int, str
 
     EPIC-KITCHENS and EGTEA have a few parts that were annotated twice, under two ids.
     """
-    earlier = repeats(manifest.paths, [manifest.starts, manifest.ends, manifest.ids])
+    earlier = manifest.duplicates()
     listing.refuse(
         sorted(earlier.keys() - rejects.keys()),
         lambda row: (
@@ -292,7 +291,8 @@ def _count(
         progress=progress,
     )
     rejects |= probes.errors
-    return replace(manifest, frame_counts=np.where(probes.file_frames > 0, probes.file_frames, -1))
+    counts = np.where(probes.file_frames > 0, probes.file_frames, -1)
+    return manifest.with_columns({"num_frames": counts})
 
 
 # --- what is written ----------------------------------------------------------------------------
@@ -302,11 +302,8 @@ def _divided(manifest: Manifest, division: Division) -> Manifest:
     splits = pa.DictionaryArray.from_arrays(
         pa.array(division.sides, pa.int32()), pa.array(SPLITS, pa.large_string())
     )
-    groups = division.groups
-    if groups is None or groups == list(manifest.texts()):
-        return replace(manifest, splits=splits)
-    coded = pa.array(groups, pa.large_string()).dictionary_encode()
-    return replace(manifest, splits=splits, groups=coded)
+    groups = None if division.groups == list(manifest.texts()) else division.groups
+    return manifest.with_columns({"split": splits, "group": groups})
 
 
 def _write_rejects(path: Path, rejects: tuple[tuple[str, str], ...]) -> None:

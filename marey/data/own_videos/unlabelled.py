@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +20,9 @@ import pyarrow.csv
 
 from marey.data.features.feature_file import SUFFIXES
 from marey.data.features.feature_folder import FeatureFiles, holds_features
-from marey.data.manifest.classes import text_column
+from marey.data.manifest.columns import Values
 from marey.data.manifest.faults import clip_text, raise_faults
+from marey.data.manifest.location import BESIDE, Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import Folders, leaving_root
 from marey.data.manifest.read import read_manifest
@@ -41,32 +43,31 @@ def read_clips(
     source: str | AnyPath,
     *,
     split: str | None = None,
-    root: str | AnyPath | None = None,
-    urls: Sequence[str] = (),
+    at: Location = BESIDE,
 ) -> Manifest:
     """The clips of a manifest, a list, a folder or one video, without labels; see the module.
 
-    split: of a manifest, the clips of one split. root: where relative paths of a manifest or list
-    start (default: its folder); no path may leave it. urls: as `read_manifest` has them. Whether
-    the files are there is not asked: one that is missing costs that clip, when it is read.
+    split: of a manifest, the clips of one split. at: where the clips of a manifest or list lie, as
+    `read_manifest` has it. Whether the files are there is not asked: one that is missing costs that
+    clip, when it is read.
 
     ManifestError if there are no clips, or a file that lists them cannot be read.
     """
     place = any_path(source)
     if place.suffix.lower() in MANIFESTS:
-        return read_manifest(place, split=split, root=root, urls=urls, heads={}, check_files=False)
+        return read_manifest(place, split=split, heads={}, at=at)
     if isinstance(place, Url):
         raise ManifestError(f"{place} is no manifest", "list the clips in a file NAME.csv")
     if place.suffix.lower() in LISTS:
-        return _of_list(place, root)
+        return _of_list(place, at.root)
     if place.is_dir():
         paths = clips_below(place)
         if not paths:
             raise ManifestError(f"{place} holds no videos", "give another folder, or a list")
-        return _manifest(place, place, _column(place, paths))
+        return _manifest(place, place, paths)
     if not Folders(place.parent).has(place.name):  # also inside a pack
         raise ManifestError(f"{place} does not exist", "give a manifest, a list, a folder or video")
-    return _manifest(place, place.parent, _column(place, [place.name]))
+    return _manifest(place, place.parent, [place.name])
 
 
 def _of_list(path: Path, root: str | AnyPath | None) -> Manifest:
@@ -101,17 +102,14 @@ def _lines(path: Path, rows: Sequence[int]) -> list[str]:
     return [f"{path}: path {row + 1}" for row in rows]
 
 
-def _column(source: Path, paths: Sequence[str]) -> pa.ChunkedArray:
+def _manifest(source: Path, root: AnyPath, paths: Values) -> Manifest:
     try:
-        return text_column(paths)
+        manifest = Manifest.from_columns(source, root, {"path": paths})
     except UnicodeEncodeError as error:
         raise ManifestError(
             f"{source}: the name of a file is not UTF-8: {clip_text(str(error.object))}",
             "rename it",
         ) from error
-
-
-def _manifest(source: Path, root: AnyPath, paths: pa.ChunkedArray) -> Manifest:
-    if isinstance(root, Path) and holds_features(str(paths[0])):
-        return Manifest(source, root, paths, features=FeatureFiles(root, paths))
-    return Manifest(source, root, paths)
+    if isinstance(root, Path) and holds_features(str(manifest.paths[0])):
+        return replace(manifest, features=FeatureFiles(root, manifest.paths))
+    return manifest

@@ -19,9 +19,10 @@ import csv
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -30,7 +31,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from marey.data.manifest.duplicates import repeats
+from marey.data.manifest.columns import BOUNDS
+from marey.data.manifest.duplicates import duplicates
 from marey.data.manifest.manifest import Manifest, digest_with
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
@@ -121,7 +123,7 @@ def pack_clips(
             _note(out, asked, labels)
         return _account(out, target)
     _note(out, asked, labels)
-    slim = replace(manifest, labels={}, classes={}, splits=None, groups=None, ids=None)
+    slim = manifest.without(*manifest.labels, "split", "group", "id")
     job = _Packing(slim, out.absolute(), form, _plainly_named(manifest, form), clip_seconds)
     done = make_parts(
         Parts(target, len(manifest), form.part_size, input_digest(asked)),
@@ -167,7 +169,7 @@ def _made(job: _Packing, clip: SourceClip, write: Write) -> dict[str, Any]:
 
 def _still_there(manifest: Manifest, clip: SourceClip) -> None:
     """ManifestError if not the clip but all that lies beside it cannot be reached."""
-    ((root, _),) = manifest.places(np.array([clip.row]))
+    ((root, _),) = manifest.roots.parts(np.array([clip.row]))
     try:
         there = root.exists()
     except OSError:
@@ -200,14 +202,7 @@ def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) ->
     )
     paths, sizes, digests = (kept[c].to_pylist() for c in ("path", "bytes", "sha256"))
     write_checksums(out, zip(paths, sizes, digests, strict=True))
-    packed = _packed(
-        manifest,
-        out,
-        kept["row"].to_numpy(),
-        kept["path"],
-        kept["num_frames"].to_numpy(),
-        kept["fps"].to_numpy(),
-    )
+    packed = _packed(manifest, out, kept["row"].to_numpy(), kept)
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     write_manifest(packed, target)
 
@@ -217,36 +212,24 @@ def _label_anew(manifest: Manifest, out: Path, target: Path) -> None:
     with (out / "rejects.csv").open(encoding="utf-8", newline="") as file:
         left_out = [int(row["row"]) - 1 for row in csv.DictReader(file)]
     rows = np.setdiff1d(np.arange(len(manifest)), left_out)
-    before = read_manifest(target, heads={}, check_files=False)
+    before = read_manifest(target, heads={})
     if len(before) != len(rows):
         raise ManifestError(
             f"{target} has {len(before):,} clips, {len(rows):,} were packed",
             "remove it, and give the same command",
         )
-    write_manifest(
-        _packed(manifest, out, rows, before.paths, before.frame_counts, before.rates), target
-    )
+    write_manifest(_packed(manifest, out, rows, before.table), target)
 
 
-def _packed(
-    manifest: Manifest,
-    out: Path,
-    rows: np.ndarray,
-    paths: pa.ChunkedArray,
-    frame_counts: np.ndarray | None,
-    rates: np.ndarray | None,
-) -> Manifest:
-    """Some rows of `manifest` by what they became."""
-    return replace(
-        manifest.take(rows),
-        root=out,
-        roots=None,
-        paths=pa.chunked_array([paths.combine_chunks()]),
-        starts=None,
-        ends=None,
-        frame_counts=frame_counts,
-        rates=None if rates is None or np.isnan(rates).all() else rates,
-    )
+def _packed(manifest: Manifest, out: Path, rows: np.ndarray, made: pa.Table) -> Manifest:
+    """Some rows of `manifest` by the paths, frame counts and rates of what they became."""
+    columns = dict.fromkeys(chain(*BOUNDS.values()))  # a packed clip has no span
+    columns |= {
+        n: made[n] if n in made.column_names else None for n in ("path", "num_frames", "fps")
+    }
+    packed = manifest.take(rows).below(out).with_columns(columns)
+    has_rates = packed.rates is not None and not np.isnan(packed.rates).all()
+    return packed if has_rates else packed.without("fps")
 
 
 def _claim(out: Path, asked: dict[str, Any]) -> str:
@@ -274,23 +257,23 @@ def _account(out: Path, target: Path) -> Packed:
     with (out / "rejects.csv").open(encoding="utf-8", newline="") as file:
         num_rejects = sum(1 for _ in csv.reader(file)) - 1
     num_bytes = sum(size for _, size, _ in read_checksums(out))
-    return Packed(target, len(read_manifest(target, check_files=False)), num_rejects, num_bytes)
+    return Packed(target, len(read_manifest(target)), num_rejects, num_bytes)
 
 
 def _clips_digest(manifest: Manifest) -> str:
     """Of all that decides what is packed: paths, roots, spans, frame counts and rates."""
     columns = (manifest.frame_counts, manifest.rates)
     facts = [sha256(np.ascontiguousarray(c).data).hexdigest() for c in columns if c is not None]
-    bare = replace(manifest, labels={}, classes={})
+    bare = manifest.without(*manifest.labels)
     return input_digest({"clips": bare.digest(), "where": manifest.where(), "facts": facts})
 
 
 def _plainly_named(manifest: Manifest, form: PackFormat) -> bool:
     """Whether clips can go by their paths: each is there once, and none lies in another."""
-    if manifest.roots is not None:
+    if manifest.roots.codes is not None:
         return False
     stems = pc.replace_substring_regex(manifest.paths, r"\.\w+$", "")
-    if repeats(manifest.paths if form.suffixes else stems, [manifest.starts, manifest.ends]):
+    if duplicates(manifest.paths if form.suffixes else stems, [manifest.starts, manifest.ends]):
         return False
     if form.suffixes:
         return True

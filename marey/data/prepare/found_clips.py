@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from marey.data.checks.probe import Probe
 from marey.data.datasets.dataset import AnnotatedClip, DataSet, Index
-from marey.data.manifest.classes import text_column
-from marey.data.manifest.duplicates import repeats
+from marey.data.manifest.columns import BOUNDS, Values
 from marey.data.manifest.manifest import Manifest
 from marey.data.prepare.account import SplitCoverage, ordered
 from marey.data.prepare.find_media import Media, is_folder
@@ -40,12 +38,12 @@ class Found:
         """The manifest of all clips that have labels, a file, and no error."""
         clips, manifest = self._kept(labelled=True)
         groups = [clip.group for clip in clips]
-        return replace(
-            manifest,
-            labels={head: _labels(clips, head, len(n)) for head, n in self.index.classes.items()},
-            classes=dict(self.index.classes),
-            groups=_coded(groups) if all(groups) and groups else None,
-        )
+        classes = self.index.classes
+        columns: dict[str, Values | None] = {
+            head: _labels(clips, head, len(names)) for head, names in classes.items()
+        }
+        columns["group"] = groups if all(groups) and groups else None
+        return manifest.with_columns(columns, classes)
 
     def unlabelled(self) -> Manifest:
         """The same of those that have no labels."""
@@ -62,12 +60,9 @@ class Found:
         clips = [self.clips[self.rows[n]] for n in keep]
         probes = [self.probes[n] for n in keep] if self.probes else []
         frames = [-1 if probe is None else probe.file_frames for probe in probes]
-        manifest = replace(
-            self.manifest.take(np.array(keep, np.int64)),
-            splits=_coded([clip.split for clip in clips]),
-            frame_counts=np.array(frames, np.int64) if frames else None,
-        )
-        return clips, manifest
+        manifest = self.manifest.take(np.array(keep, np.int64))
+        columns = {"split": [clip.split for clip in clips], "num_frames": frames or None}
+        return clips, manifest.with_columns(columns)
 
     def coverage(self) -> dict[str, SplitCoverage]:
         """What there is of every split."""
@@ -118,7 +113,7 @@ def found_clips(
             f"looked for {', '.join(dataset.layouts)}; --layout names another place",
         )
     manifest = _unlabelled(dataset, index, [clips[row] for row in there], root, media)
-    earlier = repeats(manifest.paths, [manifest.starts, manifest.ends, manifest.ids])
+    earlier = manifest.duplicates()
     for n, first_n in earlier.items():
         media.reasons[there[n]] = f"is the same file as that of {clips[there[first_n]].name}"
     keep = np.array([n for n in range(len(there)) if n not in earlier], np.int64)
@@ -146,16 +141,15 @@ def _unlabelled(
             )
         unit = "frames"  # round: half to even, as published
         starts, ends = (None if c is None else np.round(c * rates) for c in (starts, ends))
-    return Manifest(
-        source=root,
-        root=root,
-        paths=text_column(paths),
-        ids=text_column([clip.id for clip in clips]) if any(clip.id for clip in clips) else None,
-        starts=starts,
-        ends=ends,
-        unit=unit,
-        rates=None if np.isnan(rates).all() else rates,
-    )
+    start, end = BOUNDS[unit]
+    columns: dict[str, Values | None] = {
+        "path": paths,
+        "id": [clip.id for clip in clips] if any(clip.id for clip in clips) else None,
+        start: starts,
+        end: ends,
+        "fps": None if np.isnan(rates).all() else rates,
+    }
+    return Manifest.from_columns(root, root, columns)
 
 
 def _bounds(values: Sequence[float | None]) -> np.ndarray | None:
@@ -173,7 +167,3 @@ def _labels(clips: Sequence[AnnotatedClip], head: str, num_classes: int) -> np.n
     for row, label in enumerate(labels):
         hot[row, label] = True
     return hot
-
-
-def _coded(texts: Sequence[str]) -> pa.DictionaryArray:
-    return pa.array(texts, pa.large_string()).dictionary_encode()

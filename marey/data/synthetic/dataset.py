@@ -24,9 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from marey.data.manifest.classes import text_column
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.write import write_manifest
 from marey.data.synthetic.render import Film, shoot
@@ -149,12 +147,5 @@ def _manifest(films: Sequence[Film], out: Path) -> Manifest:
         )
     ]
     paths, labels, splits, counts = zip(*rows, strict=True)
-    return Manifest(
-        source=out / "manifest.csv",
-        root=out,
-        paths=text_column(paths),
-        labels={"label": np.array(labels, dtype=np.int64)},
-        classes={"label": CLASSES},
-        splits=pa.array(splits).dictionary_encode(),
-        frame_counts=np.array(counts, dtype=np.int64),
-    )
+    columns = {"path": paths, "label": labels, "split": splits, "num_frames": counts}
+    return Manifest.from_columns(out / "manifest.csv", out, columns, {"label": CLASSES})

@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 import torch
 
+from marey.data.manifest.join import read_manifests
+from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
@@ -24,7 +26,6 @@ from marey.jobs.parts import WHOLE, Progress, Shard, make_parts
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
 from marey.recipes.recipe import Recipe
-from marey.recipes.resolve import read_lists
 from marey.recipes.schema import override
 from marey.storage.atomic import make_folder, run_error
 
@@ -131,7 +132,7 @@ def _tested(test: EvalOptions) -> Tested:
         raise RecipeError(f"{changes} changes the model, which is trained already")
     heads = {head.name: head.num_classes for head in recipe.model.heads}
     lists = (test.manifest,) if test.manifest else recipe.data.val_lists
-    found = read_lists(recipe.data, lists, split=test.split, heads=heads, check_files=False)
+    found = read_manifests(lists, split=test.split, heads=heads, at=recipe.data.location)
     return Tested(
         trained,
         recipe,
@@ -160,7 +161,7 @@ def _class_counts(
     if train_manifest is None:
         return trained.class_counts
     heads = {head: len(names) for head, names in trained.classes.items()}
-    found = read_manifest(train_manifest, split="train", root=root, heads=heads, check_files=False)
+    found = read_manifest(train_manifest, split="train", heads=heads, at=Location(root))
     named = with_class_names(found, trained)
     return {head: named.class_counts(head) for head in heads}
 

@@ -20,6 +20,7 @@ from typing import BinaryIO
 import torch
 
 from marey.data.features.feature_file import is_feature_file
+from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.extractor import DType, Extractor, Per, read_features
@@ -124,7 +125,7 @@ def _extractor(job: _Job) -> Extractor:
     return Extractor(
         model,
         recipe,
-        read_manifest(job.manifest, root=job.root, check_files=False),
+        read_manifest(job.manifest, at=Location(job.root)),
         job.out,
         per=job.per,
         dtype=job.dtype,

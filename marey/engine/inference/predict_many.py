@@ -36,6 +36,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import digest_with
 from marey.data.own_videos.unlabelled import read_clips
 from marey.engine.inference.evaluate_run import PART_SECONDS
@@ -174,7 +175,7 @@ def _predicted(asked: Asked) -> _Predicted:
     tested = Tested(
         trained,
         recipe,
-        read_clips(asked.source, split=asked.split, root=asked.root, urls=recipe.data.urls),
+        read_clips(asked.source, split=asked.split, at=Location(asked.root, urls=recipe.data.urls)),
         workers=recipe.data.workers if asked.workers is None else asked.workers,
         batch_size=asked.batch_size or recipe.batch_size,
         device=asked.device,

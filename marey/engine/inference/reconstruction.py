@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from marey.data.manifest.join import read_manifests
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate_run import with_class_names
 from marey.engine.inference.extractor import view_features
@@ -25,7 +26,6 @@ from marey.engine.inference.scoring import test_batches
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
-from marey.recipes.resolve import read_lists
 from marey.storage.atomic import run_error, write_text
 
 FILE = "reconstruction.json"
@@ -53,7 +53,7 @@ def reconstruct_folder(
     heads = {head.name: head.num_classes for head in recipe.model.heads}
     data = recipe.data
     lists = (train_manifest,) if train_manifest else data.train_lists
-    found = read_lists(data, lists, split="train", heads=heads, check_files=False)
+    found = read_manifests(lists, split="train", heads=heads, at=data.location)
     train_set = with_class_names(found, trained)
     head = spec.head or next(iter(heads))
     counts = train_set.class_counts(head)

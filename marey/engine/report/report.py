@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from marey.data.manifest.join import read_manifests
+from marey.data.manifest.location import Location
 from marey.engine.report.charts.charts import (
     Bar,
     Point,
@@ -190,8 +191,7 @@ def _class_sizes(files: RunFiles, head: HeadResult) -> tuple[list[int], str]:
         manifest = read_manifests(
             [data.get("train") or "", *data.get("more", ())],
             split="train",
-            root=data.get("root") or None,
-            check_files=False,
+            at=Location(data.get("root") or None),
         )
     except ManifestError:  # moved or gone since: the caption says which clips are counted instead
         return tested, "test"

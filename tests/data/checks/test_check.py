@@ -13,6 +13,7 @@ import pytest
 from marey.data.checks.check import check_manifest
 from marey.data.checks.probe import probe_clips
 from marey.data.checks.stats import ClassCounts, stats
+from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.report.charts.class_histogram import class_histogram_svg
@@ -41,14 +42,13 @@ def manifest(tmp_path, video, make_video) -> Manifest:
     (tmp_path / "text.mp4").write_text("not a video")
     os.truncate(tmp_path / "cut.mp4", 400)
     names = ["good", "miscounted", "short", "text", "cut", "missing"]
-    return Manifest(
-        tmp_path / "m.csv",
-        tmp_path,
-        pa.chunked_array([pa.array([f"{name}.mp4" for name in names], pa.large_string())]),
-        frame_counts=np.array([12, 99, -1, 5, 5, 5]),
-        labels={"label": np.array([0, 1, 1, 1, 0, 0])},
-        classes={"label": ("a", "b <c>", "d")},
-    )
+    columns = {
+        "path": [f"{name}.mp4" for name in names],
+        "label": [0, 1, 1, 1, 0, 0],
+        "num_frames": [12, 99, None, 5, 5, 5],
+    }
+    classes = {"label": ("a", "b <c>", "d")}
+    return Manifest.from_columns(tmp_path / "m.csv", tmp_path, columns, classes)
 
 
 def test_a_job_that_crashes_or_hangs_its_process_is_lost_and_no_other():
@@ -147,7 +147,7 @@ def test_what_was_found_below_one_root_is_not_said_of_another(tmp_path, video):
     (tmp_path / "m.csv").write_text("path,label,source\na.mp4,0,x\nb.mp4,0,y\n")
     counts, places = [], []
     for roots in ({"x": here, "y": there}, {"x": there, "y": here}):
-        found = read_manifest(tmp_path / "m.csv", roots=roots, check_files=False)
+        found = read_manifest(tmp_path / "m.csv", at=Location(roots=roots))
         places.append(found.where())
         counts.append(check_manifest(found, shard=Shard(0, 2), num_workers=1).counts)
     assert [count["ok"] for count in counts] == [2, 0]
@@ -161,14 +161,9 @@ def test_a_report_that_cannot_be_written_is_an_error_before_the_work(manifest, t
 
 
 def test_a_file_of_many_spans_is_decoded_once_and_each_span_is_checked(manifest):
-    from dataclasses import replace
 
-    spans = replace(
-        manifest.take(np.array([0, 0, 0])),
-        starts=np.array([0.0, 4.0, 40.0]),
-        ends=np.array([4.0, np.nan, 50.0]),
-        unit="frames",
-    )
+    bounds = {"start_frame": [0.0, 4.0, 40.0], "end_frame": [4.0, None, 50.0]}
+    spans = manifest.take(np.array([0, 0, 0])).with_columns(bounds)
     seen = []
     found = dict(probe_clips(spans, num_workers=1, progress=lambda *at: seen.append(at)))
     assert [found[row].frames for row in range(3)] == [4, 8, 0]
@@ -183,8 +178,7 @@ def test_every_image_of_a_folder_is_decoded_if_the_check_is_thorough(tmp_path):
     for number in (1, 2, 3):
         Image.new("RGB", (8, 6)).save(tmp_path / f"{number:05d}.png")
     (tmp_path / "00002.png").write_text("not an image")
-    paths = pa.chunked_array([pa.array(["."], pa.large_string())])
-    folder = Manifest(tmp_path / "m.csv", tmp_path, paths)
+    folder = Manifest.from_columns(tmp_path / "m.csv", tmp_path, {"path": ["."]})
     for thorough in (True, False):
         ((_, probe),) = probe_clips(folder, thorough=thorough, num_workers=1)
         assert bool(probe.error) == thorough
@@ -195,10 +189,9 @@ def test_every_image_of_a_folder_is_decoded_if_the_check_is_thorough(tmp_path):
 
 
 def test_stats_count_classes_splits_lengths_and_sizes(manifest):
-    from dataclasses import replace
 
     splits = pa.array(["val", "train", "train", "train", "train", "train"]).dictionary_encode()
-    found = stats(replace(manifest, splits=splits), num_workers=1)
+    found = stats(manifest.with_columns({"split": splits}), num_workers=1)
     assert found.splits == {"train": 5, "val": 1}
     counts = found.heads["label"]
     assert {split: column.tolist() for split, column in counts.by_split.items()} == {
@@ -218,11 +211,10 @@ def test_stats_count_classes_splits_lengths_and_sizes(manifest):
 
 
 def test_stats_without_frame_counts_take_lengths_from_the_clips_opened(manifest):
-    from dataclasses import replace
 
-    found = stats(replace(manifest, frame_counts=None), num_workers=1)
+    found = stats(manifest.without("num_frames"), num_workers=1)
     assert (found.num_known, found.frames[0.0], found.frames[1.0]) == (3, 1, 12)
-    none = stats(replace(manifest, frame_counts=None), sample=0)
+    none = stats(manifest.without("num_frames"), sample=0)
     assert (none.frames, none.sizes, none.num_opened) == ({}, [], 0)
 
 

@@ -17,7 +17,7 @@ from marey.data.features.feature_folder import open_features
 from marey.data.loading.clips import ClipDataset, collate
 from marey.data.loading.samplers import ClassBalanced, SquareRoot
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.read import read_manifest
+from marey.data.manifest.read import read_manifest, require_local_files
 from marey.data.manifest.write import write_manifest
 from marey.data.own_videos.init import init_dataset
 from marey.errors import DecodeError, ManifestError
@@ -190,7 +190,7 @@ def test_a_missing_file_is_named(tmp_path):
     path = npy_manifest(tmp_path, [1, 1])
     (tmp_path / "1.npy").unlink()
     with pytest.raises(ManifestError, match=r"no file .*1\.npy"):
-        read_manifest(path)
+        require_local_files(read_manifest(path))
 
 
 # --- VideoLT ------------------------------------------------------------------------------------
@@ -264,12 +264,12 @@ def test_clips_of_several_classes_survive_writing_and_reading(tmp_path, sets):
     sets = [*sets, {0, 4}]
     lines = [f"{i}.mp4,{'|'.join(map(str, classes))}" for i, classes in enumerate(sets)]
     (tmp_path / "m.csv").write_text("\n".join(["path,label", *lines]) + "\n")
-    first = read_manifest(tmp_path / "m.csv", check_files=False)
+    first = read_manifest(tmp_path / "m.csv")
     assert first.labels["label"].dtype == bool
     assert [set(np.flatnonzero(row)) for row in first.labels["label"]] == sets
     for name in ("n.csv", "n.parquet"):
         write_manifest(first, tmp_path / "new" / name)
-        again = read_manifest(tmp_path / "new" / name, check_files=False)
+        again = read_manifest(tmp_path / "new" / name)
         np.testing.assert_array_equal(again.labels["label"], first.labels["label"])
     counts = [sum(k in classes for classes in sets) for k in range(5)]
     assert first.class_counts().tolist() == counts
@@ -278,13 +278,13 @@ def test_clips_of_several_classes_survive_writing_and_reading(tmp_path, sets):
 def test_names_with_the_separator_in_them_stay_whole(tmp_path):
     (tmp_path / "labels.txt").write_text("yes|no\nmaybe\n")
     (tmp_path / "m.csv").write_text("path,label\na,yes|no\nb,maybe\n")
-    assert read_manifest(tmp_path / "m.csv", check_files=False).labels["label"].tolist() == [0, 1]
+    assert read_manifest(tmp_path / "m.csv").labels["label"].tolist() == [0, 1]
 
 
 def test_a_class_that_is_none_is_named_with_its_line(tmp_path):
     (tmp_path / "m.csv").write_text("path,label\na,0\nb,1|7\n")
     with pytest.raises(ManifestError, match=r"m\.csv:3: 'label' is 7; this head has 3 classes"):
-        read_manifest(tmp_path / "m.csv", heads={"label": 3}, check_files=False)
+        read_manifest(tmp_path / "m.csv", heads={"label": 3})
 
 
 @pytest.mark.parametrize("sampler", [ClassBalanced(), SquareRoot()])

@@ -116,7 +116,7 @@ def test_classes_are_named_by_the_files_of_each_head(tmp_path: Path) -> None:
 def test_a_rate_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("path,label,fps\na,0,60\nb,0,\nc,0,-1\n")
     with pytest.raises(ManifestError, match=r"m\.csv:4: 'fps' is -1; expected frames a second"):
-        read_manifest(tmp_path / "m.csv", check_files=False)
+        read_manifest(tmp_path / "m.csv")
     (tmp_path / "m.csv").write_text("path,label,fps\na,0,60\nb,0,\n")
-    manifest = read_manifest(tmp_path / "m.csv", check_files=False)
+    manifest = read_manifest(tmp_path / "m.csv")
     assert [manifest.fps(row) for row in range(2)] == [60.0, None]

@@ -4,7 +4,6 @@ import pickle
 import shutil
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -23,13 +22,13 @@ def manifest(tmp_path, video) -> Manifest:
         shutil.copy(video, tmp_path / f"{row}.mp4")
     (tmp_path / "3.mp4").write_text("not a video")
     (tmp_path / "5.mp4").unlink()
-    return Manifest(
-        tmp_path / "m.csv",
-        tmp_path,
-        pa.chunked_array([pa.array([f"{row}.mp4" for row in range(8)], pa.large_string())]),
-        {"label": np.arange(8) % 3, "noun": np.arange(8)},
-        {"label": ("a", "b", "c"), "noun": tuple("01234567")},
-    )
+    columns = {
+        "path": [f"{row}.mp4" for row in range(8)],
+        "label": np.arange(8) % 3,
+        "noun": np.arange(8),
+    }
+    classes = {"label": ("a", "b", "c"), "noun": tuple("01234567")}
+    return Manifest.from_columns(tmp_path / "m.csv", tmp_path, columns, classes)
 
 
 def dataset(manifest, sampling=None, crop=None) -> ClipDataset:
@@ -70,17 +69,11 @@ def test_views_are_clips_by_crops_with_the_crops_of_a_clip_together(manifest):
 
 
 def test_a_span_and_a_known_frame_count_reach_the_reader(tmp_path, manifest):
-    from dataclasses import replace
 
-    cut = replace(
-        manifest,
-        starts=np.full(8, 4.0),
-        ends=np.full(8, 8.0),
-        unit="frames",
-        frame_counts=np.full(8, 12),
-    )
+    bounds = {"start_frame": np.full(8, 4.0), "end_frame": np.full(8, 8.0)}
+    cut = manifest.with_columns(bounds | {"num_frames": np.full(8, 12)})
     assert levels(dataset(cut)[0, None].clip[0]) == [4, 5, 6, 7]
-    wrong = replace(manifest, frame_counts=np.full(8, 99))
+    wrong = manifest.with_columns({"num_frames": np.full(8, 99)})
     assert "0.mp4" in dataset(wrong)[0, None].error
 
 
@@ -130,8 +123,8 @@ def test_workers_of_every_start_method_give_what_the_main_process_gives(manifest
 
 def test_a_data_set_of_many_rows_is_pickled_as_columns(tmp_path):
     many = 100_000
-    column = pa.array([f"{row:06d}.mp4" for row in range(many)], pa.large_string())
-    manifest = Manifest(tmp_path / "m.csv", tmp_path, pa.chunked_array([column]))
+    columns = {"path": [f"{row:06d}.mp4" for row in range(many)]}
+    manifest = Manifest.from_columns(tmp_path / "m.csv", tmp_path, columns)
     assert len(pickle.dumps(dataset(manifest))) < 20 * many
 
 

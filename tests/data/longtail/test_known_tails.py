@@ -27,7 +27,7 @@ def described(folder: Path, header: str, rows: list[str], **names: list[str]) ->
     for head, classes in names.items():
         file = folder / ("labels.txt" if head == "label" else f"labels.{head}.txt")
         file.write_text("\n".join(classes) + "\n")
-    return stats(read_manifest(folder / "m.csv", check_files=False), sample=0)
+    return stats(read_manifest(folder / "m.csv"), sample=0)
 
 
 def epic(folder: Path, annotations: Path) -> Stats:

@@ -44,7 +44,7 @@ def write_manifest_of(folder: Path, train: list[int], val: int = 2, split: bool 
 
 
 def read(path: Path, split: str | None = None) -> Manifest:
-    return read_manifest(path, split=split, check_files=False)
+    return read_manifest(path, split=split)
 
 
 # --- how many -----------------------------------------------------------------------------------
@@ -193,9 +193,8 @@ def made(train: list[int]) -> Manifest:
     labels = np.repeat(np.arange(len(train)), train)
     texts = pa.array([f"{i}.mp4" for i in range(len(labels))], pa.large_string())
     names = NAMES[: len(train)]
-    return Manifest(
-        Path("a.csv"), Path(), pa.chunked_array([texts]), {"label": labels}, {"label": names}
-    )
+    columns = {"path": texts, "label": labels}
+    return Manifest.from_columns(Path("a.csv"), Path(), columns, {"label": names})
 
 
 def test_another_seed_draws_other_clips_of_as_many() -> None:

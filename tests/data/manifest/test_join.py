@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from marey.data.manifest.join import read_manifests
-from marey.data.manifest.read import read_manifest
+from marey.data.manifest.location import Location
+from marey.data.manifest.read import read_manifest, require_local_files
 from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 
@@ -93,26 +94,27 @@ def test_classes_that_differ_are_named(tmp_path):
 def test_a_clip_in_two_lists_and_one_that_is_missing_are_errors(tmp_path):
     paths = lists(tmp_path, REAL, MADE)
     with pytest.raises(ManifestError, match=r"of_0/a\.mp4' stands in two lists.*keep one row a"):
-        read_manifests(paths, root=tmp_path / "of_0", check_files=False)
+        read_manifests(paths, at=Location(tmp_path / "of_0"))
     (tmp_path / "of_1/c.mp4").unlink()
     with pytest.raises(ManifestError, match=r"list0\.csv \+ .*list1\.csv: no file '.*of_1/c\.mp4'"):
-        read_manifests(paths)
+        require_local_files(read_manifests(paths))
+    require_local_files(read_manifests(paths), "val")
     assert len(read_manifests(paths, split="val")) == 1
-    assert len(read_manifests(paths, check_files=False)) == 4
+    assert len(read_manifests(paths)) == 4
 
 
 def test_sources_of_joined_lists_may_have_roots_of_their_own(tmp_path):
     paths = lists(tmp_path, REAL, MADE)
-    found = read_manifests(paths, roots={"list1": "s3://made"})
+    found = read_manifests(paths, at=Location(roots={"list1": "s3://made"}))
     assert [str(found.path(row)) for row in (0, 3)] == [
         str(tmp_path / "of_0/a.mp4"),
         "s3://made/c.mp4",
     ]
     with pytest.raises(ManifestError, match=r"no clip has the source 'list3'.*did you mean"):
-        read_manifests(paths, roots={"list3": "s3://made"})
+        read_manifests(paths, at=Location(roots={"list3": "s3://made"}))
     paths[1].write_text("path,label\n../c.mp4,1\n")
     with pytest.raises(ManifestError, match=r"'path' is '\.\./c\.mp4', outside the root s3://made"):
-        read_manifests(paths, roots={"list1": "s3://made"})
+        read_manifests(paths, at=Location(roots={"list1": "s3://made"}))
 
 
 @pytest.mark.parametrize("name", ["all.csv", "all.arrow"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marey.data.manifest.duplicates import repeats
+from marey.data.manifest.duplicates import duplicates
+from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import leaves
-from marey.data.manifest.read import read_manifest
+from marey.data.manifest.read import read_manifest, require_files
 from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 from marey.video.reading.reader import Span
@@ -29,16 +29,14 @@ def write(folder: Path, text: str | bytes, classes: str | None = "jump\nrun\nwav
     return path
 
 
-def read(path: Path, **options):
-    return read_manifest(path, **{"check_files": False, **options})
-
-
 def verdict(path: Path, **options) -> Manifest | str:
     """The manifest, or what the ManifestError says; any other error fails the test."""
     try:
-        return read(path, **options)
+        manifest = read_manifest(path, **options)
+        require_files(manifest)
     except ManifestError as error:
         return str(error)
+    return manifest
 
 
 # --- what a good file says --------------------------------------------------------------------
@@ -52,7 +50,7 @@ def test_a_row_is_a_clip_with_its_path_label_span_and_frame_count(tmp_path):
         '"hop, skip/b.mp4",2,1.5,2.5,,S2,\n'
         "ü/-c.mp4,1,3,,7,S1,\n",
     )
-    manifest = read(path)
+    manifest = read_manifest(path)
     assert [manifest.path(row) for row in range(3)] == [
         tmp_path / name for name in ("a.mp4", "hop, skip/b.mp4", "ü/-c.mp4")
     ]
@@ -66,12 +64,12 @@ def test_a_row_is_a_clip_with_its_path_label_span_and_frame_count(tmp_path):
 
 
 def test_spans_in_frames_have_columns_of_their_own(tmp_path):
-    manifest = read(write(tmp_path, "path,label,start_frame,end_frame\na.mp4,0,4,8\n"))
+    manifest = read_manifest(write(tmp_path, "path,label,start_frame,end_frame\na.mp4,0,4,8\n"))
     assert manifest.span(0) == Span(4, 8, "frames")
 
 
 def test_class_names_in_the_file_are_looked_up_in_labels_txt(tmp_path):
-    manifest = read(write(tmp_path, "path,label\na.mp4,wave\nb.mp4,0\n"))
+    manifest = read_manifest(write(tmp_path, "path,label\na.mp4,wave\nb.mp4,0\n"))
     assert manifest.labels["label"].tolist() == [2, 0]
 
 
@@ -79,43 +77,43 @@ def test_several_heads_are_several_columns_each_with_its_classes(tmp_path):
     path = write(tmp_path, "path,verb,noun\na.mp4,1,take\n", classes=None)
     (tmp_path / "labels.verb.txt").write_text("cut\nput\n")
     (tmp_path / "labels.noun.txt").write_text("give\ntake\n")
-    manifest = read(path)
+    manifest = read_manifest(path)
     assert {head: column.tolist() for head, column in manifest.labels.items()} == {
         "verb": [1],
         "noun": [1],
     }
-    assert read(path, heads={"verb": 2}).classes == {"verb": ("cut", "put")}
+    assert read_manifest(path, heads={"verb": 2}).classes == {"verb": ("cut", "put")}
 
 
 def test_without_labels_txt_the_classes_are_counted_or_told(tmp_path):
     path = write(tmp_path, "path,label\na.mp4,0\nb.mp4,2\n", classes=None)
-    assert read(path).classes["label"] == ("0", "1", "2")
-    assert read(path, heads={"label": 5}).class_counts().tolist() == [1, 0, 1, 0, 0]
+    assert read_manifest(path).classes["label"] == ("0", "1", "2")
+    assert read_manifest(path, heads={"label": 5}).class_counts().tolist() == [1, 0, 1, 0, 0]
 
 
 def test_no_heads_reads_clips_without_labels(tmp_path):
-    assert read(write(tmp_path, "path\na.mp4\n", None), heads={}).labels == {}
+    assert read_manifest(write(tmp_path, "path\na.mp4\n", None), heads={}).labels == {}
 
 
 def test_a_split_is_selected_if_there_is_a_split_column_and_all_rows_are_kept_without(tmp_path):
     path = write(tmp_path, "path,label,split\na,0,train\nb,1,val\nc,2,train\n")
-    manifest = read(path, split="train")
+    manifest = read_manifest(path, split="train")
     assert list(manifest.texts()) == ["a", "c"]
-    assert read(path).split_counts() == {"train": 2, "val": 1}
+    assert read_manifest(path).split_counts() == {"train": 2, "val": 1}
     with pytest.raises(ManifestError, match=r"no rows of split 'test'.*train \(2\), val \(1\)"):
-        read(path, split="test")
-    assert len(read(write(tmp_path, "path,label\na,0\nb,1\n"), split="train")) == 2
+        read_manifest(path, split="test")
+    assert len(read_manifest(write(tmp_path, "path,label\na,0\nb,1\n"), split="train")) == 2
 
 
 def test_blank_lines_windows_line_ends_and_a_byte_order_mark_are_no_faults(tmp_path):
-    manifest = read(write(tmp_path, b"\xef\xbb\xbfpath,label\r\na,0\r\n\r\nb,2\r\n"))
+    manifest = read_manifest(write(tmp_path, b"\xef\xbb\xbfpath,label\r\na,0\r\n\r\nb,2\r\n"))
     assert manifest.labels["label"].tolist() == [0, 2]
 
 
 def test_paths_start_at_the_folder_of_the_file_or_at_a_given_root(tmp_path):
     path = write(tmp_path, "path,label\na.mp4,0\n")
-    assert read(path).path(0) == tmp_path / "a.mp4"
-    assert read(path, root="/data").path(0) == Path("/data/a.mp4")
+    assert read_manifest(path).path(0) == tmp_path / "a.mp4"
+    assert read_manifest(path, at=Location("/data")).path(0) == Path("/data/a.mp4")
 
 
 # --- what is wrong with a bad one ---------------------------------------------------------------
@@ -163,14 +161,14 @@ FAULTS = {
 def test_a_fault_is_an_error_that_names_file_line_and_value(tmp_path, fault):
     text, message = FAULTS[fault]
     with pytest.raises(ManifestError, match=message):
-        read(write(tmp_path, text))
+        read_manifest(write(tmp_path, text))
 
 
 def test_the_first_five_faults_are_shown_in_the_order_of_lines_with_the_number_of_all(tmp_path):
     rows = [f"c{row},{row % 2 * 7}" for row in range(40)]
     rows[10] = ",0"
     with pytest.raises(ManifestError) as caught:
-        read(write(tmp_path, HEAD + "\n".join(rows)))
+        read_manifest(write(tmp_path, HEAD + "\n".join(rows)))
     lines = caught.value.message.splitlines()
     assert [line.split("m.csv:")[1].split(":")[0] for line in lines[:5]] == [*list("3579"), "11"]
     assert lines[5] == "21 faults in all"
@@ -180,23 +178,23 @@ def test_the_first_five_faults_are_shown_in_the_order_of_lines_with_the_number_o
 def test_labels_from_1_are_found_without_a_list_of_classes(tmp_path):
     path = write(tmp_path, HEAD + "a,1\nb,2\n", classes=None)
     with pytest.raises(ManifestError, match=r"runs from 1 to 2 and is never 0.*1-based"):
-        read(path)
-    assert read(path, heads={"label": 3}).labels["label"].tolist() == [1, 2]
+        read_manifest(path)
+    assert read_manifest(path, heads={"label": 3}).labels["label"].tolist() == [1, 2]
 
 
 def test_a_class_name_without_a_list_of_classes_asks_for_one(tmp_path):
     with pytest.raises(ManifestError, match=r"write the class names in labels\.txt beside it"):
-        read(write(tmp_path, HEAD + "a,wave\n", classes=None))
+        read_manifest(write(tmp_path, HEAD + "a,wave\n", classes=None))
 
 
 def test_a_label_that_is_an_id_of_something_is_no_class_index(tmp_path):
     with pytest.raises(ManifestError, match="'label' is 123456789"):
-        read(write(tmp_path, HEAD + "a,0\nb,123456789\n", classes=None))
+        read_manifest(write(tmp_path, HEAD + "a,0\nb,123456789\n", classes=None))
 
 
 def test_a_list_of_classes_that_contradicts_the_model_is_an_error(tmp_path):
     with pytest.raises(ManifestError, match=r"labels\.txt has 3 classes; .* 'label' has 5"):
-        read(write(tmp_path, HEAD + "a,0\n"), heads={"label": 5})
+        read_manifest(write(tmp_path, HEAD + "a,0\n"), heads={"label": 5})
 
 
 @pytest.mark.parametrize(
@@ -205,35 +203,38 @@ def test_a_list_of_classes_that_contradicts_the_model_is_an_error(tmp_path):
 )
 def test_a_list_of_classes_has_a_name_of_its_own_on_every_line(tmp_path, classes, message):
     with pytest.raises(ManifestError, match=message):
-        read(write(tmp_path, HEAD + "a,0\n", classes))
+        read_manifest(write(tmp_path, HEAD + "a,0\n", classes))
 
 
 def test_missing_files_are_found_in_the_selected_split_only(tmp_path):
     path = write(tmp_path, "path,label,split\na.mp4,0,train\nsub/b.mp4,1,val\nc.mp4,1,val\n")
     (tmp_path / "a.mp4").touch()
     with pytest.raises(ManifestError, match=r"m\.csv:3: no file '.*sub/b\.mp4'(?s:.)*m\.csv:4"):
-        read_manifest(path, split="val")
+        require_files(read_manifest(path), "val")
+    require_files(read_manifest(path), "train")
+    with pytest.raises(ManifestError, match=r"m\.csv: no file '.*sub/b\.mp4'"):
+        require_files(read_manifest(path, split="val"))
     assert len(read_manifest(path, split="train")) == 1
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_a_manifest_error(tmp_path):
     with pytest.raises(ManifestError, match=r"cannot read .*none\.csv: No such file"):
-        read(tmp_path / "none.csv")
+        read_manifest(tmp_path / "none.csv")
     with pytest.raises(ManifestError, match="cannot read"):
-        read(tmp_path)
+        read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize("outside", ["../b.mp4", "x/../../b.mp4", "/etc/passwd"])
 def test_paths_never_leave_a_given_root(tmp_path, outside):
     path = write(tmp_path, HEAD + f"a.mp4,0\n{outside},1\n")
     with pytest.raises(ManifestError, match=r"m\.csv:3: 'path' is .* outside the root"):
-        read(path, root=tmp_path / "clips")
-    assert len(read(path)) == 2
+        read_manifest(path, at=Location(tmp_path / "clips"))
+    assert len(read_manifest(path)) == 2
 
 
 def test_a_path_with_two_dots_that_stays_below_the_root_is_fine(tmp_path):
     path = write(tmp_path, HEAD + f"x/../b..mp4,0\n{tmp_path}/c.mp4,1\n")
-    assert len(read(path, root=tmp_path)) == 2
+    assert len(read_manifest(path, at=Location(tmp_path))) == 2
     assert not leaves(Path("/"), "etc/x")
 
 
@@ -244,7 +245,7 @@ def test_a_path_with_two_dots_that_stays_below_the_root_is_fine(tmp_path):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_bytes_of_any_kind_are_a_manifest_or_a_manifest_error(tmp_path, lines, header):
     path = write(tmp_path, header + b"\n".join(lines))
-    found = verdict(path, root=tmp_path, check_files=True)
+    found = verdict(path, at=Location(tmp_path))
     assert str(path) in found if isinstance(found, str) else len(found) > 0
 
 
@@ -273,9 +274,9 @@ def test_a_manifest_survives_writing_and_reading(tmp_path, name):
         "path,label,split,group,start,end,num_frames\n"
         '"a, ""b"".mp4",0,train,S1,0.1,2.25,\nc.mp4,2,val,S2,,,12\n'
     )
-    manifest = read(write(tmp_path, text))
+    manifest = read_manifest(write(tmp_path, text))
     write_manifest(manifest, tmp_path / name)
-    again = read(tmp_path / name)
+    again = read_manifest(tmp_path / name)
     assert again.digest() == manifest.digest()
     assert again.splits.to_pylist() == ["train", "val"]
     assert again.groups.to_pylist() == ["S1", "S2"]
@@ -295,26 +296,26 @@ def test_a_manifest_survives_writing_and_reading(tmp_path, name):
     max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 def test_any_path_survives_writing_and_reading(tmp_path, paths, seed):
-    base = read(write(tmp_path, HEAD + "a,0\nb,2\n"))
+    base = read_manifest(write(tmp_path, HEAD + "a,0\nb,2\n"))
     rows = np.random.default_rng(seed).integers(2, size=len(paths))
     column = pa.chunked_array([pa.array(paths, pa.large_string())])
-    manifest = replace(base.take(rows), paths=column)
+    manifest = base.take(rows).with_columns({"path": column})
     write_manifest(manifest, tmp_path / "n.csv")
-    assert list(read(tmp_path / "n.csv").texts()) == paths
+    assert list(read_manifest(tmp_path / "n.csv").texts()) == paths
 
 
 def test_a_manifest_written_elsewhere_still_finds_its_clips(tmp_path):
-    manifest = read(write(tmp_path, HEAD + "a.mp4,0\nsub/b.mp4,1\n"))
+    manifest = read_manifest(write(tmp_path, HEAD + "a.mp4,0\nsub/b.mp4,1\n"))
     write_manifest(manifest, tmp_path / "lists" / "n.csv")
-    elsewhere = read(tmp_path / "lists" / "n.csv")
+    elsewhere = read_manifest(tmp_path / "lists" / "n.csv")
     assert elsewhere.path(1) == tmp_path / "sub/b.mp4"
-    below = replace(manifest, root=tmp_path / "clips")
+    below = manifest.below(tmp_path / "clips")
     write_manifest(below, tmp_path / "n.csv")
-    assert list(read(tmp_path / "n.csv").texts()) == ["clips/a.mp4", "clips/sub/b.mp4"]
+    assert list(read_manifest(tmp_path / "n.csv").texts()) == ["clips/a.mp4", "clips/sub/b.mp4"]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_leaves_nothing_behind(tmp_path):
-    manifest = read(write(tmp_path, HEAD + "a.mp4,0\n"))
+    manifest = read_manifest(write(tmp_path, HEAD + "a.mp4,0\n"))
     (tmp_path / "file").touch()
     with pytest.raises(ManifestError, match="cannot write"):
         write_manifest(manifest, tmp_path / "file" / "n.csv")
@@ -322,8 +323,8 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_leaves_nothing_behind(
 
 
 def test_a_class_name_that_does_not_fit_on_a_line_is_not_written(tmp_path):
-    manifest = read(write(tmp_path, HEAD + "a.mp4,0\n"))
-    odd = replace(manifest, classes={"label": ("a\nb", "c", "d")})
+    manifest = read_manifest(write(tmp_path, HEAD + "a.mp4,0\n"))
+    odd = manifest.with_columns({}, {"label": ("a\nb", "c", "d")})
     with pytest.raises(ManifestError, match="does not fit on a line"):
         write_manifest(odd, tmp_path / "n.csv")
 
@@ -333,10 +334,10 @@ def test_parquet_rows_are_checked_like_csv_rows_and_named_by_number(tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "m.parquet")
     (tmp_path / "labels.txt").write_text("x\ny\n")
     with pytest.raises(ManifestError, match=r"m\.parquet:row 2: 'label' is 5"):
-        read(tmp_path / "m.parquet")
+        read_manifest(tmp_path / "m.parquet")
     (tmp_path / "m.parquet").write_text("path,label\n")
     with pytest.raises(ManifestError, match="not a Parquet file"):
-        read(tmp_path / "m.parquet")
+        read_manifest(tmp_path / "m.parquet")
 
 
 # --- the digest, and size -----------------------------------------------------------------------
@@ -344,13 +345,16 @@ def test_parquet_rows_are_checked_like_csv_rows_and_named_by_number(tmp_path):
 
 def test_the_digest_is_that_of_the_clips_wherever_they_lie_and_however_they_are_split(tmp_path):
     rows = "path,label,split\na,0,train\nb,2,val\nc,1,val\n"
-    manifest = read(write(tmp_path, rows))
-    alone = read(write(tmp_path, HEAD + "b,2\nc,1\n"))
+    manifest = read_manifest(write(tmp_path, rows))
+    alone = read_manifest(write(tmp_path, HEAD + "b,2\nc,1\n"))
     assert manifest.select("val").digest() == alone.digest()
-    assert replace(alone, root=Path("/other")).digest() == alone.digest()
+    assert alone.below(Path("/other")).digest() == alone.digest()
     for other in ("b,2\nc,0\n", "bc,2\n,1\n".replace(",1", "x,1"), "c,1\nb,2\n", "b,2\n"):
-        assert read(write(tmp_path, HEAD + other)).digest() != alone.digest()
-    assert read(write(tmp_path, HEAD + "b,2\nc,1\n", "jump\nrun\nhop\n")).digest() != alone.digest()
+        assert read_manifest(write(tmp_path, HEAD + other)).digest() != alone.digest()
+    assert (
+        read_manifest(write(tmp_path, HEAD + "b,2\nc,1\n", "jump\nrun\nhop\n")).digest()
+        != alone.digest()
+    )
 
 
 @given(st.lists(st.text(max_size=20), max_size=40))
@@ -364,31 +368,31 @@ def test_repeats_are_what_a_dictionary_finds(texts):
         if text in first:
             expected[row] = first[text]
         first.setdefault(text, row)
-    assert repeats(column, []) == expected
+    assert duplicates(column, []) == expected
 
 
 def test_one_span_under_two_ids_is_two_clips_and_under_one_id_a_repeat(tmp_path):
     text = "path,label,start,end,id,uid\na,0,0,1,x,1\na,1,0,1,y,1\na,2,0,1,,1\n"
-    found = read(write(tmp_path, text))
+    found = read_manifest(write(tmp_path, text))
     assert found.take(np.array([1, 0])).ids.to_pylist() == ["y", "x"]
     message = r"m\.csv:5: 'path' is 'a' with the same span and id, as in line 3"
     with pytest.raises(ManifestError, match=message):
-        read(write(tmp_path, text + "a,0,0,1,y,2\n"))
+        read_manifest(write(tmp_path, text + "a,0,0,1,y,2\n"))
     with pytest.raises(ManifestError, match=r"m\.csv:2: 'id' is 'x\\x00y', with a line break"):
-        read(write(tmp_path, "path,label,id\na,0,x\0y\n"))
+        read_manifest(write(tmp_path, "path,label,id\na,0,x\0y\n"))
 
 
 def test_the_same_path_with_another_span_is_another_clip(tmp_path):
     text = "path,label,start,end\na,0,0,1\na,0,1,2\na,0,,1\n"
-    assert len(read(write(tmp_path, text))) == 3
+    assert len(read_manifest(write(tmp_path, text))) == 3
     with pytest.raises(ManifestError, match=r":5: 'path' is 'a' with the same span, as in line 3"):
-        read(write(tmp_path, text + "a,1,1,2\n"))
+        read_manifest(write(tmp_path, text + "a,1,1,2\n"))
 
 
 def test_a_million_rows_open_in_seconds(tmp_path):
     rows = "\n".join(f"class_{i % 400:03d}/clip_{i:07d}.mp4,{i % 400}" for i in range(1_000_000))
     path = write(tmp_path, HEAD + rows, classes=None)
     start = time.process_time()
-    manifest = read(path)
+    manifest = read_manifest(path)
     assert len(manifest) == 1_000_000
     assert time.process_time() - start < 4  # 0.6 s on an idle core

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marey.data.loading.samplers import ClassBalanced, EpochSampler, InstanceBalanced, SquareRoot
+from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.read import read_manifest
+from marey.data.manifest.read import read_manifest, require_files
 from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 
@@ -39,7 +40,7 @@ def read_csv(folder: Path, text: str = CSV) -> Manifest:
     (folder / "labels.txt").write_text("jump\nrun\nhop\n")
     (folder / "labels.verb.txt").write_text("up\ndown\n")
     (folder / "m.csv").write_text(text)
-    return read_manifest(folder / "m.csv", check_files=False)
+    return read_manifest(folder / "m.csv")
 
 
 def mapped(manifest: Manifest, path: Path) -> Manifest:
@@ -74,7 +75,7 @@ def test_all_columns_come_back_in_the_order_of_the_splits(tmp_path):
     assert_same(again, found.take(np.array([0, 2, 1, 3, 4])))
     assert_same(again.take(np.array([3, 0])), found.take(np.array([3, 0])))
     write_manifest(again, tmp_path / "again.csv")
-    assert_same(read_manifest(tmp_path / "again.csv", check_files=False), again)
+    assert_same(read_manifest(tmp_path / "again.csv"), again)
 
 
 def test_clips_of_several_classes_are_mapped_as_such(tmp_path):
@@ -90,7 +91,7 @@ def test_frames_and_other_folders_are_kept(tmp_path):
     assert [again.span(row) for row in (0, 1)] == [found.span(row) for row in (0, 1)]
     assert [again.path(row) for row in (0, 1)] == [tmp_path / "a.mp4", Path("/b.mp4")]
     with pytest.raises(ManifestError, match=r"m\.arrow:row 2: 'path' is '/b.*outside the root"):
-        read_manifest(tmp_path / "lists" / "m.arrow", root=tmp_path)
+        read_manifest(tmp_path / "lists" / "m.arrow", at=Location(tmp_path))
 
 
 def test_a_split_travels_to_other_processes_as_the_name_of_the_file(tmp_path):
@@ -121,7 +122,7 @@ def test_a_table_that_another_tool_wrote_is_checked_wholly(tmp_path):
     with pa.ipc.new_file(str(tmp_path / "n.arrow"), table.schema) as file:  # metadata and all
         file.write_table(pa.concat_tables([table, table]))
     with pytest.raises(ManifestError, match=r"n\.arrow:row 3: 'path' is 'a\.mp4', as in row 1"):
-        read_manifest(tmp_path / "n.arrow", check_files=False)
+        read_manifest(tmp_path / "n.arrow")
 
 
 @pytest.mark.parametrize("mark", ["{", "[]", "7", "{}"])
@@ -130,7 +131,7 @@ def test_a_file_with_a_mark_of_something_else_is_checked_wholly(tmp_path, mark):
     with pa.ipc.new_file(tmp_path / "m.arrow", batch.schema) as file:
         file.write_batch(batch, custom_metadata={"marey.checked": mark})
     with pytest.raises(ManifestError, match="outside the root"):
-        read_manifest(tmp_path / "m.arrow", root=tmp_path, check_files=False)
+        read_manifest(tmp_path / "m.arrow", at=Location(tmp_path))
 
 
 def test_paths_stay_below_a_root_that_is_given_whatever_the_mark_says(tmp_path):
@@ -145,7 +146,7 @@ def test_paths_stay_below_a_root_that_is_given_whatever_the_mark_says(tmp_path):
         )
     assert read_manifest(tmp_path / "m.arrow").mapped is not None
     with pytest.raises(ManifestError, match="outside the root"):
-        read_manifest(tmp_path / "m.arrow", root=tmp_path)
+        read_manifest(tmp_path / "m.arrow", at=Location(tmp_path))
 
 
 def test_a_file_cut_short_and_heads_that_differ_are_errors(tmp_path):
@@ -166,7 +167,7 @@ def test_files_are_looked_for_when_asked(tmp_path):
     with pytest.raises(
         ManifestError, match=r"m\.arrow:row 1: no file .*a\.mp4.*\n(.*\n)*.*row 4: no file"
     ):
-        read_manifest(tmp_path / "m.arrow", check_files=True)
+        require_files(read_manifest(tmp_path / "m.arrow"))
 
 
 # --- size ---------------------------------------------------------------------------------------

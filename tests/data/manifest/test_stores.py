@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -14,8 +13,9 @@ from typer.testing import CliRunner
 from marey.cli.app import app
 from marey.data.checks.probe import probe_clips
 from marey.data.loading.clips import ClipDataset
+from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.read import read_manifest
+from marey.data.manifest.read import read_manifest, require_files, require_local_files
 from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 from marey.storage import url as urls
@@ -75,10 +75,11 @@ def test_a_manifest_in_a_store_is_the_one_that_lies_here(folder, store, name):
 def test_files_in_a_store_are_looked_for_by_listing_and_only_when_asked(folder, monkeypatch):
     (folder / "m.csv").write_text(CSV + "made/no.mp4,0,made\n")
     with serving(folder) as server:
-        read_manifest(folder / "m.csv", root=server.url)
+        found = read_manifest(folder / "m.csv", at=Location(server.url))
+        require_local_files(found)
         assert not server.asked
         with pytest.raises(ManifestError, match=r"m\.csv:4: no file 'http.*/made/no\.mp4'"):
-            read_manifest(folder / "m.csv", root=server.url, check_files=True)
+            require_files(found)
         assert len(server.asked) < 8  # two folders
 
 
@@ -121,7 +122,7 @@ def test_messages_about_a_manifest_in_a_store_name_its_url_and_no_secret(folder,
 def test_no_row_leaves_a_root_in_a_store(tmp_path, path):
     (tmp_path / "m.csv").write_text(f"path,label\na.mp4,0\n{path},0\n")
     for read in (
-        lambda: read_manifest(tmp_path / "m.csv", root="http://127.0.0.1:9/clips"),
+        lambda: read_manifest(tmp_path / "m.csv", at=Location("http://127.0.0.1:9/clips")),
         lambda: read_manifest(Url((tmp_path / "m.csv").as_uri())),
     ):
         with pytest.raises(ManifestError, match=r"m\.csv:3: 'path' is .*(outside|not allowed)"):
@@ -130,11 +131,11 @@ def test_no_row_leaves_a_root_in_a_store(tmp_path, path):
 
 def test_a_mapped_manifest_that_may_leave_is_looked_at_again(tmp_path):
     (tmp_path / "m.csv").write_text("path,label\na.mp4,0\n%2e%2e/x.mp4,0\n")
-    found = read_manifest(tmp_path / "m.csv", check_files=False)
+    found = read_manifest(tmp_path / "m.csv")
     write_manifest(found, tmp_path / "m.arrow")
     read_manifest(tmp_path / "m.arrow")
     with pytest.raises(ManifestError, match=r"m\.arrow:row 2: 'path' is '%2e%2e/x\.mp4', outside"):
-        read_manifest(tmp_path / "m.arrow", root="s3://b/clips")
+        read_manifest(tmp_path / "m.arrow", at=Location("s3://b/clips"))
 
 
 def test_a_row_that_is_a_url_is_read_only_below_one_that_the_user_named(folder):
@@ -145,8 +146,8 @@ def test_a_row_that_is_a_url_is_read_only_below_one_that_the_user_named(folder):
             read_manifest(folder / "m.csv")
         for other in (server.url + "/re", server.url + "/made", "https://127.0.0.1/"):
             with pytest.raises(ManifestError, match="a url not allowed"):
-                read_manifest(folder / "m.csv", urls=[other])
-        found = read_manifest(folder / "m.csv", urls=[server.url + "/real"])
+                read_manifest(folder / "m.csv", at=Location(urls=[other]))
+        found = read_manifest(folder / "m.csv", at=Location(urls=[server.url + "/real"]))
         assert [str(found.path(row)) for row in (0, 1)] == [
             str(folder / "made/b.mp4"),
             server.url + "/real/a.mp4",
@@ -154,7 +155,7 @@ def test_a_row_that_is_a_url_is_read_only_below_one_that_the_user_named(folder):
         assert len(set(clip_sums(found))) == 1
     (folder / "m.csv").write_text("path,label\ns3://b/clips/../x.mp4,0\n")
     with pytest.raises(ManifestError, match=r"m\.csv:2: 'path' is '\.\./x\.mp4', outside.*s3://b"):
-        read_manifest(folder / "m.csv", urls=["s3://b/clips"])
+        read_manifest(folder / "m.csv", at=Location(urls=["s3://b/clips"]))
 
 
 # --- several roots ------------------------------------------------------------------------------
@@ -163,7 +164,7 @@ def test_a_row_that_is_a_url_is_read_only_below_one_that_the_user_named(folder):
 def test_every_source_has_the_root_it_was_given(folder):
     (folder / "m.csv").write_text("path,label,source\na.mp4,1,real\nb.mp4,0,made\nc.mp4,0,other\n")
     roots = {"real": folder / "real", "made": "memory://made"}
-    found = read_manifest(folder / "m.csv", roots=roots, check_files=False)
+    found = read_manifest(folder / "m.csv", at=Location(roots=roots))
     assert [str(found.path(row)) for row in range(3)] == [
         str(folder / "real/a.mp4"),
         "memory://made/b.mp4",
@@ -173,18 +174,18 @@ def test_every_source_has_the_root_it_was_given(folder):
     assert str(some.path(0)) == "memory://made/b.mp4"
     assert str(pickle.loads(pickle.dumps(some)).path(1)) == str(folder / "real/a.mp4")
     with pytest.raises(ManifestError, match=r"m\.csv:4: no file"):  # of this machine only
-        read_manifest(folder / "m.csv", roots=roots)
+        require_local_files(found)
     write_manifest(found, folder / "n.csv")
-    again = read_manifest(folder / "n.csv", urls=["memory://made"], check_files=False)
+    again = read_manifest(folder / "n.csv", at=Location(urls=["memory://made"]))
     assert [str(again.path(row)) for row in range(3)] == [str(found.path(row)) for row in range(3)]
 
 
 def test_roots_of_sources_that_are_not_there_are_errors(folder):
     with pytest.raises(ManifestError, match=r"no clip has the source 'maid'.*did you mean 'made'"):
-        read_manifest(folder / "m.csv", roots={"maid": folder})
+        read_manifest(folder / "m.csv", at=Location(roots={"maid": folder}))
     (folder / "m.csv").write_text("path,label\nreal/a.mp4,1\n")
     with pytest.raises(ManifestError, match=r"roots by source need a column 'source'"):
-        read_manifest(folder / "m.csv", roots={"real": folder})
+        read_manifest(folder / "m.csv", at=Location(roots={"real": folder}))
     (folder / "m.csv").write_text("path,label,source\na.mp4,1,\n")
     with pytest.raises(ManifestError, match=r":2: 'source' is empty.*name the source of every"):
         read_manifest(folder / "m.csv")
@@ -192,7 +193,7 @@ def test_roots_of_sources_that_are_not_there_are_errors(folder):
 
 def test_a_clip_is_opened_below_its_root_also_after_a_change_of_columns(folder):
     found = read_manifest(folder / "m.csv")
-    moved = replace(found, root=Url(folder.as_uri()))
+    moved = found.below(Url(folder.as_uri()))
     assert clip_sums(moved) == clip_sums(found)
     assert isinstance(moved.path(0), Url)
     assert isinstance(found.path(0), Path)

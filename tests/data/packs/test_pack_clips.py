@@ -45,7 +45,7 @@ FORMS: dict[str, PackFormat] = {
 
 def write_rows(path: Path, rows: Sequence[str], header: str = "path,label,split") -> Manifest:
     path.write_text("\n".join([header, *rows, ""]))
-    return read_manifest(path, check_files=False)
+    return read_manifest(path)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pack(root: Path, out: Path, form: PackFormat, **options: object) -> Packed:
-    manifest = read_manifest(root / "manifest.csv", check_files=False)
+    manifest = read_manifest(root / "manifest.csv")
     made = pack_clips(manifest, out, form, **({"executor": Here()} | options))  # type: ignore[arg-type]
     assert made is not None
     return made
@@ -132,7 +132,7 @@ def test_a_damaged_byte_is_found_and_its_file_named(
 
 @pytest.mark.parametrize("name", FORMS)
 def test_shards_make_the_same_bytes_as_one_process(videos: Path, tmp_path: Path, name: str) -> None:
-    manifest = read_manifest(videos / "manifest.csv", check_files=False)
+    manifest = read_manifest(videos / "manifest.csv")
     pack(videos, tmp_path / "one", FORMS[name])
     out = tmp_path / "many"
     shards = [Shard(1, 3), Shard(0, 3), Shard(2, 3), Shard(1, 3)]
@@ -408,7 +408,7 @@ def test_a_root_that_vanishes_stops_the_work_instead_of_rejecting_all(tmp_path: 
     root = tmp_path / "videos"
     root.mkdir()
     write_rows(root / "manifest.csv", ["a.mp4,0,train"])
-    manifest = read_manifest(root / "manifest.csv", check_files=False)
+    manifest = read_manifest(root / "manifest.csv")
     (root / "manifest.csv").unlink()
     root.rmdir()
     with pytest.raises(ManifestError, match="the root of the clips is gone"):

@@ -40,7 +40,7 @@ def trained(run: Path) -> Trained:
 
 def evaluated(trained: Trained, manifest: Path, **options: object) -> Evaluation:
     recipe = trained.recipe
-    found = read_manifest(manifest, split="val", check_files=False)
+    found = read_manifest(manifest, split="val")
     return evaluate(trained.model, found, recipe.test, augment=recipe.augment, workers=0, **options)  # type: ignore[arg-type]
 
 

@@ -126,7 +126,7 @@ def two_heads(clips: Path) -> Evaluation:
         "verb": np.eye(2, dtype=np.float32)[[0, 1] * 4],
         "noun": np.eye(2, dtype=np.float32)[[0] * 6 + [1] * 2],
     }
-    return Evaluation(replace(manifest, labels=labels, classes=classes), scores)
+    return Evaluation(manifest.without("label").with_columns(labels, classes), scores)
 
 
 def test_with_several_heads_all_must_be_right(clips: Path) -> None:

@@ -61,7 +61,7 @@ def file(videos: Path, source: tuple[Recipe, VideoModel]) -> Path:
     extract(
         model,
         recipe,
-        read_manifest(videos, check_files=False),
+        read_manifest(videos),
         out,
         dtype="float32",
         workers=0,
@@ -85,7 +85,7 @@ def on_features(file: Path, **changes: object) -> Recipe:
 
 
 def test_a_file_keeps_the_rows_of_its_manifest_in_their_order(videos: Path, file: Path) -> None:
-    theirs, ours = read_manifest(videos, check_files=False), read_manifest(file)
+    theirs, ours = read_manifest(videos), read_manifest(file)
     assert list(ours.texts()) == list(theirs.texts())
     assert ours.classes == theirs.classes
     assert ours.split_counts() == theirs.split_counts()
@@ -113,7 +113,7 @@ def test_linear_scores_of_features_are_those_of_the_videos(
     seen, read = (
         evaluate(m, manifest, views, augment=recipe.augment, workers=0)
         for m, manifest, views in (
-            (model, read_manifest(videos, check_files=False), recipe.test),
+            (model, read_manifest(videos), recipe.test),
             (linear, read_manifest(file), catalog.find("features-linear").test),
         )
     )
@@ -127,7 +127,7 @@ def test_a_vector_a_clip_is_the_mean_of_those_of_its_frames(
 ) -> None:
     recipe, model = source
     out = tmp_path / "clips.arrow"
-    clips = read_manifest(videos, check_files=False)
+    clips = read_manifest(videos)
     made = extract(model, recipe, clips, out, per="clip", workers=0, batch_size=7)
     assert (made.frames, made.dim, list(made.missing)) == ((1, 1), 8, [7])
     one, all_ = read_manifest(out).features, read_manifest(file).features
@@ -160,9 +160,7 @@ def test_numbers_too_large_for_their_type_leave_no_file(
     recipe, model = source
     loud = replace(recipe, augment=replace(recipe.augment, std=(1e-7,) * 3))
     with pytest.raises(RunError, match="not finite numbers of float16.*float32"):
-        extract(
-            model, loud, read_manifest(videos, check_files=False), tmp_path / "f.arrow", workers=0
-        )
+        extract(model, loud, read_manifest(videos), tmp_path / "f.arrow", workers=0)
     assert not (tmp_path / "f.arrow").exists()
 
 
@@ -315,7 +313,7 @@ def test_features_of_two_models_do_not_go_together(
 ) -> None:
     recipe, _ = source
     other = tmp_path / "other.arrow"
-    clips = read_manifest(videos, check_files=False)
+    clips = read_manifest(videos)
     extract(recipe.model.build(), recipe, clips, other, workers=0)
     mixed = on_features(file)
     mixed = replace(mixed, data=replace(mixed.data, val=str(other)))

@@ -45,7 +45,9 @@ def made(labels: np.ndarray, scores: np.ndarray, counts: list[int]) -> Evaluatio
         [pa.array([f"{i}.mp4" for i in range(len(labels))], pa.large_string())]
     )
     names = tuple(f"class {i}" for i in range(scores.shape[1]))
-    manifest = Manifest(Path("a.csv"), Path(), paths, {"label": labels}, {"label": names})
+    manifest = Manifest.from_columns(
+        Path("a.csv"), Path(), {"path": paths, "label": labels}, {"label": names}
+    )
     counted = TrainingCounts({"label": np.array(counts)}, "paper")
     return Evaluation(manifest, {"label": scores.astype(np.float32)}, trained_on=counted)
 
@@ -141,7 +143,7 @@ def test_a_dump_of_clips_of_several_classes_gives_the_same_numbers(tmp_path: Pat
 
 def test_probabilities_of_several_classes_are_not_averaged(run: Path) -> None:
     recipe, found = tiny_recipe(manifest_of(run)), read_manifest(manifest_of(run), split="val")
-    several = replace(found, labels={"label": np.eye(4, dtype=bool)[found.labels["label"]]})
+    several = found.with_columns({"label": np.eye(4, dtype=bool)[found.labels["label"]]})
     views = replace(recipe.test, average="probs")
     with pytest.raises(ManifestError, match=r"several classes of 'label'.*test\.average=logits"):
         evaluate(_model(4), several, views, augment=recipe.augment)

@@ -158,7 +158,7 @@ def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, t
 
 
 def test_a_check_by_shards_is_that_of_one_process(trained: Trained, tmp_path: Path) -> None:
-    manifest = read_manifest(trained.manifest, check_files=False)
+    manifest = read_manifest(trained.manifest)
     whole = check_manifest(manifest, tmp_path / "whole.csv", num_workers=1)
     made = [
         check_manifest(manifest, tmp_path / "parts.csv", num_workers=1, shard=shard)
@@ -171,7 +171,7 @@ def test_a_check_by_shards_is_that_of_one_process(trained: Trained, tmp_path: Pa
 
 
 def test_a_check_that_was_interrupted_goes_on_from_its_parts(trained: Trained, tmp_path: Path):
-    manifest = read_manifest(trained.manifest, check_files=False)
+    manifest = read_manifest(trained.manifest)
     seen: list[int] = []
 
     def interrupt(done: int, total: int) -> None:

@@ -125,7 +125,7 @@ def test_several_heads_carry_their_names_and_several_labels_have_precisions(tmp_
 def labelled_twice(clips: Manifest) -> Manifest:
     """The same clips, each of both classes."""
     both = np.ones((len(clips), 2), bool)
-    return replace(clips, labels=dict.fromkeys(clips.labels, both))
+    return clips.with_columns(dict.fromkeys(clips.labels, both))
 
 
 def test_what_is_best_falls_back_on_what_there_is() -> None:

@@ -1,0 +1,143 @@
+"""What the cells and rows of a manifest must be: each rule marks all rows that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from marey.data.features.feature_file import FeatureFile
+from marey.data.features.feature_folder import FeatureFiles, holds_features
+from marey.data.manifest.classes import read_labels
+from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, TEXTS, Unit, Values, as_codes
+from marey.data.manifest.duplicates import text_buffers
+from marey.data.manifest.faults import Fault, clip_text, refuse, row_names
+from marey.data.manifest.formats import RawTable
+from marey.data.manifest.manifest import Manifest
+
+
+def checked_manifest(path: Path, raw: RawTable, heads: Mapping[str, int] | None) -> Manifest:
+    """The manifest in the file at `path`, whose clips lie beside it; see `read_manifest`.
+
+    ManifestError with the first cells that break a rule, else with rows that give a clip again.
+    """
+    table, others = raw.table, [name for name in raw.table.column_names if name not in raw.heads]
+    columns: dict[str, Values] = {"path": table["path"]}
+    classes: dict[str, tuple[str, ...]] = {}
+    label_faults: list[Fault] = []
+    for head in raw.heads:
+        wanted = None if heads is None else heads[head]
+        labels, names, wrong = read_labels(path, table[head], head, wanted, raw.classes.get(head))
+        columns[head], classes[head] = labels, names
+        label_faults += wrong
+    codes = {name: as_codes(table[name]) for name in TEXTS if name in others}
+    texts = {name: table[name] for name in ("path", ID) if name in others}
+    numbers, number_faults = _numbers(table.select([n for n in NUMBERS if n in others]))
+    empty = [_empty_fault(name, column) for name, column in codes.items()]
+    refuse(path, [*_text_faults(texts), *number_faults, *empty, *label_faults])
+    features: FeatureFile | FeatureFiles | None = raw.features
+    if features is None and holds_features(str(table["path"][0])):
+        features = FeatureFiles(path.parent, table["path"])
+    columns |= codes | texts | numbers
+    manifest = Manifest.from_columns(path, path.parent, columns, classes, features=features)
+    refuse(path, [_duplicates_fault(path, manifest)])
+    return manifest
+
+
+def _text_faults(texts: Mapping[str, pa.ChunkedArray]) -> list[Fault]:
+    """Paths that are empty, paths and ids that do not fit on a line."""
+    empty = np.flatnonzero(pc.equal(pc.binary_length(texts["path"]), 0).to_numpy())
+    remedies = {"path": "rename the file", ID: "give it another id"}
+    return [
+        Fault(empty, lambda _: ("'path' is empty", "give the clip's file or remove the row")),
+        *(_broken_fault(name, column, remedies[name]) for name, column in texts.items()),
+    ]
+
+
+def _broken_fault(name: str, column: pa.ChunkedArray, remedy: str) -> Fault:
+    rows = np.zeros(0, np.int64)
+    if any(text_buffers(chunk)[1].min(initial=32) < 32 for chunk in column.chunks):
+        rows = np.flatnonzero(pc.match_substring_regex(column, "[\r\n\0]").to_numpy())
+
+    def describe(row: int) -> tuple[str, str]:
+        return f"'{name}' is {clip_text(column[row])}, with a line break or a zero byte", remedy
+
+    return Fault(rows, describe)
+
+
+def _numbers(table: pa.Table) -> tuple[dict[str, np.ndarray], list[Fault]]:
+    """Spans, frame counts and rates, and what is wrong with them."""
+    numbers = {n: pc.fill_null(table[n], np.nan).to_numpy() for n in table.column_names}
+    faults: list[Fault] = []
+    for unit, (start, end) in BOUNDS.items():
+        if start in numbers:
+            numbers.setdefault(end, np.full(len(table), np.nan))
+            faults += _span_faults(numbers, unit)
+    if "num_frames" in numbers:
+        counts = numbers["num_frames"]
+        wrong = ~np.isnan(counts) & ~((counts >= 1) & (counts < 2**53) & (counts % 1 == 0))
+        faults.append(_number_fault("num_frames", counts, wrong, "a whole number from 1"))
+        unknown = wrong | np.isnan(counts)
+        numbers["num_frames"] = np.where(unknown, -1, counts).astype(np.int64)
+    if "fps" in numbers:
+        wrong = (numbers["fps"] <= 0) | np.isinf(numbers["fps"])
+        faults.append(_number_fault("fps", numbers["fps"], wrong, "frames a second"))
+    return numbers, faults
+
+
+def _number_fault(
+    name: str,
+    numbers: np.ndarray,
+    wrong: np.ndarray,
+    expected: str,
+    remedy: str = "leave it empty if it is not known",
+) -> Fault:
+    def describe(row: int) -> tuple[str, str]:
+        return f"'{name}' is {numbers[row]:g}; expected {expected}", remedy
+
+    return Fault(np.flatnonzero(wrong), describe)
+
+
+def _span_faults(numbers: Mapping[str, np.ndarray], unit: Unit) -> list[Fault]:
+    expected = "seconds from 0" if unit == "seconds" else "a whole number of frames from 0"
+    faults = []
+    for name in BOUNDS[unit]:
+        bounds = numbers[name]
+        wrong = (bounds < 0) | np.isinf(bounds)
+        if unit == "frames":
+            wrong |= np.nan_to_num(bounds) % 1 != 0
+        faults.append(_number_fault(name, bounds, wrong, expected, ""))
+    start, end = BOUNDS[unit]
+    starts, ends = numbers[start], numbers[end]
+
+    def backwards(row: int) -> tuple[str, str]:
+        message = f"'{end}' {ends[row]:g} is not after '{start}' {starts[row]:g}"
+        return message, "the end is exclusive, an empty cell is open"
+
+    return [*faults, Fault(np.flatnonzero(ends <= np.nan_to_num(starts)), backwards)]
+
+
+def _empty_fault(name: str, column: pa.DictionaryArray) -> Fault:
+    empty = pc.equal(column.dictionary, "").to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(empty[column.indices.to_numpy()])
+    remedy = "write train, val or test" if name == "split" else f"name the {name} of every clip"
+    return Fault(rows, lambda _: (f"'{name}' is empty", remedy))
+
+
+def _duplicates_fault(path: Path, manifest: Manifest) -> Fault:
+    earlier = manifest.duplicates()
+    same = [] if manifest.starts is None else ["span"]
+    same += [] if manifest.ids is None else ["id"]
+
+    def describe(row: int) -> tuple[str, str]:
+        span = f" with the same {' and '.join(same)}" if same else ""
+        (name,) = row_names(path, [earlier[row]])
+        line = name.removeprefix(f"{path}:")
+        line = line if line.startswith("row") else f"line {line}"
+        text = clip_text(manifest.paths[row])
+        return f"'path' is {text}{span}, as in {line}", "keep one row a clip"
+
+    return Fault(np.array(sorted(earlier), dtype=np.int64), describe)
