@@ -9,30 +9,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from marey.data.loading.clips import Batch
-from marey.data.loading.samplers import EpochSampler, draw_epoch
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import evaluate
 from marey.engine.train.bad_clips import BadClips
 from marey.engine.train.best_epoch import check_save_best, training_counts, worth
 from marey.engine.train.distributed import World, join_world
+from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
-from marey.engine.train.optim import build_optimizer, build_scales_optimizer, set_rates
 from marey.engine.train.run_folder import open_run
 from marey.engine.train.run_log import RunLog
-from marey.engine.train.steps import Totals, timed_steps, training_batches
+from marey.engine.train.steps import Position, Totals, draw_steps, mixed_seed
 from marey.engine.train.stop_signals import StopFlag, Stopped, stop_signals
 from marey.engine.weights.checkpoint import (
     initialize,
@@ -42,8 +37,8 @@ from marey.engine.weights.checkpoint import (
 )
 from marey.engine.weights.imagenet import starting_weights
 from marey.errors import RunError
-from marey.longtail.decouple import change_heads, set_trainable, training_mode
-from marey.longtail.objective import FollowsEpochs, LossModule
+from marey.longtail.decouple import change_heads, training_mode
+from marey.longtail.objective import FollowsEpochs
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
@@ -54,17 +49,6 @@ from marey.types import Clip, Labels
 from marey.video.augment import augment
 
 SAVE_SECONDS = 600.0
-
-
-@dataclass
-class Position:
-    """How far a run is; `step` counts within the epoch, `global_step` over the whole run."""
-
-    stage: int = 0
-    epoch: int = 0
-    step: int = 0
-    global_step: int = 0
-    best: float = -math.inf
 
 
 def train(
@@ -93,14 +77,29 @@ def train(
             open_run(work_dir, recipe, train_set, resume=resume is not None)
         world.wait()
         log = stack.enter_context(RunLog(work_dir, at.global_step, world.is_main, quiet=quiet))
-        run = Training(recipe, work_dir, train_set, val_set, world, at, log, stop, save_steps)
-        run.begin(state, weights)
+        run = Training(
+            recipe,
+            work_dir,
+            train_set,
+            val_set,
+            world=world,
+            log=log,
+            stop=stop,
+            save_steps=save_steps,
+            at=at,
+            state=state,
+            weights=weights,
+        )
         run.loop()
     return work_dir
 
 
 class Training:
-    """A run under way: its recipe and data, and the few things that change."""
+    """A run under way.
+
+    Of what it is made of at the start, `at` moves on with every step, and the end of a stage puts
+    another `learner` in the place of the last.
+    """
 
     def __init__(
         self,
@@ -108,53 +107,75 @@ class Training:
         work_dir: Path,
         train_set: Manifest,
         val_set: Manifest | None,
+        *,
         world: World,
-        at: Position,
         log: RunLog,
         stop: StopFlag,
         save_steps: int | None,
+        at: Position,
+        state: Mapping[str, Any] | None,
+        weights: Path | None,
     ) -> None:
-        self.recipe, self.work_dir, self.world, self.at = recipe, work_dir, world, at
+        """A run at the place `at`: as the checkpoint `state` has it, else from its beginning."""
+        self.recipe, self.work_dir, self.at = recipe, work_dir, at
         self.train_set, self.val_set = train_set, val_set
-        self.log, self.stop, self.save_steps = log, stop, save_steps
+        self.world, self.log, self.stop, self.save_steps = world, log, stop, save_steps
         self.bad_clips = BadClips(work_dir, train_set, recipe.data.bad_clip_budget)
-        self.saved_at, self.base_lr, self.lr = time.monotonic(), 0.0, 0.0
+        self.saved_at = time.monotonic()
         torch.manual_seed(recipe.seed)
         self.model = channels_last(built(recipe.model).to(world.device))
-        self.ema: AveragedModel | None = None
+        if weights is not None:
+            log.say(initialize(self.model, weights))
+        self.ema = None if recipe.ema is None else averaged(self.model, recipe.ema)
+        if state is None:
+            self.learner = self.begin_stage()
+            self.save()
+        else:
+            self.learner = self.resumed(state)
 
     def loop(self) -> None:
         """All that is left of training."""
-        while self.at.stage < len(self.recipe.stages):
+        while True:
             while self.at.epoch < max(self.stage.epochs, 1):  # one without steps if there are none
                 totals = Totals()
-                for batches, waited in self.steps() if self.stage.epochs else ():
+                for batches, waited in self.steps():
                     loss = self.step(batches)
                     self.note(totals, loss, batches, waited)
                     self.save_if_due()
                 self.finish_epoch(totals)
+            if self.at.stage + 1 == len(self.recipe.stages):
+                return
             self.at.stage, self.at.epoch = self.at.stage + 1, 0
-            self.begin_stage()
+            self.learner = self.begin_stage()
+
+    def steps(self) -> Iterator[tuple[list[Batch], float]]:
+        """The batches of every step that is left of this epoch, and the seconds waited for them.
+
+        The rates are those of the step when its batches come. None in a stage of no epochs.
+        """
+        if not self.stage.epochs:
+            return
+        training_mode(self.model, self.stage.trainable)
+        steps = draw_steps(self.recipe, self.train_set, self.at, self.world)
+        self.log.begin_epoch(f"epoch {self.at.epoch + 1}", steps.num_steps, self.at.step)
+        for batches, waited in steps:
+            self.learner.set_rates(self.at.epoch + self.at.step / steps.num_steps)
+            yield batches, waited
 
     def step(self, batches: Sequence[Batch]) -> float:
         """One optimiser step over `accumulate` batches; returns the mean loss."""
-        self.lr = self.base_lr * self.lr_factor
-        set_rates(self.optimizer, self.lr_factor)
-        torch.manual_seed(_mix(self.recipe.seed, self.at.global_step, self.world.rank))
-        total = 0.0
+        torch.manual_seed(mixed_seed(self.recipe.seed, self.at.global_step, self.world.rank))
+        learner, total = self.learner, 0.0
         for number, batch in enumerate(batches, start=1):
-            with self.only_at_the_last(number == len(batches)):
+            with learner.accumulating(last=number == len(batches), amp=self.recipe.amp):
                 clip, labels = self.prepare(batch)
-                loss = self.loss(clip, labels) / len(batches)
+                loss = learner.loss(clip, labels) / len(batches)
                 loss.backward()
             total += loss.item()
             if not math.isfinite(total):
-                term = first_not_finite(self.model, self.objective, clip, labels)
+                term = first_not_finite(self.model, learner.objective, clip, labels)
                 raise loss_error(total, self.at.global_step, self.train_set, batch.rows, term)
-        if self.recipe.clip_grad is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        learner.update(self.recipe.clip_grad)
         if self.ema is not None:
             self.ema.update_parameters(self.model)
         self.at.step += 1
@@ -185,103 +206,45 @@ class Training:
         return self.recipe.stages[self.at.stage]
 
     @property
-    def lr_factor(self) -> float:
-        """What the rates are multiplied by now."""
-        return self.stage.lr_factor(self.at.epoch + self.at.step / self.num_steps)
-
-    @property
     def num_classes(self) -> dict[str, int]:
         """Head name -> number of classes."""
         return {head.name: head.num_classes for head in self.recipe.model.heads}
 
-    @contextmanager
-    def only_at_the_last(self, last: bool) -> Iterator[None]:
-        """Gradients travel between processes once a step, bf16 autocast if the recipe asks."""
-        ddp = self.loss if isinstance(self.loss, DistributedDataParallel) else None
-        with (
-            nullcontext() if last or ddp is None else ddp.no_sync(),
-            torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.recipe.amp),
-        ):
-            yield
+    def begin_stage(self) -> Learner:
+        """What the stage under way learns with, from its first step on; its heads are changed."""
+        self.at.best = -math.inf
+        for model in {self.model, self.eval_model()}:  # the average of weights changes alike
+            torch.manual_seed(mixed_seed(self.recipe.seed, self.at.stage))
+            change_heads(model, reset=self.stage.reset_heads, tau=self.stage.normalize_heads)
+        return self.build_learner()
 
-    def steps(self) -> Iterator[tuple[list[Batch], float]]:
-        """The batches of every step that is left of this epoch, and the seconds waited for them."""
-        recipe, size = self.recipe, self.recipe.batch_size * self.world.size
-        training_mode(self.model, self.stage.trainable)
-        seed = _mix(recipe.seed, self.at.stage)
-        clips, epoch = self.train_set, self.at.epoch
-        rows = draw_epoch(self.stage.sampler, clips.labels, clips.sources, seed=seed, epoch=epoch)
-        sampler = EpochSampler(
-            rows,
-            recipe.batch_size,
-            seed=seed,
-            epoch=epoch,
-            rank=self.world.rank,
-            world_size=self.world.size,
-            start_step=self.at.step * recipe.accumulate,
-        )
-        on_gpu = self.world.device.type == "cuda"
-        batches = training_batches(clips, recipe, sampler, pin_memory=on_gpu)
-        self.num_steps = len(rows) // (size * recipe.accumulate)
-        self.log.begin_epoch(f"epoch {epoch + 1}", self.num_steps, self.at.step)
-        return timed_steps(batches, recipe.accumulate, self.num_steps - self.at.step)
-
-    def begin(self, state: dict[str, Any] | None, weights: Path | None) -> None:
-        """Weights and stage as the checkpoint `state` has them, or from the file `weights`."""
-        recipe = self.recipe
-        if weights is not None:
-            self.log.say(initialize(self.model, weights))
-        if recipe.ema is not None:
-            average = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
-            self.ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
-        if state is None:
-            self.begin_stage()
-            return self.save()
+    def resumed(self, state: Mapping[str, Any]) -> Learner:
+        """What the stage under way learns with, it and the model as the checkpoint has them."""
         load_strictly(self.model, state["model"], source=self.work_dir)
         if self.ema is not None:
             load_strictly(self.ema, state["ema"], source=self.work_dir)
-        if self.at.stage < len(recipe.stages):
-            self.begin_stage(resumed=True)
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.objective.load_state_dict(state["objective"])
-        self.log.say(
-            f"resumed at stage {self.at.stage}, epoch {self.at.epoch}, step {self.at.step}"
-        )
-        return None
+        learner = self.build_learner()
+        learner.optimizer.load_state_dict(state["optimizer"])
+        learner.objective.load_state_dict(state["objective"])
+        at = self.at
+        self.log.say(f"resumed at stage {at.stage}, epoch {at.epoch}, step {at.step}")
+        return learner
 
-    def begin_stage(self, *, resumed: bool = False) -> None:
-        """Objective and optimiser of the stage under way, if there is one left."""
-        if self.at.stage == len(self.recipe.stages):
-            return
-        stage = self.stage
-        if not resumed:
-            self.at.best = -math.inf
-            for model in {self.model, self.eval_model()}:  # the average of weights changes alike
-                torch.manual_seed(_mix(self.recipe.seed, self.at.stage))
-                change_heads(model, reset=stage.reset_heads, tau=stage.normalize_heads)
-        set_trainable(self.model, stage.trainable)
-        counts = {h: torch.from_numpy(self.train_set.class_counts(h)) for h in self.num_classes}
-        self.objective = stage.objective.build(counts).to(self.world.device)
-        self.loss: nn.Module = LossModule(self.model, self.objective)
-        if self.world.size > 1:
-            self.loss = DistributedDataParallel(self.loss)
-        scale = self.lr_scale()
-        self.base_lr = self.lr = stage.optim.lr * scale
-        build = build_scales_optimizer if stage.trainable == "scales" else build_optimizer
-        self.optimizer = build(self.model, stage.optim, scale=scale)
+    def build_learner(self) -> Learner:
+        """A learner for the stage under way, at the rate for so many clips a step; says the rate.
 
-    def lr_scale(self) -> float:
-        """Total batch / the batch the recipe's rate is meant for; says so when it is not 1."""
-        recipe = self.recipe
+        The recipe's rate is meant for a batch of `lr_batch_size`, and grows with the total batch.
+        """
+        recipe, lr = self.recipe, self.stage.optim.lr
         total = recipe.batch_size * recipe.accumulate * self.world.size
         scale = total / recipe.lr_batch_size if recipe.lr_batch_size else 1.0
-        lr = self.stage.optim.lr
         self.log.say(
             f"learning rate {lr:g} x {total}/{recipe.lr_batch_size} = {lr * scale:g}"
             if scale != 1
             else f"learning rate {lr:g}, {total} clips a step"
         )
-        return scale
+        counts = {h: torch.from_numpy(self.train_set.class_counts(h)) for h in self.num_classes}
+        return Learner(self.stage, self.model, counts, self.world, lr_scale=scale)
 
     def note(self, totals: Totals, loss: float, batches: Sequence[Batch], waited: float) -> None:
         """Write down what a step gave."""
@@ -290,7 +253,7 @@ class Training:
             self.at.global_step,
             totals.text(self.world.size),
             loss=loss,
-            lr=self.lr,
+            lr=self.learner.lr,
             data_wait=waited,
         )
 
@@ -307,13 +270,13 @@ class Training:
         """Validate, log and save; the next epoch begins."""
         self.bad_clips.check_all(self.world)
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
-        if isinstance(self.objective, FollowsEpochs):
-            self.objective.finish_epoch()
+        if isinstance(self.learner.objective, FollowsEpochs):
+            self.learner.objective.finish_epoch()
         metrics = self.validate()
         if self.world.is_main:
             done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage])
             done += min(self.at.epoch, self.stage.epochs)
-            row = {"epoch": done, "step": self.at.global_step, "lr": self.lr}
+            row = {"epoch": done, "step": self.at.global_step, "lr": self.learner.lr}
             self.log.epoch(row | totals.means(self.world.size) | metrics)
             best = worth(metrics, self.recipe.save_best, float(self.at.global_step))
             if best > self.at.best:
@@ -353,8 +316,8 @@ class Training:
             state = {
                 "model": self.model.state_dict(),
                 "ema": None if self.ema is None else self.ema.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "objective": self.objective.state_dict(),
+                "optimizer": self.learner.optimizer.state_dict(),
+                "objective": self.learner.objective.state_dict(),
             }
             self.write("last.pt", state)
 
@@ -363,8 +326,3 @@ class Training:
         refuse_not_finite(self.model, self.at.global_step)
         about = {"recipe": to_yaml(self.recipe), "progress": asdict(self.at)}
         save_checkpoint(self.work_dir / "checkpoints" / name, about | state)
-
-
-def _mix(*numbers: int) -> int:
-    """A seed that depends on all the numbers and their order."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,47 +1,90 @@
-"""The steps of an epoch: their batches, as they come from the loader, and what they came to."""
+"""How far a run is, the steps of an epoch with their batches, and what they came to."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.loader import clip_batches
-from marey.data.loading.samplers import EpochSampler
+from marey.data.loading.samplers import EpochSampler, draw_epoch
 from marey.data.manifest.manifest import Manifest
+from marey.engine.train.distributed import World
 from marey.errors import RunError
 from marey.recipes.recipe import Recipe
 
 
-def training_batches(
-    manifest: Manifest, recipe: Recipe, sampler: EpochSampler, *, pin_memory: bool
-) -> Iterator[Batch]:
-    """The batches that `sampler` draws, under the recipe's training views."""
-    views = recipe.train
-    clips = ClipDataset(manifest, views.sampling, views.crop, backend=recipe.data.backend)
-    return clip_batches(clips, sampler, workers=recipe.data.workers, pin_memory=pin_memory)
+@dataclass
+class Position:
+    """How far a run is; `step` counts within the epoch, `global_step` over the whole run."""
+
+    stage: int = 0
+    epoch: int = 0
+    step: int = 0
+    global_step: int = 0
+    best: float = -math.inf
 
 
-def timed_steps(
-    batches: Iterator[Batch], accumulate: int, num_steps: int
-) -> Iterator[tuple[list[Batch], float]]:
-    """The batches of each step, and the seconds that passed until they were there.
+@dataclass(frozen=True)
+class Steps:
+    """The steps of an epoch; `batches` are those of the steps that are left."""
 
-    RunError if a loader process died.
+    num_steps: int
+    num_left: int
+    accumulate: int
+    batches: Iterator[Batch]
+
+    def __iter__(self) -> Iterator[tuple[list[Batch], float]]:
+        """The batches of each step that is left, and the seconds that passed until they were there.
+
+        RunError if a loader process died.
+        """
+        for _ in range(self.num_left):
+            start = time.monotonic()
+            try:
+                together = [next(self.batches) for _ in range(self.accumulate)]
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise RunError(
+                    f"a loader worker died: {str(error).splitlines()[0]}",
+                    "most often memory ran out: lower data.workers, then go on with --resume",
+                ) from error
+            yield together, time.monotonic() - start
+
+
+def draw_steps(recipe: Recipe, train_set: Manifest, at: Position, world: World) -> Steps:
+    """The steps of the epoch at `at`: drawn by the stage's sampler, read as the recipe trains."""
+    seed = mixed_seed(recipe.seed, at.stage)
+    sampler = recipe.stages[at.stage].sampler
+    rows = draw_epoch(sampler, train_set.labels, train_set.sources, seed=seed, epoch=at.epoch)
+    keys = EpochSampler(
+        rows,
+        recipe.batch_size,
+        seed=seed,
+        epoch=at.epoch,
+        rank=world.rank,
+        world_size=world.size,
+        start_step=at.step * recipe.accumulate,
+    )
+    views, data = recipe.train, recipe.data
+    clips = ClipDataset(train_set, views.sampling, views.crop, backend=data.backend)
+    pin_memory = world.device.type == "cuda"
+    batches = clip_batches(clips, keys, workers=data.workers, pin_memory=pin_memory)
+    num_steps = keys.num_steps // recipe.accumulate
+    return Steps(num_steps, num_steps - at.step, recipe.accumulate, batches)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """A seed that depends on all the numbers and their order.
+
+    Sums would not do: step 2 of process 1 and step 1 of process 2 would drop out alike.
     """
-    for _ in range(num_steps):
-        start = time.monotonic()
-        try:
-            together = [next(batches) for _ in range(accumulate)]
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise RunError(
-                f"a loader worker died: {str(error).splitlines()[0]}",
-                "most often memory ran out: lower data.workers, then go on with --resume",
-            ) from error
-        yield together, time.monotonic() - start
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @dataclass

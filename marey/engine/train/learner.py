@@ -1,0 +1,76 @@
+"""What one stage of a run learns with: objective, loss and optimiser over a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from marey.engine.train.distributed import World
+from marey.engine.train.optim import build_optimizer, build_scales_optimizer, set_rates
+from marey.longtail.decouple import set_trainable
+from marey.longtail.objective import LossModule
+from marey.models.video_model import VideoModel
+from marey.recipes.recipe import Stage
+
+
+class Learner:
+    """The objective and the optimiser of `stage` over the part of `model` that it trains.
+
+    `class_counts` are the training clips of every class, int64 [k] a head; `lr_scale` multiplies
+    the stage's rates.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        model: VideoModel,
+        class_counts: Mapping[str, Tensor],
+        world: World,
+        *,
+        lr_scale: float,
+    ) -> None:
+        set_trainable(model, stage.trainable)
+        self.stage, self.model, self.device = stage, model, world.device
+        self.objective = stage.objective.build(class_counts).to(world.device)
+        loss = LossModule(model, self.objective)
+        self.loss: nn.Module = DistributedDataParallel(loss) if world.size > 1 else loss
+        build = build_scales_optimizer if stage.trainable == "scales" else build_optimizer
+        self.optimizer = build(model, stage.optim, scale=lr_scale)
+        self.base_lr = self.lr = stage.optim.lr * lr_scale
+
+    def set_rates(self, epoch: float) -> None:
+        """Set all rates to those at `epoch` of the stage, fractional within an epoch."""
+        factor = self.stage.lr_factor(epoch)
+        self.lr = self.base_lr * factor
+        set_rates(self.optimizer, factor)
+
+    @contextmanager
+    def accumulating(self, *, last: bool, amp: bool) -> Iterator[None]:
+        """What each batch of a step is computed in: bf16 where that is safe, if `amp`.
+
+        Gradients are summed over the processes with the `last` batch of the step only.
+        """
+        ddp = self.loss if isinstance(self.loss, DistributedDataParallel) else None
+        with (
+            nullcontext() if last or ddp is None else ddp.no_sync(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=amp),
+        ):
+            yield
+
+    def update(self, clip_grad: float | None) -> None:
+        """Move the weights by their gradients, clipped to the norm `clip_grad`."""
+        if clip_grad is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), clip_grad)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+def averaged(model: VideoModel, decay: float) -> AveragedModel:
+    """A copy of `model` for the moving average of its weights and statistics."""
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
