@@ -68,7 +68,7 @@ def data_init(
             num_workers=workers,
             progress=progress,
         )
-    console.print(f"read as: {escape(made.found)}")
+    console.print(f"read as: {escape(made.format)}")
     counts = ", ".join(f"{n:,} {name}" for name, n in made.manifest.split_counts().items())
     console.print(f"split by {escape(made.split)}: {counts}")
     for note in made.notes:

@@ -16,6 +16,7 @@ from marey.convert import motionformer
 from marey.data.lists.epic import frames_a_second, in_frames
 from marey.data.lists.listing import Listing
 from marey.data.lists.lists import read_listing
+from marey.data.lists.manifest_of import spans_of
 from marey.engine.weights.checkpoint import initialize, load_strictly
 from marey.errors import CheckpointError
 from marey.models.encoders.motionformer import MotionformerSpec
@@ -104,9 +105,9 @@ def read_times(folder: Path, *rows: str) -> Listing:
 def test_times_are_the_published_seconds_but_for_three_digits(tmp_path: Path) -> None:
     cases = golden("timestamp_to_sec")
     rows = [f"n,P01_0{i},{text},02:00:00.00,0,0" for i, (text, _) in enumerate(cases)]
-    bounds = read_times(tmp_path, *rows).bounds
-    assert bounds is not None
-    for (text, wanted), ours in zip(cases, bounds[0], strict=True):
+    listing = read_times(tmp_path, *rows)
+    for (text, wanted), row in zip(cases, listing.rows, strict=True):
+        ours = row.start
         if text == "00:00:02.629":
             assert (ours, wanted) == (2.629, 8.29)
         else:
@@ -119,22 +120,21 @@ def test_every_published_segment_of_epic_is_reproduced(tmp_path: Path) -> None:
         row = f"n,{video},{case['start_timestamp']},{case['stop_timestamp']},0,0"
         place = f"{video.partition('_')[0]}/{video}"
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
-        listing = in_frames(read_times(tmp_path, row), tmp_path)
-        assert listing.bounds == ([case["start_frame"]], [case["end_frame"]])
-        assert listing.rates == [case["fps_used"]]
+        (clip,) = in_frames(read_times(tmp_path, row), tmp_path).rows
+        assert (clip.start, clip.end) == (case["start_frame"], case["end_frame"])
+        assert clip.rate == case["fps_used"]
         if "example_path" in case:
-            assert case["example_path"].startswith(f"R/{listing.paths[0]}/frame_")
+            assert case["example_path"].startswith(f"R/{clip.path}/frame_")
 
 
 def test_segments_of_the_validation_list_lie_as_published(tmp_path: Path, shared_dir: Path) -> None:
     listing = read_listing(shared_dir / "data/annotations/epic100/EPIC_100_validation.csv")
-    for video in set(listing.paths):
+    videos = [row.path for row in listing.rows]
+    for video in set(videos):
         (tmp_path / video.partition("_")[0] / video).mkdir(parents=True)
-    rates = Counter(map(frames_a_second, listing.paths))
+    rates = Counter(map(frames_a_second, videos))
     told = [np.array(listing.columns[f"{name}_frame"], dtype=int) for name in ("start", "stop")]
-    bounds = in_frames(listing, tmp_path).bounds
-    assert bounds is not None
-    starts, ends = (np.array(bound, dtype=int) for bound in bounds)
+    starts, ends = spans_of(in_frames(listing, tmp_path).rows).T.astype(int)
     wanted, lengths = golden("epic_validation_stats"), ends - starts
     assert len(listing) == wanted["segments"]
     assert differences(starts - told[0]) == wanted["start_frame_minus_csv"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from marey.data.lists.annotation_files import Annotations, SourceLine
-from marey.data.lists.frame_lists import list_rows
-from marey.data.lists.name_lists import video_name
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.rejects import SourceLine
 from marey.data.manifest.columns import Unit
 
 NO_FIELDS: Mapping[str, str] = {}
@@ -17,7 +16,7 @@ NO_FIELDS: Mapping[str, str] = {}
 class AnnotatedClip(NamedTuple):
     """One row of an annotation file."""
 
-    place: SourceLine
+    line: SourceLine
     name: str
     """Of its video or folder of frames, without a suffix: what `{name}` is in a layout."""
     split: str
@@ -48,7 +47,7 @@ class Index:
     unit: Unit = "seconds"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AnnotationForm:
     """One way in which annotations are handed out: the files by role, and their reader."""
 
@@ -58,11 +57,13 @@ class AnnotationForm:
     read: Callable[[Annotations], Index]
     needs: tuple[str, ...] = ("classes",)
     """Roles without which nothing can be read; of the others at least one must be there."""
+    class_roles: tuple[str, ...] = ("classes",)
+    """Roles of files that name classes; the others hold clips."""
     mark: str = ""
     """What the first line of its lists holds, if other forms have files of the same names."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataSet:
     """What is known of a data set before any of its files is looked at."""
 
@@ -82,21 +83,3 @@ class DataSet:
     """Frames a second at which folders of frames were extracted, by a clip's name."""
     notes: tuple[str, ...] = ()
     """What a person should know before using it."""
-
-
-def listed_clips(files: Annotations, splits: Sequence[str]) -> list[AnnotatedClip]:
-    """The clips of lists as `list_rows` reads them, named without their folder; spans in frames."""
-    return [
-        AnnotatedClip(
-            row.place,
-            video_name(row.path),
-            split,
-            {"label": row.label},
-            row.start,
-            row.end,
-            row.num_frames,
-        )
-        for split in splits
-        if split in files
-        for row in list_rows(files, split)
-    ]

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, listed_clips
-from marey.data.lists.annotation_files import Annotations, SourceLine
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.datasets.list_clips import list_clips, plain_lists
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import expect_count
+from marey.data.lists.rejects import SourceLine
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -25,57 +28,50 @@ def read_official(files: Annotations) -> Index:
     names = _names(files)
     clips = [
         clip
-        for split in SPLITS
-        if split in files
-        for place, entry in files.objects(split, ("vid_name", "label"))
-        if (clip := _clip(files, place, entry, split))
+        for split, file in files.lists(SPLITS)
+        for line, entry in file.objects("vid_name", "label")
+        if (clip := _clip(files, line, entry, split))
     ]
     return Index({"label": names}, clips)
 
 
 def read_lists(files: Annotations) -> Index:
     """The clips of lists `path label` or `path num_frames label`, labels from 0."""
-    return Index({"label": _names(files)}, listed_clips(files, SPLITS), "frames")
+    names = _names(files)
+    clips = list_clips(files, plain_lists(files, SPLITS), names)
+    return Index({"label": names}, list(clips), "frames")
 
 
 def _names(files: Annotations) -> tuple[str, ...]:
     """The kinds of dives, ``Back+15som+05Twis+FREE``, from the json or a list of names."""
-    path, text = files["classes"], files.text("classes")
-    if path.suffix != ".json":
-        names = [line for _, line in files.lines("classes")]
-    else:
-        try:
-            parts = json.loads(text)
-            names = ["+".join(part) for part in parts]
-        except (json.JSONDecodeError, TypeError) as error:
-            raise ManifestError(
-                f"{path}: not a list of lists of words: {error}", "download it again"
-            ) from error
-    expect_count(path, names, NUM_CLASSES)
+    file = files.open("classes")
+    if file.path.suffix != ".json":
+        return tuple(numbered_names(files, "classes", NUM_CLASSES))
+    try:
+        names = ["+".join(parts) for parts in json.loads(file.text)]
+    except (ValueError, TypeError) as error:
+        raise ManifestError(
+            f"{file.path}: not a list of lists of words: {error}", "download it again"
+        ) from error
+    expect_count(file.path, names, NUM_CLASSES)
     return tuple(names)
 
 
 def _clip(
-    files: Annotations, place: SourceLine, entry: dict[str, object], split: str
+    files: Annotations, line: SourceLine, entry: dict[str, object], split: str
 ) -> AnnotatedClip | None:
     label, name = entry["label"], entry["vid_name"]
     first, last = entry.get("start_frame", 0), entry.get("end_frame")
     if type(label) is not int:
-        files.reject(place, label, "the label is no whole number")
+        files.reject(line, label, "the label is no whole number")
     elif not isinstance(name, str) or not name:
-        files.reject(place, clip_text(name), "vid_name is no name")
+        files.reject(line, clip_text(name), "vid_name is no name")
     elif isinstance(first, int) and isinstance(last, int) and not 0 <= first < last:
-        files.reject(place, f"{first} to {last}", "no span of frames", "the end after the start")
+        files.reject(line, f"{first} to {last}", "no span of frames", "the end after the start")
     else:
         num_frames = last if isinstance(last, int) and first == 0 else None
-        return AnnotatedClip(
-            place,
-            name,
-            split,
-            {"label": label},
-            num_frames=num_frames,
-            group=name.rpartition("_")[0],
-        )
+        labels, group = {"label": label}, name.rpartition("_")[0]
+        return AnnotatedClip(line, name, split, labels, num_frames=num_frames, group=group)
     return None
 
 
@@ -86,17 +82,17 @@ DIVING48 = DataSet(
     source="svcl.ucsd.edu/projects/resound/dataset.html: Diving48_rgb.tar.gz and the V2 labels",
     forms=(
         AnnotationForm(
-            "json of V2",
-            {
+            title="json of V2",
+            files={
                 "classes": ("Diving48_vocab.json", "label_map.txt"),
                 "train": ("Diving48_V2_train.json",),
                 "val": ("Diving48_V2_test.json",),
             },
-            read_official,
+            read=read_official,
         ),
         AnnotationForm(
-            "lists `path label`",
-            {
+            title="lists `path label`",
+            files={
                 "classes": ("Diving48_vocab.json", "label_map.txt"),
                 "train": (
                     "diving48_train_list_rawframes.txt",
@@ -111,16 +107,16 @@ DIVING48 = DataSet(
                     "val.txt",
                 ),
             },
-            read_lists,
+            read=read_lists,
         ),
         AnnotationForm(
-            "json of V1, whose labels V2 corrects",
-            {
+            title="json of V1, whose labels V2 corrects",
+            files={
                 "classes": ("Diving48_vocab.json",),
                 "train": ("Diving48_train.json",),
                 "val": ("Diving48_test.json",),
             },
-            read_official,
+            read=read_official,
         ),
     ),
     layouts=("rgb/{name}", "videos/{name}", "rawframes/{name}", "frames/{name}", "{name}"),

@@ -9,9 +9,11 @@ lists are split `val`, as in Group Contextualization's rows; parts of one video 
 from __future__ import annotations
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.lists.annotation_files import Annotations, whole
-from marey.data.lists.name_lists import numbered_names, video_name
-from marey.data.lists.rulstm import segments
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
+from marey.data.lists.clip_names import video_name
+from marey.data.lists.plain_lists import RULSTM, read_plain
+from marey.data.lists.text_file import whole
 
 NUM_CLASSES = 106
 SPLITS = ("train", "val")
@@ -21,56 +23,52 @@ def read_official(files: Annotations) -> Index:
     """The clips of train_split and test_split: a file each."""
     names = numbered_names(files, "classes", NUM_CLASSES)
     clips = []
-    for split in SPLITS:
-        for place, line in files.lines(split) if split in files else ():
-            path, *numbers = line.split()
+    for split, file in files.lists(SPLITS):
+        for line, text in file.lines():
+            path, *numbers = text.split()
             action = whole(numbers[0]) if numbers else None
             if not action:
-                files.reject(place, line, "expected a clip and its action, from 1")
+                files.reject(line, text, "expected a clip and its action, from 1")
                 continue
-            name = video_name(path)
+            name, labels = video_name(path), {"label": action - 1}
             video = "-".join(name.split("-")[:3])  # person, round, recipe; then times
-            clips.append(
-                AnnotatedClip(
-                    place, name, split, {"label": action - 1}, group=video, fields={"video": video}
-                )
-            )
+            fields = {"video": video}
+            clips.append(AnnotatedClip(line, name, split, labels, group=video, fields=fields))
     return Index({"label": tuple(names)}, clips)
 
 
 def read_rulstm(files: Annotations) -> Index:
     """The parts of whole videos that RULSTM's csv files name."""
     names = _rulstm_names(files)
-    clips = []
-    for split in SPLITS:
-        for found in segments(files, split) if split in files else ():
-            clips.append(
-                AnnotatedClip(
-                    found.place,
-                    found.video,
-                    split,
-                    {"label": found.action},
-                    found.start,
-                    found.end,
-                    group=found.video,
-                    id=found.uid,
-                    fields={"video": found.video},
-                )
-            )
+    clips = [
+        AnnotatedClip(
+            row.line,
+            row.path,
+            split,
+            {"label": int(row.labels["action"])},
+            start=row.start,
+            end=row.end,
+            group=row.path,
+            id=row.id,
+            fields={"video": row.path},
+        )
+        for split, file in files.lists(SPLITS)
+        for row in read_plain(file, RULSTM)
+    ]
     return Index({"label": names}, clips)
 
 
 def _rulstm_names(files: Annotations) -> tuple[str, ...]:
     """The actions of actions.csv, ``0, 0_0, Inspect/Read_recipe``: number, verb_noun, name."""
-    named = {}
-    for place, line in files.lines("classes"):
-        fields = [part.strip() for part in line.split(",")]
-        number = whole(fields[0])
-        if len(fields) != 3 or number is None or number in named or not fields[2]:
-            files.reject(place, line, "expected number, verb_noun, name, with each number once")
+    names: dict[int, str] = {}
+    for line, text in files.open("classes").lines():
+        cells = [part.strip() for part in text.split(",")]
+        number = whole(cells[0])
+        if len(cells) != 3 or number is None or number in names or not cells[2]:
+            files.reject(line, text, "expected number, verb_noun, name, with each number once")
         else:
-            named[number] = fields[2]
-    return tuple(named.get(number, str(number)) for number in range(NUM_CLASSES))
+            names[number] = cells[2]
+    return tuple(names.get(number, str(number)) for number in range(NUM_CLASSES))
 
 
 def _split(number: int) -> DataSet:
@@ -90,8 +88,10 @@ def _split(number: int) -> DataSet:
         licence="research only",
         source="cbs.ic.gatech.edu/fpv: cropped clips or whole videos, and action_annotation.zip",
         forms=(
-            AnnotationForm("train_split and test_split", official, read_official),
-            AnnotationForm("RULSTM's csv, parts of whole videos", rulstm, read_rulstm),
+            AnnotationForm(title="train_split and test_split", files=official, read=read_official),
+            AnnotationForm(
+                title="RULSTM's csv, parts of whole videos", files=rulstm, read=read_rulstm
+            ),
         ),
         layouts=(
             "cropped_clips/{video}/{name}",

@@ -9,107 +9,95 @@ up to 1/30 second early.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.lists.annotation_files import Annotations, SourceLine, whole
-from marey.data.lists.class_names import expect_count
-from marey.data.lists.epic import frames_a_second
-from marey.data.lists.rulstm import segments
-from marey.errors import ManifestError
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
+from marey.data.lists.epic import frames_a_second, participant
+from marey.data.lists.listing import ListRow
+from marey.data.lists.plain_lists import RULSTM, read_plain
+from marey.data.lists.rejects import SourceLine
+from marey.data.lists.text_file import whole
+from marey.data.lists.times import seconds
 
-NUM_VERBS, NUM_NOUNS = 97, 300
+NUM_CLASSES = {"verb": 97, "noun": 300}
 SPLITS = ("train", "val", "test")
-_VIDEO = re.compile(r"(P\d\d)_\d{2,3}", re.ASCII)
-_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
 _COLUMNS = ("narration_id", "video_id", "start_timestamp", "stop_timestamp")
 
 
 def read_official(files: Annotations) -> Index:
     """The parts of the official csv files; those of the test file have no labels."""
-    classes = {"verb": _names(files, "verbs", NUM_VERBS), "noun": _names(files, "nouns", NUM_NOUNS)}
-    clips = []
-    for split in SPLITS:
-        heads = () if split == "test" else ("verb", "noun")
-        columns = (*_COLUMNS, *(f"{head}_class" for head in heads))
-        for place, row in files.table(split, columns) if split in files else ():
-            start, end = seconds(row["start_timestamp"]), seconds(row["stop_timestamp"])
-            labels = {head: whole(row[f"{head}_class"]) for head in heads}
-            known = {head: label for head, label in labels.items() if label is not None}
-            if start is None or end is None:
-                said = f"{row['start_timestamp']}, {row['stop_timestamp']}"
-                files.reject(place, said, "expected times like 00:01:09.98")
-            elif not row["narration_id"].strip():
-                files.reject(place, row["video_id"], "no narration_id")
-            elif len(known) < len(heads):
-                said = ", ".join(row[f"{head}_class"] for head in heads)
-                files.reject(place, said, "classes are whole numbers from 0")
-            else:
-                clips += _clips(
-                    files, place, row["narration_id"], row["video_id"], split, known, start, end
-                )
+    classes, clips = _classes(files), []
+    for split, file in files.lists(SPLITS):
+        heads = () if split == "test" else tuple(NUM_CLASSES)
+        for line, cells in file.table((*_COLUMNS, *(f"{head}_class" for head in heads))):
+            labels = {head: cells[f"{head}_class"] for head in heads}
+            row = _official_row(files, line, cells, labels)
+            clips += _clips(files, row, split) if row else []
     return Index(classes, clips)
 
 
 def read_rulstm(files: Annotations) -> Index:
     """The parts of RULSTM's lists."""
-    classes = {"verb": _names(files, "verbs", NUM_VERBS), "noun": _names(files, "nouns", NUM_NOUNS)}
-    clips = []
-    for split in ("train", "val"):
-        for found in segments(files, split) if split in files else ():
-            labels = {"verb": found.verb, "noun": found.noun}
-            clips += _clips(
-                files, found.place, found.uid, found.video, split, labels, found.start, found.end
-            )
+    classes, clips = _classes(files), []
+    for split, file in files.lists(("train", "val")):
+        for row in read_plain(file, RULSTM):
+            labels = {head: row.labels[head] for head in NUM_CLASSES}
+            clips += _clips(files, row._replace(labels=labels), split)
     return Index(classes, clips)
 
 
-def seconds(text: str) -> float | None:
-    """A time like 00:01:09.98 in seconds; None for all else.
+def _official_row(
+    files: Annotations, line: SourceLine, cells: Mapping[str, str], labels: Mapping[str, str]
+) -> ListRow | None:
+    """A row of the csv files; None, and a reject, if it does not fit."""
+    times = [cells["start_timestamp"], cells["stop_timestamp"]]
+    start, end = map(seconds, times)
+    if start is None or end is None:
+        files.reject(line, ", ".join(times), "expected times like 00:01:09.98")
+    elif not cells["narration_id"].strip():
+        files.reject(line, cells["video_id"], "no narration_id")
+    elif None in map(whole, labels.values()):
+        files.reject(line, ", ".join(labels.values()), "classes are whole numbers from 0")
+    else:
+        return ListRow(line, cells["video_id"], labels, start, end, id=cells["narration_id"])
+    return None
 
-    >>> seconds("01:00:02.629"), seconds("2.5")
-    (3602.629, None)
-    """
-    found = _TIME.fullmatch(text.strip())
-    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
 
-
-def _clips(
-    files: Annotations,
-    place: SourceLine,
-    name: str,
-    video: str,
-    split: str,
-    labels: dict[str, int],
-    start: float,
-    end: float,
-) -> list[AnnotatedClip]:
+def _clips(files: Annotations, row: ListRow, split: str) -> list[AnnotatedClip]:
     """The one clip; none, and a reject, if its video has no name of this data set."""
-    named = _VIDEO.fullmatch(video)
-    if named is None:
-        files.reject(place, video, "expected a video like P01_01 or P01_101")
+    person = participant(row.path)
+    if person is None:
+        files.reject(row.line, row.path, "expected a video like P01_01 or P01_101")
         return []
-    fields = {"participant": named[1]}
+    labels = {head: int(label) for head, label in row.labels.items()}
     return [
-        AnnotatedClip(place, video, split, labels, start, end, group=video, id=name, fields=fields)
+        AnnotatedClip(
+            row.line,
+            row.path,
+            split,
+            labels,
+            start=row.start,
+            end=row.end,
+            group=row.path,
+            id=row.id,
+            fields={"participant": person},
+        )
     ]
 
 
-def _names(files: Annotations, role: str, count: int) -> tuple[str, ...]:
-    """The keys of a file of classes by their ids; numbers if there is no such file."""
-    if role not in files:
-        files.notes.append(f"no names of {role}: they are numbers")
-        return tuple(map(str, range(count)))
-    named: dict[int | None, str] = {}
-    for place, row in files.table(role, ("id", "key")):
-        if whole(row["id"]) is None or whole(row["id"]) in named:
-            files.reject(place, row["id"], "expected a whole number, each once")
+def _classes(files: Annotations) -> dict[str, tuple[str, ...]]:
+    """The names of both heads, which are numbers if there is no file of them."""
+    classes = {}
+    for head, count in NUM_CLASSES.items():
+        role = f"{head}s"
+        if role in files:
+            classes[head] = tuple(numbered_names(files, role, count, first=0))
         else:
-            named[whole(row["id"])] = row["key"]
-    expect_count(files[role], list(named.values()), count)
-    if named.keys() != set(range(count)):
-        raise ManifestError(f"{files[role]}: expected the ids 0 to {count - 1}, each once")
-    return tuple(named[number] for number in range(count))
+            files.notes.append(f"no names of {role}: they are numbers")
+            classes[head] = tuple(map(str, range(count)))
+    return classes
 
 
 _CLASSES = {"verbs": ("EPIC_100_verb_classes.csv",), "nouns": ("EPIC_100_noun_classes.csv",)}
@@ -122,21 +110,23 @@ EPIC100 = DataSet(
     " files of epic-kitchens-100-annotations",
     forms=(
         AnnotationForm(
-            "official csv",
-            {
+            title="official csv",
+            files={
                 **_CLASSES,
                 "train": ("EPIC_100_train.csv",),
                 "val": ("EPIC_100_validation.csv",),
                 "test": ("EPIC_100_test_timestamps.csv",),
             },
-            read_official,
+            read=read_official,
             needs=("verbs", "nouns"),
+            class_roles=("verbs", "nouns"),
         ),
         AnnotationForm(
-            "RULSTM's csv",
-            {**_CLASSES, "train": ("training.csv",), "val": ("validation.csv",)},
-            read_rulstm,
+            title="RULSTM's csv",
+            files={**_CLASSES, "train": ("training.csv",), "val": ("validation.csv",)},
+            read=read_rulstm,
             needs=(),
+            class_roles=("verbs", "nouns"),
         ),
     ),
     layouts=(

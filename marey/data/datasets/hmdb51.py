@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.lists.annotation_files import Annotations
-from marey.data.lists.class_names import ClassNames
-from marey.data.lists.frame_lists import list_rows
-from marey.data.lists.name_lists import agrees, numbered_names, video_name
+from marey.data.datasets.list_clips import list_clips, plain_lists
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
+from marey.data.lists.clip_names import video_name
 
 CLASSES = tuple(
     "brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat "  # noqa: SIM905
@@ -30,20 +30,19 @@ _LONGEST = sorted(CLASSES, key=len, reverse=True)
 
 def read_official(files: Annotations) -> Index:
     """The clips of 51 files, a class each."""
-    clips, unused = [], 0
+    clips, num_others = [], 0
     for label, name in enumerate(CLASSES):
-        for place, line in files.lines(name):
-            video, _, use = line.rpartition(" ")
+        for line, text in files.open(name).lines():
+            video, _, use = text.rpartition(" ")
             if use in _SPLITS and video:
-                clips.append(
-                    AnnotatedClip(place, video_name(video), _SPLITS[use], {"label": label})
-                )
+                labels = {"label": label}
+                clips.append(AnnotatedClip(line, video_name(video), _SPLITS[use], labels))
             elif use == "0" and video:
-                unused += 1
+                num_others += 1
             else:
-                files.reject(place, line, "expected a video and 0, 1 or 2")
-    if unused:
-        files.notes.append(f"{unused:,} clips are in neither part of this split")
+                files.reject(line, text, "expected a video and 0, 1 or 2")
+    if num_others:
+        files.notes.append(f"{num_others:,} clips are in neither part of this split")
     return Index({"label": CLASSES}, clips)
 
 
@@ -52,29 +51,15 @@ def read_lists(files: Annotations) -> Index:
     names = CLASSES
     if "classes" in files:
         names = tuple(numbered_names(files, "classes", len(CLASSES)))
-    known = ClassNames(names)
-    clips = [
-        AnnotatedClip(
-            row.place,
-            video_name(row.path),
-            split,
-            {"label": row.label},
-            row.start,
-            row.end,
-            row.num_frames,
-        )
-        for split in _SPLITS.values()
-        if split in files
-        for row in list_rows(files, split)
-        if agrees(files, row, known, _class_in_name(row.path))
-    ]
-    return Index({"label": names}, clips, "frames")
+    lists = plain_lists(files, ("train", "val"))
+    clips = list_clips(files, lists, names, class_of_path=_class_in_name)
+    return Index({"label": names}, list(clips), "frames")
 
 
 def _class_in_name(path: str) -> str:
     """The class in a name like ``April_09_brush_hair_u_nm_np1_ba_goo_0``; empty without one."""
-    found = _NAME.fullmatch(video_name(path))
-    return next((name for name in _LONGEST if found and found[1].endswith(f"_{name}")), "")
+    match = _NAME.fullmatch(video_name(path))
+    return next((name for name in _LONGEST if match and match[1].endswith(f"_{name}")), "")
 
 
 def _split(number: int) -> DataSet:
@@ -95,9 +80,14 @@ def _split(number: int) -> DataSet:
         source="serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database:"
         " hmdb51_org.rar and test_train_splits.rar",
         forms=(
-            AnnotationForm("a file a class", official, read_official, needs=CLASSES),
             AnnotationForm(
-                "lists `path label`", {"classes": ("label_map.txt",), **lists}, read_lists, needs=()
+                title="a file a class", files=official, read=read_official, needs=CLASSES
+            ),
+            AnnotationForm(
+                title="lists `path label`",
+                files={"classes": ("label_map.txt",), **lists},
+                read=read_lists,
+                needs=(),
             ),
         ),
         layouts=(

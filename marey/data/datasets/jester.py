@@ -9,20 +9,20 @@ and right, turning the hand clockwise and counterclockwise. GC and TDN mirror th
 from __future__ import annotations
 
 from marey.data.datasets.dataset import AnnotationForm, DataSet, Index
-from marey.data.datasets.something import FRAMES_A_SECOND, listed_names, read_csv, read_lists
-from marey.data.lists.annotation_files import Annotations
+from marey.data.datasets.something import FRAMES_A_SECOND, class_names, read_csv, read_lists
+from marey.data.lists.annotations import Annotations
 
 NUM_CLASSES = 27
 
 
 def read_official(files: Annotations) -> Index:
     """The clips of the official csv files."""
-    return read_csv(files, listed_names(files, NUM_CLASSES))
+    return read_csv(files, class_names(files, NUM_CLASSES))
 
 
 def read_numbered(files: Annotations) -> Index:
     """The clips of lists whose labels count the lines of the file of classes."""
-    names = listed_names(files, NUM_CLASSES)
+    names = class_names(files, NUM_CLASSES)
     return read_lists(files, names, tuple(names))
 
 
@@ -34,23 +34,23 @@ JESTER = DataSet(
     " labels, after registration",
     forms=(
         AnnotationForm(
-            "official csv `id;label`",
-            {
+            title="official csv `id;label`",
+            files={
                 "classes": ("jester-v1-labels.csv",),
                 "train": ("jester-v1-train.csv",),
                 "val": ("jester-v1-validation.csv",),
                 "test": ("jester-v1-test.csv",),
             },
-            read_official,
+            read=read_official,
         ),
         AnnotationForm(
-            "lists `id num_frames label`",
-            {
+            title="lists `id num_frames label`",
+            files={
                 "classes": ("category.txt", "label_map.txt"),
                 "train": ("train_videofolder.txt", "jester_train_list_rawframes.txt"),
                 "val": ("val_videofolder.txt", "jester_val_list_rawframes.txt"),
             },
-            read_numbered,
+            read=read_numbered,
         ),
     ),
     layouts=("20bn-jester-v1/{name}", "rawframes/{name}", "frames/{name}", "{name}"),

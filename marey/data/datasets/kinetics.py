@@ -15,7 +15,6 @@ lists of 100 and 200 classes that GC calls kineticsmini were not published.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from functools import partial
@@ -23,11 +22,14 @@ from itertools import product
 from pathlib import PurePosixPath
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.datasets.something import restricted
-from marey.data.lists.annotation_files import Annotations, SourceLine
+from marey.data.datasets.list_clips import list_clips, plain_lists
+from marey.data.datasets.subset import subset_form
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
-from marey.data.lists.frame_lists import list_rows
-from marey.data.lists.name_lists import agrees, numbered_names, video_name, without_suffix
+from marey.data.lists.clip_names import video_name, without_suffix
+from marey.data.lists.rejects import SourceLine
+from marey.data.lists.times import seconds
 from marey.errors import ManifestError
 
 NUM_MINI = 200
@@ -39,92 +41,75 @@ _COLUMNS = ("youtube_id", "time_start", "time_end")
 
 def read_official(files: Annotations, num_classes: int) -> Index:
     """The clips of the official csv files; those of a test file without labels have none."""
-    rows = {s: list(files.table(s, _COLUMNS)) for s in SPLITS if s in files}
+    tables = {split: list(file.table(_COLUMNS)) for split, file in files.lists(SPLITS)}
     if "classes" in files:
         names = sorted(numbered_names(files, "classes", num_classes))
     else:
-        cells = (row.get("label", "").strip() for table in rows.values() for _, row in table)
+        cells = (row.get("label", "").strip() for table in tables.values() for _, row in table)
         names = sorted(set(cells) - {""})
         if len(names) != num_classes:
             raise ManifestError(
-                f"{files[next(iter(rows))]}: the csv files name {len(names)} classes, expected"
+                f"{files[next(iter(tables))]}: the csv files name {len(names)} classes, expected"
                 f" {num_classes}",
                 "put a file of the class names beside them, one a line: label_map_k400.txt",
             )
     known = ClassNames(names)
     clips = [
         clip
-        for split, table in rows.items()
-        for place, row in table
-        if (clip := _official_clip(files, place, row, split, known))
+        for split, table in tables.items()
+        for line, row in table
+        if (clip := _official_clip(files, line, row, split, known))
     ]
     return Index({"label": known.names}, clips)
 
 
 def read_lists(files: Annotations, num_classes: int) -> Index:
     """The clips of lists whose labels count the names of role `classes`, in alphabetical order."""
-    listed = numbered_names(files, "classes", num_classes)
-    official = sorted(listed)
-    places = {name: place for place, name in enumerate(official)}
-    known = ClassNames(listed)
+    names = numbered_names(files, "classes", num_classes)
+    official = sorted(names)
+    numbers = [official.index(name) for name in names]
     clips = []
-    for split in SPLITS:
-        for row in list_rows(files, split) if split in files else ():
-            if not agrees(files, row, known, PurePosixPath(row.path).parent.name):
-                continue
-            label = {"label": places[listed[row.label]]}
-            path = without_suffix(row.path)
-            found = _NAME.fullmatch(video_name(path))
-            fields = {"stem": video_name(path)} | ({"id": found[1]} if found else {})
-            clips.append(
-                AnnotatedClip(
-                    row.place, path, split, label, row.start, row.end, row.num_frames, fields=fields
-                )
-            )
+    for clip in list_clips(
+        files,
+        plain_lists(files, SPLITS),
+        names,
+        class_of_path=lambda path: PurePosixPath(path).parent.name,
+        name=without_suffix,
+    ):
+        label, stem = clip.labels["label"], video_name(clip.name)
+        assert isinstance(label, int)
+        match = _NAME.fullmatch(stem)
+        fields = {"stem": stem, "id": match[1]} if match else {"stem": stem}
+        clips.append(clip._replace(labels={"label": numbers[label]}, fields=fields))
     return Index({"label": tuple(official)}, clips, "frames")
 
 
-def read_mini(files: Annotations, num_classes: int) -> Index:
-    """The clips of the official csv files whose class is in mini_kinetics400.txt."""
-    return restricted(read_official(files, num_classes), files, "mini", NUM_MINI)
-
-
-def read_mini_lists(files: Annotations, num_classes: int) -> Index:
-    """The clips of lists whose class is in mini_kinetics400.txt."""
-    return restricted(read_lists(files, num_classes), files, "mini", NUM_MINI)
-
-
 def _official_clip(
-    files: Annotations, place: SourceLine, row: dict[str, str], split: str, names: ClassNames
+    files: Annotations, line: SourceLine, row: dict[str, str], split: str, names: ClassNames
 ) -> AnnotatedClip | None:
-    key, label = row["youtube_id"].strip(), None
+    key, labels = row["youtube_id"].strip(), {}
     if not _ID.fullmatch(key):
-        files.reject(place, key, "no id of a video", "ids have 11 letters, digits, - or _")
+        files.reject(line, key, "no id of a video", "ids have 11 letters, digits, - or _")
         return None
-    times = [_seconds(row[column]) for column in _COLUMNS[1:]]
-    start, end = times
-    if start is None or end is None or not 0 <= start < end:
+    start, end = (_whole_seconds(row[column]) for column in _COLUMNS[1:])
+    if start is None or end is None or start >= end:
         value = f"{row['time_start']} to {row['time_end']}"
-        files.reject(place, value, "no span of seconds", "from 0, the end after the start")
+        files.reject(line, value, "no span of seconds", "from 0, the end after the start")
         return None
     if "label" in row and (split != "test" or row["label"].strip()):
-        label = names.known(files, place, row["label"])
+        label = names.known(files.faults, line, row["label"])
         if label is None:
             return None
+        labels = {"label": label}
     name = f"{key}_{start:06d}_{end:06d}"
     fields = {"id": key, "start": str(start), "stem": name}
-    return AnnotatedClip(
-        place, name, split, {} if label is None else {"label": label}, fields=fields
-    )
+    return AnnotatedClip(line, name, split, labels, fields=fields)
 
 
-def _seconds(text: str) -> int | None:
+def _whole_seconds(text: str) -> int | None:
     """Whole seconds, also of "12.0"; None for what is no such number."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return int(number) if math.isfinite(number) and number == int(number) < 10**6 else None
+    time = seconds(text)
+    return int(time) if time is not None and time == int(time) < 10**6 else None
 
 
 def _layouts() -> tuple[str, ...]:
@@ -168,16 +153,16 @@ def _forms(num_classes: int) -> tuple[AnnotationForm, AnnotationForm]:
     }
     return (
         AnnotationForm(
-            "official csv",
-            {**official, "classes": classes},
-            partial(read_official, num_classes=num_classes),
+            title="official csv",
+            files={**official, "classes": classes},
+            read=partial(read_official, num_classes=num_classes),
             needs=(),
             mark="time_start",
         ),
         AnnotationForm(
-            "lists `path [num_frames] label`",
-            {"classes": classes, **lists},
-            partial(read_lists, num_classes=num_classes),
+            title="lists `path [num_frames] label`",
+            files={"classes": classes, **lists},
+            read=partial(read_lists, num_classes=num_classes),
         ),
     )
 
@@ -194,20 +179,11 @@ def _kinetics(num_classes: int) -> DataSet:
 
 
 KINETICS = tuple(_kinetics(num_classes) for num_classes in (400, 600, 700))
-_MINI = {"mini": ("mini_kinetics400.txt",)}
 MINI_KINETICS = replace(
     KINETICS[0],
     name="mini-kinetics",
     title="Mini-Kinetics, 200 classes",
     source="the classes: mini_kinetics400.txt of github.com/IBM/action-recognition-pytorch; all"
     f" else: {KINETICS[0].source}",
-    forms=tuple(
-        replace(
-            form,
-            files={**form.files, **_MINI},
-            read=partial(read, num_classes=400),
-            needs=(*form.needs, "mini"),
-        )
-        for form, read in zip(KINETICS[0].forms, (read_mini, read_mini_lists), strict=True)
-    ),
+    forms=tuple(subset_form(form, "mini_kinetics400.txt", NUM_MINI) for form in KINETICS[0].forms),
 )

@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.lists.annotation_files import Annotations, SourceLine
+from marey.data.datasets.list_clips import list_clips, plain_lists
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
-from marey.data.lists.frame_lists import list_rows
-from marey.data.lists.name_lists import numbered_names, video_name, without_suffix
+from marey.data.lists.clip_names import video_name, without_suffix
+from marey.data.lists.rejects import SourceLine
 
 NUM_CLASSES, NUM_MINI = (305, 339), 200
 _FOLDERS = {"train": "training", "val": "validation"}
@@ -26,9 +28,9 @@ def read_official(files: Annotations) -> Index:
     """The clips of the csv files; those of a class that is not listed are rejected."""
     names = ClassNames(numbered_names(files, "classes", *NUM_CLASSES))
     clips = [
-        _clip(place, path, split, label)
-        for place, split, path, word in _rows(files)
-        if (label := names.known(files, place, word)) is not None
+        AnnotatedClip(line, name, split, {"label": label}, fields={"folder": _FOLDERS[split]})
+        for line, split, name, word in _rows(files)
+        if (label := names.known(files.faults, line, word)) is not None
     ]
     return Index({"label": names.names}, clips)
 
@@ -37,46 +39,46 @@ def read_mini(files: Annotations) -> Index:
     """The clips of the listed classes; those of others are left out."""
     names = ClassNames(numbered_names(files, "classes", NUM_MINI))
     clips, others = [], Counter[str]()
-    for place, split, path, word in _rows(files):
+    for line, split, name, word in _rows(files):
         label = names.index(word)
         if label is None:
             others[word] += 1
         else:
-            clips.append(_clip(place, path, split, label))
+            fields = {"folder": _FOLDERS[split]}
+            clips.append(AnnotatedClip(line, name, split, {"label": label}, fields=fields))
     if others:
-        said = f"{others.total():,} clips of {len(others)} other classes are no part of it"
-        files.notes.append(said)
+        note = f"{others.total():,} clips of {len(others)} other classes are no part of it"
+        files.notes.append(note)
     return Index({"label": names.names}, clips)
 
 
 def read_mini_lists(files: Annotations) -> Index:
     """The clips of lists `path start end label` or `path num_frames label`, labels from 0."""
     names = numbered_names(files, "classes", NUM_MINI)
-    clips = []
-    for split in _FOLDERS:
-        for row in list_rows(files, split) if split in files else ():
-            folder = row.path.rstrip("/").rpartition("/")[0].rpartition("/")[2]
-            path = f"{folder}/{video_name(row.path)}" if folder else row.path
-            clip = _clip(row.place, path, split, row.label)
-            clips.append(clip._replace(start=row.start, end=row.end, num_frames=row.num_frames))
+    lists = plain_lists(files, tuple(_FOLDERS))
+    clips = [
+        clip._replace(fields={"folder": _FOLDERS[clip.split]})
+        for clip in list_clips(files, lists, names, name=_in_class_folder)
+    ]
     return Index({"label": tuple(names)}, clips, "frames")
 
 
 def _rows(files: Annotations) -> Iterator[tuple[SourceLine, str, str, str]]:
-    """(place, split, file, class) of every line."""
-    for split in _FOLDERS:
-        for place, line in files.lines(split) if split in files else ():
-            path, _, rest = line.partition(",")
+    """(line, split, name, class) of every line."""
+    for split, file in files.lists(tuple(_FOLDERS)):
+        for line, text in file.lines():
+            path, _, rest = text.partition(",")
             word = rest.split(",")[0].strip()
             if path and word:
-                yield place, split, path, word
+                yield line, split, without_suffix(path), word
             else:
-                files.reject(place, line, "expected file,label")
+                files.reject(line, text, "expected file,label")
 
 
-def _clip(place: SourceLine, path: str, split: str, label: int) -> AnnotatedClip:
-    fields = {"folder": _FOLDERS[split]}
-    return AnnotatedClip(place, without_suffix(path), split, {"label": label}, fields=fields)
+def _in_class_folder(path: str) -> str:
+    """A clip's name with the folder it lies in: ``act7/a`` of /data/frames/act7/a.mp4."""
+    folder = path.rstrip("/").rpartition("/")[0].rpartition("/")[2]
+    return f"{folder}/{video_name(path)}" if folder else without_suffix(path)
 
 
 _CSV = {"train": ("trainingSet.csv",), "val": ("validationSet.csv",)}
@@ -91,9 +93,9 @@ MOMENTS = DataSet(
     source=_SOURCE,
     forms=(
         AnnotationForm(
-            "official csv",
-            {"classes": ("moments_categories.txt", "category_momentsv2.txt"), **_CSV},
-            read_official,
+            title="official csv",
+            files={"classes": ("moments_categories.txt", "category_momentsv2.txt"), **_CSV},
+            read=read_official,
         ),
     ),
     layouts=_LAYOUTS,
@@ -105,15 +107,17 @@ MINI_MOMENTS = DataSet(
     licence=_LICENCE,
     source=f"{_SOURCE}; and a file of its 200 class names, mini_moments.txt",
     forms=(
-        AnnotationForm("official csv, of 200 classes", {**_MINI_CLASSES, **_CSV}, read_mini),
         AnnotationForm(
-            "lists `path start end label`",
-            {
+            title="official csv, of 200 classes", files={**_MINI_CLASSES, **_CSV}, read=read_mini
+        ),
+        AnnotationForm(
+            title="lists `path start end label`",
+            files={
                 **_MINI_CLASSES,
                 "train": ("train.txt", "train_videofolder.txt"),
                 "val": ("val.txt", "val_videofolder.txt"),
             },
-            read_mini_lists,
+            read=read_mini_lists,
         ),
     ),
     layouts=_LAYOUTS,

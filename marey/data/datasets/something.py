@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from marey.data.datasets.dataset import AnnotatedClip, Index, listed_clips
-from marey.data.lists.annotation_files import Annotations, SourceLine, whole
-from marey.data.lists.class_names import ClassNames, expect_count, unbracketed
-from marey.data.lists.name_lists import video_name
-from marey.data.manifest.faults import clip_text
+from marey.data.datasets.dataset import AnnotatedClip, Index
+from marey.data.datasets.list_clips import list_clips, plain_lists
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
+from marey.data.lists.class_names import ClassNames, unbracketed
+from marey.data.lists.clip_names import video_name
+from marey.data.lists.rejects import SourceLine
+from marey.data.lists.text_file import whole
 
 SPLITS = ("train", "val", "test")
 FRAMES_A_SECOND = 12.0
@@ -23,111 +26,70 @@ _CSV = re.compile(r"\s*([^;,]*?)\s*(?:[;,](.*))?")
 def read_csv(files: Annotations, names: Sequence[str]) -> Index:
     """The clips of csv files `id;label` without a header; those of the test file have no label."""
     known = ClassNames(names)
-    clips = []
-    for split in SPLITS:
-        for place, line in files.lines(split) if split in files else ():
-            clip = _csv_clip(files, place, line, split, known)
-            clips += [clip] if clip else []
+    clips = [
+        clip
+        for split, file in files.lists(SPLITS)
+        for line, text in file.lines()
+        if (clip := _csv_clip(files, line, text, split, known))
+    ]
     return Index({"label": known.names}, clips)
 
 
 def read_alphabetical(files: Annotations, num_classes: int) -> Index:
     """The clips of lists whose labels count the names of role `classes` alphabetically."""
-    names = listed_names(files, num_classes)
-    return read_lists(files, sorted(names), tuple(sorted(names)))
+    names = sorted(class_names(files, num_classes))
+    return read_lists(files, names, tuple(names))
 
 
 def read_as_mapped(files: Annotations, num_classes: int) -> Index:
     """The clips of lists whose labels count the lines of `classes`, renumbered alphabetically."""
-    names = listed_names(files, num_classes)
+    names = class_names(files, num_classes)
     return read_lists(files, names, tuple(sorted(names)))
 
 
-def listed_names(files: Annotations, num_classes: int) -> list[str]:
-    """The class names of a file that has one a line, without brackets."""
-    names = [unbracketed(line) for _, line in files.lines("classes")]
-    expect_count(files["classes"], names, num_classes)
-    return names
+def class_names(files: Annotations, num_classes: int) -> list[str]:
+    """The class names of role `classes`, one a line, without brackets."""
+    return [unbracketed(name) for name in numbered_names(files, "classes", num_classes)]
 
 
-def read_lists(files: Annotations, listed: Sequence[str], official: tuple[str, ...]) -> Index:
-    """The clips of lists whose labels count `listed`, renumbered to count `official`.
+def read_lists(files: Annotations, names: Sequence[str], official: tuple[str, ...]) -> Index:
+    """The clips of lists whose labels count `names`, renumbered to count `official`.
 
     A list of test clips has 0 in place of labels, which are not published: it is read without.
     """
-    places = {name: place for place, name in enumerate(official)}
-    numbers = [places[name] for name in listed]
-    rows = listed_clips(files, SPLITS)
-    clips = [found for clip in rows if (found := _renumbered(files, clip, numbers))]
+    numbers = [official.index(name) for name in names]
+    clips = []
+    for clip in list_clips(files, plain_lists(files, SPLITS), names):
+        if clip_id(files, clip.line, clip.name) is not None:
+            label = clip.labels["label"]
+            assert isinstance(label, int)
+            labels = {} if clip.split == "test" else {"label": numbers[label]}
+            clips.append(clip._replace(labels=labels))
     if "test" in files:
         files.notes.append(f"{files['test'].name} has no true labels: read without")
     return Index({"label": official}, clips, "frames")
 
 
-def clip_id(files: Annotations, place: SourceLine, text: str) -> str | None:
+def clip_id(files: Annotations, line: SourceLine, text: str) -> str | None:
     """The number that a clip is called by; a row without one is rejected."""
     name = video_name(text)
     if whole(name) is None:
-        files.reject(place, text, "no clip: they are called by numbers", "remove the line")
+        files.reject(line, text, "no clip: they are called by numbers", "remove the line")
         return None
     return name
 
 
 def _csv_clip(
-    files: Annotations, place: SourceLine, line: str, split: str, names: ClassNames
+    files: Annotations, line: SourceLine, row: str, split: str, names: ClassNames
 ) -> AnnotatedClip | None:
-    found = _CSV.fullmatch(line)
-    name, text = (found[1], found[2]) if found else (line, None)
+    match = _CSV.fullmatch(row)
+    name, text = (match[1], match[2]) if match else (row, None)
     if whole(name) is None:
-        files.reject(place, line, "no clip: they are called by numbers", "remove the line")
+        files.reject(line, row, "no clip: they are called by numbers", "remove the line")
     elif text is None and split != "test":
-        files.reject(place, line, "no label", "expected `id;label`")
+        files.reject(line, row, "no label", "expected `id;label`")
     elif text is None:
-        return AnnotatedClip(place, name, split, {})
-    else:
-        label = names.known(files, place, text.strip().strip('"'))
-        return None if label is None else AnnotatedClip(place, name, split, {"label": label})
+        return AnnotatedClip(line, name, split, {})
+    elif (label := names.known(files.faults, line, text.strip().strip('"'))) is not None:
+        return AnnotatedClip(line, name, split, {"label": label})
     return None
-
-
-def _renumbered(
-    files: Annotations, clip: AnnotatedClip, numbers: Sequence[int]
-) -> AnnotatedClip | None:
-    """A clip of a list as the manifest has it; None, and a reject, if it does not fit."""
-    label = clip.labels["label"]
-    assert isinstance(label, int)
-    if clip_id(files, clip.place, clip.name) is None:
-        return None
-    if clip.split == "test":
-        return clip._replace(labels={})
-    if label >= len(numbers):
-        files.reject(clip.place, label, f"labels are 0 to {len(numbers) - 1}")
-        return None
-    return clip._replace(labels={"label": numbers[label]})
-
-
-def restricted(index: Index, files: Annotations, role: str, num_classes: int) -> Index:
-    """The clips of an index whose class is named in a file; classes are numbered as it has them.
-
-    How a name is written in the index counts; a name that is written otherwise is noted.
-    """
-    known, wanted = ClassNames(index.classes["label"]), dict[int, SourceLine]()
-    for place, line in files.lines(role):
-        number = known.known(files, place, line)
-        if number is not None:
-            wanted[number] = place
-            if unbracketed(line) != known.names[number]:
-                files.notes.append(f"{place}: {clip_text(line)} is read as {known.names[number]!r}")
-    names = [known.names[number] for number in wanted]
-    expect_count(files[role], names, num_classes)
-    numbers = {number: place for place, number in enumerate(wanted)}
-    clips = []
-    for clip in index.clips:
-        label = clip.labels.get("label")
-        if isinstance(label, int) and label in numbers:
-            clips.append(clip._replace(labels={"label": numbers[label]}))
-    if len(clips) < len(index.clips):
-        files.notes.append(
-            f"{len(index.clips) - len(clips):,} clips of other classes, or without one, left out"
-        )
-    return Index({"label": tuple(names)}, clips, index.unit)

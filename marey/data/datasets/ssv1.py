@@ -13,19 +13,19 @@ from functools import partial
 from marey.data.datasets.dataset import AnnotationForm, DataSet, Index
 from marey.data.datasets.something import (
     FRAMES_A_SECOND,
-    listed_names,
+    class_names,
     read_alphabetical,
     read_as_mapped,
     read_csv,
 )
-from marey.data.lists.annotation_files import Annotations
+from marey.data.lists.annotations import Annotations
 
 NUM_CLASSES = 174
 
 
 def read_official(files: Annotations) -> Index:
     """The clips of the official csv files."""
-    return read_csv(files, sorted(listed_names(files, NUM_CLASSES)))
+    return read_csv(files, sorted(class_names(files, NUM_CLASSES)))
 
 
 SSV1 = DataSet(
@@ -36,33 +36,33 @@ SSV1 = DataSet(
     "something-v1-?? unpacks them, labels are beside them",
     forms=(
         AnnotationForm(
-            "official csv `id;label`",
-            {
+            title="official csv `id;label`",
+            files={
                 "classes": ("something-something-v1-labels.csv",),
                 "train": ("something-something-v1-train.csv",),
                 "val": ("something-something-v1-validation.csv",),
                 "test": ("something-something-v1-test.csv",),
             },
-            read_official,
+            read=read_official,
         ),
         AnnotationForm(
-            "lists `id num_frames label`",
-            {
+            title="lists `id num_frames label`",
+            files={
                 "classes": ("category.txt",),
                 "train": ("somesomev1_rgb_train_split.txt", "train_videofolder.txt"),
                 "val": ("somesomev1_rgb_validation_split.txt", "val_videofolder.txt"),
                 "test": ("somesomev1_rgb_test_split.txt", "test_videofolder.txt"),
             },
-            partial(read_alphabetical, num_classes=NUM_CLASSES),
+            read=partial(read_alphabetical, num_classes=NUM_CLASSES),
         ),
         AnnotationForm(
-            "lists of mmaction2",
-            {
+            title="lists of mmaction2",
+            files={
                 "classes": ("label_map.txt",),
                 "train": ("sthv1_train_list_rawframes.txt", "sthv1_train_list_videos.txt"),
                 "val": ("sthv1_val_list_rawframes.txt", "sthv1_val_list_videos.txt"),
             },
-            partial(read_as_mapped, num_classes=NUM_CLASSES),
+            read=partial(read_as_mapped, num_classes=NUM_CLASSES),
         ),
     ),
     layouts=(

@@ -27,11 +27,12 @@ from marey.data.datasets.something import (
     clip_id,
     read_alphabetical,
     read_as_mapped,
-    restricted,
 )
-from marey.data.lists.annotation_files import Annotations, whole
-from marey.data.lists.class_names import ClassNames, expect_count
-from marey.errors import ManifestError
+from marey.data.datasets.subset import subset_form
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
+from marey.data.lists.class_names import ClassNames
+from marey.data.lists.rejects import SourceLine
 
 NUM_CLASSES, NUM_MINI = 174, 87
 NUM_LONG_TAIL = 50_418
@@ -40,11 +41,13 @@ NUM_LONG_TAIL = 50_418
 
 def read_official(files: Annotations) -> Index:
     """The clips of the official json files."""
-    names = official_names(files)
-    clips: list[AnnotatedClip] = []
-    for split in SPLITS:
-        if split in files:
-            clips += _json_clips(files, split, names)
+    names = ClassNames(numbered_names(files, "classes", NUM_CLASSES, first=0))
+    clips = [
+        clip
+        for split, file in files.lists(SPLITS)
+        for line, entry in file.objects("id")
+        if (clip := _clip(files, line, entry, split, names))
+    ]
     return Index({"label": names.names}, clips)
 
 
@@ -57,76 +60,52 @@ def read_long_tail(files: Annotations) -> Index:
     return index
 
 
-def read_mini(files: Annotations) -> Index:
-    """The clips of the official json files whose class is in mini_ssv2.txt."""
-    return restricted(read_official(files), files, "mini", NUM_MINI)
+def _clip(
+    files: Annotations, line: SourceLine, entry: dict[str, object], split: str, names: ClassNames
+) -> AnnotatedClip | None:
+    """The clip of one object; None, and a reject, if it does not fit.
 
-
-def read_mini_lists(files: Annotations) -> Index:
-    """The clips of lists whose class is in mini_ssv2.txt."""
-    return restricted(read_alphabetical(files, NUM_CLASSES), files, "mini", NUM_MINI)
-
-
-def official_names(files: Annotations) -> ClassNames:
-    """The classes of something-something-v2-labels.json, by number."""
-    path, numbers = files["classes"], files.mapping("classes")
-    by_number = {whole(str(number)): name for name, number in numbers.items()}
-    expect_count(path, list(numbers), NUM_CLASSES)
-    if set(by_number) != set(range(NUM_CLASSES)):
-        raise ManifestError(
-            f"{path}: expected the numbers 0 to {NUM_CLASSES - 1}, each once",
-            "download the labels again",
-        )
-    return ClassNames([by_number[number] for number in range(NUM_CLASSES)])
-
-
-def _json_clips(files: Annotations, split: str, names: ClassNames) -> list[AnnotatedClip]:
-    """The clips of one json file; those of the official test file have no template."""
-    clips = []
-    for place, entry in files.objects(split, ("id",)):
-        name = clip_id(files, place, str(entry["id"]))
-        if name is None:
-            continue
-        if "template" in entry or split != "test":
-            label = names.known(files, place, str(entry.get("template", "")))
-            if label is not None:
-                clips.append(AnnotatedClip(place, name, split, {"label": label}))
-        else:
-            clips.append(AnnotatedClip(place, name, split, {}))
-    return clips
+    Those of the official test file have no template.
+    """
+    name = clip_id(files, line, str(entry["id"]))
+    if name is None:
+        return None
+    if "template" not in entry and split == "test":
+        return AnnotatedClip(line, name, split, {})
+    label = names.known(files.faults, line, str(entry.get("template", "")))
+    return None if label is None else AnnotatedClip(line, name, split, {"label": label})
 
 
 _LABELS = ("something-something-v2-labels.json", "labels.json")
 _JSON = AnnotationForm(
-    "official json",
-    {
+    title="official json",
+    files={
         "classes": _LABELS,
         "train": ("something-something-v2-train.json", "train.json"),
         "val": ("something-something-v2-validation.json", "validation.json"),
         "test": ("something-something-v2-test.json", "test.json"),
     },
-    read_official,
+    read=read_official,
 )
 _LISTS = AnnotationForm(
-    "lists `id num_frames label`",
-    {
+    title="lists `id num_frames label`",
+    files={
         "classes": ("category.txt",),
         "train": ("somesomev2_rgb_train_split.txt", "train_videofolder.txt"),
         "val": ("somesomev2_rgb_validation_split.txt", "val_videofolder.txt"),
         "test": ("somesomev2_rgb_test_split.txt", "test_videofolder.txt"),
     },
-    partial(read_alphabetical, num_classes=NUM_CLASSES),
+    read=partial(read_alphabetical, num_classes=NUM_CLASSES),
 )
 _MMACTION = AnnotationForm(
-    "lists of mmaction2",
-    {
+    title="lists of mmaction2",
+    files={
         "classes": ("label_map.txt",),
         "train": ("sthv2_train_list_rawframes.txt", "sthv2_train_list_videos.txt"),
         "val": ("sthv2_val_list_rawframes.txt", "sthv2_val_list_videos.txt"),
     },
-    partial(read_as_mapped, num_classes=NUM_CLASSES),
+    read=partial(read_as_mapped, num_classes=NUM_CLASSES),
 )
-_MINI = {"mini": ("mini_ssv2.txt",)}
 
 SSV2 = DataSet(
     name="ssv2",
@@ -154,15 +133,15 @@ SSV2_LT = replace(
     f" and labels: {SSV2.source}",
     forms=(
         AnnotationForm(
-            "json of lmr-release: trainval is val, val is test",
-            {
+            title="json of lmr-release: trainval is val, val is test",
+            files={
                 "classes": _LABELS,
                 **{
                     split: (f"something-something-v2-{word}.json", f"{word}.json")
                     for split, word in (("train", "train"), ("val", "trainval"), ("test", "val"))
                 },
             },
-            read_long_tail,
+            read=read_long_tail,
             needs=("classes", "train", "test"),
         ),
     ),
@@ -173,10 +152,5 @@ MINI_SSV2 = replace(
     title="Mini-Something-Something V2, 87 classes",
     source="the classes: mini_ssv2.txt of github.com/IBM/action-recognition-pytorch; all else:"
     f" {SSV2.source}",
-    forms=(
-        replace(_JSON, files={**_JSON.files, **_MINI}, read=read_mini, needs=("classes", "mini")),
-        replace(
-            _LISTS, files={**_LISTS.files, **_MINI}, read=read_mini_lists, needs=("classes", "mini")
-        ),
-    ),
+    forms=tuple(subset_form(form, "mini_ssv2.txt", NUM_MINI) for form in (_JSON, _LISTS)),
 )

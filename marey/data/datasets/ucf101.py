@@ -11,18 +11,24 @@ The class HandstandPushups has clips named v_HandStandPushups, which are taken a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.lists.annotation_files import Annotations, SourceLine, whole
+from marey.data.datasets.list_clips import list_clips, plain_lists
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames, expect_count
-from marey.data.lists.frame_lists import ListRow, list_rows
-from marey.data.lists.name_lists import agrees, numbered_names, video_name
+from marey.data.lists.clip_names import video_name
+from marey.data.lists.listing import ListRow
+from marey.data.lists.rejects import SourceLine
+from marey.data.lists.text_file import whole
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
 NUM_CLASSES = 101
+SPLITS = ("train", "val")
 _CLIP = re.compile(r"v_(\w+)_(g\d+)_c\d+", re.ASCII)
 
 
@@ -31,79 +37,74 @@ def read_official(files: Annotations) -> Index:
     names = ClassNames(numbered_names(files, "classes", NUM_CLASSES))
     clips = [
         clip
-        for split in ("train", "val")
-        if split in files
-        for place, line in files.lines(split)
-        if (clip := _official_clip(files, place, line, split, names))
+        for split, file in files.lists(SPLITS)
+        for line, text in file.lines()
+        if (clip := _official_clip(files, line, text, split, names))
     ]
     return Index({"label": names.names}, clips)
 
 
 def read_lists(files: Annotations) -> Index:
     """The clips of lists `path label` or `path num_frames label`, labels from 0."""
-    rows = {split: list(list_rows(files, split)) for split in ("train", "val") if split in files}
+    lists = {split: list(rows) for split, rows in plain_lists(files, SPLITS).items()}
     if "classes" in files:
-        names: Sequence[str] = numbered_names(files, "classes", NUM_CLASSES)
+        names = numbered_names(files, "classes", NUM_CLASSES)
     else:
-        names = _names_in_paths(
-            files[next(iter(rows))], [row for of in rows.values() for row in of]
-        )
-    known = ClassNames(names)
+        names = _names_in_paths(files[next(iter(lists))], lists)
     clips = [
-        _clip(row.place, row.path, split, row.label)._replace(
-            start=row.start, end=row.end, num_frames=row.num_frames
-        )
-        for split, listed in rows.items()
-        for row in listed
-        if agrees(files, row, known, _class_in_path(row.path))
+        clip._replace(group=_group(clip.name))
+        for clip in list_clips(files, lists, names, class_of_path=_class_in_path)
     ]
     return Index({"label": tuple(names)}, clips, "frames")
 
 
 def _official_clip(
-    files: Annotations, place: SourceLine, line: str, split: str, names: ClassNames
+    files: Annotations, line: SourceLine, row: str, split: str, names: ClassNames
 ) -> AnnotatedClip | None:
-    path, *number = line.split()
+    path, *number = row.split()
     if path.endswith("/") or not (split == "train") <= len(number) <= 1:
-        files.reject(place, line, "expected `class/clip number`; of test clips, `class/clip`")
+        files.reject(line, row, "expected `class/clip number`; of test clips, `class/clip`")
         return None
-    label = names.known(files, place, path.partition("/")[0])
+    label = names.known(files.faults, line, path.partition("/")[0])
     if label is None:
         return None
     if number and whole(number[0]) != label + 1:
-        files.reject(place, line, f"its folder is class {label + 1}, the line says {number[0]}")
+        reason = f"its folder is class {label + 1}, the line says {number[0]}"
+        files.reject(line, row, reason)
         return None
-    return _clip(place, path, split, label)
-
-
-def _clip(place: SourceLine, path: str, split: str, label: int) -> AnnotatedClip:
     name = video_name(path)
-    found = _CLIP.fullmatch(name)
-    group = f"{found[1]}_{found[2]}" if found else ""
-    return AnnotatedClip(place, name, split, {"label": label}, group=group)
+    return AnnotatedClip(line, name, split, {"label": label}, group=_group(name))
 
 
-def _names_in_paths(path: Path, rows: Sequence[ListRow]) -> list[str]:
+def _group(name: str) -> str:
+    """The video that a clip is cut from, as class and group; empty if its name has none."""
+    match = _CLIP.fullmatch(name)
+    return f"{match[1]}_{match[2]}" if match else ""
+
+
+def _names_in_paths(path: Path, lists: Mapping[str, Sequence[ListRow]]) -> list[str]:
     """The class names by label, each from the first path that has it."""
-    found: dict[int, str] = {}
-    for row in rows:
-        found.setdefault(row.label, _class_in_path(row.path))
-    expect_count(path, list(found.values()), NUM_CLASSES)
-    if set(found) != set(range(NUM_CLASSES)) or not all(found.values()):
+    names: dict[int, str] = {}
+    for row in chain.from_iterable(lists.values()):
+        label = whole(row.labels["label"])
+        if label is not None:
+            names.setdefault(label, _class_in_path(row.path))
+    expect_count(path, list(names.values()), NUM_CLASSES)
+    if set(names) != set(range(NUM_CLASSES)) or not all(names.values()):
         raise ManifestError(
-            f"{path}: labels {clip_text(sorted(found), 40)} do not name 101 classes from 0",
+            f"{path}: labels {clip_text(sorted(names), 40)} do not name 101 classes from 0",
             "put classInd.txt beside the lists",
         )
-    return [found[label] for label in range(NUM_CLASSES)]
+    return [names[label] for label in range(NUM_CLASSES)]
 
 
 def _class_in_path(path: str) -> str:
     """The class folder, else the class that the clip is named by; empty if neither."""
-    found = _CLIP.fullmatch(video_name(path))
+    match = _CLIP.fullmatch(video_name(path))
     folder = Path(path).parent.name
-    if found and folder.casefold() == found[1].casefold():
+    if match and folder.casefold() == match[1].casefold():
         return folder
-    return found[1] if found else ""
+    return match[1] if match else ""
 
 
 def _split(number: int) -> DataSet:
@@ -127,11 +128,11 @@ def _split(number: int) -> DataSet:
         licence="research only",
         source="crcv.ucf.edu/data/UCF101.php: UCF101.rar and UCF101TrainTestSplits-RecognitionTask",
         forms=(
-            AnnotationForm("trainlist and testlist", official, read_official),
+            AnnotationForm(title="trainlist and testlist", files=official, read=read_official),
             AnnotationForm(
-                "lists `path label`",
-                {"classes": ("classInd.txt", "label_map.txt"), **lists},
-                read_lists,
+                title="lists `path label`",
+                files={"classes": ("classInd.txt", "label_map.txt"), **lists},
+                read=read_lists,
                 needs=(),
             ),
         ),

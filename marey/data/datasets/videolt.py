@@ -16,91 +16,85 @@ validation list and val.json the test list, as SSv2-LT has it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.lists.annotation_files import Annotations, SourceLine, whole
-from marey.data.lists.class_names import ClassNames, expect_count
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
+from marey.data.lists.class_names import ClassNames
+from marey.data.lists.clip_names import video_name
+from marey.data.lists.plain_lists import read_plain
+from marey.data.lists.rejects import SourceLine
+from marey.data.lists.tables import template_of
+from marey.data.lists.text_file import whole
+from marey.data.manifest.classes import split_labels
 
 NUM_CLASSES = 1004
 SPLITS = ("train", "val", "test")
+_COUNT = re.compile(r"\S+\s+(\d+)\s+(\d+)\.\d+", re.ASCII)
 
 
 def read_lists(files: Annotations) -> Index:
     """The videos of lists `video label[,label]` or `class/video num_frames label[,label],`."""
-    names, counts = _classes(files)
-    clips = [
-        clip for split in SPLITS if split in files for clip in _list_clips(files, split, names)
-    ]
-    _compare_counts(files, clips, counts)
-    return Index({"label": names.names}, clips)
+    index = read_lt_lists(files)
+    _compare_counts(files, index.clips)
+    return index
 
 
 def read_lt_lists(files: Annotations) -> Index:
     """The videos of the long-tailed lists, whose counts are others than those of VideoLT."""
-    names, _ = _classes(files)
-    clips = [
-        clip for split in SPLITS if split in files for clip in _list_clips(files, split, names)
-    ]
-    return Index({"label": names.names}, clips)
+    names = _names(files)
+    return Index({"label": names.names}, list(_list_clips(files, names)))
 
 
 def read_lt_json(files: Annotations) -> Index:
     """The videos of json lists of `id` and `template` (or `label`): class names, or numbers."""
-    names, _ = _classes(files)
+    names = _names(files)
     clips = []
     for role, split in _lt_splits(files):
-        for place, entry in files.objects(role, ("id",)):
-            found = _json_labels(files, place, entry, names)
-            if found:
-                clips.append(AnnotatedClip(place, str(entry["id"]), split, {"label": found}))
+        for line, entry in files.open(role).objects("id"):
+            labels = _json_labels(files, line, entry, names)
+            if labels:
+                clips.append(AnnotatedClip(line, str(entry["id"]), split, {"label": labels}))
     return Index({"label": names.names}, clips)
 
 
-def _classes(files: Annotations) -> tuple[ClassNames, list[int]]:
-    """The names of count-labels-train.lst by number, and how many training videos each has."""
-    rows: dict[int | None, tuple[str, int]] = {}
-    for place, line in files.lines("classes"):
-        name, *numbers = line.split()
-        number = whole(numbers[0]) if numbers else None
-        count = whole(numbers[1].removesuffix(".0")) if len(numbers) == 2 else None
-        if number is None or number in rows or count is None:
-            files.reject(place, line, "expected `name number count`, each number once")
-        else:
-            rows[number] = (name, count)
-    named = [rows.get(number, ("", 0)) for number in range(NUM_CLASSES)]
-    expect_count(files["classes"], [name for name, _ in named if name], NUM_CLASSES)
-    return ClassNames([name for name, _ in named]), [count for _, count in named]
+def _names(files: Annotations) -> ClassNames:
+    """The names of count-labels-train.lst, ``name number count``."""
+    return ClassNames(numbered_names(files, "classes", NUM_CLASSES, first=0))
 
 
-def _list_clips(files: Annotations, split: str, names: ClassNames) -> Iterator[AnnotatedClip]:
-    for place, line in files.lines(split):
-        fields = line.split()
-        labels = [whole(word) for word in fields[-1].rstrip(",").split(",")]
-        known = tuple(label for label in labels if label is not None and label < len(names))
-        num_frames = whole(fields[1]) if len(fields) == 3 else None
-        if len(fields) != 2 and num_frames is None:
-            files.reject(place, line, "expected `video label,label` or `video num_frames label,`")
-        elif len(known) != len(labels) or len(set(known)) != len(known):
-            files.reject(place, line, f"labels are 0 to {len(names) - 1}, each once")
-        else:
-            video = fields[0].rpartition("/")[2]
-            yield AnnotatedClip(place, video, split, {"label": known}, num_frames=num_frames)
+def _list_clips(files: Annotations, names: ClassNames) -> Iterator[AnnotatedClip]:
+    for split, file in files.lists(SPLITS):
+        for row in read_plain(file, separator=" "):  # a comma joins labels
+            numbers = [whole(word) for word in split_labels(row.labels["label"], ())]
+            labels = tuple(n for n in numbers if n is not None and n < len(names))
+            if len(set(labels)) < len(numbers):
+                reason = f"labels are 0 to {len(names) - 1}, each once"
+                files.reject(row.line, row.labels["label"], reason)
+            else:
+                name = video_name(row.path)
+                yield AnnotatedClip(
+                    row.line, name, split, {"label": labels}, num_frames=row.num_frames
+                )
 
 
-def _compare_counts(files: Annotations, clips: list[AnnotatedClip], counts: list[int]) -> None:
+def _compare_counts(files: Annotations, clips: list[AnnotatedClip]) -> None:
     """A note if the training list has other counts than the file of counts says."""
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for clip in clips:
         labels = clip.labels["label"]
         if clip.split == "train" and isinstance(labels, tuple):
-            found.update(labels)
-    differing = [label for label, count in enumerate(counts) if found[label] != count]
-    if found and differing:
+            counts.update(labels)
+    lines = [_COUNT.fullmatch(text) for _, text in files.open("classes").lines()]
+    expected = {int(match[1]): int(match[2]) for match in lines if match}
+    differing = [label for label in sorted(expected) if counts[label] != expected[label]]
+    if counts and differing:
         files.notes.append(
             f"{len(differing):,} classes have other counts than {files['classes'].name} says,"
-            f" the first {differing[0]}: {found[differing[0]]} for {counts[differing[0]]}"
+            f" the first {differing[0]}: {counts[differing[0]]} for {expected[differing[0]]}"
         )
 
 
@@ -115,22 +109,22 @@ def _lt_splits(files: Annotations) -> list[tuple[str, str]]:
 
 
 def _json_labels(
-    files: Annotations, place: SourceLine, entry: dict[str, object], names: ClassNames
+    files: Annotations, line: SourceLine, entry: dict[str, object], names: ClassNames
 ) -> tuple[int, ...]:
     """The classes of one object; none, and a reject, if one is not known."""
-    said = entry.get("template", entry.get("label"))
-    found = []
-    for word in said if isinstance(said, list) else [said]:
+    words = template_of(entry)
+    labels = []
+    for word in words if isinstance(words, list) else [words]:
         number = word if type(word) is int else whole(str(word))
-        if number is not None and number < len(names) and number >= 0:
-            found.append(number)
-        elif (label := names.known(files, place, str(word))) is not None:
-            found.append(label)
+        if number is not None and 0 <= number < len(names):
+            labels.append(number)
+        elif (label := names.known(files.faults, line, str(word))) is not None:
+            labels.append(label)
         else:
             return ()
-    if not found:
-        files.reject(place, entry, "no class", "expected a template or label")
-    return tuple(dict.fromkeys(found))
+    if not labels:
+        files.reject(line, entry, "no class", "expected a template or label")
+    return tuple(dict.fromkeys(labels))
 
 
 _COUNTS = {"classes": ("count-labels-train.lst", "labels/count-labels-train.lst")}
@@ -152,24 +146,24 @@ VIDEOLT = DataSet(
     " by mail from the authors",
     forms=(
         AnnotationForm(
-            "lists `video label,label`",
-            {
+            title="lists `video label,label`",
+            files={
                 **_COUNTS,
                 "train": ("train.lst",),
                 "val": ("validate.lst", "val.lst"),
                 "test": ("test.lst",),
             },
-            read_lists,
+            read=read_lists,
         ),
         AnnotationForm(
-            "lists `class/video num_frames label,`",
-            {
+            title="lists `class/video num_frames label,`",
+            files={
                 **_COUNTS,
                 "train": ("train_videofolder.txt",),
                 "val": ("val_videofolder.txt",),
                 "test": ("test_videofolder.txt",),
             },
-            read_lists,
+            read=read_lists,
         ),
     ),
     layouts=_LAYOUTS,
@@ -184,25 +178,25 @@ VIDEOLT_LT = DataSet(
     " its count-labels-train.lst for class names",
     forms=(
         AnnotationForm(
-            "json as Something-Something's",
-            {
+            title="json as Something-Something's",
+            files={
                 **_COUNTS,
                 "train": ("train.json",),
                 "trainval": ("trainval.json",),
                 "val": ("val.json",),
                 "test": ("test.json",),
             },
-            read_lt_json,
+            read=read_lt_json,
         ),
         AnnotationForm(
-            "lists `video label,label`",
-            {
+            title="lists `video label,label`",
+            files={
                 **_COUNTS,
                 "train": ("train.lst",),
                 "val": ("validate.lst", "val.lst"),
                 "test": ("test.lst",),
             },
-            read_lt_lists,
+            read=read_lt_lists,
         ),
     ),
     layouts=_LAYOUTS,

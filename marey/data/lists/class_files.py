@@ -1,15 +1,25 @@
-"""Files of class names as data sets come with them: one name a line, `id name`, csv, json."""
+"""Files of class names as data sets come with them.
+
+| form                        | counts from                                                       |
+|-----------------------------|-------------------------------------------------------------------|
+| one name a line             | 0                                                                 |
+| `id name` on every line     | as it says; also with tab, comma or semicolon                     |
+| `name id` on every line     | as it says, without gaps: names may end in numbers of their own   |
+| csv with an id and a name   | as it says; EPIC-KITCHENS' `id,key`                               |
+| json                        | names to ids, ids to names, or a list of names; Diving48's parts  |
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_names import expect_count
+from marey.data.lists.rejects import FatalFaults
+from marey.data.lists.text_file import TextFile, read_text, whole
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -23,6 +33,9 @@ KNOWN = (
     r".*labels\.json",
 )
 """Names such files have, the surest first."""
+_ID_NAME = re.compile(r"(?P<id>\d+)[\s,;]+(?P<name>.+)", re.ASCII)
+_NAME_ID = re.compile(r"(?P<name>.+?)[\s,;]+(?P<id>\d+)(?:\s+\d+\.\d+)?", re.ASCII)
+"""VideoLT's has the number of clips after the id."""
 
 
 def find_class_file(source: Path) -> Path | None:
@@ -30,79 +43,103 @@ def find_class_file(source: Path) -> Path | None:
     folder = source.parent
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and path != source)
     for pattern in KNOWN:
-        found = [name for name in names if re.fullmatch(pattern, name, re.IGNORECASE)]
-        if len(found) == 1:
-            return folder / found[0]
+        matches = [name for name in names if re.fullmatch(pattern, name, re.IGNORECASE)]
+        if len(matches) == 1:
+            return folder / matches[0]
     return None
 
 
 def find_head_files(folder: Path, heads: Sequence[str]) -> dict[str, Path]:
     """Head -> the one file of its class names in `folder`: EPIC_100_verb_classes.csv of "verb"."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    found = {head: [n for n in names if n.endswith(f"{head}_classes.csv")] for head in heads}
-    return {head: folder / files[0] for head, files in found.items() if len(files) == 1}
+    files = {head: [n for n in names if n.endswith(f"{head}_classes.csv")] for head in heads}
+    return {head: folder / names[0] for head, names in files.items() if len(names) == 1}
 
 
 def read_class_ids(path: Path) -> dict[int, str]:
-    """Class id -> class name, by rising id, as the file counts: from 0, from 1 or with gaps.
-
-    One name a line counts from 0. Other forms: `id name` or `name id` on every line, separated by
-    space, tab, comma or semicolon, VideoLT's `name id clips` among them; a csv with the columns id
-    and name; json of names to ids, of ids to names, or a list of names.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"cannot read the class names in {path}: {error}") from error
-    pairs = _from_json(path, text) if path.suffix == ".json" else _from_lines(text)
-    ids = {number: name.strip().strip('"').strip() for number, name in pairs}
-    names = sorted(ids.values())
-    if not ids or len(ids) < len(pairs) or not all(names):
+    """Class id -> class name, by rising id, of a file of any of the forms above."""
+    file = read_text(path, FatalFaults())
+    pairs = _pairs(file)
+    file.faults.settle()
+    ids = dict(sorted(pairs))
+    if not ids or len(ids) < len(pairs) or not all(ids.values()):
         raise ManifestError(f"{path}: expected a name for every class and ids that differ")
-    for name, following in pairwise(names):
+    for name, following in pairwise(sorted(ids.values())):
         if name == following:
             raise ManifestError(f"{path}: two classes are named {clip_text(name)}")
-    return dict(sorted(ids.items()))
+    return ids
 
 
-def _from_json(path: Path, text: str) -> list[tuple[int, str]]:
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ManifestError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+def numbered_names(
+    files: Annotations, role: str, *num_classes: int, first: int | None = None
+) -> list[str]:
+    """The names of a file in the order of their ids, which begin at `first`, or anywhere.
+
+    ManifestError unless there are as many as one of `num_classes`, all different, with no gaps.
+    """
+    pairs = sorted(_pairs(files.open(role)))
+    names = [name for _, name in pairs]
+    expect_count(files[role], names, *num_classes)
+    first = pairs[0][0] if first is None else first
+    with_gaps = all(map(_NAME_ID.fullmatch, names))  # else the names would not end in numbers
+    if with_gaps or [number for number, _ in pairs] != list(range(first, first + len(pairs))):
+        raise ManifestError(
+            f"{files[role]}: expected the ids {first} to {first + len(pairs) - 1}, each once",
+            "a number is missing or there twice",
+        )
+    return names
+
+
+def _pairs(file: TextFile) -> list[tuple[int, str]]:
+    """Ids and names as they stand in the file."""
+    pairs = _from_json(file) if file.path.suffix == ".json" else _from_lines(file)
+    return [(number, name.strip().strip('"').strip()) for number, name in pairs]
+
+
+def _from_json(file: TextFile) -> list[tuple[int, str]]:
+    content = file.json()
     if isinstance(content, list) and all(isinstance(name, str) for name in content):
         return list(enumerate(content))
     if isinstance(content, dict):
-        items = [(str(key), str(value)) for key, value in content.items()]
-        if all(value.isdecimal() for _, value in items):
-            return [(int(value), key) for key, value in items]
-        if all(key.isdecimal() for key, _ in items):
-            return [(int(key), value) for key, value in items]
-    raise ManifestError(f"{path}: expected names and ids", 'for example {"jump": 0, "run": 1}')
+        for pairs in ([(v, k) for k, v in content.items()], content.items()):
+            ids = [(whole(str(number)), str(name)) for number, name in pairs]
+            known = [(number, name) for number, name in ids if number is not None]
+            if len(known) == len(ids):
+                return known
+    raise ManifestError(f"{file.path}: expected names and ids", 'for example {"jump": 0, "run": 1}')
 
 
-def _from_lines(text: str) -> list[tuple[int, str]]:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    table = _from_table(text)
-    if table:
-        return table
-    leading = [re.fullmatch(r"(\d+)[\s,;]+(.+)", line) for line in lines]
-    if all(leading):
-        return [(int(match[1]), match[2]) for match in leading if match]
-    trailing = [re.fullmatch(r"(.+?)[\s,;]+(\d+)(?:\s+\d+\.\d+)?", line) for line in lines]
-    ids = sorted(int(match[2]) for match in trailing if match)
-    if lines and ids == list(range(ids[0] if ids else 0, len(lines) + (ids[0] if ids else 0))):
-        return [(int(match[2]), match[1]) for match in trailing if match]
+def _from_lines(file: TextFile) -> list[tuple[int, str]]:
+    lines = [text for _, text in file.lines()]
+    header = [name.strip().lower() for name in lines[0].split(",")] if lines else []
+    name = next((name for name in ("name", "key", "label", "class") if name in header), None)
+    if name and "id" in header:
+        return _from_table(file, header.index("id"), header.index(name))
+    leading = _matches(_ID_NAME, lines)
+    if leading:
+        return leading
+    trailing = _matches(_NAME_ID, lines)
+    ids = sorted(number for number, _ in trailing)
+    if trailing and ids == list(range(ids[0], ids[0] + len(ids))):
+        return trailing
     return list(enumerate(lines))
 
 
-def _from_table(text: str) -> list[tuple[int, str]]:
-    """The rows of a csv whose header names an id and a name; empty if this is none."""
-    rows = list(csv.reader(io.StringIO(text)))
-    header = [name.strip().lower() for name in rows[0]] if rows else []
-    named = [name for name in ("name", "key", "label", "class") if name in header]
-    if "id" not in header or not named:
+def _matches(pattern: re.Pattern[str], lines: Sequence[str]) -> list[tuple[int, str]]:
+    """Ids and names of lines that all have the pattern; none if one has not."""
+    matches = [match for line in lines if (match := pattern.fullmatch(line))]
+    if len(matches) < len(lines):
         return []
-    number, name = header.index("id"), header.index(named[0])
-    full = [row for row in rows[1:] if len(row) == len(header) and row[number].strip().isdecimal()]
-    return [(int(row[number]), row[name]) for row in full]
+    return [(int(match["id"]), match["name"]) for match in matches]
+
+
+def _from_table(file: TextFile, id_place: int, name_place: int) -> list[tuple[int, str]]:
+    """The rows of a csv below its header; those whose id is no whole number are faults."""
+    pairs = []
+    for line, cells in list(file.records())[1:]:
+        number = whole(cells[id_place].strip())
+        if number is None:
+            file.faults.add(line, cells[id_place], "expected a whole number, each once")
+        else:
+            pairs.append((number, cells[name_place]))
+    return pairs

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from marey.data.lists.annotation_files import Annotations, SourceLine
+from marey.data.lists.rejects import Faults, SourceLine
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -21,10 +21,10 @@ class ClassNames:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        plain = [_plain(name) for name in names]
+        plain = [plain_name(name) for name in names]
         self._by_plain = len(set(plain)) == len(plain)
         keys = plain if self._by_plain else self.names
-        self._places = {key: place for place, key in enumerate(keys)}
+        self._indices = {key: index for index, key in enumerate(keys)}
         self._seen: dict[str, int | None] = {}
 
     def __len__(self) -> int:
@@ -33,18 +33,18 @@ class ClassNames:
     def index(self, text: str) -> int | None:
         """The class that `text` means, None if there is none."""
         if text not in self._seen:
-            key = _plain(text) if self._by_plain else text.strip()
-            self._seen[text] = self._places.get(key)
+            key = plain_name(text) if self._by_plain else text.strip()
+            self._seen[text] = self._indices.get(key)
         return self._seen[text]
 
-    def known(self, files: Annotations, place: SourceLine, text: str) -> int | None:
-        """The class that `text` means; a row without one is rejected."""
-        found = self.index(text)
-        if found is None:
+    def known(self, faults: Faults, line: SourceLine, text: str) -> int | None:
+        """The class that `text` means; None, and a fault of its line, if there is none."""
+        index = self.index(text)
+        if index is None:
             near = difflib.get_close_matches(text, self.names, n=1)
             hint = f"did you mean {clip_text(near[0])}?" if near else ""
-            files.reject(place, text, f"none of the {len(self)} classes", hint)
-        return found
+            faults.add(line, text, f"none of the {len(self)} classes", hint)
+        return index
 
 
 def unbracketed(name: str) -> str:
@@ -56,19 +56,24 @@ def unbracketed(name: str) -> str:
     return name.replace("[", "").replace("]", "")
 
 
-def expect_count(path: Path, names: Sequence[str], *expected: int) -> None:
-    """ManifestError unless there are as many different names as expected."""
+def plain_name(name: str) -> str:
+    """What a name is compared by: its letters and digits, in lower case.
+
+    >>> plain_name("Petting_animal (not [cat])")
+    'pettinganimalnotcat'
+    """
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def expect_count(path: Path, names: Sequence[str], *num_classes: int) -> None:
+    """ManifestError unless there are as many different names as one of `num_classes`."""
     seen: set[str] = set()
     for name in names:
-        if _plain(name) in seen:
+        if plain_name(name) in seen:
             raise ManifestError(f"{path}: the class {clip_text(name)} is there twice")
-        seen.add(_plain(name))
-    if len(names) not in expected:
-        wanted = " or ".join(map(str, expected))
+        seen.add(plain_name(name))
+    if len(names) not in num_classes:
+        wanted = " or ".join(map(str, num_classes))
         raise ManifestError(
             f"{path}: {len(names)} classes, expected {wanted}", "is it the file of this data set?"
         )
-
-
-def _plain(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))

@@ -16,18 +16,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from marey.data.lists.listing import Listing
+from marey.data.lists.times import frames_of
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.paths import Folders
 
 LAYOUTS = ("{0}/{1}", "{0}/rgb_frames/{1}")
 """Where the frames of a video lie below the root, by participant and video: the first that does."""
+VIDEO_HINT = "a video like P01_01 or P01_101"
 _VIDEO = re.compile(r"(P\d\d)_(\d{2,3})", re.ASCII)
 
 
-def is_video(name: str) -> bool:
-    """Whether this is the name of a video of EPIC-KITCHENS: P01_01, P01_101."""
-    return _VIDEO.fullmatch(name) is not None
+def participant(video: str) -> str | None:
+    """Who filmed a video, by its name; None if it is no name of a video of EPIC-KITCHENS.
+
+    >>> participant("P01_101"), participant("kitchen")
+    ('P01', None)
+    """
+    match = _VIDEO.fullmatch(video)
+    return match[1] if match else None
 
 
 def frames_a_second(video: str) -> int:
@@ -50,56 +59,46 @@ def in_frames(listing: Listing, root: Path) -> Listing:
     """
     if not _is_epic(listing):
         return listing
-    paths = _folders(listing.paths, root)
-    if not paths:
+    videos = [row.path for row in listing.rows]
+    folders = _folders(videos, root)
+    if not folders:
         return listing
     listing.refuse(
-        [row for row, video in enumerate(listing.paths) if not _VIDEO.fullmatch(video)],
-        lambda row: (
-            f"video_id is {clip_text(listing.paths[row])}",
-            "expected a name like P01_01 or P01_101",
-        ),
+        [n for n, video in enumerate(videos) if participant(video) is None],
+        lambda n: (f"video_id is {clip_text(videos[n])}", "expected a name like P01_01 or P01_101"),
     )
-    assert listing.bounds is not None
-    rates = [frames_a_second(video) for video in listing.paths]
-    starts, ends = (_rounded(bounds, rates) for bounds in listing.bounds)
+    rates = [float(frames_a_second(video)) for video in videos]
+    times = [[np.nan if t is None else t for t in (row.start, row.end)] for row in listing.rows]
+    spans = frames_of(times, np.array(rates)[:, None]).tolist()
     listing.refuse(
-        [row for row, (start, end) in enumerate(zip(starts, ends, strict=True)) if end <= start],
-        lambda row: (f"no frame from frame {starts[row]:g} up to {ends[row]:g}", ""),
+        [n for n, (start, end) in enumerate(spans) if end <= start],
+        lambda n: (f"no frame from frame {spans[n][0]:g} up to {spans[n][1]:g}", ""),
     )
-    return replace(
-        listing,
-        found=f"{listing.found}; frames at {' and '.join(map(str, sorted(set(rates))))} a second",
-        paths=[paths[video] for video in listing.paths],
-        bounds=(starts, ends),
-        unit="frames",
-        rates=[float(rate) for rate in rates],
-    )
+    rows = [
+        row._replace(path=folders[row.path], rate=rate, start=start, end=end)
+        for row, rate, (start, end) in zip(listing.rows, rates, spans, strict=True)
+    ]
+    shown = " and ".join(f"{rate:g}" for rate in sorted(set(rates)))
+    form = f"{listing.format}; frames at {shown} a second"
+    return replace(listing, format=form, rows=rows, unit="frames")
 
 
 def _is_epic(listing: Listing) -> bool:
-    timed = listing.bounds is not None and listing.unit == "seconds"
-    return timed and {"verb", "noun"} == listing.labels.keys() and "narration_id" in listing.columns
+    timed = listing.has_spans and listing.unit == "seconds"
+    return timed and {"verb", "noun"} == {*listing.heads} and any(row.id for row in listing.rows)
 
 
 def _folders(videos: Sequence[str], root: Path) -> dict[str, str]:
-    """Video -> folder of its frames; where there is none, that of the usual layout. May be empty.
+    """Video -> folder of its frames; where there is none, that of the usual layout.
 
-    Nothing is found where no video has one.
+    Nothing if no video has one.
     """
     there = Folders(root)
-    found: dict[str, str] = {}
-    missing: dict[str, str] = {}
-    for video in dict.fromkeys(videos):
-        places = [layout.format(video.partition("_")[0], video) for layout in LAYOUTS]
-        place = next(filter(there.has, places), None)
-        (missing if place is None else found)[video] = place or places[0]
-    return found | missing if found else {}
-
-
-def _rounded(seconds: Sequence[float], rates: Sequence[int]) -> list[float]:
-    """Whole frames, the even one of two that are equally near, as published; NaN stays."""
-    return [
-        second if second != second else float(round(second * rate))
-        for second, rate in zip(seconds, rates, strict=True)
-    ]
+    layouts = {
+        video: [layout.format(video.partition("_")[0], video) for layout in LAYOUTS]
+        for video in dict.fromkeys(videos)
+    }
+    folders = {video: next(filter(there.has, paths), None) for video, paths in layouts.items()}
+    if not any(folders.values()):
+        return {}
+    return {video: folder or layouts[video][0] for video, folder in folders.items()}

@@ -1,52 +1,66 @@
-"""What a list of clips says, in columns, before any file is looked at."""
+"""What a list of clips says, row by row, before any file is looked at."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
+from marey.data.lists.rejects import FatalFaults, SourceLine
 from marey.data.manifest.columns import Unit
-from marey.data.manifest.faults import NUM_SHOWN, Said, fault_error
 from marey.errors import ManifestError
+
+
+class ListRow(NamedTuple):
+    """One clip of a list, its labels as they are written."""
+
+    line: SourceLine
+    path: str
+    labels: Mapping[str, str]
+    """Head -> class name or number; ``3|17`` is several."""
+    start: float | None = None
+    """In the unit of the listing, from 0, the end exclusive; None is open."""
+    end: float | None = None
+    num_frames: int | None = None
+    """As the list says, which may be of other frames than those at hand."""
+    id: str = ""
+    """What the list calls the clip, where one span may be annotated twice."""
+    rate: float | None = None
+    """Frames a second of a folder of frames."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a list says, in columns of one length, before any file is looked at."""
+    """All rows of a list, or of a folder of lists."""
 
     source: Path
-    found: str
+    format: str
     """What it was read as, for people."""
-    paths: list[str]
-    labels: dict[str, list[str]]
-    """Head -> class name or number of every row, as written."""
-    lines: list[int] = field(default_factory=list)
-    """Where each row stands; empty if the source is no text of lines."""
-    bounds: tuple[list[float], list[float]] | None = None
-    """Starts and ends, NaN where open; frames from 0, end exclusive."""
+    rows: list[ListRow]
     unit: Unit = "seconds"
     columns: dict[str, list[str]] = field(default_factory=dict)
-    """All other columns, by name."""
-    files: tuple[tuple[int, Path], ...] = ()
-    """First row and file of each part, if the source is a folder of lists."""
-    rates: list[float] | None = None
-    """Frames a second of folders of frames."""
+    """What else the list says of every row, by the names of its columns."""
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.rows)
 
-    def place(self, row: int) -> str:
-        """Where a row stands: file:line, or the folder."""
-        file = [path for start, path in self.files if start <= row][-1:] or [self.source]
-        return f"{file[0]}:{self.lines[row]}" if self.lines else str(file[0])
+    @property
+    def heads(self) -> list[str]:
+        """The heads that every row has a label of."""
+        return list(self.rows[0].labels)
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether some rows are parts of their files."""
+        return any(row.start is not None or row.end is not None for row in self.rows)
 
     def refuse(self, rows: Sequence[int], describe: Callable[[int], tuple[str, str]]) -> None:
-        """Nothing if there are no rows, else ManifestError on the first five of them."""
-        said = [Said(self.place(row), *describe(row)) for row in rows[:NUM_SHOWN]]
-        if said:
-            raise fault_error(said, len(rows))
+        """Nothing if there are no rows, else ManifestError; `describe` gives reason and remedy."""
+        faults = FatalFaults()
+        for row in rows:
+            faults.add(self.rows[row].line, "", *describe(row))
+        faults.settle()
 
 
 def join_listings(folder: Path, parts: Mapping[str, Listing]) -> Listing:
@@ -56,25 +70,16 @@ def join_listings(folder: Path, parts: Mapping[str, Listing]) -> Listing:
     for other in listings[1:]:
         if _shape(other) != _shape(first):
             raise ManifestError(
-                f"{first.source} is {first.found}, but {other.source} is {other.found}",
+                f"{first.source} is {first.format}, but {other.source} is {other.format}",
                 "lists of one data set have one format",
             )
-    starts = accumulate(map(len, listings[:-1]), initial=0)
     shared = set.intersection(*(set(part.columns) for part in listings)) - {"split"}
-    bounds = [part.bounds for part in listings if part.bounds]
-    return Listing(
-        folder,
-        "; ".join(f"{part.source.name}: {part.found}" for part in listings),
-        [path for part in listings for path in part.paths],
-        {head: [x for part in listings for x in part.labels[head]] for head in first.labels},
-        [line for part in listings for line in part.lines],
-        ([x for b in bounds for x in b[0]], [x for b in bounds for x in b[1]]) if bounds else None,
-        first.unit,
-        {name: [x for part in listings for x in part.columns[name]] for name in shared}
-        | {"split": [split for split, part in parts.items() for _ in part.paths]},
-        tuple(zip(starts, (part.source for part in listings), strict=True)),
-    )
+    columns = {name: [x for part in listings for x in part.columns[name]] for name in shared}
+    columns["split"] = [split for split, part in parts.items() for _ in part.rows]
+    formats = "; ".join(f"{part.source.name}: {part.format}" for part in listings)
+    rows = [row for part in listings for row in part.rows]
+    return Listing(folder, formats, rows, first.unit, columns)
 
 
 def _shape(listing: Listing) -> tuple[object, ...]:
-    return listing.labels.keys(), listing.unit, listing.bounds is None
+    return listing.heads, listing.unit, listing.has_spans

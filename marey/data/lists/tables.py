@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from marey.data.lists.listing import Listing
+from marey.data.lists.class_names import unbracketed
+from marey.data.lists.listing import Listing, ListRow
+from marey.data.lists.plain_lists import SEPARATORS
+from marey.data.lists.rejects import SourceLine
+from marey.data.lists.text_file import TextFile
+from marey.data.lists.times import seconds
 from marey.data.manifest.columns import Unit
-from marey.data.manifest.faults import NUM_SHOWN, Said, clip_text, fault_error, numbered_records
+from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
-SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", " ": "space"}
 PATH_NAMES = (
     "path", "file", "filename", "file_name", "filepath", "file_path", "video", "video_path",
     "video_name", "video_file", "clip", "clip_path", "name", "id", "video_id", "youtube_id",
@@ -24,12 +26,15 @@ LABEL_NAMES = (
     "action_name", "label_id", "class_id",
 )  # fmt: skip
 """Column names in lower case; of several the one that stands first here."""
-SPAN_NAMES: tuple[tuple[Unit, str, str], ...] = (
-    ("seconds", "start", "end"),
-    ("seconds", "start_timestamp", "stop_timestamp"),
-    ("frames", "start_frame", "end_frame"),
+SPAN_NAMES: tuple[tuple[Unit, tuple[str, ...]], ...] = (
+    ("seconds", ("start", "end")),
+    ("seconds", ("start_timestamp", "stop_timestamp")),
+    ("frames", ("start_frame", "end_frame")),
+    ("seconds", ()),
 )
 """Not Kinetics' time_start: that says where the clip lay in a video one no longer has."""
+ID_NAMES = ("id", "narration_id")
+"""Columns that hold what a data set calls a clip."""
 
 
 def is_table(path: Path) -> bool:
@@ -39,7 +44,76 @@ def is_table(path: Path) -> bool:
             header = file.readline(1 << 16)
     except (OSError, UnicodeDecodeError):
         return False
-    return any(is_header(header.split(separator)) for separator in SEPARATORS)
+    return header_separator(header) is not None
+
+
+def header_separator(line: str) -> str | None:
+    """What separates the columns of a header that names a path and a label; None if it is none."""
+    for separator in SEPARATORS:
+        names = [_normal(name) for name in line.split(separator)]
+        if _heads(names) and any(name in names for name in PATH_NAMES):
+            return separator
+    return None
+
+
+def read_table(file: TextFile, separator: str) -> Listing:
+    """The rows of a table whose first line that is not blank is a header."""
+    records = file.records(separator)
+    first, header = next(records)
+    names = [_normal(name) for name in header]
+    if twice := [name for name, count in Counter(names).items() if name and count > 1]:
+        raise ManifestError(f"{first}: two columns are named {clip_text(twice[0])}")
+    path = next(name for name in PATH_NAMES if name in names)
+    heads = _heads(names)
+    unit, span = next((unit, span) for unit, span in SPAN_NAMES if set(span) <= set(names))
+    others = [name for name in names if name not in {path, *heads.values(), *span}]
+    id_name = next((name for name in ID_NAMES if name in others), "")
+    rows: list[ListRow] = []
+    columns: dict[str, list[str]] = {name: [] for name in others}
+    for line, cells in records:
+        cell = dict(zip(names, cells, strict=True))
+        if _fits(file, line, {name: cell[name] for name in span}):
+            labels = {head: cell[name] for head, name in heads.items()}
+            start, end = (seconds(cell[name]) for name in span) if span else (None, None)
+            rows.append(ListRow(line, cell[path], labels, start, end, id=cell.get(id_name, "")))
+            for name, column in columns.items():
+                column.append(cell[name])
+    file.faults.settle()
+    if not rows:
+        raise ManifestError(f"{file.path}: no rows, only a header", "give at least one clip")
+    title = f"a table with `{path}` and `{'`, `'.join(heads.values())}`"
+    form = f"{title}, {SEPARATORS[separator]}-separated, {len(rows):,} rows"
+    return Listing(file.path, form, rows, unit, columns)
+
+
+def _fits(file: TextFile, line: SourceLine, times: Mapping[str, str]) -> bool:
+    """Whether all cells (column -> text) are times, or empty; a line with another is a fault."""
+    for name, text in times.items():
+        if text.strip() and seconds(text) is None:
+            reason = f"'{name}' is {clip_text(text)}; expected a time"
+            file.faults.add(line, "", reason, "write seconds, or times like 00:01:09.98")
+            return False
+    return True
+
+
+def read_json(file: TextFile) -> Listing:
+    """Something-Something: the class is the template without its brackets."""
+    rows, wanted = [], "expected a list of objects with id, and template or label"
+    for line, entry in file.objects("id"):
+        if (name := template_of(entry)) is None:
+            file.faults.add(line, entry, "no class", wanted)
+        else:
+            labels = {"label": unbracketed(str(name))}
+            rows.append(ListRow(line, str(entry["id"]), labels))
+    file.faults.settle()
+    if not rows:
+        raise ManifestError(f"{file.path}: the list is empty", wanted)
+    return Listing(file.path, f"json of `id` and `template`, {len(rows):,} rows", rows)
+
+
+def template_of(entry: Mapping[str, object]) -> object:
+    """The class that an object of Something-Something's json names; None if it names none."""
+    return entry.get("template", entry.get("label"))
 
 
 def _normal(name: str) -> str:
@@ -50,103 +124,5 @@ def _heads(names: Sequence[str]) -> dict[str, str]:
     """Head -> its column: EPIC's verb_class and noun_class, else the one label column."""
     if "verb_class" in names and "noun_class" in names:
         return {"verb": "verb_class", "noun": "noun_class"}
-    found = [name for name in LABEL_NAMES if name in names]
-    return {"label": found[0]} if found else {}
-
-
-def is_header(fields: Sequence[str]) -> bool:
-    """Whether the fields name a path and a label."""
-    names = list(map(_normal, fields))
-    return any(name in names for name in PATH_NAMES) and bool(_heads(names))
-
-
-def read_table(path: Path, text: str, separator: str) -> Listing:
-    """The rows of a table whose first line that is not blank is a header."""
-    numbered = numbered_records(io.StringIO(text, newline=""), delimiter=separator)
-    records = [(line, fields) for line, fields in numbered if any(map(str.strip, fields))]
-    names = list(map(_normal, records[0][1]))
-    if twice := [name for name, count in Counter(names).items() if name and count > 1]:
-        raise ManifestError(f"{path}:1: two columns are named {clip_text(twice[0])}")
-    ragged = [(line, fields) for line, fields in records[1:] if len(fields) != len(names)]
-    if ragged:
-        said = [
-            Said(
-                f"{path}:{line}",
-                f"{len(f)} fields, the header has {len(names)}: {clip_text(f)}",
-                "",
-            )
-            for line, f in ragged[:NUM_SHOWN]
-        ]
-        raise fault_error(said, len(ragged))
-    columns = {
-        name: [fields[place] for _, fields in records[1:]] for place, name in enumerate(names)
-    }
-    if not records[1:]:
-        raise ManifestError(f"{path}: no rows, only a header", "give at least one clip")
-    path_name = next(name for name in PATH_NAMES if name in columns)
-    heads = _heads(names)
-    lines = [line for line, _ in records[1:]]
-    unit, bounds, used = _table_bounds(path, columns, lines)
-    found = f"a table with `{path_name}` and `{'`, `'.join(heads.values())}`"
-    used |= {path_name, *heads.values()}
-    return Listing(
-        path,
-        found_text(found, separator, len(lines)),
-        columns[path_name],
-        {head: columns[name] for head, name in heads.items()},
-        lines,
-        bounds,
-        unit,
-        {name: column for name, column in columns.items() if name not in used},
-    )
-
-
-def _table_bounds(
-    path: Path, columns: dict[str, list[str]], lines: list[int]
-) -> tuple[Unit, tuple[list[float], list[float]] | None, set[str]]:
-    for unit, start, end in SPAN_NAMES:
-        if start in columns and end in columns:
-            bounds = [_seconds(path, name, columns[name], lines) for name in (start, end)]
-            return unit, (bounds[0], bounds[1]), {start, end}
-    return "seconds", None, set()
-
-
-def _seconds(path: Path, name: str, column: list[str], lines: list[int]) -> list[float]:
-    """Numbers, or times like 00:01:09.98; an empty cell is NaN."""
-    numbers = []
-    for line, cell in zip(lines, column, strict=True):
-        match = re.fullmatch(r"\s*(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)\s*", cell, re.ASCII)
-        if match:
-            numbers.append(int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3]))
-        elif not cell.strip():
-            numbers.append(float("nan"))
-        else:
-            raise ManifestError(f"{path}:{line}: '{name}' is {clip_text(cell)}; expected a time")
-    return numbers
-
-
-def read_json(path: Path, text: str) -> Listing:
-    """Something-Something: the class is the template without its brackets."""
-    try:
-        entries = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ManifestError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
-    wanted = "expected a list of objects with 'id' and 'template' or 'label'"
-    if not isinstance(entries, list) or not entries:
-        raise ManifestError(f"{path}: {wanted}")
-    for number, entry in enumerate(entries, start=1):
-        if (
-            not isinstance(entry, dict)
-            or not {"template", "label"} & entry.keys()
-            or "id" not in entry
-        ):
-            raise ManifestError(f"{path}: entry {number} is {clip_text(entry)}; {wanted}")
-    names = [str(e["template"] if "template" in e else e["label"]) for e in entries]
-    labels = [name.replace("[", "").replace("]", "") for name in names]
-    found = f"json of `id` and `template`, {len(entries):,} rows"
-    return Listing(path, found, [str(entry["id"]) for entry in entries], {"label": labels})
-
-
-def found_text(what: str, separator: str, num_rows: int) -> str:
-    """What a list was read as, for people."""
-    return f"{what}, {SEPARATORS[separator]}-separated, {num_rows:,} rows"
+    label = next((name for name in LABEL_NAMES if name in names), None)
+    return {"label": label} if label else {}

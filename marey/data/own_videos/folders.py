@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from marey.data.lists.listing import Listing
+from marey.data.lists.listing import Listing, ListRow
+from marey.data.lists.rejects import SourceLine
 from marey.data.manifest.paths import IMAGE, VIDEO
 from marey.data.own_videos.splits import split_name
 from marey.errors import ManifestError
@@ -35,28 +36,25 @@ def clips_below(root: Path) -> list[str]:
 
 
 def _read_folder(root: Path) -> tuple[Listing, list[str]]:
-    paths: list[str] = []
-    labels: list[str] = []
+    rows: list[ListRow] = []
     sides: list[str] = []
     empty: list[str] = []
     other: Counter[str] = Counter()
     for folder, label, split in _class_folders(root):
-        found = list(_clips(str(root), folder, other))
-        paths += found
-        labels += [label] * len(found)
-        sides += [split] * len(found)
-        empty += [] if found else [folder]
-    if not paths:
+        paths = list(_clips(str(root), folder, other))
+        rows += [ListRow(SourceLine(root), path, {"label": label}) for path in paths]
+        sides += [split] * len(paths)
+        empty += [] if paths else [folder]
+    if not rows:
         raise ManifestError(
             f"{root}: no videos in class folders",
             "expected CLASS/clip.mp4 or CLASS/clip/img_00001.jpg, or a list of clips",
         )
     columns = {"split": sides} if sides[0] else {}
     below = " below train, val and test" if columns else ""
-    found_text = f"class folders{below}, {len(paths):,} clips"
+    form = f"class folders{below}, {len(rows):,} clips"
     loose = sum(bool(VIDEO.fullmatch(name)) for name in _names(str(root)))
-    listing = Listing(root, found_text, paths, {"label": labels}, columns=columns)
-    return listing, _notes(empty, other, loose)
+    return Listing(root, form, rows, columns=columns), _notes(empty, other, loose)
 
 
 def _class_folders(root: Path) -> list[tuple[str, str, str]]:

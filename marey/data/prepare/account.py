@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from marey.data.datasets.dataset import AnnotationForm, DataSet
-from marey.data.lists.annotation_files import Reject
+from marey.data.lists.rejects import Reject
 from marey.data.manifest.faults import NUM_SHOWN, Said, clip_text, fault_error
 from marey.data.manifest.manifest import SPLITS
 from marey.errors import ManifestError
@@ -92,7 +92,7 @@ def ordered(splits: set[str]) -> list[str]:
 def reject_error(rejects: Sequence[Reject]) -> ManifestError:
     """The error of the rows that do not fit: the first five and their number."""
     said = [
-        Said(str(row.place), f"{clip_text(row.value)}: {row.reason}", row.remedy)
+        Said(str(row.line), f"{clip_text(row.value)}: {row.reason}", row.remedy)
         for row in rejects[:NUM_SHOWN]
     ]
     return fault_error(said, len(rejects))
@@ -100,7 +100,7 @@ def reject_error(rejects: Sequence[Reject]) -> ManifestError:
 
 def write_rejects(folder: Path, rejects: Sequence[Reject]) -> None:
     """rejects.csv, or none if there are no rejects."""
-    rows = [(row.place.path, row.place.line, row.value, row.reason, row.remedy) for row in rejects]
+    rows = [(*row.line, row.value, row.reason, row.remedy) for row in rejects]
     _write_or_remove(folder / "rejects.csv", ("file", "line", "value", "reason", "remedy"), rows)
 
 

@@ -7,14 +7,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from marey.data.datasets.dataset import AnnotationForm, DataSet, Index
-from marey.data.lists.annotation_files import Annotations
+from marey.data.lists.annotations import Annotations
 from marey.errors import ManifestError
 
 SUBFOLDERS = ("", "annotations", "labels", "splits")
 """Where annotation files may lie in the folder that is searched."""
-
-CLASS_ROLES = ("classes", "mini", "verbs", "nouns")
-"""Roles of files that name classes, not clips."""
 
 
 def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations, AnnotationForm]:
@@ -24,13 +21,13 @@ def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations
     """
     if not folder.is_dir():
         raise ManifestError(f"{folder} is not a folder", "give --annotations DIR")
-    found = [(form, _files(form, folder)) for form in dataset.forms]
-    there = [(form, files) for form, files in found if _enough(form, files)]
-    if not there:
-        raise _none_found(dataset, folder, found)
-    form, files = there[0]
+    forms = [(form, _files(form, folder)) for form in dataset.forms]
+    readable = [(form, files) for form, files in forms if _enough(form, files)]
+    if not readable:
+        raise _none_readable(dataset, folder, forms)
+    form, files = readable[0]
     annotations = Annotations(files)
-    for other, others in there[1:]:
+    for other, others in readable[1:]:
         if set(others.values()) - set(files.values()):
             annotations.notes.append(f"also there, not read: {other.title}")
     absent = [role for role in form.files if role not in files]
@@ -41,23 +38,24 @@ def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations
 
 
 def _files(form: AnnotationForm, folder: Path) -> dict[str, Path]:
-    found = {}
+    """Role -> path of the files that are there."""
+    files = {}
     for role, names in form.files.items():
-        mark = "" if role in CLASS_ROLES else form.mark
-        path = next((path for path in _places(folder, names) if _is_marked(path, mark)), None)
+        mark = "" if role in form.class_roles else form.mark
+        path = next((path for path in _candidates(folder, names) if _is_marked(path, mark)), None)
         if path is not None:
-            found[role] = path
-    return found
+            files[role] = path
+    return files
 
 
-def _places(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
+def _candidates(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
     """The files that have one of the names, the surest first; those that fit a `*` by name."""
     for name in names:
         for sub in SUBFOLDERS:
             path = folder / sub / name
             if "*" in path.name:
-                listed = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
-                yield from (file for file in listed if fnmatchcase(file.name, path.name))
+                beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+                yield from (file for file in beside if fnmatchcase(file.name, path.name))
             elif path.is_file():
                 yield path
 
@@ -74,16 +72,16 @@ def _is_marked(path: Path, mark: str) -> bool:
 
 
 def _enough(form: AnnotationForm, files: dict[str, Path]) -> bool:
-    others = form.files.keys() - {*form.needs, *CLASS_ROLES}
+    others = form.files.keys() - {*form.needs, *form.class_roles}
     return all(role in files for role in form.needs) and (not others or bool(others & files.keys()))
 
 
-def _none_found(
-    dataset: DataSet, folder: Path, found: list[tuple[AnnotationForm, dict[str, Path]]]
+def _none_readable(
+    dataset: DataSet, folder: Path, forms: list[tuple[AnnotationForm, dict[str, Path]]]
 ) -> ManifestError:
     """The error that says which names were looked for, and which of them are there."""
     lines = [f"no annotations of {dataset.title} in {folder}; looked for"]
-    for form, files in found:
+    for form, files in forms:
         lines.append(f"  {form.title}:")
         for role, names in form.files.items():
             state = f"found {files[role]}" if role in files else f"not found: {' or '.join(names)}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.lists.annotation_files import Annotations
+from marey.data.lists.annotations import Annotations
 from marey.data.manifest.classes import classes_file
 from marey.data.manifest.write import write_manifest
 from marey.data.prepare.account import (
@@ -25,9 +25,9 @@ from marey.data.prepare.account import (
 )
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.find_media import find_media
-from marey.data.prepare.found_clips import Found, found_clips
+from marey.data.prepare.present_clips import PresentClips, present_clips
 from marey.data.prepare.probe_journal import probe_once
-from marey.data.prepare.valid_clips import sound_clips
+from marey.data.prepare.valid_clips import valid_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Processes
 from marey.jobs.parts import WHOLE, Progress, Shard
@@ -80,41 +80,47 @@ def prepare(
     lock = f"prepare-{shard.index}-of-{shard.count}" if shard.count > 1 else "prepare"
     with locked(out / f".{lock}.lock", f"prepares {out}"):
         index, files, form = read_annotations(dataset, annotations or media.root)
-        clips = sound_clips(index, files, media.root)
+        clips = valid_clips(index, files, media.root)
         write_rejects(out, files.rejects)
         if files.rejects and strict:
             raise reject_error(files.rejects)
-        found = _find(dataset, index, clips, media)
+        present = _find(dataset, index, clips, media)
         if media.probe:
-            found.probes = probe_once(
-                found.manifest,
+            present.probes = probe_once(
+                present.manifest,
                 out,
                 executor=media.executor,
                 shard=shard,
                 timeout_seconds=media.timeout_seconds,
                 progress=progress,
             )
-        account = _account(dataset, form, media, files, found)
-        if found.num_unprobed:
+        account = _account(dataset, form, media, files, present)
+        if present.num_unprobed:
             return Prepared(None, account)
         if shard.count == 1:
-            return Prepared(_write(found, account, out), account)
+            return Prepared(_write(present, account, out), account)
         with locked(out / ".prepare.lock", f"prepares {out}", wait_seconds=-1):
-            return Prepared(_write(found, account, out), account)
+            return Prepared(_write(present, account, out), account)
 
 
-def _find(dataset: DataSet, index: Index, clips: list[AnnotatedClip], media: MediaFolder) -> Found:
+def _find(
+    dataset: DataSet, index: Index, clips: list[AnnotatedClip], media: MediaFolder
+) -> PresentClips:
     if media.layout:
         dataset = replace(dataset, layouts=(media.layout,))
     names = next(iter(index.classes.values()), ())
-    there = find_media(clips, names, media.root, dataset.layouts)
-    return found_clips(dataset, index, clips, there, media.root)
+    places = find_media(clips, names, media.root, dataset.layouts)
+    return present_clips(dataset, index, clips, places, media.root)
 
 
 def _account(
-    dataset: DataSet, form: AnnotationForm, media: MediaFolder, files: Annotations, found: Found
+    dataset: DataSet,
+    form: AnnotationForm,
+    media: MediaFolder,
+    files: Annotations,
+    present: PresentClips,
 ) -> Account:
-    notes = [*dataset.notes, *files.notes, *found.notes()]
+    notes = [*dataset.notes, *files.notes, *present.notes()]
     if not media.probe:
         notes.append("files were not opened: what is unreadable is not known")
     return Account(
@@ -122,24 +128,24 @@ def _account(
         form=form,
         root=media.root,
         annotations=files.digests,
-        classes=dict(found.index.classes),
-        coverage=found.coverage(),
+        classes=dict(present.index.classes),
+        coverage=present.coverage(),
         rejects=files.rejects,
-        missing=found.missing(),
+        missing=present.missing(),
         notes=notes,
     )
 
 
-def _write(found: Found, account: Account, out: Path) -> Path:
+def _write(present: PresentClips, account: Account, out: Path) -> Path:
     """Write all files, the manifest late and prepare.json last."""
-    manifest = found.labelled()
+    manifest = present.labelled()
     if not len(manifest):
         raise ManifestError(
-            f"none of the {len(found.rows):,} clips that are there can be read and has a label",
+            f"none of the {len(present.rows):,} clips that are there can be read and has a label",
             f"{out / 'missing.csv'} has the reasons",
         )
     write_missing(out, account.missing)
-    unlabelled, path = found.unlabelled(), out / "unlabelled.csv"
+    unlabelled, path = present.unlabelled(), out / "unlabelled.csv"
     if len(unlabelled):
         write_manifest(unlabelled, path)
     else:

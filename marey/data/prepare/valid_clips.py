@@ -8,32 +8,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from marey.data.datasets.dataset import AnnotatedClip, Index
-from marey.data.lists.annotation_files import Annotations, SourceLine
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.rejects import SourceLine
 from marey.data.prepare.find_media import inside_root
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 """What a manifest cannot hold on one line of UTF-8."""
 
 
-def sound_clips(index: Index, files: Annotations, root: Path) -> list[AnnotatedClip]:
+def valid_clips(index: Index, files: Annotations, root: Path) -> list[AnnotatedClip]:
     """The clips without a fault, names relative to the root; all faults go to `files.rejects`."""
     sizes = {head: len(names) for head, names in index.classes.items()}
     first: dict[object, SourceLine] = {}
-    sound: list[AnnotatedClip] = []
+    valid: list[AnnotatedClip] = []
     for clip in index.clips:
         name = inside_root(root, clip.name)
         for value, reason, remedy in _faults(clip, name, sizes, index.unit):
-            files.reject(clip.place, value, reason, remedy)
+            files.reject(clip.line, value, reason, remedy)
             break
         else:
             key = clip.id or (name, clip.start, clip.end)
-            earlier = first.setdefault(key, clip.place)
-            if earlier is clip.place:
-                sound.append(clip if name == clip.name else clip._replace(name=name or ""))
+            earlier = first.setdefault(key, clip.line)
+            if earlier is clip.line:
+                valid.append(clip if name == clip.name else clip._replace(name=name or ""))
             else:
                 reason = f"was given before, at {earlier}"
-                files.reject(clip.place, clip.id or clip.name, reason, "keep one row a clip")
-    return sound
+                files.reject(clip.line, clip.id or clip.name, reason, "keep one row a clip")
+    return valid
 
 
 def _faults(

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from marey.data.datasets.catalog import DATASETS, find_dataset
 from marey.data.datasets.dataset import AnnotatedClip, DataSet
-from marey.data.lists.annotation_files import Annotations, SourceLine, whole
+from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_names import ClassNames
-from marey.data.lists.frame_lists import list_rows
+from marey.data.lists.plain_lists import read_plain
+from marey.data.lists.rejects import SourceLine
+from marey.data.lists.text_file import whole
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.find_media import find_media
-from marey.data.prepare.valid_clips import sound_clips
+from marey.data.prepare.valid_clips import valid_clips
 from marey.errors import ManifestError
 
 CLASSES = [f"Gesture {number}" for number in range(26)] + ["No gesture"]
@@ -41,15 +43,15 @@ def test_every_item_of_a_json_list_has_the_line_it_begins_in(tmp_path: Path) -> 
     items = [{"id": str(n), "template": "Holding [something]"} for n in range(5)]
     files = annotations(tmp_path, json.dumps(items, indent=1))
     lines = (tmp_path / "train.csv").read_text().split("\n")
-    for place, item in files.objects("train", ("id",)):
-        assert lines[place.line - 1].strip() == "{"
-        assert item["id"] in lines[place.line]
+    for line, item in files.open("train").objects("id"):
+        assert lines[line.number - 1].strip() == "{"
+        assert item["id"] in lines[line.number]
 
 
 def test_items_that_are_no_objects_are_rejected_and_the_others_read(tmp_path: Path) -> None:
     files = annotations(tmp_path, '[{"id": "1"},\n 7,\n {"name": "2"},\n {"id": "3"}]')
-    assert [item["id"] for _, item in files.objects("train", ("id",))] == ["1", "3"]
-    assert [(row.place.line, row.reason) for row in files.rejects] == [
+    assert [item["id"] for _, item in files.open("train").objects("id")] == ["1", "3"]
+    assert [(row.line.number, row.reason) for row in files.rejects] == [
         (2, "no object"),
         (3, "no 'id'"),
     ]
@@ -71,13 +73,13 @@ def test_json_that_breaks_off_is_an_error_with_its_line(
 ) -> None:
     files = annotations(tmp_path, text)
     with pytest.raises(ManifestError, match=said):
-        list(files.objects("train", ("id",)))
+        list(files.open("train").objects("id"))
 
 
 @pytest.mark.parametrize("text", ["1" * 5000, "[" * 100_000, "{"])
 def test_an_object_that_cannot_be_read_is_an_error(text: str, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="not JSON"):
-        annotations(tmp_path, text).mapping("train")
+        annotations(tmp_path, text).open("train").json()
 
 
 @pytest.mark.parametrize("layout", ["{name", "{}", "{name.x}", "{name[x]}"])
@@ -89,24 +91,24 @@ def test_a_layout_that_cannot_be_read_is_an_error(layout: str, tmp_path: Path) -
 
 def test_a_quote_that_is_not_closed_costs_its_own_line_only(tmp_path: Path) -> None:
     files = annotations(tmp_path, 'id,name\n1,"a, b"\n2,"open\n3,c\n4,d,e\n')
-    assert [row["name"] for _, row in files.table("train", ("id",))] == ["a, b", "c"]
-    assert [row.place.line for row in files.rejects] == [3, 5]
+    assert [row["name"] for _, row in files.open("train").table(("id",))] == ["a, b", "c"]
+    assert [row.line.number for row in files.rejects] == [3, 5]
 
 
 def test_a_table_without_a_column_that_is_needed_is_an_error(tmp_path: Path) -> None:
     files = annotations(tmp_path, "id,name\n1,2\n")
     with pytest.raises(ManifestError, match=r"train.csv:1: no column 'youtube_id', only 'id,name'"):
-        list(files.table("train", ("youtube_id",)))
+        list(files.open("train").table(("youtube_id",)))
 
 
 def test_bytes_that_are_not_utf8_are_rejected_with_their_line(tmp_path: Path) -> None:
     files = annotations(tmp_path, b"1;a\n2;caf\xe9\n3;caf\xc3\xa9\r\n\n4;b")
-    assert [(place.line, line) for place, line in files.lines("train")] == [
+    assert [(line.number, text) for line, text in files.open("train").lines()] == [
         (1, "1;a"),
         (3, "3;café"),
         (5, "4;b"),
     ]
-    assert files.rejects[0].place.line == 2
+    assert files.rejects[0].line.number == 2
     assert files.rejects[0].reason == "bytes that are not UTF-8"
 
 
@@ -118,7 +120,7 @@ def test_bytes_that_are_not_utf8_are_rejected_with_their_line(tmp_path: Path) ->
             "riding a bike/x.mp4 3\nyoga/y.mp4 1\n",
             [("riding a bike/x.mp4", 3, None)] * 1 + [("yoga/y.mp4", 1, None)],
         ),
-        ("a;1;40;7\nb;1;30;2\n", [("a", 7, 40), ("b", 2, 30)]),
+        ("a;1;40;7\nb;1;30;2\n", [("a", 7, None), ("b", 2, None)]),
         ("a.mp4,3\nb.mp4,4\n", [("a.mp4", 3, None), ("b.mp4", 4, None)]),
         ("a\t9\t1\nb\t8\t2\n", [("a", 1, 9), ("b", 2, 8)]),
     ],
@@ -127,14 +129,16 @@ def test_lists_of_all_toolboxes_are_read(
     text: str, rows: list[tuple[str, int, int | None]], tmp_path: Path
 ) -> None:
     files = annotations(tmp_path, text)
-    found = [(row.path, row.label, row.num_frames) for row in list_rows(files, "train")]
+    plain = read_plain(files.open("train"))
+    found = [(row.path, int(row.labels["label"]), row.num_frames) for row in plain]
     assert found == rows
     assert not files.rejects
 
 
 def test_frames_of_a_list_count_from_0_and_end_before_the_end(tmp_path: Path) -> None:
-    (row, _) = list_rows(annotations(tmp_path, "a 5 14 2\nb 1 9 2\n"), "train")
-    assert (row.start, row.end, row.label) == (4, 14, 2)
+    rows = list(read_plain(annotations(tmp_path, "a 5 14 2\nb 1 9 2\n").open("train")))
+    assert [(row.start, row.end) for row in rows] == [(4, 14), (0, 9)]
+    assert [row.labels for row in rows] == [{"label": "2"}] * 2
 
 
 def test_all_faults_of_a_set_are_found_in_one_pass(tmp_path: Path) -> None:
@@ -143,13 +147,13 @@ def test_all_faults_of_a_set_are_found_in_one_pass(tmp_path: Path) -> None:
     )
     folder = jester(tmp_path, train, val="5;No gesture\n6;Gesture 2\n")
     index, files, _ = read_annotations(find_dataset("jester"), folder)
-    clips = sound_clips(index, files, tmp_path)
+    clips = valid_clips(index, files, tmp_path)
     assert [(clip.name, clip.split) for clip in clips] == [
         ("1", "train"),
         ("5", "train"),
         ("6", "val"),
     ]
-    said = {(row.place.path.name, row.place.line): row.reason for row in files.rejects}
+    said = {(row.line.path.name, row.line.number): row.reason for row in files.rejects}
     assert said == {
         ("jester-v1-train.csv", 2): "none of the 27 classes",
         ("jester-v1-train.csv", 3): "no label",
@@ -208,7 +212,7 @@ def test_whatever_stands_in_a_file_each_line_is_a_clip_or_a_reject(
 ) -> None:
     folder = jester(tmp_path_factory.getbasetemp() / "fuzz", b"\n".join(lines))
     index, files, _ = read_annotations(find_dataset("jester"), folder)
-    clips = sound_clips(index, files, folder)
+    clips = valid_clips(index, files, folder)
     train = folder / "jester-v1-train.csv"
     text = train.read_bytes().decode("utf-8-sig", "surrogateescape")
     full = [
@@ -216,8 +220,8 @@ def test_whatever_stands_in_a_file_each_line_is_a_clip_or_a_reject(
         for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1)
         if line and not line.isspace()
     ]
-    places = [clip.place for clip in clips] + [row.place for row in files.rejects]
-    assert sorted(place.line for place in places if place.path == train) == full
+    lines_met = [clip.line for clip in clips] + [row.line for row in files.rejects]
+    assert sorted(line.number for line in lines_met if line.path == train) == full
     assert len({clip.name for clip in clips}) == len(clips)
     assert all(whole(clip.name) is not None and "label" in clip.labels for clip in clips)
 
@@ -242,7 +246,7 @@ def test_whatever_stands_in_a_table_each_row_is_a_clip_or_a_reject(
         writer.writerow(["class 7.", "abc-_456789", "3", "13"])
         writer.writerows(rows)
     index, files, _ = read_annotations(find_dataset("kinetics400"), folder)
-    clips = sound_clips(index, files, folder)
+    clips = valid_clips(index, files, folder)
     assert clips[0].name == "abc-_456789_000003_000013"
-    places = [clip.place.line for clip in clips] + [row.place.line for row in files.rejects]
+    places = [clip.line.number for clip in clips] + [row.line.number for row in files.rejects]
     assert len(places) == len(set(places))

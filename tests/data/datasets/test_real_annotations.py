@@ -11,9 +11,9 @@ import pytest
 
 from marey.data.datasets.catalog import find_dataset
 from marey.data.datasets.dataset import AnnotatedClip, Index
-from marey.data.lists.annotation_files import Annotations
+from marey.data.lists.annotations import Annotations
 from marey.data.prepare.find_forms import read_annotations
-from marey.data.prepare.valid_clips import sound_clips
+from marey.data.prepare.valid_clips import valid_clips
 
 
 @cache
@@ -65,7 +65,7 @@ def test_two_code_bases_lists_of_ucf101_are_the_same_clips(lists: Path) -> None:
 
 def named(index: Index) -> list[tuple[object, ...]]:
     """What a clip says, without its place and length."""
-    return [(c.place, c.name, c.split, *c.labels.items(), c.group) for c in index.clips]
+    return [(c.line, c.name, c.split, *c.labels.items(), c.group) for c in index.clips]
 
 
 @pytest.mark.parametrize("split", [1, 2, 3])
@@ -99,7 +99,7 @@ def test_egtea_has_its_published_counts(split: int, lists: Path, tmp_path: Path)
     assert len(index.classes["label"]) == 106
     assert index.classes["label"][2] == "Take_eating:utensil"
     assert not files.rejects
-    sound = sound_clips(index, Annotations(files.files), tmp_path)
+    sound = valid_clips(index, Annotations(files.files), tmp_path)
     assert len(sound) == sum(EGTEA[split])  # two parts are annotated twice, under two ids
 
 

@@ -11,15 +11,15 @@ from PIL import Image
 
 from marey.data.datasets.catalog import find_dataset
 from marey.data.datasets.dataset import Index
-from marey.data.datasets.epic100 import NUM_NOUNS, NUM_VERBS
+from marey.data.datasets.epic100 import NUM_CLASSES
 from marey.data.datasets.hmdb51 import CLASSES
-from marey.data.lists.annotation_files import Annotations
-from marey.data.lists.name_lists import numbered_names
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_files import numbered_names
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.prepare import MediaFolder, prepare
-from marey.data.prepare.valid_clips import sound_clips
+from marey.data.prepare.valid_clips import valid_clips
 from marey.errors import ManifestError
 
 
@@ -33,7 +33,7 @@ def read(name: str, folder: Path, **files: str) -> tuple[Index, Annotations]:
 
 
 def rejected(files: Annotations) -> list[tuple[int, str]]:
-    return [(reject.place.line, reject.reason) for reject in files.rejects]
+    return [(reject.line.number, reject.reason) for reject in files.rejects]
 
 
 def frames(folder: Path, count: int) -> None:
@@ -56,9 +56,11 @@ MOMENTS = "".join(f"act{i},{i}\n" for i in range(305))
 COUNTS = "".join(f"c{i} {i} 2.0\n" for i in range(1004))
 CLASS_IND = "".join(f"{i + 1} Class{i:03}\r\n" for i in range(101))
 VERBS = "id,key,instances,category\r\n" + "".join(
-    f"{i},v{i},\"['a', 'b']\",x\r\n" for i in range(NUM_VERBS)
+    f"{i},v{i},\"['a', 'b']\",x\r\n" for i in range(NUM_CLASSES["verb"])
 )
-NOUNS = "id,key,instances,category\n" + "".join(f"{i},n{i},[],x\n" for i in range(NUM_NOUNS))
+NOUNS = "id,key,instances,category\n" + "".join(
+    f"{i},n{i},[],x\n" for i in range(NUM_CLASSES["noun"])
+)
 EPIC = "narration_id,video_id,start_timestamp,stop_timestamp,verb_class,noun_class,all_nouns\n"
 
 
@@ -277,13 +279,13 @@ def test_every_part_of_epic_has_an_id_of_its_own(tmp_path: Path) -> None:
         EPIC_100_verb_classes__csv=VERBS,
         EPIC_100_noun_classes__csv=NOUNS,
     )
-    assert [clip.id for clip in sound_clips(index, files, tmp_path)] == ["a", "b"]
+    assert [clip.id for clip in valid_clips(index, files, tmp_path)] == ["a", "b"]
     train = tmp_path / "EPIC_100_train.csv"
     assert rejected(files) == [(5, "no narration_id"), (4, f"was given before, at {train}:2")]
 
 
 def test_classes_of_epic_that_count_from_1_are_refused(tmp_path: Path) -> None:
-    verbs = "id,key\n" + "".join(f"{n + 1},v{n}\n" for n in range(NUM_VERBS))
+    verbs = "id,key\n" + "".join(f"{n + 1},v{n}\n" for n in range(NUM_CLASSES["verb"]))
     with pytest.raises(ManifestError, match=r"verb_classes.csv: expected the ids 0 to 96"):
         read(
             "epic100",
@@ -346,7 +348,7 @@ def test_mini_moments_are_read_from_lists(tmp_path: Path) -> None:
     lines = "/data/frames/act7/a 1 90 7\n/data/frames/act7/b 11 90 7\n"
     index, _ = read("mini-mit", tmp_path, mini_moments__txt=names, train__txt=lines)
     assert [clip.name for clip in index.clips] == ["act7/a", "act7/b"]
-    assert [(clip.start, clip.end) for clip in index.clips] == [(None, None), (10, 90)]
+    assert [(clip.start, clip.end) for clip in index.clips] == [(0, 90), (10, 90)]
 
 
 def test_dirty_lines_of_videolt_are_named_with_their_number(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from marey.data.datasets.catalog import find_dataset
 from marey.data.datasets.dataset import AnnotatedClip, Index
-from marey.data.lists.annotation_files import Annotations
+from marey.data.lists.annotations import Annotations
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.find_media import find_media
-from marey.data.prepare.valid_clips import sound_clips
+from marey.data.prepare.valid_clips import valid_clips
 from marey.errors import ManifestError
 from marey.video.augment import flip_pairs
 
@@ -49,7 +49,7 @@ def test_published_counts_come_out(
     name: str, folder: str, train: int, val: int, real: Path
 ) -> None:
     index, files = read(name, real / folder)
-    clips = sound_clips(index, files, real) if name == "jester" else index.clips
+    clips = valid_clips(index, files, real) if name == "jester" else index.clips
     assert counts(clips)["train"] == train
     assert counts(clips)["val"] == val
     assert len(files.rejects) == (name == "jester")
@@ -61,7 +61,7 @@ def test_published_counts_come_out(
 def test_the_spreadsheet_error_of_jester_is_reported_with_its_line(real: Path) -> None:
     _, files = read("jester", real / "jester")
     (row,) = [row for row in files.rejects if row.value.startswith("Err")]
-    assert (row.place.path.name, row.place.line, row.value) == (
+    assert (row.line.path.name, row.line.number, row.value) == (
         "jester-v1-train.csv",
         118_563,
         "Err:522,",
@@ -72,7 +72,7 @@ def test_kinetics_validation_list_is_renumbered_alphabetically(real: Path) -> No
     index, files = read("kinetics400", real / "uniformer_k400")
     official = (real / "mmaction2" / "kinetics" / "label_map_k400.txt").read_text().splitlines()
     assert list(index.classes["label"]) == official
-    clips = sound_clips(index, files, real)
+    clips = valid_clips(index, files, real)
     assert counts(clips) == {"val": 19_787}
     assert not files.rejects
     text = (real / "uniformer_k400" / "kinetics_400_categroies.txt").read_text()
@@ -188,7 +188,7 @@ def test_labels_that_do_not_number_all_classes_are_an_error(tmp_path: Path) -> N
     path = folder / "something-something-v2-labels.json"
     labels = json.loads(path.read_text())
     path.write_text(json.dumps(labels | {next(iter(labels)): "7"}))
-    with pytest.raises(ManifestError, match="expected the numbers 0 to 173, each once"):
+    with pytest.raises(ManifestError, match="expected the ids 0 to 173, each once"):
         read_annotations(find_dataset("ssv2"), folder)
     labels.popitem()
     path.write_text(json.dumps(labels))
@@ -220,7 +220,7 @@ def test_spans_of_kinetics_are_in_its_file_names_and_bad_ones_are_rejected(tmp_p
         "abc-_456789_000013_000023",
     ]
     assert all(clip.start is clip.end is None for clip in index.clips)
-    assert sorted(row.place.line for row in files.rejects) == [4, 5, 6, 7, 8, 9]
+    assert sorted(row.line.number for row in files.rejects) == [4, 5, 6, 7, 8, 9]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_clips_of_kinetics_are_found_in_every_usual_place(place: str, tmp_path: 
     path = tmp_path / "root" / place.format(stem="abc-_456789_000003_000013")
     path.parent.mkdir(parents=True)
     path.touch()
-    clips = sound_clips(index, files, tmp_path / "root")
+    clips = valid_clips(index, files, tmp_path / "root")
     layouts = find_dataset("kinetics400").layouts
     media = find_media(clips, index.classes["label"], tmp_path / "root", layouts)
     found = path.parent if path.suffix == ".jpg" else path

@@ -39,16 +39,16 @@ def test_segments_are_spans_of_frames_at_the_rate_of_their_video(
 ) -> None:
     old, new = layout.format("P01", "P01_11"), layout.format("P01", "P01_101")
     listing = in_frames(listed(tmp_path, OLD, NEW), make_folders(tmp_path, old, new))
-    assert listing.paths == [old, new]
-    assert (listing.unit, listing.rates) == ("frames", [60.0, 50.0])
-    assert listing.bounds == ([6.0, 5.0], [30.0, 25.0])
-    assert listing.found.endswith("; frames at 50 and 60 a second")
+    assert [row.path for row in listing.rows] == [old, new]
+    assert (listing.unit, [row.rate for row in listing.rows]) == ("frames", [60.0, 50.0])
+    assert [(row.start, row.end) for row in listing.rows] == [(6.0, 30.0), (5.0, 25.0)]
+    assert listing.format.endswith("; frames at 50 and 60 a second")
 
 
 def test_a_time_between_two_frames_is_the_even_one(tmp_path: Path) -> None:
     row = "x,P04,P04_101,00:01:00.25,00:01:00.75,0,0"
     listing = in_frames(listed(tmp_path, row), make_folders(tmp_path, "P04/P04_101"))
-    assert listing.bounds == ([3012.0], [3038.0])
+    assert [(row.start, row.end) for row in listing.rows] == [(3012.0, 3038.0)]
 
 
 def test_videos_that_are_files_keep_their_seconds(tmp_path: Path) -> None:

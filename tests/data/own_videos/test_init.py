@@ -52,7 +52,7 @@ def test_folders_of_videos_become_a_manifest_with_their_names_as_classes(tmp_pat
         ("wave/b.mp4", "wave"),
         ("wave/deep/a.mp4", "wave"),
     ]
-    assert report.found == "class folders, 3 clips"
+    assert report.format == "class folders, 3 clips"
     assert any("1 files that are not videos: 1 .txt" in note for note in report.notes)
     assert (tmp_path / "out" / "labels.txt").read_text() == "jump\nwave\n"
     assert read_manifest(report.path).digest() == report.manifest.digest()

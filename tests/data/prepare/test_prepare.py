@@ -328,7 +328,7 @@ def test_no_name_in_a_list_leads_out_of_the_root(name: str, tmp_path: Path, vide
     (root / "train.csv").write_text(f"{name}.mp4,1\ny.mp4,2\n{root}/y.mp4,2\n")
     media = MediaFolder(root, probe=False)
     made = prepare(find_dataset("kinetics400"), media, tmp_path / "out")
-    reasons = {row.place.line: row.reason for row in made.account.rejects}
+    reasons = {row.line.number: row.reason for row in made.account.rejects}
     assert reasons[1] == "leads out of the root"
     assert reasons[3].startswith("was given before")
     manifest = read_manifest(made.manifest)

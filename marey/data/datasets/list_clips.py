@@ -1,0 +1,65 @@
+"""The clips of lists of older toolboxes, whose labels count the classes of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from marey.data.datasets.dataset import AnnotatedClip
+from marey.data.lists.annotations import Annotations
+from marey.data.lists.class_names import ClassNames
+from marey.data.lists.clip_names import video_name
+from marey.data.lists.listing import ListRow
+from marey.data.lists.plain_lists import PlainList, read_plain
+from marey.data.lists.text_file import whole
+
+
+def plain_lists(files: Annotations, splits: Sequence[str]) -> dict[str, PlainList]:
+    """Split -> its list without a header, of those that are there."""
+    return {split: read_plain(file) for split, file in files.lists(splits)}
+
+
+def list_clips(
+    files: Annotations,
+    lists: Mapping[str, Iterable[ListRow]],
+    names: Sequence[str],
+    *,
+    class_of_path: Callable[[str], str] = lambda _: "",
+    name: Callable[[str], str] = video_name,
+) -> Iterator[AnnotatedClip]:
+    """The clips of lists whose labels are classes; the other lines are rejected.
+
+    Args:
+        lists: split -> rows, as `plain_lists` gives them.
+        names: the classes, in the order in which labels count them, from 0.
+        class_of_path: the class that a path is named by, "" if none: then the label must be it.
+        name: what a clip is called, by its path.
+    """
+    known = ClassNames(names)
+    for split, rows in lists.items():
+        for row in rows:
+            label = _label(files, row, known, class_of_path(row.path))
+            if label is not None:
+                yield AnnotatedClip(
+                    row.line,
+                    name(row.path),
+                    split,
+                    {"label": label},
+                    start=row.start,
+                    end=row.end,
+                    num_frames=row.num_frames,
+                )
+
+
+def _label(files: Annotations, row: ListRow, names: ClassNames, class_of_path: str) -> int | None:
+    """The class of a row; None, and a reject, if its list counts from 1 or counts others."""
+    text = row.labels["label"]
+    label, of_path = whole(text), names.index(class_of_path)
+    if label is None or label >= len(names):
+        files.reject(row.line, text, f"labels are 0 to {len(names) - 1}")
+        return None
+    if of_path is not None and of_path != label:
+        reason = f"label {label} is {names.names[label]}, its path says {class_of_path}"
+        remedy = "do the labels count these classes, from 0?"
+        files.reject(row.line, row.path, reason, remedy)
+        return None
+    return label
