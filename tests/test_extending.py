@@ -1,40 +1,95 @@
-"""The worked example of docs/extending.md is written to files as it stands there, and run."""
+"""The files of docs/extending.md are written as they stand there, and used by fresh processes."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.tiny import write_set
+
 DOC = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
+TEXT = DOC.read_text(encoding="utf-8")
+FILES = dict(re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
+QUICK = ("stages.0.epochs=1", "data.workers=0", "batch_size=4")
 
 
-def test_the_worked_example_passes_its_own_tests(tmp_path: Path) -> None:
-    text = DOC.read_text(encoding="utf-8")
-    files = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in files] == ["change.py", "test_change.py", "mine.py"]
-    for name, source in files:
-        (tmp_path / name).write_text(source, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of somebody who has tiny videos and the files of the page."""
+    folder = tmp_path_factory.mktemp("mine")
+    for name, source in FILES.items():
+        (folder / name).write_text(source, encoding="utf-8")
+    write_set(folder, per_class=4, val_per_class=1).rename(folder / "clips.csv")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> Path:
+    """The folder after the first command of the page, with a smaller network and one epoch."""
+    (block,) = re.findall(r"^```bash\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    train, evaluate = block.replace("\\\n", "").replace("tsn-r18", "demo-tsn").splitlines()
+    marey(folder, *shlex.split(train)[1:], *QUICK)
+    assert evaluate == "marey eval run"
+    return folder
+
+
+def marey(folder: Path, *words: str) -> str:
+    """What the command says on stderr, run in that folder by a process of its own.
+
+    With `-P` Python looks where it would for the script `marey`: not in the current folder.
+    """
+    command = [sys.executable, "-P", "-m", "marey", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stderr
+
+
+def test_the_op_passes_its_own_tests(folder: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
-    words = ["mine.py", "train", "tsn-r18", "model.temporal=[change.Change]"]
-    assert words[3] in text
+
+
+def test_a_run_of_their_op_loss_and_sampler_is_opened_by_every_command(trained: Path) -> None:
+    said = marey(trained, "eval", "run")
+    for name, place in (
+        ("change", "model.temporal.0"),
+        ("poly", "stages.0.objective"),
+        ("capped", "stages.0.sampler"),
+    ):
+        assert f"importing {name} from {trained / name}.py, for run/recipe.yaml: {place}" in said
+    marey(trained, "predict", "run", "red_0.mp4")
+    marey(trained, "report", "run")
+    marey(trained, "export", "run", "release")
+    assert "release/config.json" in marey(trained, "predict", "release", "red_0.mp4")
+    marey(trained, "train", "--resume", "--work-dir", "run")
+
+
+def test_their_files_are_not_looked_for_beside_the_weights(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "run", tmp_path / "run")
+    for name in FILES:
+        shutil.copy(trained / name, tmp_path / "run")
+    command = [sys.executable, "-m", "marey", "eval", "."]
     done = subprocess.run(
-        [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        command, cwd=tmp_path / "run", capture_output=True, text=True, check=False
     )
-    assert "data.train names no manifest" in done.stderr  # so the op is known
+    assert done.returncode == 2
+    assert "lies in the folder of the run or release, where no code is run" in done.stderr
+
+
+def test_a_run_of_their_encoder_is_opened(folder: Path) -> None:
+    options = ("--manifest", "clips.csv", "--work-dir", "small")
+    marey(folder, "train", "demo-tsn", "model.encoder=small.Small", *QUICK, *options)
+    assert "importing small" in marey(folder, "eval", "small")
 
 
 def test_every_file_it_points_to_exists() -> None:
-    text = DOC.read_text(encoding="utf-8")
-    for path in re.findall(r"`(marey/[\w/]+\.py)`", text):
+    for path in re.findall(r"`(marey/[\w/]+\.py)`", TEXT):
         assert (DOC.parents[1] / path).is_file(), path
