@@ -60,7 +60,7 @@ def evaluate(
     shard: ShardText = None,
 ) -> None:
     """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
-    from marey.engine.inference.evaluate_run import EvalOptions, evaluate_test
+    from marey.engine.inference.evaluate_run import EvalOptions, evaluate_parts
     from marey.engine.inference.predictions import metrics_of_dump
 
     if model.suffix == ".parquet":
@@ -68,10 +68,19 @@ def evaluate(
             _print_metrics(metrics, {}, title=head)
         return
     device = device_or_default(device)
-    views = tuple(overrides or ())
+    options = EvalOptions(
+        folder=model,
+        manifest=manifest,
+        split=split,
+        protocol=protocol,
+        overrides=tuple(overrides or ()),
+        workers=workers,
+        batch_size=batch_size,
+        device=device,
+    )
     with progress_bar("evaluating") as progress:
-        result, path = evaluate_test(
-            EvalOptions(model, manifest, split, protocol, views, workers, batch_size, device),
+        result, path = evaluate_parts(
+            options,
             out or model / "results" / (name or split),
             train_manifest=train_manifest,
             rule=groups,

@@ -51,22 +51,25 @@ def features(
 
     KEY=VALUE changes the views (test.sampling.num_frames=16).
     """
-    from marey.engine.inference.extract import extract_folder
+    from marey.engine.inference.extract import FeatureOptions, extract_features
 
     device = device_or_default(device)
+    options = FeatureOptions(
+        source=source,
+        manifest=manifest,
+        out=out,
+        weights=weights,
+        overrides=tuple(overrides or ()),
+        root=root,
+        per=per,
+        dtype=dtype,
+        workers=workers,
+        batch_size=batch_size,
+        device=device,
+    )
     with progress_bar("extracting") as progress:
-        made = extract_folder(
-            source,
-            manifest,
-            out,
-            weights=weights,
-            overrides=overrides or [],
-            root=root,
-            per=per,
-            dtype=dtype,
-            workers=workers,
-            batch_size=batch_size,
-            device=device,
+        made = extract_features(
+            options,
             executor=executor_of_a_model(executor, address, workers, device),
             shard=chosen_shard(shard),
             progress=progress,

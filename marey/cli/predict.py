@@ -67,11 +67,20 @@ def predict(
         return
     _refuse(one, "is for what is shown here: leave out --out")
 
-    from marey.engine.inference.predict_many import Asked, predict_clips
+    from marey.engine.inference.predict_many import PredictOptions, predict_clips
 
     with progress_bar("predicting") as progress:
         made = predict_clips(
-            Asked(model, source, top, split, root, workers, batch_size, device),
+            PredictOptions(
+                model=model,
+                source=source,
+                top=top,
+                split=split,
+                root=root,
+                workers=workers,
+                batch_size=batch_size,
+                device=device,
+            ),
             out,
             executor=executor_of_a_model(executor, address, workers, device),
             shard=chosen_shard(shard),

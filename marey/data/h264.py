@@ -43,7 +43,9 @@ def write_h264(
         stream.time_base = stream.codec_context.time_base = time_base
         stream.codec_context.thread_count = 1
         for tick, picture in zip(ticks, chain([first], pictures), strict=True):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            # by several threads, as the encoder would do it, one file in some hundred differs
+            frame = rgb.reformat(format="yuv420p", threads=1)
             frame.pts, frame.time_base = int(tick), time_base
             mp4.mux(stream.encode(frame))
         mp4.mux(stream.encode())

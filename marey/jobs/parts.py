@@ -37,7 +37,7 @@ from typing import BinaryIO, TypeAlias
 from marey.errors import MareyError, RunError
 from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.processes import Lost
-from marey.storage.atomic import replacing, write_text, writing
+from marey.storage.atomic import Failure, manifest_error, replacing, write_text, writing
 from marey.storage.lock import Held, locked
 
 Make: TypeAlias = Callable[[range, BinaryIO], None]
@@ -90,6 +90,8 @@ class Part:
     start: int
     stop: int
     path: Path
+    failure: Failure = manifest_error
+    """Makes the error where it cannot be written."""
 
     @property
     def rows(self) -> range:
@@ -106,6 +108,8 @@ class Parts:
     size: int
     digest: str
     """Of all that the target depends on; see `input_digest`. Another input has other parts."""
+    failure: Failure = manifest_error
+    """Makes the error where the target or a part cannot be written."""
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -119,7 +123,7 @@ class Parts:
             raise IndexError(number)
         start = number * self.size
         stop = min(start + self.size, self.num_rows)
-        return Part(number, start, stop, self.folder / f"{number:05d}.part")
+        return Part(number, start, stop, self.folder / f"{number:05d}.part", self.failure)
 
     def __iter__(self) -> Iterator[Part]:
         return map(self.__getitem__, range(len(self)))
@@ -212,7 +216,7 @@ def begin_parts(parts: Parts, shard: Shard) -> bool:
     """Make the folder of the parts; False if a shard finds the target made already."""
     if shard.count > 1 and parts.made:
         return False
-    with writing(parts.target):
+    with writing(parts.target, parts.failure):
         parts.folder.mkdir(parents=True, exist_ok=True)
     return True
 
@@ -240,7 +244,7 @@ def finish_parts(parts: Parts, join: Join, shard: Shard) -> bool:
 def _join(parts: Parts, join: Join, *, keep_home: bool) -> None:
     join([part.path for part in parts])
     if keep_home:
-        write_text(parts.home / "made", parts.folder.name)
+        write_text(parts.home / "made", parts.folder.name, parts.failure)
     gone = parts.home / f"{parts.folder.name}.joined"  # at once: half a folder has parts to make
     shutil.rmtree(gone, ignore_errors=True)
     parts.folder.rename(gone)
@@ -257,7 +261,7 @@ def _make_part(make: Make, part: Part) -> MareyError | None:
     try:
         with locked(part.path.with_suffix(".lock"), f"makes {part.path}"):
             if not part.path.exists() and part.path.parent.is_dir():
-                with replacing(part.path) as file:
+                with replacing(part.path, part.failure) as file:
                     make(part.rows, file)
     except MareyError as error:
         return error if part.path.parent.is_dir() else None

@@ -20,9 +20,9 @@ from marey.data.manifest.read import read_manifest
 from marey.data.packs.forms import JpegPacks, Mp4Files
 from marey.data.packs.pack_clips import pack_clips
 from marey.data.prepare.prepare import MediaFolder, prepare
-from marey.engine.inference.evaluate_run import EvalOptions, evaluate_test
-from marey.engine.inference.extract import extract_folder
-from marey.engine.inference.predict_many import Asked, predict_clips
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_parts
+from marey.engine.inference.extract import FeatureOptions, extract_features
+from marey.engine.inference.predict_many import PredictOptions, predict_clips
 from marey.engine.train.loop import train
 from marey.errors import RunError
 from marey.jobs.executors import HERE, Executor, Ray
@@ -66,11 +66,7 @@ def test_a_cluster_gives_the_bytes_of_one_process_and_a_dead_slots_job_is_done_a
 ) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'marey[ray]'")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    for module in (
-        "engine.inference.scored_parts",
-        "engine.inference.extractor",
-        "data.checks.check",
-    ):
+    for module in ("engine.inference.jobs", "data.checks.check"):
         monkeypatch.setattr(f"marey.{module}.PART_ROWS", 3)
     manifest = write_set(tmp_path / "clips", per_class=1)
     run = train(tiny_recipe(manifest, epochs=1), tmp_path / "run", quiet=True)
@@ -88,11 +84,14 @@ def test_a_cluster_gives_the_bytes_of_one_process_and_a_dead_slots_job_is_done_a
 
 def do_everything(run: Path, manifest: Path, gestures: Path, out: Path, executor: Executor) -> None:
     """All that may be done at scale, each with a file or a folder in `out`."""
-    evaluate_test(EvalOptions(run, manifest, "val", None, (), 0, 3, "cpu"), out, executor=executor)
-    asked = Asked(run, str(manifest), workers=0, batch_size=3)
-    predict_clips(asked, out / "predicted.parquet", executor=executor)
-    features = out / "features.arrow"
-    extract_folder(str(run), manifest, features, workers=0, batch_size=3, executor=executor)
+    test = EvalOptions(folder=run, manifest=manifest, workers=0, batch_size=3)
+    evaluate_parts(test, out, executor=executor)
+    many = PredictOptions(model=run, source=str(manifest), workers=0, batch_size=3)
+    predict_clips(many, out / "predicted.parquet", executor=executor)
+    features = FeatureOptions(
+        source=str(run), manifest=manifest, out=out / "features.arrow", workers=0, batch_size=3
+    )
+    extract_features(features, executor=executor)
     clips = read_manifest(manifest)
     check_manifest(clips, out / "check.csv", executor=executor)
     for form in (JpegPacks(ShortSide(32), part_size=3), Mp4Files(ShortSide(32), part_size=3)):

@@ -24,13 +24,10 @@ from marey.engine.inference.measures import (
     head_estimates,
     metrics_of_heads,
 )
-from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips, test_batches
+from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
 from marey.metrics.longtail import Estimate
 from marey.models.video_model import VideoModel
-from marey.recipes.compatible import check_clips
-from marey.recipes.recipe import TestViews
-from marey.video.augment import Augment
-from marey.video.reading.reader import Backend
+from marey.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,36 +97,36 @@ class Evaluation:
 def evaluate(
     model: VideoModel,
     manifest: Manifest,
-    views: TestViews,
+    recipe: Recipe,
     *,
-    augment: Augment,
-    batch_size: int = 8,
-    workers: int = 2,
-    backend: Backend = "pyav",
     device: torch.device | str = "cpu",
-    amp: bool = False,
+    workers: int | None = None,
+    batch_size: int | None = None,
     trained_on: TrainingCounts = UNKNOWN,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """The scores of `model`, already on `device`, for every clip; `progress(done, all)` as it goes.
+    """The scores of `model` for every clip of `manifest`, and the numbers that follow from them.
 
-    Only the mean and std of `augment` are used: test clips are not changed otherwise.
+    Args:
+        model: on `device` already.
+        recipe: says how clips are shown: `test` (the views and how they are averaged), mean and
+            std of `augment` (test clips are not changed otherwise), `amp`, and the backend.
+        workers: processes that read clips, 0 for none; by default as many as the recipe says.
+        batch_size: clips that are scored at once; by default as many as the recipe says.
+        trained_on: training clips of every class, for the numbers of head, tail and few.
+        progress: called with clips (done, total).
+
+    Raises:
+        ManifestError: if the clips are not what the model takes, or their labels not its heads'.
     """
-    check_clips(model.spec, manifest)
-    check_heads(model, manifest, views.average)
+    check_heads(model, manifest, recipe.test.average)
     scores, missing = score_clips(
         model,
         manifest,
-        views,
-        augment=augment,
-        batch_size=batch_size,
-        workers=workers,
-        backend=backend,
+        recipe,
         device=device,
-        amp=amp,
+        workers=workers,
+        batch_size=batch_size,
         progress=progress,
     )
-    return Evaluation(manifest, scores, missing, views.average, trained_on)
-
-
-test_batches.__test__ = False  # type: ignore[attr-defined]  # a name that pytest would collect
+    return Evaluation(manifest, scores, missing, recipe.test.average, trained_on)

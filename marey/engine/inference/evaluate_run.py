@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+import pyarrow as pa
 import torch
 
 from marey.data.manifest.join import read_manifests
@@ -15,22 +16,22 @@ from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
+from marey.engine.inference.jobs import ClipJob, load_for, run
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.results import write_results
-from marey.engine.inference.scored_parts import Tested
+from marey.engine.inference.scoring import ScoreArrays, check_heads
+from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import ManifestError, RecipeError, RunError
-from marey.jobs.executors import HERE, Executor, Here
-from marey.jobs.parts import WHOLE, Progress, Shard, make_parts
+from marey.jobs.executors import HERE, Executor
+from marey.jobs.parts import WHOLE, Progress, Shard
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
-from marey.recipes.recipe import Recipe
 from marey.recipes.schema import override
-from marey.storage.atomic import make_folder, run_error
 
-PART_SECONDS = 4 * 3600.0
-"""Longer than any part takes; then it is taken for hanging."""
+MISSING = "missing"
+"""The column of a part that says why a clip could not be read."""
 
 
 def evaluate_folder(
@@ -50,40 +51,82 @@ def evaluate_folder(
 ) -> tuple[Evaluation, Path]:
     """The evaluation of the model in `folder`, and the results.json it was written to.
 
-    Which classes are head, tail and few-shot follows by `rule` from the training clips that the
-    folder has counted, or from those of split train of `train_manifest`.
+    Args:
+        folder: of a run or of a release.
+        out: folder for results.json and predictions.parquet.
+        manifest: the clips; by default those the model was validated on.
+        split: rows to take, if the manifest has a column of splits.
+        train_manifest: its split train is counted to tell head, tail and few-shot classes; by
+            default as the folder has counted its own training clips.
+        rule: by which these are told.
+        protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
+        overrides: ``key=value`` that change how it is tested.
+        workers: processes that read clips; by default as many as the recipe says.
+        batch_size: clips at once; by default as many as the recipe says.
+        device: by default cuda where there is one.
+        progress: called with clips (done, total).
 
-    It is tested by its own views or those of `protocol` (`marey.recipes.protocols`), as changed by
-    `overrides`; those may change how it is tested, not what was trained: `RecipeError` otherwise.
+    Raises:
+        RecipeError: if `overrides` would change what was trained.
+        ManifestError: if the clips or their classes are not what the model knows.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    test = EvalOptions(
-        folder, manifest, split, protocol, tuple(overrides), workers, batch_size, device
+    options = EvalOptions(
+        folder=folder,
+        manifest=manifest,
+        split=split,
+        protocol=protocol,
+        overrides=tuple(overrides),
+        workers=workers,
+        batch_size=batch_size,
+        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
     )
-    result, path = evaluate_test(
-        test, out, train_manifest=train_manifest, rule=rule, progress=progress
+    result, path = evaluate_parts(
+        options, out, train_manifest=train_manifest, rule=rule, progress=progress
     )
     if result is None:  # without shards there are no others to wait for
         raise RunError(f"another process wrote {path} meanwhile", "give another folder, or read it")
     return result, path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvalOptions:
-    """What is tested and how, in words that mean the same on every machine; as above."""
+    """What is tested and how, in values that mean the same in every process; as above."""
 
     folder: Path
-    manifest: str | Path | None
-    split: str
-    protocol: str | None
-    overrides: tuple[str, ...]
-    workers: int | None
-    batch_size: int | None
-    device: str
+    manifest: str | Path | None = None
+    split: str = "val"
+    protocol: str | None = None
+    overrides: tuple[str, ...] = ()
+    workers: int | None = None
+    batch_size: int | None = None
+    device: str = "cpu"
+
+    def load(self, device: str) -> ScoringJob:
+        """The model and the clips; ManifestError unless their classes are the model's."""
+        trained = load_trained(self.folder, device)
+        views = named(self.protocol).applied(trained.recipe) if self.protocol else trained.recipe
+        recipe = override(views, self.overrides)
+        if recipe.model != trained.recipe.model:
+            changes = ", ".join(self.overrides)
+            raise RecipeError(f"{changes} changes the model, which is trained already")
+        heads = {head.name: head.num_classes for head in recipe.model.heads}
+        lists = (self.manifest,) if self.manifest else recipe.data.val_lists
+        clips = read_manifests(lists, split=self.split, heads=heads, at=recipe.data.location)
+        manifest = with_class_names(clips, trained)
+        check_heads(trained.model, manifest, recipe.test.average)
+        return ScoringJob(
+            trained=trained,
+            model=trained.model,
+            recipe=recipe,
+            manifest=manifest,
+            workers=self.workers,
+            batch_size=self.batch_size,
+            device=device,
+        )
 
 
-def evaluate_test(
-    test: EvalOptions,
+def evaluate_parts(
+    options: EvalOptions,
     out: Path,
     *,
     train_manifest: Path | None = None,
@@ -92,78 +135,76 @@ def evaluate_test(
     shard: Shard = WHOLE,
     progress: Progress | None = None,
 ) -> tuple[Evaluation | None, Path]:
-    """As `evaluate_folder`, where and by how many one likes.
+    """As `evaluate_folder`, by the processes of `executor`, and a share of the clips only.
 
     None if other shards have clips to score yet, or have written the results.
     """
-    local = isinstance(executor, Here)
-    tested = _tested(test if local else replace(test, device="cpu"))
-    make_folder(out, run_error)
-    root = tested.recipe.data.root or None
-    counts = TrainingCounts(_class_counts(tested.trained, train_manifest, root), rule)
-    parts = tested.parts(out / "results.json", rule=rule, train_manifest=str(train_manifest))
+    job = load_for(options, executor)
+    counts = TrainingCounts(_class_counts(job, train_manifest), rule)
+    parts = job.parts(out / "results.json", rule=rule, train_manifest=str(train_manifest))
     results: list[Evaluation] = []
 
     def join(paths: Sequence[Path]) -> None:
-        result = tested.evaluation(paths, counts)
-        write_results(result, out, tested.trained.model, tested.recipe)
+        result = job.evaluation(paths, counts)
+        write_results(result, out, job.model, job.recipe)
         results.append(result)
 
-    make_parts(
-        parts,
-        partial(tested.write, progress=progress)
-        if local
-        else partial(_write, test, tested.recipe, tested.manifest.digest()),
-        join,
-        executor=executor,
-        shard=shard,
-        timeout_seconds=PART_SECONDS,
-        progress=None if local else progress,  # locally each batch tells it
-    )
+    run(job, options, parts, join, executor=executor, shard=shard, progress=progress)
     return (results[0] if results else None), parts.target
 
 
-def _tested(test: EvalOptions) -> Tested:
-    trained = load_trained(test.folder, test.device)
-    views = named(test.protocol).applied(trained.recipe) if test.protocol else trained.recipe
-    recipe = override(views, test.overrides)
-    if recipe.model != trained.recipe.model:
-        changes = ", ".join(test.overrides)
-        raise RecipeError(f"{changes} changes the model, which is trained already")
-    heads = {head.name: head.num_classes for head in recipe.model.heads}
-    lists = (test.manifest,) if test.manifest else recipe.data.val_lists
-    found = read_manifests(lists, split=test.split, heads=heads, at=recipe.data.location)
-    return Tested(
-        trained,
-        recipe,
-        with_class_names(found, trained),
-        workers=recipe.data.workers if test.workers is None else test.workers,
-        batch_size=test.batch_size or recipe.batch_size,
-        device=test.device,
-    )
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScoringJob(ClipJob):
+    """The scores of clips that have labels."""
+
+    trained: Trained
+
+    def facts(self) -> Mapping[str, object]:
+        """The clips and the weights."""
+        return {"manifest": self.manifest.digest(), "weights": weights_digest(self.model)}
+
+    def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
+        """Write the scores of these clips as an Arrow file, a column a head."""
+        scores, missing = self.scores(rows, progress=progress)
+        columns: dict[str, pa.Array] = {
+            f"scores.{head}": pa.FixedSizeListArray.from_arrays(
+                pa.array(values.ravel()), values.shape[1]
+            )
+            for head, values in scores.items()
+        }
+        reasons = [missing.get(row) for row in range(len(rows))]
+        table = pa.table(columns | {MISSING: pa.array(reasons, pa.large_string())})
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+
+    def evaluation(self, paths: Sequence[Path], trained_on: TrainingCounts) -> Evaluation:
+        """The evaluation whose parts lie at `paths`."""
+        tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in paths]
+        table = pa.concat_tables(tables)
+        scores: ScoreArrays = {
+            head.name: _matrix(table[f"scores.{head.name}"]) for head in self.model.spec.heads
+        }
+        reasons = enumerate(table[MISSING].to_pylist())
+        missing = {row: reason for row, reason in reasons if reason is not None}
+        return Evaluation(self.manifest, scores, missing, self.recipe.test.average, trained_on)
 
 
-def _write(test: EvalOptions, _: Recipe, digest: str, rows: range, file: BinaryIO) -> None:
-    """The recipe comes along for its classes: unpickling it has imported the user's own."""
-    tested = _kept(test)
-    if tested.manifest.digest() != digest:
-        raise ManifestError(f"{tested.manifest.source} changed meanwhile", "start again")
-    tested.write(rows, file)
+def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+    """Scores float32 [n k] of a column of lists."""
+    flat = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    return np.concatenate(flat).reshape(len(column), -1)
 
 
-_kept = lru_cache(maxsize=1)(_tested)
-"""The model is loaded once in a process that works for another."""
-
-
-def _class_counts(
-    trained: Trained, train_manifest: Path | None, root: str | None
-) -> Mapping[str, Counts]:
+def _class_counts(job: ScoringJob, train_manifest: Path | None) -> Mapping[str, Counts]:
+    """Training clips of every class of every head, int64 [k]."""
+    trained = job.trained
     if train_manifest is None:
         return trained.class_counts
     heads = {head: len(names) for head, names in trained.classes.items()}
-    found = read_manifest(train_manifest, split="train", heads=heads, at=Location(root))
-    named = with_class_names(found, trained)
-    return {head: named.class_counts(head) for head in heads}
+    at = Location(job.recipe.data.root or None)
+    clips = read_manifest(train_manifest, split="train", heads=heads, at=at)
+    manifest = with_class_names(clips, trained)
+    return {head: manifest.class_counts(head) for head in heads}
 
 
 def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:

@@ -11,25 +11,22 @@ model once. Other processors, numbers of threads or batch sizes may round the la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
-
-import torch
 
 from marey.data.features.feature_file import is_feature_file
 from marey.data.manifest.location import Location
-from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.extractor import DType, Extractor, Per, read_features
+from marey.engine.inference.jobs import load_for, run
 from marey.engine.weights.checkpoint import initialize
 from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.trained import load_trained
 from marey.errors import RecipeError, RunError
-from marey.jobs.executors import HERE, Executor, Here
-from marey.jobs.parts import WHOLE, Shard, make_parts
+from marey.jobs.executors import HERE, Executor
+from marey.jobs.parts import WHOLE, Progress, Shard, make_parts
 from marey.models.encoders.huggingface import HuggingFaceSpec, read_input
 from marey.models.layout import channels_last
 from marey.models.video_model import Head, ModelSpec, VideoModel
@@ -42,9 +39,6 @@ from marey.storage.url import AnyPath
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop
 from marey.video.sampling.segments import Segments
-
-PART_SECONDS = 4 * 3600.0
-"""Longer than any part takes; then it is taken for hanging."""
 
 
 @dataclass(frozen=True)
@@ -60,79 +54,63 @@ class Extraction:
     """Row -> why the clip could not be read; it is in the file, without features."""
 
 
-def extract_folder(
-    source: str,
-    manifest: str | AnyPath,
-    out: Path,
-    *,
-    weights: str | None = None,
-    overrides: Sequence[str] = (),
-    root: str | AnyPath | None = None,
-    per: Per = "frame",
-    dtype: DType = "float16",
-    workers: int | None = None,
-    batch_size: int | None = None,
-    device: str = "cpu",
-    executor: Executor = HERE,
-    shard: Shard = WHOLE,
-    progress: Callable[[int, int], None] | None = None,
-) -> Extraction | None:
-    """Write the features that `source` sees in all clips of `manifest` to `out`.
-
-    source: the folder of a run or release, a recipe with `weights`, or ``hf:FOLDER`` of an encoder
-    of Hugging Face transformers. `overrides` may change the test views, not the model. None if
-    other shards have parts to make yet; `device` is that of the processes of `engine`.
-    """
-    if not is_feature_file(out):
-        raise RunError(f"{out} is no name of a file of features", "call it NAME.arrow")
-    job = _Job(
-        source,
-        manifest,
-        out,
-        weights,
-        tuple(overrides),
-        root,
-        per,
-        dtype,
-        workers,
-        batch_size,
-        device,
-    )
-    if isinstance(executor, Here):
-        return _extract(_extractor(job), executor, shard, progress)
-    return _extract(_extractor(replace(job, device="cpu")), executor, shard, progress, job)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What is wanted, in words that mean the same on every machine."""
+@dataclass(frozen=True, kw_only=True)
+class FeatureOptions:
+    """Whose features of which clips, in values that mean the same in every process."""
 
     source: str
+    """The folder of a run or release, a recipe with `weights`, or ``hf:FOLDER`` of an encoder of
+    Hugging Face transformers."""
     manifest: str | AnyPath
     out: Path
-    weights: str | None
-    overrides: tuple[str, ...]
-    root: str | AnyPath | None
-    per: Per
-    dtype: DType
-    workers: int | None
-    batch_size: int | None
-    device: str
+    """NAME.arrow."""
+    weights: str | None = None
+    overrides: tuple[str, ...] = ()
+    """``key=value`` that change the test views, not the model."""
+    root: str | AnyPath | None = None
+    per: Per = "frame"
+    """One vector each."""
+    dtype: DType = "float16"
+    workers: int | None = None
+    batch_size: int | None = None
+    device: str = "cpu"
+
+    def load(self, device: str) -> Extractor:
+        """The model and the clips."""
+        recipe, model = source_model(self.source, self.weights, self.overrides, device)
+        return Extractor(
+            model=model,
+            recipe=recipe,
+            manifest=read_manifest(self.manifest, at=Location(self.root)),
+            out=self.out,
+            per=self.per,
+            dtype=self.dtype,
+            workers=self.workers,
+            batch_size=self.batch_size,
+            device=device,
+        )
 
 
-def _extractor(job: _Job) -> Extractor:
-    recipe, model = source_model(job.source, job.weights, job.overrides, job.device)
-    return Extractor(
-        model,
-        recipe,
-        read_manifest(job.manifest, at=Location(job.root)),
-        job.out,
-        per=job.per,
-        dtype=job.dtype,
-        workers=recipe.data.workers if job.workers is None else job.workers,
-        batch_size=job.batch_size or recipe.batch_size,
-        device=job.device,
-    )
+def extract_features(
+    options: FeatureOptions,
+    *,
+    executor: Executor = HERE,
+    shard: Shard = WHOLE,
+    progress: Progress | None = None,
+) -> Extraction | None:
+    """Write the features of all clips to `options.out`; None if other shards have parts to make.
+
+    Raises:
+        RecipeError: if the source has no weights, or overrides change what was trained.
+        ManifestError: if the clips are not what the model takes, or none can be read.
+        RunError: if `out` is no NAME.arrow or cannot be written, or a feature is not finite.
+    """
+    if not is_feature_file(options.out):
+        raise RunError(f"{options.out} is no name of a file of features", "call it NAME.arrow")
+    job = load_for(options, executor)
+    parts = job.parts(options.out)
+    made = run(job, options, parts, job.join, executor=executor, shard=shard, progress=progress)
+    return _extraction(options.out) if made else None
 
 
 def source_model(
@@ -178,79 +156,20 @@ def _hugging_face(folder: Path) -> Recipe:
     )
 
 
-def extract(
-    model: VideoModel,
-    recipe: Recipe,
-    manifest: Manifest,
-    out: Path,
-    *,
-    per: Per = "frame",
-    dtype: DType = "float16",
-    workers: int = 2,
-    batch_size: int = 8,
-    device: torch.device | str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
-) -> Extraction:
-    """Write the features of every clip, row by row; the file is whole or not there."""
-    extractor = Extractor(
-        model,
-        recipe,
-        manifest,
-        out,
-        per=per,
-        dtype=dtype,
-        workers=workers,
-        batch_size=batch_size,
-        device=device,
-    )
-    made = _extract(extractor, HERE, WHOLE, progress)
-    assert made is not None  # without shards there are no others to wait for
-    return made
-
-
-def _extract(
-    extractor: Extractor,
-    executor: Executor,
-    shard: Shard,
-    progress: Callable[[int, int], None] | None,
-    job: _Job | None = None,
-) -> Extraction | None:
-    """`job` is for processes that have to make the extractor themselves."""
-    make = (
-        partial(extractor.write, progress=progress)
-        if job is None
-        else partial(_write, job, extractor.recipe, extractor.parts.digest)
-    )
-    join = extractor.join
-    told = progress if job else None  # else each batch tells it
-    parts = extractor.parts
-    if not make_parts(
-        parts,
-        make,
-        join,
-        executor=executor,
-        shard=shard,
-        timeout_seconds=PART_SECONDS,
-        progress=told,
-    ):
-        return None
-    return _extraction(parts.target)
-
-
-def _write(job: _Job, _: Recipe, digest: str, rows: range, file: BinaryIO) -> None:
-    """The recipe comes along for its classes: unpickling it has imported the user's own."""
-    extractor = _kept(job)
-    if extractor.parts.digest != digest:
-        raise RunError(f"{job.manifest} or {job.source} changed meanwhile", "start again")
-    extractor.write(rows, file)
-
-
-_kept = lru_cache(maxsize=1)(_extractor)
-"""The model is built once in a process that works for another."""
+def extract(extractor: Extractor, *, progress: Progress | None = None) -> Extraction:
+    """Write the features of every clip, by this process; the file is whole or not there."""
+    make = partial(extractor.write, progress=progress)
+    make_parts(extractor.parts(extractor.out), make, extractor.join, executor=HERE)
+    return _extraction(extractor.out)
 
 
 def _extraction(path: Path) -> Extraction:
-    found = read_features(path)
-    frames = found.lengths[found.lengths > 0]
-    lengths = int(frames.min()), int(frames.max())
-    return Extraction(path, len(found.lengths), lengths, found.dim, dict(found.errors))
+    features = read_features(path)
+    frames = features.lengths[features.lengths > 0]
+    return Extraction(
+        path=path,
+        num_clips=len(features.lengths),
+        frames=(int(frames.min()), int(frames.max())),
+        dim=features.dim,
+        missing=dict(features.errors),
+    )

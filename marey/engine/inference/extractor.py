@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -24,10 +24,11 @@ from marey.data.features.feature_file import (
 from marey.data.loading.clips import Batch
 from marey.data.manifest.manifest import Manifest, table_digest
 from marey.data.manifest.write import manifest_table
-from marey.engine.inference.scoring import model_inputs, test_batches
+from marey.engine.inference.jobs import ClipJob
+from marey.engine.inference.scoring import model_inputs, view_batches
 from marey.engine.weights.checkpoint import weights_digest
 from marey.errors import ManifestError, RunError
-from marey.jobs.parts import Parts, input_digest
+from marey.jobs.parts import Progress
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_clips
 from marey.recipes.recipe import Recipe
@@ -36,41 +37,25 @@ from marey.recipes.schema import to_plain
 Per = Literal["frame", "clip"]
 DType = Literal["float16", "float32"]
 
-PART_ROWS = 1024
-"""Clips of a part, rounded up to whole batches."""
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Extractor(ClipJob):
+    """The features of clips, for the file `out`."""
 
-@dataclass(frozen=True, eq=False)
-class Extractor:
-    """A model, the clips it is to see, and the file that their features go to."""
-
-    model: VideoModel
-    recipe: Recipe
-    manifest: Manifest
     out: Path
-    _: KW_ONLY
-    per: Per
-    dtype: DType
-    workers: int
-    batch_size: int
-    device: torch.device | str
+    per: Per = "frame"
+    dtype: DType = "float16"
 
     def __post_init__(self) -> None:
         check_clips(self.model.spec, self.manifest)
 
-    @cached_property
-    def parts(self) -> Parts:
-        """The parts of the file: whole batches, so that these are the same in one pass."""
-        size = -(-PART_ROWS // self.batch_size) * self.batch_size
-        facts = {
+    def facts(self) -> Mapping[str, object]:
+        """All columns of the file, and what it says of its making: the weights are in it."""
+        return {
             "file": str(self.schema.metadata),
-            "recipe": to_plain(self.recipe),
             "rows": table_digest(self.table),
-            "where": self.manifest.where(),
             "dtype": self.dtype,
-            "batch_size": self.batch_size,
         }
-        return Parts(self.out, len(self.manifest), size, input_digest(facts))
 
     @cached_property
     def table(self) -> pa.Table:
@@ -88,21 +73,17 @@ class Extractor:
             about=_about(self.model, self.recipe, self.manifest, self.per),
         )
 
-    def write(
-        self, rows: range, file: BinaryIO, *, progress: Callable[[int, int], None] | None = None
-    ) -> None:
+    def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
         """Write a part: these rows with their features, as a file of features of its own."""
-        manifest, table = self.manifest.take(np.arange(rows.start, rows.stop)), self.table
+        manifest, size = self.clips(rows), self.clips_at_once
         nothing = np.zeros((0, self.model.encoder.num_features), np.float32)
-        batches = test_batches(
-            manifest, self.recipe.test, self.batch_size, self.workers, self.recipe.data.backend
-        )
+        batches = view_batches(manifest, self.recipe, workers=self.workers, batch_size=size)
         with features_to(file, self.schema) as writer:
-            for start, batch in zip(range(0, len(rows), self.batch_size), batches, strict=True):
-                here = range(start, min(start + self.batch_size, len(rows)))
+            for start, batch in zip(range(0, len(rows), size), batches, strict=True):
+                here = range(start, min(start + size, len(rows)))
                 missing, of_row = dict(batch.failures), self._features(batch, manifest)
                 writer.write(
-                    table.slice(rows.start + start, len(here)),
+                    self.table.slice(rows.start + start, len(here)),
                     [of_row.get(row, nothing) for row in here],
                     [missing.get(row) for row in here],
                 )
@@ -123,16 +104,16 @@ class Extractor:
     def _features(self, batch: Batch, manifest: Manifest) -> dict[int, np.ndarray]:
         if not len(batch.rows):
             return {}
-        found = view_features(self.model, batch.clip, self.recipe, per=self.per, device=self.device)
-        _check_range(found.numpy(), self.dtype, manifest, batch.rows)
-        return dict(zip(batch.rows.tolist(), found.numpy(), strict=True))
+        x = view_features(self.model, batch.clip, self.recipe, per=self.per, device=self.device)
+        _check_range(x.numpy(), self.dtype, manifest, batch.rows)
+        return dict(zip(batch.rows.tolist(), x.numpy(), strict=True))
 
 
 def read_features(path: Path) -> FeatureFile:
     """What a file of features, or a part of one, holds."""
-    found = features_of(path, open_table(path))
-    assert found is not None
-    return found
+    features = features_of(path, open_table(path))
+    assert features is not None
+    return features
 
 
 @torch.inference_mode()
@@ -145,9 +126,9 @@ def view_features(
     for clip in model_inputs(model, views, recipe.augment, device):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.amp):
             parts.append(model.features(clip).float().cpu())
-    found = torch.cat(parts)
-    found = found.reshape(len(views), -1, found.shape[-1])
-    return found if per == "frame" else found.mean(dim=1, keepdim=True)
+    x = torch.cat(parts)
+    x = x.reshape(len(views), -1, x.shape[-1])
+    return x if per == "frame" else x.mean(dim=1, keepdim=True)
 
 
 def _about(model: VideoModel, recipe: Recipe, manifest: Manifest, per: Per) -> dict[str, Any]:
@@ -162,9 +143,9 @@ def _about(model: VideoModel, recipe: Recipe, manifest: Manifest, per: Per) -> d
     }
 
 
-def _check_range(found: np.ndarray, dtype: DType, manifest: Manifest, rows: Tensor) -> None:
+def _check_range(x: np.ndarray, dtype: DType, manifest: Manifest, rows: Tensor) -> None:
     limit = float(np.finfo(dtype).max)
-    wrong = ~(np.abs(found).reshape(len(found), -1).max(axis=1) <= limit)  # NaN too
+    wrong = ~(np.abs(x).reshape(len(x), -1).max(axis=1) <= limit)  # NaN too
     if wrong.any():
         path = manifest.path(int(rows[int(wrong.argmax())]))
         raise RunError(

@@ -7,7 +7,7 @@ windows, each scored as a clip of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -130,14 +130,8 @@ class Predictor:
         return self._score_views(torch.cat([recipe.test.crop(clip) for clip in clips]))
 
     def _score_views(self, views: Tensor) -> Scores:
-        recipe = self.trained.recipe
-        scores = score_views(
-            self.trained.model,
-            views[None],
-            average=recipe.test.average,
-            augment=recipe.augment,
-            device=self.device,
-        )
+        recipe = replace(self.trained.recipe, amp=False)
+        scores = score_views(self.trained.model, views[None], recipe, device=self.device)
         return {head: values[0] for head, values in scores.items()}
 
     def _answers(self, scores: Scores, top: int) -> list[Answer]:

@@ -25,9 +25,9 @@ of the file, and joining holds one part in memory at a time.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,16 +39,15 @@ import torch
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import digest_with
 from marey.data.own_videos.unlabelled import read_clips
-from marey.engine.inference.evaluate_run import PART_SECONDS
+from marey.engine.inference.jobs import ClipJob, load_for, run
 from marey.engine.inference.predict import probabilities
 from marey.engine.inference.predictions import prediction_table, scores_column
-from marey.engine.inference.scored_parts import Tested
+from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.trained import load_trained
-from marey.errors import ManifestError, RunError
-from marey.jobs.executors import HERE, Executor, Here
-from marey.jobs.parts import WHOLE, Parts, Progress, Shard, make_parts
+from marey.errors import RunError
+from marey.jobs.executors import HERE, Executor
+from marey.jobs.parts import WHOLE, Progress, Shard
 from marey.recipes.compatible import check_clips
-from marey.recipes.recipe import Recipe
 from marey.storage.atomic import replacing, run_error
 
 ERROR = "error"
@@ -65,9 +64,9 @@ class Predictions:
     """Clips that could not be read; the column `error` says why."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of which clips, in words that mean the same on every machine."""
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What is predicted, by which model, in values that mean the same in every process."""
 
     model: Path
     """The folder of a run or of a release."""
@@ -81,9 +80,27 @@ class Asked:
     batch_size: int | None = None
     device: str = "cpu"
 
+    def load(self, device: str) -> PredictionJob:
+        """The model and the clips; ManifestError unless the clips are what it takes."""
+        trained = load_trained(self.model, device)
+        recipe = replace(trained.recipe, amp=False)  # as Predictor, whatever it was trained with
+        at = Location(self.root, urls=recipe.data.urls)
+        clips = read_clips(self.source, split=self.split, at=at)
+        check_clips(trained.model.spec, clips)
+        return PredictionJob(
+            classes=trained.classes,
+            top=self.top,
+            model=trained.model,
+            recipe=recipe,
+            manifest=clips,
+            workers=self.workers,
+            batch_size=self.batch_size,
+            device=device,
+        )
+
 
 def predict_clips(
-    asked: Asked,
+    options: PredictOptions,
     out: Path,
     *,
     executor: Executor = HERE,
@@ -92,67 +109,59 @@ def predict_clips(
 ) -> Predictions | None:
     """Write what the model says of every clip to the file `out`, NAME.parquet.
 
-    None if other shards have clips to score yet. ManifestError if there are no clips, or not what
-    the model takes; a clip that cannot be read costs that clip only.
+    None if other shards have clips to score yet. A clip that cannot be read costs that clip only.
+
+    Raises:
+        ManifestError: if there are no clips, or not what the model takes.
+        RunError: if `out` is no NAME.parquet, or cannot be written.
     """
     if out.suffix.lower() != ".parquet":
         raise RunError(f"{out} is no name of a file of predictions", "call it NAME.parquet")
-    local = isinstance(executor, Here)
-    predicted = _predicted(asked if local else replace(asked, device="cpu"))
-    check_clips(predicted.tested.trained.model.spec, predicted.tested.manifest)
-    made = make_parts(
-        predicted.parts(out),
-        partial(predicted.write, progress=progress)
-        if local
-        else partial(_write, asked, predicted.tested.recipe, predicted.digest),
-        partial(_join, out),
-        executor=executor,
-        shard=shard,
-        timeout_seconds=PART_SECONDS,
-        progress=None if local else progress,  # locally each batch tells it
-    )
+    job = load_for(options, executor)
+    join = partial(_join, out)
+    parts = job.parts(out)
+    made = run(job, options, parts, join, executor=executor, shard=shard, progress=progress)
     return _summary(out) if made else None
 
 
-@dataclass(frozen=True, eq=False)
-class _Predicted:
-    """A trained model and the clips it is asked about."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PredictionJob(ClipJob):
+    """The most probable classes of clips, and the scores of all."""
 
-    tested: Tested
+    classes: Mapping[str, tuple[str, ...]]
     top: int
 
-    @cached_property
-    def digest(self) -> str:
-        """Of the clips, sources and ids: a folder may have gained some since it was looked at."""
-        return digest_with(self.tested.manifest, "sources", "ids")
-
-    def parts(self, out: Path) -> Parts:
-        classes = json.dumps(self.tested.trained.classes)
-        return self.tested.parts(
-            out, kind="predictions", rows=self.digest, top=str(self.top), classes=classes
-        )
+    def facts(self) -> Mapping[str, object]:
+        """The clips with their sources and ids, the weights, and what is said of a clip."""
+        return {
+            "kind": "predictions",
+            "rows": digest_with(self.manifest, "sources", "ids"),
+            "weights": weights_digest(self.model),
+            "top": self.top,
+            "classes": self.classes,
+        }
 
     def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
         """Write the rows of these clips as an Arrow file."""
-        found, missing = self.tested.scores(rows, progress=progress)
+        scores, missing = self.scores(rows, progress=progress)
         ids = np.arange(rows.start, rows.stop)
-        table = prediction_table(self.tested.manifest.take(ids), found, ids)
-        unread = np.array([place in missing for place in range(len(rows))])
-        for head, scores in found.items():
+        table = prediction_table(self.clips(rows), scores, ids)
+        unread = np.isin(ids - rows.start, list(missing))
+        for head, values in scores.items():
             name = scores_column(head)
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, _lists(scores, unread))
-            for column, values in self._answers(head, scores, unread).items():
-                table = table.append_column(column + name.removeprefix("scores"), values)
-        reasons = pa.array([missing.get(place) for place in range(len(rows))], pa.string())
+            position = table.column_names.index(name)
+            table = table.set_column(position, name, _lists(values, unread))
+            for column, answers in self._answers(head, values, unread).items():
+                table = table.append_column(column + name.removeprefix("scores"), answers)
+        reasons = pa.array([missing.get(row) for row in range(len(rows))], pa.string())
         table = table.append_column(ERROR, reasons).replace_schema_metadata(self._about())
         with pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table.combine_chunks())
 
     def _answers(self, head: str, scores: np.ndarray, unread: np.ndarray) -> dict[str, pa.Array]:
         """The most probable classes [n top] by name, and their probabilities."""
-        names = np.array(self.tested.trained.classes[head], dtype=object)
-        values = probabilities(self.tested.trained.recipe, head, torch.from_numpy(scores))
+        names = np.array(self.classes[head], dtype=object)
+        values = probabilities(self.recipe, head, torch.from_numpy(scores))
         best = values.topk(min(self.top, len(names)))
         return {
             "names": _lists(names[best.indices.numpy()], unread, pa.string()),
@@ -161,38 +170,12 @@ class _Predicted:
 
     def _about(self) -> dict[str, str]:
         facts = {
-            "recipe": self.tested.recipe.name,
-            "average": self.tested.recipe.test.average,
-            "classes": self.tested.trained.classes,
-            "span_unit": self.tested.manifest.unit,
+            "recipe": self.recipe.name,
+            "average": self.recipe.test.average,
+            "classes": self.classes,
+            "span_unit": self.manifest.unit,
         }
         return {"marey": json.dumps(facts)}
-
-
-def _predicted(asked: Asked) -> _Predicted:
-    trained = load_trained(asked.model, asked.device)
-    recipe = replace(trained.recipe, amp=False)  # as Predictor, whatever it was trained with
-    tested = Tested(
-        trained,
-        recipe,
-        read_clips(asked.source, split=asked.split, at=Location(asked.root, urls=recipe.data.urls)),
-        workers=recipe.data.workers if asked.workers is None else asked.workers,
-        batch_size=asked.batch_size or recipe.batch_size,
-        device=asked.device,
-    )
-    return _Predicted(tested, asked.top)
-
-
-def _write(asked: Asked, _: Recipe, digest: str, rows: range, file: BinaryIO) -> None:
-    """The recipe comes along for its classes: unpickling it has imported the user's own."""
-    predicted = _kept(asked)
-    if predicted.digest != digest:
-        raise ManifestError(f"the clips of {asked.source} changed meanwhile", "start again")
-    predicted.write(rows, file)
-
-
-_kept = lru_cache(maxsize=1)(_predicted)
-"""The model is loaded once in a process that works for another."""
 
 
 def _lists(values: np.ndarray, unread: np.ndarray, kind: pa.DataType | None = None) -> pa.Array:

@@ -22,7 +22,7 @@ from marey.data.manifest.join import read_manifests
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate_run import with_class_names
 from marey.engine.inference.extractor import view_features
-from marey.engine.inference.scoring import test_batches
+from marey.engine.inference.scoring import view_batches
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
@@ -120,9 +120,7 @@ def _features(
 ) -> tuple[Rows, Tensor]:
     """The rows [n] that could be read, and their features [n d]."""
     recipe, rows, parts = trained.recipe, [], []
-    size = batch_size or recipe.batch_size
-    workers = recipe.data.workers if workers is None else workers
-    for batch in test_batches(clips, recipe.test, size, workers, recipe.data.backend):
+    for batch in view_batches(clips, recipe, workers=workers, batch_size=batch_size):
         if len(batch.rows):
             rows.append(batch.rows.numpy())
             parts.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,34 +16,31 @@ from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_clips
-from marey.recipes.recipe import TestViews
+from marey.recipes.recipe import Recipe
 from marey.types import Clip, Scores
 from marey.video.augment import Augment, normalize
-from marey.video.reading.reader import Backend
 
 FRAMES_AT_ONCE = 256
 """Frames a forward pass holds at most; more views are scored one part after the other."""
 
 
 ScoreArrays: TypeAlias = dict[str, npt.NDArray[np.float32]]
+"""Head -> scores [n k] of the n clips of a manifest, NaN where a clip could not be read."""
 
 
 def score_clips(
     model: VideoModel,
     manifest: Manifest,
-    views: TestViews,
+    recipe: Recipe,
     *,
-    augment: Augment,
-    batch_size: int = 8,
-    workers: int = 2,
-    backend: Backend = "pyav",
     device: torch.device | str = "cpu",
-    amp: bool = False,
+    workers: int | None = None,
+    batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[ScoreArrays, dict[int, str]]:
-    """As `evaluate`, of clips with or without labels: scores [n k] a head, and row -> reason.
+    """Scores of every clip, with or without labels, and row -> why a clip could not be read.
 
-    The scores of a clip that could not be read are NaN.
+    Args: as `marey.engine.inference.evaluate.evaluate`.
     """
     check_clips(model.spec, manifest)
     scores: ScoreArrays = {
@@ -52,13 +49,10 @@ def score_clips(
     }
     missing: dict[int, str] = {}
     done = 0
-    for batch in test_batches(manifest, views, batch_size, workers, backend):
+    for batch in view_batches(manifest, recipe, workers=workers, batch_size=batch_size):
         missing |= dict(batch.failures)
         if len(batch.rows):
-            found = score_views(
-                model, batch.clip, average=views.average, augment=augment, device=device, amp=amp
-            )
-            for name, values in found.items():
+            for name, values in score_views(model, batch.clip, recipe, device=device).items():
                 scores[name][batch.rows.numpy()] = values.cpu().numpy()
         done += len(batch.rows) + len(batch.failures)
         if progress:
@@ -66,40 +60,35 @@ def score_clips(
     return scores, missing
 
 
-def test_batches(
-    manifest: Manifest, views: TestViews, batch_size: int, workers: int, backend: Backend
+def view_batches(
+    manifest: Manifest, recipe: Recipe, *, workers: int | None, batch_size: int | None
 ) -> Iterator[Batch]:
-    """The fixed test views of every row, in order."""
+    """The fixed test views of every row, in order; None: as many as the recipe says."""
+    size, views, data = batch_size or recipe.batch_size, recipe.test, recipe.data
     rows = range(len(manifest))
-    keys = [[(row, None) for row in rows[i : i + batch_size]] for i in rows[::batch_size]]
-    clips = ClipDataset(manifest, views.sampling, views.crop, backend=backend)
-    return clip_batches(clips, keys, workers=workers)
+    keys = [[(row, None) for row in rows[i : i + size]] for i in rows[::size]]
+    clips = ClipDataset(manifest, views.sampling, views.crop, backend=data.backend)
+    return clip_batches(clips, keys, workers=data.workers if workers is None else workers)
 
 
 @torch.no_grad()
 def score_views(
-    model: VideoModel,
-    views: Tensor,
-    *,
-    average: Literal["logits", "probs"],
-    augment: Augment,
-    device: torch.device | str,
-    amp: bool = False,
+    model: VideoModel, views: Tensor, recipe: Recipe, *, device: torch.device | str
 ) -> Scores:
-    """Scores [b k] a head: the mean over v of logits or probabilities.
+    """Scores [b k] a head: the mean over v of logits or, if the recipe says so, probabilities.
 
     views: uint8 [b v t c h w], or features [b v t d].
     """
     model.eval()
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in model.spec.heads}
-    for x in model_inputs(model, views, augment, device):
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp):
-            found = model(x)
-        for name, values in found.items():
+    for x in model_inputs(model, views, recipe.augment, device):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.amp):
+            scores = model(x)
+        for name, values in scores.items():
             values = values.float()
-            parts[name].append(values.softmax(dim=1) if average == "probs" else values)
+            parts[name].append(values.softmax(dim=1) if recipe.test.average == "probs" else values)
     b, v = views.shape[:2]
-    return {name: torch.cat(logits).reshape(b, v, -1).mean(1) for name, logits in parts.items()}
+    return {name: torch.cat(values).reshape(b, v, -1).mean(1) for name, values in parts.items()}
 
 
 def model_inputs(

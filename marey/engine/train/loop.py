@@ -289,17 +289,11 @@ class Training:
         """The metrics of the validation set under the recipe's test views; rank 0's work."""
         if self.val_set is None or not self.world.is_main:
             return {}
-        recipe = self.recipe
         return evaluate(
             self.eval_model(),
             self.val_set,
-            recipe.test,
-            augment=recipe.augment,
-            batch_size=recipe.batch_size,
-            workers=recipe.data.workers,
-            backend=recipe.data.backend,
+            self.recipe,
             device=self.world.device,
-            amp=recipe.amp,
             trained_on=training_counts(self.train_set),
         ).metrics
 

@@ -39,9 +39,8 @@ def trained(run: Path) -> Trained:
 
 
 def evaluated(trained: Trained, manifest: Path, **options: object) -> Evaluation:
-    recipe = trained.recipe
     found = read_manifest(manifest, split="val")
-    return evaluate(trained.model, found, recipe.test, augment=recipe.augment, workers=0, **options)  # type: ignore[arg-type]
+    return evaluate(trained.model, found, trained.recipe, workers=0, **options)  # type: ignore[arg-type]
 
 
 def manifest_of(run: Path) -> Path:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from marey.data.manifest.read import read_manifest
-from marey.engine.inference.extract import extract_folder
+from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.errors import CheckpointError
 from tests.tiny import write_set
 
@@ -19,6 +19,11 @@ SMALL = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
 VIDEO_MAE = {**SMALL, "intermediate_size": 16, "image_size": 32, "num_frames": 4}
 PREDICTOR = {"pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1}
 VJEPA2 = {**SMALL, **PREDICTOR, "crop_size": 32, "frames_per_clip": 4}
+
+
+def options(network: Path, manifest: Path, folder: Path) -> FeatureOptions:
+    out = folder / "f.arrow"
+    return FeatureOptions(source=f"hf:{network}", manifest=manifest, out=out, workers=0)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +36,7 @@ def test_a_file_holds_what_the_encoder_sees(tmp_path: Path, name: str, config: d
     stated = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
     (tmp_path / "net/preprocessor_config.json").write_text(json.dumps(stated))
     manifest = write_set(tmp_path / "clips", per_class=1, val_per_class=1)
-    made = extract_folder(f"hf:{tmp_path / 'net'}", manifest, tmp_path / "f.arrow", workers=0)
+    made = extract_features(options(tmp_path / "net", manifest, tmp_path))
     assert (made.num_clips, made.frames, made.dim) == (8, (1, 1), 24)
     features = read_manifest(made.path).features
     assert features is not None
@@ -47,12 +52,12 @@ def test_without_transformers_the_extra_is_named(
     (tmp_path / "config.json").write_text(json.dumps({"num_frames": 4, "image_size": 32}))
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(CheckpointError, match=r"needs transformers.*marey\[hf\]"):
-        extract_folder(f"hf:{tmp_path}", tmp_path / "m.csv", tmp_path / "f.arrow")
+        extract_features(options(tmp_path, tmp_path / "m.csv", tmp_path))
 
 
 def test_a_folder_without_an_encoder_of_video_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"cannot read .*config\.json.*save_pretrained"):
-        extract_folder(f"hf:{tmp_path}", tmp_path / "m.csv", tmp_path / "f.arrow")
+        extract_features(options(tmp_path, tmp_path / "m.csv", tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"image_size": 224}))
     with pytest.raises(CheckpointError, match=r"states no number of frames"):
-        extract_folder(f"hf:{tmp_path}", tmp_path / "m.csv", tmp_path / "f.arrow")
+        extract_features(options(tmp_path, tmp_path / "m.csv", tmp_path))

@@ -15,7 +15,8 @@ from marey.data.loading.samplers import ClassBalanced
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import evaluate
 from marey.engine.inference.evaluate_run import evaluate_folder
-from marey.engine.inference.extract import extract, extract_folder, source_model
+from marey.engine.inference.extract import FeatureOptions, extract, extract_features, source_model
+from marey.engine.inference.extractor import Extractor
 from marey.engine.inference.predict import load
 from marey.engine.report.report import write_report
 from marey.engine.train.loop import train
@@ -58,14 +59,17 @@ def source(videos: Path) -> tuple[Recipe, VideoModel]:
 def file(videos: Path, source: tuple[Recipe, VideoModel]) -> Path:
     recipe, model = source
     out = videos.parent / "features.arrow"
+    clips = read_manifest(videos)
     extract(
-        model,
-        recipe,
-        read_manifest(videos),
-        out,
-        dtype="float32",
-        workers=0,
-        batch_size=5,
+        Extractor(
+            model=model,
+            recipe=recipe,
+            manifest=clips,
+            out=out,
+            dtype="float32",
+            workers=0,
+            batch_size=5,
+        )
     )
     return out
 
@@ -111,10 +115,10 @@ def test_linear_scores_of_features_are_those_of_the_videos(
     linear = replace(linear, encoder=replace(linear.encoder, dim=8)).build()
     linear.heads.load_state_dict(model.heads.state_dict())
     seen, read = (
-        evaluate(m, manifest, views, augment=recipe.augment, workers=0)
-        for m, manifest, views in (
-            (model, read_manifest(videos), recipe.test),
-            (linear, read_manifest(file), catalog.find("features-linear").test),
+        evaluate(m, manifest, shown, workers=0)
+        for m, manifest, shown in (
+            (model, read_manifest(videos), recipe),
+            (linear, read_manifest(file), catalog.find("features-linear")),
         )
     )
     np.testing.assert_allclose(seen.scores["label"], read.scores["label"], atol=1e-6)
@@ -128,7 +132,8 @@ def test_a_vector_a_clip_is_the_mean_of_those_of_its_frames(
     recipe, model = source
     out = tmp_path / "clips.arrow"
     clips = read_manifest(videos)
-    made = extract(model, recipe, clips, out, per="clip", workers=0, batch_size=7)
+    job = Extractor(model=model, recipe=recipe, manifest=clips, out=out, per="clip", workers=0)
+    made = extract(replace(job, batch_size=7))
     assert (made.frames, made.dim, list(made.missing)) == ((1, 1), 8, [7])
     one, all_ = read_manifest(out).features, read_manifest(file).features
     assert one is not None
@@ -158,9 +163,12 @@ def test_numbers_too_large_for_their_type_leave_no_file(
     videos: Path, source: tuple[Recipe, VideoModel], tmp_path: Path
 ) -> None:
     recipe, model = source
+    clips = read_manifest(videos)
     loud = replace(recipe, augment=replace(recipe.augment, std=(1e-7,) * 3))
     with pytest.raises(RunError, match="not finite numbers of float16.*float32"):
-        extract(model, loud, read_manifest(videos), tmp_path / "f.arrow", workers=0)
+        extract(
+            Extractor(model=model, recipe=loud, manifest=clips, out=tmp_path / "f.arrow", workers=0)
+        )
     assert not (tmp_path / "f.arrow").exists()
 
 
@@ -168,7 +176,7 @@ def test_features_of_random_weights_are_refused(videos: Path, tmp_path: Path) ->
     with pytest.raises(RecipeError, match=r"starts from nothing.*--weights"):
         source_model("tsn-r18", None, [], "cpu")
     with pytest.raises(RunError, match=r"f\.csv is no name of a file of features"):
-        extract_folder("tsn-r18", videos, tmp_path / "f.csv")
+        extract_features(FeatureOptions(source="tsn-r18", manifest=videos, out=tmp_path / "f.csv"))
 
 
 # --- a run on it --------------------------------------------------------------------------------
@@ -314,7 +322,8 @@ def test_features_of_two_models_do_not_go_together(
     recipe, _ = source
     other = tmp_path / "other.arrow"
     clips = read_manifest(videos)
-    extract(recipe.model.build(), recipe, clips, other, workers=0)
+    model = recipe.model.build()
+    extract(Extractor(model=model, recipe=recipe, manifest=clips, out=other, workers=0))
     mixed = on_features(file)
     mixed = replace(mixed, data=replace(mixed.data, val=str(other)))
     with pytest.raises(ManifestError, match=r"hold features of another weights"):

@@ -144,9 +144,9 @@ def test_a_dump_of_clips_of_several_classes_gives_the_same_numbers(tmp_path: Pat
 def test_probabilities_of_several_classes_are_not_averaged(run: Path) -> None:
     recipe, found = tiny_recipe(manifest_of(run)), read_manifest(manifest_of(run), split="val")
     several = found.with_columns({"label": np.eye(4, dtype=bool)[found.labels["label"]]})
-    views = replace(recipe.test, average="probs")
+    probs = replace(recipe, test=replace(recipe.test, average="probs"))
     with pytest.raises(ManifestError, match=r"several classes of 'label'.*test\.average=logits"):
-        evaluate(_model(4), several, views, augment=recipe.augment)
+        evaluate(_model(4), several, probs)
 
 
 def _model(k: int):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.engine.inference.predict import load
-from marey.engine.inference.predict_many import Asked, Predictions, predict_clips
+from marey.engine.inference.predict_many import Predictions, PredictOptions, predict_clips
 from marey.engine.train.loop import train
 from marey.errors import ManifestError, RunError
 from marey.jobs.parts import Shard
@@ -45,11 +45,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("marey.engine.inference.scored_parts.PART_ROWS", 2)
+    monkeypatch.setattr("marey.engine.inference.jobs.PART_ROWS", 2)
 
 
-def asked(trained: Trained, source: Path | None = None) -> Asked:
-    return Asked(trained.run, str(source or trained.clips), top=3, workers=0, batch_size=2)
+def asked(trained: Trained, source: Path | None = None) -> PredictOptions:
+    clips = str(source or trained.clips)
+    return PredictOptions(model=trained.run, source=clips, top=3, workers=0, batch_size=2)
 
 
 def read(path: Path) -> list[dict[str, object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,8 @@ import torch
 
 from marey.data.checks.check import check_manifest
 from marey.data.manifest.read import read_manifest
-from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, evaluate_test
-from marey.engine.inference.extract import extract_folder
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, evaluate_parts
+from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.train.loop import train
 from marey.errors import ManifestError, RunError
 from marey.jobs.parts import Shard
@@ -37,12 +37,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (
-        "engine.inference.extractor",
-        "engine.inference.scored_parts",
-        "data.checks.check",
-    ):
+    for module in ("engine.inference.jobs", "data.checks.check"):
         monkeypatch.setattr(f"marey.{module}.PART_ROWS", 3)
+
+
+def options(trained: Trained) -> EvalOptions:
+    return EvalOptions(folder=trained.run, manifest=trained.manifest, workers=0, batch_size=3)
+
+
+def feature_options(trained: Trained, out: Path) -> FeatureOptions:
+    run = str(trained.run)
+    return FeatureOptions(source=run, manifest=trained.manifest, out=out, workers=0, batch_size=3)
 
 
 def shuffled(count: int) -> list[Shard]:
@@ -54,9 +59,7 @@ def shuffled(count: int) -> list[Shard]:
 @pytest.mark.parametrize("count", [2, 5])
 def test_features_by_shards_are_those_of_one_process(trained: Trained, tmp_path: Path, count: int):
     def features(out: Path, **options):
-        return extract_folder(
-            str(trained.run), trained.manifest, out, workers=0, batch_size=3, **options
-        )
+        return extract_features(feature_options(trained, out), **options)
 
     whole = features(tmp_path / "whole.arrow")
     made = [features(tmp_path / "parts.arrow", shard=shard) for shard in shuffled(count)]
@@ -75,9 +78,7 @@ def test_an_extraction_that_was_interrupted_goes_on(trained: Trained, tmp_path: 
 
     def features(name: str, progress=None) -> bytes:
         out = tmp_path / name
-        extract_folder(
-            str(trained.run), trained.manifest, out, workers=0, batch_size=3, progress=progress
-        )
+        extract_features(feature_options(trained, out), progress=progress)
         return out.read_bytes()
 
     with pytest.raises(KeyboardInterrupt):
@@ -90,13 +91,13 @@ def test_an_extraction_that_was_interrupted_goes_on(trained: Trained, tmp_path: 
 
 
 def test_predictions_by_shards_are_those_of_one_process(trained: Trained, tmp_path: Path) -> None:
-    test = EvalOptions(trained.run, trained.manifest, "val", None, (), 0, 3, "cpu")
-    evaluate_test(test, tmp_path / "whole")
-    made = [evaluate_test(test, tmp_path / "parts", shard=shard)[0] for shard in shuffled(3)]
+    test = options(trained)
+    evaluate_parts(test, tmp_path / "whole")
+    made = [evaluate_parts(test, tmp_path / "parts", shard=shard)[0] for shard in shuffled(3)]
     assert [one is None for one in made] == [True, True, False]
     for name in ("predictions.parquet", "results.json"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    result, path = evaluate_test(test, tmp_path / "parts", shard=Shard(1, 3))
+    result, path = evaluate_parts(test, tmp_path / "parts", shard=Shard(1, 3))
     assert result is None
     assert path.exists()
 
@@ -118,14 +119,13 @@ def test_a_manifest_edited_while_it_is_scored_is_an_error(trained: Trained, tmp_
     edited = trained.manifest.with_name("edited.csv")
     kept = "\n".join(line for line in content.split("\n") if "red_4" not in line)
     edited.write_text(kept)
-    test = EvalOptions(trained.run, edited, "val", None, (), 0, 3, "cpu")
+    test = replace(options(trained), manifest=edited)
     with pytest.raises(ManifestError, match="edited.csv changed meanwhile"):
-        evaluate_test(test, tmp_path / "out", executor=Elsewhere(edited))
+        evaluate_parts(test, tmp_path / "out", executor=Elsewhere(edited))
     edited.write_text(kept)
-    with pytest.raises(RunError, match="edited.csv or .* changed meanwhile"):
-        extract_folder(
-            str(trained.run), edited, tmp_path / "f.arrow", workers=0, executor=Elsewhere(edited)
-        )
+    features = replace(feature_options(trained, tmp_path / "f.arrow"), manifest=edited)
+    with pytest.raises(ManifestError, match="edited.csv changed meanwhile"):
+        extract_features(features, executor=Elsewhere(edited))
 
 
 def test_results_that_another_process_wrote_meanwhile_are_not_taken(
@@ -133,14 +133,14 @@ def test_results_that_another_process_wrote_meanwhile_are_not_taken(
 ) -> None:
     there = tmp_path / "results.json"
     module = "marey.engine.inference.evaluate_run"
-    monkeypatch.setattr(f"{module}.evaluate_test", lambda *_, **__: (None, there))
+    monkeypatch.setattr(f"{module}.evaluate_parts", lambda *_, **__: (None, there))
     with pytest.raises(RunError, match="another process wrote .*results.json"):
         evaluate_folder(tmp_path, out=tmp_path)
 
 
 def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, tmp_path: Path):
-    test = EvalOptions(trained.run, trained.manifest, "val", None, (), 0, 3, "cpu")
-    evaluate_test(test, tmp_path, shard=Shard(0, 2))
+    test = options(trained)
+    evaluate_parts(test, tmp_path, shard=Shard(0, 2))
     before = {path.name for path in (tmp_path / ".results.json.parts").iterdir()}
     checkpoints = sorted(trained.run.rglob("*.pt"))
     kept = {path: path.read_bytes() for path in checkpoints}
@@ -150,7 +150,7 @@ def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, t
             values.mul_(2)
         torch.save(state, path)
     try:
-        evaluate_test(test, tmp_path, shard=Shard(0, 2))
+        evaluate_parts(test, tmp_path, shard=Shard(0, 2))
     finally:
         for path, content in kept.items():
             path.write_bytes(content)
