@@ -90,7 +90,11 @@ def tiny_recipe(manifest: Path, *, epochs: int = 2, batch_size: int = 4) -> Reci
         train=Views(Segments(2), RandomResizedCrop(32, scale=(0.5, 1.0))),
         test=TestViews(Segments(2), CenterCrop(32, resize=36)),
         augment=Augment(flip="plain"),
-        stages=(Stage(epochs, SGD(lr=0.05, groups="plain", head_lr5=False), Cosine()),),
+        stages=(
+            Stage(
+                epochs=epochs, optim=SGD(lr=0.05, groups="plain", head_lr5=False), schedule=Cosine()
+            ),
+        ),
         batch_size=batch_size,
         lr_batch_size=None,
     )

@@ -22,7 +22,7 @@ from marey.recipes.recipe import Views
 from marey.video.reading.reader import Backend
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataSpeed:
     """Clips a second through the training loader, and what a loader process spends its time on."""
 
@@ -70,7 +70,13 @@ def bench_data(
     seconds = time.perf_counter() - start
     total = sum(parts.values()) or 1.0
     return DataSpeed(
-        read, unreadable, workers, read / seconds, *(value / total for value in parts.values())
+        clips=read,
+        unreadable=unreadable,
+        workers=workers,
+        clips_per_second=read / seconds,
+        decode_share=parts["decode"] / total,
+        resize_share=parts["resize"] / total,
+        collate_share=parts["collate"] / total,
     )
 
 

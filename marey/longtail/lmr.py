@@ -67,7 +67,7 @@ from marey.longtail.objective import Objective, ScoringModel
 from marey.types import Clip, Labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LMR(Objective):
     """Cross-entropy of clips that are rebuilt and mixed; l, h, d, eps as in the equations.
 

@@ -65,7 +65,7 @@ _NETS = {
 def _row(net: str, data: str, frames: int, top1: float) -> Recipe:
     it = _NETS[net]
     is_first = frames == 8
-    optim = SGD(0.01, weight_decay=5e-4, groups="one", head_lr5=False)
+    optim = SGD(lr=0.01, weight_decay=5e-4, groups="one", head_lr5=False)
     sampling = Uniform(frames, variant="upstream")
     epochs = 100 if data == "mini-k400" else 75
     return Recipe(
@@ -80,8 +80,8 @@ def _row(net: str, data: str, frames: int, top1: float) -> Recipe:
         stages=cosine(epochs, optim=optim) if is_first else steps(35, 15, 30, optim=optim),
         weights="imagenet" if is_first else f"from:{net}-8f-{data}",
         claim=Claim(
-            top1,
-            _README,
+            top1=top1,
+            source=_README,
             params_millions=parameters(it.millions, data) if it.millions else None,
             gmacs_per_view=frames * it.gmacs if it.gmacs else None,
         ),
@@ -129,7 +129,9 @@ def _quoted(name: str, ops: tuple[TemporalOp, ...], top1: float) -> Recipe:
     """I3D as the README of TSM quotes it: 10 x 3 views of windows of 64 frames."""
     row = _row("i3d-r50", "k400", 32, top1)
     source = "quoted in the README of mit-han-lab/temporal-shift-module"
-    claim = Claim(top1, source, note="network and training are those of arXiv 1711.07971")
+    claim = Claim(
+        top1=top1, source=source, note="network and training are those of arXiv 1711.07971"
+    )
     model = replace(row.model, temporal=ops)
     return replace(
         row,

@@ -39,7 +39,7 @@ _SHORT_SIDE = CenterCrop(224, 224)
 
 def _row(depth: int, pairs: int, data: str, top1: float, top5: float | None = None) -> Recipe:
     stem = f"blvnet-tam-{depth}-a2-b4"
-    optim = SGD(0.01, weight_decay=5e-4, nesterov=True, groups="one", head_lr5=False)
+    optim = SGD(lr=0.01, weight_decay=5e-4, nesterov=True, groups="one", head_lr5=False)
     is_first = pairs == 8
     frames = Uniform(2 * pairs, variant="upstream")
     return Recipe(
@@ -51,14 +51,14 @@ def _row(depth: int, pairs: int, data: str, top1: float, top5: float | None = No
         batch_size=8,
         lr_batch_size=64,
         clip_grad=None,
-        stages=(Stage(50, optim, Cosine(per="epoch")),)
+        stages=(Stage(epochs=50, optim=optim, schedule=Cosine(per="epoch")),)
         if is_first
         else steps(25, 10, 20, optim=optim),
         weights="imagenet" if is_first else f"from:{stem}-f8x2-{data}",
         claim=Claim(
-            top1,
-            _README,
-            top5,
+            top1=top1,
+            source=_README,
+            top5=top5,
             params_millions=parameters(_MILLIONS[depth], data),
             gmacs_per_view=pairs * _GMACS[depth],
             note="top-5 is not in the README" if top5 else "",

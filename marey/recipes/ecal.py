@@ -26,7 +26,7 @@ _TSM: tuple[TemporalOp, ...] = (TSM(alternate="stage"), ECal("T"))
 def _row(
     name: str, data: str, t: int, ops: tuple[TemporalOp, ...], top1: float, gmacs: float
 ) -> Recipe:
-    optim = SGD(0.01, weight_decay=1e-4, head_lr5=False, calibrator_lr=2)
+    optim = SGD(lr=0.01, weight_decay=1e-4, head_lr5=False, calibrator_lr=2)
     return Recipe(
         name=f"{name}-r50-{t}f-{data}",
         model=ModelSpec(ResNetSpec(50), ops, t, head(data)),
@@ -37,7 +37,7 @@ def _row(
         lr_batch_size=32,
         stages=steps(50, 20, 40, optim=optim),
         weights="imagenet",
-        claim=Claim(top1, _README, params_millions=31.4415, gmacs_per_view=gmacs),
+        claim=Claim(top1=top1, source=_README, params_millions=31.4415, gmacs_per_view=gmacs),
     )
 
 

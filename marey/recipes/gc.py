@@ -84,7 +84,7 @@ def _row(
     host: str, data: str, t: int, test: TestViews, top1: float, top5: float | None, note: str = ""
 ) -> Recipe:
     it = _HOSTS[host]
-    optim = SGD(0.01, weight_decay=1e-4, head_lr5=False, calibrator_lr=5)
+    optim = SGD(lr=0.01, weight_decay=1e-4, head_lr5=False, calibrator_lr=5)
     recipe = Recipe(
         name=f"{host}-r50-{t}f-{data}",
         model=ModelSpec(it.encoder, it.ops, t, head(data)),
@@ -95,11 +95,18 @@ def _row(
         lr_batch_size=32,
         stages=steps(50, 20, 40, optim=optim),
         weights="imagenet",
-        claim=Claim(top1, _README, top5, parameters(it.millions, data), it.gmacs[t], note),
+        claim=Claim(
+            top1=top1,
+            source=_README,
+            top5=top5,
+            params_millions=parameters(it.millions, data),
+            gmacs_per_view=it.gmacs[t],
+            note=note,
+        ),
     )
     if host != "gc-tdn":
         return recipe
-    optim = SGD(0.01, weight_decay=5e-4, groups="one", head_lr5=False)
+    optim = SGD(lr=0.01, weight_decay=5e-4, groups="one", head_lr5=False)
     return replace(recipe, stages=steps(60, 30, 45, 55, optim=optim), lr_batch_size=64)
 
 

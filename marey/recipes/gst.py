@@ -26,9 +26,9 @@ def _row(name: str, data: str, t: int, op: GST, top1: float, cost: tuple[float, 
         augment=swap_of_sides(data),
         batch_size=8,
         lr_batch_size=24,
-        stages=steps(70, 50, 60, optim=SGD(0.01, weight_decay=3e-4, head_lr5=False)),
+        stages=steps(70, 50, 60, optim=SGD(lr=0.01, weight_decay=3e-4, head_lr5=False)),
         weights="imagenet",
-        claim=Claim(top1, _README, params_millions=cost[0], gmacs_per_view=cost[1]),
+        claim=Claim(top1=top1, source=_README, params_millions=cost[0], gmacs_per_view=cost[1]),
     )
 
 

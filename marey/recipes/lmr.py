@@ -43,9 +43,9 @@ def _recipe(
     milestones: tuple[float, ...],
 ) -> Recipe:
     first = Stage(
-        epochs,
-        AdamW(lr=1e-4, weight_decay=0.05, groups="one"),
-        StepDecay(milestones),
+        epochs=epochs,
+        optim=AdamW(lr=1e-4, weight_decay=0.05, groups="one"),
+        schedule=StepDecay(milestones),
         objective=CrossEntropy(label_smoothing=0.2),
     )
     alone = Recipe(

@@ -72,13 +72,20 @@ def _row(variant: Variant, data: str, top1: float, top5: float | None, note: str
         train=Views(sampling, _crop(variant, data, size)),
         test=TestViews(sampling, UniformCrop(size, size), average="probs"),
         augment=_augment(variant, data),
-        stages=(Stage(epochs, optim, schedule, objective=CrossEntropy(label_smoothing=0.2)),),
+        stages=(
+            Stage(
+                epochs=epochs,
+                optim=optim,
+                schedule=schedule,
+                objective=CrossEntropy(label_smoothing=0.2),
+            ),
+        ),
         batch_size=4 if size == 224 and frames == 16 else 1,
         lr_batch_size=256,
         clip_grad=None,
         amp=True,
         weights="imagenet" if data in ("k400", "k600") else f"from:{name}-{frames}f-k400",
-        claim=Claim(top1, _README, top5=top5, note=note),
+        claim=Claim(top1=top1, source=_README, top5=top5, note=note),
     )
 
 

@@ -46,7 +46,7 @@ class Schedule(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SGD:
     """Stochastic gradient descent; `groups="tsm"` gives biases twice the rate and no decay.
 
@@ -76,7 +76,7 @@ class SGD:
         return optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AdamW:
     """Adam with decoupled decay; norms and biases are not decayed, but with `groups="one"`."""
 

@@ -34,7 +34,7 @@ from marey.video.sampling.segments import AllFrames, Dense, EvenFrames, Sampling
 Variant: TypeAlias = Literal["repaired", "upstream"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """Named test views: a function of a recipe's model and of the views that it trains with."""
 
@@ -240,50 +240,66 @@ _TSM, _GC, _TDN = "TSM, arXiv 1811.08383", "GC, arXiv 2203.09694", "TDN, arXiv 2
 _BLVNET, _ARP = "bLVNet-TAM, arXiv 1912.00869", "action-recognition-pytorch, arXiv 2010.11757"
 _MOTIONFORMER, _VIDEOLT = "Motionformer, arXiv 2106.05392", "VideoLT, arXiv 2105.02668"
 
+
+def _row(
+    stem: str,
+    sampling: Callable[[Recipe, Variant], Sampling],
+    crop: Callable[[Recipe], Crop],
+    about: str,
+    source: str,
+    average: Literal["logits", "probs"] = "logits",
+) -> Protocol:
+    return Protocol(
+        stem=stem, sampling=sampling, crop=crop, about=about, source=source, average=average
+    )
+
+
 # what more than one name fits, as `tdn-1x1` and `tsm-1x1` do TDN, has the first of them
 _REPAIRED = (
-    Protocol("tdn-1x1", _tdn_middles, _center,
+    _row("tdn-1x1", _tdn_middles, _center,
              "middles of the segments, 5 frames from each; centre 224 of 256", _TDN),
-    Protocol("tdn-10x3", _tdn_tenths, _three_full,
+    _row("tdn-10x3", _tdn_tenths, _three_full,
              "ten clips of the segments; three of the full 256 (Kinetics)", _TDN, "probs"),
-    Protocol("tsm-1x1", _middles, _center,
+    _row("tsm-1x1", _middles, _center,
              "middles of the segments; centre 224 of 256 (TSN, TSM, GST)", _TSM),
-    Protocol("tsm-1x10", _middles, _ten,
+    _row("tsm-1x10", _middles, _ten,
              "middles of the segments; corners, centre 224 of 256, all mirrored too", _TSM),
-    Protocol("tsm-2x3", _twice, _three_full,
+    _row("tsm-2x3", _twice, _three_full,
              "middles and beginnings; three of the full 256 (Something-Something)", _TSM),
-    Protocol("tsm-2x3-224", _twice, _three,
+    _row("tsm-2x3-224", _twice, _three,
              "middles and beginnings; three of 224 of 256, as the command beside it says", _TSM),
-    Protocol("tsm-dense-10x3", _dense, _three_full,
+    _row("tsm-dense-10x3", _dense, _three_full,
              "ten windows of 64 frames; three of the full 256 (Kinetics)", _TSM),
-    Protocol("gc-1x1", _middles, _center_full,
+    _row("gc-1x1", _middles, _center_full,
              "middles of the segments; centre of the full 256", _GC),
-    Protocol("gc-2x1", _twice, _center_full,
+    _row("gc-2x1", _twice, _center_full,
              "middles and beginnings; centre of the full 256 (Something-Something)", _GC),
-    Protocol("gc-dense-10x1", _dense, _center_full,
+    _row("gc-dense-10x1", _dense, _center_full,
              "ten windows of 64 frames; centre of the full 256 (Kinetics)", _GC),
-    Protocol("blvnet-1x1", _shared_place, _center_without_margin,
+    _row("blvnet-1x1", _shared_place, _center_without_margin,
              "middles of the segments; centre 224 of 224 (disable_scaleup)", _BLVNET),
-    Protocol("blvnet-dense-3x3", _windows(3), _three_longer,
+    _row("blvnet-dense-3x3", _windows(3), _three_longer,
              "three windows of every second frame; three of the full 256 (Kinetics)", _BLVNET),
-    Protocol("arp-1x1", _shared_place, _center,
+    _row("arp-1x1", _shared_place, _center,
              "middles of the segments; centre 224 of 256 (mini sets)", _ARP),
-    Protocol("arp-2x3", _two_places, _three_longer,
+    _row("arp-2x3", _two_places, _three_longer,
              "two clips of the segments; three of the full 256 (Something-Something)", _ARP),
-    Protocol("arp-dense-10x3", _windows(10), _three_longer,
+    _row("arp-dense-10x3", _windows(10), _three_longer,
              "ten windows of every second frame; three of the full 256 (Kinetics)", _ARP),
-    Protocol("motionformer-10x3", _motionformer, _three_to_the_pixel,
+    _row("motionformer-10x3", _motionformer, _three_to_the_pixel,
              "ten clips of equal time; three of 224 (Kinetics)", _MOTIONFORMER, "probs"),
-    Protocol("motionformer-epic-10x3", _epic, _three_to_the_pixel,
+    _row("motionformer-epic-10x3", _epic, _three_to_the_pixel,
              "the same, 60 frames a second where none are said", _MOTIONFORMER, "probs"),
-    Protocol("motionformer-1x3", _motionformer_segments, _three_to_the_pixel,
+    _row("motionformer-1x3", _motionformer_segments, _three_to_the_pixel,
              "middles of the segments; three of 224 (Something-Something)", _MOTIONFORMER, "probs"),
 )  # fmt: skip
 _FEATURES = (
-    Protocol("videolt-150", _evenly(150), _uncut,
-             "150 features, spread over the video", _VIDEOLT, of_features=True),
-    Protocol("features-all", _all_frames, _uncut,
-             "all features of a clip", "marey", of_features=True),
-)  # fmt: skip
-PROTOCOLS = (*_REPAIRED, *(replace(one, variant="upstream") for one in _REPAIRED), *_FEATURES)
+    _row("videolt-150", _evenly(150), _uncut, "150 features, spread over the video", _VIDEOLT),
+    _row("features-all", _all_frames, _uncut, "all features of a clip", "marey"),
+)
+PROTOCOLS = (
+    *_REPAIRED,
+    *(replace(one, variant="upstream") for one in _REPAIRED),
+    *(replace(one, of_features=True) for one in _FEATURES),
+)
 """All of them; the first that fits gives a recipe's test views their name."""

@@ -91,13 +91,13 @@ def ten_three(segments: int, frames: int) -> TestViews:
 
 def steps(epochs: int, *milestones: float, optim: SGD) -> tuple[Stage, ...]:
     """One stage whose rate falls by ten at each of the milestones."""
-    return (Stage(epochs, optim, StepDecay(milestones)),)
+    return (Stage(epochs=epochs, optim=optim, schedule=StepDecay(milestones)),)
 
 
 def cosine(epochs: int, *, optim: SGD) -> tuple[Stage, ...]:
     """One stage whose rate falls along a cosine, epoch by epoch, as TSM's trainer does."""
     schedule: Schedule = Cosine(per="epoch")
-    return (Stage(epochs, optim, schedule),)
+    return (Stage(epochs=epochs, optim=optim, schedule=schedule),)
 
 
 def parameters(millions: float, data: str, features: int = 2048) -> float:

@@ -20,7 +20,7 @@ from marey.video.crops import CenterCrop, Crop, MultiScaleCrop
 from marey.video.sampling.segments import Sampling, Segments
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One stretch of training with its own optimiser, sampler, objective and trainable part.
 
@@ -52,7 +52,7 @@ class Stage:
         return self.warmup.factor(epoch) * self.schedule.factor(epoch, self.epochs, warm)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataSpec:
     """Which manifests a run reads; a manifest with a `split` column serves for both.
 
@@ -111,7 +111,7 @@ class TestViews:
     average: Literal["logits", "probs"] = "logits"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """The published number a row must reach, in percent, and where it was published.
 
@@ -134,7 +134,7 @@ class Claim:
             raise ValueError(f"top1 is {self.top1} and mean_ap {self.mean_ap}, expected one")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One way to train and test one model.
 

@@ -37,8 +37,8 @@ def _row(depth: int, data: str, t: int, top1: float, note: str = "") -> Recipe:
         stages=steps(60, 30, 45, 55, optim=_one_rate(0.01, 5e-4)),
         weights="imagenet",
         claim=Claim(
-            top1,
-            _README,
+            top1=top1,
+            source=_README,
             params_millions=parameters(_MILLIONS[depth], data),
             gmacs_per_view=t * _GMACS[depth],
             note=note,
@@ -71,7 +71,7 @@ def _fine_tuned(data: str, top1: float) -> Recipe:
 
 
 def _one_rate(lr: float, weight_decay: float) -> SGD:
-    return SGD(lr, weight_decay=weight_decay, groups="one", head_lr5=False)
+    return SGD(lr=lr, weight_decay=weight_decay, groups="one", head_lr5=False)
 
 
 ROWS = (

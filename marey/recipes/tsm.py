@@ -81,8 +81,8 @@ def _row(
         stages=steps(50, 20, 40, optim=SGD(lr=0.01, weight_decay=1e-4)),
         weights="imagenet",
         claim=Claim(
-            top1,
-            _README,
+            top1=top1,
+            source=_README,
             params_millions=parameters(millions, data, features) if millions else None,
             gmacs_per_view=frames * gmacs if gmacs else None,
             note=note,
@@ -151,11 +151,17 @@ ROWS = (
 
 JESTER = replace(
     _row("tsm-r50", "jester", _R50, _SHIFT, 8, twice_three(8), 97.0),
-    claim=Claim(97.0, _PAPER, note="trained as Something-Something; its own recipe is unpublished"),
+    claim=Claim(
+        top1=97.0,
+        source=_PAPER,
+        note="trained as Something-Something; its own recipe is unpublished",
+    ),
 )
 
 FLOW = replace(
     _row("tsm-r50-flow", "k400", _FLOW, _SHIFT, 8, center(8), 55.7),
     augment=Augment(mean=(0.5,), std=(0.226,)),
-    claim=Claim(55.7, _README, top5=79.5, note="five (x, y) flow fields a frame, stacked"),
+    claim=Claim(
+        top1=55.7, source=_README, top5=79.5, note="five (x, y) flow fields a frame, stacked"
+    ),
 )

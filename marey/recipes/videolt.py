@@ -37,10 +37,17 @@ from marey.video.sampling.segments import EvenFrames
 
 _SOURCE = "MODELZOO.md of 17Skye17/VideoLT"
 _ADAM = AdamW(lr=1e-4, weight_decay=0.0)
-_PLAIN = Stage(100, _ADAM, StepDecay((30, 60)), objective=BinaryCrossEntropy())
+_PLAIN = Stage(
+    epochs=100, optim=_ADAM, schedule=StepDecay((30, 60)), objective=BinaryCrossEntropy()
+)
 _DEFERRED = (
-    Stage(50, _ADAM, StepDecay((30,)), objective=SigmoidLDAM()),
-    Stage(50, replace(_ADAM, lr=1e-5), StepDecay((10,)), objective=SigmoidLDAM(beta=0.9999)),
+    Stage(epochs=50, optim=_ADAM, schedule=StepDecay((30,)), objective=SigmoidLDAM()),
+    Stage(
+        epochs=50,
+        optim=replace(_ADAM, lr=1e-5),
+        schedule=StepDecay((10,)),
+        objective=SigmoidLDAM(beta=0.9999),
+    ),
 )
 _STAGES: dict[str, tuple[Stage, ...]] = {
     "bce": (_PLAIN,),
@@ -100,8 +107,8 @@ def _row(network: str, method: str) -> Recipe:
         lr_batch_size=None,
         seed=2021,
         claim=Claim(
-            None,
-            _SOURCE,
+            top1=None,
+            source=_SOURCE,
             note=f"head {head}, medium {medium}, tail {tail}",
             mean_ap=whole,
             params_millions=6.2535,

@@ -122,9 +122,9 @@ def test_one_training_step_is_upstreams(golden: Golden) -> None:
 
     step = values["sgd"]
     rates = SGD(
-        step["lr"],
-        step["momentum"],
-        step["weight_decay"],
+        lr=step["lr"],
+        momentum=step["momentum"],
+        weight_decay=step["weight_decay"],
         groups="tsm" if step.get("multipliers_applied", True) else "one",
         head_lr5=bool(golden.config.get("fc_lr5", False)),
         calibrator_lr=calibrator_lr_of(golden),

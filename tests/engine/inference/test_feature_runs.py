@@ -77,7 +77,7 @@ def file(videos: Path, source: tuple[Recipe, VideoModel]) -> Path:
 def on_features(file: Path, **changes: object) -> Recipe:
     recipe = replace(
         catalog.find("features-linear"),
-        data=DataSpec(str(file), workers=0, bad_clip_budget=0.1),
+        data=DataSpec(train=str(file), workers=0, bad_clip_budget=0.1),
         batch_size=4,
         **changes,
     )

@@ -119,7 +119,7 @@ def test_rates_grow_with_the_batch_and_it_is_said(
 
 
 def test_stages_follow_each_other_with_their_own_parts(manifest: Path, tmp_path: Path) -> None:
-    first = Stage(1, SGD(lr=0.05, groups="plain", head_lr5=False))
+    first = Stage(epochs=1, optim=SGD(lr=0.05, groups="plain", head_lr5=False))
     second = replace(first, trainable="heads", reset_heads=True)
     recipe = replace(tiny_recipe(manifest), stages=(first, second))
     both = train(recipe, tmp_path / "both", quiet=True)
