@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import ClassVar, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from torch import Tensor, nn
@@ -39,28 +40,29 @@ DEEP = 23
 """Blocks from which on published code leaves every second one of a stage without ops."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Block:
     """Where a residual block stands in its network; what a temporal op needs to size itself.
 
     Stages, indices within a stage and ordinals count from 0. Ops work on clips of `num_frames`;
-    `num_frames_in` differs from it only where time is pooled on entering the block.
+    `num_frames_in` differs from it only where time is pooled on entering the block. What has a
+    default here is filled in by `numbered`.
     """
 
     kind: str
     stage: int
-    index: int
-    ordinal: int
-    depths: tuple[int, ...]
     in_channels: int
     mid_channels: int
     out_channels: int
     stride: int
-    groups: int
-    num_frames_in: int
-    num_frames: int
-    has_skip: bool
+    groups: int = 1
+    has_skip: bool = True
     sites: tuple[Site, ...]
+    index: int = 0
+    ordinal: int = 0
+    depths: tuple[int, ...] = ()
+    num_frames_in: int = 1
+    num_frames: int = 1
 
     def __str__(self) -> str:
         return f"{self.kind} {self.index} of stage {self.stage}"
@@ -132,6 +134,36 @@ def frames_in_stage(ops: Iterable[TemporalOp], stage: int, num_frames: int) -> i
     return num_frames
 
 
+def numbered(
+    blocks: Iterable[Block],
+    temporal: Sequence[TemporalOp],
+    num_frames: int,
+    depths: tuple[int, ...] | None = None,
+) -> list[Block]:
+    """All `blocks` of a network in order, each with its numbers and the frames of a clip there.
+
+    `depths` are the blocks of each stage, counted if they are not given. Only the first block of a
+    stage keeps the site ``stage_in``.
+    """
+    stages = [list(stage) for _, stage in groupby(blocks, key=lambda block: block.stage)]
+    placed: list[Block] = []
+    for number, stage in enumerate(stages):
+        num_frames_in, num_frames = num_frames, frames_in_stage(temporal, number, num_frames)
+        for index, block in enumerate(stage):
+            placed.append(
+                replace(
+                    block,
+                    index=index,
+                    ordinal=len(placed),
+                    depths=depths or tuple(map(len, stages)),
+                    num_frames_in=num_frames if index else num_frames_in,
+                    num_frames=num_frames,
+                    sites=tuple(site for site in block.sites if not index or site != "stage_in"),
+                )
+            )
+    return placed
+
+
 def is_added(name: str) -> bool:
     """Whether a parameter or module of this dotted name was added to the network by an op."""
     return any(part in SITES and part != "conv2" for part in name.split("."))
@@ -142,23 +174,34 @@ class ResidualBlock(nn.Module):
 
     steps: ClassVar[tuple[str, ...]]
     """The residual path, from after ``block_in`` to before the sum."""
-    sites: ClassVar[tuple[Site, ...]]
-    """The sites that blocks of this kind have, ``stage_in`` first."""
+    ends: ClassVar[tuple[str, ...]] = ("relu", "block_out")
+    """What comes after the sum."""
 
-    def __init__(self, layers: Mapping[str, nn.Module], sites: Mapping[Site, nn.Module]) -> None:
+    def __init__(
+        self,
+        layers: Mapping[str, nn.Module],
+        sites: Mapping[Site, nn.Module],
+        *,
+        has_skip: bool = True,
+    ) -> None:
         super().__init__()
         modules = dict(layers)
         modules |= {str(site): module for site, module in sites.items()}  # conv2 is replaced
-        for name in ("stage_in", "block_in", *self.steps, "downsample", "block_out"):
+        for name in ("stage_in", "block_in", *self.steps, "downsample", *self.ends):
             if name in modules:
                 self.add_module(name, modules[name])
-        self.entry = tuple(name for name in ("stage_in", "block_in") if name in modules)
-        self.residual = tuple(name for name in self.steps if name in modules)
-        self.shortcut = ("downsample",) if "downsample" in modules else ()
-        self.exit = ("block_out",) if "block_out" in modules else ()
+        self.has_skip = has_skip
+        paths = (("stage_in", "block_in"), self.steps, ("downsample",), self.ends)
+        self.paths = [tuple(name for name in path if name in modules) for path in paths]
 
-    def run(self, names: Iterable[str], x: Tensor) -> Tensor:
-        """`x` after the modules of these names."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Frames [n c h w] -> [n out_channels h/stride w/stride]."""
+        entry, residual, shortcut, end = self.paths
+        x = self._run(entry, x)
+        y = self._run(residual, x)
+        return self._run(end, y + self._run(shortcut, x) if self.has_skip else y)
+
+    def _run(self, names: Iterable[str], x: Tensor) -> Tensor:
         for name in names:
             x = getattr(self, name)(x)
         return x

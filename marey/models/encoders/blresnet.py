@@ -27,7 +27,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.encoders.resnet import Bottleneck
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import Block, Site, TemporalOp, frames_in_stage, place
+from marey.models.sites import Block, Site, TemporalOp, numbered, place
 from marey.models.temporal.tam import Aggregation
 from marey.types import Clip
 
@@ -90,33 +90,21 @@ class BLResNetSpec:
 
     def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
         """Every residual block, row by row, as plain data."""
-        blocks: list[Block] = []
-        index = num_frames_in = 0
-        for row in self.rows():
-            if row.name in ("", "big"):
-                index, num_frames_in = 0, num_frames
-                num_frames = frames_in_stage(temporal, row.stage, num_frames)
-            for at in range(row.num_blocks):
-                sites = Bottleneck.sites if index == 0 else Bottleneck.sites[1:]
-                block = Block(
-                    kind="BigLittleBlock",
-                    stage=row.stage,
-                    index=index,
-                    ordinal=len(blocks),
-                    depths=DEPTHS[self.depth],
-                    in_channels=row.in_channels if at == 0 else row.out_channels,
-                    mid_channels=self._mid_channels(row),
-                    out_channels=row.out_channels,
-                    stride=row.stride if at == 0 else 1,
-                    groups=self._groups(row),
-                    num_frames_in=num_frames_in,
-                    num_frames=num_frames,
-                    has_skip=True,
-                    sites=sites,
-                )
-                blocks.append(block)
-                index, num_frames_in = index + 1, num_frames
-        return blocks
+        blocks = (
+            Block(
+                kind="BigLittleBlock",
+                stage=row.stage,
+                in_channels=row.out_channels if index else row.in_channels,
+                mid_channels=self._mid_channels(row),
+                out_channels=row.out_channels,
+                stride=1 if index else row.stride,
+                groups=self._groups(row),
+                sites=Bottleneck.sites,
+            )
+            for row in self.rows()
+            for index in range(row.num_blocks)
+        )
+        return numbered(blocks, temporal, num_frames, DEPTHS[self.depth])
 
     def _groups(self, row: Row) -> int:
         return max(1, self.groups // self.alpha) if row.name == "little" else self.groups
@@ -214,7 +202,7 @@ class BigLittleStage(nn.Module):
             self.stage_in = entry
         self.parts = entry.num_targets if isinstance(entry, Aggregation) else 1
         inside: dict[Site, nn.Module] = {s: m for s, m in sites.items() if s != "stage_in"}
-        self.big = _in_a_row([(first, inside), *rest], last_relu=False)
+        self.big = _in_a_row([(first, inside), *rest], LinearBigLittleBlock)
         self.little = _in_a_row(little)
         (thin, _), (wide, _) = list(little)[-1], list(fusion)[-1]
         self.little_e = nn.Sequential(
@@ -237,11 +225,8 @@ class BigLittleStage(nn.Module):
 class BigLittleBlock(Bottleneck):
     """1x1, 3x3, 1x1 convolutions; the shortcut is averaged. Every site."""
 
-    def __init__(
-        self, block: Block, sites: Mapping[Site, nn.Module], *, last_relu: bool = True
-    ) -> None:
+    def __init__(self, block: Block, sites: Mapping[Site, nn.Module]) -> None:
         super().__init__(block, sites)
-        self.last_relu = last_relu
         nn.init.zeros_(self.get_parameter("bn3.weight"))
 
     @staticmethod
@@ -251,11 +236,11 @@ class BigLittleBlock(Bottleneck):
         layers.pop("downsample", None)
         return layers | _downsample(block)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Frames [n c h w] -> [n out_channels h/stride w/stride]."""
-        x = self.run(self.entry, x)
-        y = self.run(self.residual, x) + self.run(self.shortcut, x)
-        return self.run(self.exit, self.relu(y) if self.last_relu else y)
+
+class LinearBigLittleBlock(BigLittleBlock):
+    """The last of a big branch: no ReLU after the sum, which is added to the little branch."""
+
+    ends = ("block_out",)
 
 
 def halves(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -274,11 +259,6 @@ def _downsample(block: Block) -> dict[str, nn.Module]:
     return {"downsample": nn.Sequential(*parts)} if parts else {}
 
 
-def _in_a_row(placed: Placed, *, last_relu: bool = True) -> nn.Sequential:
-    blocks = list(placed)
-    return nn.Sequential(
-        *(
-            BigLittleBlock(block, sites, last_relu=last_relu or at < len(blocks) - 1)
-            for at, (block, sites) in enumerate(blocks)
-        )
-    )
+def _in_a_row(placed: Placed, last: type[BigLittleBlock] = BigLittleBlock) -> nn.Sequential:
+    *first, end = placed
+    return nn.Sequential(*(BigLittleBlock(*block) for block in first), last(*end))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, frames_in_stage, place
+from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, place
 from marey.types import Clip, check_choices
 
 # (expansion, output channels, blocks, stride of the first block), one row a stage
@@ -40,6 +40,9 @@ ROWS = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+
+
+_WITHOUT_EXPANSION = tuple(site for site in SITES if site not in ("after_bn1", "after_relu1"))
 
 
 @dataclass(frozen=True)
@@ -73,33 +76,27 @@ class MobileNetV2Spec:
 
     def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
         """Every residual block in order, as plain data."""
-        blocks: list[Block] = []
+        return numbered(self._blocks(), temporal, num_frames)
+
+    def _blocks(self) -> Iterator[Block]:
         channels = self.stem_channels
         for stage, (expansion, full_width, depth, first_stride) in enumerate(ROWS):
             keep = self.rounding == "up" and expansion == 1
             out = full_width if keep else self._channels(full_width)
-            num_frames_in, num_frames = num_frames, frames_in_stage(temporal, stage, num_frames)
             for index in range(depth):
                 stride = first_stride if index == 0 else 1
-                block = Block(
+                yield Block(
                     kind="InvertedResidual",
                     stage=stage,
-                    index=index,
-                    ordinal=len(blocks),
-                    depths=tuple(row[2] for row in ROWS),
                     in_channels=channels,
                     mid_channels=channels * expansion,
                     out_channels=out,
                     stride=stride,
                     groups=channels * expansion,
-                    num_frames_in=num_frames_in,
-                    num_frames=num_frames,
                     has_skip=stride == 1 and channels == out,
-                    sites=_block_sites(is_first=index == 0, expands=expansion != 1),
+                    sites=SITES if expansion > 1 else _WITHOUT_EXPANSION,
                 )
-                blocks.append(block)
-                channels, num_frames_in = out, num_frames
-        return blocks
+                channels = out
 
     def _channels(self, full_width: int) -> int:
         exact = full_width * self.width
@@ -140,7 +137,7 @@ class InvertedResidual(ResidualBlock):
     """Expand, filter each channel, project; added to the input where the shapes allow it."""
 
     steps = ("residual_in", "conv", "residual_out")
-    sites = SITES
+    ends = ("block_out",)
 
     def __init__(self, block: Block, sites: Mapping[Site, nn.Module]) -> None:
         mid, out = block.mid_channels, block.out_channels
@@ -153,14 +150,8 @@ class InvertedResidual(ResidualBlock):
         layers += [conv(mid, out, 1), nn.BatchNorm2d(out)]
         inside = {*_EXPAND, *_DEPTHWISE, "conv2"}
         outside = {site: module for site, module in sites.items() if site not in inside}
-        super().__init__({"conv": nn.Sequential(*layers)}, outside)
-        self.has_skip = block.has_skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Frames [n c h w] -> [n out_channels h/stride w/stride]."""
-        x = self.run(self.entry, x)
-        y = self.run(self.residual, x)
-        return self.run(self.exit, x + y if self.has_skip else y)
+        layers_by_name = {"conv": nn.Sequential(*layers)}
+        super().__init__(layers_by_name, outside, has_skip=block.has_skip)
 
 
 # Convolution, norm and ReLU6 are "0", "1" and "2" in torchvision's keys.
@@ -177,10 +168,3 @@ def _conv_bn_relu(
     modules: dict[str, nn.Module] = {str(site): module for site, module in sites.items()}
     modules |= {"0": layer, "1": nn.BatchNorm2d(channels), "2": nn.ReLU6(inplace=True)}
     return nn.Sequential(OrderedDict((name, modules[name]) for name in order if name in modules))
-
-
-def _block_sites(*, is_first: bool, expands: bool) -> tuple[Site, ...]:
-    absent: set[Site] = set() if is_first else {"stage_in"}
-    if not expands:
-        absent |= {"after_bn1", "after_relu1"}
-    return tuple(site for site in InvertedResidual.sites if site not in absent)

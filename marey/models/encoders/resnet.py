@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import Block, ResidualBlock, Site, TemporalOp, frames_in_stage, place
+from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, place
 from marey.types import Clip, check_choices
 
 DEPTHS: Mapping[int, tuple[int, ...]] = {
@@ -73,32 +73,24 @@ class ResNetSpec:
 
     def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
         """Every residual block in order, as plain data."""
-        block_type = self.block_type
-        blocks: list[Block] = []
-        depths, channels = DEPTHS[self.depth], self.channels
-        for stage, depth in enumerate(depths):
+        return numbered(self._blocks(), temporal, num_frames)
+
+    def _blocks(self) -> Iterator[Block]:
+        channels = self.channels
+        for stage, depth in enumerate(DEPTHS[self.depth]):
             planes = self.channels * 2**stage
-            num_frames_in, num_frames = num_frames, frames_in_stage(temporal, stage, num_frames)
             for index in range(depth):
-                block = Block(
-                    kind=block_type.__name__,
+                yield Block(
+                    kind=self.block_type.__name__,
                     stage=stage,
-                    index=index,
-                    ordinal=len(blocks),
-                    depths=depths,
                     in_channels=channels,
                     mid_channels=planes * self.width_per_group // 64 * self.groups,
-                    out_channels=planes * block_type.expansion,
+                    out_channels=planes * self.block_type.expansion,
                     stride=2 if stage > 0 and index == 0 else 1,
                     groups=self.groups,
-                    num_frames_in=num_frames_in,
-                    num_frames=num_frames,
-                    has_skip=True,
-                    sites=block_type.sites if index == 0 else block_type.sites[1:],
+                    sites=self.block_type.sites,
                 )
-                blocks.append(block)
-                channels, num_frames_in = block.out_channels, num_frames
-        return blocks
+                channels = planes * self.block_type.expansion
 
 
 class ResNet(EncoderModule):
@@ -126,7 +118,8 @@ class ResNet(EncoderModule):
 
 
 class _ShortcutBlock(ResidualBlock):
-    relu: nn.ReLU
+    expansion: ClassVar[int]
+    sites: ClassVar[tuple[Site, ...]]
 
     def __init__(
         self, block: Block, sites: Mapping[Site, nn.Module], *, bias: bool = False
@@ -138,27 +131,17 @@ class _ShortcutBlock(ResidualBlock):
     def layers(block: Block, *, bias: bool) -> dict[str, nn.Module]:
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Frames [n c h w] -> [n out_channels h/stride w/stride]."""
-        x = self.run(self.entry, x)
-        y = self.run(self.residual, x)
-        return self.run(self.exit, self.relu(y + self.run(self.shortcut, x)))
-
 
 class Bottleneck(_ShortcutBlock):
     """1x1, 3x3, 1x1 convolutions: every site."""
 
-    expansion: ClassVar[int] = 4
+    expansion = 4
+    sites = SITES
     steps = (
         "residual_in",
         *("conv1", "bn1", "after_bn1", "relu", "after_relu1"),
         *("conv2", "after_conv2", "bn2", "after_bn2", "relu"),
         *("conv3", "bn3", "residual_out"),
-    )
-    sites: ClassVar[tuple[Site, ...]] = (
-        "stage_in",
-        *("block_in", "residual_in", "after_bn1", "after_relu1"),
-        *("conv2", "after_conv2", "after_bn2", "residual_out", "block_out"),
     )
 
     @staticmethod
@@ -180,15 +163,12 @@ class Bottleneck(_ShortcutBlock):
 class BasicBlock(_ShortcutBlock):
     """Two 3x3 convolutions: there is no middle one, so no conv2, after_conv2 or after_bn2 site."""
 
-    expansion: ClassVar[int] = 1
+    expansion = 1
+    sites = tuple(site for site in SITES if site not in ("conv2", "after_conv2", "after_bn2"))
     steps = (
         "residual_in",
         *("conv1", "bn1", "after_bn1", "relu", "after_relu1"),
         *("conv2", "bn2", "residual_out"),
-    )
-    sites: ClassVar[tuple[Site, ...]] = (
-        "stage_in",
-        *("block_in", "residual_in", "after_bn1", "after_relu1", "residual_out", "block_out"),
     )
 
     @staticmethod

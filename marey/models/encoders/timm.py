@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import SITES, Block, Site, TemporalOp, frames_in_stage, place
+from marey.models.sites import SITES, Block, Site, TemporalOp, numbered, place
 from marey.types import Clip
 
 
@@ -170,40 +170,31 @@ def _trace(network: nn.Module, in_channels: int) -> tuple[list[_Call], int]:
 
 
 def _blocks(calls: Sequence[_Call], temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
-    runs = [list(run) for _, run in groupby(calls, lambda call: call.path.rpartition(".")[0])]
-    blocks: list[Block] = []
-    for stage, run in enumerate(runs):
-        num_frames_in, num_frames = num_frames, frames_in_stage(temporal, stage, num_frames)
-        for index, call in enumerate(run):
-            convs = [module for module in call.block.children() if isinstance(module, nn.Conv2d)]
-            blocks.append(
-                Block(
-                    kind=type(call.block).__name__,
-                    stage=stage,
-                    index=index,
-                    ordinal=len(blocks),
-                    depths=tuple(map(len, runs)),
-                    in_channels=call.in_channels,
-                    mid_channels=convs[0].out_channels if convs else call.in_channels,
-                    out_channels=call.out_channels,
-                    stride=max((conv.stride[0] for conv in convs), default=call.stride),
-                    groups=max((conv.groups for conv in convs), default=1),
-                    num_frames_in=num_frames_in,
-                    num_frames=num_frames,
-                    has_skip=getattr(call.block, "has_skip", True),
-                    sites=_sites(call.block, is_first=index == 0),
-                )
-            )
-            num_frames_in = num_frames
-    return blocks
+    runs = groupby(calls, lambda call: call.path.rpartition(".")[0])
+    blocks = (_block(call, stage) for stage, (_, run) in enumerate(runs) for call in run)
+    return numbered(blocks, temporal, num_frames)
 
 
-def _sites(block: nn.Module, *, is_first: bool) -> tuple[Site, ...]:
-    orders = (*_BLOCKS[_kind(block)].values(), _OUTSIDE if is_first else _OUTSIDE[1:])
-    found = {at for order in orders for at in order}
-    if "after_conv2" in found:
-        found.add("conv2")
-    return tuple(site for site in SITES if site in found)
+def _block(call: _Call, stage: int) -> Block:
+    convs = [module for module in call.block.children() if isinstance(module, nn.Conv2d)]
+    return Block(
+        kind=type(call.block).__name__,
+        stage=stage,
+        in_channels=call.in_channels,
+        mid_channels=convs[0].out_channels if convs else call.in_channels,
+        out_channels=call.out_channels,
+        stride=max((conv.stride[0] for conv in convs), default=call.stride),
+        groups=max((conv.groups for conv in convs), default=1),
+        has_skip=getattr(call.block, "has_skip", True),
+        sites=_sites(call.block),
+    )
+
+
+def _sites(block: nn.Module) -> tuple[Site, ...]:
+    known = {at for order in (*_BLOCKS[_kind(block)].values(), _OUTSIDE) for at in order}
+    if "after_conv2" in known:
+        known.add("conv2")
+    return tuple(site for site in SITES if site in known)
 
 
 def _classifiers(network: nn.Module) -> tuple[str, ...]:
