@@ -57,6 +57,16 @@ class RunError(MareyError):
     """A run cannot start or go on; what it had saved stays."""
 
 
+def first_few(names: Iterable[object], most: int = 5) -> str:
+    """The first of `names`, for a message.
+
+    >>> first_few("abc", most=2), first_few([])
+    ('a, b, ...', 'none')
+    """
+    words = [str(name) for name in names]
+    return ", ".join(words[:most]) + (", ..." if len(words) > most else "") or "none"
+
+
 def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
     """A hint: the nearest of the `known` names, or, if none is near, `otherwise` or all of them."""
     known = list(known)

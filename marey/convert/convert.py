@@ -30,12 +30,12 @@ from marey.convert import (
 )
 from marey.convert.file_names import said_in, told_by_name
 from marey.convert.repository import Repository, Shapes, Told, renamed
-from marey.convert.state_dict import check_numbers, some, state_dict_of, unwrapped
+from marey.convert.state_dict import check_numbers, state_dict_of, unwrapped
 from marey.data.manifest.classes import read_classes
 from marey.engine.weights.checkpoint import check_fit
 from marey.engine.weights.read_file import read_weights_file
 from marey.engine.weights.trained import refuse_occupied, write_release
-from marey.errors import CheckpointError, did_you_mean
+from marey.errors import CheckpointError, did_you_mean, first_few
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import ModelSpec
@@ -90,7 +90,7 @@ class Converted:
             "tensors": f"{self.num_tensors}, all used"
             if not self.dropped
             else f"{self.num_tensors}, all used but {len(self.dropped)}",
-            "dropped": some(self.dropped),
+            "dropped": first_few(self.dropped) if self.dropped else "",
             "from its name": _pairs(self.from_name),
             "not needed": _pairs(self.not_needed),
             "absent": f"{self.absent_counters} batch counters" if self.absent_counters else "",
@@ -159,7 +159,7 @@ def recognised(shapes: Shapes, path: Path) -> Repository:
     if found:
         raise CheckpointError(f"{path} may be of {known}", f"say which: --from {found[0].name}")
     raise CheckpointError(
-        f"{path} is of no repository known here (its tensors: {some(list(shapes))})",
+        f"{path} is of no repository known here (its tensors: {first_few(shapes)})",
         f"known: {known}; --from NAME tries one of them all the same",
     )
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, first_few
 
 _WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model")
 
@@ -35,7 +35,7 @@ def state_dict_of(content: Any, path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} holds a {type(content).__name__}, expected a state dict")
     odd = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if odd or not content:
-        raise CheckpointError(f"{path} holds no state dict (what it holds: {some(odd)})")
+        raise CheckpointError(f"{path} holds no state dict (what it holds: {first_few(odd)})")
     tensors = {re.sub(r"^((module|_orig_mod)\.)+", "", str(name)): w for name, w in content.items()}
     if len(tensors) < len(content):
         raise CheckpointError(
@@ -63,11 +63,7 @@ def check_numbers(weights: Mapping[str, Tensor], path: Path) -> None:
     broken = [name for name, weight in weights.items() if not weight.float().isfinite().all()]
     if broken:
         raise CheckpointError(
-            f"{path} has {len(broken)} tensors with numbers that are not finite: {some(broken)}",
+            f"{path} has {len(broken)} tensors with numbers that are not finite: "
+            f"{first_few(broken)}",
             "its training diverged, or half precision was too narrow: give another checkpoint",
         )
-
-
-def some(names: Sequence[str]) -> str:
-    """The first of `names`, for a message."""
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

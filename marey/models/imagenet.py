@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import Tensor, nn
 
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, first_few
 from marey.models.encoder import EncoderModule
 from marey.models.sites import StartsFromConv, is_added
 
@@ -34,29 +34,41 @@ def adapt_torchvision(weights: Mapping[str, Tensor], encoder: nn.Module) -> dict
         if isinstance(module, StartsFromConv) and f"{name}.weight" in given:
             started = module.start_from(given.pop(f"{name}.weight"))
             given |= {f"{name}.{key}": weight for key, weight in started.items()}
-    faults = {
-        "unmatched": [key for key in given if key not in own],
-        "missing": [key for key in own if key not in given and key not in optional],
-        "of another shape": [
-            f"{key} is {list(w.shape)}, expected {list(own[key].shape)}"
-            for key, w in given.items()
-            if key in own and own[key].shape != w.shape
-        ],
-    }
-    if any(faults.values()):
-        parts = (f"{len(keys)} {what}: {_some(keys)}" for what, keys in faults.items() if keys)
+    if reason := misfit(own, given, may_miss=optional):
         raise CheckpointError(
-            f"weights do not fit the encoder: {'; '.join(parts)}",
+            f"weights do not fit the encoder: {reason}",
             "are they torchvision's, of the same architecture? marey convert reads those of others",
         )
     return own | given
+
+
+def misfit(
+    own: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    *,
+    may_miss: Collection[str] = (),
+    called: Mapping[str, str] | None = None,
+) -> str:
+    """Why `given` does not fill `own` one to one, shape by shape; empty if it does.
+
+    `called` gives the names under which tensors of `given` are listed, where they differ.
+    """
+    name_of = called or {}
+    faults = {
+        "unmatched": [name_of.get(name, name) for name in given if name not in own],
+        "missing": [name for name in own if name not in given and name not in may_miss],
+        "of another shape": [
+            f"{name_of.get(name, name)} {tuple(weight.shape)} for {tuple(own[name].shape)}"
+            for name, weight in given.items()
+            if name in own and own[name].shape != weight.shape
+        ],
+    }
+    return "; ".join(
+        f"{len(names)} {fault}: {first_few(names)}" for fault, names in faults.items() if names
+    )
 
 
 def _repeat_mean(weight: Tensor, channels: int) -> Tensor:
     if weight.shape[1] == channels:
         return weight
     return weight.mean(dim=1, keepdim=True).expand(-1, channels, *weight.shape[2:])
-
-
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")

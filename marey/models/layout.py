@@ -24,6 +24,17 @@ def unfold_time(frames: Tensor, num_frames: int) -> Tensor:
     return frames.view(-1, num_frames, *frames.shape[1:])
 
 
+class OnClips(nn.Module):
+    """A module on frames [b*t c h w] of clips of `num_frames`, which `print` shows."""
+
+    num_frames: int
+
+    def extra_repr(self) -> str:
+        """What `print` shows: of a layer its own, and the frames."""
+        shown = super().extra_repr()
+        return ", ".join(filter(None, (shown, f"num_frames={self.num_frames}")))
+
+
 def split_axis(x: Tensor, axis: int, *sizes: int) -> Tensor:
     """`x` with `axis` taken apart into axes of `sizes`, of which one may be -1 (the rest)."""
     return torch.unflatten(x, axis, sizes)

@@ -9,7 +9,7 @@ A checkpoint of ours is a dict of tensors and plain values, loaded with `weights
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from marey.engine.weights.read_file import read_weights_file
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, first_few
+from marey.models.imagenet import misfit
 from marey.models.sites import is_added
 from marey.models.video_model import VideoModel
 from marey.storage.atomic import replacing, run_error
@@ -41,7 +42,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     state = _load_dict(path)
     if state.get("format") != FORMAT or "model" not in state:
         raise CheckpointError(
-            f"{path} is not a checkpoint of marey (its entries: {_some(state)})",
+            f"{path} is not a checkpoint of marey (its entries: {first_few(state)})",
             "weights of other code start a run through --weights",
         )
     return state
@@ -58,7 +59,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         state = _averaged(state["ema"]) if state.get("ema") else state["model"]
     state = state.get("state_dict", state)
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} holds no state dict (its entries: {_some(state)})")
+        raise CheckpointError(f"{path} holds no state dict (its entries: {first_few(state)})")
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
@@ -92,9 +93,9 @@ def load_strictly(
     weights: Mapping[str, Tensor],
     *,
     source: Path,
-    may_miss: list[str] | None = None,
+    may_miss: Collection[str] = (),
 ) -> None:
-    """Fill `model`; CheckpointError lists every entry that is left over, missing or misshapen."""
+    """Fill `model`; CheckpointError names the entries that are left over, missing or misshapen."""
     check_fit(model.state_dict(), weights, source=source, may_miss=may_miss)
     model.load_state_dict(dict(weights), strict=False)
 
@@ -104,32 +105,12 @@ def check_fit(
     weights: Mapping[str, Tensor],
     *,
     source: Path,
-    may_miss: list[str] | None = None,
+    may_miss: Collection[str] = (),
     called: Mapping[str, str] | None = None,
 ) -> None:
-    """CheckpointError unless `weights` fill `own` one to one, shape by shape.
-
-    `called` gives the names under which the faults of `weights` are listed, where they differ.
-    """
-    name_of = dict(called or {})
-    unmatched = [name_of.get(name, name) for name in sorted(set(weights) - set(own))]
-    missing = sorted(set(own) - set(weights) - set(may_miss or ()))
-    clashes = [
-        f"{name_of.get(name, name)} {tuple(weights[name].shape)} for {tuple(own[name].shape)}"
-        for name in sorted(set(own) & set(weights))
-        if own[name].shape != weights[name].shape
-    ]
-    faults = [
-        f"{len(names)} {kind}: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
-        for kind, names in (
-            ("unmatched", unmatched),
-            ("missing", missing),
-            ("of another shape", clashes),
-        )
-        if names
-    ]
-    if faults:
-        raise CheckpointError(f"{source} does not fit the model; {'; '.join(faults)}")
+    """CheckpointError unless `weights` fill `own` one to one; see `misfit`."""
+    if reason := misfit(own, weights, may_miss=may_miss, called=called):
+        raise CheckpointError(f"{source} does not fit the model; {reason}")
 
 
 def _averaged(ema: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -143,11 +124,6 @@ def _load_dict(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__}, expected a state dict")
     return state
-
-
-def _some(state: Mapping[str, Any]) -> str:
-    names = [str(name) for name in state]
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") or "none"
 
 
 def last_checkpoint(folder: Path) -> Path | None:

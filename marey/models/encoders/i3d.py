@@ -21,7 +21,7 @@ from typing import ClassVar, Literal, TypeAlias
 from torch import Tensor, nn
 
 from marey.models.encoders.resnet import BASIC, BasicBlock, Bottleneck, ResNet, ResNetSpec
-from marey.models.layout import fold_time, unfold_time
+from marey.models.layout import OnClips, fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
 
 Inflation: TypeAlias = Literal["divided", "repeated"]
@@ -111,7 +111,7 @@ class I3DBasicBlock(BasicBlock):
         return layers | _downsample(block, layers)
 
 
-class FrameConv3d(nn.Conv3d):
+class FrameConv3d(OnClips, nn.Conv3d):
     """A 3 x `kernel` x `kernel` convolution of frames [b*t c h w].
 
     In channels-last memory frames already lie as a 3-D convolution wants them: nothing is copied.
@@ -152,13 +152,8 @@ class FrameConv3d(nn.Conv3d):
         share = 3 if self.inflation == "divided" else 1
         return {"weight": weight.unsqueeze(2).repeat(1, 1, 3, 1, 1) / share}
 
-    def extra_repr(self) -> str:
-        """What `print` shows."""
-        shown = str(super().extra_repr())  # type: ignore[no-untyped-call]
-        return f"{shown}, num_frames={self.num_frames}"
 
-
-class EverySecondFrame(nn.Module):
+class EverySecondFrame(OnClips):
     """Frames 0, 2, 4... of each clip."""
 
     def __init__(self, num_frames: int) -> None:
@@ -168,10 +163,6 @@ class EverySecondFrame(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Frames [b*t c h w] -> [b*ceil(t/2) c h w]."""
         return fold_time(unfold_time(x, self.num_frames)[:, ::2])
-
-    def extra_repr(self) -> str:
-        """What `print` shows."""
-        return f"num_frames={self.num_frames}"
 
 
 def _strided(block: Block, in_channels: int, out_channels: int) -> FrameConv3d:

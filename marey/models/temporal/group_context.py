@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 
 from marey.models.encoder import Unused
-from marey.models.layout import fold_time, unfold_time
+from marey.models.layout import OnClips, fold_time, unfold_time
 from marey.models.optim_groups import NORMS, Group
 from marey.models.sites import DEEP, Block, Site, TemporalOp
 from marey.types import check_choices
@@ -153,7 +153,7 @@ class ChannelGroups(nn.Sequential):
         return f"width={self.width}, cdiv={self.cdiv}, first={self.first}{tail}"
 
 
-class Calibrator(nn.Sequential):
+class Calibrator(OnClips, nn.Sequential):
     """Frames [b*t c h w], multiplied by the sigmoid of what these layers make of a context."""
 
     reach: ClassVar[tuple[bool, ...]]
@@ -231,10 +231,6 @@ class Calibrator(nn.Sequential):
     def norm(cls, channels: int) -> nn.Module:
         """A norm for such contexts."""
         return nn.BatchNorm2d(channels) if len(cls.reach) == 2 else nn.BatchNorm1d(channels)
-
-    def extra_repr(self) -> str:
-        """What `print` shows."""
-        return f"num_frames={self.num_frames}"
 
 
 class LocalCalibrator(Calibrator):

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.layers import conv
+from marey.models.layout import OnClips
 from marey.models.sites import Block, Site, TemporalOp
 from marey.models.temporal.kernels import shift
 from marey.types import check_choices
@@ -80,7 +81,7 @@ class SpatialTemporalConv(nn.Module):
         return self.state_dict() | {"spatial.weight": weight[:out, :into]}
 
 
-class TemporalConv(nn.Conv3d):
+class TemporalConv(OnClips, nn.Conv3d):
     """A 3x3x3 convolution on frames, as three of 3x3 of which two are shifted by a frame.
 
     PyTorch's own takes ten times as long for a single clip on one CPU thread.
@@ -104,8 +105,3 @@ class TemporalConv(nn.Conv3d):
 
     def _conv2d(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.conv2d(x, weight, None, self.stride[1:], 1, 1, self.groups)
-
-    def extra_repr(self) -> str:
-        """What `print` shows."""
-        inherited: str = super().extra_repr()  # type: ignore[no-untyped-call]
-        return f"{inherited}, num_frames={self.num_frames}"

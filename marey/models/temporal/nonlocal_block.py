@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.layout import unfold_time
+from marey.models.layout import OnClips, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
 
 
@@ -43,7 +43,7 @@ class NonLocal(TemporalOp):
         return {"block_out": NonLocalBlock(block.out_channels, block.num_frames)}
 
 
-class NonLocalBlock(nn.Module):
+class NonLocalBlock(OnClips):
     """Frames [b*t c h w] -> the same shape; attention over the whole clip."""
 
     def __init__(self, channels: int, num_frames: int) -> None:
@@ -71,7 +71,3 @@ class NonLocalBlock(nn.Module):
     def _positions(self, x_nchw: Tensor) -> Tensor:
         """[b t*h*w c]: all positions of a clip in one row."""
         return unfold_time(x_nchw, self.num_frames).permute(0, 1, 3, 4, 2).flatten(1, 3)
-
-    def extra_repr(self) -> str:
-        """What `print` shows."""
-        return f"num_frames={self.num_frames}"

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.layers import conv
-from marey.models.layout import fold_time, unfold_time
+from marey.models.layout import OnClips, fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
 
 
@@ -60,7 +60,7 @@ class LongTermDifference(TemporalOp):
         return {"after_relu1": nn.Sequential(modules)}
 
 
-class DifferenceAttention(nn.Module):
+class DifferenceAttention(OnClips):
     """Frames [b*t c h w], each channel of each place scaled by 1/2 to 3/2."""
 
     def __init__(self, channels: int, num_frames: int, reduction: int = 16) -> None:
@@ -97,12 +97,8 @@ class DifferenceAttention(nn.Module):
         back = torch.cat((nothing, q[:, :-1] - b[:, 1:]), dim=1)
         return torch.cat((ahead, back))
 
-    def extra_repr(self) -> str:
-        """What `print` shows."""
-        return f"num_frames={self.num_frames}"
 
-
-class LearnedShift(nn.Conv1d):
+class LearnedShift(OnClips, nn.Conv1d):
     """A depthwise convolution over time with 3 taps: frame t from t-1, t and t+1.
 
     The first `fold` channels begin by taking t+1, the next `fold` t-1, the others stay. It is run
@@ -125,10 +121,6 @@ class LearnedShift(nn.Conv1d):
         y[:, 1:].addcmul_(x[:, :-1], before)
         y[:, :-1].addcmul_(x[:, 1:], after)
         return fold_time(y)
-
-    def extra_repr(self) -> str:
-        """What `print` shows."""
-        return f"{self.in_channels}, num_frames={self.num_frames}"
 
 
 def _each_half(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.layout import fold_time, unfold_time
+from marey.models.layout import OnClips, fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
 from marey.types import check_choices
 
@@ -44,7 +44,7 @@ class TemporalPool(TemporalOp):
         return {"stage_in": pool(block.num_frames_in)}
 
 
-class MaxPoolTime(nn.Module):
+class MaxPoolTime(OnClips):
     """The maximum of every second frame and its two neighbours."""
 
     def __init__(self, num_frames: int) -> None:
@@ -58,10 +58,6 @@ class MaxPoolTime(nn.Module):
     def pool(self, x_bcthw: Tensor) -> Tensor:
         """Half the frames."""
         return F.max_pool3d(x_bcthw, kernel_size=(3, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0))
-
-    def extra_repr(self) -> str:
-        """What `print` shows."""
-        return f"num_frames={self.num_frames}"
 
 
 class MeanPoolTime(MaxPoolTime):
