@@ -15,8 +15,8 @@ import re
 from typing import Literal
 
 from marey.convert.blvnet import num_taps, with_counted_taps
-from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import heads_of, resnet_of, under_our_names
+from marey.convert.repository import Repository, Shapes, Told, by_rules
+from marey.convert.shapes import model_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoder import Encoder
 from marey.models.encoders.i3d import I3DResNetSpec
@@ -29,8 +29,7 @@ from marey.models.video_model import ModelSpec
 def rename(name: str) -> str | None:
     """Our name of one of its tensors or modules."""
     name = re.sub(r"^pool(\d)$", lambda m: f"layer{int(m[1]) + 1}.0.stage_in", name)
-    name = re.sub(r"\.tam(?=\.|$)", ".residual_in", name)
-    return encoder_or_head(with_counted_taps(name))
+    return encoder_or_head(with_counted_taps(by_rules(name, {"tam": "residual_in"})))
 
 
 def pooling(how: Literal["none", "max", "avg"]) -> tuple[TemporalOp, ...]:
@@ -49,7 +48,6 @@ def _recognises(shapes: Shapes) -> bool:
 def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     is_i3d = len(shapes["layer1.0.conv2.weight"]) == 5
     told.need("num_segments", "temporal_stride", *([] if is_i3d else ["blending"]))
-    assert told.num_segments is not None
     assert told.temporal_stride is not None
     ours = under_our_names(shapes, rename)
     resnet = resnet_of(ours)
@@ -65,7 +63,7 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
         depthwise = ours["encoder.layer1.0.residual_in.taps.0"][1] == 1
         tam = TAM(num_taps(ours), told.blending or "sum", "reference", depthwise)
         ops = (tam, *pooling(told.temporal_stride))
-    return ModelSpec(encoder, ops, told.num_segments, heads_of(ours))
+    return model_of(encoder, ops, ours, told)
 
 
 REPOSITORY = Repository("arp", _recognises, rename, _spec)

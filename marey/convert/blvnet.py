@@ -13,22 +13,24 @@ from __future__ import annotations
 import re
 
 from marey.convert.biglittle import image_net_of
-from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import dropout_of, heads_of, under_our_names
+from marey.convert.repository import Repository, Shapes, Told, by_rules
+from marey.convert.shapes import dropout_of, model_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.temporal.tam import TAM
 from marey.models.video_model import ModelSpec
 
+_RULES = {
+    r"^(layer[123]\.)?tam": r"\1stage_in",
+    r"layer4\.0\.tam": "layer4.0.block_in",
+    "tam": "residual_in",
+}
 _TAPS = {"prev": 0, "curr": 1, "next": 2}
 
 
 def rename(name: str) -> str | None:
     """Our name of one of its tensors or modules."""
-    name = name.removeprefix("baseline_model.")
-    name = re.sub(r"^(layer[123]\.)?tam(?=\.|$)", r"\1stage_in", name)
-    name = re.sub(r"^layer4\.0\.tam(?=\.|$)", "layer4.0.block_in", name)
-    name = re.sub(r"\.tam(?=\.|$)", ".residual_in", name)
+    name = by_rules(name.removeprefix("baseline_model."), _RULES)
     return encoder_or_head(with_counted_taps(name))
 
 
@@ -50,16 +52,11 @@ def _recognises(shapes: Shapes) -> bool:
 
 def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     told.need("num_segments")
-    assert told.num_segments is not None
     ours = under_our_names(shapes, rename)
     net, taps = image_net_of(ours), num_taps(ours)
     tam = TAM(taps, init="reference") if taps else None
-    return ModelSpec(
-        encoder=BLVNetSpec(net.depth, net.alpha, net.beta, net.in_channels, tam),
-        num_segments=told.num_segments,
-        heads=heads_of(ours),
-        dropout=dropout_of(shapes),
-    )
+    encoder = BLVNetSpec(net.depth, net.alpha, net.beta, net.in_channels, tam)
+    return model_of(encoder, (), ours, told, dropout_of(shapes))
 
 
 REPOSITORY = Repository("blvnet", _recognises, rename, _spec)

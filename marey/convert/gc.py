@@ -14,35 +14,32 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import dropout_of, heads_of, resnet_of, under_our_names
-from marey.convert.tsm import encoder_or_head
-from marey.models.sites import TemporalOp
+from marey.convert.repository import Repository, Rules, Shapes, Told, by_rules
+from marey.convert.shapes import dropout_of, model_of, resnet_of, under_our_names
+from marey.convert.tsm import encoder_or_head, unmarked_shift, with_shift
 from marey.models.temporal.ecal import ECal
 from marey.models.temporal.group_context import ORDER, GroupContext
-from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
 
 
 def rename(name: str) -> str | None:
     """Our name of one of the tensors or modules of GC-TSN and GC-TSM."""
-    name = calibrators(name.removeprefix("base_model."), "after_bn2")
-    return encoder_or_head(name)
+    return encoder_or_head(calibrators(name.removeprefix("base_model."), "after_bn2"))
 
 
 def rename_earlier(name: str) -> str | None:
     """Our name of one of the tensors or modules of the earlier generation."""
-    name = name.removeprefix("base_model.")
-    name = re.sub(r"\.eft\.conv(?=\.|$)", ".eft.reduce", name)
-    name = re.sub(r"\.eft\.deconv(?=\.|$)", ".eft.expand", name)
-    name = re.sub(r"\.eft(?=\.|$)", ".residual_out", name)
-    return encoder_or_head(name)
+    rules = {r"eft\.conv": "eft.reduce", r"eft\.deconv": "eft.expand", "eft": "residual_out"}
+    return encoder_or_head(by_rules(name.removeprefix("base_model."), rules))
 
 
 def calibrators(name: str, site: str) -> str:
     """The name with its calibrator, eft1 to eft4 or eft alone, at our `site`."""
-    name = re.sub(r"(\.eft\d?)\.bn1(?=\.|$)", r"\1.bn", name)
-    return re.sub(r"\.eft(\d?)(?=\.|$)", lambda m: f".{site}.{int(m[1] or 1) - 1}", name)
+    rules: Rules = {
+        r"(eft\d?)\.bn1": r"\1.bn",
+        r"eft(\d?)": lambda match: f"{site}.{int(match[1] or 1) - 1}",
+    }
+    return by_rules(name, rules)
 
 
 def groups_of(ours: Shapes, site: str) -> tuple[str, int]:
@@ -79,7 +76,8 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     ours = under_our_names(shapes, rename)
     gates, cdiv = groups_of(ours, "after_bn2")
     groups = GroupContext(gates, cdiv, bool(told.loop), variant=variant_of(cdiv))
-    return _model(ours, shapes, told, groups)
+    ops = with_shift(unmarked_shift(told), told, groups)
+    return model_of(resnet_of(ours), ops, ours, told, dropout_of(shapes))
 
 
 def _spec_earlier(shapes: Shapes, told: Told) -> ModelSpec:
@@ -93,27 +91,8 @@ def _spec_earlier(shapes: Shapes, told: Told) -> ModelSpec:
         reduction=reduce[1] // reduce[0],
         kernels="31" if expand[2:3] == (1,) else "33",
     )
-    return _model(ours, shapes, told, ecal)
-
-
-def _model(ours: Shapes, shapes: Shapes, told: Told, op: TemporalOp) -> ModelSpec:
-    assert told.num_segments is not None
-    return ModelSpec(
-        encoder=resnet_of(ours),
-        temporal=(*shift_of(told), op),
-        num_segments=told.num_segments,
-        heads=heads_of(ours),
-        dropout=dropout_of(shapes),
-    )
-
-
-def shift_of(told: Told) -> tuple[TSM, ...]:
-    """The shift that a person speaks of: none with a `shift_div` of 0."""
-    if not told.shift_div:
-        return ()
-    place: Literal["block_out", "residual_in"]
-    place = "block_out" if told.place == "block" else "residual_in"
-    return (TSM(told.shift_div, place, alternate="stage"),)
+    ops = with_shift(unmarked_shift(told), told, ecal)
+    return model_of(resnet_of(ours), ops, ours, told, dropout_of(shapes))
 
 
 REPOSITORY = Repository("gc", _recognises, rename, _spec)

@@ -8,12 +8,11 @@ new_fc | base_model.fc                 the classifier, by whether there is dropo
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from marey.convert.gc import calibrators, groups_of, variant_of
-from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import dropout_of, heads_of, resnet_of, under_our_names
+from marey.convert.repository import Repository, Shapes, Told, by_rules
+from marey.convert.shapes import dropout_of, model_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
@@ -24,9 +23,8 @@ from marey.models.video_model import ModelSpec
 
 def rename(name: str) -> str | None:
     """Our name of one of its tensors or modules."""
-    name = name.removeprefix("base_model.")
-    name = re.sub(r"(layer\d\.\d+)\.conv2(?=\.|$)", r"\1.conv2.spatial", name)
-    name = re.sub(r"\.Tconv(?=\.|$)", ".conv2.temporal", name)
+    rules = {r"(layer\d\.\d+)\.conv2": r"\1.conv2.spatial", "Tconv": "conv2.temporal"}
+    name = by_rules(name.removeprefix("base_model."), rules)
     return encoder_or_head(calibrators(name, "after_conv2"))
 
 
@@ -37,19 +35,12 @@ def _recognises(shapes: Shapes) -> bool:
 def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     calibrated = any(".eft1." in name for name in shapes)
     told.need("num_segments", *(["loop"] if calibrated else []), loop="true")
-    assert told.num_segments is not None
     ours = under_our_names(shapes, rename)
     ops: tuple[TemporalOp, ...] = (_gst_of(ours),)
     if calibrated:
         _, cdiv = groups_of(ours, "after_conv2")
         ops += (groups(cdiv, loop=bool(told.loop)),)
-    return ModelSpec(
-        encoder=ResNetSpec(resnet_of(ours).depth),
-        temporal=ops,
-        num_segments=told.num_segments,
-        heads=heads_of(ours),
-        dropout=dropout_of(shapes),
-    )
+    return model_of(ResNetSpec(resnet_of(ours).depth), ops, ours, told, dropout_of(shapes))
 
 
 def groups(cdiv: int, *, loop: bool) -> GroupContext:

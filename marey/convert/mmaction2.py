@@ -11,15 +11,12 @@ Its non-local blocks are not read: embedded Gaussian and dot product have the sa
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import heads_of, mobilenet_of, num_blocks, resnet_of, under_our_names
-from marey.convert.tsm import shift_of
+from marey.convert.shapes import mobilenet_of, model_of, num_blocks, resnet_of, under_our_names
+from marey.convert.tsm import shift_of, with_shift
 from marey.errors import CheckpointError
-from marey.models.encoder import Encoder
 from marey.models.encoders.mobilenet import ROWS
-from marey.models.sites import TemporalOp
 from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
@@ -81,24 +78,14 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     ours = under_our_names(shapes, rename)
     shift = shift_of(shapes, num_blocks(ours))
     pools = any(name.startswith("backbone.layer2.net.") for name in shapes)
-    return _assembled(resnet_of(ours), shift, (TemporalPool(1),) if pools else (), ours, told)
+    ops = with_shift(shift, told, *([TemporalPool(1)] if pools else []))
+    return model_of(resnet_of(ours), ops, ours, told)
 
 
 def _mobilenet_spec(shapes: Shapes, told: Told) -> ModelSpec:
     ours = under_our_names(shapes, rename_mobilenet)
     shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
-    return _assembled(mobilenet_of(ours), shift, (), ours, told)
-
-
-def _assembled(
-    encoder: Encoder, shift: TSM | None, ops: tuple[TemporalOp, ...], ours: Shapes, told: Told
-) -> ModelSpec:
-    told.need("num_segments", *(["shift_div"] if shift else []))
-    assert told.num_segments is not None
-    if shift:
-        assert told.shift_div is not None
-        ops = (replace(shift, shift_div=told.shift_div), *ops)
-    return ModelSpec(encoder, ops, told.num_segments, heads_of(ours))
+    return model_of(mobilenet_of(ours), with_shift(shift, told), ours, told)
 
 
 REPOSITORY = Repository("mmaction2", _is_resnet, rename, _spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -12,6 +13,8 @@ from torch import Tensor
 from marey.errors import CheckpointError
 from marey.models.video_model import ModelSpec
 
+Rules: TypeAlias = Mapping[str, str | Callable[[re.Match[str]], str]]
+"""Pattern -> what becomes of the words of a name that it matches, in the order of use."""
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Upstream name -> shape, of a whole state dict, without the ``module.`` of DataParallel."""
 
@@ -38,6 +41,12 @@ class Told:
     num_heads: int | None = None
     size: int | None = None
     stride: int | None = None
+
+    @property
+    def segments(self) -> int:
+        """`num_segments`, once `need` has asked for it."""
+        assert self.num_segments is not None
+        return self.num_segments
 
     def need(self, *names: str, **usual: str) -> None:
         """CheckpointError that asks for those of `names` that are not said, all at once.
@@ -68,6 +77,17 @@ _MEANING = {
         "false",
     ),
 }
+
+
+def by_rules(name: str, rules: Rules) -> str:
+    """`name` after each rule in turn: a pattern of whole words between dots, and what they become.
+
+    >>> by_rules("layer1_bak.0.conv", {r"(layer\\d)_bak": r"\\1", "conv": "conv1"})
+    'layer1.0.conv1'
+    """
+    for pattern, ours in rules.items():
+        name = re.sub(rf"(?<![^.])(?:{pattern})(?![^.])", ours, name)
+    return name
 
 
 def _as_they_are(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:  # noqa: ARG001

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from marey.convert.repository import Shapes
+from marey.convert.repository import Shapes, Told
 from marey.errors import CheckpointError
+from marey.models.encoder import Encoder
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.resnet import BASIC, DEPTHS, ResNetSpec
-from marey.models.video_model import Head
+from marey.models.sites import TemporalOp
+from marey.models.video_model import Head, ModelSpec
 
 IMAGENET = 1000
 """Classes by which a picture network is known that was not trained on videos."""
@@ -77,6 +79,17 @@ def heads_of(ours: Shapes) -> tuple[Head, ...]:
     if weight is None:
         raise CheckpointError("it has no classifier, so nothing could be predicted with it")
     return (Head("label", weight[0]),)
+
+
+def model_of(
+    encoder: Encoder,
+    temporal: tuple[TemporalOp, ...],
+    ours: Shapes,
+    told: Told,
+    dropout: float = 0.5,
+) -> ModelSpec:
+    """The model of as many segments as was said, with the one head whose classifier is there."""
+    return ModelSpec(encoder, temporal, told.segments, heads_of(ours), dropout)
 
 
 def dropout_of(shapes: Shapes) -> float:

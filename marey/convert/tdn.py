@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 
-from marey.convert.repository import Repository, Shapes, Told
-from marey.convert.shapes import dropout_of, heads_of, resnet_of, under_our_names
+from marey.convert.repository import Repository, Rules, Shapes, Told, by_rules
+from marey.convert.shapes import dropout_of, model_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoders.tdn import TDNSpec
 from marey.models.sites import Site, TemporalOp
@@ -37,26 +37,28 @@ _ATTENTION = {
 }
 
 
-def rename(name: str) -> str | None:
-    """Our name of one of its tensors or modules; None for the convolution that is never called."""
-    name = name.removeprefix("base_model.")
-    if name.startswith("conv1_temp"):
-        return None
-    name = re.sub(r"^conv1_5", "short_term.stem", name)
-    name = re.sub(r"^maxpool_diff", "short_term.maxpool", name)
-    name = re.sub(r"^resnext_layer1", "short_term.layer1", name)
-    name = re.sub(r"^(layer\d)_bak", r"\1", name)
-    name = re.sub(r"\.mse\.(\w+)", lambda m: f".mse.{_ATTENTION[m[1]]}", name)
-    name = re.sub(r"\.mse(?=\.|$)", ".after_relu1.attention", name)
-    name = re.sub(r"\.shift(\.conv)?(?=\.|$)", ".after_relu1.shift", name)
-    name = re.sub(r"layer(\d)\.(\d+)\.eft(\d)", _calibrator, name)
-    name = re.sub(r"(?<=\.after_bn[12]\.\d\.)bn1(?=\.)", "bn", name)
-    return encoder_or_head(name)
-
-
 def _calibrator(match: re.Match[str]) -> str:
     stage, index, number = match.groups()
     return f"layer{stage}.{index}.{GC_SITES[int(stage) - 1]}.{int(number) - 1}"
+
+
+_RULES: Rules = {
+    "conv1_5": "short_term.stem",
+    "maxpool_diff": "short_term.maxpool",
+    "resnext_layer1": "short_term.layer1",
+    r"(layer\d)_bak": r"\1",
+    r"mse\.(\w+)": lambda match: f"mse.{_ATTENTION[match[1]]}",
+    "mse": "after_relu1.attention",
+    r"shift(\.conv)?": "after_relu1.shift",
+    r"layer(\d)\.(\d+)\.eft(\d)": _calibrator,
+    r"(after_bn[12]\.\d)\.bn1": r"\1.bn",
+}
+
+
+def rename(name: str) -> str | None:
+    """Our name of one of its tensors or modules; None for the convolution that is never called."""
+    name = name.removeprefix("base_model.")
+    return None if name.startswith("conv1_temp") else encoder_or_head(by_rules(name, _RULES))
 
 
 def _recognises(shapes: Shapes) -> bool:
@@ -65,19 +67,13 @@ def _recognises(shapes: Shapes) -> bool:
 
 def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     told.need("num_segments")
-    assert told.num_segments is not None
     ours = under_our_names(shapes, rename)
     resnet = resnet_of(ours)
     ops: tuple[TemporalOp, ...] = (LongTermDifference(),)
     if any(".eft1." in name for name in shapes):
         ops += (GroupContext(site=GC_SITES),)
-    return ModelSpec(
-        encoder=TDNSpec(resnet.depth, in_channels=resnet.in_channels),
-        temporal=ops,
-        num_segments=told.num_segments,
-        heads=heads_of(ours),
-        dropout=dropout_of(shapes),
-    )
+    encoder = TDNSpec(resnet.depth, in_channels=resnet.in_channels)
+    return model_of(encoder, ops, ours, told, dropout_of(shapes))
 
 
 REPOSITORY = Repository("tdn", _recognises, rename, _spec)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.repository import Repository, Shapes, Told, by_rules
 from marey.convert.shapes import (
     IMAGENET,
     dropout_of,
@@ -30,17 +30,20 @@ from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
 
-_NON_LOCAL = {"theta": "theta", "phi.0": "phi", "g.0": "g", "W.0": "out", "W.1": "bn"}
+_NON_LOCAL = {
+    r"nl\.theta": "block_out.theta",
+    r"nl\.(phi|g)\.0": r"block_out.\1",
+    r"nl\.W\.0": "block_out.out",
+    r"nl\.W\.1": "block_out.bn",
+    "nl$": "block_out",
+}
 
 
 def rename(name: str) -> str | None:
     """Our name of one of its tensors or modules."""
     name = name.removeprefix("base_model.")
     name = re.sub(r"\.(net|block)(?=\.|$)", "", name)
-    for theirs, ours in _NON_LOCAL.items():
-        name = re.sub(rf"\.nl\.{re.escape(theirs)}(?=\.|$)", f".block_out.{ours}", name)
-    name = re.sub(r"\.nl$", ".block_out", name)
-    return encoder_or_head(_nested(name))
+    return encoder_or_head(_nested(by_rules(name, _NON_LOCAL)))
 
 
 def encoder_or_head(name: str) -> str:
@@ -81,14 +84,18 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
             return ModelSpec(encoder, ops, told.num_segments or 1, heads, dropout)
     else:
         encoder = resnet_of(ours)
-        shift = shift_of(shapes, num_blocks(ours)) or _unmarked_shift(told)
+        shift = shift_of(shapes, num_blocks(ours)) or unmarked_shift(told)
+    ops = with_shift(shift, told, *_wrapped_ops(shapes))
+    return ModelSpec(encoder, ops, told.segments, heads, dropout)
+
+
+def with_shift(shift: TSM | None, told: Told, *ops: TemporalOp) -> tuple[TemporalOp, ...]:
+    """The shift, of as many channels as was said, and `ops`."""
     told.need("num_segments", *(["shift_div"] if shift else []))
-    assert told.num_segments is not None
-    ops = _wrapped_ops(shapes)
-    if shift:
-        assert told.shift_div is not None
-        ops = (replace(shift, shift_div=told.shift_div), *ops)
-    return ModelSpec(encoder, ops, told.num_segments, heads, dropout)
+    if shift is None:
+        return ops
+    assert told.shift_div is not None
+    return (replace(shift, shift_div=told.shift_div), *ops)
 
 
 def shift_of(names: Iterable[str], depths: tuple[int, ...]) -> TSM | None:
@@ -103,8 +110,8 @@ def shift_of(names: Iterable[str], depths: tuple[int, ...]) -> TSM | None:
     return None
 
 
-def _unmarked_shift(told: Told) -> TSM | None:
-    """TSN of this code, or TSM of the older Group-Contextualization: the tensors are the same."""
+def unmarked_shift(told: Told) -> TSM | None:
+    """The shift that was said, where no tensor shows it; none with a `shift_div` of 0."""
     told.need("num_segments", "shift_div")
     if not told.shift_div:
         return None
