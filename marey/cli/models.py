@@ -32,12 +32,12 @@ def convert(
 ) -> None:
     """Make a release of a published checkpoint, to predict with and to evaluate."""
     from marey.convert.convert import convert as run
-    from marey.convert.repository import Told
+    from marey.convert.repository import Settings
     from marey.recipes.schema import override
 
-    told = override(Told(), say or [])
-    found = run(file, out, repository=repository, told=told, labels=labels)
-    for name, fact in found.facts().items():
+    settings = override(Settings(), say or [])
+    converted = run(file, out, repository=repository, settings=settings, labels=labels)
+    for name, fact in converted.facts().items():
         console.print(f"{name:15} {escape(fact)}")
     console.print(f"written: {out}")
 

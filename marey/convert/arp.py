@@ -15,7 +15,7 @@ import re
 from typing import Literal
 
 from marey.convert.blvnet import num_taps, with_counted_taps
-from marey.convert.repository import Repository, Shapes, Told, by_rules
+from marey.convert.repository import Repository, Settings, Shapes, by_rules
 from marey.convert.shapes import model_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoder import Encoder
@@ -45,10 +45,10 @@ def _recognises(shapes: Shapes) -> bool:
     return is_i3d or any(map(has_tam.fullmatch, shapes))
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     is_i3d = len(shapes["layer1.0.conv2.weight"]) == 5
-    told.need("num_segments", "temporal_stride", *([] if is_i3d else ["blending"]))
-    assert told.temporal_stride is not None
+    settings.need("num_segments", "temporal_stride", *([] if is_i3d else ["blending"]))
+    assert settings.temporal_stride is not None
     ours = under_our_names(shapes, rename)
     resnet = resnet_of(ours)
     encoder: Encoder = resnet
@@ -57,13 +57,13 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
         encoder = I3DResNetSpec(
             resnet.depth,
             in_channels=resnet.in_channels,
-            temporal_stride=told.temporal_stride != "none",
+            temporal_stride=settings.temporal_stride != "none",
         )
     else:
         depthwise = ours["encoder.layer1.0.residual_in.taps.0"][1] == 1
-        tam = TAM(num_taps(ours), told.blending or "sum", "reference", depthwise)
-        ops = (tam, *pooling(told.temporal_stride))
-    return model_of(encoder, ops, ours, told)
+        tam = TAM(num_taps(ours), settings.blending or "sum", "reference", depthwise)
+        ops = (tam, *pooling(settings.temporal_stride))
+    return model_of(encoder, ops, ours, settings)
 
 
 REPOSITORY = Repository("arp", _recognises, rename, _spec)

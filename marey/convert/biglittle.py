@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.repository import Repository, Settings, Shapes
 from marey.convert.shapes import heads_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.errors import CheckpointError
@@ -40,19 +40,21 @@ def image_net_of(ours: Shapes) -> BLResNetSpec:
 
 def _num_blocks(ours: Shapes, branch: str) -> tuple[int, ...]:
     named = rf"encoder\.layer(\d)\.{branch}\.(\d+)\.conv1\.weight"
-    found = [match for name in ours if (match := re.fullmatch(named, name))]
-    return tuple(sum(match[1] == stage for match in found) for stage in "123")
+    stages = [match[1] for name in ours if (match := re.fullmatch(named, name))]
+    return tuple(map(stages.count, "123"))
 
 
 def _recognises(shapes: Shapes) -> bool:
     return "layer1.big.0.conv1.weight" in shapes and "layer1.tam.curr.weight" not in shapes
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     if any(".se_module." in name for name in shapes):
         raise CheckpointError("it is a bLSEResNeXt, an encoder that is not built here")
     ours = under_our_names(shapes, rename)
-    return ModelSpec(image_net_of(ours), num_segments=told.num_segments or 1, heads=heads_of(ours))
+    return ModelSpec(
+        image_net_of(ours), num_segments=settings.num_segments or 1, heads=heads_of(ours)
+    )
 
 
 REPOSITORY = Repository("biglittle", _recognises, rename, _spec)

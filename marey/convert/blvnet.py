@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from marey.convert.biglittle import image_net_of
-from marey.convert.repository import Repository, Shapes, Told, by_rules
+from marey.convert.repository import Repository, Settings, Shapes, by_rules
 from marey.convert.shapes import dropout_of, model_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoders.blvnet import BLVNetSpec
@@ -50,13 +50,13 @@ def _recognises(shapes: Shapes) -> bool:
     return own or "layer1.tam.curr.weight" in shapes
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
-    told.need("num_segments")
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+    settings.need("num_segments")
     ours = under_our_names(shapes, rename)
     net, taps = image_net_of(ours), num_taps(ours)
     tam = TAM(taps, init="reference") if taps else None
     encoder = BLVNetSpec(net.depth, net.alpha, net.beta, net.in_channels, tam)
-    return model_of(encoder, (), ours, told, dropout_of(shapes))
+    return model_of(encoder, (), ours, settings, dropout_of(shapes))
 
 
 REPOSITORY = Repository("blvnet", _recognises, rename, _spec)

@@ -28,8 +28,8 @@ from marey.convert import (
     torchvision,
     tsm,
 )
-from marey.convert.file_names import said_in, told_by_name
-from marey.convert.repository import Repository, Shapes, Told, renamed
+from marey.convert.file_names import settings_in_name
+from marey.convert.repository import Repository, Settings, Shapes, renamed
 from marey.convert.state_dict import check_numbers, state_dict_of, unwrapped
 from marey.data.manifest.classes import read_classes
 from marey.engine.weights.checkpoint import check_fit
@@ -61,7 +61,7 @@ REPOSITORIES: tuple[Repository, ...] = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Converted:
     """What was found in a checkpoint, and the release that came of it."""
 
@@ -71,7 +71,7 @@ class Converted:
     dropped: tuple[str, ...] = ()
     from_name: Mapping[str, Any] = field(default_factory=dict)
     not_needed: Mapping[str, Any] = field(default_factory=dict)
-    """What was said although it decides nothing here."""
+    """Settings that decide nothing here."""
     absent_counters: int = 0
     """Batch counters that files of before 2018 lack; nothing but momentum=None reads them."""
     not_read: tuple[str, ...] = ()
@@ -82,21 +82,21 @@ class Converted:
         spec = self.recipe.model
         temporal = ", ".join(map(str, spec.temporal)) or "no temporal op"
         heads = ", ".join(f"{head.num_classes} classes" for head in spec.heads)
-        found = {
+        num_dropped = len(self.dropped)
+        facts = {
             "repository": self.repository,
             "model": f"{spec.encoder}, {temporal}",
             "input": f"{spec.num_segments} segments, {spec.frames} frames",
             "output": heads,
             "tensors": f"{self.num_tensors}, all used"
-            if not self.dropped
-            else f"{self.num_tensors}, all used but {len(self.dropped)}",
-            "dropped": first_few(self.dropped) if self.dropped else "",
+            + (f" but {num_dropped}" if num_dropped else ""),
+            "dropped": first_few(self.dropped) if num_dropped else "",
             "from its name": _pairs(self.from_name),
             "not needed": _pairs(self.not_needed),
             "absent": f"{self.absent_counters} batch counters" if self.absent_counters else "",
             "not read": ", ".join(self.not_read),
         }
-        return {name: fact for name, fact in found.items() if fact}
+        return {name: fact for name, fact in facts.items() if fact}
 
 
 def convert(
@@ -104,38 +104,46 @@ def convert(
     out: Path,
     *,
     repository: str | None = None,
-    told: Told | None = None,
+    settings: Settings | None = None,
     labels: Path | None = None,
 ) -> Converted:
-    """Write the checkpoint at `path` as a release to the new folder `out`.
+    """Write the checkpoint at `path` as a release to the new folder `out`; what was found in it.
 
-    CheckpointError if the file cannot be read, is of no known repository (`repository` names one),
-    does not say enough (`told` says the rest) or does not fit its model tensor by tensor.
+    Args:
+        path: a file of weights, as its authors published or trained it.
+        out: a folder that does not exist or is empty.
+        repository: whose it is; None tries all that are known.
+        settings: what its tensors do not tell; they go before what its name says.
+        labels: a file of class names, one a line; None calls the classes 0, 1, 2...
+
+    Raises:
+        CheckpointError: the file cannot be read, is of no known repository, does not say enough or
+            does not fit its model tensor by tensor.
     """
     refuse_occupied(out)
     content, beside = unwrapped(read_weights_file(path))
     weights = state_dict_of(content, path)
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     source = named(repository) if repository else recognised(shapes, path)
-    said, by_name = said_in(told or Told()), said_in(told_by_name(path.name))
-    known = Told(**by_name | said)
+    given, in_name = (settings or Settings()).given(), settings_in_name(path.name).given()
+    known = Settings(**in_name | given)
     spec = spec_of(source, shapes, known, path)
-    used = {name for name in said_in(known) if _decides(name, spec, source, shapes, known)}
+    used = {name for name in known.given() if _decides(name, spec, source, shapes, known)}
     weights = source.parts(weights, spec)
     check_numbers({name: w for name, w in weights.items() if source.rename(name)}, path)
     ours = fitted(weights, source, spec, path)
-    found = Converted(
+    converted = Converted(
         repository=source.name,
         recipe=recipe_of(spec, out.name, known),
         num_tensors=len(weights),
         dropped=tuple(name for name in weights if source.rename(name) is None),
-        from_name={k: v for k, v in by_name.items() if k in used - set(said)},
-        not_needed={k: v for k, v in said.items() if k not in used},
+        from_name={k: v for k, v in in_name.items() if k in used - set(given)},
+        not_needed={k: v for k, v in given.items() if k not in used},
         absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
         not_read=beside,
     )
-    write_release(out, found.recipe, ours, _classes(labels, spec), _card(found, path))
-    return found
+    write_release(out, converted.recipe, ours, _classes(labels, spec), _card(converted, path))
+    return converted
 
 
 def named(name: str) -> Repository:
@@ -152,22 +160,22 @@ def recognised(shapes: Shapes, path: Path) -> Repository:
         raise CheckpointError(
             f"{path} has marey's own names", "it needs no conversion: --weights takes it"
         )
-    found = [repository for repository in REPOSITORIES if repository.recognises(shapes)]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(repository.name for repository in found or REPOSITORIES)
-    if found:
-        raise CheckpointError(f"{path} may be of {known}", f"say which: --from {found[0].name}")
+    likely = [repository for repository in REPOSITORIES if repository.recognises(shapes)]
+    if len(likely) == 1:
+        return likely[0]
+    known = ", ".join(repository.name for repository in likely or REPOSITORIES)
+    if likely:
+        raise CheckpointError(f"{path} may be of {known}", f"say which: --from {likely[0].name}")
     raise CheckpointError(
         f"{path} is of no repository known here (its tensors: {first_few(shapes)})",
         f"known: {known}; --from NAME tries one of them all the same",
     )
 
 
-def recipe_of(spec: ModelSpec, name: str, told: Told) -> Recipe:
+def recipe_of(spec: ModelSpec, name: str, settings: Settings) -> Recipe:
     """A recipe that tests the model on one centre clip; how it was trained is not known."""
     if isinstance(spec.encoder, MotionformerSpec):
-        return motionformer.recipe_of(spec, name, told)
+        return motionformer.recipe_of(spec, name, settings)
     frames = sampling_of(spec)
     short_side = 224 if isinstance(spec.encoder, BLVNetSpec) else 256
     is_flow = spec.encoder.in_channels != 3
@@ -187,10 +195,10 @@ def sampling_of(spec: ModelSpec) -> Sampling:
     return Segments(spec.num_segments, spec.encoder.frames_per_segment)
 
 
-def spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> ModelSpec:
+def spec_of(source: Repository, shapes: Shapes, settings: Settings, path: Path) -> ModelSpec:
     """The model of this repository that the shapes give; CheckpointError if there is none."""
     try:
-        return source.spec(shapes, told)
+        return source.spec(shapes, settings)
     except CheckpointError as error:
         raise CheckpointError(
             f"{path} (repository {source.name}): {error.message}", error.hint
@@ -201,12 +209,14 @@ def spec_of(source: Repository, shapes: Shapes, told: Told, path: Path) -> Model
         ) from error
 
 
-def _decides(name: str, spec: ModelSpec, source: Repository, shapes: Shapes, told: Told) -> bool:
+def _decides(
+    name: str, spec: ModelSpec, source: Repository, shapes: Shapes, settings: Settings
+) -> bool:
     """Whether model or recipe would be others, or not be known, had `name` not been said."""
-    unsaid = replace(told, **{name: None})
+    unsaid = replace(settings, **{name: None})
     try:
         other = recipe_of(spec_of(source, shapes, unsaid, Path()), "", unsaid)
-        return other != recipe_of(spec, "", told)
+        return other != recipe_of(spec, "", settings)
     except CheckpointError:
         return True
 
@@ -244,9 +254,9 @@ def _classes(labels: Path | None, spec: ModelSpec) -> dict[str, Sequence[str]]:
     return {spec.heads[0].name: names}
 
 
-def _card(found: Converted, path: Path) -> str:
-    facts = "\n".join(f"- {name}: {fact}" for name, fact in found.facts().items())
-    return f"""# {found.recipe.name}
+def _card(converted: Converted, path: Path) -> str:
+    facts = "\n".join(f"- {name}: {fact}" for name, fact in converted.facts().items())
+    return f"""# {converted.recipe.name}
 
 Converted by marey from `{path.name}`. `marey.load("this folder").predict("clip.mp4")`.
 
@@ -256,5 +266,5 @@ How it was trained is not in the file; the recipe in config.json tests one clip,
 """
 
 
-def _pairs(said: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in said.items())
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())

@@ -7,41 +7,38 @@ st2stv2-rgb-TAM-b3-max-resnet-50-ts-avg-f8                        8 frames, halv
 tsm_r50_1x1x8_50e_sthv1_rgb_20210203-01dce462.pth                 mmaction2: 8 segments of one frame
 k400_motionformer_336_16x8.pyth                                   frames of 336 pixels, 8 apart
 
-A name is a hint: whoever converts is told what was taken from it, and can say otherwise.
+A name is a hint: what was taken from it is shown, and `--set` says otherwise.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
-from typing import Any, Literal, cast
+from typing import Any
 
-from marey.convert.repository import Told
+from marey.convert.repository import Settings
 
 
-def told_by_name(name: str) -> Told:
-    """What the file's name says."""
-    told = Told()
+def settings_in_name(name: str) -> Settings:
+    """What a file of weights that is called `name` says of its model."""
+    values: dict[str, Any] = {}
     for pattern in (r"segment(\d+)", r"-f(\d+)(?:x2)?(?=[-_.]|$)", r"(?<!\d)1x\d+x(\d+)(?!\d)"):
         if match := re.search(pattern, name):
-            told = replace(told, num_segments=int(match[1]))
+            values["num_segments"] = int(match[1])
             break
     if match := re.search(r"shift(\d+)_(blockres|block)", name):
-        told = replace(told, shift_div=int(match[1]))
-        told = replace(told, place="blockres" if match[2] == "blockres" else "block")
+        values |= {"shift_div": int(match[1]), "place": match[2]}
     elif name.startswith("TSN_"):
-        told = replace(told, shift_div=0)
+        values["shift_div"] = 0
     if match := _ARP.search(name):
-        strided = (match["how"] or "max") if match["stride"] else "none"
-        told = replace(told, temporal_stride=cast(Literal["none", "max", "avg"], strided))
+        values["temporal_stride"] = (match["how"] or "max") if match["stride"] else "none"
         if match["tam"]:
-            told = replace(told, blending="max" if match["blending"] == "max" else "sum")
+            values["blending"] = "max" if match["blending"] == "max" else "sum"
     if match := re.search(r"(motionformer|divided|joint)_(\d{3})_\d+x(\d+)", name):
-        told = replace(told, size=int(match[2]), values="released")
+        values |= {"size": int(match[2]), "values": "released"}
         if not name.startswith("ssv2"):  # whose frames are spread over the video
             doubled = name.startswith("ek")  # 60 frames a second, counted as if they were 30
-            told = replace(told, stride=int(match[3]) * (2 if doubled else 1))
-    return told
+            values["stride"] = int(match[3]) * (2 if doubled else 1)
+    return Settings(**values)
 
 
 _ARP = re.compile(
@@ -50,9 +47,3 @@ _ARP = re.compile(
     re.IGNORECASE,
 )
 """Names that action-recognition-pytorch gives."""
-
-
-def said_in(told: Told) -> dict[str, Any]:
-    """What is said in `told`, by name."""
-    said = {f.name: getattr(told, f.name) for f in fields(Told)}
-    return {name: value for name, value in said.items() if value is not None}

@@ -5,7 +5,7 @@ layer1.0.eft.{conv,bn1}                one of them alone: an ECal row of the pap
 layer1.0.eft.{conv,bn1,deconv,bn2}     the earlier generation, up to March 2022
 new_fc | base_model.fc                 the classifier, by whether there is dropout
 
-A shift has no tensors, and neither has the rotation of the groups (`--loop`): both must be told.
+A shift has no tensors, and neither has the rotation of the groups (`--loop`): both have to be said.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from marey.convert.repository import Repository, Rules, Shapes, Told, by_rules
+from marey.convert.repository import Repository, Rules, Settings, Shapes, by_rules
 from marey.convert.shapes import dropout_of, model_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head, unmarked_shift, with_shift
 from marey.models.temporal.ecal import ECal
@@ -71,17 +71,17 @@ def _has(shapes: Shapes, pattern: str) -> bool:
     return any(re.search(pattern, name) for name in shapes)
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
-    told.need("num_segments", "shift_div", "loop")
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+    settings.need("num_segments", "shift_div", "loop")
     ours = under_our_names(shapes, rename)
     gates, cdiv = groups_of(ours, "after_bn2")
-    groups = GroupContext(gates, cdiv, bool(told.loop), variant=variant_of(cdiv))
-    ops = with_shift(unmarked_shift(told), told, groups)
-    return model_of(resnet_of(ours), ops, ours, told, dropout_of(shapes))
+    groups = GroupContext(gates, cdiv, bool(settings.loop), variant=variant_of(cdiv))
+    ops = with_shift(unmarked_shift(settings), settings, groups)
+    return model_of(resnet_of(ours), ops, ours, settings, dropout_of(shapes))
 
 
-def _spec_earlier(shapes: Shapes, told: Told) -> ModelSpec:
-    told.need("num_segments", "shift_div")
+def _spec_earlier(shapes: Shapes, settings: Settings) -> ModelSpec:
+    settings.need("num_segments", "shift_div")
     ours = under_our_names(shapes, rename_earlier)
     reduce, expand = (
         ours[f"encoder.layer4.0.residual_out.{layer}.weight"] for layer in ("reduce", "expand")
@@ -91,8 +91,8 @@ def _spec_earlier(shapes: Shapes, told: Told) -> ModelSpec:
         reduction=reduce[1] // reduce[0],
         kernels="31" if expand[2:3] == (1,) else "33",
     )
-    ops = with_shift(unmarked_shift(told), told, ecal)
-    return model_of(resnet_of(ours), ops, ours, told, dropout_of(shapes))
+    ops = with_shift(unmarked_shift(settings), settings, ecal)
+    return model_of(resnet_of(ours), ops, ours, settings, dropout_of(shapes))
 
 
 REPOSITORY = Repository("gc", _recognises, rename, _spec)

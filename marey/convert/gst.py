@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal
 
 from marey.convert.gc import calibrators, groups_of, variant_of
-from marey.convert.repository import Repository, Shapes, Told, by_rules
+from marey.convert.repository import Repository, Settings, Shapes, by_rules
 from marey.convert.shapes import dropout_of, model_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoders.resnet import ResNetSpec
@@ -32,15 +32,15 @@ def _recognises(shapes: Shapes) -> bool:
     return any(".Tconv." in name for name in shapes)
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     calibrated = any(".eft1." in name for name in shapes)
-    told.need("num_segments", *(["loop"] if calibrated else []), loop="true")
+    settings.need("num_segments", *(["loop"] if calibrated else []), loop="true")
     ours = under_our_names(shapes, rename)
     ops: tuple[TemporalOp, ...] = (_gst_of(ours),)
     if calibrated:
         _, cdiv = groups_of(ours, "after_conv2")
-        ops += (groups(cdiv, loop=bool(told.loop)),)
-    return model_of(ResNetSpec(resnet_of(ours).depth), ops, ours, told, dropout_of(shapes))
+        ops += (groups(cdiv, loop=bool(settings.loop)),)
+    return model_of(ResNetSpec(resnet_of(ours).depth), ops, ours, settings, dropout_of(shapes))
 
 
 def groups(cdiv: int, *, loop: bool) -> GroupContext:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.repository import Repository, Settings, Shapes
 from marey.convert.shapes import mobilenet_of, model_of, num_blocks, resnet_of, under_our_names
 from marey.convert.tsm import shift_of, with_shift
 from marey.errors import CheckpointError
@@ -70,7 +70,7 @@ def _is_mobilenet(shapes: Shapes) -> bool:
     return "backbone.conv1.conv.weight" in shapes and "backbone.conv2.conv.weight" in shapes
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     if any(".non_local_block." in name for name in shapes):
         raise CheckpointError(
             "it has non-local blocks, whose kind (embedded Gaussian or dot product) is in no tensor"
@@ -78,14 +78,14 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     ours = under_our_names(shapes, rename)
     shift = shift_of(shapes, num_blocks(ours))
     pools = any(name.startswith("backbone.layer2.net.") for name in shapes)
-    ops = with_shift(shift, told, *([TemporalPool(1)] if pools else []))
-    return model_of(resnet_of(ours), ops, ours, told)
+    ops = with_shift(shift, settings, *([TemporalPool(1)] if pools else []))
+    return model_of(resnet_of(ours), ops, ours, settings)
 
 
-def _mobilenet_spec(shapes: Shapes, told: Told) -> ModelSpec:
+def _mobilenet_spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     ours = under_our_names(shapes, rename_mobilenet)
     shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
-    return model_of(mobilenet_of(ours), with_shift(shift, told), ours, told)
+    return model_of(mobilenet_of(ours), with_shift(shift, settings), ours, settings)
 
 
 REPOSITORY = Repository("mmaction2", _is_resnet, rename, _spec)

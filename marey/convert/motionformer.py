@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.repository import Repository, Settings, Shapes
 from marey.errors import CheckpointError
 from marey.models.encoders.attention import Attention, Divided, Joint, Trajectory
 from marey.models.encoders.motionformer import MotionformerSpec
@@ -59,14 +59,14 @@ def parts(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
     return {f"{_UNUSED}{name}" if unused.match(name) else name: w for name, w in apart.items()}
 
 
-def recipe_of(spec: ModelSpec, name: str, told: Told) -> Recipe:
+def recipe_of(spec: ModelSpec, name: str, settings: Settings) -> Recipe:
     """Clips at ten times and three places, just as it was tested; EPIC's models take BGR."""
-    size, is_epic = told.size or 224, len(spec.heads) > 1
+    size, is_epic = settings.size or 224, len(spec.heads) > 1
     frames: Sampling = RoundedSegments(spec.frames)
-    if told.stride and is_epic:  # its frames are handed out at 60 a second
-        frames = TimedClips(spec.frames, told.stride, 60, 10, "upstream-epic")
-    elif told.stride:
-        frames = TimedClips(spec.frames, told.stride, 30, 10, "upstream")
+    if settings.stride and is_epic:  # its frames are handed out at 60 a second
+        frames = TimedClips(spec.frames, settings.stride, 60, 10, "upstream-epic")
+    elif settings.stride:
+        frames = TimedClips(spec.frames, settings.stride, 30, 10, "upstream")
     return Recipe(
         name=name,
         model=spec,
@@ -91,15 +91,15 @@ def _recognises(shapes: Shapes) -> bool:
     return "patch_embed_3d.proj.weight" in shapes and "blocks.0.attn.qkv.weight" in shapes
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     (width, _) = shapes["blocks.0.attn.proj.weight"]
-    attention = _attention(shapes, told)
-    told.need("size", *([] if width in (768, 1024) else ["num_heads"]))
+    attention = _attention(shapes, settings)
+    settings.need("size", *([] if width in (768, 1024) else ["num_heads"]))
     encoder = MotionformerSpec(
         attention=attention,
         depth=sum(name.endswith(".norm1.weight") for name in shapes),
         width=width,
-        num_heads=told.num_heads or width // 64,
+        num_heads=settings.num_heads or width // 64,
         tubelet=shapes["patch_embed_3d.proj.weight"][2],
         pre_logits=any(name.startswith("pre_logits.") for name in shapes),
         in_channels=shapes["patch_embed_3d.proj.weight"][1],
@@ -108,14 +108,14 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
     return ModelSpec(encoder, (), frames, _heads(shapes), dropout=0.0)
 
 
-def _attention(shapes: Shapes, told: Told) -> Attention:
+def _attention(shapes: Shapes, settings: Settings) -> Attention:
     if any(".timeattn." in name for name in shapes):
         return Divided()
     if not any(".proj_kv." in name for name in shapes):
         return Joint()
-    told.need("values", "size")
-    assert told.values is not None
-    return Trajectory(told.values)
+    settings.need("values", "size")
+    assert settings.values is not None
+    return Trajectory(settings.values)
 
 
 def _heads(shapes: Shapes) -> tuple[Head, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Told:
+class Settings:
     """What a person, or a file's name, says of a checkpoint, because its tensors cannot.
 
     None is not said. `shift_div` 0 means that nothing is shifted; `place` is where a shift stands
@@ -41,6 +41,11 @@ class Told:
     num_heads: int | None = None
     size: int | None = None
     stride: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that are said, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def segments(self) -> int:
@@ -100,13 +105,13 @@ class Repository:
 
     `rename` gives our name of one of its tensors or modules, and None for a tensor that is dropped
     on purpose. `spec` is the model that the shapes and the person describe: CheckpointError asks
-    for what is still open (`Told.need`).
+    for what is still open (`Settings.need`).
     """
 
     name: str
     recognises: Callable[[Shapes], bool]
     rename: Callable[[str], str | None]
-    spec: Callable[[Shapes, Told], ModelSpec]
+    spec: Callable[[Shapes, Settings], ModelSpec]
     parts: Callable[[Mapping[str, Tensor], ModelSpec], dict[str, Tensor]] = _as_they_are
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from marey.convert.repository import Shapes, Told
+from marey.convert.repository import Settings, Shapes
 from marey.errors import CheckpointError
 from marey.models.encoder import Encoder
 from marey.models.encoders.mobilenet import MobileNetV2Spec
@@ -25,9 +26,9 @@ def under_our_names(shapes: Shapes, rename: Callable[[str], str | None]) -> Shap
 
 def num_blocks(names: Iterable[str]) -> tuple[int, ...]:
     """Blocks of every stage of a ResNet: (3, 4, 6, 3)."""
-    found = (re.match(r"encoder\.layer(\d)\.(\d+)\.", name) for name in names)
-    blocks = {(int(match[1]), int(match[2])) for match in found if match}
-    return tuple(sum(stage == s for stage, _ in blocks) for s in sorted({s for s, _ in blocks}))
+    matches = (re.match(r"encoder\.layer(\d)\.(\d+)\.", name) for name in names)
+    blocks = Counter(stage for stage, _ in {match.groups() for match in matches if match})
+    return tuple(blocks[stage] for stage in sorted(blocks))
 
 
 def resnet_of(ours: Shapes) -> ResNetSpec:
@@ -85,11 +86,11 @@ def model_of(
     encoder: Encoder,
     temporal: tuple[TemporalOp, ...],
     ours: Shapes,
-    told: Told,
+    settings: Settings,
     dropout: float = 0.5,
 ) -> ModelSpec:
     """The model of as many segments as was said, with the one head whose classifier is there."""
-    return ModelSpec(encoder, temporal, told.segments, heads_of(ours), dropout)
+    return ModelSpec(encoder, temporal, settings.segments, heads_of(ours), dropout)
 
 
 def dropout_of(shapes: Shapes) -> float:

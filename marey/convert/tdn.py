@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from marey.convert.repository import Repository, Rules, Shapes, Told, by_rules
+from marey.convert.repository import Repository, Rules, Settings, Shapes, by_rules
 from marey.convert.shapes import dropout_of, model_of, resnet_of, under_our_names
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoders.tdn import TDNSpec
@@ -65,15 +65,15 @@ def _recognises(shapes: Shapes) -> bool:
     return any(name.endswith("layer2_bak.0.mse.conv1.weight") for name in shapes)
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
-    told.need("num_segments")
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+    settings.need("num_segments")
     ours = under_our_names(shapes, rename)
     resnet = resnet_of(ours)
     ops: tuple[TemporalOp, ...] = (LongTermDifference(),)
     if any(".eft1." in name for name in shapes):
         ops += (GroupContext(site=GC_SITES),)
     encoder = TDNSpec(resnet.depth, in_channels=resnet.in_channels)
-    return model_of(encoder, ops, ours, told, dropout_of(shapes))
+    return model_of(encoder, ops, ours, settings, dropout_of(shapes))
 
 
 REPOSITORY = Repository("tdn", _recognises, rename, _spec)

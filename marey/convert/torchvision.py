@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from marey.convert.arp import pooling
-from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.repository import Repository, Settings, Shapes
 from marey.convert.shapes import IMAGENET, heads_of, mobilenet_of, resnet_of, under_our_names
 from marey.models.video_model import ModelSpec
 
@@ -29,16 +29,16 @@ def _recognises(shapes: Shapes) -> bool:
     return stem == 4 and "fc.weight" in shapes and all(map(known.fullmatch, shapes))
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     ours = under_our_names(shapes, rename)
     is_resnet = "encoder.conv1.weight" in ours
     heads = heads_of(ours)
     if heads[0].num_classes != IMAGENET:
-        told.need("num_segments", *(["temporal_stride"] if is_resnet else []))
+        settings.need("num_segments", *(["temporal_stride"] if is_resnet else []))
     return ModelSpec(
         encoder=resnet_of(ours) if is_resnet else mobilenet_of(ours),
-        temporal=pooling(told.temporal_stride or "none"),
-        num_segments=told.num_segments or 1,
+        temporal=pooling(settings.temporal_stride or "none"),
+        num_segments=settings.num_segments or 1,
         heads=heads,
     )
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from marey.convert.repository import Repository, Shapes, Told, by_rules
+from marey.convert.repository import Repository, Settings, Shapes, by_rules
 from marey.convert.shapes import (
     IMAGENET,
     dropout_of,
@@ -71,7 +71,7 @@ def _recognises(shapes: Shapes) -> bool:
     return (own and not copied) or "features.1.conv.3.weight" in shapes
 
 
-def _spec(shapes: Shapes, told: Told) -> ModelSpec:
+def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     if any("conv1_7x7_s2" in name for name in shapes):
         raise CheckpointError("it is a BNInception, an encoder that is not built here")
     ours = under_our_names(shapes, rename)
@@ -80,42 +80,42 @@ def _spec(shapes: Shapes, told: Told) -> ModelSpec:
         encoder: Encoder = mobilenet_of(ours)
         shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
         if "classifier.weight" in shapes and not shift:
-            ops = _ops_of_bare(shapes, told)
-            return ModelSpec(encoder, ops, told.num_segments or 1, heads, dropout)
+            ops = _ops_of_bare(shapes, settings)
+            return ModelSpec(encoder, ops, settings.num_segments or 1, heads, dropout)
     else:
         encoder = resnet_of(ours)
-        shift = shift_of(shapes, num_blocks(ours)) or unmarked_shift(told)
-    ops = with_shift(shift, told, *_wrapped_ops(shapes))
-    return ModelSpec(encoder, ops, told.segments, heads, dropout)
+        shift = shift_of(shapes, num_blocks(ours)) or unmarked_shift(settings)
+    ops = with_shift(shift, settings, *_wrapped_ops(shapes))
+    return ModelSpec(encoder, ops, settings.segments, heads, dropout)
 
 
-def with_shift(shift: TSM | None, told: Told, *ops: TemporalOp) -> tuple[TemporalOp, ...]:
+def with_shift(shift: TSM | None, settings: Settings, *ops: TemporalOp) -> tuple[TemporalOp, ...]:
     """The shift, of as many channels as was said, and `ops`."""
-    told.need("num_segments", *(["shift_div"] if shift else []))
+    settings.need("num_segments", *(["shift_div"] if shift else []))
     if shift is None:
         return ops
-    assert told.shift_div is not None
-    return (replace(shift, shift_div=told.shift_div), *ops)
+    assert settings.shift_div is not None
+    return (replace(shift, shift_div=settings.shift_div), *ops)
 
 
 def shift_of(names: Iterable[str], depths: tuple[int, ...]) -> TSM | None:
     """The shift whose wrapper shows in the names of a ResNet, its `shift_div` left open."""
     inside = r"layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?conv1\.(?:conv\.)?net\."
-    found = [match for name in names if (match := re.search(inside, name))]
-    if found:
-        odd_in_deep = depths[2] >= DEEP and any(int(match[2]) % 2 for match in found)
+    shifted = [int(match[2]) for name in names if (match := re.search(inside, name))]
+    if shifted:
+        odd_in_deep = depths[2] >= DEEP and any(index % 2 for index in shifted)
         return TSM(place="residual_in", alternate="none" if odd_in_deep else "network")
     if any(re.search(r"layer\d\.(?:net\.)?\d+\.(?:block\.)?net\.", name) for name in names):
         return TSM(place="block_in", alternate="none")
     return None
 
 
-def unmarked_shift(told: Told) -> TSM | None:
+def unmarked_shift(settings: Settings) -> TSM | None:
     """The shift that was said, where no tensor shows it; none with a `shift_div` of 0."""
-    told.need("num_segments", "shift_div")
-    if not told.shift_div:
+    settings.need("num_segments", "shift_div")
+    if not settings.shift_div:
         return None
-    return TSM(place="block_out" if told.place == "block" else "residual_in", alternate="stage")
+    return TSM(place="block_out" if settings.place == "block" else "residual_in", alternate="stage")
 
 
 def _wrapped_ops(names: Iterable[str]) -> tuple[TemporalOp, ...]:
@@ -125,14 +125,14 @@ def _wrapped_ops(names: Iterable[str]) -> tuple[TemporalOp, ...]:
     return (*ops, NonLocal(tuple(sorted(attending)))) if attending else ops
 
 
-def _ops_of_bare(shapes: Shapes, told: Told) -> tuple[TemporalOp, ...]:
+def _ops_of_bare(shapes: Shapes, settings: Settings) -> tuple[TemporalOp, ...]:
     """Those of the online network, which is unwrapped; a picture network of ImageNet has none."""
     if shapes["classifier.weight"][0] == IMAGENET:
         return ()
-    told.need("num_segments")
-    if told.shift_div == 0:
+    settings.need("num_segments")
+    if settings.shift_div == 0:
         return ()
-    return (TSM(told.shift_div or 8, direction="past"),)
+    return (TSM(settings.shift_div or 8, direction="past"),)
 
 
 REPOSITORY = Repository("tsm", _recognises, rename, _spec)

@@ -14,7 +14,7 @@ from torch import Tensor
 import marey
 from marey.convert import mmaction2, tsm
 from marey.convert.convert import convert
-from marey.convert.repository import Shapes, Told
+from marey.convert.repository import Settings, Shapes
 from marey.engine.inference.evaluate_run import evaluate_folder
 from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError, RecipeError, RunError
@@ -28,7 +28,7 @@ HEADS = (Head("label", 4),)
 RESNET = ModelSpec(ResNetSpec(26, channels=16), (TSM(),), 4, HEADS)
 MOBILENET = ModelSpec(MobileNetV2Spec(0.35, rounding="up"), (TSM(),), 4, HEADS)
 PICTURES = ModelSpec(MobileNetV2Spec(0.35), (), 1, HEADS)
-SAID = Told(num_segments=4, shift_div=8)
+SAID = Settings(num_segments=4, shift_div=8)
 NAME = "TSM_mine_RGB_mobilenetv2_shift8_blockres_avg_segment4_e50.pth"
 
 
@@ -45,17 +45,17 @@ def checkpoint(mobilenet: dict[str, Tensor], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("spec", "theirs", "told", "repository"),
+    ("spec", "theirs", "settings", "repository"),
     [
         (RESNET, upstream.tsm_resnet, SAID, "tsm"),
         (MOBILENET, upstream.tsm_mobilenet, SAID, "tsm"),
         (
             ModelSpec(MobileNetV2Spec(), (TSM(direction="past"),), 4, HEADS, dropout=0.0),
             upstream.online_mobilenet,
-            Told(num_segments=4),
+            Settings(num_segments=4),
             "tsm",
         ),
-        (PICTURES, upstream.torchvision, Told(num_segments=1), "torchvision"),
+        (PICTURES, upstream.torchvision, Settings(num_segments=1), "torchvision"),
         (RESNET, upstream.mmaction2_resnet, SAID, "mmaction2"),
         (
             replace(PICTURES, num_segments=4),
@@ -67,11 +67,15 @@ def checkpoint(mobilenet: dict[str, Tensor], tmp_path: Path) -> Path:
     ids=["tsm-r18", "tsm-mobilenetv2", "tsm-online", "torchvision", "mmaction2", "mmaction2-mbv2"],
 )
 def test_what_was_written_under_their_names_answers_the_same(
-    spec: ModelSpec, theirs: Callable[[str], str], told: Told, repository: str, tmp_path: Path
+    spec: ModelSpec,
+    theirs: Callable[[str], str],
+    settings: Settings,
+    repository: str,
+    tmp_path: Path,
 ) -> None:
     model = upstream.filled(spec)
     torch.save({"state_dict": upstream.under(theirs, model)}, tmp_path / "x.pth.tar")
-    found = convert(tmp_path / "x.pth.tar", tmp_path / "out", told=told)
+    found = convert(tmp_path / "x.pth.tar", tmp_path / "out", settings=settings)
     assert found.repository == repository
     assert not found.dropped
     assert found.recipe.model == spec
@@ -108,7 +112,7 @@ def test_the_name_fills_what_tensors_do_not_tell_and_is_reported(
 
 
 def test_what_is_said_goes_before_what_the_name_says(checkpoint: Path, tmp_path: Path) -> None:
-    found = convert(checkpoint, tmp_path / "out", told=Told(num_segments=16, loop=True))
+    found = convert(checkpoint, tmp_path / "out", settings=Settings(num_segments=16, loop=True))
     assert found.from_name == {"shift_div": 8}
     assert found.facts()["not needed"] == "loop=True"
     assert found.recipe.model.num_segments == 16
@@ -128,12 +132,12 @@ def test_what_nothing_tells_is_asked_for_in_one_go(checkpoint: Path, tmp_path: P
 
 def test_a_key_that_may_not_be_said_is_refused() -> None:
     with pytest.raises(RecipeError, match="did you mean 'num_segments'"):
-        override(Told(), ["num_segment=8"])
+        override(Settings(), ["num_segment=8"])
 
 
 def test_an_impossible_answer_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="shift_div is 0, expected 2 or more"):
-        convert(checkpoint, tmp_path / "out", told=Told(shift_div=0))
+        convert(checkpoint, tmp_path / "out", settings=Settings(shift_div=0))
 
 
 def altered(weights: dict[str, Tensor], **changes: Tensor | None) -> dict[str, Tensor]:
@@ -235,8 +239,8 @@ def test_a_picture_network_that_was_trained_on_videos_is_asked_about_time(tmp_pa
     torch.save(weights, tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match="set num_segments=8 --set temporal_stride=none"):
         convert(tmp_path / "x.pth", tmp_path / "out")
-    told = Told(num_segments=8, temporal_stride="max")
-    found = convert(tmp_path / "x.pth", tmp_path / "out", told=told)
+    settings = Settings(num_segments=8, temporal_stride="max")
+    found = convert(tmp_path / "x.pth", tmp_path / "out", settings=settings)
     assert len(found.recipe.model.temporal) == 3
 
 
@@ -253,7 +257,7 @@ def test_an_unwrapped_mobilenet_looks_back_unless_its_names_or_a_person_say_othe
     }
 
     def ops(shapes: Shapes, shift_div: int) -> tuple[TemporalOp, ...]:
-        return tsm.REPOSITORY.spec(shapes, Told(num_segments=4, shift_div=shift_div)).temporal
+        return tsm.REPOSITORY.spec(shapes, Settings(num_segments=4, shift_div=shift_div)).temporal
 
     assert ops(online, 8) == (TSM(direction="past"),)
     assert ops(online, 0) == ()
@@ -294,7 +298,7 @@ def test_a_foreign_file_forced_through_a_repository_is_refused(tmp_path: Path) -
     torch.save({"blocks.0.weight": torch.ones(2)}, tmp_path / "x.pth")
     for name in ("tsm", "torchvision", "mmaction2", "mmaction2-mobilenetv2", "tdn"):
         with pytest.raises(CheckpointError, match=name):
-            convert(tmp_path / "x.pth", tmp_path / "out", repository=name, told=SAID)
+            convert(tmp_path / "x.pth", tmp_path / "out", repository=name, settings=SAID)
     with pytest.raises(CheckpointError, match="did you mean 'tsm'"):
         convert(tmp_path / "x.pth", tmp_path / "out", repository="tms")
 

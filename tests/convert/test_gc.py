@@ -10,7 +10,7 @@ import torch
 
 from marey.convert import gc
 from marey.convert.convert import recognised
-from marey.convert.repository import Shapes, Told
+from marey.convert.repository import Settings, Shapes
 from marey.errors import CheckpointError
 from marey.models import GroupContext, ModelSpec, ResNetSpec
 from tests.parity.golden import Golden, read
@@ -23,11 +23,11 @@ def shapes_of(golden: Golden) -> Shapes:
     return {name: tuple(shape) for name, shape in golden.values["state_dict"]}
 
 
-def told_of(golden: Golden) -> Told:
+def told_of(golden: Golden) -> Settings:
     """What a person would say of this model."""
     shifts = golden.builder == "gc_tsm" or golden.config.get("base") == "TSM"
     place = golden.config.get("place", "blockres")
-    return Told(
+    return Settings(
         num_segments=golden.config.get("T", 8),
         shift_div=golden.config.get("shift_div", 8) if shifts else 0,
         place=place,
@@ -61,7 +61,7 @@ def test_what_shapes_do_not_tell_is_asked_for(
     golden = read(goldens_dir / f"gc/{name}.json")
     shapes = shapes_of(golden)
     with pytest.raises(CheckpointError) as caught:
-        recognised(shapes, golden.path).spec(shapes, Told())
+        recognised(shapes, golden.path).spec(shapes, Settings())
     for question in ("num_segments", "shift_div", "loop"):
         assert (f"{question}=" in str(caught.value.hint)) is (question in questions)
     usual = "loop=true" if name == "gc_gst_r50_8f" else "loop=false"  # as their scripts have it

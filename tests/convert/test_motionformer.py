@@ -15,8 +15,8 @@ from torch import Tensor
 
 from marey.convert import motionformer
 from marey.convert.convert import convert, fitted, recipe_of, recognised, spec_of
-from marey.convert.file_names import told_by_name
-from marey.convert.repository import Shapes, Told
+from marey.convert.file_names import settings_in_name
+from marey.convert.repository import Settings, Shapes
 from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError
 from marey.models import Divided, Head, Joint, ModelSpec, MotionformerSpec, Trajectory
@@ -27,7 +27,7 @@ from tests.parity.golden import read
 
 SCHEMES = goldens() / "lmr/state_dict_schemes.json"
 BEHAVIOURS = goldens() / "lmr/reference_behaviours.json"
-SAID = Told(values="released", size=224)
+SAID = Settings(values="released", size=224)
 DEAD_PATCHES = 590_592
 LABEL = (Head("label", 400),)
 WANTED = {
@@ -127,8 +127,8 @@ def test_what_was_written_under_their_names_answers_the_same(
     theirs = under_their_names(spec, model.state_dict(), dot)
     path = tmp_path / "checkpoint_epoch_00050.pyth"
     torch.save({"epoch": 49, "model_state": theirs, "optimizer_state": {}, "cfg": "A: 1"}, path)
-    told = Told(values=values, size=64, num_heads=4, stride=8, loop=True)
-    found = convert(path, tmp_path / "out", told=told)
+    settings = Settings(values=values, size=64, num_heads=4, stride=8, loop=True)
+    found = convert(path, tmp_path / "out", settings=settings)
     assert (found.repository, found.recipe.model) == ("motionformer", spec)
     assert found.facts()["not needed"] == "loop=True"
     assert found.facts()["output"] == "5 classes, 7 classes"
@@ -149,10 +149,10 @@ def test_class_names_of_two_heads_are_numbers_and_one_list_is_refused(tmp_path: 
     path, labels = tmp_path / "x.pyth", tmp_path / "verbs.txt"
     torch.save({"model_state": under_their_names(EPIC, filled(EPIC).state_dict())}, path)
     labels.write_text("a\nb\nc\nd\ne\n")
-    told = Told(values="released", size=64, num_heads=4)
+    settings = Settings(values="released", size=64, num_heads=4)
     with pytest.raises(CheckpointError, match="names 5 classes, the checkpoint has 5 and 7"):
-        convert(path, tmp_path / "out", told=told, labels=labels)
-    convert(path, tmp_path / "out", told=told)
+        convert(path, tmp_path / "out", settings=settings, labels=labels)
+    convert(path, tmp_path / "out", settings=settings)
     trained = load_trained(tmp_path / "out")
     assert {head: len(names) for head, names in trained.classes.items()} == {"verb": 5, "noun": 7}
     assert trained.recipe.test.sampling == RoundedSegments(4)
@@ -164,20 +164,20 @@ def test_what_tensors_do_not_tell_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="values .* published.*--set values=released"):
         convert(path, tmp_path / "out")
     with pytest.raises(CheckpointError, match="num_heads .*--set num_heads=12"):
-        convert(path, tmp_path / "out", told=SAID)
+        convert(path, tmp_path / "out", settings=SAID)
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "settings"),
     [
-        ("k400_motionformer_336_16x8.pyth", Told(values="released", size=336, stride=8)),
-        ("k400_joint_224_16x4.pyth", Told(values="released", size=224, stride=4)),
-        ("ek_motionformer_224_16x4.pyth", Told(values="released", size=224, stride=8)),
-        ("ssv2_motionformer_224_32x3.pyth", Told(values="released", size=224)),
+        ("k400_motionformer_336_16x8.pyth", Settings(values="released", size=336, stride=8)),
+        ("k400_joint_224_16x4.pyth", Settings(values="released", size=224, stride=4)),
+        ("ek_motionformer_224_16x4.pyth", Settings(values="released", size=224, stride=8)),
+        ("ssv2_motionformer_224_32x3.pyth", Settings(values="released", size=224)),
     ],
 )
-def test_published_names_say_size_and_stride(name: str, told: Told) -> None:
-    assert told_by_name(name) == told
+def test_published_names_say_size_and_stride(name: str, settings: Settings) -> None:
+    assert settings_in_name(name) == settings
 
 
 NAMED: Shapes = {
@@ -195,7 +195,7 @@ def test_odd_shapes_are_read_or_refused_but_never_crash(data: st.DataObject) -> 
     for left_out in data.draw(st.lists(st.sampled_from(sorted(NAMED)), max_size=3, unique=True)):
         shapes.pop(left_out)
     weights = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    repository, told = motionformer.REPOSITORY, replace(SAID, num_heads=2)
+    repository, settings = motionformer.REPOSITORY, replace(SAID, num_heads=2)
     with suppress(CheckpointError):
-        spec = spec_of(repository, shapes, told, Path("x.pyth"))
+        spec = spec_of(repository, shapes, settings, Path("x.pyth"))
         fitted(repository.parts(weights, spec), repository, spec, Path("x.pyth"))

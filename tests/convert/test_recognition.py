@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marey.convert.convert import REPOSITORIES, fitted, recognised, sampling_of, spec_of
-from marey.convert.file_names import told_by_name
-from marey.convert.repository import Repository, Shapes, Told
+from marey.convert.file_names import settings_in_name
+from marey.convert.repository import Repository, Settings, Shapes
 from marey.errors import CheckpointError
 from marey.models import MobileNetV2Spec
 from marey.models.encoders.blvnet import BLVNetSpec
@@ -46,11 +46,11 @@ def shapes_of(golden: Golden) -> Shapes:
     return {name: tuple(shape) for name, shape, *_ in golden.values["state_dict"]}
 
 
-def said_of(golden: Golden, spec: ModelSpec) -> Told:
+def said_of(golden: Golden, spec: ModelSpec) -> Settings:
     """What a person would say who knows how the file was made."""
     config = golden.config
     is_shifted = any(type(op).__name__ == "TSM" for op in spec.temporal)
-    return Told(
+    return Settings(
         num_segments=spec.num_segments,
         shift_div=config.get("shift_div", 8) if is_shifted else 0,
         place="block" if config.get("place") == "block" else "blockres",
@@ -112,7 +112,7 @@ NAMED = {golden.path.stem: shapes_of(golden) for golden in MODELS} or {
 }
 TELLING = re.compile(r"conv1|layer1\.0|l_conv0|features\.[0-2]\.|layer4\.0|fc\.|classifier")
 """Names of tensors that a spec is read from."""
-SAID = Told(num_segments=8, shift_div=8, place="blockres", loop=False, temporal_stride="none")
+SAID = Settings(num_segments=8, shift_div=8, place="blockres", loop=False, temporal_stride="none")
 
 
 @settings(max_examples=50)
@@ -133,31 +133,31 @@ def test_a_state_dict_with_odd_shapes_is_read_or_refused_but_never_crashes(
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "settings"),
     [
         (
             "TSM_something_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth",
-            Told(num_segments=8, shift_div=8, place="blockres"),
+            Settings(num_segments=8, shift_div=8, place="blockres"),
         ),
         (
             "TSM_kinetics_RGB_mobilenetv2_shift8_blockres_avg_segment8_e100_dense.pth",
-            Told(num_segments=8, shift_div=8, place="blockres"),
+            Settings(num_segments=8, shift_div=8, place="blockres"),
         ),
-        ("TSN_kinetics_RGB_resnet50_avg_segment5_e50.pth", Told(num_segments=5, shift_div=0)),
-        ("st2stv2-bLVNet-TAM-101-a2-b4-f32x2.pth.tar", Told(num_segments=32)),
+        ("TSN_kinetics_RGB_resnet50_avg_segment5_e50.pth", Settings(num_segments=5, shift_div=0)),
+        ("st2stv2-bLVNet-TAM-101-a2-b4-f32x2.pth.tar", Settings(num_segments=32)),
         (
             "K400-TAM-ResNet-50-f32.pth.tar",
-            Told(num_segments=32, temporal_stride="none", blending="sum"),
+            Settings(num_segments=32, temporal_stride="none", blending="sum"),
         ),
-        ("SSV2-I3D-ResNet-101-f32.pth.tar", Told(num_segments=32, temporal_stride="none")),
+        ("SSV2-I3D-ResNet-101-f32.pth.tar", Settings(num_segments=32, temporal_stride="none")),
         (
             "st2stv2-rgb-TAM-b3-max-resnet-50-ts-avg-f8-cosine-bs72-e50.pth.tar",
-            Told(num_segments=8, temporal_stride="avg", blending="max"),
+            Settings(num_segments=8, temporal_stride="avg", blending="max"),
         ),
-        ("tsm_r50_1x1x16_50e_sthv2_rgb_20210331-0a45549c.pth", Told(num_segments=16)),
-        ("ckpt.best.pth.tar", Told()),
-        ("mobilenet_v2-b0353104.pth", Told()),
+        ("tsm_r50_1x1x16_50e_sthv2_rgb_20210331-0a45549c.pth", Settings(num_segments=16)),
+        ("ckpt.best.pth.tar", Settings()),
+        ("mobilenet_v2-b0353104.pth", Settings()),
     ],
 )
-def test_published_names_say_what_their_authors_put_in_them(name: str, told: Told) -> None:
-    assert told_by_name(name) == told
+def test_published_names_say_what_their_authors_put_in_them(name: str, settings: Settings) -> None:
+    assert settings_in_name(name) == settings

@@ -109,7 +109,8 @@ def check_fit(
     called: Mapping[str, str] | None = None,
 ) -> None:
     """CheckpointError unless `weights` fill `own` one to one; see `misfit`."""
-    if reason := misfit(own, weights, may_miss=may_miss, called=called):
+    in_order = (dict(sorted(names.items())) for names in (own, weights))
+    if reason := misfit(*in_order, may_miss=may_miss, called=called):
         raise CheckpointError(f"{source} does not fit the model; {reason}")
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from marey.convert.convert import convert
-from marey.convert.repository import Told
+from marey.convert.repository import Settings
 from marey.engine.inference.predict import load
 from marey.engine.train.loop import train
 from marey.engine.weights import imagenet
@@ -223,7 +223,9 @@ def test_a_run_may_start_from_what_was_converted_but_not_from_what_was_not(tmp_p
     model = ModelSpec(ResNetSpec(18, channels=16), (TSM(),), 2, (Head("label", 4),)).build()
     upstream = {tsm_resnet(name): weight for name, weight in model.state_dict().items()}
     torch.save(upstream, tmp_path / "theirs.pth")
-    convert(tmp_path / "theirs.pth", tmp_path / "ours", told=Told(num_segments=2, shift_div=8))
+    convert(
+        tmp_path / "theirs.pth", tmp_path / "ours", settings=Settings(num_segments=2, shift_div=8)
+    )
     other = ModelSpec(ResNetSpec(18, channels=16), (TSM(),), 4, (Head("label", 4),)).build()
     assert initialize(other, tmp_path / "ours") == f"weights from {tmp_path / 'ours'}"
     assert torch.equal(other.encoder.conv1.weight, model.encoder.conv1.weight)
