@@ -103,12 +103,12 @@ class LabelValues:
         self.from_one = known is None and whole == set(range(1, len(whole) + 1)) != set()
         self.num_classes = known or max(min(self.highest + 1, MOST_UNNAMED), 1)
         self.classes = tuple(names or map(str, range(self.num_classes)))
-        places = {name: place for place, name in enumerate(names or ())}
-        found = (
-            places.get(value.strip(), -1) if number is None else self._in_range(number)
+        named = {name: index for index, name in enumerate(names or ())}
+        indices = (
+            named.get(value.strip(), -1) if number is None else self._in_range(number)
             for value, number in zip(values, self.numbers, strict=True)
         )
-        self.indices = np.fromiter(found, np.int64, len(values))
+        self.indices = np.fromiter(indices, np.int64, len(values))
 
     def describe(self, code: int) -> tuple[str, str]:
         """What is wrong with value number `code`, and the remedy."""
@@ -121,13 +121,13 @@ class LabelValues:
                 f" (0-{self.num_classes - 1})",
                 self._range_hint(),
             )
-        said = f"'{self.head}' is {clip_text(value)}; expected a class index"
+        message = f"'{self.head}' is {clip_text(value)}; expected a class index"
         if self.names is None:
             file = classes_file(Path(), self.head)
-            return said, f"write the class names in {file} beside it, or run `marey data init`"
+            return message, f"write the class names in {file} beside it, or run `marey data init`"
         near = difflib.get_close_matches(value, self.names, n=1)
         hint = f"did you mean {clip_text(near[0])}?" if near else "add it to the file of classes"
-        return f"{said} or one of {len(self.names)} class names", hint
+        return f"{message} or one of {len(self.names)} class names", hint
 
     def describe_range(self) -> tuple[str, str]:
         """What is wrong with a whole column that counts from 1, and the remedy."""
@@ -196,14 +196,14 @@ def _multi_hot(
     cells: Sequence[Sequence[str]], values: LabelValues
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which classes each cell names, bool [u k]; its word that is no class [u], -1 for none."""
-    place = {word: i for i, word in enumerate(values.values)}
+    code_of = {word: code for code, word in enumerate(values.values)}
     hot = np.zeros((len(cells), len(values.classes)), dtype=bool)
     wrong = np.full(len(cells), -1)
     for row, cell in enumerate(cells):
         for word in cell:
-            index = values.indices[place[word]]
-            if index < 0:
-                wrong[row] = place[word]
+            code = code_of[word]
+            if values.indices[code] < 0:
+                wrong[row] = code
             else:
-                hot[row, index] = True
+                hot[row, values.indices[code]] = True
     return hot, wrong

@@ -16,7 +16,7 @@ one converts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -38,42 +38,50 @@ PARQUET = (".parquet", ".pq")
 Values: TypeAlias = Sequence[Any] | np.ndarray | pa.Array | pa.ChunkedArray
 """What a column is made of: text or numbers, None where unknown; bool [n k] for several classes."""
 
-_TYPES = {"path": pa.large_string(), ID: pa.large_string()} | dict.fromkeys(NUMBERS, pa.float64())
-_TYPES["num_frames"] = pa.int64()
-_UNKNOWN = {ID: "", "num_frames": -1} | dict.fromkeys(
-    (name for name in NUMBERS if name != "num_frames"), np.nan
+TEXT, CODED = pa.large_string(), pa.dictionary(pa.int32(), pa.large_string())
+_TYPES = (
+    dict.fromkeys(("path", ID), TEXT)
+    | dict.fromkeys(TEXTS, CODED)
+    | dict.fromkeys(NUMBERS, pa.float64())
+    | {"num_frames": pa.int64()}
 )
+_UNKNOWN = {TEXT: "", pa.float64(): np.nan, pa.int64(): -1}
 
 
-def as_column(name: str, values: Values) -> pa.ChunkedArray:
-    """The values as they lie in the column `name` of a table; numbers in one piece."""
-    if name in TEXTS:
-        return pa.chunked_array([as_codes(values)])
-    if isinstance(values, np.ndarray) and values.ndim == 2:
-        return pa.chunked_array([from_array(values)])
-    column = _chunked(values, _TYPES.get(name))
-    if column.null_count:
-        column = pc.fill_null(column, _UNKNOWN[name])
-    if pa.types.is_fixed_size_binary(column.type):
-        return column
-    return column.cast(_TYPES.get(name, pa.int64()))
+def as_table(columns: Mapping[str, Values | None], heads: Collection[str] = ()) -> pa.Table:
+    """The table of columns by their names; None is left out.
+
+    heads: those that are labels, whatever their names; ValueError for a label that is None.
+    """
+    table = {}
+    for name, values in columns.items():
+        if values is not None:
+            is_label = name in heads or name not in _TYPES
+            table[name] = _labels(name, values) if is_label else _known(values, _TYPES[name])
+    return pa.table(table)
+
+
+def beside(table: pa.Table, other: pa.Table) -> pa.Table:
+    """The columns of two tables of the same rows."""
+    columns = (each[name] for each in (table, other) for name in each.column_names)
+    return pa.table([*columns], [*table.column_names, *other.column_names])
 
 
 def as_codes(values: Values) -> pa.DictionaryArray:
     """Text in one piece, coded as int32."""
-    column = _chunked(values, pa.large_string())
+    column = _chunked(values, TEXT)
     if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.large_string()).dictionary_encode()
+        column = column.cast(TEXT).dictionary_encode()
     coded = whole(column.unify_dictionaries())
     return pa.DictionaryArray.from_arrays(
-        coded.indices.cast(pa.int32()), coded.dictionary.cast(pa.large_string())
+        coded.indices.cast(pa.int32()), coded.dictionary.cast(TEXT)
     )
 
 
 def repeated(text: str, num_rows: int) -> pa.DictionaryArray:
     """Coded text that is the same in all rows."""
     codes = np.zeros(num_rows, np.int32)
-    return pa.DictionaryArray.from_arrays(codes, pa.array([text], pa.large_string()))
+    return pa.DictionaryArray.from_arrays(codes, pa.array([text], TEXT))
 
 
 def as_array(column: pa.ChunkedArray) -> np.ndarray:
@@ -97,6 +105,22 @@ def from_array(numbers: np.ndarray) -> pa.Array:
 def whole(column: pa.ChunkedArray) -> pa.Array:
     """The column in one piece; `combine_chunks` would copy also what is in one already."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _labels(name: str, values: Values) -> pa.ChunkedArray:
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return pa.chunked_array([from_array(values)])
+    column = _chunked(values, None)
+    if column.null_count:
+        raise ValueError(f"'{name}' is None in a row, expected the index of a class")
+    return column if pa.types.is_fixed_size_binary(column.type) else column.cast(pa.int64())
+
+
+def _known(values: Values, kind: pa.DataType) -> pa.ChunkedArray:
+    if kind == CODED:
+        return pa.chunked_array([as_codes(values)])
+    column = _chunked(values, kind).cast(kind)
+    return pc.fill_null(column, _UNKNOWN[kind]) if column.null_count else column
 
 
 def _chunked(values: Values, kind: pa.DataType | None) -> pa.ChunkedArray:

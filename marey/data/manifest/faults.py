@@ -40,24 +40,19 @@ class Said(NamedTuple):
     hint: str
 
 
-def raise_faults(faults: Sequence[Fault], places: Callable[[Sequence[int]], list[str]]) -> None:
+def raise_faults(faults: Sequence[Fault], names: Callable[[Sequence[int]], list[str]]) -> None:
     """Nothing if no row is at fault, else ManifestError with the first five and the total.
 
-    `places` gives file:line for rows.
+    `names` gives file:line for rows.
     """
     total = sum(len(fault.rows) for fault in faults)
     if not total:
         return
     early = ((int(row), n) for n, fault in enumerate(faults) for row in fault.rows[:NUM_SHOWN])
     first = heapq.nsmallest(NUM_SHOWN, early)
-    where = places([row for row, _ in first])
-    raise fault_error(
-        [
-            Said(place, *faults[n].describe(row))
-            for place, (row, n) in zip(where, first, strict=True)
-        ],
-        total,
-    )
+    where = names([row for row, _ in first])
+    described = [faults[n].describe(row) for row, n in first]
+    raise fault_error([Said(w, *d) for w, d in zip(where, described, strict=True)], total)
 
 
 def refuse(path: Path, faults: Sequence[Fault]) -> None:
@@ -72,25 +67,25 @@ def row_names(path: Path, rows: Sequence[int]) -> list[str]:
     return [f"{path}:{line}" for line in csv_lines(path, rows)]
 
 
-def fault_error(said: Sequence[Said], total: int) -> ManifestError:
-    """The error for `total` faults of which `said` are spelled out, one a line."""
-    lines = [f"{where}: {message}" for where, message, _ in said]
-    if total > len(said):
+def fault_error(first: Sequence[Said], total: int) -> ManifestError:
+    """The error for `total` faults of which the `first` are spelled out, one a line."""
+    lines = [f"{where}: {message}" for where, message, _ in first]
+    if total > len(first):
         lines.append(f"{total:,} faults in all")
-    hints = dict.fromkeys(hint for _, _, hint in said if hint)
+    hints = dict.fromkeys(hint for _, _, hint in first if hint)
     return ManifestError("\n".join(lines), "; ".join(hints))
 
 
 def csv_lines(path: Path, rows: Sequence[int]) -> list[str]:
     """The line numbers (from 1) of data rows of a CSV with a header; blank lines are no rows."""
-    wanted, found = set(rows), {}
+    wanted, lines = set(rows), {}
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         for row, (line, _) in enumerate(numbered_records(file), start=-1):
             if row in wanted:
-                found[row] = str(line)
-                if len(found) == len(wanted):
-                    break
-    return [found.get(row, f"row {row + 1}") for row in rows]
+                lines[row] = str(line)
+            if len(lines) == len(wanted):
+                break
+    return [lines.get(row, f"row {row + 1}") for row in rows]
 
 
 def numbered_records(
@@ -116,22 +111,20 @@ def structural_error(
 ) -> ManifestError:
     """The error for a CSV that is not a table: ragged rows, bytes not UTF-8, words as numbers.
 
-    `reason` is what the fast reader said, for the case that none of these is found.
+    `reason` is what the fast reader gives, for the case that none of these is found.
     """
-    places = {name: header.index(name) for name in numeric}
-    said: list[Said] = []
+    positions = {name: header.index(name) for name in numeric}
+    first: list[Said] = []
     total = 0
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         for line, record in numbered_records(file):
-            for message, hint in _record_faults(record, len(header), places):
+            for message, hint in _record_faults(record, len(header), positions):
                 total += 1
-                if len(said) < NUM_SHOWN:
-                    said.append(Said(f"{path}:{line}", message, hint))
-    if not said:
-        said = [
-            Said(str(path), f"not a table: {reason}", 'inside quotes a quote is written twice: ""')
-        ]
-    return fault_error(said, max(total, 1))
+                if len(first) < NUM_SHOWN:
+                    first.append(Said(f"{path}:{line}", message, hint))
+    hint = 'inside quotes a quote is written twice: ""'
+    first = first or [Said(str(path), f"not a table: {reason}", hint)]
+    return fault_error(first, max(total, 1))
 
 
 def _record_faults(
@@ -145,8 +138,8 @@ def _record_faults(
             "put quotes around a path that holds a comma",
         )
         return
-    for name, place in numeric.items():
-        field = record[place]
+    for name, position in numeric.items():
+        field = record[position]
         if field != name and not _is_number(field):
             yield f"'{name}' is {clip_text(field)}; expected a number", ""
 

@@ -21,14 +21,13 @@ from marey.data.features.feature_file import (
     read_class_names,
 )
 from marey.data.manifest.classes import heads_beside
-from marey.data.manifest.columns import BOUNDS, ID, KNOWN, NUMBERS, PARQUET, TEXTS
+from marey.data.manifest.columns import BOUNDS, CODED, ID, KNOWN, NUMBERS, PARQUET, TEXT, TEXTS
 from marey.data.manifest.faults import clip_text, structural_error
 from marey.errors import ManifestError
 
 OTHER_FORMATS = "`marey data init` reads other columns and formats and writes a manifest"
 
-_TEXT, _CODED = pa.large_string(), pa.dictionary(pa.int32(), pa.large_string())
-_TYPES = dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys(TEXTS, _CODED) | {ID: _TEXT}
+_TYPES = dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys(TEXTS, CODED) | {ID: TEXT}
 _MISTAKABLE = [name for name in KNOWN if name != ID]
 """Not `id`: `uid` and `vid` may be columns of their own."""
 
@@ -115,7 +114,7 @@ def _heads(
 def _types(header: Sequence[str], heads: Sequence[str]) -> dict[str, pa.DataType]:
     """The columns to read, with what to read them as."""
     types = {name: kind for name, kind in _TYPES.items() if name in header}
-    return types | dict.fromkeys(heads, _CODED) | {"path": _TEXT}
+    return types | dict.fromkeys(heads, CODED) | {"path": TEXT}
 
 
 def _read_csv(path: Path, header: list[str], types: dict[str, pa.DataType]) -> pa.Table:
@@ -151,8 +150,8 @@ def _cast(path: Path, table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.T
 def _cast_column(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if kind == pa.float64():
         return column.cast(kind)
-    text = pc.fill_null(column.cast(_TEXT), "")
-    if kind == _CODED:
+    text = pc.fill_null(column.cast(TEXT), "")
+    if kind == CODED:
         return text.dictionary_encode()
     # one array of its own: slices of a shared buffer would each carry all of it to a worker
     return pa.chunked_array([text.combine_chunks()])

@@ -14,7 +14,7 @@ from marey.data.manifest.columns import repeated
 from marey.data.manifest.faults import Fault, clip_text, raise_faults
 from marey.data.manifest.location import BESIDE, Location, joined_roots, roots_by_source
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.paths import leaving_root
+from marey.data.manifest.paths import stray_faults
 from marey.data.manifest.read import read_manifest
 from marey.errors import ManifestError
 from marey.storage.url import AnyPath, any_path
@@ -80,9 +80,7 @@ def _table(manifest: Manifest, *, have_splits: bool, have_groups: bool) -> pa.Ta
 def _with_roots(manifest: Manifest, named: Mapping[str, str | AnyPath]) -> Manifest:
     """The same with roots of their own for the sources that have one, left by no path."""
     manifest = replace(manifest, roots=roots_by_source(manifest.sources, manifest.roots, named))
-    own = set(map(any_path, named.values()))
-    parts = manifest.roots.parts(np.arange(len(manifest)))
-    _raise(manifest, [leaving_root(p, manifest.paths, rows) for p, rows in parts if p in own])
+    _raise(manifest, stray_faults(manifest, set(map(any_path, named.values()))))
     return manifest
 
 

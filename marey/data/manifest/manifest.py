@@ -44,12 +44,12 @@ from marey.data.manifest.columns import (
     Values,
     as_array,
     as_codes,
-    as_column,
+    as_table,
+    beside,
 )
 from marey.data.manifest.duplicates import duplicates, text_buffers
 from marey.data.manifest.location import Roots
 from marey.data.manifest.mapped import MappedRows
-from marey.data.manifest.paths import texts
 from marey.errors import ManifestError
 from marey.jobs.parts import input_digest
 from marey.storage.url import AnyPath
@@ -101,14 +101,9 @@ class Manifest:
         >>> clips.path(0), clips.labels["label"], clips.frame_counts, clips.starts
         (PosixPath('videos/a.mp4'), array([1, 0]), array([-1, 30]), None)
         """
-        there = {n: as_column(n, values) for n, values in columns.items() if values is not None}
-        return cls(
-            source=source,
-            roots=Roots((root,)),
-            table=pa.table(there),
-            classes=dict(classes or {}),
-            features=features,
-        )
+        classes, roots = dict(classes or {}), Roots((root,))
+        table = as_table(columns, classes)
+        return cls(source=source, roots=roots, table=table, classes=classes, features=features)
 
     # --- the columns ----------------------------------------------------------------------------
 
@@ -213,7 +208,10 @@ class Manifest:
 
     def texts(self, rows: np.ndarray | None = None) -> Iterator[str]:
         """The paths as they are written, of `rows` (int64) or of all, a few at a time."""
-        return texts(self.paths, rows)
+        column = self.paths if rows is None else self.paths.take(pa.array(rows))
+        for chunk in column.chunks:
+            for start in range(0, len(chunk), 1 << 16):
+                yield from chunk.slice(start, 1 << 16).to_pylist()
 
     def class_counts(self, head: str = "label") -> np.ndarray:
         """Clips of every class, int64 [k]."""
@@ -286,14 +284,18 @@ class Manifest:
     def take(self, rows: np.ndarray) -> Self:
         """The rows asked for (int64), in that order; a stretch of a mapped file is not copied."""
         indices = pa.array(np.asarray(rows, dtype=np.int64))
-        stretch = self.mapped and self.mapped.stretch(indices.to_numpy())
-        own = self.table.drop_columns(list(stretch.names)) if stretch else self.table
-        own = own.take(indices)
+        rows = indices.to_numpy()
+        stretch = self.mapped and self.mapped.stretch(rows)
+        if stretch:
+            own = self.table.drop_columns(list(stretch.names)).take(indices)
+            table = beside(stretch.table, own)
+        else:
+            table = self.table.take(indices)
         return replace(
             self,
-            roots=self.roots.take(indices.to_numpy()),
-            table=stretch.with_columns(own) if stretch else own,
-            features=self.features and self.features.take(indices.to_numpy()),
+            roots=self.roots.take(rows),
+            table=table,
+            features=self.features and self.features.take(rows),
             mapped=stretch,
             is_as_read=False,
         )
@@ -307,17 +309,15 @@ class Manifest:
 
         classes: of heads among the columns, and new names of classes of others.
         """
+        kept = [name for name in self.table.column_names if name not in columns]
+        gone = [name for name, values in columns.items() if values is None]
         known = self.classes | dict(classes or {})
-        table = self.table.drop_columns(
-            [name for name in columns if name in self.table.schema.names]
+        return replace(
+            self,
+            table=beside(self.table.select(kept), as_table(columns, known)),
+            classes={head: names for head, names in known.items() if head not in gone},
+            mapped=self.mapped and self.mapped.without(columns),
         )
-        for name, values in columns.items():
-            if values is not None:
-                table = table.append_column(name, as_column(name, values))
-            else:
-                known.pop(name, None)
-        mapped = self.mapped and self.mapped.without(columns)
-        return replace(self, table=table, classes=known, mapped=mapped)
 
     def without(self, *names: str) -> Self:
         """The same without the columns of these names."""
@@ -352,7 +352,7 @@ class Manifest:
     def __setstate__(self, state: dict[str, Any]) -> None:
         mapped: MappedRows | None = state["mapped"]
         if mapped is not None:
-            state = state | {"table": mapped.with_columns(state["table"])}
+            state = state | {"table": beside(mapped.table, state["table"])}
         vars(self).update(state)
 
 
@@ -374,7 +374,6 @@ def table_digest(table: pa.Table) -> str:
 
 def digest_with(manifest: Manifest, *names: str) -> str:
     """Of `Manifest.digest` and of its properties of these names, as far as they are there."""
-    columns = {name: getattr(manifest, name) for name in names}
-    there = {name: column for name, column in columns.items() if column is not None}
-    facts = {"clips": manifest.digest(), "columns": list(there)}
-    return input_digest(facts | {"values": table_digest(pa.table(there))})
+    columns = {n: getattr(manifest, n) for n in names if getattr(manifest, n) is not None}
+    facts = {"clips": manifest.digest(), "columns": list(columns)}
+    return input_digest(facts | {"values": table_digest(pa.table(columns))})

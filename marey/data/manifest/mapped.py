@@ -59,13 +59,6 @@ class MappedRows:
             raise ManifestError(f"{self.path} was replaced while it was in use", "start again")
         return pa.Table.from_batches([batch]).select(self.names).replace_schema_metadata()
 
-    def with_columns(self, own: pa.Table) -> pa.Table:
-        """The columns, and those of `own`, which is as long."""
-        table = self.table
-        for name in own.column_names:
-            table = table.append_column(name, own[name])
-        return table
-
     def without(self, names: Iterable[str]) -> MappedRows:
         """The same rows without the columns that have one of these names."""
         kept = tuple(name for name in self.names if name not in set(names))
@@ -148,13 +141,13 @@ def _open(path: Path) -> tuple[pa.RecordBatch, dict[str, Any] | None]:
         file = pa.ipc.open_file(pa.memory_map(str(path)))
         if file.num_record_batches != 1:
             return pa.record_batch([], []), None
-        batch, said = file.get_batch_with_custom_metadata(0)
+        batch, metadata = file.get_batch_with_custom_metadata(0)
         batch.validate()
     except pa.ArrowInvalid as error:
         raise ManifestError(f"{path}: not an Arrow file: {error}", AGAIN) from error
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror or error}") from error
-    mark = (said or {}).get(_MARK)
+    mark = (metadata or {}).get(_MARK)
     return batch, None if mark is None else _facts(mark)
 
 

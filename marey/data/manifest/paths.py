@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from marey.data.features.feature_folder import names_in
 from marey.data.manifest.faults import Fault, clip_text
-from marey.data.manifest.location import Roots
+from marey.data.manifest.manifest import Manifest
 from marey.errors import DecodeError
 from marey.storage.url import LEADS_OUT, REMOTE, AnyPath, Url, without_secrets
 from marey.video.reading.pack import names_in_pack
@@ -25,38 +26,38 @@ SUSPECT = rf"^\w:|{LEADS_OUT}"
 """Paths that may leave a root: absolute, of a drive, or with ``..``; or lead out of a url."""
 
 
-def texts(paths: pa.ChunkedArray, rows: np.ndarray | None = None) -> Iterator[str]:
-    """The paths of `rows` (int64) or all, a few at a time."""
-    column = paths if rows is None else paths.take(pa.array(rows))
-    for batch in column.chunks:
-        for start in range(0, len(batch), 1 << 16):
-            yield from batch.slice(start, 1 << 16).to_pylist()
+def stray_faults(manifest: Manifest, given: Collection[AnyPath]) -> list[Fault]:
+    """Rows whose path does not stay below its root, of roots that are `given` and of all urls."""
+    parts = manifest.roots.parts(np.arange(len(manifest)))
+    return [
+        _stray_fault(manifest, root, rows)
+        for root, rows in parts
+        if root in given or isinstance(root, Url)
+    ]
 
 
-def leaving_root(root: AnyPath, paths: pa.ChunkedArray, rows: np.ndarray | None = None) -> Fault:
-    """Those of `rows` (int64; default all) whose path does not stay below the root."""
-    rows = np.arange(len(paths)) if rows is None else rows
-    asked = paths if len(rows) == len(paths) else paths.take(pa.array(rows))
-    rows = rows[pc.match_substring_regex(asked, SUSPECT).to_numpy()]
-    outside = [leaves(root, path) for path in texts(paths, rows)]
-    return Fault(
-        rows[np.array(outside, dtype=bool)],
-        lambda row: (
-            f"'path' is {clip_text(paths[row])}, outside the root {root}",
-            "give paths relative to the root",
-        ),
-    )
+def _stray_fault(manifest: Manifest, root: AnyPath, rows: np.ndarray) -> Fault:
+    paths = manifest.paths
+    below = paths if len(rows) == len(paths) else paths.take(pa.array(rows))
+    rows = rows[pc.match_substring_regex(below, SUSPECT).to_numpy()]
+    outside = [leaves(root, path) for path in manifest.texts(rows)]
+
+    def describe(row: int) -> tuple[str, str]:
+        message = f"'path' is {clip_text(paths[row])}, outside the root {root}"
+        return message, "give paths relative to the root"
+
+    return Fault(rows[np.array(outside, dtype=bool)], describe)
 
 
-def urls_among(paths: pa.ChunkedArray) -> Fault:
+def url_fault(paths: pa.ChunkedArray) -> Fault:
     """The rows that are urls."""
-    return Fault(
-        np.flatnonzero(pc.match_substring_regex(paths, REMOTE).to_numpy()),
-        lambda row: (
-            f"'path' is {clip_text(without_secrets(paths[row].as_py()))}, a url not allowed",
-            "give its store as root and the path below it, or name it in `urls`",
-        ),
-    )
+
+    def describe(row: int) -> tuple[str, str]:
+        url = clip_text(without_secrets(paths[row].as_py()))
+        remedy = "give its store as root and the path below it, or name it in `urls`"
+        return f"'path' is {url}, a url not allowed", remedy
+
+    return Fault(np.flatnonzero(pc.match_substring_regex(paths, REMOTE).to_numpy()), describe)
 
 
 def stay_inside(paths: pa.ChunkedArray) -> bool:
@@ -64,24 +65,23 @@ def stay_inside(paths: pa.ChunkedArray) -> bool:
     return not pc.any(pc.match_substring_regex(paths, SUSPECT)).as_py()
 
 
-def missing(root: AnyPath, paths: pa.ChunkedArray, rows: np.ndarray) -> Fault:
-    """Those of `rows` that have no file."""
+def missing_fault(manifest: Manifest, root: AnyPath, rows: np.ndarray) -> Fault:
+    """Those of `rows`, which lie below `root`, that have no file."""
     folders = Folders(root)
-    there = np.fromiter((folders.has(path) for path in texts(paths, rows)), bool, len(rows))
-    return Fault(
-        rows[~there],
-        lambda row: (
-            f"no file {clip_text(str(root / str(paths[row])), 200)}",
-            f"paths start at {root}; give another root if the clips lie elsewhere",
-        ),
-    )
+    exist = np.fromiter((folders.has(path) for path in manifest.texts(rows)), bool, len(rows))
+
+    def describe(row: int) -> tuple[str, str]:
+        remedy = f"paths start at {root}; give another root if the clips lie elsewhere"
+        return f"no file {clip_text(str(manifest.path(row)), 200)}", remedy
+
+    return Fault(rows[~exist], describe)
 
 
-def rebased(paths: pa.ChunkedArray, roots: Roots, folder: Path) -> pa.ChunkedArray:
+def rebased(manifest: Manifest, folder: Path) -> pa.ChunkedArray:
     """Paths as they read from `folder`; below a single url they stay, and need it as root again."""
+    paths, roots = manifest.paths, manifest.roots
     if roots.codes is None:
-        root = roots.folders[0]
-        return _moved(paths, root, folder) if isinstance(root, Path) else paths
+        return _moved(paths, manifest.root, folder) if isinstance(manifest.root, Path) else paths
     moved = paths
     for code, root in enumerate(roots.folders):
         below = pa.array(roots.codes == code)
@@ -91,10 +91,10 @@ def rebased(paths: pa.ChunkedArray, roots: Roots, folder: Path) -> pa.ChunkedArr
 
 
 def _moved(paths: pa.ChunkedArray, root: Path, folder: Path) -> pa.ChunkedArray:
-    here, root = folder.resolve(), root.resolve()
-    if root == here:
+    folder, root = folder.resolve(), root.resolve()
+    if root == folder:
         return paths
-    prefix = root.relative_to(here) if root.is_relative_to(here) else root
+    prefix = root.relative_to(folder) if root.is_relative_to(folder) else root
     return pc.if_else(pc.starts_with(paths, "/"), paths, _joined(prefix, paths))
 
 
@@ -123,9 +123,9 @@ class Folders:
     """
 
     def __init__(self, root: AnyPath) -> None:
-        self.root, self._place = str(root), root
+        self._root = root
         self._names: dict[str, frozenset[str]] = {}
-        self._stems: dict[str, dict[str, list[str]]] = {}
+        self._stems: dict[str, Mapping[str, list[str]]] = {}
 
     def has(self, path: str) -> bool:
         """Whether there is a file or folder at `path`, absolute or from the root."""
@@ -133,15 +133,14 @@ class Folders:
         # a name not in the listing may yet exist: other case, or a path that ends in ".."
         if name in self.names(folder):
             return True
-        return isinstance(self._place, Path) and os.path.exists(os.path.join(self.root, path))
+        return isinstance(self._root, Path) and os.path.exists(os.path.join(self._root, path))
 
     def video(self, path: str) -> str | None:
         """`path` if it is there, else the one video that has this name and a suffix more."""
         if self.has(path):
             return path
-        folder, name = os.path.split(path)
-        found = self._by_stem(folder).get(name, [])
-        return os.path.join(folder, found[0]) if len(found) == 1 else None
+        videos = self.named(path)
+        return videos[0] if len(videos) == 1 else None
 
     def named(self, path: str) -> list[str]:
         """What `path` may mean: itself if it is listed, else the videos with a suffix more.
@@ -151,8 +150,8 @@ class Folders:
         folder, _, name = path.rpartition("/")
         if name in self.names(folder):
             return [path]
-        there = self._by_stem(folder).get(name, ())
-        return [f"{folder}/{found}" if folder else found for found in there]
+        videos = self._by_stem(folder).get(name, ())
+        return [f"{folder}/{video}" if folder else video for video in videos]
 
     def names(self, folder: str) -> frozenset[str]:
         """The names in `folder`, HDF5 files and packs too; none if it cannot be listed."""
@@ -164,26 +163,29 @@ class Folders:
         return self._names[folder]
 
     def _listed(self, folder: str) -> list[str]:
-        if isinstance(self._place, Url):
-            url = self._place / folder if folder else self._place
-            inside = names_in_pack(url)
-            return [found.name for found in url.iterdir()] if inside is None else inside
-        place = Path(self.root, folder)
-        inside = names_in(place)
-        inside = names_in_pack(place) if inside is None else inside
-        return os.listdir(place) if inside is None else inside
+        path = self._root / folder if folder else self._root
+        inside = names_in_pack(path)
+        if inside is not None:
+            return inside
+        if isinstance(path, Url):
+            return [file.name for file in path.iterdir()]
+        inside = names_in(path)
+        return os.listdir(path) if inside is None else inside
 
-    def _by_stem(self, folder: str) -> dict[str, list[str]]:
+    def _by_stem(self, folder: str) -> Mapping[str, list[str]]:
         if folder not in self._stems:
-            stems = self._stems[folder] = defaultdict(list)
-            known: dict[str, bool] = {}
+            stems = defaultdict(list)
             for name in self.names(folder):
                 stem, _, suffix = name.rpartition(".")
-                if suffix not in known:
-                    known[suffix] = suffix == "npy" or bool(VIDEO.fullmatch(f"a.{suffix}"))
-                if stem and known[suffix]:
+                if stem and _is_of_clip(suffix):
                     stems[stem].append(name)
+            self._stems[folder] = stems
         return self._stems[folder]
+
+
+@lru_cache  # asked of every file of a folder, which have few suffixes
+def _is_of_clip(suffix: str) -> bool:
+    return suffix == "npy" or bool(VIDEO.fullmatch(f"a.{suffix}"))
 
 
 def leaves(root: AnyPath, path: str) -> bool:

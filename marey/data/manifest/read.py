@@ -6,12 +6,10 @@ import atexit
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from marey.data.features.feature_file import SUFFIXES, FeatureFile
 from marey.data.features.feature_folder import FeatureFiles
@@ -22,7 +20,7 @@ from marey.data.manifest.formats import header_of, read_table
 from marey.data.manifest.location import BESIDE, Location, Roots, roots_among_urls, roots_by_source
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.mapped import open_mapped
-from marey.data.manifest.paths import leaving_root, missing, stay_inside, urls_among
+from marey.data.manifest.paths import missing_fault, stay_inside, stray_faults, url_fault
 from marey.data.manifest.rules import checked_manifest
 from marey.errors import ManifestError
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
@@ -65,14 +63,13 @@ def require_files(manifest: Manifest, split: str | None = None) -> None:
     Files are looked for where they lie, also in stores, by one listing a folder. Lines are named
     if `manifest` is as it was read.
     """
-    _require(manifest, manifest.roots.parts(manifest.rows_of(split)))
+    _refuse_missing(manifest, split, (Path, Url))
 
 
 def require_local_files(manifest: Manifest, split: str | None = None) -> None:
     """`require_files` of this machine alone, and of no mapped manifest: that opens at once."""
     if manifest.mapped is None:
-        parts = manifest.roots.parts(manifest.rows_of(split))
-        _require(manifest, ((root, rows) for root, rows in parts if isinstance(root, Path)))
+        _refuse_missing(manifest, split, (Path,))
 
 
 def _read(file: Path, heads: Mapping[str, int] | None) -> Manifest:
@@ -107,75 +104,74 @@ def _located(manifest: Manifest, source: AnyPath, at: Location) -> Manifest:
 
 
 def _refuse_strays(file: Path, manifest: Manifest, at: Location) -> None:
-    """ManifestError if a path leads where it must not; of a mapped file that is known already."""
-    is_known = manifest.mapped is not None and manifest.mapped.inside
-    if is_known and (not at.is_given or stay_inside(manifest.paths)):
+    """ManifestError if a path leads where it must not; a checked file says so of its own root."""
+    is_known = manifest.mapped is not None and manifest.mapped.inside and not at.is_given
+    if is_known or stay_inside(manifest.paths):
         return
-    refuse(file, [urls_among(manifest.paths)])
-    parts = manifest.roots.parts(np.arange(len(manifest)))
-    refuse(
-        file,
-        [
-            leaving_root(root, manifest.paths, rows)
-            for root, rows in parts
-            if at.is_given or isinstance(root, Url)
-        ],
-    )
+    refuse(file, [url_fault(manifest.paths)])
+    refuse(file, stray_faults(manifest, manifest.roots.folders if at.is_given else ()))
 
 
-def _require(manifest: Manifest, parts: Iterable[tuple[AnyPath, np.ndarray]]) -> None:
+def _refuse_missing(
+    manifest: Manifest, split: str | None, kinds: tuple[type[Path] | type[Url], ...]
+) -> None:
+    """ManifestError if clips below roots of these kinds have no file."""
     if isinstance(manifest.features, FeatureFile):
         return
-    faults = [missing(root, manifest.paths, rows) for root, rows in parts]
-    if not any(len(fault.rows) for fault in faults):
-        return
+    parts = manifest.roots.parts(manifest.rows_of(split))
+    faults = [missing_fault(manifest, r, rows) for r, rows in parts if isinstance(r, kinds)]
     if not manifest.is_as_read:
         raise_faults(faults, lambda rows: [str(manifest.source)] * len(rows))
-    with at_hand(manifest.source, {}) as file:
-        refuse(file, faults)
+    elif any(len(fault.rows) for fault in faults):
+        with at_hand(manifest.source, {}) as file:
+            refuse(file, faults)
 
 
 @contextmanager
-def at_hand(place: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]:
+def at_hand(source: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]:
     """The manifest as a file of this machine: itself, or a copy that is gone after the block.
 
     A copy that is mapped into memory stays until the process ends. Messages name the url.
     """
-    if isinstance(place, Path):
-        yield place
+    if isinstance(source, Path):
+        yield source
         return
     folder = Path(tempfile.mkdtemp(prefix="marey-manifest-"))
-    file = folder / place.name
+    file = folder / source.name
     keep = file.suffix.lower() in SUFFIXES
     if keep:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
-        _copy(place, file, heads)
+        _download(source, file, heads)
         yield file
     except ManifestError as error:
-        there = str(place.parent).rstrip("/")
-        raise ManifestError(error.message.replace(str(folder), there), error.hint) from None
+        message = error.message.replace(str(folder), str(source.parent).rstrip("/"))
+        raise ManifestError(message, error.hint) from None
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy(url: Url, file: Path, heads: Mapping[str, int] | None) -> None:
-    try:
+def _download(url: Url, file: Path, heads: Mapping[str, int] | None) -> None:
+    """Copy the manifest to `file`, and the class names of its heads beside it."""
+    with _url_errors(url):
         url.download(file)
-    except OSError as error:
-        raise ManifestError(f"cannot read {url}: {error.strerror}", UNREACHED) from error
     if file.suffix.lower() in SUFFIXES:  # which has the class names in it
         return
     words = [name for name in header_of(file) if re.fullmatch(r"\w+", name)]
     others = [name for name in words if name not in KNOWN] if heads is None else [*heads]
     for head in {"label", *others}:
         names = classes_file(file.parent, head)
-        try:
-            (url.parent / names.name).download(names)
-        except FileNotFoundError:
-            names.unlink(missing_ok=True)  # fsspec may have begun it
-        except OSError as error:
-            raise ManifestError(
-                f"cannot read {url.parent / names.name}: {error.strerror}", UNREACHED
-            ) from error
+        with _url_errors(url.parent / names.name):
+            try:
+                (url.parent / names.name).download(names)
+            except FileNotFoundError:
+                names.unlink(missing_ok=True)  # fsspec may have begun it
+
+
+@contextmanager
+def _url_errors(url: Url) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ManifestError(f"cannot read {url}: {error.strerror}", UNREACHED) from error

@@ -79,7 +79,7 @@ def _ordered(manifest: Manifest, folder: Path) -> pa.Table:
     heads = list(manifest.labels)
     names = ["path", *heads, *(n for n in (*TEXTS, ID, *NUMBERS) if n not in heads)]
     table = manifest.table.select([n for n in names if n in manifest.table.column_names])
-    return table.set_column(0, "path", rebased(manifest.paths, manifest.roots, folder))
+    return table.set_column(0, "path", rebased(manifest, folder))
 
 
 def _cells(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -24,7 +24,7 @@ from marey.data.manifest.columns import Values
 from marey.data.manifest.faults import clip_text, raise_faults
 from marey.data.manifest.location import BESIDE, Location
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.paths import Folders, leaving_root
+from marey.data.manifest.paths import Folders, stray_faults
 from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.folders import clips_below
 from marey.errors import ManifestError
@@ -72,10 +72,10 @@ def read_clips(
 
 def _of_list(path: Path, root: str | AnyPath | None) -> Manifest:
     start = path.parent if root is None else any_path(root)
-    paths = _read_lines(path)
+    manifest = _manifest(path, start, _read_lines(path))
     if root is not None:
-        raise_faults([leaving_root(start, paths)], partial(_lines, path))
-    return _manifest(path, start, paths)
+        raise_faults(stray_faults(manifest, [start]), partial(_lines, path))
+    return manifest
 
 
 def _read_lines(path: Path) -> pa.ChunkedArray:
