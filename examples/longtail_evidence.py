@@ -11,7 +11,6 @@ docs/longtail.md has what this gave.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 
 from marey.data.loading.samplers import ClassBalanced
 from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
 from marey.longtail.lmr import LMR
 from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
@@ -69,8 +69,7 @@ def measure(recipe: Recipe, data: Path, seed: int, folder: Path) -> tuple[float,
     if not results.exists():
         recipe = replace(recipe.with_data(str(data)), seed=seed)
         evaluate_folder(train(recipe, folder, quiet=True), out=results.parent)
-    metrics = json.loads(results.read_text(encoding="utf-8"))["metrics"]
-    return tuple(metrics[f"acc/{name}"] for name in NUMBERS)
+    return tuple(read_results(results).metric(f"acc/{name}") for name in NUMBERS)
 
 
 def interval(values: np.ndarray) -> str:

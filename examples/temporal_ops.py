@@ -10,7 +10,6 @@ docs/temporal-ops.md has what this gave.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from statistics import mean, stdev
 import torch
 
 from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
 from marey.models import (
     GST,
@@ -74,8 +74,7 @@ def top1(recipe: Recipe, folder: Path) -> float:
     results = folder / "results" / "val" / "results.json"
     if not results.exists():
         evaluate_folder(train(recipe, folder, quiet=True), out=results.parent)
-    percent: float = json.loads(results.read_text(encoding="utf-8"))["metrics"]["acc/top1"]
-    return percent
+    return read_results(results).metric("acc/top1")
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -120,12 +120,14 @@ def evaluate(
 def _print_metrics(
     metrics: Mapping[str, float], estimates: Mapping[str, Estimate], title: str
 ) -> None:
+    from marey.metrics.catalog import DASH, interval_text
+
     table = Table("metric", title, "95 % interval", "classes", "clips")
     for name, value in metrics.items():
-        row = [name, "–" if math.isnan(value) else f"{value:.2f}"]
+        row = [name, DASH if math.isnan(value) else f"{value:.2f}"]
         if name in estimates:
             found = estimates[name]
-            ends = " to ".join(f"{end:.2f}" for end in found.interval) if found.num_classes else "–"
+            ends = interval_text(found, digits=2)
             row += [ends, f"{found.num_classes:,}", f"{found.num_clips:,}"]
         table.add_row(*row)
     console.print(table)

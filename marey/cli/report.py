@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -14,6 +13,10 @@ from marey.cli.shared import (
     console,
     errors,
 )
+
+if TYPE_CHECKING:
+    from marey.engine.report import pages
+    from marey.engine.report.compare import Comparison
 
 
 def report(
@@ -31,35 +34,28 @@ def compare(
     out: Annotated[Path, typer.Option(help="HTML file")] = Path("comparison.html"),
 ) -> None:
     """Put runs side by side: a table here, plots in an HTML file."""
-    from marey.engine.report.compare import write_comparison
+    from marey.engine.report.compare import read_comparison
 
-    print_comparison(runs)
-    console.print(f"written: {write_comparison(runs, out)}")
+    comparison = read_comparison(runs)
+    print_comparison(comparison)
+    console.print(f"written: {comparison.write(out)}")
 
 
-def print_comparison(runs: Sequence[Path]) -> None:
+def print_comparison(comparison: Comparison) -> None:
     """The table of several runs, and what does not compare."""
-    from marey.engine.report.compare import (
-        ComparisonRow,
-        comparison_groups,
-        comparison_rows,
-        comparison_warnings,
-    )
-
-    rows = [row.cells() for row in comparison_rows(runs)]
-    console.print(_table_of_runs(ComparisonRow.HEADER, rows))
-    for found in comparison_groups(runs):
-        console.print(_table_of_runs(found.header, found.rows))
-        console.print(escape(found.note))
-    for warning in comparison_warnings(runs):
+    console.print(_table_of_runs(comparison.table))
+    for table in comparison.groups:
+        console.print(_table_of_runs(table))
+        console.print(escape(table.note))
+    for warning in comparison.warnings:
         errors.print(f"[yellow]warning:[/] {escape(warning)}")
 
 
-def _table_of_runs(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table_of_runs(of: pages.Table) -> Table:
     """A row a run, whose name in the first column is never cut off."""
-    table = Table(*header)
+    table = Table(*of.header)
     name = table.columns[0]
-    name.min_width, name.overflow = min(24, max(len(run) for run, *_ in rows)), "fold"
-    for row in rows:
-        table.add_row(*map(escape, row))
+    name.min_width, name.overflow = min(24, max(len(str(run)) for run, *_ in of.rows)), "fold"
+    for row in of.rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
     return table

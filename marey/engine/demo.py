@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,9 @@ from marey.data.manifest.read import read_manifest
 from marey.data.synthetic.dataset import CLASSES, REVERSALS, appearance_ceiling, render_dataset
 from marey.engine.inference.evaluate_run import evaluate_folder
 from marey.engine.inference.predict import load
-from marey.engine.report.compare import write_comparison
+from marey.engine.report.compare import Comparison, read_comparison
 from marey.engine.report.report import write_report
+from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
 from marey.errors import RunError
 from marey.recipes.demo import DEMO_TSM, DEMO_TSN
@@ -37,7 +37,7 @@ def run_demo(
     *,
     seed: int = 0,
     say: Callable[[str], None] = print,
-    table: Callable[[Sequence[Path]], None] | None = None,
+    table: Callable[[Comparison], None] | None = None,
 ) -> DemoResult:
     """Render, train, evaluate, compare, report and predict into the new folder `out`."""
     if out.exists() and any(out.iterdir()):
@@ -50,11 +50,12 @@ def run_demo(
     for recipe in (DEMO_TSN, DEMO_TSM):
         run = train(recipe.with_data(str(manifest)), out / recipe.name)
         _, path = evaluate_folder(run, out=run / "results" / "val")
-        top1[recipe.name] = json.loads(path.read_text(encoding="utf-8"))["metrics"]["acc/top1"]
+        top1[recipe.name] = read_results(path).metric("acc/top1")
         runs.append(run)
+    compared = read_comparison(runs)
     if table:
-        table(runs)
-    comparison = write_comparison(runs, out / "comparison.html")
+        table(compared)
+    comparison = compared.write(out / "comparison.html")
     report = write_report(runs[-1])
     ceiling = appearance_ceiling(REVERSALS, CLASSES)
     say(f"without the order of frames at most {ceiling:.0f} % can be right on average")

@@ -1,12 +1,17 @@
-"""Small files of a run, read back as text, JSON or a value; what cannot be understood is named."""
+"""Small files of a run, read as text, JSON or a value; a RunError names what is not understood."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from marey.errors import RunError
+from marey.storage.atomic import run_error, write_text
+
+T = TypeVar("T")
 
 
 def read_text(path: Path) -> str:
@@ -23,11 +28,27 @@ def read_json(path: Path) -> dict[str, Any]:
         facts = json.loads(read_text(path) or "{}")
     except json.JSONDecodeError as error:
         raise RunError(f"{path} is not JSON: {error}", "delete it and write it again") from error
-    return as_mapping(path, facts)
+    return as_value(dict[str, Any], facts, path)
 
 
-def as_mapping(path: Path, facts: object) -> dict[str, Any]:
-    """`facts`, which were read at `path`; RunError if they are not names with values."""
-    if not isinstance(facts, dict):
-        raise RunError(f"{path} holds a {type(facts).__name__}, expected names with values")
-    return facts
+def write_json(path: Path, value: object) -> None:
+    """Write a dataclass as JSON, with null for a number that is not finite."""
+    text = TypeAdapter(type(value)).dump_json(value, indent=1)
+    write_text(path, text.decode(), run_error)
+
+
+def as_value(cls: type[T], facts: object, path: Path) -> T:
+    """The `cls` (a dataclass, a dict) that the plain data read at `path` describes.
+
+    Names that the class does not have are left out, as files of a later marey may have them.
+
+    Raises:
+        RunError: a value is not of the type of its field; the first is named.
+    """
+    try:
+        value: T = TypeAdapter(cls).validate_python(facts)
+        return value
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"])) or "it"
+        raise RunError(f"{path}: {place} is {fault['input']!r}. {fault['msg']}") from error

@@ -90,9 +90,9 @@ def mean_average_precision(
         tested = classes[~np.isnan(precision[classes])]
         clips = int(shown[:, tested].any(axis=1).sum())
         if not len(tested):
-            return Estimate(float("nan"), interval(np.empty(0)), 0, 0)
+            return Estimate(float("nan"), *interval(np.empty(0)), 0, 0)
         between = interval(drawn[tested].mean(axis=0))
-        return Estimate(float(precision[tested].mean()), between, len(tested), clips)
+        return Estimate(float(precision[tested].mean()), *between, len(tested), clips)
 
     every = of(np.arange(len(precision)))
     return {ALL: every} | {name: of(classes) for name, classes in groups or ()}

@@ -195,3 +195,10 @@ def headlines(keys: Iterable[str]) -> list[str]:
                 chosen.append(key)
             heads.add(named.head)
     return chosen
+
+
+def interval_text(estimate: Estimate, digits: int = 1) -> str:
+    """The interval of a number in words, or a dash where nothing is tested."""
+    if math.isnan(estimate.low):
+        return DASH
+    return f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"

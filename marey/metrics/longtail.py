@@ -34,9 +34,15 @@ class Estimate:
     """A number in percent, its 95 % interval, and the tested classes and clips it rests on."""
 
     value: float
-    interval: Interval
+    low: float
+    high: float
     num_classes: int
     num_clips: int
+
+    @property
+    def interval(self) -> Interval:
+        """Both ends; NaN where nothing is tested."""
+        return Interval(self.low, self.high)
 
 
 def top1_estimate(
@@ -50,7 +56,7 @@ def top1_estimate(
     """`ALL` -> top-1 accuracy; the clips of scores [n k] are drawn again as a whole."""
     right = _right(scores, labels)
     between = interval(draw_means(right, draws=draws, seed=seed))
-    return {ALL: Estimate(known_mean(right), between, len(np.unique(labels)), len(labels))}
+    return {ALL: Estimate(known_mean(right), *between, len(np.unique(labels)), len(labels))}
 
 
 def class_accuracy_estimates(
@@ -88,7 +94,7 @@ def class_estimates(
         tested = classes[sizes[classes] > 0]
         value = known_mean(sums[tested] / sizes[tested])
         between = interval(drawn[:, tested].mean(axis=1) if len(tested) else np.empty(0))
-        return Estimate(value, between, len(tested), int(sizes[tested].sum()))
+        return Estimate(value, *between, len(tested), int(sizes[tested].sum()))
 
     return {ALL: of(np.arange(num_classes))} | {name: of(classes) for name, classes in groups or ()}
 

@@ -7,15 +7,16 @@ precisions. With the training clips of every class both come for head, tail and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from marey.engine.results_file import ClassGroups
 from marey.metrics.accuracy import known_mean
 from marey.metrics.bootstrap import DRAWS
 from marey.metrics.catalog import METRICS, Labels, Metric, Scores
@@ -39,13 +40,13 @@ class TrainingCounts:
             return None
         return RULES[self.rule](counts)
 
-    def facts(self, head: str) -> dict[str, Any]:
-        """The groups of a head in plain data: rule, H%, F%, imbalance, classes; {} without any."""
+    def class_groups(self, head: str) -> ClassGroups | None:
+        """The same as results.json holds them, with the profile of the training clips."""
         groups = self.groups(head)
         if groups is None:
-            return {}
+            return None
         named = {name: classes.tolist() for name, classes in groups}
-        return {"rule": groups.rule, "train": asdict(profile(self.of[head])), "classes": named}
+        return ClassGroups(groups.rule, profile(self.of[head]), named)
 
 
 UNKNOWN = TrainingCounts()

@@ -7,6 +7,7 @@ have several), if the manifest has labels, and the scores.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.measures import head_metrics
 from marey.errors import RunError
 from marey.metrics.catalog import Labels, Scores
+
+_ABOUT = ("id", "path", "start", "end")
 
 
 def prediction_table(
@@ -51,20 +54,47 @@ def scores_column(head: str) -> str:
     return "scores" if head == "label" else f"scores.{head}"
 
 
-def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
-    """Metrics of every head from a predictions.parquet alone, over the clips that are in it."""
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The clips of a predictions.parquet, in its order."""
+
+    ids: list[str]
+    paths: list[str]
+    """Empty where the file does not name them."""
+    spans: list[tuple[float | None, float | None]]
+    heads: dict[str, tuple[Scores, Labels]]
+
+
+def read_predictions(path: Path) -> Predictions:
+    """What is in the file at `path`; RunError if it is not what an evaluation writes."""
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise RunError(f"{path} is not a dump of predictions: {error}") from error
+        raise RunError(f"{path} is not a dump of predictions: {error}", "evaluate again") from error
     columns = [name for name in table.column_names if name.split(".")[0] == "scores"]
     if not columns:
         raise RunError(f"{path} has no column 'scores'; it has {', '.join(table.column_names)}")
-    heads = [column.partition(".")[2] or "label" for column in columns]
-    return {
-        head: head_metrics(*_scores_and_labels(path, table, column, head), groups=None)
-        for head, column in zip(heads, columns, strict=True)
-    }
+    heads = {column.partition(".")[2] or "label": column for column in columns}
+    cells = {name: table[name].to_pylist() for name in _ABOUT if name in table.column_names}
+    none = [None] * len(table)
+    paths = cells.get("path", [])
+    return Predictions(
+        ids=[str(each) for each in cells.get("id") or paths or range(len(table))],
+        paths=paths,
+        spans=list(zip(cells.get("start", none), cells.get("end", none), strict=True)),
+        heads={
+            head: _scores_and_labels(path, table, column, head) for head, column in heads.items()
+        },
+    )
+
+
+def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
+    """Metrics of every head from a predictions.parquet alone, over the clips that are in it."""
+    predictions = read_predictions(path)
+    if not predictions.ids:
+        raise RunError(f"{path} holds no clip, expected scores a clip")
+    heads = predictions.heads.items()
+    return {head: head_metrics(scores, labels, None) for head, (scores, labels) in heads}
 
 
 def labels_of_column(column: pa.ChunkedArray, num_classes: int) -> Labels | None:
@@ -93,7 +123,11 @@ def _scores_and_labels(
 ) -> tuple[Scores, Labels]:
     if head not in table.column_names:
         raise RunError(f"{path} has '{column}' but no labels for it", f"it needs '{head}'")
-    lengths = pc.unique(pc.list_value_length(table[column])).to_pylist()
+    kind = table[column].type
+    fixed = pa.types.is_fixed_size_list(kind)  # which knows the number without a clip
+    lengths = (
+        [kind.list_size] if fixed else pc.unique(pc.list_value_length(table[column])).to_pylist()
+    )
     if len(lengths) != 1 or not lengths[0]:
         raise RunError(f"{path}: '{column}' has {lengths} scores a clip, expected one number")
     scores = pc.list_flatten(table[column]).to_numpy().astype(np.float32).reshape(-1, lengths[0])

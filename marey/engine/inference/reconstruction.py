@@ -8,10 +8,10 @@ memory bank filled by class-balanced sampling has them. W is near to even over t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,55 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate_run import with_class_names
 from marey.engine.inference.extractor import view_features
 from marey.engine.inference.scoring import view_batches
+from marey.engine.text_files import as_value, read_json, write_json
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
-from marey.storage.atomic import run_error, write_text
 
 FILE = "reconstruction.json"
 Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ShownClip:
+    """A clip as an example; of a whole file start and end are None."""
+
+    path: str
+    start: float | None
+    end: float | None
+
+
+@dataclass(frozen=True)
+class SourceClass:
+    """A frequent class that another is rebuilt from, with the clip of most weight."""
+
+    name: str
+    training_clips: int
+    share: float
+    times_even: float
+    """Its share to that it would have if all frequent clips weighed the same."""
+    clip: ShownClip
+
+
+@dataclass(frozen=True)
+class RebuiltClass:
+    """A few-shot class, and what it is rebuilt from, most weight first."""
+
+    name: str
+    training_clips: int
+    clip: ShownClip
+    sources: tuple[SourceClass, ...]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What FILE says."""
+
+    head: str
+    few_clips: int
+    keys_per_class: int
+    classes: tuple[RebuiltClass, ...]
+    span_unit: Literal["seconds", "frames"] = "seconds"
 
 
 def reconstruct_folder(
@@ -69,18 +111,24 @@ def reconstruct_folder(
     norm = final_norm(trained.model) if spec.variant == "released" else None
     with torch.no_grad():
         w = class_weights_of_clips(x, kept.labels[head], is_few, norm)
-    facts = {
-        "head": head,
-        "few_clips": spec.few,
-        "keys_per_class": per_class,
-        "span_unit": kept.unit,
-        "classes": [
-            _class_facts(kept, head, label, counts, is_few, weights, top)
+    rebuilt = Reconstruction(
+        head=head,
+        few_clips=spec.few,
+        keys_per_class=per_class,
+        span_unit=kept.unit,
+        classes=tuple(
+            _rebuilt(kept, head, label, counts, is_few, weights, top)
             for label, weights in w.items()
-        ],
-    }
-    write_text(folder / FILE, json.dumps(facts, indent=1, ensure_ascii=False), run_error)
+        ),
+    )
+    write_json(folder / FILE, rebuilt)
     return folder / FILE
+
+
+def read_reconstruction(folder: Path) -> Reconstruction | None:
+    """What stands in FILE of the folder of a run; None without one, RunError if it is torn."""
+    path = folder / FILE
+    return as_value(Reconstruction, read_json(path), path) if path.is_file() else None
 
 
 def class_weights_of_clips(
@@ -133,7 +181,7 @@ def _features(
     return np.concatenate(rows), torch.cat(parts).cpu()
 
 
-def _class_facts(
+def _rebuilt(
     clips: Manifest,
     head: str,
     label: int,
@@ -141,29 +189,29 @@ def _class_facts(
     is_few: npt.NDArray[np.bool_],
     weights: npt.NDArray[np.float64],
     top: int,
-) -> dict[str, Any]:
+) -> RebuiltClass:
     labels, names = clips.labels[head], clips.classes[head]
     share = np.bincount(labels, weights=weights, minlength=len(names))
     keys = np.bincount(labels, minlength=len(names)) * ~is_few
     even = keys / max(keys.sum(), 1)
     sources = [source for source in np.argsort(-share, kind="stable")[:top] if share[source] > 0]
-    return {
-        "name": names[label],
-        "training_clips": int(counts[label]),
-        "clip": _clip(clips, int(np.flatnonzero(labels == label)[0])),
-        "sources": [
-            {
-                "name": names[source],
-                "training_clips": int(counts[source]),
-                "share": round(float(share[source]), 5),
-                "times_even": round(float(share[source] / even[source]), 3),
-                "clip": _clip(clips, int(np.where(labels == source, weights, -1).argmax())),
-            }
+    return RebuiltClass(
+        name=names[label],
+        training_clips=int(counts[label]),
+        clip=_clip(clips, int(np.flatnonzero(labels == label)[0])),
+        sources=tuple(
+            SourceClass(
+                name=names[source],
+                training_clips=int(counts[source]),
+                share=round(float(share[source]), 5),
+                times_even=round(float(share[source] / even[source]), 3),
+                clip=_clip(clips, int(np.where(labels == source, weights, -1).argmax())),
+            )
             for source in sources
-        ],
-    }
+        ),
+    )
 
 
-def _clip(clips: Manifest, row: int) -> dict[str, Any]:
-    span = clips.span(row)
-    return {"path": str(clips.path(row)), "start": span and span.start, "end": span and span.end}
+def _clip(clips: Manifest, row: int) -> ShownClip:
+    path, span = str(clips.path(row)), clips.span(row)
+    return ShownClip(path, span.start, span.end) if span else ShownClip(path, None, None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from marey.engine.report.charts.html import paragraph, tag
 from marey.engine.report.run_files import Result, RunFiles
 from marey.errors import DecodeError
 from marey.video.reading.jpeg import encode_jpeg
@@ -30,31 +30,44 @@ def frame_strip(path: Path, *, span: Span | None = None, num_frames: int = 5) ->
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
-def strip_image(path: str, span: Span | None, roots: Sequence[Path], label: str) -> str:
-    """The strip of a clip of the class `label` as markup, or a sentence on why there is none."""
-    place = find_clip(path, roots) if path else None
-    if place is None:
-        return paragraph("Its file is not where it was when the run was evaluated.", "note")
+@dataclass(frozen=True)
+class Strip:
+    """Frames of a clip of the class `label` as a `data:` URI, or why there are none."""
+
+    label: str
+    path: str
+    """Relative to the data set."""
+    image: str
+    reason: str = ""
+
+
+def clip_strip(path: str, span: Span | None, roots: Sequence[Path], label: str) -> Strip:
+    """The strip of a clip of the class `label`, wherever below `roots` it lies."""
+    shown, file = shown_path(path, roots), find_clip(path, roots) if path else None
+    if file is None:
+        return Strip(label, shown, "", "Its file is not where it was when the run was evaluated.")
     try:
-        uri = frame_strip(place, span=span)
+        return Strip(label, shown, frame_strip(file, span=span))
     except DecodeError as error:
         reason = without_folders(error.message, roots)
-        return paragraph(f"Its frames cannot be read now: {reason}", "note")
-    return tag("img", {"src": uri, "alt": f"frames of a clip of {label}, in order of time"})
+        return Strip(label, shown, "", f"Its frames cannot be read now: {reason}")
 
 
 def find_clip(path: str, roots: Sequence[Path]) -> Path | None:
     """Where a clip of a manifest lies: as written, or below the first root that has it."""
-    places = [Path(path)] if Path(path).is_absolute() else [root / path for root in roots]
-    return next((place for place in places if place.exists()), None)
+    files = [Path(path)] if Path(path).is_absolute() else [root / path for root in roots]
+    return next((file for file in files if file.exists()), None)
 
 
 def clip_roots(files: RunFiles, result: Result) -> list[Path]:
     """Where the clips of a result may lie: below the recipe's root, or beside a manifest."""
-    data = files.recipe.get("data") or {}
-    manifests = [result.facts.get("manifest"), data.get("val"), data.get("train")]
-    roots = [data["root"]] if data.get("root") else []
-    return [*map(Path, roots), *(Path(m).parent for m in manifests if m), Path()]
+    data = files.recipe.data
+    manifests = [result.facts.manifest, data.val, data.train]
+    return [
+        *([Path(data.root)] if data.root else []),
+        *(Path(manifest).parent for manifest in manifests if manifest),
+        Path(),
+    ]
 
 
 def shown_path(path: str, roots: Sequence[Path]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from marey.engine.report.pages import Table, percent
 from marey.engine.report.run_files import HeadResult
 from marey.metrics.groups import Groups
 
@@ -47,6 +48,19 @@ def most_confused(
     ]
 
 
+def confusion_table(
+    head: HeadResult,
+    limit: int,
+    *,
+    true: np.ndarray | None = None,
+    predicted: np.ndarray | None = None,
+) -> Table:
+    """The most confused pairs of a head, as `most_confused` finds them."""
+    pairs = most_confused(head.confusions, head.classes, limit, true=true, predicted=predicted)
+    rows = [(c.true, c.predicted, c.count, percent(100 * c.share)) for c in pairs]
+    return Table(("true class", "taken for", "clips", "of its clips"), rows, numbers={2, 3})
+
+
 def between_groups(counts: np.ndarray, groups: Groups) -> np.ndarray:
     """Clips of each group [g] that are right, or taken for another class of each, int64 [g 1+g]."""
     of = [classes for _, classes in groups]
@@ -63,5 +77,5 @@ def hardest_classes(counts: np.ndarray, limit: int) -> np.ndarray:
 
 def confident_mistakes(head: HeadResult, limit: int) -> np.ndarray:
     """The rows of the wrong answers with the highest probability, the surest first, int64."""
-    wrong = np.flatnonzero(head.answers != head.labels)
+    wrong = np.flatnonzero(~head.right)
     return wrong[np.argsort(-head.confidences[wrong], kind="stable")[:limit]]

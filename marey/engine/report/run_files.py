@@ -6,28 +6,29 @@ there and cannot be understood is a `RunError` that names the file.
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 import torch
 import yaml
 
 from marey.data.manifest.classes import classes_file, read_classes
+from marey.engine.inference.predictions import read_predictions
+from marey.engine.inference.reconstruction import Reconstruction, read_reconstruction
+from marey.engine.results_file import FILE as RESULTS
+from marey.engine.results_file import MissingClip, Results, read_results
+from marey.engine.text_files import as_value, read_json, read_text
+from marey.engine.train.bad_clips import read_bad_clips
+from marey.engine.train.epoch_table import read_epochs
 from marey.engine.weights.class_counts import FILE as CLASS_COUNTS
 from marey.errors import RunError
+from marey.metrics.accuracy import class_accuracy, confusion_matrix
+from marey.metrics.catalog import Labels, Scores
 from marey.metrics.groups import Groups
-
-Facts: TypeAlias = Mapping[str, Any]
-"""Plain data of a JSON or YAML file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,74 +46,124 @@ class HeadResult:
         return np.asarray(self.probabilities.argmax(axis=1))
 
     @cached_property
+    def right(self) -> np.ndarray:
+        """Whether the answer is the label, bool [n]."""
+        return np.asarray(self.answers == self.labels)
+
+    @cached_property
     def confidences(self) -> np.ndarray:
         """The probability of the predicted class, float32 [n]."""
         return np.asarray(self.probabilities.max(axis=1))
 
+    @cached_property
+    def accuracies(self) -> np.ndarray:
+        """Top-1 accuracy of each class in percent, float64 [k], NaN without clips."""
+        return class_accuracy(self.probabilities, self.labels)
 
-@dataclass(frozen=True, eq=False)
+    @cached_property
+    def confusions(self) -> np.ndarray:
+        """Clips of each class [k] that were taken for each [k]."""
+        return confusion_matrix(self.probabilities, self.labels)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Result:
     """One evaluation: results.json, and the clips of predictions.parquet in columns."""
 
     name: str
-    facts: Facts
+    facts: Results
     ids: list[str]
     paths: list[str]
     spans: list[tuple[float | None, float | None]]
     heads: tuple[HeadResult, ...]
 
-    def estimates(self, head: str) -> dict[str, Facts]:
-        """Number -> value, low, high, num_classes, num_clips; empty in results of old."""
-        return dict((self.facts.get("estimates") or {}).get(head) or {})
+    def head(self, name: str) -> HeadResult | None:
+        """The answers of a head, if there are any."""
+        return next((head for head in self.heads if head.name == name), None)
 
     @property
     def numbers_only(self) -> list[str]:
         """The heads that have numbers but no answers: those of clips of several classes."""
-        answered = [head.name for head in self.heads]
-        return [name for name in self.facts.get("estimates") or {} if name not in answered]
+        return [name for name in self.facts.estimates if self.head(name) is None]
 
     def groups(self, head: str) -> Groups | None:
         """The groups of a head's classes by their training clips, if they were known."""
-        found = (self.facts.get("groups") or {}).get(head)
-        if not found:
-            return None
-        (one, most), (two, tail), (three, few) = found["classes"].items()
-        classes = [np.array(of, dtype=np.int64) for of in (most, tail, few)]
-        return Groups(classes[0], classes[1], classes[2], found["rule"], (one, two, three))
+        known = self.facts.groups.get(head)
+        return known.groups if known else None
 
-    @property
-    def missing(self) -> list[Facts]:
-        """The clips that could not be read: row, path, reason."""
-        return list(self.facts.get("missing") or [])
-
-    def metric(self, name: str, *, of: str = "metrics") -> float | None:
-        """A metric in percent, with or without its "acc/" prefix."""
-        metrics = self.facts.get(of) or {}
-        value = metrics.get(f"acc/{name}", metrics.get(name))
-        return None if value is None else float(value)
+    def right_clips(self, head: str) -> dict[str, tuple[int, bool]]:
+        """Clip -> its label, and whether the answer of `head` was right."""
+        answers = self.head(head)
+        if answers is None:
+            return {}
+        pairs = zip(answers.labels.tolist(), answers.right.tolist(), strict=True)
+        return dict(zip(self.ids, pairs, strict=True))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class RecipeData:
+    """Where the clips of a run are listed and lie."""
+
+    train: str = ""
+    val: str = ""
+    root: str = ""
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecipeStage:
+    """A stage of training."""
+
+    epochs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeClaim:
+    """What was published of the recipe, and by whom."""
+
+    source: str = "an unnamed source"
+    top1: float | None = None
+    top5: float | None = None
+    mean_ap: float | None = None
+    params_millions: float | None = None
+    gmacs_per_view: float | None = None
+
+
+@dataclass(frozen=True)
+class RunRecipe:
+    """The few names of recipe.yaml that pages need.
+
+    It is not read as a `Recipe`, for which the classes of someone's own modules would be needed.
+    """
+
+    name: str = ""
+    data: RecipeData = RecipeData()
+    stages: tuple[RecipeStage, ...] = ()
+    claim: RecipeClaim | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RunFiles:
     """A run as it lies on disk; the newest result comes first."""
 
     folder: Path
     recipe_text: str
-    recipe: Facts
+    recipe: RunRecipe
     epochs: list[dict[str, float]]
     """The rows of metrics.csv by column; an empty cell is NaN."""
-    environment: Facts
-    bad_clips: list[dict[str, str]]
-    results: tuple[Result, ...] = field(default_factory=tuple)
-    class_counts: Mapping[str, list[int]] = field(default_factory=dict)
+    environment: dict[str, Any]
+    bad_clips: list[MissingClip]
+    """Training clips that could not be read."""
+    results: tuple[Result, ...]
+    class_counts: dict[str, list[int]]
     """Head -> training clips of every class; empty in runs of old."""
-    reconstruction: Facts = field(default_factory=dict)
+    reconstruction: Reconstruction | None
     """What LMR rebuilds rare classes from, if that was asked for."""
 
     @property
     def name(self) -> str:
         """The recipe's name, else the folder's."""
-        return str(self.recipe.get("name") or self.folder.resolve().name)
+        return self.recipe.name or self.folder.resolve().name
 
     @property
     def result(self) -> Result | None:
@@ -129,19 +180,19 @@ def read_run(folder: str | Path) -> RunFiles:
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(f"there is no run at {folder}", "give the folder that holds recipe.yaml")
-    recipe_text = _text(folder / "recipe.yaml")
+    counts = folder / CLASS_COUNTS
     run = RunFiles(
         folder=folder,
-        recipe_text=recipe_text,
-        recipe=_recipe(folder / "recipe.yaml", recipe_text),
-        epochs=_epochs(folder / "metrics.csv"),
-        environment=_json(folder / "env.json"),
-        bad_clips=_rows(folder / "bad_clips.csv"),
+        recipe_text=read_text(folder / "recipe.yaml"),
+        recipe=_recipe(folder / "recipe.yaml"),
+        epochs=read_epochs(folder),
+        environment=read_json(folder / "env.json"),
+        bad_clips=read_bad_clips(folder),
         results=_results(folder),
-        class_counts=_json(folder / CLASS_COUNTS),
-        reconstruction=_json(folder / "reconstruction.json"),
+        class_counts=as_value(dict[str, list[int]], read_json(counts), counts),
+        reconstruction=read_reconstruction(folder),
     )
-    if not (recipe_text or run.epochs or run.results):
+    if not (run.recipe_text or run.epochs or run.results):
         raise RunError(
             f"{folder} is not the folder of a run: it has no recipe.yaml, metrics.csv or results",
             "give the folder that `marey train` wrote",
@@ -149,121 +200,64 @@ def read_run(folder: str | Path) -> RunFiles:
     return run
 
 
-def _text(path: Path) -> str:
+def _recipe(path: Path) -> RunRecipe:
     try:
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-
-
-def _json(path: Path) -> Facts:
-    try:
-        facts = json.loads(_text(path) or "{}")
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path} is not JSON: {error}", "delete it and write it again") from error
-    return _mapping(path, facts)
-
-
-def _recipe(path: Path, content: str) -> Facts:
-    # read as plain data: a report needs a few names, not the classes of someone's own modules
-    try:
-        facts = yaml.safe_load(content) or {}
+        facts = yaml.safe_load(read_text(path)) or {}
     except yaml.YAMLError as error:
         raise RunError(f"{path} is not YAML: {error}") from error
-    return _mapping(path, facts)
+    return as_value(RunRecipe, _without_none(facts), path)
 
 
-def _mapping(path: Path, facts: object) -> Facts:
-    if not isinstance(facts, dict):
-        raise RunError(f"{path} holds a {type(facts).__name__}, expected names with values")
-    return facts
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    lines = _text(path).splitlines()
-    return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(lines)]
-
-
-def _epochs(path: Path) -> list[dict[str, float]]:
-    numbers = []
-    for line, row in enumerate(_rows(path), start=2):
-        try:
-            numbers.append({k: float(v) if v else math.nan for k, v in row.items()})
-        except ValueError as error:
-            raise RunError(f"{path}:{line}: {error}") from error
-    return numbers
+def _without_none(facts: Any) -> Any:
+    """The same without names that have no value, which then have the default."""
+    if isinstance(facts, dict):
+        return {k: _without_none(value) for k, value in facts.items() if value is not None}
+    return [_without_none(item) for item in facts] if isinstance(facts, list) else facts
 
 
 def _results(folder: Path) -> tuple[Result, ...]:
-    files = sorted(folder.glob("results/*/results.json"))
+    files = sorted(folder.glob(f"results/*/{RESULTS}"))
     newest_first = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
     return tuple(_result(folder, file) for file in newest_first)
 
 
 def _result(folder: Path, file: Path) -> Result:
-    facts = _json(file)
-    path = file.with_name("predictions.parquet")
+    name, facts, path = file.parent.name, read_results(file), file.with_name("predictions.parquet")
     if not path.is_file():
-        return Result(file.parent.name, facts, [], [], [], ())
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunError(f"{path} is not Parquet: {error}", "evaluate again") from error
-    columns = [name for name in table.column_names if name.split(".")[0] == "scores"]
-    paths = _column(table, "path")
+        return Result(name=name, facts=facts, ids=[], paths=[], spans=[], heads=())
+    clips = read_predictions(path)
     return Result(
-        name=file.parent.name,
+        name=name,
         facts=facts,
-        ids=[str(i) for i in _column(table, "id")] or paths or list(map(str, range(len(table)))),
-        paths=paths,
-        spans=list(zip(_column(table, "start"), _column(table, "end"), strict=True)),
+        ids=clips.ids,
+        paths=clips.paths,
+        spans=clips.spans,
         heads=tuple(
-            _head(path, table, name, facts, folder)
-            for name in columns
-            if not _has_several(table, name)
+            _head(path, head, scores, labels, facts, folder)
+            for head, (scores, labels) in clips.heads.items()
+            if labels.ndim == 1  # no confusion or rank can show several classes of a clip
         ),
     )
 
 
-def _has_several(table: pa.Table, scores: str) -> bool:
-    """Whether clips have several classes of a head, which no confusion or rank can show."""
-    name = scores.partition(".")[2] or "label"
-    return name in table.column_names and pa.types.is_large_list(table.schema.field(name).type)
-
-
-def _head(path: Path, table: pa.Table, scores: str, facts: Facts, folder: Path) -> HeadResult:
-    name = scores.partition(".")[2] or "label"
-    column = next((c for c in (f"label.{name}", name) if c in table.column_names), None)
-    if column is None:
-        raise RunError(f"{path} has '{scores}' but no labels for it", f"it needs '{name}'")
-    rows = [row for row in table.column(scores).to_pylist() if row is not None]
-    if len(rows) != len(table) or len({len(row) for row in rows}) > 1:
-        raise RunError(f"{path}: the rows of '{scores}' differ in length", "evaluate again")
-    values = np.array(rows, dtype=np.float32).reshape(len(rows), -1)
-    if facts.get("average", "logits") != "probs":
-        values = torch.from_numpy(values).softmax(dim=1).numpy()
-    classes = _classes(facts, folder, name) or tuple(f"class {i}" for i in range(values.shape[1]))
-    labels = np.array(table.column(column).to_pylist(), dtype=np.int64)
-    if len(values) == 0:
-        values = values.reshape(0, len(classes))
-    if values.shape[1] != len(classes) or not np.isin(labels, np.arange(len(classes))).all():
+def _head(
+    path: Path, name: str, scores: Scores, labels: Labels, facts: Results, folder: Path
+) -> HeadResult:
+    if facts.average == "logits":
+        scores = torch.from_numpy(scores).softmax(dim=1).numpy()
+    classes = facts.classes.get(name) or _classes(folder, name)
+    classes = classes or tuple(f"class {i}" for i in range(scores.shape[1]))
+    if not len(scores):
+        scores = scores.reshape(0, len(classes))
+    if scores.shape[1] != len(classes):
         raise RunError(
-            f"{path}: {values.shape[1]} scores a clip and labels up to "
-            f"{labels.max(initial=-1)}, but head '{name}' has {len(classes)} class names",
+            f"{path}: {scores.shape[1]} scores a clip of head '{name}', which has {len(classes)} "
+            "class names",
             "evaluate again",
         )
-    return HeadResult(name, classes, labels, values)
+    return HeadResult(name, classes, labels, scores)
 
 
-def _classes(facts: Facts, folder: Path, head: str) -> tuple[str, ...]:
-    named = (facts.get("classes") or {}).get(head)
-    if named:
-        return tuple(map(str, named))
+def _classes(folder: Path, head: str) -> tuple[str, ...]:
     file = classes_file(folder, head)
     return read_classes(file) if file.is_file() else ()
-
-
-def _column(table: pa.Table, name: str) -> list[Any]:
-    if name in table.column_names:
-        return list(table.column(name).to_pylist())
-    return [None] * len(table) if name in ("start", "end") else []

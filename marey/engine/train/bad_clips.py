@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from pathlib import Path
 
 from marey.data.manifest.manifest import Manifest
+from marey.engine.results_file import MissingClip
+from marey.engine.text_files import as_value, read_text
 from marey.engine.train.distributed import World
 from marey.engine.train.run_folder import training_error
 from marey.errors import RunError
 from marey.storage.atomic import writing
+
+FILE = "bad_clips.csv"
+
+
+def read_bad_clips(folder: Path) -> list[MissingClip]:
+    """The clips that are listed in the folder of a run; none without a list."""
+    path = folder / FILE
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    # a line that a kill cut short lacks cells
+    facts = [{name: text for name, text in row.items() if name and text} for row in rows]
+    return as_value(list[MissingClip], facts, path)
 
 
 class BadClips:
     """The clips that could not be read in training: listed in bad_clips.csv, up to a budget."""
 
     def __init__(self, folder: Path, train_set: Manifest, budget: float) -> None:
-        self.path, self.train_set = folder / "bad_clips.csv", train_set
+        self.path, self.train_set = folder / FILE, train_set
         self.allowed = math.ceil(budget * len(train_set))
-        self.rows: set[int] = set()
-        if self.path.exists():
-            with self.path.open(encoding="utf-8", newline="") as file:
-                self.rows = {int(line["row"]) for line in csv.DictReader(file)}
+        self.rows = {clip.row for clip in read_bad_clips(folder) if clip.row is not None}
 
     def add(self, row: int, reason: str) -> None:
         """Note a clip once; RunError past the budget."""

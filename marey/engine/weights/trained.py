@@ -17,9 +17,12 @@ import torch
 from torch import Tensor
 
 from marey.data.manifest.classes import classes_file, read_classes, write_classes
+from marey.engine.results_file import FILE as RESULTS
+from marey.engine.results_file import ViewCounts, read_results
 from marey.engine.weights.checkpoint import load_strictly, load_weights
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.errors import CheckpointError, RunError
+from marey.metrics.catalog import DASH, find_metric, headlines
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
@@ -96,12 +99,7 @@ def write_release(
 def model_card(trained: Trained, run: Path) -> str:
     """What a person should know before using the model, as Markdown."""
     recipe = trained.recipe
-    results = "\n".join(
-        f"| {path.parent.name} | {_main_number(facts['metrics'])} | {facts['num_clips']} |"
-        f" {facts['views']['clips']} x {facts['views']['crops']} |"
-        for path in sorted(run.glob("results/*/results.json"))
-        if (facts := json.loads(path.read_text(encoding="utf-8")))
-    )
+    results = "\n".join(_card_row(path) for path in sorted(run.glob(f"results/*/{RESULTS}")))
     classes = "\n".join(
         f"- **{head}**: {', '.join(names)}" for head, names in trained.classes.items()
     )
@@ -109,7 +107,9 @@ def model_card(trained: Trained, run: Path) -> str:
     pixels = f"{model.frames} frames of {recipe.test.crop.size} x {recipe.test.crop.size} pixels"
     features = f"features of another network, {model.encoder.in_channels} numbers a frame"
     example = "features.npy" if model.takes_features else "clip.mp4"
-    table = f"| set | top-1 | clips | views |\n|---|---|---|---|\n{results}" if results else "None."
+    table = (
+        f"| set | measured | clips | views |\n|---|---|---|---|\n{results}" if results else "None."
+    )
     return f"""# {recipe.name}
 
 An action recogniser trained with marey. `marey.load("this folder").predict("{example}")`.
@@ -126,9 +126,18 @@ Takes {features if model.takes_features else pixels}.
 """
 
 
-def _main_number(metrics: Mapping[str, Any]) -> str:
-    """Top-1, or the mean average precision of clips that have several classes."""
-    return str(metrics["acc/top1"]) if "acc/top1" in metrics else f"{metrics['mAP']} mAP"
+def _card_row(path: Path) -> str:
+    """The headlines of an evaluation, its clips and views, as a row of a table."""
+    results = read_results(path)
+    named = [(key, find_metric(key)) for key in headlines(results.metrics)]
+    numbers = [
+        f"{found.metric.title}{found.suffix} {found.metric.text(results.metric(key), 2)}"
+        for key, found in named
+        if found
+    ]
+    views = results.views
+    words = f"{views.clips} x {views.crops}" if isinstance(views, ViewCounts) else DASH
+    return f"| {path.parent.name} | {', '.join(numbers)} | {results.num_clips} | {words} |"
 
 
 def _read_config(path: Path) -> Recipe:

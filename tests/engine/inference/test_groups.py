@@ -100,7 +100,7 @@ def test_training_clips_can_be_counted_in_another_manifest(run: Path, tmp_path: 
 
 def test_a_set_with_as_many_clips_of_each_class_has_no_groups() -> None:
     result = made(np.array([0, 1]), np.eye(2), [7, 7])
-    assert result.trained_on.facts("label") == {}
+    assert result.trained_on.class_groups("label") is None
     assert set(result.metrics) == {"acc/top1", "acc/class_avg", "loss"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,11 +15,12 @@ from typer.testing import CliRunner
 from marey.cli.app import app
 from marey.engine.inference.measures import TrainingCounts, head_estimates
 from marey.engine.report.charts.charts import Point, Spread, intervals, scatters
-from marey.engine.report.compare import comparison_groups, comparison_warnings, write_comparison
-from marey.engine.report.group_compare import group_gains
+from marey.engine.report.compare import read_comparison, write_comparison
+from marey.engine.report.groups import group_gains
 from marey.engine.report.mistakes import between_groups, most_confused
 from marey.engine.report.report import write_report
 from marey.engine.report.run_files import read_run
+from marey.engine.results_file import read_results
 from marey.metrics.groups import Groups
 from tests.engine.report.test_report import words
 from tests.fake_run import write_run
@@ -37,23 +39,14 @@ def tailed_run(folder: Path, answers: np.ndarray, name: str) -> Path:
     )
     (run / "class_counts.json").write_text(json.dumps({"label": CLIPS}))
     path = run / "results" / "val" / "results.json"
-    facts = json.loads(path.read_text())
     counts = TrainingCounts({"label": np.array(CLIPS)})
     found = head_estimates(logits.astype(np.float32), LABELS, counts.groups("label"))
-    facts["groups"] = {"label": counts.facts("label")}
-    facts["estimates"] = {
-        "label": {
-            name: {
-                "value": e.value,
-                "low": e.interval.low,
-                "high": e.interval.high,
-                "num_classes": e.num_classes,
-                "num_clips": e.num_clips,
-            }
-            for name, e in found.items()
-        }
-    }
-    path.write_text(json.dumps(facts))
+    facts = replace(
+        read_results(path),
+        groups={"label": counts.class_groups("label")},
+        estimates={"label": found},
+    )
+    facts.write(path.parent)
     return run
 
 
@@ -130,7 +123,7 @@ def test_groups_by_another_rule_are_left_out_of_the_table(run: Path, better: Pat
     facts = json.loads(path.read_text())
     facts["groups"]["label"]["rule"] = "release: another"
     path.write_text(json.dumps(facts))
-    (found,) = comparison_groups([run, better])
+    (found,) = read_comparison([run, better]).groups
     assert "–" not in found.rows[0]
     assert found.rows[1][1].startswith("66.7 % (")
     assert found.rows[1][2:] == ("–", "–", "–")
@@ -154,12 +147,12 @@ def test_a_gain_is_that_of_the_clips_both_runs_read(run: Path, better: Path) -> 
 
 
 def test_runs_whose_rare_classes_are_others_are_marked(run: Path, better: Path) -> None:
-    assert not any("frequent" in warning for warning in comparison_warnings([run, better]))
+    assert not any("frequent" in warning for warning in read_comparison([run, better]).warnings)
     path = better / "results" / "val" / "results.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"groups": {}}))
     assert any(
         w.startswith("Which classes are frequent and rare of lmr is not that of ce")
-        for w in comparison_warnings([run, better])
+        for w in read_comparison([run, better]).warnings
     )
 
 

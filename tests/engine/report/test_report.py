@@ -13,15 +13,16 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from marey.engine.report.compare import comparison_rows, comparison_warnings, write_comparison
+from marey.engine.report.compare import read_comparison, write_comparison
 from marey.engine.report.frame_strips import frame_strip
 from marey.engine.report.mistakes import (
     confident_mistakes,
     most_confused,
 )
+from marey.engine.report.pages import count
 from marey.engine.report.report import write_report
 from marey.engine.report.run_files import HeadResult, read_run
-from marey.engine.report.summary import count, views_cell, views_text
+from marey.engine.report.summary import views_cell, views_text
 from marey.errors import RunError
 from tests.fake_run import CLASSES, LABELS, LOGITS, write_clip, write_metrics, write_run
 
@@ -284,10 +285,17 @@ def test_large_counts_are_written_short():
 
 def test_a_comparison_has_a_row_a_run(tmp_path):
     runs = [write_run(tmp_path / n, name=n, epochs=e) for n, e in (("tsn", 2), ("tsm", 3))]
-    first, second = comparison_rows(runs)
-    assert (first.name, first.top1, first.top5, first.class_avg) == ("tsn", 66.67, 100.0, 72.22)
-    assert (second.name, second.parameters, second.epochs) == ("tsm", 11_689_512, 3)
-    assert second.cells() == (
+    comparison = read_comparison(runs)
+    facts = comparison.runs[0].result.facts
+    assert comparison.names == ["tsn", "tsm"]
+    assert (facts.metrics, facts.parameters) == (
+        {"acc/top1": 66.67, "acc/top5": 100.0, "acc/class_avg": 72.22},
+        11_689_512,
+    )
+    first, second = comparison.table.rows
+    assert comparison.table.header[:4] == ("run", "top-1 (%)", "top-5 (%)", "class average (%)")
+    assert first[:4] == ("tsn", "66.7", "100.0", "72.2")
+    assert second == (
         "tsm",
         "66.7",
         "100.0",
@@ -300,21 +308,21 @@ def test_a_comparison_has_a_row_a_run(tmp_path):
 
 
 def test_views_without_the_name_of_a_protocol_are_shown_as_numbers(run):
-    assert views_cell(read_run(run).result) == "2×3×8 (tsm-2x3)"
+    assert views_cell(read_run(run).result.facts) == "2×3×8 (tsm-2x3)"
     file = run / "results" / "val" / "results.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"protocol": None}))
-    assert views_cell(read_run(run).result) == "2×3×8"
-    assert views_text(read_run(run).result) == "2 × 3, 8 frames"
+    assert views_cell(read_run(run).result.facts) == "2×3×8"
+    assert views_text(read_run(run).result.facts) == "2 × 3, 8 frames"
 
 
 def test_missing_clips_are_the_only_warning_about_runs_that_compare(tmp_path):
-    (warning,) = comparison_warnings([write_run(tmp_path / "run", name="tsm")])
+    (warning,) = read_comparison([write_run(tmp_path / "run", name="tsm")]).warnings
     assert warning == "clips that could not be read when tsm was evaluated: 1."
 
 
 def test_runs_of_one_recipe_are_told_apart_by_their_folders(tmp_path):
     runs = [write_run(tmp_path / n, name="tsm") for n in ("a", "b")]
-    assert [row.name for row in comparison_rows(runs)] == ["tsm (a)", "tsm (b)"]
+    assert read_comparison(runs).names == ["tsm (a)", "tsm (b)"]
 
 
 def test_a_comparison_page_shows_which_classes_and_clips_differ(tmp_path):
@@ -333,7 +341,7 @@ def test_runs_on_other_data_are_marked(tmp_path):
     ours = write_run(tmp_path / "a", name="tsn")
     other = write_run(tmp_path / "b", name="tsm", data_hash="beef", classes=("x", "y", "z"))
     runs = [ours, other]
-    warnings = comparison_warnings(runs)
+    warnings = read_comparison(runs).warnings
     assert sum("do not measure the same thing" in warning for warning in warnings) == 2
     page = words(write_comparison(runs, tmp_path / "compare.html"))
     assert all(warning in page for warning in warnings)
@@ -344,7 +352,7 @@ def test_a_run_in_progress_can_be_compared(tmp_path):
     done = write_run(tmp_path / "a", name="tsn")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "recipe.yaml").write_text("name: tsm\n")
-    assert comparison_rows([done, tmp_path / "b"])[1].top1 is None
+    assert read_comparison([done, tmp_path / "b"]).table.rows[1][1] == "–"
     page = words(write_comparison([done, tmp_path / "b"], tmp_path / "compare.html"))
     assert "tsm has not been evaluated." in page
 
@@ -352,3 +360,71 @@ def test_a_run_in_progress_can_be_compared(tmp_path):
 def test_nothing_to_compare_is_refused(tmp_path):
     with pytest.raises(ValueError, match="0 runs to compare, expected at least 1"):
         write_comparison([], tmp_path / "compare.html")
+
+
+def write_two_heads(folder: Path) -> Path:
+    """A run of two heads that has not been evaluated, as metrics.csv has it."""
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text("name: two\n")
+    (folder / "metrics.csv").write_text(
+        "epoch,step,train/loss,val/loss,acc/top1,verb/val/loss,verb/acc/top1,verb/acc/few,mine,lr\n"
+        "1,10,2.5,2.6,10,1.2,40,5,1,0.1\n"
+        "2,20,2.0,2.2,20,1.1,50,,1,0.1\n"
+    )
+    return folder
+
+
+def charts(page: Path) -> dict[str, list[str]]:
+    """Title of each chart -> the tips of its marks."""
+    tree = ElementTree.fromstring(page.read_text(encoding="utf-8"))
+    return {
+        svg.attrib["aria-label"]: [tip.text for tip in svg.iter("title")]
+        for svg in tree.iter("svg")
+    }
+
+
+def test_the_curves_of_each_head_have_charts_of_their_own(tmp_path):
+    drawn = charts(write_report(write_two_heads(tmp_path / "run")))
+    assert list(drawn) == [
+        "Loss",
+        "Loss: verb",
+        "Validation accuracy (%)",
+        "Validation accuracy (%): verb",
+        "Learning rate",
+    ]
+    assert drawn["Loss"][2:] == ["validation loss at 1: 2.6", "validation loss at 2: 2.2"]
+    assert drawn["Validation accuracy (%): verb"] == [
+        "top-1 at 1: 40",
+        "top-1 at 2: 50",
+        "few at 1: 5",
+    ]
+
+
+def test_a_comparison_draws_what_is_watched_of_every_head(tmp_path):
+    runs = [write_two_heads(tmp_path / "a"), write_run(tmp_path / "b", name="tsm")]
+    drawn = charts(write_comparison(runs, tmp_path / "compare.html"))
+    assert list(drawn)[:7] == [
+        "Training loss",
+        "Validation loss",
+        "Validation loss: verb",
+        "Validation top-1 (%)",
+        "Validation top-1 (%): verb",
+        "Validation few (%): verb",
+        "Learning rate",
+    ]
+    assert drawn["Validation few (%): verb"] == ["two at 1: 5"]
+
+
+def test_the_numbers_of_two_heads_stand_at_the_top(run):
+    path = run / "results" / "val" / "results.json"
+    metrics = {
+        "acc/top1": 40.0,
+        "verb/acc/top1": 60.0,
+        "verb/acc/top5": 90.0,
+        "noun/acc/top1": None,
+    }
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
+    assert "top-1 40.0 % results/val top-1: verb 60.0 % top-1: noun –" in words(write_report(run))
+    table = read_comparison([run]).table
+    assert table.header[1:4] == ("top-1 (%)", "top-1 (%): verb", "top-1 (%): noun")
+    assert table.rows[0][1:4] == ("40.0", "60.0", "–")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from marey.cli.app import app
 from marey.engine.inference.measures import TrainingCounts, head_estimates
 from marey.engine.report.compare import write_comparison
 from marey.engine.report.report import write_report
+from marey.engine.results_file import read_results
 from tests.engine.report.test_report import words
 from tests.fake_run import write_run
 
@@ -35,23 +36,14 @@ def several_run(folder: Path, noise: float) -> Path:
     pa.parquet.write_table(table.set_column(place, "label", labels), predictions)
     counts = TrainingCounts({"label": CLIPS})
     found = head_estimates(scores.astype(np.float32), TARGETS, counts.groups("label"))
-    numbers = {
-        name: {
-            "value": e.value,
-            "low": e.interval.low,
-            "high": e.interval.high,
-            "num_classes": e.num_classes,
-            "num_clips": e.num_clips,
-        }
-        for name, e in found.items()
-    }
     path = run / "results" / "val" / "results.json"
-    facts = json.loads(path.read_text()) | {
-        "metrics": {name: e.value for name, e in found.items()} | {"hit@1": 80.0, "hit@5": 100.0},
-        "estimates": {"label": numbers},
-        "groups": {"label": counts.facts("label")},
-    }
-    path.write_text(json.dumps(facts))
+    facts = replace(
+        read_results(path),
+        metrics={name: e.value for name, e in found.items()} | {"hit@1": 80.0, "hit@5": 100.0},
+        estimates={"label": found},
+        groups={"label": counts.class_groups("label")},
+    )
+    facts.write(path.parent)
     return run
 
 
@@ -72,7 +64,8 @@ def test_a_report_shows_the_precisions_and_no_ranks(runs: list[Path]) -> None:
 def test_a_comparison_shows_the_precisions_of_all(runs: list[Path], tmp_path: Path) -> None:
     shown = words(write_comparison(runs, tmp_path / "c.html"))
     assert "run mAP mAP/head mAP/tail mAP/few" in shown
-    assert "better mAP 100.0" in shown
+    assert "run mAP (%) hit@1 (%) hit@5 (%) params" in shown
+    assert "better 100.0 80.0 100.0" in shown
     assert "Validation mAP (%)" in shown
     assert "no common classes" not in shown
 

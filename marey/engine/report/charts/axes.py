@@ -1,7 +1,4 @@
-"""The parts that charts share: axes with round ticks, the frame, the legend, words.
-
-Everything is SVG text in the colours of the page (`markup.STYLE`), in pixels from the top left.
-"""
+"""Axes with round ticks, the grid and frame around a chart, the legend above it."""
 
 from __future__ import annotations
 
@@ -9,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from marey.engine.report.charts.html import tag, text
+from markupsafe import Markup
 
-WIDTH, HEIGHT = 480, 300
+from marey.engine.report.charts.svg import WIDTH, color, dashes, label, line, short
+
+HEIGHT = 300
 LEFT, RIGHT, BOTTOM = 52, 16, 42
-NUM_COLORS = 6
 
 
 @dataclass(frozen=True)
@@ -62,29 +60,29 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [t for t in ticks if start <= t <= end]
 
 
-def frame(x_axis: Axis, y_axis: Axis, top: float, x_label: str, y_label: str) -> str:
+def frame(x_axis: Axis, y_axis: Axis, top: float, x_label: str, y_label: str) -> Markup:
     """Both axes with their grid and words."""
     parts = [x_grid(x_axis, top, y_axis.start, x_label, (x_axis.start + x_axis.end) / 2)]
     for tick in y_axis.ticks:
         y = y_axis.at(tick)
-        parts.append(tag("line", segment(x_axis.start, y, x_axis.end, y, "rule")))
+        parts.append(line(x_axis.start, y, x_axis.end, y, "rule"))
         parts.append(label(x_axis.start - 6, y + 4, _tick_text(tick), "end"))
     if y_label:
         parts.append(label(13, (top + y_axis.start) / 2, y_label, "middle", turn=-90))
-    parts.append(tag("line", segment(x_axis.start, y_axis.start, x_axis.end, y_axis.start, "axis")))
-    return "".join(parts)
+    parts.append(line(x_axis.start, y_axis.start, x_axis.end, y_axis.start, "axis"))
+    return Markup().join(parts)
 
 
-def x_grid(axis: Axis, top: float, bottom: float, words: str, middle: float) -> str:
+def x_grid(axis: Axis, top: float, bottom: float, words: str, middle: float) -> Markup:
     """The lines and numbers of the x axis, with words at `middle` below."""
     parts = []
     for tick in axis.ticks:
-        parts.append(tag("line", segment(axis.at(tick), top, axis.at(tick), bottom, "rule")))
+        parts.append(line(axis.at(tick), top, axis.at(tick), bottom, "rule"))
         parts.append(label(axis.at(tick), bottom + 15, _tick_text(tick), "middle"))
-    return "".join([*parts, label(middle, bottom + 33, words, "middle") if words else ""])
+    return Markup().join([*parts, label(middle, bottom + 33, words, "middle") if words else ""])
 
 
-def legend(names: Sequence[str]) -> tuple[str, float]:
+def legend(names: Sequence[str]) -> tuple[Markup, float]:
     """The legend below the title, and where the chart may begin."""
     x, y, parts = float(LEFT), 36.0, []
     for i, name in enumerate(names):
@@ -92,47 +90,10 @@ def legend(names: Sequence[str]) -> tuple[str, float]:
         wide = 24 + 6.4 * len(words)
         if x > LEFT and x + wide > WIDTH:
             x, y = float(LEFT), y + 16
-        stroke = {"stroke": color(i)} | ({"stroke-dasharray": "6 3"} if i >= NUM_COLORS else {})
-        parts.append(tag("line", segment(x, y - 4, x + 14, y - 4, "line") | stroke))
-        parts.append(label(x + 19, y, words))
+        key = line(x, y - 4, x + 14, y - 4, "line", stroke=color(i), stroke_dasharray=dashes(i))
+        parts += [key, label(x + 19, y, words)]
         x += wide + 8
-    return "".join(parts), y + 14
-
-
-def svg(title: str, height: float, *parts: str) -> str:
-    """A drawing with its title."""
-    shape = {"viewBox": f"0 0 {WIDTH} {height:g}", "role": "img", "aria-label": title}
-    return tag("svg", shape, label(0, 14, title, kind="title"), *parts)
-
-
-def empty(title: str) -> str:
-    """A drawing that says there is nothing to draw."""
-    return svg(title, 60, label(0, 40, "no values to draw"))
-
-
-def label(
-    x: float, y: float, words: str, anchor: str = "start", kind: str = "", *, turn: float = 0
-) -> str:
-    """A piece of text in a chart, turned by `turn` degrees about its anchor."""
-    attributes: dict[str, object] = {"x": x, "y": y, "text-anchor": anchor}
-    attributes |= {"class": kind} if kind else {}
-    attributes |= {"transform": f"rotate({turn:g} {x:.1f} {y:.1f})"} if turn else {}
-    return tag("text", attributes, text(words))
-
-
-def short(words: str, length: int) -> str:
-    """`words`, cut to `length` characters with an ellipsis."""
-    return words if len(words) <= length else words[: length - 1] + "…"
-
-
-def segment(x1: float, y1: float, x2: float, y2: float, kind: str) -> dict[str, object]:
-    """The attributes of a line."""
-    return {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "class": kind}
-
-
-def color(index: int) -> str:
-    """The colour of the curve or run of that number."""
-    return f"var(--s{index % NUM_COLORS})"
+    return Markup().join(parts), y + 14
 
 
 def _tick_text(value: float) -> str:

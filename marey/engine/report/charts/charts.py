@@ -1,8 +1,7 @@
 """Charts as inline SVG: lines, points, bars, intervals, reliability.
 
-Each function returns one `<svg>` element that takes its colours from the page (`markup.STYLE`), so
-it reads in light and dark. Marks carry a `<title>`, which browsers show as a tooltip. Values that
-are not finite are left out.
+Each function returns one `<svg>` element that takes its colours from the page, so it reads in light
+and dark, and whose marks have tooltips. Values that are not finite are left out.
 """
 
 from __future__ import annotations
@@ -12,28 +11,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from marey.engine.report.charts.axes import (
     BOTTOM,
     HEIGHT,
     LEFT,
-    NUM_COLORS,
     RIGHT,
-    WIDTH,
     Axis,
-    color,
-    empty,
     frame,
-    label,
     legend,
     log_ticks,
     round_ticks,
-    segment,
-    short,
-    svg,
     x_grid,
 )
-from marey.engine.report.charts.html import tag, text
+from marey.engine.report.charts.svg import (
+    WIDTH,
+    color,
+    dashes,
+    dot,
+    drawing,
+    empty,
+    label,
+    line,
+    rect,
+    short,
+    tag,
+    with_tip,
+)
 from marey.metrics.calibration import Reliability
 
 TREND_MARKS = 8
@@ -86,19 +91,19 @@ def line_chart(
     x_label: str,
     y_label: str = "",
     y_range: tuple[float, float] | None = None,
-) -> str:
+) -> Markup:
     """Curves over a shared x axis of whole numbers (epochs, steps)."""
     curves = [_finite(s) for s in series]
     xs = [x for s in curves for x in s.x]
     ys = [y for s in curves for y in s.y]
     if not xs:
         return empty(title)
-    names, top = legend([s.name for s in series]) if len(series) > 1 else ("", 30.0)
+    names, top = legend([s.name for s in series]) if len(series) > 1 else (Markup(), 30.0)
     x_axis = Axis(round_ticks(min(xs), max(xs), 6, whole=True), LEFT, WIDTH - RIGHT)
     y_axis = Axis(round_ticks(*(y_range or (min(ys), max(ys)))), HEIGHT - BOTTOM, top)
     marks = [_curve(s, i, x_axis, y_axis) for i, s in enumerate(curves) if s.x]
     around = frame(x_axis, y_axis, top, x_label, y_label)
-    return svg(title, HEIGHT, names, around, *marks)
+    return drawing(title, HEIGHT, names, around, *marks)
 
 
 def scatter(
@@ -108,15 +113,18 @@ def scatter(
     x_label: str,
     y_label: str = "",
     y_range: tuple[float, float] | None = None,
-) -> str:
+) -> Markup:
     """Marks in the plane; the x axis is logarithmic where x spans more than a factor of 20."""
     points = _visible(points)
     if not points:
         return empty(title)
-    x_axis, y_axis = _axes_of(points, y_range, 30)
-    marks = [_dot(p, i, x_axis, y_axis) for i, p in enumerate(points)]
-    marks += _labels(points, x_axis, y_axis)
-    return svg(title, HEIGHT, frame(x_axis, y_axis, 30, x_label, y_label), *marks)
+    axes = _axes_of(points, y_range, 30)
+    marks = [
+        _mark(p, 5.0, color(i), 0.75, axes) if p.label else _mark(p, 4.0, color(0), 0.75, axes)
+        for i, p in enumerate(points)
+    ]
+    names = _labels(points, *axes)
+    return drawing(title, HEIGHT, frame(*axes, 30, x_label, y_label), *marks, *names)
 
 
 def scatters(
@@ -126,28 +134,28 @@ def scatters(
     x_label: str,
     y_label: str = "",
     y_range: tuple[float, float] | None = None,
-) -> str:
+) -> Markup:
     """Marks of several series, each with a line through the means of some of its marks by x."""
     shown = {name: _visible(points) for name, points in series.items()}
     together = [point for points in shown.values() for point in points]
     if not together:
         return empty(title)
     names, top = legend(list(shown))
-    x_axis, y_axis = _axes_of(together, y_range, top)
+    axes = _axes_of(together, y_range, top)
     marks = [
-        _small_dot(point, index, x_axis, y_axis)
+        _mark(point, 2.4, color(index), 0.5, axes)
         for index, points in enumerate(shown.values())
         for point in points
     ]
     lines = [
-        _curve(_trend(name, points), index, x_axis, y_axis)
+        _curve(_trend(name, points), index, *axes)
         for index, (name, points) in enumerate(shown.items())
         if points
     ]
-    return svg(title, HEIGHT, names, frame(x_axis, y_axis, top, x_label, y_label), *marks, *lines)
+    return drawing(title, HEIGHT, names, frame(*axes, top, x_label, y_label), *marks, *lines)
 
 
-def intervals(values: Sequence[Spread], *, title: str, x_label: str = "") -> str:
+def intervals(values: Sequence[Spread], *, title: str, x_label: str = "") -> Markup:
     """A mark and the line from `low` to `high` of each value, one below the other, zero marked."""
     values = [v for v in values if all(map(math.isfinite, (v.value, v.low, v.high)))]
     if not values:
@@ -156,31 +164,24 @@ def intervals(values: Sequence[Spread], *, title: str, x_label: str = "") -> str
     height = top + row * len(values) + BOTTOM
     ends = [0.0, *(v.low for v in values), *(v.high for v in values)]
     axis = Axis(round_ticks(min(ends), max(ends)), left, WIDTH - 54)
-    zero = segment(axis.at(0), top, axis.at(0), height - BOTTOM, "axis")
     parts = [
         x_grid(axis, top, height - BOTTOM, x_label, (left + WIDTH - 54) / 2),
-        tag("line", zero),
+        line(axis.at(0), top, axis.at(0), height - BOTTOM, "axis"),
     ]
     for i, v in enumerate(values):
         y = top + row * (i + 0.5)
         fill = "var(--good)" if v.low > 0 else "var(--bad)" if v.high < 0 else "var(--soft)"
-        line = segment(axis.at(v.low), y, axis.at(v.high), y, "line") | {"stroke": fill}
-        words = f"{v.name}: {v.value:+.1f} ({v.low:+.1f} to {v.high:+.1f})"
-        parts += [
-            tag(
-                "g",
-                None,
-                tag("title", None, text(words)),
-                tag("line", line),
-                tag("circle", {"cx": axis.at(v.value), "cy": y, "r": 3.6, "fill": fill}),
-                label(left - 8, y + 4, short(v.name, 30), "end", "strong"),
-                label(WIDTH - 48, y + 4, f"{v.value:+.1f}"),
-            ),
-        ]
-    return svg(title, height, *parts)
+        marks = (
+            line(axis.at(v.low), y, axis.at(v.high), y, "line", stroke=fill),
+            dot(axis.at(v.value), y, 3.6, fill),
+            label(left - 8, y + 4, short(v.name, 30), "end", "strong"),
+            label(WIDTH - 48, y + 4, f"{v.value:+.1f}"),
+        )
+        parts.append(with_tip(f"{v.name}: {v.value:+.1f} ({v.low:+.1f} to {v.high:+.1f})", *marks))
+    return drawing(title, height, *parts)
 
 
-def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool = False) -> str:
+def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool = False) -> Markup:
     """Horizontal bars in the order given; `signed` colours what lies below zero differently."""
     values = [bar for bar in values if math.isfinite(bar.value)]
     if not values:
@@ -194,100 +195,64 @@ def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool =
     for i, bar in enumerate(values):
         y, end = top + row * i, axis.at(bar.value)
         fill = ("var(--good)" if bar.value >= 0 else "var(--bad)") if signed else "var(--s0)"
-        box = {
-            "x": min(zero, end),
-            "y": y + 3,
-            "width": abs(end - zero),
-            "height": row - 6,
-            "fill": fill,
-        }
-        tip = tag("title", None, text(bar.tip or f"{bar.name}: {bar.value:g}"))
         number = f"{bar.value:+.1f}" if signed else f"{bar.value:.1f}"
-        parts += [
-            tag(
-                "g",
-                None,
-                tip,
-                tag("rect", box),
-                label(left - 8, y + 13, short(bar.name, 24), "end", "strong"),
-                label(max(zero, end) + 5, y + 13, number),
-            ),
-        ]
-    parts.append(tag("line", segment(zero, top, zero, height - BOTTOM, "axis")))
-    return svg(title, height, *parts)
+        marks = (
+            rect(min(zero, end), y + 3, abs(end - zero), row - 6, fill),
+            label(left - 8, y + 13, short(bar.name, 24), "end", "strong"),
+            label(max(zero, end) + 5, y + 13, number),
+        )
+        parts.append(with_tip(bar.tip or f"{bar.name}: {bar.value:g}", *marks))
+    parts.append(line(zero, top, zero, height - BOTTOM, "axis"))
+    return drawing(title, height, *parts)
 
 
-def reliability_chart(found: Reliability, *, title: str) -> str:
+def reliability_chart(bins: Reliability, *, title: str) -> Markup:
     """Accuracy over confidence in percent, a bar a bin; on the diagonal the two agree."""
-    num_bins = len(found.counts)
-    if not found.counts.sum():
+    num_bins = len(bins.counts)
+    if not bins.counts.sum():
         return empty(title)
     x_axis = Axis(round_ticks(0, 100), LEFT, WIDTH - RIGHT)
     y_axis = Axis(round_ticks(0, 100), HEIGHT - BOTTOM, 30)
     parts = [frame(x_axis, y_axis, 30, "confidence (%)", "clips that are right (%)")]
-    for i in np.flatnonzero(found.counts):
+    for i in np.flatnonzero(bins.counts):
         low, high = 100 * i / num_bins, 100 * (i + 1) / num_bins
         left, right = x_axis.at(low), x_axis.at(high)
-        count, accuracy = int(found.counts[i]), 100 * found.accuracy[i]
+        count, accuracy = int(bins.counts[i]), 100 * bins.accuracy[i]
         tip = (
             f"confidence {low:.0f} to {high:.0f} %: {count} clips, {accuracy:.1f} % right, "
-            f"{100 * found.confidence[i]:.1f} % sure"
+            f"{100 * bins.confidence[i]:.1f} % sure"
         )
         top = y_axis.at(accuracy)
-        box = {
-            "x": left + 1,
-            "y": top,
-            "width": right - left - 2,
-            "height": y_axis.at(0) - top,
-            "fill": "var(--s0)",
-            "fill-opacity": 0.75,
-        }
-        number = label((left + right) / 2, max(top - 4, 26), str(count), "middle")
-        parts.append(tag("g", None, tag("title", None, text(tip)), tag("rect", box), number))
-    ends = (x_axis.at(0), y_axis.at(0), x_axis.at(100), y_axis.at(100))
-    return svg(title, HEIGHT, *parts, tag("line", segment(*ends, "dashed")))
-
-
-def _curve(series: Series, index: int, x_axis: Axis, y_axis: Axis) -> str:
-    places = [(x_axis.at(x), y_axis.at(y)) for x, y in zip(series.x, series.y, strict=True)]
-    stroke: dict[str, object] = {"class": "line", "stroke": color(index)}
-    stroke |= {"stroke-dasharray": "6 3"} if index >= NUM_COLORS else {}
-    path = tag("polyline", stroke | {"points": " ".join(f"{x:.1f},{y:.1f}" for x, y in places)})
-    if len(places) > 60:
-        return path
-    dots = [
-        tag(
-            "circle",
-            {"cx": px, "cy": py, "r": 2.6, "fill": color(index)},
-            tag("title", None, text(f"{series.name} at {x:g}: {y:.4g}")),
+        bar = rect(
+            left + 1, top, right - left - 2, y_axis.at(0) - top, "var(--s0)", fill_opacity=0.75
         )
-        for (px, py), x, y in zip(places, series.x, series.y, strict=True)
-    ]
-    return path + "".join(dots)
+        number = label((left + right) / 2, max(top - 4, 26), str(count), "middle")
+        parts.append(with_tip(tip, bar, number))
+    ends = (x_axis.at(0), y_axis.at(0), x_axis.at(100), y_axis.at(100))
+    return drawing(title, HEIGHT, *parts, line(*ends, "dashed"))
 
 
-def _dot(point: Point, index: int, x_axis: Axis, y_axis: Axis) -> str:
-    x, y = x_axis.at(point.x), y_axis.at(point.y)
-    fill = color(index) if point.label else "var(--s0)"
-    circle = {
-        "cx": x,
-        "cy": y,
-        "r": 5.0 if point.label else 4.0,
-        "fill": fill,
-        "fill-opacity": 0.75,
-    }
-    return tag("g", None, tag("title", None, text(point.tip)), tag("circle", circle))
+def _curve(series: Series, index: int, x_axis: Axis, y_axis: Axis) -> Markup:
+    points = [(x_axis.at(x), y_axis.at(y)) for x, y in zip(series.x, series.y, strict=True)]
+    path = tag(
+        "polyline",
+        class_="line",
+        stroke=color(index),
+        stroke_dasharray=dashes(index),
+        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points),
+    )
+    if len(points) > 60:
+        return path
+    tips = [f"{series.name} at {x:g}: {y:.4g}" for x, y in zip(series.x, series.y, strict=True)]
+    marks = [dot(*at, 2.6, color(index), tip) for at, tip in zip(points, tips, strict=True)]
+    return Markup().join([path, *marks])
 
 
-def _small_dot(point: Point, index: int, x_axis: Axis, y_axis: Axis) -> str:
-    circle = {
-        "cx": x_axis.at(point.x),
-        "cy": y_axis.at(point.y),
-        "r": 2.4,
-        "fill": color(index),
-        "fill-opacity": 0.5,
-    }
-    return tag("g", None, tag("title", None, text(point.tip)), tag("circle", circle))
+def _mark(
+    point: Point, radius: float, fill: str, opacity: float, axes: tuple[Axis, Axis]
+) -> Markup:
+    x, y = axes[0].at(point.x), axes[1].at(point.y)
+    return with_tip(point.tip, dot(x, y, radius, fill, fill_opacity=opacity))
 
 
 def _trend(name: str, points: Sequence[Point]) -> Series:
@@ -314,16 +279,16 @@ def _axes_of(
     return Axis(x_ticks, LEFT, WIDTH - RIGHT, log=log), Axis(y_ticks, HEIGHT - BOTTOM, top)
 
 
-def _labels(points: Sequence[Point], x_axis: Axis, y_axis: Axis) -> list[str]:
+def _labels(points: Sequence[Point], x_axis: Axis, y_axis: Axis) -> list[Markup]:
     """The words beside the points, moved down where they would lie on one another."""
-    found, free = [], -math.inf
+    labels, free = [], -math.inf
     named = [(y_axis.at(p.y), x_axis.at(p.x), p.label) for p in points if p.label]
     for y, x, words in sorted(named):
         free = max(y, free + 13)
         flip = x > (x_axis.start + x_axis.end) / 2
         anchor = "end" if flip else "start"
-        found.append(label(x + (-9 if flip else 9), free + 4, short(words, 30), anchor, "strong"))
-    return found
+        labels.append(label(x + (-9 if flip else 9), free + 4, short(words, 30), anchor, "strong"))
+    return labels
 
 
 def _finite(series: Series) -> Series:

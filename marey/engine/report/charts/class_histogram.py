@@ -1,97 +1,87 @@
-"""The histogram of classes, as SVG."""
+"""The histogram of classes, a file of SVG of its own: `marey data stats --plot`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from xml.sax.saxutils import escape
 
 import numpy as np
+from markupsafe import Markup
 
 from marey.data.checks.stats import ClassCounts
+from marey.engine.report.charts.svg import label, rect, short, tag
 
 _COLOURS = ("#3b6ea5", "#e0912f", "#4f9d69", "#a05195", "#8a8a8a")
-
-
 _MOST_NAMED = 60
-
-
 _LEFT, _TOP, _WIDTH = 190, 58, 720
 
 
-def class_histogram_svg(counts: ClassCounts, *, title: str = "Clips of each class") -> str:
-    """An SVG drawing of the clips of every class, most frequent first, stacked by split.
+def class_histogram_svg(counts: ClassCounts, *, title: str = "Clips of each class") -> Markup:
+    """A file of SVG with the clips of every class, most frequent first, stacked by split.
 
     Up to 60 classes are rows with their names; more are thin columns. The scale is linear, and
     every bar says its class, split and number when pointed at.
     """
-    order = np.argsort(-counts.total, kind="stable")
-    draw = _rows if len(order) <= _MOST_NAMED else _columns
-    return draw(counts, order, title)
+    order = np.argsort(-counts.total, kind="stable").tolist()
+    parts, height = (_rows if len(order) <= _MOST_NAMED else _columns)(counts, order)
+    return tag(
+        "svg",
+        label(10, 20, title, font_size=15),
+        *_legend(counts),
+        *parts,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {_WIDTH} {height}",
+        width=_WIDTH,
+        height=height,
+        font_family="system-ui, sans-serif",
+        font_size=12,
+        role="img",
+    )
 
 
-def _rows(counts: ClassCounts, order: np.ndarray, title: str) -> str:
+def _rows(counts: ClassCounts, order: list[int]) -> tuple[list[Markup], int]:
+    """The marks, and the height they take."""
     height, total = 18, counts.total
     scale = (_WIDTH - _LEFT - 60) / max(int(total.max()), 1)
     parts = []
-    for line, row in enumerate(order.tolist()):
-        y = _TOP + line * height
-        name = counts.classes[row]
-        short = name if len(name) <= 28 else name[:27] + "…"
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 13}" text-anchor="end">{escape(short)}</text>')
-        for start, number, fill, said in _stack(counts, row):
-            box = _LEFT + start * scale, y + 2, number * scale, height - 4
-            parts.append(_bar(*box, fill, said))
-        end = _LEFT + total[row] * scale + 5
-        parts.append(f'<text x="{end:.1f}" y="{y + 13}" fill="#666">{total[row]:,}</text>')
-    return _svg(_TOP + len(order) * height + 10, title, counts, parts)
+    for number, row in enumerate(order):
+        y = _TOP + number * height
+        parts.append(label(_LEFT - 6, y + 13, short(counts.classes[row], 28), "end"))
+        for start, size, fill, tip in _stack(counts, row):
+            parts.append(rect(_LEFT + start * scale, y + 2, size * scale, height - 4, fill, tip))
+        parts.append(label(_LEFT + total[row] * scale + 5, y + 13, f"{total[row]:,}", fill="#666"))
+    return parts, _TOP + len(order) * height + 10
 
 
-def _columns(counts: ClassCounts, order: np.ndarray, title: str) -> str:
+def _columns(counts: ClassCounts, order: list[int]) -> tuple[list[Markup], int]:
+    """The marks, and the height they take."""
     left, height = 56, 260
     base, most = _TOP + height, max(int(counts.total.max()), 1)
     scale, each = height / most, (_WIDTH - left - 10) / len(order)
     parts = [
-        f'<text x="{left - 6}" y="{_TOP + 4}" text-anchor="end">{most:,}</text>',
-        f'<text x="{left - 6}" y="{base}" text-anchor="end">0</text>',
-        f'<text x="{left}" y="{base + 18}">{len(order):,} classes, most frequent first</text>',
+        label(left - 6, _TOP + 4, f"{most:,}", "end"),
+        label(left - 6, base, "0", "end"),
+        label(left, base + 18, f"{len(order):,} classes, most frequent first"),
     ]
-    for place, row in enumerate(order.tolist()):
-        for start, number, fill, said in _stack(counts, row):
-            top = base - (start + number) * scale
-            parts.append(_bar(left + place * each, top, each * 0.9, number * scale, fill, said))
-    return _svg(base + 30, title, counts, parts)
+    for number, row in enumerate(order):
+        for start, size, fill, tip in _stack(counts, row):
+            top = base - (start + size) * scale
+            parts.append(rect(left + number * each, top, each * 0.9, size * scale, fill, tip))
+    return parts, base + 30
 
 
 def _stack(counts: ClassCounts, row: int) -> Iterator[tuple[int, int, str, str]]:
-    """Where the bar of each split starts, how long it is, its colour and what it says."""
+    """Where the bar of each split starts, how long it is, its colour and its tooltip."""
     start = 0
-    for place, (split, column) in enumerate(counts.by_split.items()):
-        number = int(column[row])
-        if number:
-            said = f"{counts.classes[row]}: {number:,} {split}"
-            yield start, number, _COLOURS[place % len(_COLOURS)], said
-        start += number
+    for number, (split, column) in enumerate(counts.by_split.items()):
+        size = int(column[row])
+        if size:
+            tip = f"{counts.classes[row]}: {size:,} {split}"
+            yield start, size, _COLOURS[number % len(_COLOURS)], tip
+        start += size
 
 
-def _bar(x: float, y: float, width: float, height: float, fill: str, said: str) -> str:
-    box = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
-    return f'<rect {box} fill="{fill}"><title>{escape(said)}</title></rect>'
-
-
-def _svg(height: int, title: str, counts: ClassCounts, parts: list[str]) -> str:
-    legend = []
-    for place, (split, column) in enumerate(counts.by_split.items()):
-        x = 10 + place * 150
-        legend.append(_bar(x, 34, 11, 11, _COLOURS[place % len(_COLOURS)], split))
-        legend.append(f'<text x="{x + 16}" y="44">{escape(split)} {column.sum():,}</text>')
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"'
-            f' width="{_WIDTH}" height="{height}" font-family="system-ui, sans-serif"'
-            ' font-size="12" role="img">',
-            f'<text x="10" y="20" font-size="15">{escape(title)}</text>',
-            *legend,
-            *parts,
-            "</svg>",
-        ]
-    )
+def _legend(counts: ClassCounts) -> Iterator[Markup]:
+    for number, (split, column) in enumerate(counts.by_split.items()):
+        x = 10 + number * 150
+        yield rect(x, 34, 11, 11, _COLOURS[number % len(_COLOURS)], split)
+        yield label(x + 16, 44, f"{split} {column.sum():,}")

@@ -1,0 +1,61 @@
+"""The curves of training, drawn from metrics.csv: of one run by chart, of several side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from marey.engine.report.charts.charts import Series, line_chart
+from marey.engine.report.run_files import RunFiles
+from marey.metrics.catalog import METRICS, Metric, Named, find_metric
+
+
+def report_curves(run: RunFiles) -> list[Markup]:
+    """A chart for each title in the catalog; the numbers of each head have charts of their own."""
+    charts: dict[str, list[Named]] = {}
+    for named in _curves([run]):
+        charts.setdefault(named.metric.chart + named.suffix, []).append(named)
+    return [
+        _chart(title, [_series(named.metric.title, run, named) for named in curves], curves[0])
+        for title, curves in charts.items()
+    ]
+
+
+def comparison_curves(names: Sequence[str], runs: Sequence[RunFiles]) -> list[Markup]:
+    """A chart of each number that is watched, a curve a run."""
+    return [
+        _chart(
+            _title(named.metric) + named.suffix,
+            [_series(name, run, named) for name, run in zip(names, runs, strict=True)],
+            named,
+        )
+        for named in _curves(runs)
+        if named.metric.watched
+    ]
+
+
+def _curves(runs: Sequence[RunFiles]) -> list[Named]:
+    """The columns that are drawn and have a value in any run, by head, then as in the catalog."""
+    columns = {name for run in runs for row in run.epochs for name in row if not _empty(run, name)}
+    known = [named for name in columns if (named := find_metric(name)) and named.metric.chart]
+    return sorted(known, key=lambda named: (METRICS.index(named.metric), named.head))
+
+
+def _empty(run: RunFiles, column: str) -> bool:
+    return all(map(math.isnan, run.column(column)))
+
+
+def _series(name: str, run: RunFiles, named: Named) -> Series:
+    return Series(name, run.column("epoch"), run.column(named.column))
+
+
+def _title(metric: Metric) -> str:
+    heading = f"validation {metric.heading}" if metric.measure else metric.heading
+    return heading[0].upper() + heading[1:]
+
+
+def _chart(title: str, series: Sequence[Series], named: Named) -> Markup:
+    y_range = (0, 100) if named.metric.unit == "%" else None
+    return line_chart(series, title=title, x_label="epoch", y_range=y_range)

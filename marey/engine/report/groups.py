@@ -1,0 +1,230 @@
+"""Frequent and rare classes: how each group does, what it is taken for, what other runs gain on it.
+
+A gain is measured on the clips that both runs read, and its interval draws those clips again for
+both at once (paired bootstrap): what makes a clip hard for both does not widen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from marey.engine.report.charts.charts import Point, Spread, intervals, scatters
+from marey.engine.report.mistakes import between_groups, confusion_table
+from marey.engine.report.pages import Table, counted, percent
+from marey.engine.report.run_files import HeadResult, Result, RunFiles
+from marey.engine.results_file import ClassGroups
+from marey.metrics.catalog import DASH, METRICS, find_metric, interval_text
+from marey.metrics.groups import Groups
+from marey.metrics.longtail import ALL, Estimate, class_estimates
+
+MAX_PAIRS = 15
+
+Runs = Sequence[tuple[str, Result]]
+"""Names and results of the runs that were evaluated, the first one first."""
+
+
+# --- of one run ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GroupPart:
+    """The part of a report on the groups of a head."""
+
+    known: ClassGroups
+    numbers: Table
+    between: Table
+    pairs: Table
+    """Classes of the rarest group, `rare`, most often taken for ones of `frequent`."""
+    rare: str
+    frequent: str
+
+
+def group_part(result: Result, head: HeadResult) -> GroupPart | None:
+    """How each group of a head does, and what it is taken for; None if groups are not known."""
+    known = result.facts.groups.get(head.name)
+    if known is None:
+        return None
+    (frequent, common), _, (rare, few) = known.groups
+    pairs = confusion_table(head, MAX_PAIRS, true=few, predicted=common)
+    between = _between(head, known.groups)
+    return GroupPart(known, estimate_table(result, head.name), between, pairs, rare, frequent)
+
+
+def estimate_table(result: Result, head: str) -> Table:
+    """The numbers of a head that have intervals, with the classes and clips they rest on."""
+    known = result.facts.groups.get(head)
+    sizes = {name: len(classes) for name, classes in known.classes.items()} if known else {}
+    rows, what = [], "accuracy"
+    for key, estimate in result.facts.estimates.get(head, {}).items():
+        named = find_metric(key)
+        if named is not None:
+            metric, what = named.metric, "mAP" if named.metric.several else what
+            of = f" of {sizes[metric.group]}" if metric.group in sizes else ""
+            classes, clips = f"{estimate.num_classes}{of}", f"{estimate.num_clips:,}"
+            rows.append(
+                (metric.title, percent(estimate.value), interval_text(estimate), classes, clips)
+            )
+    return counted(rows, ("", what, "95 % interval", "classes tested", "clips"))
+
+
+def _between(head: HeadResult, groups: Groups) -> Table:
+    names = [name for name, _ in groups]
+    rows = []
+    for name, row in zip(names, between_groups(head.confusions, groups), strict=True):
+        total = int(row.sum())
+        shares = [percent(100 * int(n) / total) if total else DASH for n in row]
+        rows.append((name, f"{total:,}", *shares))
+    return counted(rows, ("clips of", "read", "right", *(f"taken for {name}" for name in names)))
+
+
+# --- of several runs ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GroupComparison:
+    """The part of a comparison on the groups of a head, which are those of the first run."""
+
+    known: ClassGroups
+    charts: list[Markup | str]
+    """A sentence stands where there is nothing to draw."""
+    numbers: Table
+    gains: Table | None
+
+
+def group_comparisons(names: Sequence[str], runs: Sequence[RunFiles]) -> dict[str, GroupComparison]:
+    """Head -> its part, of the heads that the first run has answers and groups of."""
+    results = _evaluated(names, runs)
+    if runs[0].result is None:
+        return {}
+    return {
+        head.name: _comparison(results, known, head, runs[0].class_counts.get(head.name, []))
+        for head in runs[0].result.heads
+        if (known := runs[0].result.facts.groups.get(head.name))
+    }
+
+
+def group_tables(
+    names: Sequence[str], runs: Sequence[RunFiles], heads: Iterable[str] | None = None
+) -> list[Table]:
+    """Accuracies of groups with their intervals, a row a run.
+
+    A table for each of `heads`, by default all, whose groups the first run knows.
+    """
+    first = runs[0].result
+    if first is None:
+        return []
+    known = first.facts.groups if heads is None else [h for h in heads if h in first.facts.groups]
+    return [_table(_evaluated(names, runs), head, first.facts.groups[head]) for head in known]
+
+
+def group_gains(first: Result, other: Result, head: str, groups: Groups) -> dict[str, Estimate]:
+    """`ALL` and each group -> accuracy of `other` less that of `first`, in points.
+
+    Empty where the two have no clip in common, or not the same classes.
+    """
+    ours, theirs = first.right_clips(head), other.right_clips(head)
+    a, b = first.head(head), other.head(head)
+    common = [clip for clip, (label, _) in ours.items() if theirs.get(clip, (-1, 0))[0] == label]
+    if a is None or b is None or a.classes != b.classes or not common:
+        return {}
+    labels = np.array([ours[clip][0] for clip in common])
+    gains = np.array([100.0 * (theirs[clip][1] - ours[clip][1]) for clip in common])
+    return class_estimates(gains, labels, len(a.classes), groups)
+
+
+def _evaluated(names: Sequence[str], runs: Sequence[RunFiles]) -> Runs:
+    return [(n, run.result) for n, run in zip(names, runs, strict=True) if run.result is not None]
+
+
+def _comparison(
+    results: Runs, known: ClassGroups, head: HeadResult, sizes: Sequence[int]
+) -> GroupComparison:
+    (first_name, first), *others = results
+    gains = [
+        (name, _TITLES.get(group, group), gain)
+        for name, result in others
+        for group, gain in group_gains(first, result, head.name, known.groups).items()
+    ]
+    charts = [_by_frequency(results, sizes, head)]
+    if gains:
+        spreads = [Spread(f"{n}: {group}", g.value, g.low, g.high) for n, group, g in gains]
+        title = f"Gain over {first_name} by group"
+        charts.append(intervals(spreads, title=title, x_label="points, with 95 % interval"))
+    numbers = _table(results, head.name, known)
+    return GroupComparison(known, charts, numbers, _gain_table(gains) if gains else None)
+
+
+_TITLES = {row.group: row.title for row in METRICS if row.estimate and not row.several}
+
+
+def _by_frequency(results: Runs, sizes: Sequence[int], head: HeadResult) -> Markup | str:
+    """Accuracy of every class over its training clips, a colour a run."""
+    series: dict[str, list[Point]] = {}
+    for name, result in results:
+        answers = result.head(head.name)
+        if answers and answers.classes == head.classes and len(sizes) == len(head.classes):
+            classes = zip(head.classes, answers.accuracies.tolist(), sizes, strict=True)
+            series[name] = [
+                Point(size, value, f"{of}: {value:.1f} % right, {size:,} training clips")
+                for of, value, size in classes
+            ]
+    if not series:
+        return "The first run has not counted its training clips."
+    return scatters(
+        series,
+        title="Accuracy (%) of every class by its training clips",
+        x_label="training clips (lines: means of eighths of the classes)",
+        y_range=(0, 100),
+    )
+
+
+def _table(results: Runs, head: str, known: ClassGroups) -> Table:
+    """The means over all classes and over each group, with their intervals."""
+    estimates = {name: result.facts.estimates.get(head, {}) for name, result in results}
+    of_groups = {row.estimate for row in METRICS if row.group != ALL}
+    metrics = {
+        key: named.metric
+        for of in estimates.values()
+        for key in of
+        if (named := find_metric(key)) and named.metric.estimate in of_groups
+    }
+    rows = []
+    for name, result in results:
+        theirs = result.facts.groups.get(head)
+        same = theirs is not None and theirs.rule == known.rule
+        # those of another rule are of other groups of the same names
+        shown = {
+            key: estimates[name].get(key) if same or row.group == ALL else None
+            for key, row in metrics.items()
+        }
+        rows.append(
+            (
+                name,
+                *(
+                    f"{percent(e.value)} ({interval_text(e)})" if e else DASH
+                    for e in shown.values()
+                ),
+            )
+        )
+    header = ("run", *(metric.title for metric in metrics.values()))
+    return Table(header, rows, range(1, len(header)), f"groups of {head} by {known.rule}")
+
+
+def _gain_table(gains: Sequence[tuple[str, str, Estimate]]) -> Table:
+    rows = [
+        (
+            name,
+            group,
+            f"{gain.value:+.1f}" if gain.num_clips else DASH,
+            f"{gain.low:+.1f} to {gain.high:+.1f}" if gain.num_clips else DASH,
+            gain.num_classes,
+            f"{gain.num_clips:,}",
+        )
+        for name, group, gain in gains
+    ]
+    header = ("run", "group", "points", "95 % interval", "classes", "clips")
+    return Table(header, rows, numbers=range(2, 6))

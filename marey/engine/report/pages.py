@@ -1,0 +1,75 @@
+"""Pages: HTML files that need no other, made from `templates/`.
+
+Whatever a template shows is escaped, but for charts, which are `Markup`. A page is also well-formed
+XML, so a test can parse it. No scripts, nothing fetched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from marey.engine.report.charts.svg import text
+from marey.metrics.catalog import DASH
+from marey.storage.atomic import run_error, write_text
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header; the columns in `numbers` are set flush right."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    numbers: Collection[int] = field(default_factory=frozenset)
+    note: str = ""
+    """A sentence about the numbers."""
+
+
+def write_page(path: Path, template: str, **values: object) -> Path:
+    """Write the page that `template` makes of the values to the file `path`, and say where."""
+    write_text(path, TEMPLATES.get_template(template).render(values), run_error)
+    return path
+
+
+def percent(value: float | None) -> str:
+    """A percentage with one digit, or a dash."""
+    return DASH if value is None or math.isnan(value) else f"{value:.1f} %"
+
+
+def count(value: float | None, *, unit: str = "") -> str:
+    """A number in thousands or millions where it is large, or a dash.
+
+    >>> count(23_512_128)
+    '23.5 M'
+    """
+    if value is None:
+        return DASH
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= size:
+            return f"{value / (1e3 if suffix == 'k' else size):.1f} {suffix}{unit}"
+    return f"{value:,.4g}{unit}"
+
+
+def clips(number: int) -> str:
+    """That many clips, with the word."""
+    return f"{number:,} clip" if number == 1 else f"{number:,} clips"
+
+
+def counted(rows: Iterable[Sequence[object]], header: Sequence[str]) -> Table:
+    """A table of which all columns but the first are numbers."""
+    return Table(header, list(rows), range(1, len(header)))
+
+
+TEMPLATES = Environment(
+    loader=PackageLoader("marey.engine.report"),
+    autoescape=True,
+    finalize=text,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.filters |= {"percent": percent, "count": count}
