@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from marey.data.lists.annotations import Annotations
+from marey.data.lists.listing import ListRow
 from marey.data.lists.rejects import SourceLine
 from marey.data.manifest.columns import Unit
 
@@ -52,8 +53,10 @@ class AnnotationForm:
     """One way in which annotations are handed out: the files by role, and their reader."""
 
     title: str
-    files: Mapping[str, tuple[str, ...]]
-    """Role -> names the file may have, the surest first; a name may hold folders and `*`."""
+    files: Mapping[str, str]
+    """Role -> names the file may have, the surest first, with spaces between them.
+
+    A name may hold folders and `*`."""
     read: Callable[[Annotations], Index]
     needs: tuple[str, ...] = ("classes",)
     """Roles without which nothing can be read; of the others at least one must be there."""
@@ -83,3 +86,27 @@ class DataSet:
     """Frames a second at which folders of frames were extracted, by a clip's name."""
     notes: tuple[str, ...] = ()
     """What a person should know before using it."""
+
+
+def in_folders(*folders: str) -> tuple[str, ...]:
+    """The layouts of clips that lie, by their names, in one of these folders; "" is the root.
+
+    >>> in_folders("videos/{class}", "")
+    ('videos/{class}/{name}', '{name}')
+    """
+    return tuple(f"{folder}/{{name}}" if folder else "{name}" for folder in folders)
+
+
+def clip_of_row(
+    row: ListRow,
+    split: str,
+    labels: Mapping[str, int | tuple[int, ...]],
+    *,
+    name: str,
+    group: str = "",
+    fields: Mapping[str, str] = NO_FIELDS,
+) -> AnnotatedClip:
+    """The clip of a row, whose labels are class indices now."""
+    return AnnotatedClip(
+        row.line, name, split, labels, row.start, row.end, row.num_frames, group, row.id, fields
+    )

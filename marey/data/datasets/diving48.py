@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
 from marey.data.datasets.list_clips import list_clips, plain_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
@@ -84,40 +84,31 @@ DIVING48 = DataSet(
         AnnotationForm(
             title="json of V2",
             files={
-                "classes": ("Diving48_vocab.json", "label_map.txt"),
-                "train": ("Diving48_V2_train.json",),
-                "val": ("Diving48_V2_test.json",),
+                "classes": "Diving48_vocab.json label_map.txt",
+                "train": "Diving48_V2_train.json",
+                "val": "Diving48_V2_test.json",
             },
             read=read_official,
         ),
         AnnotationForm(
             title="lists `path label`",
-            files={
-                "classes": ("Diving48_vocab.json", "label_map.txt"),
-                "train": (
-                    "diving48_train_list_rawframes.txt",
-                    "diving48_train_list_videos.txt",
-                    "train_videofolder.txt",
-                    "train.txt",
-                ),
-                "val": (
-                    "diving48_val_list_rawframes.txt",
-                    "diving48_val_list_videos.txt",
-                    "val_videofolder.txt",
-                    "val.txt",
-                ),
+            files={"classes": "Diving48_vocab.json label_map.txt"}
+            | {
+                split: f"diving48_{split}_list_rawframes.txt diving48_{split}_list_videos.txt"
+                f" {split}_videofolder.txt {split}.txt"
+                for split in SPLITS
             },
             read=read_lists,
         ),
         AnnotationForm(
             title="json of V1, whose labels V2 corrects",
             files={
-                "classes": ("Diving48_vocab.json",),
-                "train": ("Diving48_train.json",),
-                "val": ("Diving48_test.json",),
+                "classes": "Diving48_vocab.json",
+                "train": "Diving48_train.json",
+                "val": "Diving48_test.json",
             },
             read=read_official,
         ),
     ),
-    layouts=("rgb/{name}", "videos/{name}", "rawframes/{name}", "frames/{name}", "{name}"),
+    layouts=in_folders("rgb", "videos", "rawframes", "frames", ""),
 )

@@ -8,7 +8,14 @@ lists are split `val`, as in Group Contextualization's rows; parts of one video 
 
 from __future__ import annotations
 
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.datasets.dataset import (
+    AnnotatedClip,
+    AnnotationForm,
+    DataSet,
+    Index,
+    clip_of_row,
+    in_folders,
+)
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.clip_names import video_name
@@ -40,21 +47,12 @@ def read_official(files: Annotations) -> Index:
 def read_rulstm(files: Annotations) -> Index:
     """The parts of whole videos that RULSTM's csv files name."""
     names = _rulstm_names(files)
-    clips = [
-        AnnotatedClip(
-            row.line,
-            row.path,
-            split,
-            {"label": int(row.labels["action"])},
-            start=row.start,
-            end=row.end,
-            group=row.path,
-            id=row.id,
-            fields={"video": row.path},
-        )
-        for split, file in files.lists(SPLITS)
-        for row in read_plain(file, RULSTM)
-    ]
+    clips = []
+    for split, file in files.lists(SPLITS):
+        for row in read_plain(file, RULSTM):
+            labels, video = {"label": int(row.labels["action"])}, row.path
+            fields = {"video": video}
+            clips.append(clip_of_row(row, split, labels, name=video, group=video, fields=fields))
     return Index({"label": names}, clips)
 
 
@@ -73,14 +71,14 @@ def _rulstm_names(files: Annotations) -> tuple[str, ...]:
 
 def _split(number: int) -> DataSet:
     official = {
-        "classes": ("action_idx.txt", "action_annotation/action_idx.txt"),
-        "train": (f"train_split{number}.txt", f"action_annotation/train_split{number}.txt"),
-        "val": (f"test_split{number}.txt", f"action_annotation/test_split{number}.txt"),
+        "classes": "action_idx.txt action_annotation/action_idx.txt",
+        "train": f"train_split{number}.txt action_annotation/train_split{number}.txt",
+        "val": f"test_split{number}.txt action_annotation/test_split{number}.txt",
     }
     rulstm = {
-        "classes": ("actions.csv",),
-        "train": (f"training{number}.csv",),
-        "val": (f"validation{number}.csv",),
+        "classes": "actions.csv",
+        "train": f"training{number}.csv",
+        "val": f"validation{number}.csv",
     }
     return DataSet(
         name=f"egtea-split{number}",
@@ -93,13 +91,8 @@ def _split(number: int) -> DataSet:
                 title="RULSTM's csv, parts of whole videos", files=rulstm, read=read_rulstm
             ),
         ),
-        layouts=(
-            "cropped_clips/{video}/{name}",
-            "cropped_clips/{name}",
-            "videos/{name}",
-            "frames/{name}",
-            "{video}/{name}",
-            "{name}",
+        layouts=in_folders(
+            "cropped_clips/{video}", "cropped_clips", "videos", "frames", "{video}", ""
         ),
         frame_rate=lambda _: 30.0,
         notes=("folders of frames are taken to have 30 a second, as RULSTM extracts them",),

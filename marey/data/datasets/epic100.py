@@ -11,7 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.datasets.dataset import (
+    AnnotatedClip,
+    AnnotationForm,
+    DataSet,
+    Index,
+    clip_of_row,
+    in_folders,
+)
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.epic import frames_a_second, participant
@@ -72,19 +79,8 @@ def _clips(files: Annotations, row: ListRow, split: str) -> list[AnnotatedClip]:
         files.reject(row.line, row.path, "expected a video like P01_01 or P01_101")
         return []
     labels = {head: int(label) for head, label in row.labels.items()}
-    return [
-        AnnotatedClip(
-            row.line,
-            row.path,
-            split,
-            labels,
-            start=row.start,
-            end=row.end,
-            group=row.path,
-            id=row.id,
-            fields={"participant": person},
-        )
-    ]
+    fields = {"participant": person}
+    return [clip_of_row(row, split, labels, name=row.path, group=row.path, fields=fields)]
 
 
 def _classes(files: Annotations) -> dict[str, tuple[str, ...]]:
@@ -100,7 +96,7 @@ def _classes(files: Annotations) -> dict[str, tuple[str, ...]]:
     return classes
 
 
-_CLASSES = {"verbs": ("EPIC_100_verb_classes.csv",), "nouns": ("EPIC_100_noun_classes.csv",)}
+_CLASSES = {"verbs": "EPIC_100_verb_classes.csv", "nouns": "EPIC_100_noun_classes.csv"}
 
 EPIC100 = DataSet(
     name="epic100",
@@ -113,30 +109,30 @@ EPIC100 = DataSet(
             title="official csv",
             files={
                 **_CLASSES,
-                "train": ("EPIC_100_train.csv",),
-                "val": ("EPIC_100_validation.csv",),
-                "test": ("EPIC_100_test_timestamps.csv",),
+                "train": "EPIC_100_train.csv",
+                "val": "EPIC_100_validation.csv",
+                "test": "EPIC_100_test_timestamps.csv",
             },
             read=read_official,
-            needs=("verbs", "nouns"),
-            class_roles=("verbs", "nouns"),
+            needs=tuple(_CLASSES),
+            class_roles=tuple(_CLASSES),
         ),
         AnnotationForm(
             title="RULSTM's csv",
-            files={**_CLASSES, "train": ("training.csv",), "val": ("validation.csv",)},
+            files={**_CLASSES, "train": "training.csv", "val": "validation.csv"},
             read=read_rulstm,
             needs=(),
-            class_roles=("verbs", "nouns"),
+            class_roles=tuple(_CLASSES),
         ),
     ),
-    layouts=(
-        "{participant}/{name}",
-        "{participant}/rgb_frames/{name}",
-        "{participant}/videos/{name}",
-        "EPIC-KITCHENS/{participant}/rgb_frames/{name}",
-        "EPIC-KITCHENS/{participant}/videos/{name}",
-        "videos/{name}",
-        "{name}",
+    layouts=in_folders(
+        "{participant}",
+        "{participant}/rgb_frames",
+        "{participant}/videos",
+        "EPIC-KITCHENS/{participant}/rgb_frames",
+        "EPIC-KITCHENS/{participant}/videos",
+        "videos",
+        "",
     ),
     frame_rate=lambda video: float(frames_a_second(video)),
     notes=("18 of the 97 verbs have 20 training clips or fewer, and the rarest has 1",),

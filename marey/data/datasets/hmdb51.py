@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.datasets.list_clips import list_clips, plain_lists
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
+from marey.data.datasets.list_clips import list_clips, plain_lists, tsn_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.clip_names import video_name
@@ -63,16 +63,8 @@ def _class_in_name(path: str) -> str:
 
 
 def _split(number: int) -> DataSet:
-    lists = {
-        split: (
-            f"hmdb51_rgb_{split}_split_{number}.txt",
-            f"hmdb51_{split}_split_{number}_rawframes.txt",
-            f"hmdb51_{split}_split_{number}_videos.txt",
-            f"split{number}/{split}.txt",
-        )
-        for split in ("train", "val")
-    }
-    official = {name: (f"{name}_test_split{number}.txt",) for name in CLASSES}
+    official = {name: f"{name}_test_split{number}.txt" for name in CLASSES}
+    lists = {"classes": "label_map.txt"} | tsn_lists("hmdb51", number, "txt")
     return DataSet(
         name=f"hmdb51-split{number}",
         title=f"HMDB51, split {number}",
@@ -83,21 +75,11 @@ def _split(number: int) -> DataSet:
             AnnotationForm(
                 title="a file a class", files=official, read=read_official, needs=CLASSES
             ),
-            AnnotationForm(
-                title="lists `path label`",
-                files={"classes": ("label_map.txt",), **lists},
-                read=read_lists,
-                needs=(),
-            ),
+            AnnotationForm(title="lists `path label`", files=lists, read=read_lists, needs=()),
         ),
         layouts=(
-            "hmdb51_org/{class}/{name}",
-            "videos/{class}/{name}",
-            "rawframes/{class}/{name}",
-            "{class}/{name}",
-            "images/{name}",
-            "frames/{name}",
-            "{name}",
+            *in_folders("hmdb51_org/{class}", "videos/{class}", "rawframes/{class}", "{class}"),
+            *in_folders("images", "frames", ""),
         ),
         frame_rate=lambda _: 30.0,
     )

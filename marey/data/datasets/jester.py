@@ -8,7 +8,7 @@ and right, turning the hand clockwise and counterclockwise. GC and TDN mirror th
 
 from __future__ import annotations
 
-from marey.data.datasets.dataset import AnnotationForm, DataSet, Index
+from marey.data.datasets.dataset import AnnotationForm, DataSet, Index, in_folders
 from marey.data.datasets.something import FRAMES_A_SECOND, class_names, read_csv, read_lists
 from marey.data.lists.annotations import Annotations
 
@@ -23,7 +23,7 @@ def read_official(files: Annotations) -> Index:
 def read_numbered(files: Annotations) -> Index:
     """The clips of lists whose labels count the lines of the file of classes."""
     names = class_names(files, NUM_CLASSES)
-    return read_lists(files, names, tuple(names))
+    return read_lists(files, names)
 
 
 JESTER = DataSet(
@@ -36,23 +36,23 @@ JESTER = DataSet(
         AnnotationForm(
             title="official csv `id;label`",
             files={
-                "classes": ("jester-v1-labels.csv",),
-                "train": ("jester-v1-train.csv",),
-                "val": ("jester-v1-validation.csv",),
-                "test": ("jester-v1-test.csv",),
+                "classes": "jester-v1-labels.csv",
+                "train": "jester-v1-train.csv",
+                "val": "jester-v1-validation.csv",
+                "test": "jester-v1-test.csv",
             },
             read=read_official,
         ),
         AnnotationForm(
             title="lists `id num_frames label`",
             files={
-                "classes": ("category.txt", "label_map.txt"),
-                "train": ("train_videofolder.txt", "jester_train_list_rawframes.txt"),
-                "val": ("val_videofolder.txt", "jester_val_list_rawframes.txt"),
+                "classes": "category.txt label_map.txt",
+                "train": "train_videofolder.txt jester_train_list_rawframes.txt",
+                "val": "val_videofolder.txt jester_val_list_rawframes.txt",
             },
             read=read_numbered,
         ),
     ),
-    layouts=("20bn-jester-v1/{name}", "rawframes/{name}", "frames/{name}", "{name}"),
+    layouts=in_folders("20bn-jester-v1", "rawframes", "frames", ""),
     frame_rate=lambda _: FRAMES_A_SECOND,
 )

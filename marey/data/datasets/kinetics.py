@@ -37,6 +37,9 @@ SPLITS = ("train", "val", "test")
 _ID = re.compile(r"[\w-]{11}", re.ASCII)
 _NAME = re.compile(r"([\w-]{11})_(\d{6})_\d{6}", re.ASCII)
 _COLUMNS = ("youtube_id", "time_start", "time_end")
+_TOPS = ("{split}/", "videos_{split}/", "rawframes_{split}/", "videos/", "images/", "frames/", "")
+_CLIPS = ("{class}/{stem}", "{class_}/{stem}", "{stem}", "{class_}/{id}_{start}", "{id}")
+"""Where copies have their clips: folders of splits, of classes, then one of the names."""
 
 
 def read_official(files: Annotations, num_classes: int) -> Index:
@@ -112,69 +115,39 @@ def _whole_seconds(text: str) -> int | None:
     return int(time) if time is not None and time == int(time) < 10**6 else None
 
 
-def _layouts() -> tuple[str, ...]:
-    """Places that are in use: folders of splits, of classes, then the name."""
-    tops = (
-        "{split}/",
-        "videos_{split}/",
-        "rawframes_{split}/",
-        "videos/",
-        "images/",
-        "frames/",
-        "",
-    )
-    names = ("{class}/{stem}", "{class_}/{stem}", "{stem}", "{class_}/{id}_{start}", "{id}")
-    return ("{name}", *(top + name for top, name in product(tops, names)))
-
-
-def _forms(num_classes: int) -> tuple[AnnotationForm, AnnotationForm]:
-    short = f"k{num_classes}"
-    classes = (f"label_map_{short}.txt", "kinetics_label_map.txt", f"kinetics_{num_classes}_*.txt")
+def _kinetics(num_classes: int) -> DataSet:
+    short, folders = f"k{num_classes}", f"kinetics{num_classes}"
+    classes = f"label_map_{short}.txt kinetics_label_map.txt kinetics_{num_classes}_*.txt"
     official = {
-        split: (
-            f"{split}.csv",
-            f"kinetics_{split}.csv",
-            f"kinetics-{num_classes}_{split}.csv",
-            f"kinetics{num_classes}/{split}.csv",
-            f"{short}_{split}.csv",
-            *(("validate.csv",) if split == "val" else ()),
-        )
+        split: f"{split}.csv kinetics_{split}.csv kinetics-{num_classes}_{split}.csv"
+        f" {folders}/{split}.csv {short}_{split}.csv {'validate.csv' if split == 'val' else ''}"
         for split in SPLITS
     }
     lists = {
-        split: (
-            f"{split}_videofolder.txt",
-            f"kinetics{num_classes}_{split}_list_videos.txt",
-            f"kinetics{num_classes}_{split}_list_rawframes.txt",
-            f"{split}.csv",
-            f"{split}.txt",
-        )
+        split: f"{split}_videofolder.txt {folders}_{split}_list_videos.txt"
+        f" {folders}_{split}_list_rawframes.txt {split}.csv {split}.txt"
         for split in ("train", "val")
     }
-    return (
-        AnnotationForm(
-            title="official csv",
-            files={**official, "classes": classes},
-            read=partial(read_official, num_classes=num_classes),
-            needs=(),
-            mark="time_start",
-        ),
-        AnnotationForm(
-            title="lists `path [num_frames] label`",
-            files={"classes": classes, **lists},
-            read=partial(read_lists, num_classes=num_classes),
-        ),
-    )
-
-
-def _kinetics(num_classes: int) -> DataSet:
     return DataSet(
-        name=f"kinetics{num_classes}",
+        name=folders,
         title=f"Kinetics-{num_classes}",
         licence="annotations CC BY 4.0; the videos are those of their YouTube authors",
         source="github.com/cvdfoundation/kinetics-dataset: videos in archives and csv files",
-        forms=_forms(num_classes),
-        layouts=_layouts(),
+        forms=(
+            AnnotationForm(
+                title="official csv",
+                files={**official, "classes": classes},
+                read=partial(read_official, num_classes=num_classes),
+                needs=(),
+                mark="time_start",
+            ),
+            AnnotationForm(
+                title="lists `path [num_frames] label`",
+                files={"classes": classes, **lists},
+                read=partial(read_lists, num_classes=num_classes),
+            ),
+        ),
+        layouts=("{name}", *(f"{top}{clip}" for top, clip in product(_TOPS, _CLIPS))),
     )
 
 

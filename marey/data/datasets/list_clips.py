@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from marey.data.datasets.dataset import AnnotatedClip
+from marey.data.datasets.dataset import AnnotatedClip, clip_of_row
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.clip_names import video_name
 from marey.data.lists.listing import ListRow
 from marey.data.lists.plain_lists import PlainList, read_plain
 from marey.data.lists.text_file import whole
+
+
+def tsn_lists(dataset: str, number: int, suffix: str) -> dict[str, str]:
+    """The names of TSN's, mmaction2's and UniFormer's lists of a split of UCF101 or HMDB51."""
+    return {
+        split: f"{dataset}_rgb_{split}_split_{number}.txt"
+        f" {dataset}_{split}_split_{number}_rawframes.txt"
+        f" {dataset}_{split}_split_{number}_videos.txt split{number}/{split}.{suffix}"
+        for split in ("train", "val")
+    }
 
 
 def plain_lists(files: Annotations, splits: Sequence[str]) -> dict[str, PlainList]:
@@ -39,15 +49,7 @@ def list_clips(
         for row in rows:
             label = _label(files, row, known, class_of_path(row.path))
             if label is not None:
-                yield AnnotatedClip(
-                    row.line,
-                    name(row.path),
-                    split,
-                    {"label": label},
-                    start=row.start,
-                    end=row.end,
-                    num_frames=row.num_frames,
-                )
+                yield clip_of_row(row, split, {"label": label}, name=name(row.path))
 
 
 def _label(files: Annotations, row: ListRow, names: ClassNames, class_of_path: str) -> int | None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
 from marey.data.datasets.list_clips import list_clips, plain_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
@@ -81,44 +82,34 @@ def _in_class_folder(path: str) -> str:
     return f"{folder}/{video_name(path)}" if folder else without_suffix(path)
 
 
-_CSV = {"train": ("trainingSet.csv",), "val": ("validationSet.csv",)}
-_LICENCE = "research only, by agreement with the MIT-IBM Watson AI Lab"
-_SOURCE = "moments.csail.mit.edu: videos and csv files, after a form"
-_LAYOUTS = ("{folder}/{name}", "videos/{folder}/{name}", "{name}", "videos/{name}", "frames/{name}")
+_CSV = {"train": "trainingSet.csv", "val": "validationSet.csv"}
 
 MOMENTS = DataSet(
     name="moments",
     title="Moments in Time",
-    licence=_LICENCE,
-    source=_SOURCE,
+    licence="research only, by agreement with the MIT-IBM Watson AI Lab",
+    source="moments.csail.mit.edu: videos and csv files, after a form",
     forms=(
         AnnotationForm(
             title="official csv",
-            files={"classes": ("moments_categories.txt", "category_momentsv2.txt"), **_CSV},
+            files={"classes": "moments_categories.txt category_momentsv2.txt"} | _CSV,
             read=read_official,
         ),
     ),
-    layouts=_LAYOUTS,
+    layouts=in_folders("{folder}", "videos/{folder}", "", "videos", "frames"),
 )
-_MINI_CLASSES = {"classes": ("mini_moments.txt", "mini_mit.txt", "mini-mit.txt")}
-MINI_MOMENTS = DataSet(
+_MINI = {"classes": "mini_moments.txt mini_mit.txt mini-mit.txt"}
+MINI_MOMENTS = replace(
+    MOMENTS,
     name="mini-mit",
     title="Mini-Moments in Time",
-    licence=_LICENCE,
-    source=f"{_SOURCE}; and a file of its 200 class names, mini_moments.txt",
+    source=f"{MOMENTS.source}; and a file of its 200 class names, mini_moments.txt",
     forms=(
-        AnnotationForm(
-            title="official csv, of 200 classes", files={**_MINI_CLASSES, **_CSV}, read=read_mini
-        ),
+        AnnotationForm(title="official csv, of 200 classes", files=_MINI | _CSV, read=read_mini),
         AnnotationForm(
             title="lists `path start end label`",
-            files={
-                **_MINI_CLASSES,
-                "train": ("train.txt", "train_videofolder.txt"),
-                "val": ("val.txt", "val_videofolder.txt"),
-            },
+            files=_MINI | {split: f"{split}.txt {split}_videofolder.txt" for split in _FOLDERS},
             read=read_mini_lists,
         ),
     ),
-    layouts=_LAYOUTS,
 )

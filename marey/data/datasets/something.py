@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
-from marey.data.datasets.dataset import AnnotatedClip, Index
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, Index
 from marey.data.datasets.list_clips import list_clips, plain_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
@@ -35,16 +36,41 @@ def read_csv(files: Annotations, names: Sequence[str]) -> Index:
     return Index({"label": known.names}, clips)
 
 
-def read_alphabetical(files: Annotations, num_classes: int) -> Index:
+def list_forms(version: int, num_classes: int) -> tuple[AnnotationForm, AnnotationForm]:
+    """The lists of Something-Something: of TSM, GC and UniFormer, and of mmaction2."""
+    somesome, sth = f"somesomev{version}_rgb", f"sthv{version}"
+    return (
+        AnnotationForm(
+            title="lists `id num_frames label`",
+            files={
+                "classes": "category.txt",
+                "train": f"{somesome}_train_split.txt train_videofolder.txt",
+                "val": f"{somesome}_validation_split.txt val_videofolder.txt",
+                "test": f"{somesome}_test_split.txt test_videofolder.txt",
+            },
+            read=partial(_read_alphabetical, num_classes=num_classes),
+        ),
+        AnnotationForm(
+            title="lists of mmaction2",
+            files={
+                "classes": "label_map.txt",
+                "train": f"{sth}_train_list_rawframes.txt {sth}_train_list_videos.txt",
+                "val": f"{sth}_val_list_rawframes.txt {sth}_val_list_videos.txt",
+            },
+            read=partial(_read_as_mapped, num_classes=num_classes),
+        ),
+    )
+
+
+def _read_alphabetical(files: Annotations, num_classes: int) -> Index:
     """The clips of lists whose labels count the names of role `classes` alphabetically."""
-    names = sorted(class_names(files, num_classes))
-    return read_lists(files, names, tuple(names))
+    return read_lists(files, sorted(class_names(files, num_classes)))
 
 
-def read_as_mapped(files: Annotations, num_classes: int) -> Index:
+def _read_as_mapped(files: Annotations, num_classes: int) -> Index:
     """The clips of lists whose labels count the lines of `classes`, renumbered alphabetically."""
     names = class_names(files, num_classes)
-    return read_lists(files, names, tuple(sorted(names)))
+    return read_lists(files, names, sorted(names))
 
 
 def class_names(files: Annotations, num_classes: int) -> list[str]:
@@ -52,11 +78,14 @@ def class_names(files: Annotations, num_classes: int) -> list[str]:
     return [unbracketed(name) for name in numbered_names(files, "classes", num_classes)]
 
 
-def read_lists(files: Annotations, names: Sequence[str], official: tuple[str, ...]) -> Index:
-    """The clips of lists whose labels count `names`, renumbered to count `official`.
+def read_lists(
+    files: Annotations, names: Sequence[str], official: Sequence[str] | None = None
+) -> Index:
+    """The clips of lists whose labels count `names`, renumbered to count `official` if given.
 
     A list of test clips has 0 in place of labels, which are not published: it is read without.
     """
+    official = official or names
     numbers = [official.index(name) for name in names]
     clips = []
     for clip in list_clips(files, plain_lists(files, SPLITS), names):
@@ -67,7 +96,7 @@ def read_lists(files: Annotations, names: Sequence[str], official: tuple[str, ..
             clips.append(clip._replace(labels=labels))
     if "test" in files:
         files.notes.append(f"{files['test'].name} has no true labels: read without")
-    return Index({"label": official}, clips, "frames")
+    return Index({"label": tuple(official)}, clips, "frames")
 
 
 def clip_id(files: Annotations, line: SourceLine, text: str) -> str | None:

@@ -18,16 +18,9 @@ without brackets. Here names are sorted without them, whatever the order of the 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.datasets.something import (
-    FRAMES_A_SECOND,
-    SPLITS,
-    clip_id,
-    read_alphabetical,
-    read_as_mapped,
-)
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
+from marey.data.datasets.something import FRAMES_A_SECOND, SPLITS, clip_id, list_forms
 from marey.data.datasets.subset import subset_form
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
@@ -76,36 +69,18 @@ def _clip(
     return None if label is None else AnnotatedClip(line, name, split, {"label": label})
 
 
-_LABELS = ("something-something-v2-labels.json", "labels.json")
+_LABELS = "something-something-v2-labels.json labels.json"
 _JSON = AnnotationForm(
     title="official json",
     files={
         "classes": _LABELS,
-        "train": ("something-something-v2-train.json", "train.json"),
-        "val": ("something-something-v2-validation.json", "validation.json"),
-        "test": ("something-something-v2-test.json", "test.json"),
+        "train": "something-something-v2-train.json train.json",
+        "val": "something-something-v2-validation.json validation.json",
+        "test": "something-something-v2-test.json test.json",
     },
     read=read_official,
 )
-_LISTS = AnnotationForm(
-    title="lists `id num_frames label`",
-    files={
-        "classes": ("category.txt",),
-        "train": ("somesomev2_rgb_train_split.txt", "train_videofolder.txt"),
-        "val": ("somesomev2_rgb_validation_split.txt", "val_videofolder.txt"),
-        "test": ("somesomev2_rgb_test_split.txt", "test_videofolder.txt"),
-    },
-    read=partial(read_alphabetical, num_classes=NUM_CLASSES),
-)
-_MMACTION = AnnotationForm(
-    title="lists of mmaction2",
-    files={
-        "classes": ("label_map.txt",),
-        "train": ("sthv2_train_list_rawframes.txt", "sthv2_train_list_videos.txt"),
-        "val": ("sthv2_val_list_rawframes.txt", "sthv2_val_list_videos.txt"),
-    },
-    read=partial(read_as_mapped, num_classes=NUM_CLASSES),
-)
+_LISTS, _MMACTION = list_forms(2, NUM_CLASSES)
 
 SSV2 = DataSet(
     name="ssv2",
@@ -114,14 +89,14 @@ SSV2 = DataSet(
     source="www.qualcomm.com/developer/software/something-something-v-2-dataset: the parts of the"
     " videos and the labels, after registration",
     forms=(_JSON, _LISTS, _MMACTION),
-    layouts=(
-        "20bn-something-something-v2/{name}",
-        "20bn-something-something-v2-frames/{name}",
-        "something-something-v2-videos/{name}",
-        "videos/{name}",
-        "rawframes/{name}",
-        "frames/{name}",
-        "{name}",
+    layouts=in_folders(
+        "20bn-something-something-v2",
+        "20bn-something-something-v2-frames",
+        "something-something-v2-videos",
+        "videos",
+        "rawframes",
+        "frames",
+        "",
     ),
     frame_rate=lambda _: FRAMES_A_SECOND,
 )
@@ -136,10 +111,9 @@ SSV2_LT = replace(
             title="json of lmr-release: trainval is val, val is test",
             files={
                 "classes": _LABELS,
-                **{
-                    split: (f"something-something-v2-{word}.json", f"{word}.json")
-                    for split, word in (("train", "train"), ("val", "trainval"), ("test", "val"))
-                },
+                "train": "something-something-v2-train.json train.json",
+                "val": "something-something-v2-trainval.json trainval.json",
+                "test": "something-something-v2-val.json val.json",
             },
             read=read_long_tail,
             needs=("classes", "train", "test"),

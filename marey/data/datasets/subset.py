@@ -18,7 +18,7 @@ def subset_form(form: AnnotationForm, name: str, num_classes: int) -> Annotation
     """A form of the whole data set, with the file `name` that says which classes to keep."""
     return replace(
         form,
-        files={**form.files, ROLE: (name,)},
+        files={**form.files, ROLE: name},
         read=partial(_read, form, num_classes=num_classes),
         needs=(*form.needs, ROLE),
         class_roles=(*form.class_roles, ROLE),

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.datasets.list_clips import list_clips, plain_lists
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
+from marey.data.datasets.list_clips import list_clips, plain_lists, tsn_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames, expect_count
@@ -108,20 +108,12 @@ def _class_in_path(path: str) -> str:
 
 
 def _split(number: int) -> DataSet:
-    lists = {
-        split: (
-            f"ucf101_rgb_{split}_split_{number}.txt",
-            f"ucf101_{split}_split_{number}_rawframes.txt",
-            f"ucf101_{split}_split_{number}_videos.txt",
-            f"split{number}/{split}.csv",
-        )
-        for split in ("train", "val")
-    }
     official = {
-        "classes": ("classInd.txt",),
-        "train": (f"trainlist{number:02}.txt",),
-        "val": (f"testlist{number:02}.txt",),
+        "classes": "classInd.txt",
+        "train": f"trainlist{number:02}.txt",
+        "val": f"testlist{number:02}.txt",
     }
+    lists = {"classes": "classInd.txt label_map.txt"} | tsn_lists("ucf101", number, "csv")
     return DataSet(
         name=f"ucf101-split{number}",
         title=f"UCF101, split {number}",
@@ -129,21 +121,11 @@ def _split(number: int) -> DataSet:
         source="crcv.ucf.edu/data/UCF101.php: UCF101.rar and UCF101TrainTestSplits-RecognitionTask",
         forms=(
             AnnotationForm(title="trainlist and testlist", files=official, read=read_official),
-            AnnotationForm(
-                title="lists `path label`",
-                files={"classes": ("classInd.txt", "label_map.txt"), **lists},
-                read=read_lists,
-                needs=(),
-            ),
+            AnnotationForm(title="lists `path label`", files=lists, read=read_lists, needs=()),
         ),
         layouts=(
-            "UCF-101/{class}/{name}",
-            "videos/{class}/{name}",
-            "rawframes/{class}/{name}",
-            "{class}/{name}",
-            "jpg/{name}",
-            "frames/{name}",
-            "{name}",
+            *in_folders("UCF-101/{class}", "videos/{class}", "rawframes/{class}", "{class}"),
+            *in_folders("jpg", "frames", ""),
         ),
         frame_rate=lambda _: 25.0,
     )

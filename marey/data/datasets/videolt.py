@@ -19,8 +19,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
+from marey.data.datasets.dataset import (
+    AnnotatedClip,
+    AnnotationForm,
+    DataSet,
+    Index,
+    clip_of_row,
+    in_folders,
+)
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
@@ -75,10 +83,7 @@ def _list_clips(files: Annotations, names: ClassNames) -> Iterator[AnnotatedClip
                 reason = f"labels are 0 to {len(names) - 1}, each once"
                 files.reject(row.line, row.labels["label"], reason)
             else:
-                name = video_name(row.path)
-                yield AnnotatedClip(
-                    row.line, name, split, {"label": labels}, num_frames=row.num_frames
-                )
+                yield clip_of_row(row, split, {"label": labels}, name=video_name(row.path))
 
 
 def _compare_counts(files: Annotations, clips: list[AnnotatedClip]) -> None:
@@ -127,78 +132,43 @@ def _json_labels(
     return tuple(dict.fromkeys(labels))
 
 
-_COUNTS = {"classes": ("count-labels-train.lst", "labels/count-labels-train.lst")}
-_LICENCE = "research only"
-_LAYOUTS = (
-    "{name}",
-    "features/{name}",
-    "features.h5/{name}",
-    "features.hdf5/{name}",
-    "videos/{name}",
-    "frames/{name}",
+_COUNTS = {"classes": "count-labels-train.lst labels/count-labels-train.lst"}
+_LISTS = AnnotationForm(
+    title="lists `video label,label`",
+    files=_COUNTS | {"train": "train.lst", "val": "validate.lst val.lst", "test": "test.lst"},
+    read=read_lists,
 )
 
 VIDEOLT = DataSet(
     name="videolt",
     title="VideoLT",
-    licence=_LICENCE,
+    licence="research only",
     source="videolt.github.io and github.com/17Skye17/VideoLT: lists; features (295 GB a network)"
     " by mail from the authors",
     forms=(
-        AnnotationForm(
-            title="lists `video label,label`",
-            files={
-                **_COUNTS,
-                "train": ("train.lst",),
-                "val": ("validate.lst", "val.lst"),
-                "test": ("test.lst",),
-            },
-            read=read_lists,
-        ),
+        _LISTS,
         AnnotationForm(
             title="lists `class/video num_frames label,`",
-            files={
-                **_COUNTS,
-                "train": ("train_videofolder.txt",),
-                "val": ("val_videofolder.txt",),
-                "test": ("test_videofolder.txt",),
-            },
+            files=_COUNTS | {split: f"{split}_videofolder.txt" for split in SPLITS},
             read=read_lists,
         ),
     ),
-    layouts=_LAYOUTS,
+    layouts=in_folders("", "features", "features.h5", "features.hdf5", "videos", "frames"),
     notes=("clips have several classes: a head with `several`, and sigmoid losses",),
 )
-
-VIDEOLT_LT = DataSet(
+VIDEOLT_LT = replace(
+    VIDEOLT,
     name="videolt-lt",
     title="VideoLT-LT",
-    licence=_LICENCE,
     source="the README of github.com/tobyperrett/lmr: split files; the rest as for videolt, with"
     " its count-labels-train.lst for class names",
     forms=(
         AnnotationForm(
             title="json as Something-Something's",
-            files={
-                **_COUNTS,
-                "train": ("train.json",),
-                "trainval": ("trainval.json",),
-                "val": ("val.json",),
-                "test": ("test.json",),
-            },
+            files=_COUNTS | {role: f"{role}.json" for role in ("train", "trainval", "val", "test")},
             read=read_lt_json,
         ),
-        AnnotationForm(
-            title="lists `video label,label`",
-            files={
-                **_COUNTS,
-                "train": ("train.lst",),
-                "val": ("validate.lst", "val.lst"),
-                "test": ("test.lst",),
-            },
-            read=read_lt_lists,
-        ),
+        replace(_LISTS, read=read_lt_lists),
     ),
-    layouts=_LAYOUTS,
     notes=("its lists were not at hand when this was written: look at the counts it prints",),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations
             annotations.notes.append(f"also there, not read: {other.title}")
     absent = [role for role in form.files if role not in files]
     if absent:
-        names = ", ".join(form.files[role][0] for role in absent)
+        names = ", ".join(form.files[role].split()[0] for role in absent)
         annotations.notes.append(f"not there: {names}")
     return form.read(annotations), annotations, form
 
@@ -42,13 +42,14 @@ def _files(form: AnnotationForm, folder: Path) -> dict[str, Path]:
     files = {}
     for role, names in form.files.items():
         mark = "" if role in form.class_roles else form.mark
-        path = next((path for path in _candidates(folder, names) if _is_marked(path, mark)), None)
+        candidates = _candidates(folder, names.split())
+        path = next((path for path in candidates if _is_marked(path, mark)), None)
         if path is not None:
             files[role] = path
     return files
 
 
-def _candidates(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
+def _candidates(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """The files that have one of the names, the surest first; those that fit a `*` by name."""
     for name in names:
         for sub in SUBFOLDERS:
@@ -84,7 +85,11 @@ def _none_readable(
     for form, files in forms:
         lines.append(f"  {form.title}:")
         for role, names in form.files.items():
-            state = f"found {files[role]}" if role in files else f"not found: {' or '.join(names)}"
+            state = (
+                f"found {files[role]}"
+                if role in files
+                else f"not found: {' or '.join(names.split())}"
+            )
             needed = " (needed)" if role in form.needs else ""
             lines.append(f"    {role}{needed}: {state}")
     return ManifestError(

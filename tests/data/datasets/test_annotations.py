@@ -181,7 +181,10 @@ def test_without_annotations_every_name_that_was_looked_for_is_said(
     with pytest.raises(ManifestError) as error:
         read_annotations(found, tmp_path)
     assert all(
-        n in str(error.value) for form in found.forms for f in form.files.values() for n in f
+        n in str(error.value)
+        for form in found.forms
+        for f in form.files.values()
+        for n in f.split()
     )
     assert found.source in error.value.hint
     assert "--annotations" in error.value.hint
