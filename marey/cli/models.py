@@ -127,13 +127,13 @@ def protocols(
 ) -> None:
     """List the test protocols with a name, for `marey eval RUN --protocol NAME`."""
     from marey.recipes.catalog import find
-    from marey.recipes.protocols import PROTOCOLS, fitting, protocol_of
+    from marey.recipes.protocols import PROTOCOLS, compatible_views, protocol_of
 
     recipe = find(name) if name else None
-    fits = fitting(recipe) if recipe else {one.name for one in PROTOCOLS}
+    names = compatible_views(recipe) if recipe else {one.name for one in PROTOCOLS}
     table = Table("clips x crops", "what they are", Column("source", overflow="fold"))
     for one in PROTOCOLS:
-        if one.name in fits and one.variant == "repaired":
+        if one.name in names and one.variant == "repaired":
             table.add_row(one.name, one.about, one.source)
     console.print(table)
     console.print("NAME-upstream: with the frames of the published code, faults and all")

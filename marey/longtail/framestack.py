@@ -111,8 +111,8 @@ class FrameStackObjective(nn.Module):
         if not self.seen:
             return
         scores, targets = (torch.cat(column).numpy() for column in zip(*self.seen, strict=True))
-        found = np.nan_to_num(average_precision(scores, targets)).astype(np.float32)
-        self.precision.copy_(torch.from_numpy(found))
+        precision = np.nan_to_num(average_precision(scores, targets)).astype(np.float32)
+        self.precision.copy_(torch.from_numpy(precision))
         self.epochs += 1
         self.seen = []
 

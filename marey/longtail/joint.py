@@ -25,7 +25,7 @@ class JointRows:
 
     @classmethod
     def around(cls, x: Tensor) -> JointRows:
-        """The rows of `x` [n ...] and of its like elsewhere; every process must call it."""
+        """The rows that `x` [n ...] has in each process; every process must call it."""
         if not dist.is_available() or not dist.is_initialized():
             return cls((len(x),))
         size = torch.tensor([len(x)], device=x.device)
@@ -51,7 +51,7 @@ class JointRows:
         return joint
 
     def agree(self, drawn: Tensor) -> Tensor:
-        """What the first process has drawn, on all of them."""
+        """The random numbers of the first process, on all of them."""
         if len(self.sizes) > 1:
             dist.broadcast(drawn, src=0)
         return drawn

@@ -63,12 +63,23 @@ def deviations(name: str) -> str:
     """What the rows of this recipe's file do otherwise than what was published; empty for none."""
     module = next(module for module in _MODULES if name in {r.name for r in _of(module)})
     paragraphs = (module.__doc__ or "").split("\n\n")
-    found = (" ".join(text.split()) for text in paragraphs if text.startswith("**Deviates**"))
-    return next(found, "").removeprefix("**Deviates**: ")
+    deviations = (" ".join(text.split()) for text in paragraphs if text.startswith("**Deviates**"))
+    return next(deviations, "").removeprefix("**Deviates**: ")
 
 
 def find(name: str | None) -> Recipe:
-    """The recipe that `name` means; RecipeError suggests the nearest name."""
+    """The recipe that `name` means.
+
+    Args:
+        name: that of a row (`marey recipes` lists them), a YAML file or the folder of a run; a plus
+            sign and a word add a second stage.
+
+    Raises:
+        RecipeError: there is none; suggests the nearest name.
+
+    >>> find("tsm-r18+crt").stages[1].trainable
+    'heads'
+    """
     base, plus, second = (name or "").rpartition("+")
     if plus and not Path(name or "").exists():
         return _second_stage(second)(find(base))

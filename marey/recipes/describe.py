@@ -53,7 +53,7 @@ def facts(recipe: Recipe) -> dict[str, str]:
     """All that `marey recipes show` says, by its name."""
     spec, claim = recipe.model, recipe.claim
     sampling, test = recipe.test.sampling, recipe.test
-    said = {
+    facts = {
         "model": model_in_words(spec),
         "input": _input(recipe),
         "heads": ", ".join(f"{head.name} ({head.num_classes})" for head in spec.heads)
@@ -72,12 +72,12 @@ def facts(recipe: Recipe) -> dict[str, str]:
         f"{brief(sampling)}, {brief(test.crop)}; mean of {test.average}",
     }
     if spec.takes_features:
-        said |= {
+        facts |= {
             "trained on": f"{brief(recipe.train.sampling)}, {brief(recipe.augment)}",
             "tested on": f"{brief(sampling)} of every clip",
             "starts from": "nothing; the features are those of a trained network",
         }
-    return said | (_claim_facts(claim) if claim else {"claim": "none"})
+    return facts | (_claim_facts(claim) if claim else {"claim": "none"})
 
 
 def _input(recipe: Recipe) -> str:
@@ -93,7 +93,7 @@ def _claim_facts(claim: Claim) -> dict[str, str]:
         f"{claim.params_millions:.2f} M parameters" if claim.params_millions else "",
         f"{claim.gmacs_per_view:.2f} GMACs a view of 224 pixels" if claim.gmacs_per_view else "",
     ]
-    said = {
+    facts = {
         "claim": f"mAP {claim.mean_ap}"
         if claim.top1 is None
         else f"top-1 {claim.top1}" + (f", top-5 {claim.top5}" if claim.top5 else ""),
@@ -101,7 +101,7 @@ def _claim_facts(claim: Claim) -> dict[str, str]:
         "cost": ", ".join(filter(None, cost)),
         "note": claim.note,
     }
-    return {name: fact for name, fact in said.items() if fact}
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _start(weights: str) -> str:
@@ -114,17 +114,17 @@ def _start(weights: str) -> str:
 
 def _stage(stage: Stage) -> str:
     usual = Stage()
-    said = [f"{stage.epochs} epochs", repr(stage.optim), repr(stage.schedule)]  # defaults too
+    words = [f"{stage.epochs} epochs", repr(stage.optim), repr(stage.schedule)]  # defaults too
     for part in ("warmup", "sampler", "objective"):
         if getattr(stage, part) != getattr(usual, part):
-            said.append(brief(getattr(stage, part)))
+            words.append(brief(getattr(stage, part)))
     if stage.reset_heads:
-        said.append("new heads")
+        words.append("new heads")
     if stage.normalize_heads is not None:
-        said.append(f"heads divided by norm^{stage.normalize_heads:g}")
+        words.append(f"heads divided by norm^{stage.normalize_heads:g}")
     if stage.epochs and stage.trainable != usual.trainable:
-        said.append(f"learns {stage.trainable} alone")
-    return ", ".join(said)
+        words.append(f"learns {stage.trainable} alone")
+    return ", ".join(words)
 
 
 def _default(field: dataclasses.Field[object]) -> object:

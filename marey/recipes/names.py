@@ -143,8 +143,8 @@ def _file_of(module: str) -> Path | None:
     spec, names = None, module.split(".")
     for count in range(1, len(names) + 1):
         full_name = ".".join(names[:count])
-        found = (finder.find_spec(full_name, path) for finder in sys.meta_path)
-        spec = next((one for one in found if one is not None), None)
+        specs = (finder.find_spec(full_name, path) for finder in sys.meta_path)
+        spec = next(filter(None, specs), None)
         if spec is None:
             return None
         path = spec.submodule_search_locations

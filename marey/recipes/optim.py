@@ -48,15 +48,20 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SGD:
-    """Stochastic gradient descent; `groups="tsm"` gives biases twice the rate and no decay.
+    """Stochastic gradient descent.
 
-    With `groups="one"` all parameters share one rate and one decay, norms and biases too: TDN's
-    trainer makes TSM's groups and then never applies what they say.
-
-    With `head_lr5` the heads learn five times as fast (weights) or ten times (biases), as TSM does
-    when it starts from ImageNet. Calibrators learn five times as fast as the rest with
-    `calibrator_lr=5` (Group Contextualization), or twice as fast, but for their norms, with 2 (its
-    earlier generation). Rates are for `Recipe.lr_batch_size` clips a step.
+    Args:
+        lr: the rate, for `Recipe.lr_batch_size` clips a step.
+        momentum: how much of the last step goes into the next.
+        weight_decay: the share of a weight that each step takes off it, times the rate.
+        nesterov: look ahead along the momentum.
+        groups: "tsm" gives biases twice the rate and no decay, and norms none
+            (`marey.models.optim_groups`); "plain" gives neither decay; "one" treats all alike, as
+            TDN's trainer does, which makes TSM's groups and then never applies what they say.
+        head_lr5: with "tsm", the weights of heads learn five times as fast and their biases ten
+            times, as in TSM when it starts from ImageNet.
+        calibrator_lr: with "tsm", calibrators learn five times as fast (Group Contextualization),
+            or twice as fast, but for their norms (its earlier generation).
     """
 
     lr: float = 0.01
@@ -78,7 +83,7 @@ class SGD:
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW:
-    """Adam with decoupled decay; norms and biases are not decayed, but with `groups="one"`."""
+    """Adam with decoupled decay; `betas` are its two decays of averages, the rest is as in SGD."""
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)

@@ -19,6 +19,7 @@ tenth of the segments, `tdn-10x3-upstream` draws them once and for all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -75,27 +76,27 @@ class Protocol:
 
 def protocol(name: str) -> Protocol:
     """The protocol of that name; RecipeError suggests the nearest."""
-    known = {found.name: found for found in PROTOCOLS}
+    known = {one.name: one for one in PROTOCOLS}
     if name not in known:
         near = did_you_mean(name, known, otherwise="marey recipes protocols lists them")
         raise RecipeError(f"no protocol '{name}'", near)
     return known[name]
 
 
-def fitting(recipe: Recipe) -> dict[str, TestViews]:
+def compatible_views(recipe: Recipe) -> dict[str, TestViews]:
     """Name -> test views, of all protocols that the model of `recipe` can take."""
-    found = {}
+    views = {}
     for one in PROTOCOLS:
-        try:
-            found[one.name] = one.views(recipe)
-        except ValueError:  # which is the answer: this one it cannot take
-            continue
-    return found
+        with suppress(ValueError):  # which is the answer: this one it cannot take
+            views[one.name] = one.views(recipe)
+    return views
 
 
 def protocol_of(recipe: Recipe) -> str:
     """The name of the recipe's test views; empty if they are those of no protocol."""
-    return next((name for name, views in fitting(recipe).items() if views == recipe.test), "")
+    return next(
+        (name for name, views in compatible_views(recipe).items() if views == recipe.test), ""
+    )
 
 
 # --- frames: (recipe, variant) -> sampling ---------------------------------------------------
@@ -193,41 +194,28 @@ def _all_frames(_recipe: Recipe, _variant: Variant) -> Sampling:
 # --- pictures: recipe -> crop ----------------------------------------------------------------
 
 
-def _full(recipe: Recipe) -> int:
-    """256 for models that train on 224 pixels, as much more for others."""
-    return round(recipe.train.crop.size * 256 / 224)
+def _crop(
+    kind: Callable[..., Crop], *, full: bool = False, margin: bool = True, **options: str
+) -> Callable[[Recipe], Crop]:
+    """Crops of the size that models train on, or of the `full` picture, and that without a margin.
+
+    The full picture is 256 pixels for models that train on 224, as much more for others.
+    """
+
+    def crop(recipe: Recipe) -> Crop:
+        size = recipe.train.crop.size
+        whole = round(size * 256 / 224)
+        return kind(whole if full else size, whole if margin else size, **options)
+
+    return crop
 
 
-def _center(recipe: Recipe) -> Crop:
-    return CenterCrop(recipe.train.crop.size, _full(recipe))
-
-
-def _center_full(recipe: Recipe) -> Crop:
-    return CenterCrop(_full(recipe), _full(recipe))
-
-
-def _center_without_margin(recipe: Recipe) -> Crop:
-    return CenterCrop(recipe.train.crop.size, recipe.train.crop.size)
-
-
-def _three(recipe: Recipe) -> Crop:
-    return ThreeCrop(recipe.train.crop.size, _full(recipe))
-
-
-def _three_full(recipe: Recipe) -> Crop:
-    return ThreeCrop(_full(recipe), _full(recipe))
-
-
-def _three_longer(recipe: Recipe) -> Crop:
-    return ThreeCrop(_full(recipe), _full(recipe), along="longer")
-
-
-def _ten(recipe: Recipe) -> Crop:
-    return TenCrop(recipe.train.crop.size, _full(recipe))
-
-
-def _three_to_the_pixel(recipe: Recipe) -> Crop:
-    return UniformCrop(recipe.train.crop.size, recipe.train.crop.size)
+_center, _center_full = _crop(CenterCrop), _crop(CenterCrop, full=True)
+_center_without_margin = _crop(CenterCrop, margin=False)
+_three, _three_full = _crop(ThreeCrop), _crop(ThreeCrop, full=True)
+_three_longer = _crop(ThreeCrop, full=True, along="longer")
+_three_to_the_pixel = _crop(UniformCrop, margin=False)
+_ten = _crop(TenCrop)
 
 
 def _uncut(_recipe: Recipe) -> Crop:

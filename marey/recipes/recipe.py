@@ -24,10 +24,16 @@ from marey.video.sampling.segments import Sampling, Segments
 class Stage:
     """One stretch of training with its own optimiser, sampler, objective and trainable part.
 
-    It begins by changing the heads, if told so: `reset_heads` gives them fresh weights,
-    `normalize_heads` divides the weights of every class by their norm to that power. `trainable`
-    "scales" learns one factor a class for them. A stage of no epochs does no more than its
-    beginning. What its checkpoint best.pt holds is the best of the last stage.
+    Args:
+        epochs: how long; in a stage of 0 epochs only the heads change.
+        optim: the optimiser, made anew at the beginning.
+        schedule: what its rates are multiplied by as the stage goes on.
+        warmup: a rise of the rates before that.
+        sampler: which clips an epoch is made of.
+        objective: what is minimised.
+        trainable: "all" weights, the "heads" alone, or their "scales": one factor a class.
+        reset_heads: begin with fresh weights in the heads.
+        normalize_heads: begin by dividing the weights of every class by their norm to this power.
     """
 
     epochs: int = 50
@@ -54,11 +60,18 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """Which manifests a run reads; a manifest with a `split` column serves for both.
+    """Which manifests a run reads, files or urls, and how.
 
-    Manifests and roots may be urls. `more` are joined to `train` (`marey.data.manifest.join`).
-    `roots` are pairs of a source and the root of its clips, for sources that have one of their own;
-    `urls` are what paths that are urls themselves may begin with.
+    Args:
+        train: the manifest to train on.
+        val: that to validate on; by default the rows of split val in those to train on.
+        root: the folder or url below which clips lie; by default that of the manifest.
+        more: manifests that are joined to `train` (`marey.data.manifest.join`).
+        roots: pairs of a source and the root of its clips, for sources that have their own.
+        urls: what paths that are urls themselves may begin with; not beside `roots`.
+        backend: what decodes videos.
+        workers: processes that read clips; 0 reads them in the process that trains.
+        bad_clip_budget: the share of training clips that may be unreadable, from 0 to 1.
     """
 
     train: str = ""
@@ -94,7 +107,7 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class Views:
-    """How a video becomes clips: which frames, which part of the picture."""
+    """How a video becomes the clips to train on: which frames, and which part of the picture."""
 
     sampling: Sampling = field(default_factory=Segments)
     crop: Crop = field(default_factory=MultiScaleCrop)
@@ -102,7 +115,7 @@ class Views:
 
 @dataclass(frozen=True)
 class TestViews:
-    """The test protocol: clips x crops, and what is averaged over them."""
+    """How a video is tested: clips x crops, and which scores are averaged over them."""
 
     __test__ = False  # its name would make pytest collect it
 
@@ -115,10 +128,15 @@ class TestViews:
 class Claim:
     """The published number a row must reach, in percent, and where it was published.
 
-    Clips of one class have a top-1 accuracy; those of several, mean average precision (`mean_ap`).
-
-    The GMACs are those of one view of 224 x 224 pixels, whatever the size of the test views: that
-    is what papers give. `note` says what is known of the number besides, and what differs here.
+    Args:
+        top1: top-1 accuracy, for clips of one class each; None for clips of several.
+        source: where the number was published.
+        top5: top-5 accuracy.
+        params_millions: parameters.
+        gmacs_per_view: multiply-adds, in billions, of one view of 224 x 224 pixels, whatever the
+            size of the test views: that is what papers give.
+        note: what is known of the number besides, and what differs here.
+        mean_ap: mean average precision, for clips of several classes each.
     """
 
     top1: float | None
@@ -138,10 +156,30 @@ class Claim:
 class Recipe:
     """One way to train and test one model.
 
-    `model.heads` may be empty: then a run takes them from the manifest's classes. The total batch
-    is `batch_size` x processes x `accumulate`; rates are scaled linearly from `lr_batch_size` to it
-    unless that is None. `save_best` names the number of the validation set by which best.pt is
-    kept, such as acc/class_avg; without a name it is the mean average precision, or top-1.
+    Args:
+        name: that of the row, and of the folder of its runs.
+        model: network and heads; without heads a run takes them from the manifest's classes.
+        data: the manifests.
+        train: clips to train on.
+        test: clips to validate and test on.
+        augment: what happens to the pixels of a training clip, and how all are normalised.
+        stages: what training consists of, one after the other.
+        batch_size: clips a process reads at a time.
+        accumulate: batches a step: it takes `batch_size` x `accumulate` x processes clips.
+        lr_batch_size: the clips a step that learning rates are meant for; they are scaled linearly
+            to those of the run. None does not scale them.
+        clip_grad: the largest norm of a gradient; None does not clip it.
+        ema: the decay of a moving average of the weights, which is then what is tested.
+        amp: compute in bfloat16 where that is safe.
+        save_best: the metric by whose greatest value best.pt is kept, such as acc/class_avg; by
+            default the mean average precision, or top-1.
+        weights: what to start from: a file, "imagenet", "from:ROW" for the weights of another row,
+            which are to be given, or nothing.
+        seed: of everything random.
+        claim: the published number.
+
+    Raises:
+        ValueError: parts that do not go together, such as views of more frames than the model has.
     """
 
     name: str

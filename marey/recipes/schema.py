@@ -112,7 +112,15 @@ def to_readable_yaml(value: object, source: str) -> str:
 
 
 def override(value: T, assignments: Iterable[str]) -> T:
-    """`value` with ``stages.0.optim.lr=0.02`` and the like applied, checked as a whole."""
+    """`value` with assignments like ``stages.0.optim.lr=0.02`` applied, checked as a whole.
+
+    The names of classes on the way may be left out; what is assigned is YAML. RecipeError names the
+    place that does not exist, or does not take this.
+
+    >>> from marey.recipes.optim import Warmup
+    >>> override(Warmup(), ["epochs=5"])
+    Warmup(epochs=5.0, start=0.01)
+    """
     plain = to_plain(value)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")

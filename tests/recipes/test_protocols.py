@@ -14,7 +14,7 @@ import pytest
 from marey.errors import RecipeError
 from marey.recipes.catalog import rows
 from marey.recipes.describe import facts
-from marey.recipes.protocols import PROTOCOLS, fitting, protocol, protocol_of
+from marey.recipes.protocols import PROTOCOLS, compatible_views, protocol, protocol_of
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import from_yaml, override, to_yaml
 from marey.video.crops import CenterCrop, ThreeCrop
@@ -63,7 +63,9 @@ def test_no_published_row_is_without_a_protocol() -> None:
 def test_names_are_unique_and_so_are_the_views_they_mean() -> None:
     assert len({one.name for one in PROTOCOLS}) == len(PROTOCOLS)
     for row in (TSM, TDN, rows()["motionformer-16f-k400"]):
-        views = [views for name, views in fitting(row).items() if not name.startswith("tdn-1x1")]
+        views = [
+            views for name, views in compatible_views(row).items() if not name.startswith("tdn-1x1")
+        ]
         assert len(views) == len(set(views))
 
 
@@ -114,7 +116,7 @@ def test_clips_last_as_long_as_in_training() -> None:
 def test_a_protocol_that_does_not_fit_says_why(row: str, name: str, message: str) -> None:
     with pytest.raises(RecipeError, match=f"protocol {name} does not fit '{row}': .*{message}"):
         protocol(name).applied(rows()[row])
-    assert name not in fitting(rows()[row])
+    assert name not in compatible_views(rows()[row])
 
 
 def test_an_unknown_protocol_has_a_nearest_one() -> None:

@@ -23,7 +23,7 @@ _TIMEOUT = timedelta(hours=2)  # the other ranks wait while rank 0 validates
 
 @dataclass(frozen=True)
 class World:
-    """Which process of how many this is, and the device it works on."""
+    """Which process of how many this is (`rank` of `size`, from 0), and the device it works on."""
 
     rank: int = 0
     size: int = 1
@@ -68,7 +68,15 @@ def join_world(device: str | None = None) -> Iterator[World]:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where a process stands among those that were launched together."""
+    """Where a process stands among those that were launched together.
+
+    Args:
+        rank: its number among all, from 0.
+        size: how many there are.
+        local: its number among those of its machine, which is that of its GPU.
+        master: the machine of rank 0, where all meet.
+        port: the port of that machine.
+    """
 
     rank: int = 0
     size: int = 1

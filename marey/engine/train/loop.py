@@ -60,10 +60,23 @@ def train(
     save_steps: int | None = None,
     quiet: bool = False,
 ) -> Path:
-    """Train `recipe` in `work_dir`, from the checkpoint `resume` if given; returns `work_dir`.
+    """Train `recipe`; returns `work_dir`, the folder of the run.
 
-    `save_steps` saves that often besides every epoch and every ten minutes. Raises `Stopped` after
-    Ctrl-C or SIGTERM once the run is saved, and `RunError` when it cannot go on.
+    Started by torchrun or srun it is one process of many, see `marey.engine.train.distributed`.
+
+    Args:
+        recipe: what to train, with its data.
+        work_dir: where the run writes; it must not hold another one.
+        resume: a checkpoint of this run to go on from.
+        device: "cpu", "cuda" ...; by default the GPU if there is one.
+        save_steps: save every so many steps, besides every epoch and every ten minutes.
+        quiet: print nothing; what is said stands in train.log all the same.
+
+    Raises:
+        RecipeError: the recipe does not fit its data, or could not be read back from `work_dir`.
+        ManifestError: the data cannot be used.
+        RunError: the run cannot begin or go on; what it had saved stays.
+        Stopped: after Ctrl-C or SIGTERM, once the run is saved.
     """
     with join_world(device) as world, stop_signals() as stop, ExitStack() as stack:
         to_readable_yaml(recipe, str(work_dir / "recipe.yaml"))  # before its classes are used

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,10 +21,11 @@ from marey.models import (
     ResNetSpec,
     VideoModel,
 )
-from marey.models.optim_groups import plain_groups, tsm_groups
+from marey.models.optim_groups import Group, plain_groups, tsm_groups
 from marey.models.sites import Block, Site, TemporalOp
 from marey.recipes.optim import SGD, AdamW, Cosine, StepDecay, Warmup
 from marey.recipes.recipe import Stage
+from marey.recipes.schema import from_yaml, override, to_yaml
 from tests.parity.golden import read
 
 TWO_HEADS = (Head("verb", 3), Head("noun", 2))
@@ -218,3 +220,64 @@ def test_the_schedules_of_tdn_are_reproduced_step_by_step(
         for step, wanted in enumerate(case["lr_per_iter"]):
             rate = case["base"] * stage.lr_factor(step / case["iters_per_epoch"])
             assert rate == pytest.approx(wanted), f"step {step}"
+
+
+class Slow(nn.Module):
+    """A module that wants a tenth of the rate, and no decay, for its scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.norm = nn.BatchNorm2d(64)
+
+    def optim_groups(self, rates: Mapping[str, float]) -> list[Group]:
+        return [Group("slow", 0.1, 0, {"scale": self.scale}), Group("none")]
+
+
+@dataclass(frozen=True)
+class AddSlow(TemporalOp):
+    def sites(self, block: Block) -> Mapping[Site, nn.Module]:
+        return {"stage_in": Slow()} if block.stage == block.index == 0 else {}
+
+
+def test_a_module_says_its_own_group_which_comes_after_those_of_the_policy() -> None:
+    model = on_meta(ModelSpec(ResNetSpec(18), (AddSlow(),)))
+    groups = tsm_groups(model, head_lr5=True)
+    assert [group.name for group in groups[8:]] == ["slow", "none"]
+    assert set(groups[8].parameters) == {"encoder.layer1.0.stage_in.scale"}
+    assert "encoder.layer1.0.stage_in.norm.weight" in groups[4].parameters
+    *_, slow = build_optimizer(model, SGD(lr=0.1, weight_decay=0.5)).param_groups
+    assert (slow["name"], slow["lr"], slow["weight_decay"]) == ("slow", pytest.approx(0.01), 0)
+
+
+@dataclass(frozen=True)
+class RMS:
+    """An optimiser that is not marey's."""
+
+    lr: float = 0.1
+    weight_decay: float = 0.0
+
+    def param_groups(self, model: VideoModel) -> list[Group]:
+        return plain_groups(model)
+
+    def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.RMSprop:
+        return torch.optim.RMSprop(groups, lr=self.lr)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """A schedule that is not marey's."""
+
+    def factor(self, epoch: float, epochs: int, warm: float) -> float:
+        return 1.0 if epoch < epochs / 2 else 0.5
+
+
+def test_an_optimiser_and_a_schedule_of_ones_own_stand_in_a_recipe() -> None:
+    words = [f"optim={{{__name__}.RMS: {{lr: 0.2}}}}", f"schedule={__name__}.Halves", "epochs=4"]
+    stage = override(Stage(), words)
+    assert (stage.optim, stage.schedule) == (RMS(0.2), Halves())
+    assert from_yaml(Stage, to_yaml(stage)) == stage
+    assert [stage.lr_factor(epoch) for epoch in (0, 1.9, 2, 3)] == [1, 1, 0.5, 0.5]
+    optimizer = build_optimizer(on_meta(ModelSpec(ResNetSpec(18))), stage.optim, scale=2)
+    assert isinstance(optimizer, torch.optim.RMSprop)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.4, 0.4]
