@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import shutil
@@ -9,8 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
+from marey.engine.inference.measures import head_metrics
+from marey.engine.results_file import read_results
+from marey.metrics.catalog import METRICS
 from tests.tiny import write_set
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
@@ -88,6 +94,41 @@ def test_a_run_of_their_encoder_is_opened(folder: Path) -> None:
     options = ("--manifest", "clips.csv", "--work-dir", "small")
     marey(folder, "train", "demo-tsn", "model.encoder=small.Small", *QUICK, *options)
     assert "importing small" in marey(folder, "eval", "small")
+
+
+def test_a_run_with_their_metric_keeps_shows_and_compares_it(folder: Path) -> None:
+    def with_f1(*words: str) -> str:
+        command = [sys.executable, "with_f1.py", *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    options = ("--manifest", "clips.csv", "--work-dir", "by-f1")
+    with_f1("train", "demo-tsn", "save_best=acc/f1", *QUICK, *options)
+    assert "acc/f1" in (folder / "by-f1" / "metrics.csv").read_text(encoding="utf-8")
+    assert "acc/f1" in with_f1("eval", "by-f1")
+    results = read_results(folder / "by-f1" / "results" / "val" / "results.json")
+    assert 0 <= results.metric("acc/f1") <= 100
+    with_f1("report", "by-f1")
+    assert ">F1<" in (folder / "by-f1" / "report.html").read_text(encoding="utf-8")
+    with_f1("compare", "by-f1")
+    assert "F1 (%)" in (folder / "comparison.html").read_text(encoding="utf-8")
+    marey(folder, "report", "by-f1")  # which does not know it, and shows the rest
+
+
+def test_their_metric_is_that_of_scikit_learn(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(folder)
+    rng = np.random.default_rng(0)
+    scores, labels = rng.random((60, 4)), rng.integers(0, 4, 60)
+    f1 = importlib.import_module("f1")
+    try:
+        wanted = 100 * f1_score(labels, scores.argmax(axis=1), average="macro")
+        assert head_metrics(scores, labels, None)["acc/f1"] == pytest.approx(wanted)
+    finally:
+        METRICS.pop()
+        del sys.modules["f1"], f1
 
 
 def test_every_file_it_points_to_exists() -> None:
