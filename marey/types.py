@@ -6,6 +6,7 @@ stands before channels everywhere, as decoders give it.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from torch import Tensor
@@ -23,8 +24,9 @@ def check_choices(spec: Any) -> None:
 
     Without it a misspelt choice would mean whichever branch comes last.
     """
-    for name, annotation in get_type_hints(type(spec)).items():
-        value, choices = getattr(spec, name), get_args(annotation)
+    hints = get_type_hints(type(spec))
+    for name in (field.name for field in fields(spec)):
+        value, annotation, choices = getattr(spec, name), hints[name], get_args(hints[name])
         if get_origin(annotation) is Literal and value not in choices:
             expected = " or ".join(repr(choice) for choice in choices)
             raise ValueError(f"{name} is {value!r}, expected {expected}")

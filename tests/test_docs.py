@@ -112,7 +112,10 @@ def test_the_table_of_models_is_what_the_expressions_cost(
 ) -> None:
     _, encoder, ops, millions, gmacs = row
     spec = ModelSpec(
-        eval(encoder, NAMES), eval(f"({ops},)" if ops else "()", NAMES), 8, (Head("label", 174),)
+        eval(encoder, NAMES),
+        eval(f"({ops},)" if ops else "()", NAMES),
+        num_segments=8,
+        heads=(Head("label", 174),),
     )
     counted = cost(spec, 224)
     assert counted.parameters / 1e6 == pytest.approx(millions, abs=0.006)
@@ -124,7 +127,9 @@ def test_the_table_of_transformers_is_what_they_cost() -> None:
     found = re.findall(r"^\| .+? \| `(.+?)` \| ([\d.]+) \| ([\d.]+) \| [\d.]+ \|$", text, re.M)
     assert len(found) == 4
     for encoder, millions, gmacs in found:
-        counted = cost(ModelSpec(eval(encoder, NAMES), (), 16, (Head("label", 400),)), 224)
+        counted = cost(
+            ModelSpec(eval(encoder, NAMES), (), num_segments=16, heads=(Head("label", 400),)), 224
+        )
         assert counted.parameters / 1e6 == pytest.approx(float(millions), abs=0.006)
         assert counted.gmacs == pytest.approx(float(gmacs), abs=0.006)
 

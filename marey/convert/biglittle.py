@@ -31,7 +31,14 @@ def image_net_of(ours: Shapes) -> BLResNetSpec:
     conv2 = ours["encoder.layer4.0.conv2.weight"]
     groups, width = conv2[0] // conv2[1], conv2[1] // 8
     for beta in (4, 2, 1, *range(3, 16)):
-        spec = BLResNetSpec(depth, alpha, beta, groups, width, ours["encoder.conv1.weight"][1])
+        spec = BLResNetSpec(
+            depth,
+            alpha=alpha,
+            beta=beta,
+            groups=groups,
+            width_per_group=width,
+            in_channels=ours["encoder.conv1.weight"][1],
+        )
         rows = [row for row in spec.rows() if row.name == "little"]
         if tuple(row.num_blocks for row in rows) == little:
             return spec

@@ -55,7 +55,9 @@ def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     ours = under_our_names(shapes, rename)
     net, taps = image_net_of(ours), num_taps(ours)
     tam = TAM(taps, init="reference") if taps else None
-    encoder = BLVNetSpec(net.depth, net.alpha, net.beta, net.in_channels, tam)
+    encoder = BLVNetSpec(
+        net.depth, alpha=net.alpha, beta=net.beta, in_channels=net.in_channels, tam=tam
+    )
     return model_of(encoder, (), ours, settings, dropout_of(shapes))
 
 

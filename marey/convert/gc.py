@@ -75,7 +75,7 @@ def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
     settings.need("num_segments", "shift_div", "loop")
     ours = under_our_names(shapes, rename)
     gates, cdiv = groups_of(ours, "after_bn2")
-    groups = GroupContext(gates, cdiv, bool(settings.loop), variant=variant_of(cdiv))
+    groups = GroupContext(gates, cdiv=cdiv, loop=bool(settings.loop), variant=variant_of(cdiv))
     ops = with_shift(unmarked_shift(settings), settings, groups)
     return model_of(resnet_of(ours), ops, ours, settings, dropout_of(shapes))
 

@@ -105,7 +105,7 @@ def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
         in_channels=shapes["patch_embed_3d.proj.weight"][1],
     )
     frames = shapes["temp_embed"][1] * encoder.tubelet
-    return ModelSpec(encoder, (), frames, _heads(shapes), dropout=0.0)
+    return ModelSpec(encoder, (), num_segments=frames, heads=_heads(shapes), dropout=0.0)
 
 
 def _attention(shapes: Shapes, settings: Settings) -> Attention:

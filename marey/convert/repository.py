@@ -19,7 +19,7 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Upstream name -> shape, of a whole state dict, without the ``module.`` of DataParallel."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a person, or a file's name, says of a checkpoint, because its tensors cannot.
 

@@ -90,7 +90,9 @@ def model_of(
     dropout: float = 0.5,
 ) -> ModelSpec:
     """The model of as many segments as was said, with the one head whose classifier is there."""
-    return ModelSpec(encoder, temporal, settings.segments, heads_of(ours), dropout)
+    return ModelSpec(
+        encoder, temporal, num_segments=settings.segments, heads=heads_of(ours), dropout=dropout
+    )
 
 
 def dropout_of(shapes: Shapes) -> float:

@@ -81,12 +81,14 @@ def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
         shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
         if "classifier.weight" in shapes and not shift:
             ops = _ops_of_bare(shapes, settings)
-            return ModelSpec(encoder, ops, settings.num_segments or 1, heads, dropout)
+            return ModelSpec(
+                encoder, ops, num_segments=settings.num_segments or 1, heads=heads, dropout=dropout
+            )
     else:
         encoder = resnet_of(ours)
         shift = shift_of(shapes, num_blocks(ours)) or unmarked_shift(settings)
     ops = with_shift(shift, settings, *_wrapped_ops(shapes))
-    return ModelSpec(encoder, ops, settings.segments, heads, dropout)
+    return ModelSpec(encoder, ops, num_segments=settings.segments, heads=heads, dropout=dropout)
 
 
 def with_shift(shift: TSM | None, settings: Settings, *ops: TemporalOp) -> tuple[TemporalOp, ...]:

@@ -9,7 +9,7 @@ It is split in two because long-tail methods work between the halves. This is th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from torch import Tensor, nn
 
@@ -52,6 +52,7 @@ class ModelSpec:
 
     encoder: Encoder = field(default_factory=ResNetSpec)
     temporal: tuple[TemporalOp, ...] = ()
+    _: KW_ONLY
     num_segments: int = 8
     heads: tuple[Head, ...] = (Head("label", 400),)
     dropout: float = 0.5

@@ -70,7 +70,7 @@ def _row(net: str, data: str, frames: int, top1: float) -> Recipe:
     epochs = 100 if data == "mini-k400" else 75
     return Recipe(
         name=f"{net}-{frames}f-{data}",
-        model=ModelSpec(it.encoder, it.ops, frames, head(data)),
+        model=ModelSpec(it.encoder, it.ops, num_segments=frames, heads=head(data)),
         train=Views(sampling),
         test=TestViews(sampling, CENTER),
         augment=swap_of_sides(data),

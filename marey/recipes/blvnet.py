@@ -44,7 +44,9 @@ def _row(depth: int, pairs: int, data: str, top1: float, top5: float | None = No
     frames = Uniform(2 * pairs, variant="upstream")
     return Recipe(
         name=f"{stem}-f{pairs}x2-{data}",
-        model=ModelSpec(BLVNetSpec(depth, tam=TAM(init="reference")), (), pairs, head(data)),
+        model=ModelSpec(
+            BLVNetSpec(depth, tam=TAM(init="reference")), (), num_segments=pairs, heads=head(data)
+        ),
         train=Views(frames),
         test=TestViews(frames, _SHORT_SIDE),
         augment=swap_of_sides(data),

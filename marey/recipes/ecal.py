@@ -29,7 +29,7 @@ def _row(
     optim = SGD(lr=0.01, weight_decay=1e-4, head_lr5=False, calibrator_lr=2)
     return Recipe(
         name=f"{name}-r50-{t}f-{data}",
-        model=ModelSpec(ResNetSpec(50), ops, t, head(data)),
+        model=ModelSpec(ResNetSpec(50), ops, num_segments=t, heads=head(data)),
         train=Views(Segments(t)),
         test=twice(t),
         augment=swap_of_sides(data),

@@ -87,7 +87,7 @@ def _row(
     optim = SGD(lr=0.01, weight_decay=1e-4, head_lr5=False, calibrator_lr=5)
     recipe = Recipe(
         name=f"{host}-r50-{t}f-{data}",
-        model=ModelSpec(it.encoder, it.ops, t, head(data)),
+        model=ModelSpec(it.encoder, it.ops, num_segments=t, heads=head(data)),
         train=Views(Segments(t, it.encoder.frames_per_segment)),
         test=test,
         augment=swap_of_sides(data),

@@ -20,7 +20,7 @@ _README = "README of chenxuluo/GST-video"
 def _row(name: str, data: str, t: int, op: GST, top1: float, cost: tuple[float, float]) -> Recipe:
     return Recipe(
         name=f"{name}-r50-{t}f-{data}",
-        model=ModelSpec(ResNetSpec(50), (op,), t, head(data), dropout=0.3),
+        model=ModelSpec(ResNetSpec(50), (op,), num_segments=t, heads=head(data), dropout=0.3),
         train=Views(Segments(t)),
         test=center(t),
         augment=swap_of_sides(data),

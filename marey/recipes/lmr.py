@@ -68,7 +68,7 @@ EPIC_100_VERBS = _recipe(
     "lmr-motionformer-epic100-verbs",
     Head("verb", 97),
     LMR(l=1.0, h=0.01, d=0.15, mix=1.0, variant="released"),
-    Augment("plain", randaugment=STRONGEST, channel_order="bgr"),
+    Augment(flip="plain", randaugment=STRONGEST, channel_order="bgr"),
     sampling=TimedClips(16, stride=8, fps=60, clips=10),
     crop=JitteredCrop(),
     epochs=50,

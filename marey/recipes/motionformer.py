@@ -41,13 +41,15 @@ STRONGEST = RandAugment(magnitude=10, magnitude_std=0)
 
 _README = "README of facebookresearch/Motionformer"
 _ATTENTION: dict[str, Attention] = {"-divided": Divided(), "-joint": Joint()}
-_JITTER = Augment("plain", brightness=0.4, contrast=0.4, saturation=0.4, mean=(0.5,), std=(0.5,))
+_JITTER = Augment(
+    flip="plain", brightness=0.4, contrast=0.4, saturation=0.4, mean=(0.5,), std=(0.5,)
+)
 _AUGMENT = {
     "k400": _JITTER,
     "k600": _JITTER,
     "ssv2": Augment(randaugment=STRONGEST, mean=(0.5,), std=(0.5,)),
     "epic100": Augment(
-        "plain", randaugment=STRONGEST, mean=(0.5,), std=(0.5,), channel_order="bgr"
+        flip="plain", randaugment=STRONGEST, mean=(0.5,), std=(0.5,), channel_order="bgr"
     ),
 }
 _EPIC_HEADS = (Head("verb", 97), Head("noun", 300))

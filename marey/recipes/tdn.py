@@ -28,7 +28,7 @@ _GMACS = {50: 4.454838, 101: 8.230238}  # a segment
 def _row(depth: int, data: str, t: int, top1: float, note: str = "") -> Recipe:
     return Recipe(
         name=f"tdn-r{depth}-{t}f-{data}",
-        model=ModelSpec(TDNSpec(depth), (LongTermDifference(),), t, head(data)),
+        model=ModelSpec(TDNSpec(depth), (LongTermDifference(),), num_segments=t, heads=head(data)),
         train=Views(Segments(t, 5)),
         test=center(t, 5),
         augment=swap_of_sides(data),

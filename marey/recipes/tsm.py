@@ -72,7 +72,7 @@ def _row(
     features = 1280 if encoder == _MOBILENET else 2048
     return Recipe(
         name=f"{name}-{frames}f-{data}" + ("-dense" if is_dense else ""),
-        model=ModelSpec(encoder, ops, frames, head(data)),
+        model=ModelSpec(encoder, ops, num_segments=frames, heads=head(data)),
         train=Views(Dense(frames) if is_dense else Segments(frames)),
         test=test,
         augment=no_flip_of_sides(data),

@@ -97,7 +97,9 @@ def _row(network: str, method: str) -> Recipe:
     whole, head, medium, tail = _CLAIMS[network][method]
     return Recipe(
         name=f"videolt-{method}-{network}",
-        model=ModelSpec(LateAverageSpec(2048), (), 60, (Head("label", 1004, several=True),)),
+        model=ModelSpec(
+            LateAverageSpec(2048), (), num_segments=60, heads=(Head("label", 1004, several=True),)
+        ),
         data=DataSpec(workers=0),
         train=Views(EvenFrames(60)),
         test=TestViews(EvenFrames(150)),

@@ -39,7 +39,7 @@ _ERASE_RATIO = (0.3, 1 / 0.3)  # height / width
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Augment:
     """How the appearance of training clips varies; the default only normalises.
 

@@ -25,9 +25,9 @@ from tests.convert import upstream
 from tests.tiny import CLASSES, write_clip, write_set
 
 HEADS = (Head("label", 4),)
-RESNET = ModelSpec(ResNetSpec(26, channels=16), (TSM(),), 4, HEADS)
-MOBILENET = ModelSpec(MobileNetV2Spec(0.35, rounding="up"), (TSM(),), 4, HEADS)
-PICTURES = ModelSpec(MobileNetV2Spec(0.35), (), 1, HEADS)
+RESNET = ModelSpec(ResNetSpec(26, channels=16), (TSM(),), num_segments=4, heads=HEADS)
+MOBILENET = ModelSpec(MobileNetV2Spec(0.35, rounding="up"), (TSM(),), num_segments=4, heads=HEADS)
+PICTURES = ModelSpec(MobileNetV2Spec(0.35), (), num_segments=1, heads=HEADS)
 SAID = Settings(num_segments=4, shift_div=8)
 NAME = "TSM_mine_RGB_mobilenetv2_shift8_blockres_avg_segment4_e50.pth"
 
@@ -50,7 +50,13 @@ def checkpoint(mobilenet: dict[str, Tensor], tmp_path: Path) -> Path:
         (RESNET, upstream.tsm_resnet, SAID, "tsm"),
         (MOBILENET, upstream.tsm_mobilenet, SAID, "tsm"),
         (
-            ModelSpec(MobileNetV2Spec(), (TSM(direction="past"),), 4, HEADS, dropout=0.0),
+            ModelSpec(
+                MobileNetV2Spec(),
+                (TSM(direction="past"),),
+                num_segments=4,
+                heads=HEADS,
+                dropout=0.0,
+            ),
             upstream.online_mobilenet,
             Settings(num_segments=4),
             "tsm",
@@ -231,7 +237,7 @@ def test_prefixes_of_wrappers_are_taken_off_and_two_models_in_one_are_refused(
 
 
 def test_a_picture_network_that_was_trained_on_videos_is_asked_about_time(tmp_path: Path) -> None:
-    frames = ModelSpec(ResNetSpec(18, channels=16), (), 8, HEADS)
+    frames = ModelSpec(ResNetSpec(18, channels=16), (), num_segments=8, heads=HEADS)
     weights = upstream.under(
         lambda n: re.sub(r"^heads\.label", "fc", n).removeprefix("encoder."),
         upstream.filled(frames),

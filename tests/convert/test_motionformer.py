@@ -85,7 +85,7 @@ def test_what_lmr_saves_as_weights_is_dropped_and_its_frames_are_bgr() -> None:
 # --- a checkpoint of our own, as they write it ------------------------------------------------
 
 SMALL = MotionformerSpec(depth=2, width=128, num_heads=4, drop_path=0.2)
-EPIC = ModelSpec(SMALL, (), 4, (Head("verb", 5), Head("noun", 7)), dropout=0.0)
+EPIC = ModelSpec(SMALL, (), num_segments=4, heads=(Head("verb", 5), Head("noun", 7)), dropout=0.0)
 
 
 def under_their_names(spec: ModelSpec, weights: dict[str, Tensor], dot: str = "") -> dict[str, Any]:

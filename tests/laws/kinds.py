@@ -49,7 +49,7 @@ BEFORE_CONV2 = ("after_bn2", "after_bn1", "after_bn1", "after_bn1")
 
 
 def tiny(encoder: Encoder, *ops: TemporalOp, num_segments: int = 4) -> ModelSpec:
-    return ModelSpec(encoder, ops, num_segments, (Head("label", 6),))
+    return ModelSpec(encoder, ops, num_segments=num_segments, heads=(Head("label", 6),))
 
 
 def transformer(attention: Attention, *, tubelet: int = 2) -> ModelSpec:
@@ -107,7 +107,9 @@ ORDERED = {
     "i3d-nl": tiny(I3D, NonLocal()),
     "blvnet": tiny(BLVNetSpec(50, tam=None, channels=16), num_segments=2),
     "blvnet-tam": tiny(BLV, num_segments=2),
-    "blvnet-tam-flow": tiny(BLVNetSpec(50, 4, 2, 10, channels=16), num_segments=3),
+    "blvnet-tam-flow": tiny(
+        BLVNetSpec(50, alpha=4, beta=2, in_channels=10, channels=16), num_segments=3
+    ),
     "motionformer": transformer(Trajectory()),
     "motionformer-corrected": transformer(Trajectory("corrected")),
     "motionformer-orthoformer": trajectory(Orthoformer(5)),

@@ -117,13 +117,33 @@ def test_print_shows_what_every_op_put_where(model: VideoModel) -> None:
 MORE = (
     ModelSpec(R26, (TAM(5, "max", "reference", False),)),
     ModelSpec(R26, (TSM(16, "block_out", "stage", "past"), TemporalPool(2, "mean"))),
-    ModelSpec(R26, (GroupContext("S", 5, True, BEFORE_CONV2, False, "none", "upstream"),)),
-    ModelSpec(BLVNetSpec(101, 4, 2, 10, TAM(5)), num_segments=32),
+    ModelSpec(
+        R26,
+        (
+            GroupContext(
+                "S",
+                cdiv=5,
+                loop=True,
+                site=BEFORE_CONV2,
+                norm=False,
+                alternate="none",
+                variant="upstream",
+            ),
+        ),
+    ),
+    ModelSpec(BLVNetSpec(101, alpha=4, beta=2, in_channels=10, tam=TAM(5)), num_segments=32),
     ModelSpec(TDNSpec(101, fusion=(0.6, 0.4)), num_segments=16),
     ModelSpec(I3DResNetSpec(101, temporal_stride=True, inflation="repeated"), (NonLocal((2,)),)),
     ModelSpec(
         MotionformerSpec(
-            Trajectory("corrected", Nystrom(64, "space", 8)), 24, 1024, 16, 1, False, 0.1, 4
+            Trajectory("corrected", Nystrom(64, "space", 8)),
+            depth=24,
+            width=1024,
+            num_heads=16,
+            tubelet=1,
+            pre_logits=False,
+            drop_path=0.1,
+            in_channels=4,
         )
     ),
     ModelSpec(MotionformerSpec(Trajectory(frames=Orthoformer(16, "random")))),
@@ -180,6 +200,6 @@ def test_every_spec_builds_and_runs_on_the_meta_device(spec: ModelSpec) -> None:
 
 
 def test_several_heads_share_one_encoder() -> None:
-    spec = ModelSpec(R26, (), 1, heads=(Head("verb", 97), Head("noun", 300)))
+    spec = ModelSpec(R26, (), num_segments=1, heads=(Head("verb", 97), Head("noun", 300)))
     scores = random_model(spec)(random_clip(spec, batch=1))
     assert [s.shape[1] for s in scores.values()] == [97, 300]

@@ -19,7 +19,7 @@ HEADS = (Head("label", 174),)
     ("spec", "millions", "billions"),
     [
         (ModelSpec(ResNetSpec(50), heads=HEADS), 23.86, 32.70),
-        (ModelSpec(ResNetSpec(50), (TSM(),), 16, HEADS), 23.86, 65.40),
+        (ModelSpec(ResNetSpec(50), (TSM(),), num_segments=16, heads=HEADS), 23.86, 65.40),
         (ModelSpec(ResNetSpec(50), (TSM(), NonLocal()), heads=HEADS), 31.22, 61.10),
         (ModelSpec(MobileNetV2Spec(), (TSM(),), heads=HEADS), 2.45, 2.40),
     ],

@@ -14,7 +14,7 @@ from marey.models.stream import StreamingModel, streaming
 from marey.models.video_model import VideoModel
 
 PAST = (TSM(direction="past"),)
-SMALL = ModelSpec(MobileNetV2Spec(0.1), PAST, 3, (Head("label", 5),))
+SMALL = ModelSpec(MobileNetV2Spec(0.1), PAST, num_segments=3, heads=(Head("label", 5),))
 
 
 def offline(model: VideoModel, clip: Tensor) -> Tensor:
@@ -63,7 +63,9 @@ def test_a_stream_gives_what_the_clip_gives_frame_by_frame(
     seed: int,
 ) -> None:
     op = TSM(shift_div, place, direction="past")
-    model = built(ModelSpec(encoder, (op,), num_frames, (Head("label", 5),)), seed).double()
+    model = built(
+        ModelSpec(encoder, (op,), num_segments=num_frames, heads=(Head("label", 5),)), seed
+    ).double()
     clip = torch.randn(batch, num_frames, 3, *sides, dtype=torch.float64)
     with torch.no_grad():
         wanted, found = offline(model, clip), online(streaming(model), clip)

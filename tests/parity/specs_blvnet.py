@@ -31,10 +31,10 @@ def blvnet(golden: Golden) -> ModelSpec:
     return ModelSpec(
         encoder=BLVNetSpec(
             config["depth"],
-            config["alpha"],
-            config["beta"],
-            config.get("input_channels", 3),
-            TAM(config.get("blending_frames", 3)) if config.get("tam", True) else None,
+            alpha=config["alpha"],
+            beta=config["beta"],
+            in_channels=config.get("input_channels", 3),
+            tam=TAM(config.get("blending_frames", 3)) if config.get("tam", True) else None,
         ),
         num_segments=config["groups"] // 2,
         heads=(Head("label", config["num_classes"]),),
@@ -49,10 +49,10 @@ def blresnet(golden: Golden) -> ModelSpec:
     return ModelSpec(
         encoder=BLResNetSpec(
             config["depth"],
-            config["alpha"],
-            config["beta"],
-            config.get("cardinality", 1),
-            config.get("basewidth", 64),
+            alpha=config["alpha"],
+            beta=config["beta"],
+            groups=config.get("cardinality", 1),
+            width_per_group=config.get("basewidth", 64),
         ),
         num_segments=1,
         heads=(Head("label", config.get("num_classes", 1000)),),
@@ -87,7 +87,9 @@ def arp_model(
 ) -> ModelSpec:
     assert not config.get("imagenet_pretrained")
     heads = (Head("label", config["num_classes"]),)
-    return ModelSpec(encoder, ops, config["groups"], heads, config["dropout"])
+    return ModelSpec(
+        encoder, ops, num_segments=config["groups"], heads=heads, dropout=config["dropout"]
+    )
 
 
 def known(config: dict[str, object], keys: set[str]) -> None:

@@ -78,7 +78,7 @@ def _spec(golden: Golden, options: set[str], *ops: TemporalOp) -> ModelSpec:
 
 def _groups(config: dict[str, Any]) -> GroupContext:
     gates, cdiv = GATES[config.get("net", "M4")], config.get("cdiv", 4)
-    return GroupContext(gates, cdiv, config.get("loop", False), variant=variant_of(cdiv))
+    return GroupContext(gates, cdiv=cdiv, loop=config.get("loop", False), variant=variant_of(cdiv))
 
 
 def _shift(config: dict[str, Any]) -> tuple[TSM, ...]:

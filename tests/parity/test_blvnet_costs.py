@@ -51,18 +51,30 @@ def spec_of(name: str) -> ModelSpec | None:
     if match := re.match(r"bLVNet(-TAM)?-(\d+)-a(\d)-b(\d)-f(\d+)x2", name):
         depth, alpha, beta, pairs = map(int, match.groups()[1:])
         tam = TAM() if match[1] else None
-        return ModelSpec(BLVNetSpec(depth, alpha, beta, tam=tam), (), pairs, HEADS)
+        return ModelSpec(
+            BLVNetSpec(depth, alpha=alpha, beta=beta, tam=tam), (), num_segments=pairs, heads=HEADS
+        )
     if match := re.match(r"bLResNet-(\d+)-a(\d)-b(\d) \((\d+) image", name):
         depth, alpha, beta, frames = map(int, match.groups())
-        return ModelSpec(BLResNetSpec(depth, alpha, beta), (), frames, (Head("label", 1000),))
+        return ModelSpec(
+            BLResNetSpec(depth, alpha=alpha, beta=beta),
+            (),
+            num_segments=frames,
+            heads=(Head("label", 1000),),
+        )
     match = re.fullmatch(r"(TSN|TAM|I3D)-ResNet-(\d+)( with t-stride)? f(\d+)", name)
     assert match, f"no rule for '{name}'"
     depth, frames, strides = int(match[2]), int(match[4]), bool(match[3])
     if match[1] == "I3D":
-        return ModelSpec(I3DResNetSpec(depth, temporal_stride=strides), (), frames, HEADS)
+        return ModelSpec(
+            I3DResNetSpec(depth, temporal_stride=strides), (), num_segments=frames, heads=HEADS
+        )
     tam = (TAM(),) if match[1] == "TAM" else ()
     return ModelSpec(
-        ResNetSpec(depth), (*tam, *pooling("max" if strides else "none")), frames, HEADS
+        ResNetSpec(depth),
+        (*tam, *pooling("max" if strides else "none")),
+        num_segments=frames,
+        heads=HEADS,
     )
 
 

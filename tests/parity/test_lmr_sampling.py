@@ -256,7 +256,7 @@ def test_a_random_crop_may_lie_at_the_last_pixel() -> None:
 
 def model(*heads: Head) -> VideoModel:
     encoder = MotionformerSpec(width=24, depth=1, num_heads=3)
-    return ModelSpec(encoder, (), 4, heads, dropout=0.0).build()
+    return ModelSpec(encoder, (), num_segments=4, heads=heads, dropout=0.0).build()
 
 
 def test_kinetics_weights_of_400_classes_begin_174_where_theirs_do_not(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def compare(probe: Tensor, wanted: dict[str, Any], golden: Golden, name: str) ->
 def test_costs_are_the_originals_less_what_leads_nowhere(variant: str) -> None:
     table = read(PERF).values
     theirs = next(row for row in table["params_flops_wall"] if row["variant"] == variant)
-    spec = ModelSpec(FULL[variant], (), 16, (Head("label", 400),), 0.0)
+    spec = ModelSpec(FULL[variant], (), num_segments=16, heads=(Head("label", 400),), dropout=0.0)
     counted = cost(spec)
     unused, saved = saved_by(spec.encoder)
     assert counted.parameters + unused == theirs["params"]

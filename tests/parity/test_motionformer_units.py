@@ -160,7 +160,7 @@ def test_three_training_steps_are_upstreams(row: dict[str, Any]) -> None:
     }[row["variant"]]
     classes = dict(row["state_dict"])["head.bias"][0]
     encoder = MotionformerSpec(attention, depth=2, width=96, num_heads=4, drop_path=0.0)
-    spec = ModelSpec(encoder, (), 16, (Head("label", classes),), dropout=0.0)
+    spec = ModelSpec(encoder, (), num_segments=16, heads=(Head("label", classes),), dropout=0.0)
     filled = golden_rule(FOLDER).state_dict(row["state_dict"])
     weights = {name: torch.from_numpy(array) for name, array in filled.items()}
     model = spec.build().train()

@@ -152,7 +152,7 @@ def test_numbers_out_of_range_are_refused(field: str, value: float) -> None:
 
 def test_it_comes_before_everything_else_and_leaves_the_other_draws_as_they_were() -> None:
     clip, labels = moving(), {"label": torch.arange(8)}
-    rest = Augment("plain", brightness=0.4, erase=0.5)
+    rest = Augment(flip="plain", brightness=0.4, erase=0.5)
     plan = replace(rest, randaugment=RandAugment())
     after = augment(rand_augment(clip, RandAugment(), SEEDS), labels, rest, SEEDS)[0]
     assert torch.equal(augment(clip, labels, plan, SEEDS)[0], after)

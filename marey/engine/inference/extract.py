@@ -148,7 +148,9 @@ def _hugging_face(folder: Path) -> Recipe:
     sampling = Segments(seen.num_frames)
     return Recipe(
         name=f"hf:{folder.name}",
-        model=ModelSpec(HuggingFaceSpec(str(folder)), (), seen.num_frames, (Head(),)),
+        model=ModelSpec(
+            HuggingFaceSpec(str(folder)), (), num_segments=seen.num_frames, heads=(Head(),)
+        ),
         train=Views(sampling),
         test=TestViews(sampling, CenterCrop(seen.size, round(seen.size * 8 / 7))),
         augment=Augment(mean=seen.mean, std=seen.std),

@@ -16,7 +16,7 @@ unchanged, less its ``fc``. Both branches of a stage share the site ``stage_in``
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from typing import ClassVar, NamedTuple, TypeAlias
 
@@ -49,6 +49,7 @@ class BLResNetSpec:
     """
 
     depth: int = 50
+    _: KW_ONLY
     alpha: int = 2
     beta: int = 4
     groups: int = 1

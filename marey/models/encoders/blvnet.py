@@ -24,7 +24,7 @@ TAM-ResNet it is ``residual_in`` everywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ class BLVNetSpec:
     """
 
     depth: int = 50
+    _: KW_ONLY
     alpha: int = 2
     beta: int = 4
     in_channels: int = 3
@@ -59,8 +60,8 @@ class BLVNetSpec:
         """The net that ImageNet weights are of."""
         return BLResNetSpec(
             self.depth,
-            self.alpha,
-            self.beta,
+            alpha=self.alpha,
+            beta=self.beta,
             in_channels=self.in_channels,
             channels=self.channels,
         )

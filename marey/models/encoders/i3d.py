@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import ClassVar, Literal, TypeAlias
 
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ class I3DResNetSpec(ResNetSpec):
     Where a block strides in time, it has only the sites behind the stride.
     """
 
+    _: KW_ONLY
     temporal_stride: bool = False
     inflation: Inflation = "divided"
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar
 
 import torch
@@ -49,6 +49,7 @@ class MotionformerSpec:
     """
 
     attention: Attention = field(default_factory=Trajectory)
+    _: KW_ONLY
     depth: int = 12
     width: int = 768
     num_heads: int = 12

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 import torch
@@ -56,6 +56,7 @@ class GroupContext(TemporalOp):
     """
 
     gates: str = "LTSG"
+    _: KW_ONLY
     cdiv: int = 4
     loop: bool = False
     site: Site | tuple[Site, ...] = "after_bn2"

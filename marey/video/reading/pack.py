@@ -65,7 +65,7 @@ shown, from 0, or nothing where nobody knows; `fps`: null likewise."""
 AGAIN = "pack it again, or get a new copy"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClipFrames:
     """Where the frames of a clip lie in their pack, each [t]."""
 

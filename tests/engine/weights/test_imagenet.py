@@ -199,9 +199,11 @@ def test_a_run_may_start_from_a_file_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_model_of_one_label_starts_one_of_two_and_heads_are_fresh(tmp_path: Path) -> None:
-    one = ModelSpec(TinySpec(), (), 2, (Head("label", 4),)).build()
+    one = ModelSpec(TinySpec(), (), num_segments=2, heads=(Head("label", 4),)).build()
     torch.save({"state_dict": one.state_dict()}, tmp_path / "one.pt")
-    two = ModelSpec(TinySpec(), (), 2, (Head("verb", 4), Head("noun", 5))).build()
+    two = ModelSpec(
+        TinySpec(), (), num_segments=2, heads=(Head("verb", 4), Head("noun", 5))
+    ).build()
     said = initialize(two, tmp_path / "one.pt")
     assert "without heads.verb.weight" in said
     assert "heads.label.bias" in said
@@ -209,7 +211,7 @@ def test_a_model_of_one_label_starts_one_of_two_and_heads_are_fresh(tmp_path: Pa
 
 
 def test_a_linear_model_of_features_has_heads_alone_and_starts_another(tmp_path: Path) -> None:
-    spec = ModelSpec(FeaturesSpec(6), (), 1, (Head("label", 4),))
+    spec = ModelSpec(FeaturesSpec(6), (), num_segments=1, heads=(Head("label", 4),))
     one, other = spec.build(), spec.build()
     torch.save({"state_dict": one.state_dict()}, tmp_path / "one.pt")
     initialize(other, tmp_path / "one.pt")
@@ -220,13 +222,17 @@ def test_a_linear_model_of_features_has_heads_alone_and_starts_another(tmp_path:
 
 
 def test_a_run_may_start_from_what_was_converted_but_not_from_what_was_not(tmp_path: Path) -> None:
-    model = ModelSpec(ResNetSpec(18, channels=16), (TSM(),), 2, (Head("label", 4),)).build()
+    model = ModelSpec(
+        ResNetSpec(18, channels=16), (TSM(),), num_segments=2, heads=(Head("label", 4),)
+    ).build()
     upstream = {tsm_resnet(name): weight for name, weight in model.state_dict().items()}
     torch.save(upstream, tmp_path / "theirs.pth")
     convert(
         tmp_path / "theirs.pth", tmp_path / "ours", settings=Settings(num_segments=2, shift_div=8)
     )
-    other = ModelSpec(ResNetSpec(18, channels=16), (TSM(),), 4, (Head("label", 4),)).build()
+    other = ModelSpec(
+        ResNetSpec(18, channels=16), (TSM(),), num_segments=4, heads=(Head("label", 4),)
+    ).build()
     assert initialize(other, tmp_path / "ours") == f"weights from {tmp_path / 'ours'}"
     assert torch.equal(other.encoder.conv1.weight, model.encoder.conv1.weight)
     with pytest.raises(CheckpointError, match="unmatched.*marey convert reads those of others"):
@@ -236,9 +242,11 @@ def test_a_run_may_start_from_what_was_converted_but_not_from_what_was_not(tmp_p
 def test_a_model_without_the_op_starts_one_with_it_and_the_rest_is_said(tmp_path: Path) -> None:
     heads = (Head("label", 3),)
     thin = ResNetSpec(18, channels=16)
-    plain = ModelSpec(thin, (TSM(),), 2, heads).build()
+    plain = ModelSpec(thin, (TSM(),), num_segments=2, heads=heads).build()
     torch.save(plain.state_dict(), tmp_path / "tsm.pth")
-    calibrated = ModelSpec(thin, (TSM(), GroupContext(site="after_bn1")), 2, heads)
+    calibrated = ModelSpec(
+        thin, (TSM(), GroupContext(site="after_bn1")), num_segments=2, heads=heads
+    )
     model = calibrated.build()
     said = initialize(model, tmp_path / "tsm.pth")
     assert "without what the temporal ops added (" in said
@@ -274,7 +282,7 @@ def test_the_real_mobilenet_is_found_and_fills_every_tensor(
     mobilenet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAREY_WEIGHTS", str(mobilenet.parent))
-    spec = ModelSpec(MobileNetV2Spec(), (TSM(),), 2, (Head("label", 3),))
+    spec = ModelSpec(MobileNetV2Spec(), (TSM(),), num_segments=2, heads=(Head("label", 3),))
     path = find(official_for(spec.encoder))
     assert path == mobilenet
     model = spec.build()

@@ -112,7 +112,8 @@ def test_there_are_seven_tams_whose_parameters_do_not_depend_on_depth() -> None:
 def test_weights_of_eight_pairs_load_into_sixteen_unchanged() -> None:
     with torch.device("meta"):
         eight, sixteen = (
-            ModelSpec(BLVNetSpec(50), (), pairs, (Head("label", 174),)).build() for pairs in (8, 16)
+            ModelSpec(BLVNetSpec(50), (), num_segments=pairs, heads=(Head("label", 174),)).build()
+            for pairs in (8, 16)
         )
     sixteen.load_state_dict(eight.state_dict(), assign=True)
     assert (eight.frames, sixteen.frames) == (16, 32)

@@ -54,7 +54,7 @@ def test_it_is_exported_for_any_number_of_clips_and_frames(spec: Encoder) -> Non
 
 
 def test_features_as_they_are_have_a_linear_classifier_and_no_more() -> None:
-    counted = cost(ModelSpec(FeaturesSpec(8), (), 4, (Head("label", 3),)))
+    counted = cost(ModelSpec(FeaturesSpec(8), (), num_segments=4, heads=(Head("label", 3),)))
     assert counted.parameters == 8 * 3 + 3
     assert counted.gmacs == pytest.approx(4 * 8 * 3 / 1e9)
 

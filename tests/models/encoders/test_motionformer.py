@@ -43,7 +43,9 @@ SMALL = MotionformerSpec(depth=3, width=16, num_heads=2)
 
 
 def model_of(encoder: MotionformerSpec, frames: int = 4) -> VideoModel:
-    return ModelSpec(encoder, (), frames, (Head("label", 5),), dropout=0.0).build()
+    return ModelSpec(
+        encoder, (), num_segments=frames, heads=(Head("label", 5),), dropout=0.0
+    ).build()
 
 
 def filled(module: nn.Module) -> nn.Module:
@@ -246,9 +248,9 @@ def test_an_approximation_by_nothing_is_refused(spec: type, name: str) -> None:
 
 def test_temporal_ops_and_an_odd_number_of_frames_are_refused() -> None:
     with pytest.raises(ValueError, match=re.escape("temporal is TSM(") + ".*expected none"):
-        ModelSpec(SMALL, (TSM(),), 4).build()
+        ModelSpec(SMALL, (TSM(),), num_segments=4).build()
     with pytest.raises(ValueError, match=r"num_segments is 5, expected a multiple of 2 \(tubelet"):
-        ModelSpec(SMALL, (), 5).build()
+        ModelSpec(SMALL, (), num_segments=5).build()
 
 
 # --- the start from ImageNet -----------------------------------------------------------------

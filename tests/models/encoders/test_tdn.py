@@ -28,7 +28,9 @@ GC_TDN = (*OPS, GroupContext(site=("after_bn2", "after_bn1", "after_bn1", "after
 
 def tdn(num_segments: int = 2, ops=OPS, depth: int = 18, **fields: object) -> VideoModel:
     torch.manual_seed(0)
-    spec = ModelSpec(TDNSpec(depth, **fields), ops, num_segments, (Head("label", 5),))
+    spec = ModelSpec(
+        TDNSpec(depth, **fields), ops, num_segments=num_segments, heads=(Head("label", 5),)
+    )
     return spec.build().eval()
 
 
@@ -137,7 +139,7 @@ def test_each_direction_has_batch_statistics_of_its_own_while_training() -> None
 
 def test_the_long_term_module_stands_in_other_networks_too() -> None:
     for encoder in (ResNetSpec(18), MobileNetV2Spec(0.25)):
-        model = ModelSpec(encoder, OPS, 3, (Head("label", 5),)).build().eval()
+        model = ModelSpec(encoder, OPS, num_segments=3, heads=(Head("label", 5),)).build().eval()
         assert model(torch.randn(1, 3, 3, 32, 32))["label"].shape == (1, 5)
 
 

@@ -52,7 +52,11 @@ NAMES = {
 
 def built(name: str, *ops: TemporalOp, num_segments: int = 3) -> VideoModel:
     torch.manual_seed(0)
-    return ModelSpec(TimmSpec(name), ops, num_segments, (Head("label", 5),)).build().eval()
+    return (
+        ModelSpec(TimmSpec(name), ops, num_segments=num_segments, heads=(Head("label", 5),))
+        .build()
+        .eval()
+    )
 
 
 @needs_timm
@@ -87,7 +91,10 @@ def test_what_runs_is_timms_network_with_the_shift_in_its_place(place) -> None:
 @needs_timm
 def test_the_inner_sites_of_timms_resnet_are_those_of_ours() -> None:
     ops = (TSM(), GroupContext(), LongTermDifference(), GST(), TemporalPool())
-    model, twin = built("resnet50", *ops), ModelSpec(ResNetSpec(50), ops, 3, (Head("label", 5),))
+    model, twin = (
+        built("resnet50", *ops),
+        ModelSpec(ResNetSpec(50), ops, num_segments=3, heads=(Head("label", 5),)),
+    )
     beside = re.compile(r"\.(?:conv1|act1|conv2|act2)\.(after_\w+|residual_in)\.")
     weights = {
         beside.sub(r".\1.", key.replace("network.", "").replace(".layer.", ".")): weight

@@ -92,7 +92,7 @@ def test_the_rows_of_the_first_readme_have_their_parameters(ops, millions: float
 def test_it_calibrates_what_is_added_to_the_shortcut_in_any_residual_network() -> None:
     for encoder in (ResNetSpec(18), ResNetSpec(50), MobileNetV2Spec()):
         with torch.device("meta"):
-            model = ModelSpec(encoder, (ECal("S", reduction=4),), 4).build().eval()
+            model = ModelSpec(encoder, (ECal("S", reduction=4),), num_segments=4).build().eval()
             assert model(torch.empty(2, 4, 3, 64, 64))["label"].shape == (2, 400)
 
 

@@ -203,7 +203,9 @@ def test_every_calibrator_learns(gates: str) -> None:
 
 
 def test_the_norm_of_s_is_carried_along_and_never_used() -> None:
-    model = ModelSpec(ResNetSpec(18), (GroupContext("S", site="after_bn1"),), 4).build()
+    model = ModelSpec(
+        ResNetSpec(18), (GroupContext("S", site="after_bn1"),), num_segments=4
+    ).build()
     name = "encoder.layer1.0.after_bn1.0.bn"
     assert f"{name}.running_var" in model.state_dict()
     before = {k: v.clone() for k, v in model.state_dict().items() if k.startswith(name)}
@@ -228,7 +230,7 @@ def test_training_the_global_gate_on_one_clip_is_an_error() -> None:
         (ResNetSpec(50), GroupContext()),
         (ResNetSpec(50, groups=32, width_per_group=4), GroupContext(loop=True)),
         (ResNetSpec(18), GroupContext(site="after_bn1")),
-        (ResNetSpec(34), GroupContext("TG", 3, site="block_out")),
+        (ResNetSpec(34), GroupContext("TG", cdiv=3, site="block_out")),
         (MobileNetV2Spec(), GroupContext(loop=True)),
         (ResNetSpec(50), GroupContext(site=("after_bn2", "after_bn1", "after_bn1", "after_bn1"))),
     ],
@@ -236,7 +238,7 @@ def test_training_the_global_gate_on_one_clip_is_an_error() -> None:
 )
 def test_groups_work_in_any_residual_network(encoder: Encoder, op: GroupContext) -> None:
     with torch.device("meta"):
-        model = ModelSpec(encoder, (op,), 4).build().eval()
+        model = ModelSpec(encoder, (op,), num_segments=4).build().eval()
         assert model(torch.empty(2, 4, 3, 64, 64))["label"].shape == (2, 400)
 
 

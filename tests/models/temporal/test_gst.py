@@ -97,7 +97,7 @@ def test_a_weight_that_is_too_narrow_to_start_from_does_not_fit() -> None:
     narrow = ResNetSpec(50).build((), 4).state_dict() | {
         "layer1.0.conv2.weight": torch.empty(64, 4, 3, 3)
     }
-    message = r"conv2\.spatial\.weight is \[48, 4, 3, 3\], expected \[48, 32, 3, 3\]"
+    message = r"conv2\.spatial\.weight \(48, 4, 3, 3\) for \(48, 32, 3, 3\)"
     with pytest.raises(CheckpointError, match=message):
         model.load_encoder(narrow)
 
@@ -118,7 +118,7 @@ def test_it_works_in_any_network_with_a_middle_convolution_at_any_size(
     encoder: Encoder, op: GST, size: tuple[int, int]
 ) -> None:
     with torch.device("meta"):
-        model = ModelSpec(encoder, (op,), 4).build().eval()
+        model = ModelSpec(encoder, (op,), num_segments=4).build().eval()
         assert model(torch.empty(2, 4, 3, *size))["label"].shape == (2, 400)
 
 
