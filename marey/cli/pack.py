@@ -83,7 +83,7 @@ def data_pack(
 
     Features that lie in many files become one that is mapped into memory.
     """
-    from marey.data.features.feature_file import is_feature_file
+    from marey.data.features.feature_file import is_arrow
     from marey.data.manifest.location import Location
     from marey.data.manifest.read import read_manifest, require_local_files
     from marey.data.manifest.write import write_manifest
@@ -91,7 +91,7 @@ def data_pack(
     from marey.errors import ManifestError
     from marey.video.reading.pixels import ShortSide
 
-    if is_feature_file(out):
+    if is_arrow(out):
         features = read_manifest(manifest, at=Location(root))
         require_local_files(features)
         if features.features is None:

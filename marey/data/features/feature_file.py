@@ -34,12 +34,14 @@ CLASSES = b"marey.classes"
 """What the class names of every head stand under in the metadata of an Arrow file."""
 
 About: TypeAlias = Mapping[str, Any]
-"""What made features: the model, the digest of its weights, the views, the manifest's digest."""
+"""What made features: the model, the digest of its weights, the views, the manifest's digest.
+
+Empty if the file does not say."""
 Vectors: TypeAlias = npt.NDArray[np.float32]
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FeatureFile:
     """The features of every row of a file of features, or of some rows of it."""
 
@@ -93,8 +95,8 @@ class FeatureFile:
         return {name: value for name, value in self.__dict__.items() if name != "_frames"}
 
 
-def is_feature_file(path: Path) -> bool:
-    """Whether the name says so."""
+def is_arrow(path: Path) -> bool:
+    """Whether the name is that of an Arrow file."""
     return path.suffix.lower() in SUFFIXES
 
 
@@ -123,19 +125,14 @@ def features_of(path: Path, table: pa.Table) -> FeatureFile | None:
     sizes = [len(chunk) for chunk in column.chunks]
     ends = [_ends(chunk) for chunk in column.chunks]
     return FeatureFile(
-        path,
-        dim,
-        read_about(table),
-        np.repeat(np.arange(len(sizes)), sizes),
-        np.concatenate([np.zeros(0, np.int64), *(e[:-1] - e[0] for e in ends)]),
-        np.concatenate([np.zeros(0, np.int64), *map(np.diff, ends)]),
-        _errors(table),
+        path=path,
+        dim=dim,
+        about=_metadata(table, _ABOUT),
+        batches=np.repeat(np.arange(len(sizes)), sizes),
+        starts=np.concatenate([np.zeros(0, np.int64), *(e[:-1] - e[0] for e in ends)]),
+        lengths=np.concatenate([np.zeros(0, np.int64), *map(np.diff, ends)]),
+        errors=_errors(table),
     )
-
-
-def read_about(table: pa.Table) -> About:
-    """What made the features of a table; empty if it does not say."""
-    return _metadata(table, _ABOUT)
 
 
 def read_class_names(table: pa.Table) -> dict[str, tuple[str, ...]]:
@@ -165,25 +162,6 @@ class FeatureWriter:
             self._file.write_batch(batch)
 
 
-@contextmanager
-def feature_writer(
-    path: Path,
-    schema: pa.Schema,
-    *,
-    dim: int,
-    dtype: npt.DTypeLike,
-    classes: Mapping[str, tuple[str, ...]],
-    about: About,
-) -> Iterator[FeatureWriter]:
-    """A writer of rows of `schema` and their features; the file is there, whole, when all is well.
-
-    dtype: float16 or float32.
-    """
-    schema = feature_schema(schema, dim=dim, dtype=dtype, classes=classes, about=about)
-    with replacing(path) as file, features_to(file, schema) as writer:
-        yield writer
-
-
 def feature_schema(
     schema: pa.Schema,
     *,
@@ -192,40 +170,38 @@ def feature_schema(
     classes: Mapping[str, tuple[str, ...]],
     about: About,
 ) -> pa.Schema:
-    """What a file of features has for columns, and says of itself; `schema` is the manifest's."""
+    """The columns of a file of features, float16 or float32, and its metadata.
+
+    schema: of the manifest, whose columns come first.
+    """
     kind = pa.large_list(pa.list_(pa.from_numpy_dtype(np.dtype(dtype)), dim))
     for name, column in ((COLUMN, kind), (ERROR, pa.large_string())):
         schema = schema.append(pa.field(name, column))
-    said = {_ABOUT: json.dumps(dict(about)), CLASSES: json.dumps(dict(classes))}
-    return schema.with_metadata(said)
+    metadata = {_ABOUT: json.dumps(dict(about)), CLASSES: json.dumps(dict(classes))}
+    return schema.with_metadata(metadata)
 
 
 @contextmanager
-def features_to(file: BinaryIO, schema: pa.Schema) -> Iterator[FeatureWriter]:
-    """A writer into an open file, of a `feature_schema`."""
+def feature_writer(file: BinaryIO, schema: pa.Schema) -> Iterator[FeatureWriter]:
+    """A writer of rows and their features into an open file, of a `feature_schema`."""
     with pa.ipc.new_file(file, schema) as writer:
         yield FeatureWriter(writer, schema)
 
 
 def join_features(paths: Sequence[Path], out: Path) -> None:
     """Write the rows of files of features of one schema, in order, into the one file `out`."""
-    with replacing(out) as file, pa.ipc.new_file(file, _reader(paths[0]).schema) as writer:
-        for path in paths:
-            reader = _reader(path)
-            for number in range(reader.num_record_batches):
-                writer.write_batch(reader.get_batch(number))
-
-
-def _reader(path: Path) -> pa.ipc.RecordBatchFileReader:
-    return pa.ipc.open_file(pa.memory_map(str(path)))
+    tables = [open_table(path) for path in paths]
+    with replacing(out) as file, pa.ipc.new_file(file, tables[0].schema) as writer:
+        for table in tables:
+            writer.write_table(table)
 
 
 _ABOUT = b"marey.features"
 
 
 def _metadata(table: pa.Table, key: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((table.schema.metadata or {}).get(key, b"{}"))
-    return found
+    facts: dict[str, Any] = json.loads((table.schema.metadata or {}).get(key, b"{}"))
+    return facts
 
 
 def _dim(path: Path, kind: pa.DataType) -> int:

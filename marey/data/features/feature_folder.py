@@ -18,8 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from marey.data.features.feature_file import About, FeatureFile, Rows, Vectors, feature_writer
+from marey.data.features.feature_file import (
+    About,
+    FeatureFile,
+    Rows,
+    Vectors,
+    feature_schema,
+    feature_writer,
+)
 from marey.errors import DecodeError
+from marey.storage.atomic import replacing
 
 HDF5 = (".h5", ".hdf5")
 
@@ -61,9 +69,9 @@ class FeatureFiles:
                 raise DecodeError(
                     f"{path} has {frames.shape[1]} features a frame, the first clip has {self.dim}"
                 )
-            wanted, places = np.unique(indices, return_inverse=True)  # HDF5 wants them rising
-            vectors = np.asarray(frames[wanted], dtype=np.float32)
-        return vectors[places.reshape(indices.shape)]
+            rising, inverse = np.unique(indices, return_inverse=True)  # as HDF5 wants them
+            vectors = np.asarray(frames[rising], dtype=np.float32)
+        return vectors[inverse.reshape(indices.shape)]
 
     def take(self, rows: Rows) -> FeatureFiles:
         """The features of these rows, in that order."""
@@ -141,14 +149,14 @@ def pack_features(
 
     Rows that cannot be read stay in the file, without features and with the reason.
     """
-    with feature_writer(
-        out,
+    schema = feature_schema(
         table.schema,
         dim=features.dim,
         dtype=features.dtype,
         classes=classes,
         about=features.about,
-    ) as writer:
+    )
+    with replacing(out) as file, feature_writer(file, schema) as writer:
         for start in range(0, len(table), ROWS):
             rows = range(start, min(start + ROWS, len(table)))
             vectors, errors = zip(*(_read(features, row) for row in rows), strict=True)

@@ -88,26 +88,30 @@ class Wish:
         replace(SSV2_LT, **given)  # which refuses numbers without sense
 
 
-def fitting_profile(there: Counts, wish: Wish) -> ParetoProfile:
-    """The profile of a wish for classes that have `there` clips, int64 [k], falling.
+def nearest_profile(available: Counts, wish: Wish) -> ParetoProfile:
+    """The profile of a wish for classes that have so many clips `available`, int64 [k], falling.
 
     What neither a number nor a percentage decides is as in SSv2-LT: exponent 7 and imbalance 545,
     or as many as there are clips; and the largest class is as large as every rank's clips allow.
     ManifestError where no profile comes near.
     """
-    found = min(_tried(there, wish), key=lambda tried: _distance(tried.counts(len(there)), wish))
-    _refuse_far(found.counts(len(there)), wish)
-    return found
+
+    def distance(tried: ParetoProfile) -> tuple[float, int]:
+        return _distance(tried.counts(len(available)), wish)
+
+    nearest = min(_tried(available, wish), key=distance)
+    _refuse_far(nearest.counts(len(available)), wish)
+    return nearest
 
 
-def _tried(there: Counts, wish: Wish) -> Iterator[ParetoProfile]:
+def _tried(available: Counts, wish: Wish) -> Iterator[ParetoProfile]:
     """The profiles on the grid: as many numbers are searched for as percentages are wished for."""
     wishes = (wish.head_percent, wish.few_percent)
     left = [name for name in ("imbalance", "largest", "exponent") if getattr(wish, name) is None]
     if wish.few_percent is None and "largest" in left:
         left.remove("largest")  # which decides on few-shot classes alone
     searched = left[: sum(value is not None for value in wishes)]
-    most = float(wish.largest or max(there.max(), 2))
+    most = float(wish.largest or max(available.max(), 2))
     imbalances: Sequence[float] = [wish.imbalance or min(SSV2_LT.imbalance, most)]
     exponents: Sequence[float] = [wish.exponent or SSV2_LT.exponent]
     if "imbalance" in searched:
@@ -115,7 +119,7 @@ def _tried(there: Counts, wish: Wish) -> Iterator[ParetoProfile]:
     if "exponent" in searched:
         exponents = np.geomspace(0.5, 50, NUM_TRIED).tolist()
     for imbalance, exponent in product(imbalances, exponents):
-        largest = wish.largest or largest_that_fits(there, imbalance, exponent)
+        largest = wish.largest or largest_that_fits(available, imbalance, exponent)
         sizes: Sequence[int] = [largest]
         if "largest" in searched:
             sizes = np.unique(np.geomspace(1, largest, NUM_TRIED).astype(int)).tolist()
@@ -123,28 +127,28 @@ def _tried(there: Counts, wish: Wish) -> Iterator[ParetoProfile]:
             yield ParetoProfile(size, imbalance, exponent)
 
 
-def largest_that_fits(there: Counts, imbalance: float, exponent: float) -> int:
-    """Clips of the largest class, so that every rank finds as many as it needs in `there` [k]."""
-    shape = ParetoProfile(1, imbalance, exponent).shape(len(there))
-    largest = max(1, min(int(there[0]), int(((there + 0.5) / shape).min())))
-    beyond = ParetoProfile(largest, imbalance, exponent).counts(len(there)) > there
+def largest_that_fits(available: Counts, imbalance: float, exponent: float) -> int:
+    """Clips of the largest class so that every rank has as many `available` as it needs [k]."""
+    shape = ParetoProfile(1, imbalance, exponent).shape(len(available))
+    largest = max(1, min(int(available[0]), int(((available + 0.5) / shape).min())))
+    beyond = ParetoProfile(largest, imbalance, exponent).counts(len(available)) > available
     return max(1, largest - int(beyond.any()))  # a half may be rounded either way
 
 
 def _distance(counts: Counts, wish: Wish) -> tuple[float, int]:
-    found = profile(counts)
-    pairs = ((wish.head_percent, found.head_percent), (wish.few_percent, found.few_percent))
-    away = sum(abs(wanted - got) for wanted, got in pairs if wanted is not None)
+    got = profile(counts)
+    pairs = ((wish.head_percent, got.head_percent), (wish.few_percent, got.few_percent))
+    away = sum(abs(wanted - percent) for wanted, percent in pairs if wanted is not None)
     return round(away, 6), -int(counts.sum())
 
 
 def _refuse_far(counts: Counts, wish: Wish) -> None:
-    found, tolerance = profile(counts), max(NEAR_PERCENT, 100 / len(counts))
+    got, tolerance = profile(counts), max(NEAR_PERCENT, 100 / len(counts))
     away, _ = _distance(counts, wish)
     if away > tolerance + 1e-6:
         raise ManifestError(
-            f"no such long tail was found; the nearest has {found.head_percent:.1f} % head and "
-            f"{found.few_percent:.1f} % few-shot classes, {counts.max()} clips at most and "
-            f"imbalance {found.imbalance:.1f}",
+            f"no such long tail was found; the nearest has {got.head_percent:.1f} % head and "
+            f"{got.few_percent:.1f} % few-shot classes, {counts.max()} clips at most and "
+            f"imbalance {got.imbalance:.1f}",
             "leave one of the numbers open, or start from more clips",
         )

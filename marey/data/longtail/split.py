@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from marey.data.features.feature_file import FeatureFile, is_feature_file, open_table
+from marey.data.features.feature_file import FeatureFile, is_arrow, open_table
 from marey.data.longtail.profile import (
     ParetoProfile,
     Wish,
-    fitting_profile,
     largest_that_fits,
+    nearest_profile,
 )
 from marey.data.manifest.classes import classes_file, read_classes
 from marey.data.manifest.manifest import Manifest
@@ -38,7 +38,7 @@ Counts = npt.NDArray[np.int64]
 RankBy = Literal["count", "random"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LongTail:
     """The long-tailed manifest, and its training clips a class before and after, int64 [k]."""
 
@@ -95,17 +95,17 @@ def write_long_tail(
     `overwrite`, still where it is `source`.
     """
     out = Path(out)
-    found = long_tail(read_manifest(source), wish, head=head, rank_by=rank_by, seed=seed)
-    _refuse_occupied(out, found.manifest, overwrite=overwrite)
+    tail = long_tail(read_manifest(source), wish, head=head, rank_by=rank_by, seed=seed)
+    _refuse_occupied(out, tail.manifest, overwrite=overwrite)
     if isinstance(source, str | Path) and out.resolve() == Path(source).resolve():
         raise ManifestError(f"{out} is the manifest itself", "give another file")
-    if isinstance(found.manifest.features, FeatureFile):
-        _write_features(found, out)
+    if isinstance(tail.manifest.features, FeatureFile):
+        _write_features(tail, out)
     else:
-        write_manifest(found.manifest, out)
+        write_manifest(tail.manifest, out)
     account = out.with_suffix(".longtail.json")
-    write_text(account, json.dumps(found.facts(), indent=1, ensure_ascii=False) + "\n")
-    return found, account
+    write_text(account, json.dumps(tail.facts(), indent=1, ensure_ascii=False) + "\n")
+    return tail, account
 
 
 def long_tail(
@@ -128,18 +128,27 @@ def long_tail(
     order = (
         np.argsort(-before, kind="stable") if rank_by == "count" else rng.permutation(len(before))
     )
-    there = before[order] if rank_by == "count" else np.full_like(before, before.min())
-    pareto = fitting_profile(there, wish)
+    available = before[order] if rank_by == "count" else np.full_like(before, before.min())
+    pareto = nearest_profile(available, wish)
     after = np.empty_like(before)
     after[order] = pareto.counts(len(order))
-    _refuse_too_few(manifest, head, before, after, pareto, there)
+    _refuse_too_few(manifest, head, before, after, pareto, available)
     kept = np.ones(len(manifest), dtype=bool)
     for label, count in enumerate(after.tolist()):
         rows = train[labels[train] == label]
         drawn = np.random.default_rng([seed, 1, label]).permutation(len(rows))
         kept[rows[drawn[count:]]] = False
     rows = np.flatnonzero(kept)
-    return LongTail(manifest.take(rows), rows, head, pareto, before, after, seed, rank_by)
+    return LongTail(
+        manifest=manifest.take(rows),
+        rows=rows,
+        head=head,
+        pareto=pareto,
+        before=before,
+        after=after,
+        seed=seed,
+        rank_by=rank_by,
+    )
 
 
 def _training_rows(manifest: Manifest, head: str) -> npt.NDArray[np.int64]:
@@ -161,7 +170,7 @@ def _refuse_too_few(
     before: Counts,
     after: Counts,
     pareto: ParetoProfile,
-    there: Counts,
+    available: Counts,
 ) -> None:
     lacking = np.flatnonzero(after > before)
     if not len(lacking):
@@ -173,7 +182,7 @@ def _refuse_too_few(
             f"{manifest.source}: class '{name}' has no training clips",
             "leave it out of the labels, or add clips",
         )
-    fits = largest_that_fits(there, pareto.imbalance, pareto.exponent)
+    fits = largest_that_fits(available, pareto.imbalance, pareto.exponent)
     raise ManifestError(
         f"{manifest.source}: class '{name}' has {before[worst]} training clips, its rank needs "
         f"{after[worst]}; {len(lacking)} of {len(before)} classes have too few",
@@ -181,15 +190,15 @@ def _refuse_too_few(
     )
 
 
-def _write_features(found: LongTail, out: Path) -> None:
+def _write_features(tail: LongTail, out: Path) -> None:
     """The rows that are left of a file of features, as they stand there."""
-    if not is_feature_file(out):
+    if not is_arrow(out):
         raise ManifestError(f"{out} cannot hold features", f"name it {out.stem}.arrow")
-    features = found.manifest.features
+    features = tail.manifest.features
     assert isinstance(features, FeatureFile)
     table = open_table(features.path)
     kept = np.zeros(len(table), dtype=bool)
-    kept[found.rows] = True
+    kept[tail.rows] = True
     start = 0
     with replacing(out) as file, pa.ipc.new_file(file, table.schema) as writer:
         for batch in table.to_batches():

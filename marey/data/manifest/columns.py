@@ -17,6 +17,7 @@ one converts nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -32,8 +33,6 @@ TEXTS = ("split", "group", "source")
 NUMBERS = ("start", "end", "start_frame", "end_frame", "num_frames", "fps")
 ID = "id"
 KNOWN = ("path", "label", *TEXTS, ID, *NUMBERS)
-PARQUET = (".parquet", ".pq")
-"""How the names of Parquet files end."""
 
 Values: TypeAlias = Sequence[Any] | np.ndarray | pa.Array | pa.ChunkedArray
 """What a column is made of: text or numbers, None where unknown; bool [n k] for several classes."""
@@ -46,6 +45,11 @@ _TYPES = (
     | {"num_frames": pa.int64()}
 )
 _UNKNOWN = {TEXT: "", pa.float64(): np.nan, pa.int64(): -1}
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the name is that of a Parquet file."""
+    return path.suffix.lower() in (".parquet", ".pq")
 
 
 def as_table(columns: Mapping[str, Values | None], heads: Collection[str] = ()) -> pa.Table:

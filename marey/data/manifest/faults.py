@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from marey.data.features.feature_file import SUFFIXES
-from marey.data.manifest.columns import PARQUET
+from marey.data.features.feature_file import is_arrow
+from marey.data.manifest.columns import is_parquet
 from marey.errors import ManifestError
 
 NUM_SHOWN = 5
@@ -62,7 +62,7 @@ def refuse(path: Path, faults: Sequence[Fault]) -> None:
 
 def row_names(path: Path, rows: Sequence[int]) -> list[str]:
     """Where rows of a manifest file stand: file:line, or the number of the row if it is binary."""
-    if path.suffix.lower() in (*PARQUET, *SUFFIXES):
+    if is_arrow(path) or is_parquet(path):
         return [f"{path}:row {row + 1}" for row in rows]
     return [f"{path}:{line}" for line in csv_lines(path, rows)]
 

@@ -14,14 +14,14 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from marey.data.features.feature_file import (
-    SUFFIXES,
     FeatureFile,
     features_of,
+    is_arrow,
     open_table,
     read_class_names,
 )
 from marey.data.manifest.classes import heads_beside
-from marey.data.manifest.columns import BOUNDS, CODED, ID, KNOWN, NUMBERS, PARQUET, TEXT, TEXTS
+from marey.data.manifest.columns import BOUNDS, CODED, ID, KNOWN, NUMBERS, TEXT, TEXTS, is_parquet
 from marey.data.manifest.faults import clip_text, structural_error
 from marey.errors import ManifestError
 
@@ -57,7 +57,7 @@ def read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
 
 def header_of(path: Path) -> list[str]:
     """The names of the columns of a CSV or Parquet file."""
-    if path.suffix.lower() in PARQUET:
+    if is_parquet(path):
         try:
             return list(pyarrow.parquet.read_schema(path).names)
         except pa.ArrowInvalid as error:
@@ -71,7 +71,7 @@ def header_of(path: Path) -> list[str]:
 
 
 def _read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
-    if path.suffix.lower() in SUFFIXES:
+    if is_arrow(path):
         table = open_table(path)
         classes, features = read_class_names(table), features_of(path, table)
         chosen = _heads(path, table.column_names, heads, classes)
@@ -79,7 +79,7 @@ def _read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
         return RawTable(_cast(path, table, types), chosen, classes, features)
     header = header_of(path)
     chosen = _heads(path, header, heads, {})
-    read = _read_parquet if path.suffix.lower() in PARQUET else _read_csv
+    read = _read_parquet if is_parquet(path) else _read_csv
     return RawTable(read(path, header, _types(header, chosen)), chosen, {}, None)
 
 

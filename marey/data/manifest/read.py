@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from marey.data.features.feature_file import SUFFIXES, FeatureFile
+from marey.data.features.feature_file import FeatureFile, is_arrow
 from marey.data.features.feature_folder import FeatureFiles
 from marey.data.manifest.classes import classes_file
 from marey.data.manifest.columns import KNOWN
@@ -74,7 +74,7 @@ def require_local_files(manifest: Manifest, split: str | None = None) -> None:
 
 def _read(file: Path, heads: Mapping[str, int] | None) -> Manifest:
     """The manifest in the file, whose clips lie beside it."""
-    opened = open_mapped(file, heads) if file.suffix.lower() in SUFFIXES else None
+    opened = open_mapped(file, heads) if is_arrow(file) else None
     if opened is None:
         return checked_manifest(file, read_table(file, heads), heads)
     rows, classes = opened
@@ -138,7 +138,7 @@ def at_hand(source: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]:
         return
     folder = Path(tempfile.mkdtemp(prefix="marey-manifest-"))
     file = folder / source.name
-    keep = file.suffix.lower() in SUFFIXES
+    keep = is_arrow(file)
     if keep:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
@@ -156,7 +156,7 @@ def _download(url: Url, file: Path, heads: Mapping[str, int] | None) -> None:
     """Copy the manifest to `file`, and the class names of its heads beside it."""
     with _url_errors(url):
         url.download(file)
-    if file.suffix.lower() in SUFFIXES:  # which has the class names in it
+    if is_arrow(file):  # which has the class names in it
         return
     words = [name for name in header_of(file) if re.fullmatch(r"\w+", name)]
     others = [name for name in words if name not in KNOWN] if heads is None else [*heads]

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from marey.data.features.feature_file import SUFFIXES, FeatureFile
+from marey.data.features.feature_file import FeatureFile, is_arrow
 from marey.data.features.feature_folder import pack_features
 from marey.data.manifest.classes import SEPARATOR, write_classes
-from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, PARQUET, TEXTS, as_array
+from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, TEXTS, as_array, is_parquet
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.mapped import write_mapped
 from marey.data.manifest.paths import rebased, stay_inside
@@ -34,7 +34,7 @@ def write_manifest(
     the same clips.
     """
     path, features = Path(path), manifest.features
-    if path.suffix.lower() in SUFFIXES:
+    if is_arrow(path):
         if features is None:
             return _write_mapped(manifest, path)
         table = manifest_table(manifest, path.parent)
@@ -46,7 +46,7 @@ def write_manifest(
     table = manifest_table(manifest, path.parent)
     write_classes(manifest.classes, path.parent)
     with replacing(path) as file:
-        if path.suffix.lower() in PARQUET:
+        if is_parquet(path):
             pyarrow.parquet.write_table(table, file)
             return None
         file.write((",".join(table.column_names) + "\n").encode())

@@ -111,7 +111,15 @@ def _films(
                     for name in ACTIONS[scene]
                 )
                 num_frames = int(np.random.default_rng((*key, 1)).choice(lengths))
-                yield Film(scene, key, forwards, backwards, num_frames, size, fps)
+                yield Film(
+                    scene=scene,
+                    seed=key,
+                    forwards=forwards,
+                    backwards=backwards,
+                    num_frames=num_frames,
+                    size=size,
+                    fps=fps,
+                )
 
 
 def _shoot_all(films: Sequence[Film], out: Path, workers: int, progress: Progress | None) -> None:

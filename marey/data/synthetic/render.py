@@ -18,7 +18,7 @@ QUANTIZER = 20
 """Of every frame, from 0 (lossless) to 51: fine enough for pictures of 64 pixels."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Film:
     """What to draw, and where to write it forwards and backwards."""
 

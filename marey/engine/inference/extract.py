@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from marey.data.features.feature_file import is_feature_file
+from marey.data.features.feature_file import is_arrow
 from marey.data.manifest.location import Location
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.extractor import DType, Extractor, Per, read_features
@@ -105,7 +105,7 @@ def extract_features(
         ManifestError: if the clips are not what the model takes, or none can be read.
         RunError: if `out` is no NAME.arrow or cannot be written, or a feature is not finite.
     """
-    if not is_feature_file(options.out):
+    if not is_arrow(options.out):
         raise RunError(f"{options.out} is no name of a file of features", "call it NAME.arrow")
     job = load_for(options, executor)
     parts = job.parts(options.out)

@@ -16,8 +16,8 @@ from torch import Tensor
 from marey.data.features.feature_file import (
     FeatureFile,
     feature_schema,
+    feature_writer,
     features_of,
-    features_to,
     join_features,
     open_table,
 )
@@ -78,7 +78,7 @@ class Extractor(ClipJob):
         manifest, size = self.clips(rows), self.clips_at_once
         nothing = np.zeros((0, self.model.encoder.num_features), np.float32)
         batches = view_batches(manifest, self.recipe, workers=self.workers, batch_size=size)
-        with features_to(file, self.schema) as writer:
+        with feature_writer(file, self.schema) as writer:
             for start, batch in zip(range(0, len(rows), size), batches, strict=True):
                 here = range(start, min(start + size, len(rows)))
                 missing, of_row = dict(batch.failures), self._features(batch, manifest)

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from marey.cli.app import app
-from marey.data.features.feature_file import feature_writer
+from marey.data.features.feature_file import feature_schema, feature_writer
 from marey.data.longtail.profile import (
     SSV2_LT,
     ParetoProfile,
     Wish,
-    fitting_profile,
     largest_that_fits,
+    nearest_profile,
 )
 from marey.data.longtail.split import long_tail, write_long_tail
 from marey.data.manifest.manifest import Manifest
@@ -90,7 +90,7 @@ def test_the_largest_that_fits_leaves_no_class_short_and_one_more_would(
     ],
 )
 def test_a_wish_is_met_within_a_class(wish: Wish) -> None:
-    found = profile(fitting_profile(np.full(20, 88), wish).counts(20))
+    found = profile(nearest_profile(np.full(20, 88), wish).counts(20))
     for wanted, got in (
         (wish.head_percent, found.head_percent),
         (wish.few_percent, found.few_percent),
@@ -103,12 +103,12 @@ def test_a_wish_is_met_within_a_class(wish: Wish) -> None:
 
 
 def test_without_a_wish_the_tail_is_as_large_as_the_clips_allow() -> None:
-    assert fitting_profile(np.full(20, 88), Wish(imbalance=10)) == ParetoProfile(88, 10)
+    assert nearest_profile(np.full(20, 88), Wish(imbalance=10)) == ParetoProfile(88, 10)
 
 
 def test_a_wish_that_cannot_be_met_says_what_is_nearest() -> None:
     with pytest.raises(ManifestError, match=r"the nearest has 20\.0 % head and 60\.0 % few-shot"):
-        fitting_profile(np.full(20, 88), Wish(few_percent=40, imbalance=27, largest=80))
+        nearest_profile(np.full(20, 88), Wish(few_percent=40, imbalance=27, largest=80))
 
 
 @pytest.mark.parametrize(
@@ -257,14 +257,14 @@ def test_a_file_of_features_keeps_the_vectors_of_its_clips(tmp_path: Path) -> No
     rng, labels = np.random.default_rng(0), np.repeat([0, 1], [9, 6])
     features = [rng.normal(size=(1 + i % 3, 4)).astype(np.float32) for i in range(15)]
     rows = pa.table({"path": [f"{i}.mp4" for i in range(15)], "label": labels})
-    with feature_writer(
-        tmp_path / "all.arrow",
+    schema = feature_schema(
         rows.schema,
         dim=4,
         dtype=np.float32,
         classes={"label": ("a", "b")},
         about={"model": "m"},
-    ) as writer:
+    )
+    with (tmp_path / "all.arrow").open("wb") as file, feature_writer(file, schema) as writer:
         for i in (0, 8):
             part = slice(i, 8 if i == 0 else 15)
             writer.write(rows.slice(i, 8), features[part], [None] * len(features[part]))
