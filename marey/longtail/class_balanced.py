@@ -19,18 +19,17 @@ clips, and the focal loss has no balancing factor alpha besides them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.longtail.objective import HeadLosses, Objective, distributions
+from marey.longtail.objective import PerHead, distributions
 
 
 @dataclass(frozen=True)
-class ClassBalancedLoss(Objective):
+class ClassBalancedLoss(PerHead):
     """Cross-entropy, each class weighted by its effective number of clips (arXiv 1901.05555)."""
 
     beta: float = 0.9999
@@ -39,13 +38,13 @@ class ClassBalancedLoss(Objective):
     def __post_init__(self) -> None:
         check_beta(self.beta)
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective for these counts, int64 [k] a head."""
-        return Focal(0.0, self.beta, self.label_smoothing).build(class_counts)
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these counts, int64 [k]."""
+        return WeightedFocal(class_weights(counts, self.beta), 0.0, self.label_smoothing)
 
 
 @dataclass(frozen=True)
-class Focal(Objective):
+class Focal(PerHead):
     """Focal loss of a softmax (arXiv 1708.02002); with `beta`, classes are weighted as well.
 
     `gamma` 0 is cross-entropy, 2 the paper's choice; `beta` 0.9999 makes it the class-balanced
@@ -60,14 +59,9 @@ class Focal(Objective):
         check_gamma(self.gamma)
         check_beta(self.beta)
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective for these counts, int64 [k] a head."""
-        return HeadLosses(
-            {
-                head: WeightedFocal(class_weights(n, self.beta), self.gamma, self.label_smoothing)
-                for head, n in class_counts.items()
-            }
-        )
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these counts, int64 [k]."""
+        return WeightedFocal(class_weights(counts, self.beta), self.gamma, self.label_smoothing)
 
 
 class WeightedFocal(nn.Module):

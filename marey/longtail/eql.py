@@ -16,17 +16,16 @@ pulls it up. Mixed labels [b k] keep a class in the denominator by their share o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from marey.longtail.objective import HeadLosses, Objective, distributions
+from marey.longtail.objective import PerHead, distributions
 
 
 @dataclass(frozen=True)
-class EQL(Objective):
+class EQL(PerHead):
     """Softmax equalization loss; classes of at most `few` clips are rare (arXiv 2003.05176)."""
 
     few: int = 20
@@ -36,9 +35,9 @@ class EQL(Objective):
     def __post_init__(self) -> None:
         check_drop(self.drop)
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective for these counts, int64 [k] a head."""
-        return HeadLosses({h: SoftmaxEQL(n <= self.few, self) for h, n in class_counts.items()})
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these counts, int64 [k]."""
+        return SoftmaxEQL(counts <= self.few, self)
 
 
 class SoftmaxEQL(nn.Module):

@@ -16,7 +16,6 @@ mixed label [b k] every class has its share of its margin: z - y m.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,11 +23,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.longtail.class_balanced import check_beta, class_weights
-from marey.longtail.objective import HeadLosses, Objective, distributions
+from marey.longtail.objective import PerHead, distributions
 
 
 @dataclass(frozen=True)
-class LDAM(Objective):
+class LDAM(PerHead):
     """Cross-entropy with a margin that grows as a class gets rarer; `beta` weighs the classes.
 
     `beta` 0 weighs all alike, 0.9999 is the re-weighting of DRW (`ClassBalancedLoss`).
@@ -42,10 +41,9 @@ class LDAM(Objective):
         check_margin(self.max_margin, self.scale)
         check_beta(self.beta)
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective for these counts, int64 [k] a head."""
-        numbers = self.max_margin, self.scale, self.beta
-        return HeadLosses({h: SoftmaxLDAM(n, *numbers) for h, n in class_counts.items()})
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these counts, int64 [k]."""
+        return SoftmaxLDAM(counts, self.max_margin, self.scale, self.beta)
 
 
 class MarginLoss(nn.Module):

@@ -15,28 +15,27 @@ probability 0 and the loss of a smoothed label infinite.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.longtail.objective import HeadLosses, Objective
+from marey.longtail.objective import PerHead
 
 
 @dataclass(frozen=True)
-class BalancedSoftmax(Objective):
+class BalancedSoftmax(PerHead):
     """Cross-entropy of scores plus the log of the class counts (arXiv 2007.10740)."""
 
     label_smoothing: float = 0.0
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective for these counts, int64 [k] a head."""
-        return LogitAdjustment(1.0, self.label_smoothing).build(class_counts)
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these counts, int64 [k]."""
+        return ShiftedCrossEntropy(log_frequencies(counts), self.label_smoothing)
 
 
 @dataclass(frozen=True)
-class LogitAdjustment(Objective):
+class LogitAdjustment(PerHead):
     """Cross-entropy of scores plus `tau` times the log of the class frequencies (arXiv 2007.07314).
 
     `tau` 0 is plain cross-entropy, 1 the paper's choice; above 1 it favours rare classes further.
@@ -49,14 +48,9 @@ class LogitAdjustment(Objective):
         if not math.isfinite(self.tau):
             raise ValueError(f"tau is {self.tau}, expected a finite number")
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective for these counts, int64 [k] a head."""
-        return HeadLosses(
-            {
-                head: ShiftedCrossEntropy(self.tau * log_frequencies(counts), self.label_smoothing)
-                for head, counts in class_counts.items()
-            }
-        )
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these counts, int64 [k]."""
+        return ShiftedCrossEntropy(self.tau * log_frequencies(counts), self.label_smoothing)
 
 
 class ShiftedCrossEntropy(nn.Module):

@@ -60,6 +60,24 @@ class Objective(Protocol):
         raise NotImplementedError
 
 
+class PerHead(Objective):
+    """An objective on scores alone: the sum over the heads of one loss each."""
+
+    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
+        """The sum of the losses that `loss` gives, see `Objective.build`."""
+        return HeadLosses({head: self.loss(counts) for head, counts in class_counts.items()})
+
+    @abstractmethod
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these training clips of every class, int64 [k].
+
+        Returns:
+            A module that takes scores float32 [b k] and targets, int64 [b] or float [b k], and
+            gives a scalar.
+        """
+        raise NotImplementedError
+
+
 @runtime_checkable
 class FollowsEpochs(Protocol):
     """An objective whose module wants to know when an epoch of training ends."""
@@ -70,7 +88,7 @@ class FollowsEpochs(Protocol):
 
 
 @dataclass(frozen=True)
-class CrossEntropy(Objective):
+class CrossEntropy(PerHead):
     """Mean cross-entropy over the clips, summed over the heads.
 
     Takes class indices [b] or distributions [b k]; `label_smoothing` gives that share of the
@@ -79,9 +97,9 @@ class CrossEntropy(Objective):
 
     label_smoothing: float = 0.0
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective; plain cross-entropy does not look at the class counts."""
-        return HeadLosses({h: SoftmaxCrossEntropy(self.label_smoothing) for h in class_counts})
+    def loss(self, counts: Tensor) -> nn.Module:  # noqa: ARG002
+        """The loss of a head; the class counts do not matter."""
+        return SoftmaxCrossEntropy(self.label_smoothing)
 
 
 class SoftmaxCrossEntropy(nn.Module):
@@ -97,10 +115,10 @@ class SoftmaxCrossEntropy(nn.Module):
 
 
 class HeadLosses(nn.Module):
-    """An objective on scores alone: the sum over the heads of one loss each, in float32.
+    """The sum over the heads of one loss each, in float32.
 
-    A loss is a module (scores [b k], target [b] or [b k]) -> scalar. What it derives from class
-    counts are buffers that are not saved: the counts are known again when a run is resumed.
+    What a loss derives from class counts are buffers that are not saved: the counts are known again
+    when a run is resumed.
     """
 
     def __init__(self, losses: Mapping[str, nn.Module]) -> None:

@@ -22,7 +22,6 @@ with its resampling; raise the rate for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -32,10 +31,10 @@ from torch import Tensor, nn
 from marey.longtail.class_balanced import check_beta, check_gamma, class_weights, focus
 from marey.longtail.eql import check_drop, kept_share
 from marey.longtail.ldam import MarginLoss, check_margin
-from marey.longtail.objective import HeadLosses, Objective, distributions
+from marey.longtail.objective import PerHead, distributions
 
 
-class SeveralLabels(Objective):
+class SeveralLabels(PerHead):
     """What the objectives below have in common: each class of a clip is a yes or no of its own."""
 
     several_labels = True
@@ -45,9 +44,9 @@ class SeveralLabels(Objective):
 class BinaryCrossEntropy(SeveralLabels):
     """Binary cross-entropy of every class."""
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective; the class counts do not matter."""
-        return HeadLosses({h: WeightedBinary(torch.ones(len(n))) for h, n in class_counts.items()})
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head, whatever the class counts."""
+        return WeightedBinary(torch.ones(len(counts)))
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,9 @@ class SigmoidClassBalanced(SeveralLabels):
     def __post_init__(self) -> None:
         check_beta(self.beta)
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective for these counts, int64 [k] a head."""
-        return HeadLosses(
-            {h: WeightedBinary(class_weights(n, self.beta)) for h, n in class_counts.items()}
-        )
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these counts, int64 [k]."""
+        return WeightedBinary(class_weights(counts, self.beta))
 
 
 class WeightedBinary(nn.Module):
@@ -89,9 +86,9 @@ class SigmoidFocal(SeveralLabels):
     def __post_init__(self) -> None:
         check_gamma(self.gamma)
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective; the class counts do not matter."""
-        return HeadLosses({h: BinaryFocal(self.gamma) for h in class_counts})
+    def loss(self, counts: Tensor) -> nn.Module:  # noqa: ARG002
+        """The loss of a head, whatever the class counts."""
+        return BinaryFocal(self.gamma)
 
 
 class BinaryFocal(nn.Module):
@@ -120,10 +117,9 @@ class SigmoidLDAM(SeveralLabels):
         check_margin(self.max_margin, self.scale)
         check_beta(self.beta)
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective for these counts, int64 [k] a head."""
-        numbers = self.max_margin, self.scale, self.beta
-        return HeadLosses({h: BinaryLDAM(n, *numbers) for h, n in class_counts.items()})
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these counts, int64 [k]."""
+        return BinaryLDAM(counts, self.max_margin, self.scale, self.beta)
 
 
 class BinaryLDAM(MarginLoss):
@@ -146,9 +142,9 @@ class SigmoidEQL(SeveralLabels):
     def __post_init__(self) -> None:
         check_drop(self.drop)
 
-    def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:
-        """The objective for these counts, int64 [k] a head."""
-        return HeadLosses({h: BinaryEQL(n <= self.few, self.drop) for h, n in class_counts.items()})
+    def loss(self, counts: Tensor) -> nn.Module:
+        """The loss of a head with these counts, int64 [k]."""
+        return BinaryEQL(counts <= self.few, self.drop)
 
 
 class BinaryEQL(nn.Module):

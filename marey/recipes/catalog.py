@@ -6,44 +6,21 @@ A plus sign and a word after any of them add a second stage: ``tsm-r18+crt``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from marey.errors import RecipeError, did_you_mean
-from marey.recipes import (
-    arp,
-    blvnet,
-    demo,
-    ecal,
-    features,
-    gc,
-    gst,
-    lmr,
-    motionformer,
-    own_videos,
-    tdn,
-    tsm,
-    videolt,
-)
 from marey.recipes.longtail import SECOND_STAGES
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
 
-_MODULES: tuple[ModuleType, ...] = (
-    own_videos,
-    features,
-    demo,
-    tsm,
-    gc,
-    ecal,
-    gst,
-    tdn,
-    blvnet,
-    arp,
-    motionformer,
-    lmr,
-    videolt,
+_FILES = (
+    *("own_videos", "features", "demo", "tsm", "gc", "ecal", "gst", "tdn", "blvnet", "arp"),
+    *("motionformer", "lmr", "videolt"),
 )
+_MODULES = tuple(import_module(f"marey.recipes.{file}") for file in _FILES)
+"""Where rows stand, in the order in which they are listed."""
 
 
 def rows() -> dict[str, Recipe]:
