@@ -27,6 +27,7 @@ from marey.engine.text_files import as_value, read_json, write_json
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
+from marey.video.reading.reader import Span
 
 FILE = "reconstruction.json"
 Rows = npt.NDArray[np.int64]
@@ -39,6 +40,10 @@ class ShownClip:
     path: str
     start: float | None
     end: float | None
+
+    def span(self, unit: Literal["seconds", "frames"]) -> Span | None:
+        """Where it lies in its file."""
+        return None if self.start is self.end is None else Span(self.start, self.end, unit)
 
 
 @dataclass(frozen=True)

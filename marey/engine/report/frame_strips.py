@@ -63,11 +63,8 @@ def clip_roots(files: RunFiles, result: Result) -> list[Path]:
     """Where the clips of a result may lie: below the recipe's root, or beside a manifest."""
     data = files.recipe.data
     manifests = [result.facts.manifest, data.val, data.train]
-    return [
-        *([Path(data.root)] if data.root else []),
-        *(Path(manifest).parent for manifest in manifests if manifest),
-        Path(),
-    ]
+    beside = [Path(manifest).parent for manifest in manifests if manifest]
+    return [*([Path(data.root)] if data.root else []), *beside, Path()]
 
 
 def shown_path(path: str, roots: Sequence[Path]) -> str:

@@ -54,11 +54,6 @@ def count(value: float | None, *, unit: str = "") -> str:
     return f"{value:,.4g}{unit}"
 
 
-def clips(number: int) -> str:
-    """That many clips, with the word."""
-    return f"{number:,} clip" if number == 1 else f"{number:,} clips"
-
-
 def counted(rows: Iterable[Sequence[object]], header: Sequence[str]) -> Table:
     """A table of which all columns but the first are numbers."""
     return Table(header, list(rows), range(1, len(header)))

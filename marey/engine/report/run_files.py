@@ -7,7 +7,7 @@ there and cannot be understood is a `RunError` that names the file.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from marey.engine.weights.class_counts import FILE as CLASS_COUNTS
 from marey.errors import RunError
 from marey.metrics.accuracy import class_accuracy, confusion_matrix
 from marey.metrics.catalog import Labels, Scores
-from marey.metrics.groups import Groups
+from marey.recipes.recipe import Claim, DataSpec
+from marey.video.reading.reader import Span
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,10 @@ class Result:
         """The heads that have numbers but no answers: those of clips of several classes."""
         return [name for name in self.facts.estimates if self.head(name) is None]
 
-    def groups(self, head: str) -> Groups | None:
-        """The groups of a head's classes by their training clips, if they were known."""
-        known = self.facts.groups.get(head)
-        return known.groups if known else None
+    def span(self, row: int) -> Span | None:
+        """Where a clip lies in its file; None for a whole file."""
+        start, end = self.spans[row]
+        return None if start is end is None else Span(start, end, self.facts.span_unit)
 
     def right_clips(self, head: str) -> dict[str, tuple[int, bool]]:
         """Clip -> its label, and whether the answer of `head` was right."""
@@ -101,35 +102,6 @@ class Result:
 
 
 @dataclass(frozen=True)
-class RecipeData:
-    """Where the clips of a run are listed and lie."""
-
-    train: str = ""
-    val: str = ""
-    root: str = ""
-    more: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class RecipeStage:
-    """A stage of training."""
-
-    epochs: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeClaim:
-    """What was published of the recipe, and by whom."""
-
-    source: str = "an unnamed source"
-    top1: float | None = None
-    top5: float | None = None
-    mean_ap: float | None = None
-    params_millions: float | None = None
-    gmacs_per_view: float | None = None
-
-
-@dataclass(frozen=True)
 class RunRecipe:
     """The few names of recipe.yaml that pages need.
 
@@ -137,9 +109,14 @@ class RunRecipe:
     """
 
     name: str = ""
-    data: RecipeData = RecipeData()
-    stages: tuple[RecipeStage, ...] = ()
-    claim: RecipeClaim | None = None
+    data: DataSpec = field(default_factory=DataSpec)
+    stages: tuple[dict[str, Any], ...] = ()
+    claim: Claim | None = None
+
+    @property
+    def epochs(self) -> int:
+        """How many are planned, in all stages."""
+        return sum(int(stage.get("epochs", 0)) for stage in self.stages)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -205,14 +182,7 @@ def _recipe(path: Path) -> RunRecipe:
         facts = yaml.safe_load(read_text(path)) or {}
     except yaml.YAMLError as error:
         raise RunError(f"{path} is not YAML: {error}") from error
-    return as_value(RunRecipe, _without_none(facts), path)
-
-
-def _without_none(facts: Any) -> Any:
-    """The same without names that have no value, which then have the default."""
-    if isinstance(facts, dict):
-        return {k: _without_none(value) for k, value in facts.items() if value is not None}
-    return [_without_none(item) for item in facts] if isinstance(facts, list) else facts
+    return as_value(RunRecipe, facts, path)
 
 
 def _results(folder: Path) -> tuple[Result, ...]:

@@ -11,15 +11,16 @@ from marey.engine.results_file import Results, ViewCounts
 from marey.metrics.catalog import DASH, find_metric, headlines
 
 
-def tiles(facts: Results, name: str) -> list[tuple[str, str, str]]:
+def tiles(result: Result) -> list[tuple[str, str, str]]:
     """The numbers above all others: what it is, its value, a remark."""
-    missing, of = len(facts.missing), "" if facts.num_clips is None else f" of {facts.num_clips}"
+    facts, missing = result.facts, len(result.facts.missing)
+    of = "" if facts.num_clips is None else f" of {facts.num_clips}"
     numbers = [
         (metric.title + named.suffix, metric.text(facts.metric(key)), "")
         for key in headlines(facts.metrics)
         if (named := find_metric(key)) and (metric := named.metric)
     ]
-    first = [(*numbers[0][:2], f"results/{name}"), *numbers[1:]] if numbers else []
+    first = [(*numbers[0][:2], f"results/{result.name}"), *numbers[1:]] if numbers else []
     cost = count(facts.gmacs_per_view), f"{count(facts.gmacs_total)} in all"
     return [
         *first,

@@ -139,7 +139,7 @@ def test_the_tables_never_cut_off_which_run_a_row_is_of(run: Path, tmp_path: Pat
 
 def test_a_gain_is_that_of_the_clips_both_runs_read(run: Path, better: Path) -> None:
     first, second = read_run(run).result, read_run(better).result
-    groups = first.groups("label")
+    groups = first.facts.groups["label"].groups
     gains = group_gains(first, second, "label", groups)
     assert gains["class_avg"].value == pytest.approx(100 / 24)
     assert group_gains(first, first, "label", groups)["few"].value == 0

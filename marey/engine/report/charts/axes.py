@@ -60,25 +60,45 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [t for t in ticks if start <= t <= end]
 
 
-def frame(x_axis: Axis, y_axis: Axis, top: float, x_label: str, y_label: str) -> Markup:
-    """Both axes with their grid and words."""
-    parts = [x_grid(x_axis, top, y_axis.start, x_label, (x_axis.start + x_axis.end) / 2)]
-    for tick in y_axis.ticks:
-        y = y_axis.at(tick)
-        parts.append(line(x_axis.start, y, x_axis.end, y, "rule"))
-        parts.append(label(x_axis.start - 6, y + 4, _tick_text(tick), "end"))
-    if y_label:
-        parts.append(label(13, (top + y_axis.start) / 2, y_label, "middle", turn=-90))
-    parts.append(line(x_axis.start, y_axis.start, x_axis.end, y_axis.start, "axis"))
-    return Markup().join(parts)
+@dataclass(frozen=True)
+class Plane:
+    """Two axes with the frame around them."""
+
+    x: Axis
+    y: Axis
+
+    @classmethod
+    def of(
+        cls, x_ticks: Sequence[float], y_ticks: Sequence[float], top: float, *, log: bool = False
+    ) -> Plane:
+        """The plane below `top` of a chart; `log` is of the x axis."""
+        x = Axis(x_ticks, LEFT, WIDTH - RIGHT, log=log)
+        return cls(x, Axis(y_ticks, HEIGHT - BOTTOM, top))
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The pixel of a point."""
+        return self.x.at(x), self.y.at(y)
+
+    def frame(self, x_label: str, y_label: str = "") -> Markup:
+        """Both axes with their grid and words."""
+        left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
+        parts = [x_grid(self.x, top, bottom, x_label)]
+        for tick in self.y.ticks:
+            y = self.y.at(tick)
+            parts.append(line(left, y, right, y, "rule"))
+            parts.append(label(left - 6, y + 4, _tick_text(tick), "end"))
+        if y_label:
+            parts.append(label(13, (top + bottom) / 2, y_label, "middle", turn=-90))
+        return Markup().join([*parts, line(left, bottom, right, bottom, "axis")])
 
 
-def x_grid(axis: Axis, top: float, bottom: float, words: str, middle: float) -> Markup:
-    """The lines and numbers of the x axis, with words at `middle` below."""
+def x_grid(axis: Axis, top: float, bottom: float, words: str) -> Markup:
+    """The lines and numbers of the x axis, with words in its middle below."""
     parts = []
     for tick in axis.ticks:
         parts.append(line(axis.at(tick), top, axis.at(tick), bottom, "rule"))
         parts.append(label(axis.at(tick), bottom + 15, _tick_text(tick), "middle"))
+    middle = (axis.start + axis.end) / 2
     return Markup().join([*parts, label(middle, bottom + 33, words, "middle") if words else ""])
 
 

@@ -7,43 +7,33 @@ and dark, and whose marks have tooltips. Values that are not finite are left out
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from markupsafe import Markup
 
+from marey.engine.report.charts import svg
 from marey.engine.report.charts.axes import (
     BOTTOM,
     HEIGHT,
-    LEFT,
-    RIGHT,
     Axis,
-    frame,
+    Plane,
     legend,
     log_ticks,
     round_ticks,
     x_grid,
-)
-from marey.engine.report.charts.svg import (
-    WIDTH,
-    color,
-    dashes,
-    dot,
-    drawing,
-    empty,
-    label,
-    line,
-    rect,
-    short,
-    tag,
-    with_tip,
 )
 from marey.metrics.calibration import Reliability
 
 TREND_MARKS = 8
 MAX_POINTS = 400
 """A longer curve is thinned: more points than pixels only make the page heavy."""
+ROW, TOP, VALUES = 18, 32, 54
+"""Of charts with a row a value: height of a row, of the title, and width of the written values."""
+Range = tuple[float, float]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,20 +80,18 @@ def line_chart(
     title: str,
     x_label: str,
     y_label: str = "",
-    y_range: tuple[float, float] | None = None,
+    y_range: Range | None = None,
 ) -> Markup:
     """Curves over a shared x axis of whole numbers (epochs, steps)."""
     curves = [_finite(s) for s in series]
-    xs = [x for s in curves for x in s.x]
-    ys = [y for s in curves for y in s.y]
+    xs, ys = [x for s in curves for x in s.x], [y for s in curves for y in s.y]
     if not xs:
-        return empty(title)
+        return svg.empty(title)
     names, top = legend([s.name for s in series]) if len(series) > 1 else (Markup(), 30.0)
-    x_axis = Axis(round_ticks(min(xs), max(xs), 6, whole=True), LEFT, WIDTH - RIGHT)
-    y_axis = Axis(round_ticks(*(y_range or (min(ys), max(ys)))), HEIGHT - BOTTOM, top)
-    marks = [_curve(s, i, x_axis, y_axis) for i, s in enumerate(curves) if s.x]
-    around = frame(x_axis, y_axis, top, x_label, y_label)
-    return drawing(title, HEIGHT, names, around, *marks)
+    ticks = round_ticks(min(xs), max(xs), 6, whole=True)
+    plane = Plane.of(ticks, round_ticks(*(y_range or (min(ys), max(ys)))), top)
+    marks = [_curve(s, i, plane) for i, s in enumerate(curves) if s.x]
+    return svg.drawing(title, HEIGHT, names, plane.frame(x_label, y_label), *marks)
 
 
 def scatter(
@@ -112,19 +100,19 @@ def scatter(
     title: str,
     x_label: str,
     y_label: str = "",
-    y_range: tuple[float, float] | None = None,
+    y_range: Range | None = None,
 ) -> Markup:
     """Marks in the plane; the x axis is logarithmic where x spans more than a factor of 20."""
     points = _visible(points)
     if not points:
-        return empty(title)
-    axes = _axes_of(points, y_range, 30)
+        return svg.empty(title)
+    plane = _plane_of(points, y_range, 30)
     marks = [
-        _mark(p, 5.0, color(i), 0.75, axes) if p.label else _mark(p, 4.0, color(0), 0.75, axes)
-        for i, p in enumerate(points)
+        _mark(point, plane, 5.0 if point.label else 4.0, index if point.label else 0, 0.75)
+        for index, point in enumerate(points)
     ]
-    names = _labels(points, *axes)
-    return drawing(title, HEIGHT, frame(*axes, 30, x_label, y_label), *marks, *names)
+    frame, names = plane.frame(x_label, y_label), _labels(points, plane)
+    return svg.drawing(title, HEIGHT, frame, *marks, *names)
 
 
 def scatters(
@@ -132,162 +120,156 @@ def scatters(
     *,
     title: str,
     x_label: str,
-    y_label: str = "",
-    y_range: tuple[float, float] | None = None,
+    y_range: Range | None = None,
 ) -> Markup:
     """Marks of several series, each with a line through the means of some of its marks by x."""
-    shown = {name: _visible(points) for name, points in series.items()}
-    together = [point for points in shown.values() for point in points]
+    visible = {name: _visible(points) for name, points in series.items()}
+    together = [point for points in visible.values() for point in points]
     if not together:
-        return empty(title)
-    names, top = legend(list(shown))
-    axes = _axes_of(together, y_range, top)
-    marks = [
-        _mark(point, 2.4, color(index), 0.5, axes)
-        for index, points in enumerate(shown.values())
-        for point in points
-    ]
-    lines = [
-        _curve(_trend(name, points), index, *axes)
-        for index, (name, points) in enumerate(shown.items())
-        if points
-    ]
-    return drawing(title, HEIGHT, names, frame(*axes, top, x_label, y_label), *marks, *lines)
+        return svg.empty(title)
+    names, top = legend(list(visible))
+    plane = _plane_of(together, y_range, top)
+    marks, lines = [], []
+    for index, (name, points) in enumerate(visible.items()):
+        marks += [_mark(point, plane, 2.4, index, 0.5) for point in points]
+        lines += [_curve(_trend(name, points), index, plane)] if points else []
+    return svg.drawing(title, HEIGHT, names, plane.frame(x_label), *marks, *lines)
 
 
 def intervals(values: Sequence[Spread], *, title: str, x_label: str = "") -> Markup:
     """A mark and the line from `low` to `high` of each value, one below the other, zero marked."""
     values = [v for v in values if all(map(math.isfinite, (v.value, v.low, v.high)))]
-    if not values:
-        return empty(title)
-    row, top, left = 18, 32, 190
-    height = top + row * len(values) + BOTTOM
-    ends = [0.0, *(v.low for v in values), *(v.high for v in values)]
-    axis = Axis(round_ticks(min(ends), max(ends)), left, WIDTH - 54)
-    parts = [
-        x_grid(axis, top, height - BOTTOM, x_label, (left + WIDTH - 54) / 2),
-        line(axis.at(0), top, axis.at(0), height - BOTTOM, "axis"),
-    ]
-    for i, v in enumerate(values):
-        y = top + row * (i + 0.5)
+
+    def marks(v: Spread, y: float, axis: Axis) -> Markup:
         fill = "var(--good)" if v.low > 0 else "var(--bad)" if v.high < 0 else "var(--soft)"
-        marks = (
-            line(axis.at(v.low), y, axis.at(v.high), y, "line", stroke=fill),
-            dot(axis.at(v.value), y, 3.6, fill),
-            label(left - 8, y + 4, short(v.name, 30), "end", "strong"),
-            label(WIDTH - 48, y + 4, f"{v.value:+.1f}"),
+        return svg.with_tip(
+            f"{v.name}: {v.value:+.1f} ({v.low:+.1f} to {v.high:+.1f})",
+            svg.line(axis.at(v.low), y, axis.at(v.high), y, "line", stroke=fill),
+            svg.dot(axis.at(v.value), y, 3.6, fill),
+            svg.label(axis.start - 8, y + 4, svg.short(v.name, 30), "end", "strong"),
+            svg.label(axis.end + 6, y + 4, f"{v.value:+.1f}"),
         )
-        parts.append(with_tip(f"{v.name}: {v.value:+.1f} ({v.low:+.1f} to {v.high:+.1f})", *marks))
-    return drawing(title, height, *parts)
+
+    ends = [end for v in values for end in (v.low, v.high)]
+    return _rows(values, ends, marks, title=title, x_label=x_label, names=190)
 
 
 def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool = False) -> Markup:
     """Horizontal bars in the order given; `signed` colours what lies below zero differently."""
     values = [bar for bar in values if math.isfinite(bar.value)]
-    if not values:
-        return empty(title)
-    row, top, left = 18, 32, 150
-    height = top + row * len(values) + BOTTOM
-    low, high = min(0.0, *(b.value for b in values), 0.0), max(b.value for b in values)
-    axis = Axis(round_ticks(low, max(high, 0.0)), left, WIDTH - 54)
-    zero = axis.at(0)
-    parts = [x_grid(axis, top, height - BOTTOM, x_label, (left + WIDTH - 54) / 2)]
-    for i, bar in enumerate(values):
-        y, end = top + row * i, axis.at(bar.value)
-        fill = ("var(--good)" if bar.value >= 0 else "var(--bad)") if signed else "var(--s0)"
-        number = f"{bar.value:+.1f}" if signed else f"{bar.value:.1f}"
-        marks = (
-            rect(min(zero, end), y + 3, abs(end - zero), row - 6, fill),
-            label(left - 8, y + 13, short(bar.name, 24), "end", "strong"),
-            label(max(zero, end) + 5, y + 13, number),
+
+    def marks(bar: Bar, y: float, axis: Axis) -> Markup:
+        low, high = sorted((axis.at(0), axis.at(bar.value)))
+        fill = ("var(--good)" if bar.value >= 0 else "var(--bad)") if signed else svg.color(0)
+        return svg.with_tip(
+            bar.tip or f"{bar.name}: {bar.value:g}",
+            svg.rect(low, y - 6, high - low, ROW - 6, fill),
+            svg.label(axis.start - 8, y + 4, svg.short(bar.name, 24), "end", "strong"),
+            svg.label(high + 5, y + 4, f"{bar.value:+.1f}" if signed else f"{bar.value:.1f}"),
         )
-        parts.append(with_tip(bar.tip or f"{bar.name}: {bar.value:g}", *marks))
-    parts.append(line(zero, top, zero, height - BOTTOM, "axis"))
-    return drawing(title, height, *parts)
+
+    ends = [bar.value for bar in values]
+    return _rows(values, ends, marks, title=title, x_label=x_label, names=150)
 
 
 def reliability_chart(bins: Reliability, *, title: str) -> Markup:
     """Accuracy over confidence in percent, a bar a bin; on the diagonal the two agree."""
-    num_bins = len(bins.counts)
     if not bins.counts.sum():
-        return empty(title)
-    x_axis = Axis(round_ticks(0, 100), LEFT, WIDTH - RIGHT)
-    y_axis = Axis(round_ticks(0, 100), HEIGHT - BOTTOM, 30)
-    parts = [frame(x_axis, y_axis, 30, "confidence (%)", "clips that are right (%)")]
+        return svg.empty(title)
+    plane = Plane.of(round_ticks(0, 100), round_ticks(0, 100), 30)
+    edges = np.linspace(0, 100, len(bins.counts) + 1)
+    parts = [plane.frame("confidence (%)", "clips that are right (%)")]
     for i in np.flatnonzero(bins.counts):
-        low, high = 100 * i / num_bins, 100 * (i + 1) / num_bins
-        left, right = x_axis.at(low), x_axis.at(high)
         count, accuracy = int(bins.counts[i]), 100 * bins.accuracy[i]
+        (left, top), (right, base) = plane.at(edges[i], accuracy), plane.at(edges[i + 1], 0)
         tip = (
-            f"confidence {low:.0f} to {high:.0f} %: {count} clips, {accuracy:.1f} % right, "
-            f"{100 * bins.confidence[i]:.1f} % sure"
+            f"confidence {edges[i]:.0f} to {edges[i + 1]:.0f} %: {count} clips, "
+            f"{accuracy:.1f} % right, {100 * bins.confidence[i]:.1f} % sure"
         )
-        top = y_axis.at(accuracy)
-        bar = rect(
-            left + 1, top, right - left - 2, y_axis.at(0) - top, "var(--s0)", fill_opacity=0.75
-        )
-        number = label((left + right) / 2, max(top - 4, 26), str(count), "middle")
-        parts.append(with_tip(tip, bar, number))
-    ends = (x_axis.at(0), y_axis.at(0), x_axis.at(100), y_axis.at(100))
-    return drawing(title, HEIGHT, *parts, line(*ends, "dashed"))
+        bar = svg.rect(left + 1, top, right - left - 2, base - top, svg.color(0), fill_opacity=0.75)
+        number = svg.label((left + right) / 2, max(top - 4, 26), str(count), "middle")
+        parts.append(svg.with_tip(tip, bar, number))
+    diagonal = svg.line(*plane.at(0, 0), *plane.at(100, 100), "dashed")
+    return svg.drawing(title, HEIGHT, *parts, diagonal)
 
 
-def _curve(series: Series, index: int, x_axis: Axis, y_axis: Axis) -> Markup:
-    points = [(x_axis.at(x), y_axis.at(y)) for x, y in zip(series.x, series.y, strict=True)]
-    path = tag(
+def _rows(
+    values: Sequence[T],
+    ends: Sequence[float],
+    marks: Callable[[T, float, Axis], Markup],
+    *,
+    title: str,
+    x_label: str,
+    names: int,
+) -> Markup:
+    """A row a value, marked at the height y; `names` is the width of their names."""
+    if not values:
+        return svg.empty(title)
+    bottom = TOP + ROW * len(values)
+    axis = Axis(round_ticks(min(0.0, *ends, 0.0), max(0.0, *ends, 0.0)), names, svg.WIDTH - VALUES)
+    return svg.drawing(
+        title,
+        bottom + BOTTOM,
+        x_grid(axis, TOP, bottom, x_label),
+        svg.line(axis.at(0), TOP, axis.at(0), bottom, "axis"),
+        *[marks(value, TOP + ROW * (i + 0.5), axis) for i, value in enumerate(values)],
+    )
+
+
+def _curve(series: Series, index: int, plane: Plane) -> Markup:
+    points = [plane.at(x, y) for x, y in zip(series.x, series.y, strict=True)]
+    path = svg.tag(
         "polyline",
         class_="line",
-        stroke=color(index),
-        stroke_dasharray=dashes(index),
+        stroke=svg.color(index),
+        stroke_dasharray=svg.dashes(index),
         points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points),
     )
     if len(points) > 60:
         return path
     tips = [f"{series.name} at {x:g}: {y:.4g}" for x, y in zip(series.x, series.y, strict=True)]
-    marks = [dot(*at, 2.6, color(index), tip) for at, tip in zip(points, tips, strict=True)]
-    return Markup().join([path, *marks])
+    color = svg.color(index)
+    return path + Markup().join(
+        svg.dot(*at, 2.6, color, tip) for at, tip in zip(points, tips, strict=True)
+    )
 
 
-def _mark(
-    point: Point, radius: float, fill: str, opacity: float, axes: tuple[Axis, Axis]
-) -> Markup:
-    x, y = axes[0].at(point.x), axes[1].at(point.y)
-    return with_tip(point.tip, dot(x, y, radius, fill, fill_opacity=opacity))
+def _mark(point: Point, plane: Plane, radius: float, index: int, opacity: float) -> Markup:
+    dot = svg.dot(*plane.at(point.x, point.y), radius, svg.color(index), fill_opacity=opacity)
+    return svg.with_tip(point.tip, dot)
 
 
 def _trend(name: str, points: Sequence[Point]) -> Series:
     """The means of up to `TREND_MARKS` parts of the points, of equal numbers, by rising x."""
     ordered = sorted(points, key=lambda p: p.x)
     parts = np.array_split(np.array([(p.x, p.y) for p in ordered]), min(TREND_MARKS, len(ordered)))
-    means = [part.mean(axis=0) for part in parts]
-    return Series(name, [float(x) for x, _ in means], [float(y) for _, y in means])
+    x, y = np.array([part.mean(axis=0) for part in parts]).T.tolist()
+    return Series(name, x, y)
 
 
 def _visible(points: Sequence[Point]) -> list[Point]:
     return [p for p in points if math.isfinite(p.x) and math.isfinite(p.y)]
 
 
-def _axes_of(
-    points: Sequence[Point], y_range: tuple[float, float] | None, top: float
-) -> tuple[Axis, Axis]:
-    """The axes of points, x logarithmic where it spans more than a factor of 20."""
-    low, high = min(p.x for p in points), max(p.x for p in points)
-    log = low > 0 and high / low > 20
-    x_ticks = log_ticks(low, high) if log else round_ticks(min(low, 0) if low >= 0 else low, high)
-    ys = [p.y for p in points]
+def _plane_of(points: Sequence[Point], y_range: Range | None, top: float) -> Plane:
+    """The plane of points, x logarithmic where it spans more than a factor of 20."""
+    xs, ys = [p.x for p in points], [p.y for p in points]
+    low, high = min(xs), max(xs)
     y_ticks = round_ticks(*(y_range or (min(ys), max(ys))))
-    return Axis(x_ticks, LEFT, WIDTH - RIGHT, log=log), Axis(y_ticks, HEIGHT - BOTTOM, top)
+    if low > 0 and high / low > 20:
+        return Plane.of(log_ticks(low, high), y_ticks, top, log=True)
+    return Plane.of(round_ticks(min(low, 0) if low >= 0 else low, high), y_ticks, top)
 
 
-def _labels(points: Sequence[Point], x_axis: Axis, y_axis: Axis) -> list[Markup]:
+def _labels(points: Sequence[Point], plane: Plane) -> list[Markup]:
     """The words beside the points, moved down where they would lie on one another."""
     labels, free = [], -math.inf
-    named = [(y_axis.at(p.y), x_axis.at(p.x), p.label) for p in points if p.label]
+    named = [(*plane.at(p.x, p.y)[::-1], p.label) for p in points if p.label]
     for y, x, words in sorted(named):
         free = max(y, free + 13)
-        flip = x > (x_axis.start + x_axis.end) / 2
-        anchor = "end" if flip else "start"
-        labels.append(label(x + (-9 if flip else 9), free + 4, short(words, 30), anchor, "strong"))
+        left_of = x > (plane.x.start + plane.x.end) / 2
+        anchor, x = ("end", x - 9) if left_of else ("start", x + 9)
+        labels.append(svg.label(x, free + 4, svg.short(words, 30), anchor, "strong"))
     return labels
 
 
