@@ -50,5 +50,5 @@ def as_value(cls: type[T], facts: object, path: Path) -> T:
         return value
     except ValidationError as error:
         fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"])) or "it"
-        raise RunError(f"{path}: {place} is {fault['input']!r}. {fault['msg']}") from error
+        field = ".".join(map(str, fault["loc"])) or "it"
+        raise RunError(f"{path}: {field} is {fault['input']!r}. {fault['msg']}") from error

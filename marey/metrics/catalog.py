@@ -150,19 +150,33 @@ class Named:
     metric: Metric
     head: str
 
-    def of_head(self, name: str) -> str:
-        """`name` with that of the head in front, if there is one."""
-        return f"{self.head}/{name}" if self.head else name
+    @property
+    def key(self) -> str:
+        """Its name in results.json and for `save_best`."""
+        return self._of_head(self.metric.key)
 
     @property
     def column(self) -> str:
-        """Its column in metrics.csv."""
-        return self.of_head(self.metric.column or self.metric.key)
+        """Its name in metrics.csv."""
+        return self._of_head(self.metric.column or self.metric.key)
+
+    @property
+    def title(self) -> str:
+        """Its name on pages: "top-1: verb"."""
+        return self.metric.title + self.suffix
+
+    @property
+    def heading(self) -> str:
+        """Its name over numbers without a unit: "top-1 (%): verb"."""
+        return self.metric.heading + self.suffix
 
     @property
     def suffix(self) -> str:
-        """What says on pages which head it is of: ": verb", or nothing."""
+        """What says on pages which head it is of."""
         return f": {self.head}" if self.head else ""
+
+    def _of_head(self, name: str) -> str:
+        return f"{self.head}/{name}" if self.head else name
 
 
 def find_metric(name: str) -> Named | None:
@@ -179,21 +193,21 @@ def find_metric(name: str) -> Named | None:
     return Named(rows[rest], head) if rest in rows else None
 
 
-def headlines(keys: Iterable[str]) -> list[str]:
+def headlines(keys: Iterable[str]) -> dict[str, Named]:
     """Those of the keys that stand above all others.
 
     Where there are several heads these are what counts them all at once, and the first of each.
 
-    >>> headlines(["loss", "acc/top1", "acc/top5", "acc/few"])
+    >>> list(headlines(["loss", "acc/top1", "acc/top5", "acc/few"]))
     ['acc/top1', 'acc/top5']
     """
-    chosen, heads = [], {""}
+    chosen: dict[str, Named] = {}
     for key in keys:
         named = find_metric(key)
-        if named is not None and named.metric.headline:
-            if not named.head or named.head not in heads:
-                chosen.append(key)
-            heads.add(named.head)
+        if named is None or not named.metric.headline:
+            continue
+        if not named.head or named.head not in {other.head for other in chosen.values()}:
+            chosen[key] = named
     return chosen
 
 

@@ -67,8 +67,8 @@ def test_a_name_that_no_row_has_is_not_found() -> None:
 def test_of_several_heads_the_first_number_of_each_is_a_headline() -> None:
     scores, labels = {"verb": SCORES, "noun": SCORES}, {"verb": LABELS, "noun": LABELS}
     metrics = metrics_of_heads(scores, labels, TrainingCounts(), "logits")
-    assert headlines(metrics) == ["acc/top1", "verb/acc/top1", "noun/acc/top1"]
-    assert headlines({"mAP": 1.0, "mAP/few": 1.0, "hit@1": 1.0}) == ["mAP", "hit@1"]
+    assert list(headlines(metrics)) == ["acc/top1", "verb/acc/top1", "noun/acc/top1"]
+    assert list(headlines({"mAP": 1.0, "mAP/few": 1.0, "hit@1": 1.0})) == ["mAP", "hit@1"]
 
 
 def test_the_loss_of_several_heads_is_their_sum_as_in_training() -> None:

@@ -16,7 +16,7 @@ from marey.engine.report.groups import group_comparisons, group_tables
 from marey.engine.report.pages import Table, count, counted, write_page
 from marey.engine.report.run_files import HeadResult, Result, RunFiles, read_run
 from marey.engine.report.summary import views_cell
-from marey.metrics.catalog import DASH, METRICS, Named, find_metric, headlines
+from marey.metrics.catalog import DASH, METRICS, Named, headlines
 
 MAX_BARS = 30
 
@@ -37,14 +37,13 @@ class Comparison:
     @property
     def headlines(self) -> dict[str, Named]:
         """The keys of the numbers above all others that any run has, in the catalog's order."""
-        keys = dict.fromkeys(key for _, r in self.results for key in headlines(r.facts.metrics))
-        named = {key: found for key in keys if (found := find_metric(key))}
+        named = headlines(key for _, result in self.results for key in result.facts.metrics)
         return dict(sorted(named.items(), key=lambda pair: METRICS.index(pair[1].metric)))
 
     @property
     def table(self) -> Table:
         """A row a run, by its newest result; a dash where the run does not say."""
-        headings = [named.metric.heading + named.suffix for named in self.headlines.values()]
+        headings = [named.heading for named in self.headlines.values()]
         header = ("run", *headings, "params", "GMACs a view", "clips × crops × frames", "epochs")
         rows = [self._row(name, run) for name, run in zip(self.names, self.runs, strict=True)]
         return Table(header, rows, set(range(1, len(header))) - {len(header) - 2})

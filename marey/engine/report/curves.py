@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from marey.engine.report.charts.charts import Series, line_chart
 from marey.engine.report.run_files import RunFiles
-from marey.metrics.catalog import METRICS, Metric, Named, find_metric
+from marey.metrics.catalog import METRICS, Named, find_metric
 
 
 def report_curves(run: RunFiles) -> list[Markup]:
@@ -27,7 +27,7 @@ def comparison_curves(names: Sequence[str], runs: Sequence[RunFiles]) -> list[Ma
     """A chart of each number that is watched, a curve a run."""
     return [
         _chart(
-            _title(named.metric) + named.suffix,
+            _title(named),
             [_series(name, run, named) for name, run in zip(names, runs, strict=True)],
             named,
         )
@@ -51,8 +51,8 @@ def _series(name: str, run: RunFiles, named: Named) -> Series:
     return Series(name, run.column("epoch"), run.column(named.column))
 
 
-def _title(metric: Metric) -> str:
-    heading = f"validation {metric.heading}" if metric.measure else metric.heading
+def _title(named: Named) -> str:
+    heading = f"validation {named.heading}" if named.metric.measure else named.heading
     return heading[0].upper() + heading[1:]
 
 

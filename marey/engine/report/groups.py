@@ -197,21 +197,16 @@ def _table(results: Runs, head: str, known: ClassGroups) -> Table:
         theirs = result.facts.groups.get(head)
         same = theirs is not None and theirs.rule == known.rule
         # those of another rule are of other groups of the same names
-        shown = {
-            key: estimates[name].get(key) if same or row.group == ALL else None
-            for key, row in metrics.items()
-        }
-        rows.append(
-            (
-                name,
-                *(
-                    f"{percent(e.value)} ({interval_text(e)})" if e else DASH
-                    for e in shown.values()
-                ),
-            )
-        )
+        shown = [key if same or row.group == ALL else "" for key, row in metrics.items()]
+        rows.append((name, *(_with_interval(estimates[name].get(key)) for key in shown)))
     header = ("run", *(metric.title for metric in metrics.values()))
     return Table(header, rows, range(1, len(header)), f"groups of {head} by {known.rule}")
+
+
+def _with_interval(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return DASH
+    return f"{percent(estimate.value)} ({interval_text(estimate)})"
 
 
 def _gain_table(gains: Sequence[tuple[str, str, Estimate]]) -> Table:

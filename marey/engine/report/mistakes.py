@@ -40,7 +40,7 @@ def most_confused(
         wrong = wrong * np.isin(np.arange(len(counts)), predicted)
     shares = wrong / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     order = np.lexsort((-shares.ravel(), -wrong.ravel()))[:limit]
-    pairs = [divmod(int(place), len(classes)) for place in order]
+    pairs = [divmod(int(cell), len(classes)) for cell in order]
     return [
         Confusion(classes[i], classes[j], int(wrong[i, j]), float(shares[i, j]))
         for i, j in pairs

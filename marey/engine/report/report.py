@@ -127,7 +127,7 @@ def _classes(files: RunFiles, head: HeadResult) -> dict[str, Any]:
 
 
 def _class_sizes(files: RunFiles, head: HeadResult) -> tuple[list[int], str]:
-    """Clips of each class, and which clips were counted: training ones, if they can be found."""
+    """Clips of each class, and which were counted: training clips, if their manifest is there."""
     counted = files.class_counts.get(head.name, [])
     if len(counted) == len(head.classes):
         return counted, "training"

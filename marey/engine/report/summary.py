@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
+from itertools import chain, repeat
 from pathlib import Path
 
 from marey.engine.report.pages import Table, count, counted
 from marey.engine.report.run_files import Result, RunFiles
 from marey.engine.results_file import Results, ViewCounts
-from marey.metrics.catalog import DASH, find_metric, headlines
+from marey.metrics.catalog import DASH, METRICS, headlines
 
 
 def tiles(result: Result) -> list[tuple[str, str, str]]:
     """The numbers above all others: what it is, its value, a remark."""
     facts, missing = result.facts, len(result.facts.missing)
     of = "" if facts.num_clips is None else f" of {facts.num_clips}"
-    numbers = [
-        (metric.title + named.suffix, metric.text(facts.metric(key)), "")
-        for key in headlines(facts.metrics)
-        if (named := find_metric(key)) and (metric := named.metric)
-    ]
-    first = [(*numbers[0][:2], f"results/{result.name}"), *numbers[1:]] if numbers else []
-    cost = count(facts.gmacs_per_view), f"{count(facts.gmacs_total)} in all"
+    remarks = chain([f"results/{result.name}"], repeat(""))
     return [
-        *first,
+        *(
+            (named.title, named.metric.text(facts.metric(key)), remark)
+            for (key, named), remark in zip(headlines(facts.metrics).items(), remarks, strict=False)
+        ),
         ("missing clips", str(missing), f"{missing}{of} unreadable"),
         ("parameters", count(facts.parameters), ""),
-        ("GMACs a view", *cost),
+        ("GMACs a view", count(facts.gmacs_per_view), f"{count(facts.gmacs_total)} in all"),
         ("views", *_views(facts)),
     ]
 
@@ -36,21 +34,22 @@ def claim_table(files: RunFiles, result: Result) -> Table | None:
     claim, facts = files.recipe.claim, result.facts
     if claim is None:
         return None
-    millions = math.nan if facts.parameters is None else facts.parameters / 1e6
-    cost = math.nan if facts.gmacs_per_view is None else facts.gmacs_per_view
+    claimed = {"acc/top1": claim.top1, "acc/top5": claim.top5, "mAP": claim.mean_ap}
     rows = [
-        ("top-1 (%)", claim.top1, facts.metric("acc/top1")),
-        ("top-5 (%)", claim.top5, facts.metric("acc/top5")),
-        ("mAP (%)", claim.mean_ap, facts.metric("mAP")),
-        ("parameters (M)", claim.params_millions, millions),
-        ("GMACs a view", claim.gmacs_per_view, cost),
+        *(
+            (row.heading, claimed[row.key], facts.metric(row.key))
+            for row in METRICS
+            if row.key in claimed
+        ),
+        ("parameters (M)", claim.params_millions, facts.parameters and facts.parameters / 1e6),
+        ("GMACs a view", claim.gmacs_per_view, facts.gmacs_per_view),
     ]
     cells = [
-        (name, f"{claimed:.2f}", DASH, DASH)
-        if math.isnan(measured)
-        else (name, f"{claimed:.2f}", f"{measured:.2f}", f"{measured - claimed:+.2f}")
-        for name, claimed, measured in rows
-        if claimed is not None
+        (name, f"{paper:.2f}", DASH, DASH)
+        if measured is None or math.isnan(measured)
+        else (name, f"{paper:.2f}", f"{measured:.2f}", f"{measured - paper:+.2f}")
+        for name, paper, measured in rows
+        if paper is not None
     ]
     return counted(cells, ("", "claimed", "measured", "difference"))
 
@@ -59,20 +58,13 @@ def all_results(files: RunFiles) -> Table | None:
     """All evaluations of a run, the newest first; None where it has but one."""
     if len(files.results) < 2:
         return None
-    keys = headlines(key for result in files.results for key in result.facts.metrics)
-    named = [(key, found) for key in dict.fromkeys(keys) if (found := find_metric(key))]
-    rows = [
-        (
-            result.name,
-            *(found.metric.text(result.facts.metric(key)) for key, found in named),
-            views_text(result.facts),
-            len(result.facts.missing),
-        )
-        for result in files.results
-    ]
-    titles = [found.metric.title + found.suffix for _, found in named]
-    numbers = {*range(1, len(titles) + 1), len(titles) + 2}
-    return Table(("result", *titles, "views", "missing"), rows, numbers)
+    named = headlines(key for result in files.results for key in result.facts.metrics)
+    rows = []
+    for name, facts in ((result.name, result.facts) for result in files.results):
+        numbers = [each.metric.text(facts.metric(key)) for key, each in named.items()]
+        rows.append((name, *numbers, views_text(facts), len(facts.missing)))
+    header = ("result", *(each.title for each in named.values()), "views", "missing")
+    return Table(header, rows, set(range(1, len(header))) - {len(header) - 2})
 
 
 def environment_table(files: RunFiles) -> Table:

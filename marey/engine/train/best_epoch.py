@@ -12,7 +12,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
 from marey.errors import RecipeError, did_you_mean
-from marey.metrics.catalog import METRICS, find_metric, headlines
+from marey.metrics.catalog import find_metric, headlines
 from marey.recipes.recipe import Recipe
 
 
@@ -27,16 +27,15 @@ def worth(metrics: Mapping[str, float], save_best: str, otherwise: float) -> flo
     Less than nothing of a number that is better when it is lower; `otherwise` if nothing was
     validated.
     """
-    keys = [save_best, *(key for key in headlines(metrics) if key in {m.key for m in METRICS})]
-    key = next((key for key in keys if key in metrics), None)
-    named = None if key is None else find_metric(key)
-    if key is None or named is None:
+    first = [named for named in headlines(metrics).values() if not named.head]
+    named = find_metric(save_best) if save_best in metrics else next(iter(first), None)
+    if named is None:
         return otherwise
-    return metrics[key] if named.metric.higher_is_better else -metrics[key]
+    return metrics[named.key] if named.metric.higher_is_better else -metrics[named.key]
 
 
 def check_save_best(recipe: Recipe, train_set: Manifest, val_set: Manifest | None) -> None:
-    """RecipeError if `recipe.save_best` is nothing that can be said of `val_set`; before step 1."""
+    """RecipeError if `recipe.save_best` is no metric that the clips of `val_set` have."""
     if not recipe.save_best:
         return
     if val_set is None:
@@ -53,13 +52,13 @@ def check_save_best(recipe: Recipe, train_set: Manifest, val_set: Manifest | Non
 
 
 def _numbers(recipe: Recipe, train_set: Manifest, val_set: Manifest) -> list[str]:
-    """The names of what can be counted, found by counting wrong answers: a clip of each class."""
+    """The keys of the metrics, measured of wrong answers: one clip of each class."""
     heads = {head.name: head.num_classes for head in recipe.model.heads}
     clips = val_set.take(np.unique(np.concatenate([_firsts(val_set.labels[h]) for h in heads])))
     wrong = {head: np.zeros((len(clips), k), np.float32) for head, k in heads.items()}
     metrics = Evaluation(clips, wrong, trained_on=training_counts(train_set)).metrics
     named = [find_metric(key) for key, value in metrics.items() if not np.isnan(value)]
-    return [each.of_head(each.metric.key) for each in named if each and each.metric.measure]
+    return [each.key for each in named if each and each.metric.measure]
 
 
 def _firsts(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -88,14 +88,15 @@ class RunLog:
         """
         if not self.active:
             return
-        named = {key: find_metric(key) for key in metrics}
-        row = {found.column if found else key: metrics[key] for key, found in named.items()}
+        rows = {key: find_metric(key) for key in metrics}
+        named = {key: each for key, each in rows.items() if each is not None}
+        row = {named[key].column if key in named else key: v for key, v in metrics.items()}
         self._record("epoch", int(row["step"]), {k: v for k, v in row.items() if k != "step"})
         add_epoch(self.folder, row)
         watched = [
-            f"{found.column} {found.metric.text(metrics[key])}"
-            for key, found in named.items()
-            if found and found.metric.watched and found.metric.higher_is_better is not None
+            f"{each.column} {each.metric.text(metrics[key])}"
+            for key, each in named.items()
+            if each.metric.watched and each.metric.higher_is_better is not None
         ]
         self.say(
             f"epoch {row['epoch']:.0f}  {'  '.join(watched)}  "

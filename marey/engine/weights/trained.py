@@ -22,7 +22,7 @@ from marey.engine.results_file import ViewCounts, read_results
 from marey.engine.weights.checkpoint import load_strictly, load_weights
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.errors import CheckpointError, RunError
-from marey.metrics.catalog import DASH, find_metric, headlines
+from marey.metrics.catalog import DASH, headlines
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
@@ -129,11 +129,9 @@ Takes {features if model.takes_features else pixels}.
 def _card_row(path: Path) -> str:
     """The headlines of an evaluation, its clips and views, as a row of a table."""
     results = read_results(path)
-    named = [(key, find_metric(key)) for key in headlines(results.metrics)]
     numbers = [
-        f"{found.metric.title}{found.suffix} {found.metric.text(results.metric(key), 2)}"
-        for key, found in named
-        if found
+        f"{named.title} {named.metric.text(results.metric(key), 2)}"
+        for key, named in headlines(results.metrics).items()
     ]
     views = results.views
     words = f"{views.clips} x {views.crops}" if isinstance(views, ViewCounts) else DASH
