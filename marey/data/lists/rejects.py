@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from marey.data.manifest.faults import NUM_SHOWN, Said, clip_text, fault_error
+from marey.data.manifest.faults import NUM_SHOWN, FaultLine, clip_text, fault_error
 
 MOST_SHOWN = 500
 """Characters of a value that are kept of a line that does not fit."""
@@ -55,7 +55,7 @@ class FatalFaults(Faults):
         """ManifestError if a line did not fit."""
         if self.rejects:
             first = [
-                Said(str(line), f"{reason}: {clip_text(value)}" if value else reason, remedy)
+                FaultLine(str(line), f"{reason}: {clip_text(value)}" if value else reason, remedy)
                 for line, value, reason, remedy in self.rejects[:NUM_SHOWN]
             ]
             raise fault_error(first, len(self.rejects))

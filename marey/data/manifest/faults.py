@@ -32,8 +32,8 @@ class Fault:
     describe: Callable[[int], tuple[str, str]]
 
 
-class Said(NamedTuple):
-    """One fault in words; `where` is file:line, or the file."""
+class FaultLine(NamedTuple):
+    """One fault as a line of a message; `where` is file:line, or the file."""
 
     where: str
     message: str
@@ -52,7 +52,7 @@ def raise_faults(faults: Sequence[Fault], names: Callable[[Sequence[int]], list[
     first = heapq.nsmallest(NUM_SHOWN, early)
     where = names([row for row, _ in first])
     described = [faults[n].describe(row) for row, n in first]
-    raise fault_error([Said(w, *d) for w, d in zip(where, described, strict=True)], total)
+    raise fault_error([FaultLine(w, *d) for w, d in zip(where, described, strict=True)], total)
 
 
 def refuse(path: Path, faults: Sequence[Fault]) -> None:
@@ -67,7 +67,7 @@ def row_names(path: Path, rows: Sequence[int]) -> list[str]:
     return [f"{path}:{line}" for line in csv_lines(path, rows)]
 
 
-def fault_error(first: Sequence[Said], total: int) -> ManifestError:
+def fault_error(first: Sequence[FaultLine], total: int) -> ManifestError:
     """The error for `total` faults of which the `first` are spelled out, one a line."""
     lines = [f"{where}: {message}" for where, message, _ in first]
     if total > len(first):
@@ -114,16 +114,16 @@ def structural_error(
     `reason` is what the fast reader gives, for the case that none of these is found.
     """
     positions = {name: header.index(name) for name in numeric}
-    first: list[Said] = []
+    first: list[FaultLine] = []
     total = 0
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         for line, record in numbered_records(file):
             for message, hint in _record_faults(record, len(header), positions):
                 total += 1
                 if len(first) < NUM_SHOWN:
-                    first.append(Said(f"{path}:{line}", message, hint))
+                    first.append(FaultLine(f"{path}:{line}", message, hint))
     hint = 'inside quotes a quote is written twice: ""'
-    first = first or [Said(str(path), f"not a table: {reason}", hint)]
+    first = first or [FaultLine(str(path), f"not a table: {reason}", hint)]
     return fault_error(first, max(total, 1))
 
 

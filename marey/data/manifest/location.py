@@ -1,4 +1,4 @@
-"""Where the clips of a manifest lie: as one says it, and as the root of every row."""
+"""Where the clips of a manifest lie: as it is asked for, and as the root of every row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from marey.storage.url import AnyPath, Url, any_path
 
 @dataclass(frozen=True)
 class Location:
-    """Where the clips of a manifest lie, if not in its own folder.
+    """Where the clips of a manifest lie; by default in its own folder.
 
     Args:
         root: where relative paths start, a folder or the url of one.
@@ -45,7 +45,7 @@ class Location:
 
 
 BESIDE = Location()
-"""In the folder of the manifest."""
+"""The folder of the manifest."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,7 +92,18 @@ class Manifest:
         *,
         features: FeatureFile | FeatureFiles | None = None,
     ) -> Self:
-        """A manifest of columns by their names in a file, `path` among them; None is left out.
+        """A manifest of clips that lie below `root`.
+
+        Args:
+            source: the file or folder that messages name.
+            root: where relative paths start.
+            columns: by their names in a file, `path` among them; numbers and text may be None where
+                unknown, labels are int64 [n] or, of several classes, bool [n k]. None is left out.
+            classes: head -> class names; each of these columns is one of labels.
+            features: what stands in place of the clips' frames, if it does.
+
+        Raises:
+            ValueError: a label is None.
 
         >>> from pathlib import Path
         >>> columns = {"path": ["a.mp4", "b.mp4"], "label": [1, 0], "num_frames": [None, 30]}
@@ -305,9 +316,9 @@ class Manifest:
         columns: Mapping[str, Values | None],
         classes: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Self:
-        """The same clips with other columns, by their names in a file; None takes one away.
+        """The same clips with other columns, as `from_columns` takes them; None takes one away.
 
-        classes: of heads among the columns, and new names of classes of others.
+        classes: of heads among the columns, and new class names of other heads.
         """
         kept = [name for name in self.table.column_names if name not in columns]
         gone = [name for name, values in columns.items() if values is None]
@@ -318,6 +329,10 @@ class Manifest:
             classes={head: names for head, names in known.items() if head not in gone},
             mapped=self.mapped and self.mapped.without(columns),
         )
+
+    def with_classes(self, classes: Mapping[str, tuple[str, ...]]) -> Self:
+        """The same labels by other class names, of the heads that are given."""
+        return self.with_columns({}, classes)
 
     def without(self, *names: str) -> Self:
         """The same without the columns of these names."""

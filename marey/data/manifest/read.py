@@ -51,7 +51,7 @@ def read_manifest(
             ragged rows, bad UTF-8, paths that lead out of their root.
     """
     source = any_path(path)
-    with at_hand(source, heads) as file:
+    with _at_hand(source, heads) as file:
         manifest = _located(_read(file, heads), source, at)
         _refuse_strays(file, manifest, at)
     return manifest if split is None else manifest.select(split)
@@ -119,16 +119,18 @@ def _refuse_missing(
     if isinstance(manifest.features, FeatureFile):
         return
     parts = manifest.roots.parts(manifest.rows_of(split))
-    faults = [missing_fault(manifest, r, rows) for r, rows in parts if isinstance(r, kinds)]
+    faults = [
+        missing_fault(manifest, root, rows) for root, rows in parts if isinstance(root, kinds)
+    ]
     if not manifest.is_as_read:
         raise_faults(faults, lambda rows: [str(manifest.source)] * len(rows))
     elif any(len(fault.rows) for fault in faults):
-        with at_hand(manifest.source, {}) as file:
+        with _at_hand(manifest.source, {}) as file:
             refuse(file, faults)
 
 
 @contextmanager
-def at_hand(source: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]:
+def _at_hand(source: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]:
     """The manifest as a file of this machine: itself, or a copy that is gone after the block.
 
     A copy that is mapped into memory stays until the process ends. Messages name the url.

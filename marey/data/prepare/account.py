@@ -17,7 +17,7 @@ from pathlib import Path
 
 from marey.data.datasets.dataset import AnnotationForm, DataSet
 from marey.data.lists.rejects import Reject
-from marey.data.manifest.faults import NUM_SHOWN, Said, clip_text, fault_error
+from marey.data.manifest.faults import NUM_SHOWN, FaultLine, clip_text, fault_error
 from marey.data.manifest.manifest import SPLITS
 from marey.errors import ManifestError
 from marey.storage.atomic import write_csv, write_text
@@ -92,7 +92,7 @@ def ordered(splits: set[str]) -> list[str]:
 def reject_error(rejects: Sequence[Reject]) -> ManifestError:
     """The error of the rows that do not fit: the first five and their number."""
     said = [
-        Said(str(row.line), f"{clip_text(row.value)}: {row.reason}", row.remedy)
+        FaultLine(str(row.line), f"{clip_text(row.value)}: {row.reason}", row.remedy)
         for row in rejects[:NUM_SHOWN]
     ]
     return fault_error(said, len(rejects))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -222,4 +222,4 @@ def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:
                 f"the model's is '{names[first]}'",
                 "evaluate on a manifest with the class names the model was trained on",
             )
-    return replace(manifest, classes=manifest.classes | trained.classes)
+    return manifest.with_classes(trained.classes)

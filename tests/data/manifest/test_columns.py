@@ -92,6 +92,7 @@ def test_of_a_mapped_manifest_only_columns_of_its_own_travel(tmp_path: Path) -> 
     mapped = read_manifest(tmp_path / "m.arrow")
     other = mapped.with_columns({"label": 1 - mapped.labels["label"]})
     assert mapped.digest() == found.digest() != other.digest()
+    assert mapped.with_classes({"label": ("hop", "run")}).digest() != found.digest()
     for manifest, most in ((mapped, 2000), (other, 9 * many), (other.take(np.arange(9)), 2000)):
         sent = pickle.dumps(manifest)
         assert len(sent) < most

@@ -324,7 +324,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_leaves_nothing_behind(
 
 def test_a_class_name_that_does_not_fit_on_a_line_is_not_written(tmp_path):
     manifest = read_manifest(write(tmp_path, HEAD + "a.mp4,0\n"))
-    odd = manifest.with_columns({}, {"label": ("a\nb", "c", "d")})
+    odd = manifest.with_classes({"label": ("a\nb", "c", "d")})
     with pytest.raises(ManifestError, match="does not fit on a line"):
         write_manifest(odd, tmp_path / "n.csv")
 
