@@ -1,4 +1,4 @@
-"""Names for the four tensors that travel between modules, and a check of annotated choices.
+"""Names for the four tensors that travel between modules, and checks of the fields of specs.
 
 Axes: ``b`` batch, ``v`` views, ``t`` frames, ``c`` channels, ``h w`` pixels, ``k`` classes. Time
 stands before channels everywhere, as decoders give it.
@@ -30,3 +30,10 @@ def check_choices(spec: Any) -> None:
         if get_origin(annotation) is Literal and value not in choices:
             expected = " or ".join(repr(choice) for choice in choices)
             raise ValueError(f"{name} is {value!r}, expected {expected}")
+
+
+def check_counts(**counts: int) -> None:
+    """ValueError for a count below 1, under its name."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} is {count}, expected at least 1")

@@ -22,6 +22,7 @@ outside the frame and so pads with black).
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
@@ -30,7 +31,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from marey.types import Frames
+from marey.types import Frames, check_counts
 
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
@@ -53,11 +54,11 @@ class Box:
 
 
 class Crop(Protocol):
-    """What cuts a clip into views."""
+    """What cuts a clip into views: one of the classes below, or your own frozen dataclass."""
 
     @property
     def size(self) -> int:
-        """Side of the square that comes out."""
+        """Side of the square that comes out, in pixels."""
         ...
 
     @property
@@ -66,12 +67,17 @@ class Crop(Protocol):
         ...
 
     def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:
-        """The views, uint8 [s t c size size]."""
+        """The views, uint8 [s t c size size].
+
+        Args:
+            frames: uint8 [t c h w], in any memory layout; the views have the same.
+            rng: draws the box in training; None in test, where a crop that draws raises ValueError.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class _FixedCrop:
+class FixedCrop:
     """Scale, then cut the boxes that `places` names, in quarters of the free width and height."""
 
     size: int = 224
@@ -81,7 +87,7 @@ class _FixedCrop:
     flips: ClassVar[tuple[bool, ...]] = (False,)
 
     def __post_init__(self) -> None:
-        _check_size(self.size)
+        check_counts(size=self.size)
         smallest = self.resize if isinstance(self.resize, int) else min(self.resize or (self.size,))
         if smallest < self.size:
             raise ValueError(
@@ -111,12 +117,40 @@ class _FixedCrop:
 
     def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:  # noqa: ARG002
         """The views, uint8 [s t c size size]; nothing is drawn from `rng`."""
-        scaled = resize(frames, self.scaled(*size_of(frames)))
+        scaled = self._resized(frames)
         return torch.stack([box.cut(scaled) for box in self.boxes(*size_of(scaled))])
+
+    def _resized(self, frames: Frames) -> Tensor:
+        return resize(frames, self.scaled(*size_of(frames)))
+
+
+class RandomCrop(ABC):
+    """One view at random, in training; `tests` names the crops that test what it trains."""
+
+    size: int
+    views: ClassVar[int] = 1
+    tests: ClassVar[str] = "CenterCrop or ThreeCrop"
+
+    @abstractmethod
+    def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
+        """A box at random in a frame of that size."""
+        raise NotImplementedError
+
+    def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:
+        """One view, uint8 [1 t c size size]; ValueError without an `rng`."""
+        if rng is None:
+            raise ValueError(
+                f"{self} draws its square and got no rng. hint: test with {self.tests}"
+            )
+        return self.cut(frames, rng)[None]
+
+    def cut(self, frames: Frames, rng: np.random.Generator) -> Tensor:
+        """The view [t c size size]: a box, scaled."""
+        return resize(self.box(*size_of(frames), rng).cut(frames), (self.size, self.size))
 
 
 @dataclass(frozen=True)
-class CenterCrop(_FixedCrop):
+class CenterCrop(FixedCrop):
     """One view: the middle, rounded half to even as the published code does."""
 
     places = ((2, 2),)
@@ -128,7 +162,7 @@ class CenterCrop(_FixedCrop):
 
 
 @dataclass(frozen=True)
-class ThreeCrop(_FixedCrop):
+class ThreeCrop(FixedCrop):
     """Three views at half height: left, right, middle (upstream's `GroupFullResSample`).
 
     With `along="longer"` they are top, bottom, middle of a frame higher than wide, as in bLVNet-TAM
@@ -148,7 +182,7 @@ class ThreeCrop(_FixedCrop):
 
 
 @dataclass(frozen=True)
-class FiveCrop(_FixedCrop):
+class FiveCrop(FixedCrop):
     """Five views: the corners and the middle (upstream's `GroupOverSample` without flips)."""
 
     places = ((0, 0), (4, 0), (0, 4), (4, 4), (2, 2))
@@ -162,7 +196,7 @@ class TenCrop(FiveCrop):
 
 
 @dataclass(frozen=True)
-class MultiScaleCrop:
+class MultiScaleCrop(RandomCrop):
     """One view at random: a size out of `scales`, one of 13 fixed places (TSN; not for testing).
 
     A side within 3 pixels of `size` becomes `size`, so that it is not scaled for nothing.
@@ -179,14 +213,9 @@ class MultiScaleCrop:
     )
 
     def __post_init__(self) -> None:
-        _check_size(self.size)
+        check_counts(size=self.size)
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise ValueError(f"scales is {self.scales}, expected numbers above 0 and at most 1")
-
-    @property
-    def views(self) -> int:
-        """One."""
-        return 1
 
     def shapes(self, height: int, width: int) -> list[Size]:
         """Every (height, width) that may be drawn, in the order of the published code."""
@@ -207,14 +236,9 @@ class MultiScaleCrop:
         place = self.places[rng.integers(len(self.places))]
         return at_place(place, (h, w), (height, width))
 
-    def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:
-        """One view, uint8 [1 t c size size]; ValueError without an `rng`."""
-        box = self.box(*size_of(frames), _given(rng, self))
-        return resize(box.cut(frames), (self.size, self.size))[None]
-
 
 @dataclass(frozen=True)
-class RandomResizedCrop:
+class RandomResizedCrop(RandomCrop):
     """One view at random: `scale` of the area, `ratio` width / height (not for testing).
 
     Ten draws of area (uniform) and ratio (log-uniform); should none fit into the frame, the
@@ -226,16 +250,11 @@ class RandomResizedCrop:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        _check_size(self.size)
+        check_counts(size=self.size)
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"scale is {self.scale}, expected 0 < low <= high <= 1")
         if not 0 < self.ratio[0] <= self.ratio[1]:
             raise ValueError(f"ratio is {self.ratio}, expected 0 < low <= high")
-
-    @property
-    def views(self) -> int:
-        """One."""
-        return 1
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
         """A box at random in a frame of that size."""
@@ -250,11 +269,6 @@ class RandomResizedCrop:
         w = max(1, min(width, round(height * self.ratio[1])))
         h = max(1, min(height, round(width / self.ratio[0])))
         return Box((width - w) // 2, (height - h) // 2, w, h)
-
-    def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:
-        """One view, uint8 [1 t c size size]; ValueError without an `rng`."""
-        box = self.box(*size_of(frames), _given(rng, self))
-        return resize(box.cut(frames), (self.size, self.size))[None]
 
 
 def at_place(place: tuple[int, int], box: Size, frame: Size, *, flip: bool = False) -> Box:
@@ -283,16 +297,3 @@ def short_side(height: int, width: int, side: int) -> Size:
 def size_of(frames: Tensor) -> Size:
     """(height, width) of frames [... h w]."""
     return frames.shape[-2], frames.shape[-1]
-
-
-def _check_size(size: int) -> None:
-    if size < 1:
-        raise ValueError(f"size is {size}, expected at least 1")
-
-
-def _given(rng: np.random.Generator | None, crop: object) -> np.random.Generator:
-    if rng is None:
-        raise ValueError(
-            f"{crop} draws its box and got no rng. hint: test with CenterCrop or ThreeCrop"
-        )
-    return rng

@@ -18,15 +18,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from marey.types import Frames
-from marey.video.crops import Box, resize, short_side, size_of
+from marey.types import Frames, check_counts
+from marey.video.crops import Box, FixedCrop, RandomCrop, resize, short_side, size_of
 
 
 @dataclass(frozen=True)
-class JitteredCrop:
+class JitteredCrop(RandomCrop):
     """One view at random: short side in `sides` (both included), then any square (not for testing).
 
     `draw` says what is uniform: the length of the side, or with "inverse" its inverse, so that
@@ -37,10 +36,12 @@ class JitteredCrop:
     sides: tuple[int, int] = (256, 320)
     draw: Literal["uniform", "inverse"] = "uniform"
 
-    views: ClassVar[int] = 1
+    tests: ClassVar[str] = "UniformCrop"
 
     def __post_init__(self) -> None:
-        _check(self.size, "sides", self.sides)
+        check_counts(size=self.size)
+        if min(self.sides) < self.size:
+            raise ValueError(f"sides is {self.sides}, smaller than the crop (size {self.size})")
         if self.sides[0] > self.sides[1]:
             raise ValueError(f"sides is {self.sides}, expected the smaller first")
 
@@ -59,29 +60,23 @@ class JitteredCrop:
         )
         return Box(left, top, self.size, self.size)
 
-    def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:
-        """One view, uint8 [1 t c size size]; ValueError without an `rng`."""
-        if rng is None:
-            raise ValueError(f"{self} draws its square and got no rng. hint: test with UniformCrop")
+    def cut(self, frames: Frames, rng: np.random.Generator) -> Tensor:
+        """The view [t c size size]: scaled, then a square."""
         scaled = resize(frames, short_side(*size_of(frames), self.side(rng)))
-        return self.box(*size_of(scaled), rng).cut(scaled)[None]
+        return self.box(*size_of(scaled), rng).cut(scaled)
 
 
 @dataclass(frozen=True)
-class UniformCrop:
+class UniformCrop(FixedCrop):
     """Three views: left, middle and right of a frame; top, middle and bottom of a higher one.
 
     The middle of an odd number of free pixels is the one to the right, or below.
     """
 
-    size: int = 224
     resize: int = 224
     antialias: bool = True
 
-    views: ClassVar[int] = 3
-
-    def __post_init__(self) -> None:
-        _check(self.size, "resize", (self.resize,))
+    places = ((0, 2), (2, 2), (4, 2))
 
     def boxes(self, height: int, width: int) -> list[Box]:
         """The boxes [3] in a frame already scaled."""
@@ -90,16 +85,5 @@ class UniformCrop:
         places = [(x, 0), (x, y), (x, bottom)] if height > width else [(0, y), (x, y), (right, y)]
         return [Box(left, top, self.size, self.size) for left, top in places]
 
-    def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:  # noqa: ARG002
-        """The views, uint8 [3 t c size size]; nothing is drawn from `rng`."""
-        size = short_side(*size_of(frames), self.resize)
-        scaled = resize(frames, size, antialias=self.antialias)
-        return torch.stack([box.cut(scaled) for box in self.boxes(*size_of(scaled))])
-
-
-def _check(size: int, name: str, sides: tuple[int, ...]) -> None:
-    if size < 1:
-        raise ValueError(f"size is {size}, expected at least 1")
-    if min(sides) < size:
-        given = sides if len(sides) > 1 else sides[0]
-        raise ValueError(f"{name} is {given}, smaller than the crop (size {size})")
+    def _resized(self, frames: Frames) -> Tensor:
+        return resize(frames, self.scaled(*size_of(frames)), antialias=self.antialias)

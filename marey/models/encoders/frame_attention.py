@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.layout import split_axis
-from marey.types import check_choices
+from marey.types import check_choices, check_counts
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Orthoformer:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        _at_least_one("landmarks", self.landmarks)
+        check_counts(landmarks=self.landmarks)
 
     def build(self, head_width: int) -> OrthoformerAttention:  # noqa: ARG002
         """The module."""
@@ -68,8 +68,7 @@ class Nystrom:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        _at_least_one("landmarks", self.landmarks)
-        _at_least_one("iterations", self.iterations)
+        check_counts(landmarks=self.landmarks, iterations=self.iterations)
 
     def build(self, head_width: int) -> NystromAttention:  # noqa: ARG002
         """The module."""
@@ -84,7 +83,7 @@ class Performer:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least_one("features", self.features)
+        check_counts(features=self.features)
 
     def build(self, head_width: int) -> PerformerAttention:
         """The module, its features drawn."""
@@ -238,8 +237,3 @@ def orthogonal_features(count: int, width: int, seed: int) -> Tensor:
 def _taken(x: Tensor, indices: Tensor) -> Tensor:
     """The vectors [n l d] of x [n s d] at `indices` [n l]."""
     return x.gather(1, indices[..., None].expand(-1, -1, x.shape[-1]))
-
-
-def _at_least_one(name: str, count: int) -> None:
-    if count < 1:
-        raise ValueError(f"{name} is {count}, expected at least 1")

@@ -32,7 +32,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.encoders.attention import Attention, Trajectory
 from marey.models.encoders.vit import EPS, Block, initialize, resized
 from marey.models.sites import TemporalOp
-from marey.types import Clip
+from marey.types import Clip, check_counts
 
 PATCH = 16
 """Pixels of a side of a token."""
@@ -61,9 +61,8 @@ class MotionformerSpec:
     frames_per_segment: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        for name in ("depth", "width", "num_heads", "tubelet", "in_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        check_counts(depth=self.depth, width=self.width, num_heads=self.num_heads)
+        check_counts(tubelet=self.tubelet, in_channels=self.in_channels)
         if self.width % self.num_heads:
             raise ValueError(
                 f"width is {self.width}, expected a multiple of {self.num_heads} (num_heads)"

@@ -59,8 +59,8 @@ def shift_plainly(x_nchw: Tensor, num_frames: int, ahead: int, back: int) -> Ten
 )
 def _shift(x: Tensor, num_frames: int, ahead: int, back: int, step: int) -> Tensor:
     """With a `step` of -1 the directions are exchanged, which is the backward of 1."""
-    out = torch.empty_like(x)
-    source, target = unfold_time(x, num_frames), unfold_time(out, num_frames)
+    out, clips = torch.empty_like(x), (-1, num_frames, *x.shape[1:])
+    source, target = x.view(clips), out.view(clips)
     target[:, :, ahead + back :] = source[:, :, ahead + back :]
     _copy(source[:, :, :ahead], target[:, :, :ahead], step)
     _copy(source[:, :, ahead : ahead + back], target[:, :, ahead : ahead + back], -step)

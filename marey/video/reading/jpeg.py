@@ -71,7 +71,7 @@ def decode_jpeg(data: bytes, name: str | AnyPath) -> Picture:
         raise DecodeError(f"{name}: {reason}", AGAIN) from error
     if header.parts == 4:  # stored as Adobe's programs do, with 255 for no ink
         picture = (picture[..., :3].astype(np.uint16) * picture[..., 3:] // 255).astype(np.uint8)
-    return upright(picture, header.turn)
+    return picture if header.turn == _TURNS[0] else upright(picture, header.turn)
 
 
 def encode_jpeg(picture: Picture, *, quality: int = 2) -> bytes:

@@ -28,11 +28,12 @@ from typing import Literal
 
 import numpy as np
 
-from marey.video.sampling.segments import Indices
+from marey.types import check_counts
+from marey.video.sampling.segments import Indices, SegmentRule, num_starts, starts_within
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(SegmentRule):
     """One start in each of T equal segments, at the same place in all; L consecutive frames each.
 
     Training draws the place, test has `clips` of them: with one clip the middle. L is 1 for
@@ -49,60 +50,40 @@ class Uniform:
     """
 
     num_segments: int = 16
-    frames_per_segment: int = 1
-    clips: int = 1
     variant: Literal["repaired", "upstream"] = "repaired"
 
     def __post_init__(self) -> None:
-        for name in ("num_segments", "frames_per_segment", "clips"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-
-    @property
-    def frames(self) -> int:
-        """Frames a clip has: T * L, segment-major."""
-        return self.num_segments * self.frames_per_segment
-
-    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
-        """Frames [v, T * L]: v is 1 with an `rng`, else `clips`; ValueError without frames."""
-        starts = self.starts(num_frames, rng)
-        frames = starts[:, :, None] + np.arange(self.frames_per_segment)
-        return frames.clip(0, num_frames - 1).reshape(len(starts), self.frames)
+        super().__post_init__()
+        check_counts(clips=self.clips)
 
     def starts(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
         """First frame of each segment [v, T], always within the video."""
-        if num_frames < 1:
-            raise ValueError(f"num_frames is {num_frames}, expected at least 1")
+        t, clips = self.num_segments, self.clips if rng is None else 1
         if self.variant == "upstream":
-            num_starts = max(1, num_frames - self.frames_per_segment + 1)
-            return self._upstream(num_starts) if rng is None else self._drawn(num_starts, rng)
-        num_starts = max(
-            num_frames - self.frames_per_segment + 1, min(num_frames, self.num_segments)
-        )
-        t, segments = self.num_segments, np.arange(self.num_segments)
-        if rng is not None and num_starts > t:
-            starts = ((segments + rng.random()) * num_starts / t).astype(np.int64)[None]
-            return np.minimum(starts, num_starts - 1)  # i + 0.999... may round up to i + 1
-        clips = self.clips if rng is None else 1  # with nothing to choose, frames repeat evenly
+            count = max(1, num_frames - self.frames_per_segment + 1)
+            return self._upstream(count) if rng is None else self._drawn(count, rng)
+        count = num_starts(num_frames, t, self.frames_per_segment)
+        if rng is not None and count > t:  # else there is nothing to choose: frames repeat evenly
+            return starts_within(rng.random(), count, t)[None]
         halves = 2 * np.arange(clips) + 1  # whole numbers: the place is halves / (2 * clips)
-        return (2 * clips * segments + halves[:, None]) * num_starts // (2 * clips * t)
+        return (2 * clips * np.arange(t) + halves[:, None]) * count // (2 * clips * t)
 
-    def _drawn(self, num_starts: int, rng: np.random.Generator) -> Indices:
-        length = num_starts // self.num_segments
+    def _drawn(self, count: int, rng: np.random.Generator) -> Indices:
+        length = count // self.num_segments
         if length:
             return (np.arange(self.num_segments) * length + rng.integers(length))[None]
-        return np.sort(rng.integers(num_starts, size=self.num_segments))[None]
+        return np.sort(rng.integers(count, size=self.num_segments))[None]
 
-    def _upstream(self, num_starts: int) -> Indices:
+    def _upstream(self, count: int) -> Indices:
         t = self.num_segments
-        if num_starts <= t:
-            return np.stack([_repeated(num_starts, t, seed=clip) for clip in range(self.clips)])
-        length = num_starts / t
+        if count <= t:
+            return np.stack([_repeated(count, t, seed=clip) for clip in range(self.clips)])
+        length = count / t
         shift = np.arange(self.clips) - (self.clips - 1) // 2  # whole frames around the middle
         shift = shift.clip(-length / 2, length / 2 - 1e-4)
         return (length / 2 + shift[:, None] + length * np.arange(t)).astype(np.int64)
 
 
-def _repeated(num_starts: int, t: int, *, seed: int) -> Indices:
+def _repeated(count: int, t: int, *, seed: int) -> Indices:
     """`t` starts in order, drawn with repetition: the published numbers need this generator."""
-    return np.sort(np.random.RandomState(seed).randint(num_starts, size=t)).astype(np.int64)
+    return np.sort(np.random.RandomState(seed).randint(count, size=t)).astype(np.int64)

@@ -27,13 +27,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from marey.video.sampling.segments import Indices
+from marey.types import check_counts
+from marey.video.sampling.segments import FrameRule, Indices
 
 Starts: TypeAlias = Annotated[npt.NDArray[np.float64], "float64 [v], in frames"]
 
 
 @dataclass(frozen=True)
-class TimedClips:
+class TimedClips(FrameRule):
     """`num_frames` frames, `stride` apart in a video of `fps` frames a second, as far in any other.
 
     Training draws where the clip starts, test has `clips` of them.
@@ -52,9 +53,7 @@ class TimedClips:
     variant: Literal["repaired", "upstream", "upstream-epic"] = "repaired"
 
     def __post_init__(self) -> None:
-        for name in ("num_frames", "clips"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        check_counts(num_frames=self.num_frames, clips=self.clips)
         for name in ("stride", "fps"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
@@ -82,10 +81,7 @@ class TimedClips:
             return last * np.arange(self.clips) / self.clips
         return np.linspace(0, last, self.clips) if self.clips > 1 else np.array([last / 2])
 
-    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
-        """Frames [v, t]: v is 1 with an `rng`, else `clips`; ValueError without frames."""
-        if num_frames < 1:
-            raise ValueError(f"num_frames is {num_frames}, expected at least 1")
+    def _indices(self, num_frames: int, rng: np.random.Generator | None) -> Indices:
         starts, t = self.starts(num_frames, rng), self.num_frames
         if self.variant == "upstream-epic":
             numbers = evenly_as_upstream(starts + 1, starts + self.span, t)  # of files, from 1
@@ -95,7 +91,7 @@ class TimedClips:
 
 
 @dataclass(frozen=True)
-class RoundedSegments:
+class RoundedSegments(FrameRule):
     """One frame of each of T segments, whose borders are round(i * (n - 1) / T).
 
     Training draws between the borders, both included, test takes the frame half way between them.
@@ -109,18 +105,14 @@ class RoundedSegments:
     clips: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if self.num_segments < 1:
-            raise ValueError(f"num_segments is {self.num_segments}, expected at least 1")
+        check_counts(num_segments=self.num_segments)
 
     @property
     def frames(self) -> int:
         """Frames a clip has (T)."""
         return self.num_segments
 
-    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
-        """Frames [1, t]; ValueError without frames."""
-        if num_frames < 1:
-            raise ValueError(f"num_frames is {num_frames}, expected at least 1")
+    def _indices(self, num_frames: int, rng: np.random.Generator | None) -> Indices:
         t = self.num_segments
         borders = np.round(np.arange(t + 1) * ((num_frames - 1) / t)).astype(np.int64)
         first, last = borders[:-1], borders[1:]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from marey.types import check_counts
 from marey.video.sampling.segments import Indices, Sampling, Segments, at_rate
 
 
@@ -29,8 +30,7 @@ class Drawn:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.clips < 1:
-            raise ValueError(f"clips is {self.clips}, expected at least 1")
+        check_counts(clips=self.clips)
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, expected 0 or more")
 

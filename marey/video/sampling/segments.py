@@ -22,11 +22,14 @@ Kinetics rows. `Clips` is the "frames x stride" sampling of most toolboxes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+from marey.types import check_counts
 
 Indices: TypeAlias = Annotated[npt.NDArray[np.int64], "int64 [v t], 0-based"]
 
@@ -63,8 +66,53 @@ def at_rate(sampling: Sampling, fps: float | None) -> Sampling:
     return sampling.at(fps) if fps and isinstance(sampling, Timed) else sampling
 
 
+class FrameRule(ABC):
+    """What the rules here share: the video is checked before `_indices` picks from it."""
+
+    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
+        """Frames int64 [v, t] of a video of `num_frames`, 0-based.
+
+        Args:
+            num_frames: frames of the video; ValueError if there are none.
+            rng: draws one clip as in training, v = 1; None gives the `clips` of a test.
+        """
+        check_counts(num_frames=num_frames)
+        return self._indices(num_frames, rng)
+
+    @abstractmethod
+    def _indices(self, num_frames: int, rng: np.random.Generator | None) -> Indices:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Segments:
+class SegmentRule(FrameRule):
+    """T segments of a video, from each of which a clip takes L consecutive frames."""
+
+    num_segments: int = 8
+    frames_per_segment: int = 1
+    clips: int = 1
+
+    def __post_init__(self) -> None:
+        check_counts(num_segments=self.num_segments, frames_per_segment=self.frames_per_segment)
+
+    @property
+    def frames(self) -> int:
+        """Frames a clip has: T * L, segment-major."""
+        return self.num_segments * self.frames_per_segment
+
+    @abstractmethod
+    def starts(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
+        """First frame of each segment [v, T]; `indices` clamps what follows it to the video."""
+        raise NotImplementedError
+
+    def _indices(self, num_frames: int, rng: np.random.Generator | None) -> Indices:
+        starts = self.starts(num_frames, rng)
+        frames = starts[:, :, None] + np.arange(self.frames_per_segment)
+        return frames.clip(0, num_frames - 1).reshape(len(starts), self.frames)
+
+
+@dataclass(frozen=True)
+class Segments(SegmentRule):
     """One start in each of T equal segments, and L consecutive frames from it.
 
     Segment i of the P possible starts is [i, i + 1) * P / T; training draws within it, test takes
@@ -80,36 +128,22 @@ class Segments:
     array([[1, 3, 6, 8]])
     """
 
-    num_segments: int = 8
-    frames_per_segment: int = 1
     clips: Literal[1, 2] = 1
     variant: Literal["repaired", "upstream", "upstream-val"] = "repaired"
 
     def __post_init__(self) -> None:
-        _at_least_one(num_segments=self.num_segments, frames_per_segment=self.frames_per_segment)
+        super().__post_init__()
         if self.clips not in (1, 2):
             raise ValueError(
                 f"clips is {self.clips}; Segments has 1, or 2 (twice-sampling). "
                 "hint: Dense and Clips take any number"
             )
 
-    @property
-    def frames(self) -> int:
-        """Frames a clip has: T * L, segment-major."""
-        return self.num_segments * self.frames_per_segment
-
-    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
-        """Frames [v, T * L]: v is 1 with an `rng`, else `clips`; ValueError without frames."""
-        starts = self.starts(num_frames, rng)
-        frames = starts[:, :, None] + np.arange(self.frames_per_segment)
-        return frames.clip(0, num_frames - 1).reshape(len(starts), self.frames)
-
     def starts(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
         """First frame of each segment [v, T], before `indices` clamps it to the video.
 
         Only upstream's test rule leaves the video: below 0, with fewer than L - 1 frames.
         """
-        _at_least_one(num_frames=num_frames)
         if rng is not None:
             upstream = self.variant != "repaired"
             draw = _upstream_random_starts if upstream else _random_starts
@@ -120,7 +154,7 @@ class Segments:
     def _fixed_starts(self, num_frames: int, where: float) -> npt.NDArray[np.int64]:
         t, last = self.num_segments, num_frames - self.frames_per_segment
         if self.variant == "repaired":
-            return _starts_within(where, _num_starts(num_frames, t, self.frames_per_segment), t)
+            return starts_within(where, num_starts(num_frames, t, self.frames_per_segment), t)
         if self.variant == "upstream-val" and last < t:
             return np.zeros(t, dtype=np.int64)
         tick = (last + 1) / t
@@ -128,7 +162,17 @@ class Segments:
 
 
 @dataclass(frozen=True)
-class Dense:
+class _FixedLength(FrameRule):
+    num_frames: int
+
+    @property
+    def frames(self) -> int:
+        """Frames a clip has."""
+        return self.num_frames
+
+
+@dataclass(frozen=True)
+class Dense(_FixedLength):
     """`num_frames` frames of a window of `span` consecutive frames (I3D, Kinetics rows of TSM).
 
     The stride is span // num_frames. Training draws the window, test spreads `clips` windows from
@@ -149,16 +193,9 @@ class Dense:
     variant: Literal["repaired", "upstream"] = "repaired"
 
     def __post_init__(self) -> None:
-        _at_least_one(num_frames=self.num_frames, span=self.span, clips=self.clips)
+        check_counts(num_frames=self.num_frames, span=self.span, clips=self.clips)
 
-    @property
-    def frames(self) -> int:
-        """Frames a clip has."""
-        return self.num_frames
-
-    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
-        """Frames [v, t]: v is 1 with an `rng`, else `clips`; ValueError without frames."""
-        _at_least_one(num_frames=num_frames)
+    def _indices(self, num_frames: int, rng: np.random.Generator | None) -> Indices:
         if self.variant == "upstream":
             return self._upstream(num_frames, rng)
         offsets = _offsets(num_frames, self.num_frames, max(1, self.span // self.num_frames))
@@ -176,7 +213,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Clips:
+class Clips(_FixedLength):
     """Frames `stride` apart ("8x8": num_frames=8, stride=8), as many clips as asked for.
 
     Training draws where the clip starts, test spreads `clips` of them from the first possible
@@ -193,22 +230,15 @@ class Clips:
     clips: int = 1
 
     def __post_init__(self) -> None:
-        _at_least_one(num_frames=self.num_frames, stride=self.stride, clips=self.clips)
+        check_counts(num_frames=self.num_frames, stride=self.stride, clips=self.clips)
 
-    @property
-    def frames(self) -> int:
-        """Frames a clip has."""
-        return self.num_frames
-
-    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
-        """Frames [v, t]: v is 1 with an `rng`, else `clips`; ValueError without frames."""
-        _at_least_one(num_frames=num_frames)
+    def _indices(self, num_frames: int, rng: np.random.Generator | None) -> Indices:
         offsets = _offsets(num_frames, self.num_frames, self.stride)
         return _window_starts(num_frames - offsets[-1], self.clips, rng)[:, None] + offsets
 
 
 @dataclass(frozen=True)
-class EvenFrames:
+class EvenFrames(_FixedLength):
     """`num_frames` frames spread evenly from the first to the last; in training drawn, in order.
 
     VideoLT's rule (arXiv 2105.02668), 60 frames in training and 150 in test: training draws with
@@ -223,23 +253,16 @@ class EvenFrames:
     clips: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        _at_least_one(num_frames=self.num_frames)
+        check_counts(num_frames=self.num_frames)
 
-    @property
-    def frames(self) -> int:
-        """Frames a clip has."""
-        return self.num_frames
-
-    def indices(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
-        """Frames [1, t]; ValueError without frames."""
-        _at_least_one(num_frames=num_frames)
+    def _indices(self, num_frames: int, rng: np.random.Generator | None) -> Indices:
         if rng is not None:
             return np.sort(rng.integers(num_frames, size=self.num_frames))[None]
         return np.linspace(0, num_frames - 1, self.num_frames).astype(np.int64)[None]
 
 
 @dataclass(frozen=True)
-class AllFrames:
+class AllFrames(FrameRule):
     """Every frame, in order: for features, of which a clip has few; `frames` is 0, "any number".
 
     >>> AllFrames().indices(3)
@@ -249,49 +272,38 @@ class AllFrames:
     clips: ClassVar[int] = 1
     frames: ClassVar[int] = 0
 
-    def indices(
-        self,
-        num_frames: int,
-        rng: np.random.Generator | None = None,  # noqa: ARG002
-    ) -> Indices:
-        """Frames [1, n]; ValueError without frames."""
-        _at_least_one(num_frames=num_frames)
+    def _indices(self, num_frames: int, _: np.random.Generator | None) -> Indices:
         return np.arange(num_frames)[None]
 
 
-def _at_least_one(**counts: int) -> None:
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} is {count}, expected at least 1")
-
-
-def _num_starts(n: int, t: int, length: int) -> int:
+def num_starts(n: int, t: int, length: int) -> int:
+    """Frames of n at which one of t segments may start; so many that t of n may differ."""
     return max(n - length + 1, min(n, t))
 
 
-def _starts_within(
-    where: float | npt.NDArray[np.float64], num_starts: int, t: int
+def starts_within(
+    where: float | npt.NDArray[np.float64], count: int, t: int
 ) -> npt.NDArray[np.int64]:
-    """Start `where` (0 to 1) of the way through each of t equal segments of `num_starts`."""
-    starts = ((np.arange(t) + where) * num_starts / t).astype(np.int64)
-    return np.minimum(starts, num_starts - 1)  # i + 0.999... may round up to i + 1
+    """The start `where` (0 to 1) of the way through each of t equal segments of `count` starts."""
+    starts = ((np.arange(t) + where) * count / t).astype(np.int64)
+    return np.minimum(starts, count - 1)  # i + 0.999... may round up to i + 1
 
 
 def _random_starts(n: int, t: int, length: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    num_starts = _num_starts(n, t, length)
-    where = rng.random(t) if num_starts > t else 0.5  # nothing to choose: repeat evenly
-    return _starts_within(where, num_starts, t)
+    starts = num_starts(n, t, length)
+    where = rng.random(t) if starts > t else 0.5  # nothing to choose: repeat evenly
+    return starts_within(where, starts, t)
 
 
 def _upstream_random_starts(
     n: int, t: int, length: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    num_starts = n - length + 1
-    if num_starts >= t:
-        segment = num_starts // t
+    starts = n - length + 1
+    if starts >= t:
+        segment = starts // t
         return np.arange(t) * segment + rng.integers(segment, size=t)
-    if n > t and num_starts > 0:
-        return np.sort(rng.integers(num_starts, size=t))
+    if n > t and starts > 0:
+        return np.sort(rng.integers(starts, size=t))
     return np.zeros(t, dtype=np.int64)
 
 
@@ -303,10 +315,10 @@ def _offsets(n: int, t: int, stride: int) -> npt.NDArray[np.int64]:
 
 
 def _window_starts(
-    num_starts: int, clips: int, rng: np.random.Generator | None
+    count: int, clips: int, rng: np.random.Generator | None
 ) -> npt.NDArray[np.int64]:
-    """Starts [v] among max(1, num_starts): one drawn, or `clips` from the first to the last."""
-    last = max(0, num_starts - 1)
+    """Starts [v] among max(1, count): one drawn, or `clips` from the first to the last."""
+    last = max(0, count - 1)
     if rng is not None:
         return np.array([rng.integers(last + 1)])
     if clips == 1:
