@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference.measures import head_metrics
 from marey.engine.results_file import read_results
 from marey.metrics.catalog import METRICS
-from tests.tiny import write_set
+from tests.tiny import CLASSES, write_set
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 TEXT = DOC.read_text(encoding="utf-8")
@@ -90,8 +91,17 @@ def test_their_files_are_not_looked_for_beside_the_weights(trained: Path, tmp_pa
     assert "lies in the folder of the run or release, where no code is run" in done.stderr
 
 
-def test_a_run_of_their_encoder_is_opened(folder: Path) -> None:
-    options = ("--manifest", "clips.csv", "--work-dir", "small")
+def test_a_run_of_their_encoder_on_their_data_set_is_opened(folder: Path) -> None:
+    for split, numbers in (("train", range(4)), ("val", range(4, 5))):
+        lines = [f"{name}_{i}\t{name}" for name in CLASSES for i in numbers]
+        text = "\n".join([*lines, "red_0\tred-brown"])
+        (folder / f"{split}.tsv").write_text(text, encoding="utf-8")
+    command = [sys.executable, "prepare_colours.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{Path('prepared/manifest.csv')}\n", done.stderr
+    assert read_manifest(folder / "prepared/manifest.csv").split_counts() == {"train": 16, "val": 4}
+    assert (folder / "prepared/rejects.csv").read_text(encoding="utf-8").count("red-brown") == 2
+    options = ("--manifest", "prepared/manifest.csv", "--work-dir", "small")
     marey(folder, "train", "demo-tsn", "model.encoder=small.Small", *QUICK, *options)
     assert "importing small" in marey(folder, "eval", "small")
 
@@ -129,6 +139,13 @@ def test_their_metric_is_that_of_scikit_learn(
     finally:
         METRICS.pop()
         del sys.modules["f1"], f1
+
+
+def test_the_page_has_an_example_of_everything() -> None:
+    assert list(FILES) == [
+        *("change.py", "test_change.py", "small.py", "poly.py", "capped.py"),
+        *("f1.py", "with_f1.py", "colours.py", "prepare_colours.py"),
+    ]
 
 
 def test_every_file_it_points_to_exists() -> None:
