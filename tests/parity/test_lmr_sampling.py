@@ -134,7 +134,8 @@ def test_segments_of_the_validation_list_lie_as_published(tmp_path: Path, shared
         (tmp_path / video.partition("_")[0] / video).mkdir(parents=True)
     rates = Counter(map(frames_a_second, videos))
     told = [np.array(listing.columns[f"{name}_frame"], dtype=int) for name in ("start", "stop")]
-    starts, ends = spans_of(in_frames(listing, tmp_path).rows).T.astype(int)
+    rows = in_frames(listing, tmp_path).rows
+    starts, ends = spans_of((row.start, row.end) for row in rows).T.astype(int)
     wanted, lengths = golden("epic_validation_stats"), ends - starts
     assert len(listing) == wanted["segments"]
     assert differences(starts - told[0]) == wanted["start_frame_minus_csv"]

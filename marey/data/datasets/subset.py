@@ -31,20 +31,20 @@ def _read(form: AnnotationForm, files: Annotations, num_classes: int) -> Index:
     How a name is written in the whole data set counts; one that is written otherwise is noted.
     """
     index = form.read(files)
-    known, places = ClassNames(index.classes["label"]), dict[int, int]()
+    known, numbers = ClassNames(index.classes["label"]), dict[int, int]()
     for line, text in files.open(ROLE).lines():
         number = known.known(files.faults, line, text)
         if number is not None:
-            places.setdefault(number, len(places))
+            numbers.setdefault(number, len(numbers))
             if unbracketed(text) != known.names[number]:
                 files.notes.append(f"{line}: {clip_text(text)} is read as {known.names[number]!r}")
-    names = tuple(known.names[number] for number in places)
+    names = tuple(known.names[number] for number in numbers)
     expect_count(files[ROLE], names, num_classes)
     labels = [(clip, clip.labels.get("label")) for clip in index.clips]
     clips = [
-        clip._replace(labels={"label": places[label]})
+        clip._replace(labels={"label": numbers[label]})
         for clip, label in labels
-        if isinstance(label, int) and label in places
+        if isinstance(label, int) and label in numbers
     ]
     if len(clips) < len(index.clips):
         files.notes.append(

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from marey.data.lists.listing import Listing
+from marey.data.lists.manifest_of import spans_of
 from marey.data.lists.times import frames_of
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.paths import Folders
 
 LAYOUTS = ("{0}/{1}", "{0}/rgb_frames/{1}")
 """Where the frames of a video lie below the root, by participant and video: the first that does."""
-VIDEO_HINT = "a video like P01_01 or P01_101"
 _VIDEO = re.compile(r"(P\d\d)_(\d{2,3})", re.ASCII)
 
 
@@ -68,7 +68,7 @@ def in_frames(listing: Listing, root: Path) -> Listing:
         lambda n: (f"video_id is {clip_text(videos[n])}", "expected a name like P01_01 or P01_101"),
     )
     rates = [float(frames_a_second(video)) for video in videos]
-    times = [[np.nan if t is None else t for t in (row.start, row.end)] for row in listing.rows]
+    times = spans_of((row.start, row.end) for row in listing.rows)
     spans = frames_of(times, np.array(rates)[:, None]).tolist()
     listing.refuse(
         [n for n, (start, end) in enumerate(spans) if end <= start],
@@ -93,12 +93,12 @@ def _folders(videos: Sequence[str], root: Path) -> dict[str, str]:
 
     Nothing if no video has one.
     """
-    there = Folders(root)
+    folders = Folders(root)
     layouts = {
         video: [layout.format(video.partition("_")[0], video) for layout in LAYOUTS]
         for video in dict.fromkeys(videos)
     }
-    folders = {video: next(filter(there.has, paths), None) for video, paths in layouts.items()}
-    if not any(folders.values()):
+    first = {video: next(filter(folders.has, paths), None) for video, paths in layouts.items()}
+    if not any(first.values()):
         return {}
-    return {video: folder or layouts[video][0] for video, folder in folders.items()}
+    return {video: folder or layouts[video][0] for video, folder in first.items()}

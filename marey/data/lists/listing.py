@@ -20,7 +20,7 @@ class ListRow(NamedTuple):
     labels: Mapping[str, str]
     """Head -> class name or number; ``3|17`` is several."""
     start: float | None = None
-    """In the unit of the listing, from 0, the end exclusive; None is open."""
+    """In the unit of the listing, from 0, the end exclusive; None or NaN is open."""
     end: float | None = None
     num_frames: int | None = None
     """As the list says, which may be of other frames than those at hand."""

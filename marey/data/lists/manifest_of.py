@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -12,49 +11,31 @@ from marey.data.manifest.columns import BOUNDS, ID, Unit, Values
 from marey.data.manifest.manifest import Manifest
 
 
-class Row(Protocol):
-    """What every row says, of a list or of a data set."""
-
-    @property
-    def start(self) -> float | None:
-        """None is open, for the end too."""
-
-    @property
-    def end(self) -> float | None:
-        """Exclusive."""
-
-    @property
-    def num_frames(self) -> int | None:
-        """Of the whole file, if the list says."""
-
-    @property
-    def id(self) -> str:
-        """What the list calls the clip, or nothing."""
-
-
 def manifest_of(
-    rows: Sequence[Row],
-    paths: Sequence[str],
-    *,
     source: Path,
     root: Path,
+    *,
+    paths: Sequence[str],
+    ids: Sequence[str],
     spans: np.ndarray,
     unit: Unit,
+    num_frames: Sequence[int | None],
     rates: np.ndarray,
 ) -> Manifest:
     """A manifest without labels; a column of which no row knows anything is left out.
 
     Args:
+        source: what the rows are of, for messages.
         paths: where each clip lies, from `root`.
-        spans: float64 [n, 2], start and end in `unit`, NaN where open; see `spans_of`.
-        rates: float64 [n], frames a second of folders of frames, NaN for others.
+        ids: what the list calls each clip, "" where it has no name for it.
+        spans: start and end, float64 [n, 2] in `unit`, NaN where open; see `spans_of`.
+        num_frames: of the whole file, as the list says.
+        rates: frames a second of folders of frames, float64 [n], NaN for others.
     """
-    ids = [row.id for row in rows]
-    counts = [row.num_frames or None for row in rows]
     columns: dict[str, Values | None] = {
         "path": paths,
         ID: ids if any(ids) else None,
-        "num_frames": counts if any(counts) else None,
+        "num_frames": [count or None for count in num_frames] if any(num_frames) else None,
         "fps": None if np.isnan(rates).all() else rates,
     }
     if not np.isnan(spans).all():
@@ -62,9 +43,9 @@ def manifest_of(
     return Manifest.from_columns(source, root, columns)
 
 
-def spans_of(rows: Sequence[Row]) -> np.ndarray:
-    """Start and end of every row, float64 [n, 2], NaN where open."""
-    spans = [[np.nan if x is None else x for x in (row.start, row.end)] for row in rows]
+def spans_of(bounds: Iterable[tuple[float | None, float | None]]) -> np.ndarray:
+    """The start and end of every row, float64 [n, 2], NaN for None, which is open."""
+    spans = [[np.nan if x is None else x for x in span] for span in bounds]
     return np.array(spans, np.float64).reshape(-1, 2)
 
 
@@ -82,12 +63,18 @@ def label_column(labels: Sequence[int | tuple[int, ...]], num_classes: int) -> n
     return hot
 
 
-def count_notes(rows: Sequence[Row], counts: Sequence[int | None]) -> list[str]:
-    """What a person should know of the counts of a list; `counts` are of what decodes, if known."""
-    if not counts:
-        known = sum(row.num_frames is not None for row in rows)
+def count_notes(claimed: Sequence[int | None], counted: Sequence[int | None]) -> list[str]:
+    """What a person should know of the frames of clips, as a list says and as they decode.
+
+    >>> count_notes([12, 7, None], [12, 8, 9])
+    ['1 clips have another number of frames than their annotation says; the manifest has theirs']
+    >>> count_notes([12, None], [])
+    ['frames of 1 clips are as the list says, not counted']
+    """
+    if not counted:
+        known = sum(count is not None for count in claimed)
         return [f"frames of {known:,} clips are as the list says, not counted"] if known else []
-    pairs = zip(rows, counts, strict=True)
-    other = sum(row.num_frames not in (None, count) for row, count in pairs if count)
+    pairs = zip(claimed, counted, strict=True)
+    other = sum(count not in (None, decoded) for count, decoded in pairs if decoded)
     words = "have another number of frames than their annotation says; the manifest has theirs"
     return [f"{other:,} clips {words}"] if other else []

@@ -36,14 +36,14 @@ def number_classes(
     if all(value.removeprefix("-").isdecimal() and value.isascii() for value in distinct):
         return _number_ids(head, values, {value: int(value) for value in distinct}, class_ids)
     names = list(class_ids.values()) if class_ids else distinct
-    places = {name: place for place, name in enumerate(names) if name}
+    indices = {name: index for index, name in enumerate(names) if name}
 
     def describe(value: str) -> tuple[str, str]:
         if not value:
             return f"'{head}' is empty", "give the class or remove the row"
         return f"'{head}' is {clip_text(value)}, which is none of {len(names)} class names", ""
 
-    return Numbered(_look_up(values, places), tuple(names), "", describe)
+    return Numbered(_look_up(values, indices), tuple(names), "", describe)
 
 
 def _number_ids(
@@ -59,10 +59,10 @@ def _number_ids(
         named = {number: str(number) for number in range(present[-1] + 1)}
     elif not named:
         named = {number: str(number) for number in present}
-    order = {number: place for place, number in enumerate(named)}
-    if not note and any(number != place for number, place in order.items()):
+    order = {number: index for index, number in enumerate(named)}
+    if not note and any(number != index for number, index in order.items()):
         note = f"class ids {min(order)} to {max(order)} are numbered 0 to {len(order) - 1} here"
-    places = {value: order[number] for value, number in ids.items() if number in order}
+    indices = {value: order[number] for value, number in ids.items() if number in order}
 
     def describe(value: str) -> tuple[str, str]:
         if not class_ids:
@@ -70,8 +70,8 @@ def _number_ids(
         known = f"{len(class_ids)} classes ({min(class_ids)}-{max(class_ids)})"
         return f"'{head}' is {value}; the file of class names has {known}", "is it the right file?"
 
-    return Numbered(_look_up(values, places), tuple(named.values()), note, describe)
+    return Numbered(_look_up(values, indices), tuple(named.values()), note, describe)
 
 
-def _look_up(values: Sequence[str], places: Mapping[str, int]) -> np.ndarray:
-    return np.fromiter((places.get(value, -1) for value in values), np.int64, len(values))
+def _look_up(values: Sequence[str], indices: Mapping[str, int]) -> np.ndarray:
+    return np.fromiter((indices.get(value, -1) for value in values), np.int64, len(values))

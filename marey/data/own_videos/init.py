@@ -87,29 +87,20 @@ def init_dataset(
         _keep_classes(classes, target.parent)
     if root is not None:
         _refuse_outside(listing, start)
-    paths, rejects = _find_files(listing, start)
-    manifest = _manifest(listing, paths, start).with_columns(labels, classes)
-    _refuse_repeats(manifest, listing, rejects)
+    manifest, rejects = _located(listing, start)
+    manifest = manifest.with_columns(labels, classes)
     if probe:
-        probes = probe_rows(
-            manifest,
-            _rows_without(rejects, listing),
-            num_workers=num_workers,
-            timeout_seconds=timeout_seconds,
-            progress=progress,
-        )
-        rejects |= probes.errors
-        counts = np.where(probes.file_frames > 0, probes.file_frames, -1)
-        manifest = manifest.with_columns({"num_frames": counts})
-    kept = _rows_without(rejects, listing)
+        manifest = _counted(manifest, rejects, num_workers, timeout_seconds, progress)
+    kept = np.array([row for row in range(len(listing)) if row not in rejects], np.int64)
     if not len(kept):
         raise ManifestError(
             f"{source}: none of its {len(listing):,} clips can be read; the first,"
             f" {clip_text(listing.rows[0].path)}: {rejects[0]}",
             f"paths start at {start}; give another root if the clips lie elsewhere",
         )
-    manifest, clips = manifest.take(kept), [listing.rows[row] for row in kept]
-    notes += count_notes(clips, [manifest.num_frames(n) for n in range(len(kept))] if probe else [])
+    manifest = manifest.take(kept)
+    claimed = [listing.rows[row].num_frames for row in kept]
+    notes += count_notes(claimed, list(map(manifest.num_frames, range(len(kept)))) if probe else ())
     columns = {name: [values[row] for row in kept] for name, values in listing.columns.items()}
     division = divide(list(manifest.texts()), _stratum(manifest), columns, rule)
     write_manifest(_divided(manifest, division), target)
@@ -198,53 +189,61 @@ def _refuse_outside(listing: Listing, root: Path) -> None:
     )
 
 
-def _find_files(listing: Listing, root: Path) -> tuple[list[str], dict[int, str]]:
-    """The path of every clip, empty where there is none; row -> reason why there is none."""
-    folders, paths, rejects = Folders(root), [], {}
-    for row, clip in enumerate(listing.rows):
+def _located(listing: Listing, root: Path) -> tuple[Manifest, dict[int, str]]:
+    """The manifest of all rows, its paths empty where there is no file; row -> why there is none.
+
+    ManifestError if a clip is given twice, under the same id if there are ids: EPIC-KITCHENS and
+    EGTEA have a few parts that were annotated twice, under two.
+    """
+    clips, folders = listing.rows, Folders(root)
+    paths: list[str] = []
+    rejects: dict[int, str] = {}
+    for row, clip in enumerate(clips):
         path = folders.video(clip.path) if clip.path else None
         if path is None:
             rejects[row] = "no such file" if clip.path else "the path is empty"
         elif re.search(r"[\r\n\0\ud800-\udfff]", path):  # what no line of a manifest can hold
             rejects[row] = "its name holds a line break or is not UTF-8: rename it"
         paths.append("" if row in rejects else path or "")
-    return paths, rejects
-
-
-def _rows_without(rejects: Mapping[int, str], listing: Listing) -> np.ndarray:
-    """The rows that are left, int64."""
-    return np.array([row for row in range(len(listing)) if row not in rejects], np.int64)
-
-
-def _manifest(listing: Listing, paths: list[str], root: Path) -> Manifest:
-    """All clips of a listing at these paths, without labels."""
-    rows = listing.rows
-    rates = [np.nan if row.rate is None else row.rate for row in rows]
-    return manifest_of(
-        rows,
-        paths,
-        source=listing.source,
-        root=root,
-        spans=spans_of(rows),
+    manifest = manifest_of(
+        listing.source,
+        root,
+        paths=paths,
+        ids=[clip.id for clip in clips],
+        spans=spans_of((clip.start, clip.end) for clip in clips),
         unit=listing.unit,
-        rates=np.array(rates),
+        num_frames=[clip.num_frames for clip in clips],
+        rates=np.array([np.nan if clip.rate is None else clip.rate for clip in clips]),
     )
-
-
-def _refuse_repeats(manifest: Manifest, listing: Listing, rejects: Mapping[int, str]) -> None:
-    """ManifestError if a clip is given twice, under the same id if there are ids.
-
-    EPIC-KITCHENS and EGTEA have a few parts that were annotated twice, under two ids.
-    """
     earlier = manifest.duplicates()
-    rows = listing.rows
     listing.refuse(
         sorted(earlier.keys() - rejects.keys()),
         lambda row: (
-            f"{clip_text(rows[row].path)} was given before, at {rows[earlier[row]].line}",
+            f"{clip_text(clips[row].path)} was given before, at {clips[earlier[row]].line}",
             "keep one line a clip",
         ),
     )
+    return manifest, rejects
+
+
+def _counted(
+    manifest: Manifest,
+    rejects: dict[int, str],
+    num_workers: int | None,
+    timeout_seconds: float,
+    progress: Progress | None,
+) -> Manifest:
+    """The manifest with the frames that decode from every file; adds to `rejects` what fails."""
+    probes = probe_rows(
+        manifest,
+        np.array([row for row in range(len(manifest)) if row not in rejects], np.int64),
+        num_workers=num_workers,
+        timeout_seconds=timeout_seconds,
+        progress=progress,
+    )
+    rejects |= probes.errors
+    counts = np.where(probes.file_frames > 0, probes.file_frames, -1)
+    return manifest.with_columns({"num_frames": counts})
 
 
 # --- what is written ----------------------------------------------------------------------------

@@ -27,20 +27,19 @@ Where: TypeAlias = tuple[str, Collection[str]]
 """A column and the values of it that are meant."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SplitRule:
-    """How clips are divided: by the values of columns if told, else by group, else by class.
-
-    val, test: shares of the clips. group: the column of groups; "auto" takes the first of
-    `GROUP_NAMES`, or the file where several clips are cut from one; None takes none.
-    val_where, test_where: the clips of each side by value, whatever their group; the rest trains.
-    """
+    """How clips are divided: by the values of columns if they are given, else by group or class."""
 
     val: float = 0.2
+    """Share of the clips."""
     test: float = 0.0
     seed: int = 0
     group: str | None = "auto"
+    """The column of groups. "auto" takes the first of `GROUP_NAMES`, or the file where several
+    clips are cut from one; None takes none."""
     val_where: Where | None = None
+    """The clips of validation by value, whatever their group; the rest trains."""
     test_where: Where | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +58,7 @@ class Division:
     """int64 [n], positions in SPLITS."""
     groups: Sequence[str] | None
     how: str
+    """What decided, in words."""
     notes: tuple[str, ...]
 
 
@@ -165,10 +165,10 @@ def split_by_group(
 
 def rows_where(column: str, values: Sequence[str], wanted: Collection[str]) -> np.ndarray:
     """Whether each row has one of the wanted values, bool [n]; ManifestError for one nobody has."""
-    there = set(values)
+    known = set(values)
     for value in sorted(wanted):
-        if value not in there:
-            some = ", ".join(sorted(there)[:20])
+        if value not in known:
+            some = ", ".join(sorted(known)[:20])
             raise ManifestError(f"no clip has {column} {value!r}", f"there are {some}")
     return np.fromiter((value in wanted for value in values), bool, len(values))
 
@@ -177,21 +177,20 @@ def _sides_where(
     columns: Mapping[str, Sequence[str]], rule: SplitRule, num_rows: int
 ) -> tuple[np.ndarray, str]:
     sides = np.zeros(num_rows, np.int64)
-    said = []
+    rules = []
     for side, where in ((1, rule.val_where), (2, rule.test_where)):
         if where is None:
             continue
         column, wanted = where
         if column not in columns:
-            found = ", ".join(sorted(columns)) or "no other columns"
-            raise ManifestError(f"no column {column!r} to split by", f"the source has {found}")
+            raise ManifestError(f"no column {column!r} to split by", _columns_hint(columns))
         mask = rows_where(column, columns[column], wanted)
         if (sides[mask] > 0).any():
             raise ManifestError(f"clips of {column} {sorted(wanted)} are asked for twice")
         sides[mask] = side
         values = sorted(wanted, key=lambda value: (len(value), value))  # 8, 9, 10
-        said.append(f"{SPLITS[side]} is {column} {', '.join(values)}")
-    return sides, "; ".join(said)
+        rules.append(f"{SPLITS[side]} is {column} {', '.join(values)}")
+    return sides, "; ".join(rules)
 
 
 def _groups(
@@ -201,8 +200,7 @@ def _groups(
     if wanted is None:
         return "", None
     if wanted != "auto" and wanted not in columns:
-        found = ", ".join(sorted(columns)) or "no other columns"
-        raise ManifestError(f"no column {wanted!r} to group by", f"the source has {found}")
+        raise ManifestError(f"no column {wanted!r} to group by", _columns_hint(columns))
     for name in GROUP_NAMES if wanted == "auto" else (wanted,):
         values = columns.get(name, ())
         if values and all(values) and (wanted != "auto" or 1 < len(set(values)) < len(values)):
@@ -210,6 +208,10 @@ def _groups(
     if wanted != "auto":
         raise ManifestError(f"some clips have no {wanted}", "give every clip a group")
     return ("file", paths) if len(set(paths)) < len(paths) else ("", None)
+
+
+def _columns_hint(columns: Mapping[str, Sequence[str]]) -> str:
+    return f"the source has {', '.join(sorted(columns)) or 'no other columns'}"
 
 
 def _split_notes(

@@ -47,27 +47,30 @@ def read_clips(
 ) -> Manifest:
     """The clips of a manifest, a list, a folder or one video, without labels; see the module.
 
-    split: of a manifest, the clips of one split. at: where the clips of a manifest or list lie, as
-    `read_manifest` has it. Whether the files are there is not asked: one that is missing costs that
-    clip, when it is read.
+    Whether the files are there is not asked: one that is missing costs that clip, when it is read.
 
-    ManifestError if there are no clips, or a file that lists them cannot be read.
+    Args:
+        split: of a manifest, the clips of one split.
+        at: where the clips of a manifest or list lie, as `read_manifest` has it.
+
+    Raises:
+        ManifestError: there are no clips, or a file that lists them cannot be read.
     """
-    place = any_path(source)
-    if place.suffix.lower() in MANIFESTS:
-        return read_manifest(place, split=split, heads={}, at=at)
-    if isinstance(place, Url):
-        raise ManifestError(f"{place} is no manifest", "list the clips in a file NAME.csv")
-    if place.suffix.lower() in LISTS:
-        return _of_list(place, at.root)
-    if place.is_dir():
-        paths = clips_below(place)
+    path = any_path(source)
+    if path.suffix.lower() in MANIFESTS:
+        return read_manifest(path, split=split, heads={}, at=at)
+    if isinstance(path, Url):
+        raise ManifestError(f"{path} is no manifest", "list the clips in a file NAME.csv")
+    if path.suffix.lower() in LISTS:
+        return _of_list(path, at.root)
+    if path.is_dir():
+        paths = clips_below(path)
         if not paths:
-            raise ManifestError(f"{place} holds no videos", "give another folder, or a list")
-        return _manifest(place, place, paths)
-    if not Folders(place.parent).has(place.name):  # also inside a pack
-        raise ManifestError(f"{place} does not exist", "give a manifest, a list, a folder or video")
-    return _manifest(place, place.parent, [place.name])
+            raise ManifestError(f"{path} holds no videos", "give another folder, or a list")
+        return _manifest(path, path, paths)
+    if not Folders(path.parent).has(path.name):  # also inside a pack
+        raise ManifestError(f"{path} does not exist", "give a manifest, a list, a folder or video")
+    return _manifest(path, path.parent, [path.name])
 
 
 def _of_list(path: Path, root: str | AnyPath | None) -> Manifest:

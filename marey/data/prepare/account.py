@@ -1,4 +1,4 @@
-"""What `marey data prepare` found and did, as tables beside the manifest.
+"""What `marey data prepare` did, as tables beside the manifest.
 
 rejects.csv      rows of annotation files that do not fit: file, line, value, reason, remedy
 missing.csv      clips without a video or folder, and those that do not decode, with the reason
@@ -38,9 +38,9 @@ class SplitCoverage:
     labelled: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Account:
-    """What was found, to be written down."""
+    """What a data set says and what there is of it, to be written down."""
 
     dataset: DataSet
     form: AnnotationForm
@@ -91,11 +91,11 @@ def ordered(splits: set[str]) -> list[str]:
 
 def reject_error(rejects: Sequence[Reject]) -> ManifestError:
     """The error of the rows that do not fit: the first five and their number."""
-    said = [
+    first = [
         FaultLine(str(row.line), f"{clip_text(row.value)}: {row.reason}", row.remedy)
         for row in rejects[:NUM_SHOWN]
     ]
-    return fault_error(said, len(rejects))
+    return fault_error(first, len(rejects))
 
 
 def write_rejects(folder: Path, rejects: Sequence[Reject]) -> None:
@@ -111,9 +111,9 @@ def write_missing(folder: Path, missing: Sequence[tuple[str, str, str]]) -> None
 
 def write_facts(folder: Path, account: Account, names: Sequence[str]) -> None:
     """prepare.md, then prepare.json: with it all files named there are whole."""
-    there = [name for name in names if (folder / name).is_file()]
-    facts = account.facts({name: _sha256(folder / name) for name in there})
-    write_text(folder / "prepare.md", _markdown(account, there))
+    written = [name for name in names if (folder / name).is_file()]
+    facts = account.facts({name: _sha256(folder / name) for name in written})
+    write_text(folder / "prepare.md", _markdown(account, written))
     write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")
 
 

@@ -85,11 +85,8 @@ def _none_readable(
     for form, files in forms:
         lines.append(f"  {form.title}:")
         for role, names in form.files.items():
-            state = (
-                f"found {files[role]}"
-                if role in files
-                else f"not found: {' or '.join(names.split())}"
-            )
+            others = " or ".join(names.split())
+            state = f"found {files[role]}" if role in files else f"not found: {others}"
             needed = " (needed)" if role in form.needs else ""
             lines.append(f"    {role}{needed}: {state}")
     return ManifestError(

@@ -59,7 +59,7 @@ def inside_root(root: Path, name: str) -> str | None:
 
 
 def is_folder(path: str) -> bool:
-    """Whether what was found is a folder of frames: neither a video nor an array, by its name."""
+    """Whether a clip is a folder of frames: neither a video nor an array, by its name."""
     return not VIDEO.fullmatch(path) and not path.endswith(".npy")
 
 
@@ -68,15 +68,15 @@ def _matches(
 ) -> list[str]:
     for layout in layouts:
         try:
-            place = layout.format_map(values)
+            path = layout.format_map(values)
         except KeyError:  # a layout of clips that say more
             continue
         except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise ManifestError(
                 f"layout '{layout}' cannot be read: {error}", "write it like 'frames/{name}'"
             ) from error
-        matches = folders.named(place)
-        if matches and not (_SUSPECT.search(place) and leaves(root, place)):
+        matches = folders.named(path)
+        if matches and not (_SUSPECT.search(path) and leaves(root, path)):
             return matches
     return []
 

@@ -68,12 +68,18 @@ def prepare(
     shard: Shard = WHOLE,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Write manifest.csv, class names and an account of what was found in the folder `out`.
+    """What was written to `out`: manifest.csv, class names and an account of what there is.
 
-    annotations: the folder of the annotation files (default: the root). With `strict` a row that
-    does not fit is an error, after rejects.csv is written; else it is left out. ManifestError also
-    if no annotations or no clips are found, or `out` holds another manifest (unless `overwrite`);
-    RunError if another process prepares the same folder.
+    Args:
+        annotations: the folder of the annotation files (default: the root of the media).
+        strict: whether a row that does not fit is an error, after rejects.csv is written, and is
+            not only left out.
+        shard: which share of the clips this process probes.
+
+    Raises:
+        ManifestError: there are no annotations or no clips, or `out` holds another manifest
+            (unless `overwrite`).
+        RunError: another process prepares the same folder.
     """
     media = replace(media, root=media.root.absolute())
     _begin(out, dataset, overwrite=overwrite)
@@ -95,7 +101,7 @@ def prepare(
                 progress=progress,
             )
         account = _account(dataset, form, media, files, present)
-        if present.num_unprobed:
+        if None in present.probes:  # other shards have yet to look at them
             return Prepared(None, account)
         if shard.count == 1:
             return Prepared(_write(present, account, out), account)

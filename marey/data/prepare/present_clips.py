@@ -21,24 +21,25 @@ from marey.errors import ManifestError
 
 @dataclass(kw_only=True)
 class PresentClips:
-    """Valid clips, of which `rows` (int64) have media; `probes` are of these, if there are any."""
+    """The valid clips of a data set, and the manifest of those that have media."""
 
     index: Index
     clips: Sequence[AnnotatedClip]
-    media: Media
-    rows: np.ndarray
+    absent: dict[int, str]
+    """Position in `clips` -> why it has no media."""
     manifest: Manifest
-    """That of `rows`, without labels."""
+    """That of all others, in the order of `clips`, without labels."""
     probes: list[Probe | None] = field(default_factory=list)
+    """Of the rows of the manifest; None for those that other shards have yet to look at."""
 
     @property
-    def num_unprobed(self) -> int:
-        """Clips that other shards have yet to look at."""
-        return sum(probe is None for probe in self.probes)
+    def rows(self) -> list[int]:
+        """Position in `clips` of every row of the manifest."""
+        return [row for row in range(len(self.clips)) if row not in self.absent]
 
     def labelled(self) -> Manifest:
         """The manifest of all clips that have labels, a file, and no error."""
-        clips, manifest = self._kept(labelled=True)
+        clips, manifest = self._readable(labelled=True)
         groups = [clip.group for clip in clips]
         columns: dict[str, Values | None] = {
             head: label_column([clip.labels[head] for clip in clips], len(names))
@@ -49,53 +50,49 @@ class PresentClips:
 
     def unlabelled(self) -> Manifest:
         """The same of those that have no labels."""
-        return self._kept(labelled=False)[1]
+        return self._readable(labelled=False)[1]
 
-    def _kept(self, *, labelled: bool) -> tuple[list[AnnotatedClip], Manifest]:
+    def _readable(self, *, labelled: bool) -> tuple[list[AnnotatedClip], Manifest]:
         """The clips without an error that have labels or have not, and where they lie."""
-        errors = self._errors()
-        keep = [
-            n
-            for n, row in enumerate(self.rows)
-            if bool(self.clips[row].labels) == labelled and n not in errors
-        ]
-        clips = [self.clips[self.rows[n]] for n in keep]
-        columns: dict[str, Values | None] = {"split": [clip.split for clip in clips]}
-        if counts := self._counts():
-            columns["num_frames"] = [counts[n] for n in keep]
-        return clips, self.manifest.take(np.array(keep, np.int64)).with_columns(columns)
+        errors, counts = self._errors(), self._counts()
+        clips = [(n, self.clips[row]) for n, row in enumerate(self.rows) if row not in errors]
+        kept = [(n, clip) for n, clip in clips if bool(clip.labels) == labelled]
+        columns: dict[str, Values | None] = {"split": [clip.split for _, clip in kept]}
+        if counts:
+            columns["num_frames"] = [counts[n] for n, _ in kept]
+        manifest = self.manifest.take(np.array([n for n, _ in kept], np.int64))
+        return [clip for _, clip in kept], manifest.with_columns(columns)
 
     def coverage(self) -> dict[str, SplitCoverage]:
         """What there is of every split."""
+        errors = self._errors()
         splits = {split: SplitCoverage() for split in ordered({clip.split for clip in self.clips})}
-        for clip in self.clips:
-            splits[clip.split].clips += 1
-            splits[clip.split].labelled &= bool(clip.labels)
-        for row in self.rows:
-            splits[self.clips[row].split].found += 1
-        for n in self._errors():
-            splits[self.clips[self.rows[n]].split].unreadable += 1
-        for counts in splits.values():
-            counts.missing = counts.clips - counts.found
+        for row, clip in enumerate(self.clips):
+            counts = splits[clip.split]
+            counts.clips += 1
+            counts.found += row not in self.absent
+            counts.missing += row in self.absent
+            counts.unreadable += row in errors
+            counts.labelled &= bool(clip.labels)
         return splits
 
     def missing(self) -> list[tuple[str, str, str]]:
         """Split, name and reason of every clip that is left out, in the order of the index."""
-        errors = {int(self.rows[n]): reason for n, reason in self._errors().items()}
-        left_out = sorted((self.media.reasons | errors).items())
+        left_out = sorted((self.absent | self._errors()).items())
         return [(self.clips[row].split, self.clips[row].name, reason) for row, reason in left_out]
 
     def notes(self) -> list[str]:
         """What a person should know of the frames of the clips that are there."""
-        return count_notes([self.clips[row] for row in self.rows], self._counts())
+        return count_notes([self.clips[row].num_frames for row in self.rows], self._counts())
 
     def _counts(self) -> list[int | None]:
-        """Frames of the file of each of `rows`, as it decodes; None where it does not."""
+        """Frames of the file of every row of the manifest, None where it does not decode."""
         return [p.file_frames if p and not p.error else None for p in self.probes]
 
     def _errors(self) -> dict[int, str]:
-        """Position in `rows` -> why the clip cannot be read."""
-        return {n: probe.error for n, probe in enumerate(self.probes) if probe and probe.error}
+        """Position in `clips` -> why the clip cannot be read."""
+        probes = zip(self.rows, self.probes, strict=True) if self.probes else ()
+        return {row: probe.error for row, probe in probes if probe and probe.error}
 
 
 def present_clips(
@@ -109,27 +106,25 @@ def present_clips(
             f"none of the {len(clips):,} clips of {dataset.title} is below {root}{first}",
             f"looked for {', '.join(dataset.layouts)}; --layout names another place",
         )
-    manifest = _unlabelled(dataset, index, [clips[row] for row in rows], root, media)
+    manifest = _manifest(dataset, index, [clips[row] for row in rows], root, media)
     earlier = manifest.duplicates()
-    for n, first_n in earlier.items():
-        media.reasons[rows[n]] = f"is the same file as that of {clips[rows[first_n]].name}"
-    keep = np.array([n for n in range(len(rows)) if n not in earlier], np.int64)
+    same = {
+        rows[n]: f"is the same file as that of {clips[rows[first_n]].name}"
+        for n, first_n in earlier.items()
+    }
+    kept = np.array([n for n in range(len(rows)) if n not in earlier], np.int64)
     return PresentClips(
-        index=index,
-        clips=clips,
-        media=media,
-        rows=np.array(rows, np.int64)[keep],
-        manifest=manifest.take(keep),
+        index=index, clips=clips, absent=media.reasons | same, manifest=manifest.take(kept)
     )
 
 
-def _unlabelled(
+def _manifest(
     dataset: DataSet, index: Index, clips: Sequence[AnnotatedClip], root: Path, media: Media
 ) -> Manifest:
     """Where the clips lie that are there; spans of folders of frames are in frames."""
     paths = [path for path in media.paths if path is not None]
     folders = np.array([is_folder(path) for path in paths])
-    spans, unit = spans_of(clips), index.unit
+    spans, unit = spans_of((clip.start, clip.end) for clip in clips), index.unit
     rates = np.full(len(clips), np.nan)
     if dataset.frame_rate is not None:
         known = [dataset.frame_rate(clip.name) for clip in clips]
@@ -142,4 +137,13 @@ def _unlabelled(
                 "--layout names the place of either",
             )
         spans, unit = frames_of(spans, rates[:, None]), "frames"
-    return manifest_of(clips, paths, source=root, root=root, spans=spans, unit=unit, rates=rates)
+    return manifest_of(
+        root,
+        root,
+        paths=paths,
+        ids=[clip.id for clip in clips],
+        spans=spans,
+        unit=unit,
+        num_frames=[clip.num_frames for clip in clips],
+        rates=rates,
+    )
