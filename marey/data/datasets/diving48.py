@@ -15,7 +15,7 @@ from marey.data.datasets.list_clips import list_clips, plain_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import expect_count
-from marey.data.lists.rejects import SourceLine
+from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -26,12 +26,7 @@ SPLITS = ("train", "val")
 def read_official(files: Annotations) -> Index:
     """The clips of the json files."""
     names = _names(files)
-    clips = [
-        clip
-        for split, file in files.lists(SPLITS)
-        for line, entry in file.objects("vid_name", "label")
-        if (clip := _clip(files, line, entry, split))
-    ]
+    clips = files.clips(SPLITS, lambda file: file.objects("vid_name", "label"), _clip)
     return Index({"label": names}, clips)
 
 
@@ -57,22 +52,18 @@ def _names(files: Annotations) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _clip(
-    files: Annotations, line: SourceLine, entry: dict[str, object], split: str
-) -> AnnotatedClip | None:
+def _clip(split: str, line: SourceLine, entry: dict[str, object]) -> AnnotatedClip:
     label, name = entry["label"], entry["vid_name"]
     first, last = entry.get("start_frame", 0), entry.get("end_frame")
     if type(label) is not int:
-        files.reject(line, label, "the label is no whole number")
-    elif not isinstance(name, str) or not name:
-        files.reject(line, clip_text(name), "vid_name is no name")
-    elif isinstance(first, int) and isinstance(last, int) and not 0 <= first < last:
-        files.reject(line, f"{first} to {last}", "no span of frames", "the end after the start")
-    else:
-        num_frames = last if isinstance(last, int) and first == 0 else None
-        labels, group = {"label": label}, name.rpartition("_")[0]
-        return AnnotatedClip(line, name, split, labels, num_frames=num_frames, group=group)
-    return None
+        raise Misfit("the label is no whole number", value=label)
+    if not isinstance(name, str) or not name:
+        raise Misfit("vid_name is no name", value=clip_text(name))
+    if isinstance(first, int) and isinstance(last, int) and not 0 <= first < last:
+        raise Misfit("no span of frames", "the end after the start", value=f"{first} to {last}")
+    num_frames = last if isinstance(last, int) and first == 0 else None
+    labels, group = {"label": label}, name.rpartition("_")[0]
+    return AnnotatedClip(line, name, split, labels, num_frames=num_frames, group=group)
 
 
 DIVING48 = DataSet(

@@ -20,7 +20,8 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.clip_names import video_name
 from marey.data.lists.plain_lists import RULSTM, read_plain
-from marey.data.lists.text_file import whole
+from marey.data.lists.rejects import Misfit, SourceLine
+from marey.data.lists.text_file import TextFile, whole
 
 NUM_CLASSES = 106
 SPLITS = ("train", "val")
@@ -29,19 +30,7 @@ SPLITS = ("train", "val")
 def read_official(files: Annotations) -> Index:
     """The clips of train_split and test_split: a file each."""
     names = numbered_names(files, "classes", NUM_CLASSES)
-    clips = []
-    for split, file in files.lists(SPLITS):
-        for line, text in file.lines():
-            path, *numbers = text.split()
-            action = whole(numbers[0]) if numbers else None
-            if not action:
-                files.reject(line, text, "expected a clip and its action, from 1")
-                continue
-            name, labels = video_name(path), {"label": action - 1}
-            video = "-".join(name.split("-")[:3])  # person, round, recipe; then times
-            fields = {"video": video}
-            clips.append(AnnotatedClip(line, name, split, labels, group=video, fields=fields))
-    return Index({"label": tuple(names)}, clips)
+    return Index({"label": tuple(names)}, files.clips(SPLITS, TextFile.lines, _official_clip))
 
 
 def read_rulstm(files: Annotations) -> Index:
@@ -54,6 +43,16 @@ def read_rulstm(files: Annotations) -> Index:
             fields = {"video": video}
             clips.append(clip_of_row(row, split, labels, name=video, group=video, fields=fields))
     return Index({"label": names}, clips)
+
+
+def _official_clip(split: str, line: SourceLine, text: str) -> AnnotatedClip:
+    path, *numbers = text.split()
+    action = whole(numbers[0]) if numbers else None
+    if not action:
+        raise Misfit("expected a clip and its action, from 1")
+    name, labels = video_name(path), {"label": action - 1}
+    video = "-".join(name.split("-")[:3])  # person, round, recipe; then times
+    return AnnotatedClip(line, name, split, labels, group=video, fields={"video": video})
 
 
 def _rulstm_names(files: Annotations) -> tuple[str, ...]:

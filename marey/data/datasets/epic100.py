@@ -9,7 +9,8 @@ up to 1/30 second early.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from marey.data.datasets.dataset import (
     AnnotatedClip,
@@ -24,7 +25,7 @@ from marey.data.lists.class_files import numbered_names
 from marey.data.lists.epic import frames_a_second, participant
 from marey.data.lists.listing import ListRow
 from marey.data.lists.plain_lists import RULSTM, read_plain
-from marey.data.lists.rejects import SourceLine
+from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import whole
 from marey.data.lists.times import seconds
 
@@ -35,52 +36,46 @@ _COLUMNS = ("narration_id", "video_id", "start_timestamp", "stop_timestamp")
 
 def read_official(files: Annotations) -> Index:
     """The parts of the official csv files; those of the test file have no labels."""
-    classes, clips = _classes(files), []
+    classes, clips = _classes(files), list[AnnotatedClip]()
     for split, file in files.lists(SPLITS):
         heads = () if split == "test" else tuple(NUM_CLASSES)
-        for line, cells in file.table((*_COLUMNS, *(f"{head}_class" for head in heads))):
-            labels = {head: cells[f"{head}_class"] for head in heads}
-            row = _official_row(files, line, cells, labels)
-            clips += _clips(files, row, split) if row else []
+        rows = file.table((*_COLUMNS, *(f"{head}_class" for head in heads)))
+        clips += files.faults.fitting(rows, partial(_official_clip, split, heads))
     return Index(classes, clips)
 
 
 def read_rulstm(files: Annotations) -> Index:
     """The parts of RULSTM's lists."""
-    classes, clips = _classes(files), []
+    classes, clips = _classes(files), list[AnnotatedClip]()
     for split, file in files.lists(("train", "val")):
-        for row in read_plain(file, RULSTM):
-            labels = {head: row.labels[head] for head in NUM_CLASSES}
-            clips += _clips(files, row._replace(labels=labels), split)
+        rows = ((row.line, row) for row in read_plain(file, RULSTM))
+        clips += files.faults.fitting(rows, lambda _, row: _clip(row, split))  # noqa: B023
     return Index(classes, clips)
 
 
-def _official_row(
-    files: Annotations, line: SourceLine, cells: Mapping[str, str], labels: Mapping[str, str]
-) -> ListRow | None:
-    """A row of the csv files; None, and a reject, if it does not fit."""
+def _official_clip(
+    split: str, heads: Sequence[str], line: SourceLine, cells: Mapping[str, str]
+) -> AnnotatedClip:
     times = [cells["start_timestamp"], cells["stop_timestamp"]]
     start, end = map(seconds, times)
+    labels = {head: cells[f"{head}_class"] for head in heads}
     if start is None or end is None:
-        files.reject(line, ", ".join(times), "expected times like 00:01:09.98")
-    elif not cells["narration_id"].strip():
-        files.reject(line, cells["video_id"], "no narration_id")
-    elif None in map(whole, labels.values()):
-        files.reject(line, ", ".join(labels.values()), "classes are whole numbers from 0")
-    else:
-        return ListRow(line, cells["video_id"], labels, start, end, id=cells["narration_id"])
-    return None
+        raise Misfit("expected times like 00:01:09.98", value=", ".join(times))
+    if not cells["narration_id"].strip():
+        raise Misfit("no narration_id", value=cells["video_id"])
+    if None in map(whole, labels.values()):
+        raise Misfit("classes are whole numbers from 0", value=", ".join(labels.values()))
+    row = ListRow(line, cells["video_id"], labels, start, end, id=cells["narration_id"])
+    return _clip(row, split)
 
 
-def _clips(files: Annotations, row: ListRow, split: str) -> list[AnnotatedClip]:
-    """The one clip; none, and a reject, if its video has no name of this data set."""
+def _clip(row: ListRow, split: str) -> AnnotatedClip:
     person = participant(row.path)
     if person is None:
-        files.reject(row.line, row.path, "expected a video like P01_01 or P01_101")
-        return []
-    labels = {head: int(label) for head, label in row.labels.items()}
+        raise Misfit("expected a video like P01_01 or P01_101", value=row.path)
+    labels = {head: int(row.labels[head]) for head in NUM_CLASSES if head in row.labels}
     fields = {"participant": person}
-    return [clip_of_row(row, split, labels, name=row.path, group=row.path, fields=fields)]
+    return clip_of_row(row, split, labels, name=row.path, group=row.path, fields=fields)
 
 
 def _classes(files: Annotations) -> dict[str, tuple[str, ...]]:

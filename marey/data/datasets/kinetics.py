@@ -28,7 +28,7 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.clip_names import video_name, without_suffix
-from marey.data.lists.rejects import SourceLine
+from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.times import seconds
 from marey.errors import ManifestError
 
@@ -57,12 +57,9 @@ def read_official(files: Annotations, num_classes: int) -> Index:
                 "put a file of the class names beside them, one a line: label_map_k400.txt",
             )
     known = ClassNames(names)
-    clips = [
-        clip
-        for split, table in tables.items()
-        for line, row in table
-        if (clip := _official_clip(files, line, row, split, known))
-    ]
+    clips: list[AnnotatedClip] = []
+    for split, table in tables.items():
+        clips += files.faults.fitting(table, partial(_official_clip, known, split))
     return Index({"label": known.names}, clips)
 
 
@@ -88,22 +85,17 @@ def read_lists(files: Annotations, num_classes: int) -> Index:
 
 
 def _official_clip(
-    files: Annotations, line: SourceLine, row: dict[str, str], split: str, names: ClassNames
-) -> AnnotatedClip | None:
-    key, labels = row["youtube_id"].strip(), {}
+    names: ClassNames, split: str, line: SourceLine, row: dict[str, str]
+) -> AnnotatedClip:
+    key = row["youtube_id"].strip()
     if not _ID.fullmatch(key):
-        files.reject(line, key, "no id of a video", "ids have 11 letters, digits, - or _")
-        return None
+        raise Misfit("no id of a video", "ids have 11 letters, digits, - or _", value=key)
     start, end = (_whole_seconds(row[column]) for column in _COLUMNS[1:])
     if start is None or end is None or start >= end:
         value = f"{row['time_start']} to {row['time_end']}"
-        files.reject(line, value, "no span of seconds", "from 0, the end after the start")
-        return None
-    if "label" in row and (split != "test" or row["label"].strip()):
-        label = names.known(files.faults, line, row["label"])
-        if label is None:
-            return None
-        labels = {"label": label}
+        raise Misfit("no span of seconds", "from 0, the end after the start", value=value)
+    has_label = "label" in row and (split != "test" or row["label"].strip())
+    labels = {"label": names.find(row["label"])} if has_label else {}
     name = f"{key}_{start:06d}_{end:06d}"
     fields = {"id": key, "start": str(start), "stem": name}
     return AnnotatedClip(line, name, split, labels, fields=fields)

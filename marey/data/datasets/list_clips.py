@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from marey.data.datasets.dataset import AnnotatedClip, clip_of_row
 from marey.data.lists.annotations import Annotations
@@ -10,6 +11,7 @@ from marey.data.lists.class_names import ClassNames
 from marey.data.lists.clip_names import video_name
 from marey.data.lists.listing import ListRow
 from marey.data.lists.plain_lists import PlainList, read_plain
+from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import whole
 
 
@@ -45,23 +47,22 @@ def list_clips(
         name: what a clip is called, by its path.
     """
     known = ClassNames(names)
+
+    def read(split: str, _: SourceLine, row: ListRow) -> AnnotatedClip:
+        label = _label(row, known, class_of_path(row.path))
+        return clip_of_row(row, split, {"label": label}, name=name(row.path))
+
     for split, rows in lists.items():
-        for row in rows:
-            label = _label(files, row, known, class_of_path(row.path))
-            if label is not None:
-                yield clip_of_row(row, split, {"label": label}, name=name(row.path))
+        yield from files.faults.fitting(((row.line, row) for row in rows), partial(read, split))
 
 
-def _label(files: Annotations, row: ListRow, names: ClassNames, class_of_path: str) -> int | None:
-    """The class of a row; None, and a reject, if its list counts from 1 or counts others."""
+def _label(row: ListRow, names: ClassNames, class_of_path: str) -> int:
+    """The class of a row; `Misfit` if its list counts from 1, or counts other classes."""
     text = row.labels["label"]
     label, of_path = whole(text), names.index(class_of_path)
     if label is None or label >= len(names):
-        files.reject(row.line, text, f"labels are 0 to {len(names) - 1}")
-        return None
+        raise Misfit(f"labels are 0 to {len(names) - 1}", value=text)
     if of_path is not None and of_path != label:
         reason = f"label {label} is {names.names[label]}, its path says {class_of_path}"
-        remedy = "do the labels count these classes, from 0?"
-        files.reject(row.line, row.path, reason, remedy)
-        return None
+        raise Misfit(reason, "do the labels count these classes, from 0?", value=row.path)
     return label

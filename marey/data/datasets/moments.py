@@ -10,8 +10,8 @@ lists ``path start end label`` name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
 from marey.data.datasets.list_clips import list_clips, plain_lists
@@ -19,44 +19,35 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.clip_names import video_name, without_suffix
-from marey.data.lists.rejects import SourceLine
+from marey.data.lists.rejects import Misfit, SourceLine
+from marey.data.lists.text_file import TextFile
 
 NUM_CLASSES, NUM_MINI = (305, 339), 200
+SPLITS = ("train", "val")
 _FOLDERS = {"train": "training", "val": "validation"}
 
 
 def read_official(files: Annotations) -> Index:
     """The clips of the csv files; those of a class that is not listed are rejected."""
     names = ClassNames(numbered_names(files, "classes", *NUM_CLASSES))
-    clips = [
-        AnnotatedClip(line, name, split, {"label": label}, fields={"folder": _FOLDERS[split]})
-        for line, split, name, word in _rows(files)
-        if (label := names.known(files.faults, line, word)) is not None
-    ]
-    return Index({"label": names.names}, clips)
+    return Index({"label": names.names}, files.clips(SPLITS, TextFile.lines, partial(_clip, names)))
 
 
 def read_mini(files: Annotations) -> Index:
     """The clips of the listed classes; those of others are left out."""
     names = ClassNames(numbered_names(files, "classes", NUM_MINI))
-    clips, others = [], Counter[str]()
-    for line, split, name, word in _rows(files):
-        label = names.index(word)
-        if label is None:
-            others[word] += 1
-        else:
-            fields = {"folder": _FOLDERS[split]}
-            clips.append(AnnotatedClip(line, name, split, {"label": label}, fields=fields))
+    others: Counter[str] = Counter()
+    clips = files.clips(SPLITS, TextFile.lines, partial(_mini_clip, names, others))
     if others:
         note = f"{others.total():,} clips of {len(others)} other classes are no part of it"
         files.notes.append(note)
-    return Index({"label": names.names}, clips)
+    return Index({"label": names.names}, [clip for clip in clips if clip])
 
 
 def read_mini_lists(files: Annotations) -> Index:
     """The clips of lists `path start end label` or `path num_frames label`, labels from 0."""
     names = numbered_names(files, "classes", NUM_MINI)
-    lists = plain_lists(files, tuple(_FOLDERS))
+    lists = plain_lists(files, SPLITS)
     clips = [
         clip._replace(fields={"folder": _FOLDERS[clip.split]})
         for clip in list_clips(files, lists, names, name=_in_class_folder)
@@ -64,16 +55,29 @@ def read_mini_lists(files: Annotations) -> Index:
     return Index({"label": tuple(names)}, clips, "frames")
 
 
-def _rows(files: Annotations) -> Iterator[tuple[SourceLine, str, str, str]]:
-    """(line, split, name, class) of every line."""
-    for split, file in files.lists(tuple(_FOLDERS)):
-        for line, text in file.lines():
-            path, _, rest = text.partition(",")
-            word = rest.split(",")[0].strip()
-            if path and word:
-                yield line, split, without_suffix(path), word
-            else:
-                files.reject(line, text, "expected file,label")
+def _clip(names: ClassNames, split: str, line: SourceLine, text: str) -> AnnotatedClip:
+    path, word = _path_and_class(text)
+    label, fields = names.find(word), {"folder": _FOLDERS[split]}
+    return AnnotatedClip(line, without_suffix(path), split, {"label": label}, fields=fields)
+
+
+def _mini_clip(
+    names: ClassNames, others: Counter[str], split: str, line: SourceLine, text: str
+) -> AnnotatedClip | None:
+    """The clip of a line; None, and it is counted, if it is of another class."""
+    _, word = _path_and_class(text)
+    if names.index(word) is None:
+        others[word] += 1
+        return None
+    return _clip(names, split, line, text)
+
+
+def _path_and_class(text: str) -> tuple[str, str]:
+    path, _, rest = text.partition(",")
+    word = rest.split(",")[0].strip()
+    if not path or not word:
+        raise Misfit("expected file,label")
+    return path, word
 
 
 def _in_class_folder(path: str) -> str:
@@ -108,7 +112,7 @@ MINI_MOMENTS = replace(
         AnnotationForm(title="official csv, of 200 classes", files=_MINI | _CSV, read=read_mini),
         AnnotationForm(
             title="lists `path start end label`",
-            files=_MINI | {split: f"{split}.txt {split}_videofolder.txt" for split in _FOLDERS},
+            files=_MINI | {split: f"{split}.txt {split}_videofolder.txt" for split in SPLITS},
             read=read_mini_lists,
         ),
     ),

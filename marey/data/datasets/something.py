@@ -16,8 +16,8 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames, unbracketed
 from marey.data.lists.clip_names import video_name
-from marey.data.lists.rejects import SourceLine
-from marey.data.lists.text_file import whole
+from marey.data.lists.rejects import Misfit, SourceLine
+from marey.data.lists.text_file import TextFile, whole
 
 SPLITS = ("train", "val", "test")
 FRAMES_A_SECOND = 12.0
@@ -27,12 +27,7 @@ _CSV = re.compile(r"\s*([^;,]*?)\s*(?:[;,](.*))?")
 def read_csv(files: Annotations, names: Sequence[str]) -> Index:
     """The clips of csv files `id;label` without a header; those of the test file have no label."""
     known = ClassNames(names)
-    clips = [
-        clip
-        for split, file in files.lists(SPLITS)
-        for line, text in file.lines()
-        if (clip := _csv_clip(files, line, text, split, known))
-    ]
+    clips = files.clips(SPLITS, TextFile.lines, partial(_csv_clip, known))
     return Index({"label": known.names}, clips)
 
 
@@ -88,37 +83,30 @@ def read_lists(
     official = official or names
     numbers = [official.index(name) for name in names]
     clips = []
-    for clip in list_clips(files, plain_lists(files, SPLITS), names):
-        if clip_id(files, clip.line, clip.name) is not None:
-            label = clip.labels["label"]
-            assert isinstance(label, int)
-            labels = {} if clip.split == "test" else {"label": numbers[label]}
-            clips.append(clip._replace(labels=labels))
+    for clip in list_clips(files, plain_lists(files, SPLITS), names, name=clip_id):
+        label = clip.labels["label"]
+        assert isinstance(label, int)
+        labels = {} if clip.split == "test" else {"label": numbers[label]}
+        clips.append(clip._replace(labels=labels))
     if "test" in files:
         files.notes.append(f"{files['test'].name} has no true labels: read without")
     return Index({"label": tuple(official)}, clips, "frames")
 
 
-def clip_id(files: Annotations, line: SourceLine, text: str) -> str | None:
-    """The number that a clip is called by; a row without one is rejected."""
-    name = video_name(text)
+def clip_id(path: str) -> str:
+    """The number that a clip is called by, by its path; `Misfit` if there is none."""
+    name = video_name(path)
     if whole(name) is None:
-        files.reject(line, text, "no clip: they are called by numbers", "remove the line")
-        return None
+        raise Misfit("no clip: they are called by numbers", "remove the line", value=path)
     return name
 
 
-def _csv_clip(
-    files: Annotations, line: SourceLine, row: str, split: str, names: ClassNames
-) -> AnnotatedClip | None:
-    match = _CSV.fullmatch(row)
-    name, text = (match[1], match[2]) if match else (row, None)
-    if whole(name) is None:
-        files.reject(line, row, "no clip: they are called by numbers", "remove the line")
-    elif text is None and split != "test":
-        files.reject(line, row, "no label", "expected `id;label`")
-    elif text is None:
-        return AnnotatedClip(line, name, split, {})
-    elif (label := names.known(files.faults, line, text.strip().strip('"'))) is not None:
-        return AnnotatedClip(line, name, split, {"label": label})
-    return None
+def _csv_clip(names: ClassNames, split: str, line: SourceLine, text: str) -> AnnotatedClip:
+    match = _CSV.fullmatch(text)
+    if match is None or whole(match[1]) is None:
+        raise Misfit("no clip: they are called by numbers", "remove the line")
+    name, label = match[1], match[2]
+    if label is None and split != "test":
+        raise Misfit("no label", "expected `id;label`")
+    labels = {} if label is None else {"label": names.find(label.strip().strip('"'))}
+    return AnnotatedClip(line, name, split, labels)

@@ -18,6 +18,7 @@ without brackets. Here names are sorted without them, whatever the order of the 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
 from marey.data.datasets.something import FRAMES_A_SECOND, SPLITS, clip_id, list_forms
@@ -35,12 +36,7 @@ NUM_LONG_TAIL = 50_418
 def read_official(files: Annotations) -> Index:
     """The clips of the official json files."""
     names = ClassNames(numbered_names(files, "classes", NUM_CLASSES, first=0))
-    clips = [
-        clip
-        for split, file in files.lists(SPLITS)
-        for line, entry in file.objects("id")
-        if (clip := _clip(files, line, entry, split, names))
-    ]
+    clips = files.clips(SPLITS, lambda file: file.objects("id"), partial(_clip, names))
     return Index({"label": names.names}, clips)
 
 
@@ -54,19 +50,14 @@ def read_long_tail(files: Annotations) -> Index:
 
 
 def _clip(
-    files: Annotations, line: SourceLine, entry: dict[str, object], split: str, names: ClassNames
-) -> AnnotatedClip | None:
-    """The clip of one object; None, and a reject, if it does not fit.
-
-    Those of the official test file have no template.
-    """
-    name = clip_id(files, line, str(entry["id"]))
-    if name is None:
-        return None
+    names: ClassNames, split: str, line: SourceLine, entry: dict[str, object]
+) -> AnnotatedClip:
+    """The clip of one object; those of the official test file have no template."""
+    name = clip_id(str(entry["id"]))
     if "template" not in entry and split == "test":
         return AnnotatedClip(line, name, split, {})
-    label = names.known(files.faults, line, str(entry.get("template", "")))
-    return None if label is None else AnnotatedClip(line, name, split, {"label": label})
+    label = names.find(str(entry.get("template", "")))
+    return AnnotatedClip(line, name, split, {"label": label})
 
 
 _LABELS = "something-something-v2-labels.json labels.json"

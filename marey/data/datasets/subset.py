@@ -32,12 +32,11 @@ def _read(form: AnnotationForm, files: Annotations, num_classes: int) -> Index:
     """
     index = form.read(files)
     known, numbers = ClassNames(index.classes["label"]), dict[int, int]()
-    for line, text in files.open(ROLE).lines():
-        number = known.known(files.faults, line, text)
-        if number is not None:
-            numbers.setdefault(number, len(numbers))
-            if unbracketed(text) != known.names[number]:
-                files.notes.append(f"{line}: {clip_text(text)} is read as {known.names[number]!r}")
+    lines = files.open(ROLE).lines()
+    for line, text, number in files.faults.fitting(lines, lambda n, t: (n, t, known.find(t))):
+        numbers.setdefault(number, len(numbers))
+        if unbracketed(text) != known.names[number]:
+            files.notes.append(f"{line}: {clip_text(text)} is read as {known.names[number]!r}")
     names = tuple(known.names[number] for number in numbers)
     expect_count(files[ROLE], names, num_classes)
     labels = [(clip, clip.labels.get("label")) for clip in index.clips]

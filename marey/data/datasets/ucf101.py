@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames, expect_count
 from marey.data.lists.clip_names import video_name
 from marey.data.lists.listing import ListRow
-from marey.data.lists.rejects import SourceLine
-from marey.data.lists.text_file import whole
+from marey.data.lists.rejects import Misfit, SourceLine
+from marey.data.lists.text_file import TextFile, whole
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -35,12 +36,7 @@ _CLIP = re.compile(r"v_(\w+)_(g\d+)_c\d+", re.ASCII)
 def read_official(files: Annotations) -> Index:
     """The clips of trainlist and testlist, by the class folders in their paths."""
     names = ClassNames(numbered_names(files, "classes", NUM_CLASSES))
-    clips = [
-        clip
-        for split, file in files.lists(SPLITS)
-        for line, text in file.lines()
-        if (clip := _official_clip(files, line, text, split, names))
-    ]
+    clips = files.clips(SPLITS, TextFile.lines, partial(_official_clip, names))
     return Index({"label": names.names}, clips)
 
 
@@ -58,21 +54,13 @@ def read_lists(files: Annotations) -> Index:
     return Index({"label": tuple(names)}, clips, "frames")
 
 
-def _official_clip(
-    files: Annotations, line: SourceLine, row: str, split: str, names: ClassNames
-) -> AnnotatedClip | None:
-    path, *number = row.split()
+def _official_clip(names: ClassNames, split: str, line: SourceLine, text: str) -> AnnotatedClip:
+    path, *number = text.split()
     if path.endswith("/") or not (split == "train") <= len(number) <= 1:
-        files.reject(line, row, "expected `class/clip number`; of test clips, `class/clip`")
-        return None
-    label = names.known(files.faults, line, path.partition("/")[0])
-    if label is None:
-        return None
+        raise Misfit("expected `class/clip number`; of test clips, `class/clip`")
+    label, name = names.find(path.partition("/")[0]), video_name(path)
     if number and whole(number[0]) != label + 1:
-        reason = f"its folder is class {label + 1}, the line says {number[0]}"
-        files.reject(line, row, reason)
-        return None
-    name = video_name(path)
+        raise Misfit(f"its folder is class {label + 1}, the line says {number[0]}")
     return AnnotatedClip(line, name, split, {"label": label}, group=_group(name))
 
 

@@ -20,6 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from marey.data.datasets.dataset import (
     AnnotatedClip,
@@ -33,10 +34,11 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.clip_names import video_name
+from marey.data.lists.listing import ListRow
 from marey.data.lists.plain_lists import read_plain
-from marey.data.lists.rejects import SourceLine
+from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.tables import template_of
-from marey.data.lists.text_file import whole
+from marey.data.lists.text_file import TextFile, whole
 from marey.data.manifest.classes import split_labels
 
 NUM_CLASSES = 1004
@@ -54,18 +56,15 @@ def read_lists(files: Annotations) -> Index:
 def read_lt_lists(files: Annotations) -> Index:
     """The videos of the long-tailed lists, whose counts are others than those of VideoLT."""
     names = _names(files)
-    return Index({"label": names.names}, list(_list_clips(files, names)))
+    return Index({"label": names.names}, files.clips(SPLITS, _rows, partial(_list_clip, names)))
 
 
 def read_lt_json(files: Annotations) -> Index:
     """The videos of json lists of `id` and `template` (or `label`): class names, or numbers."""
-    names = _names(files)
-    clips = []
+    names, clips = _names(files), list[AnnotatedClip]()
     for role, split in _lt_splits(files):
-        for line, entry in files.open(role).objects("id"):
-            labels = _json_labels(files, line, entry, names)
-            if labels:
-                clips.append(AnnotatedClip(line, str(entry["id"]), split, {"label": labels}))
+        entries = files.open(role).objects("id")
+        clips += files.faults.fitting(entries, partial(_json_clip, names, split))
     return Index({"label": names.names}, clips)
 
 
@@ -74,16 +73,17 @@ def _names(files: Annotations) -> ClassNames:
     return ClassNames(numbered_names(files, "classes", NUM_CLASSES, first=0))
 
 
-def _list_clips(files: Annotations, names: ClassNames) -> Iterator[AnnotatedClip]:
-    for split, file in files.lists(SPLITS):
-        for row in read_plain(file, separator=" "):  # a comma joins labels
-            numbers = [whole(word) for word in split_labels(row.labels["label"], ())]
-            labels = tuple(n for n in numbers if n is not None and n < len(names))
-            if len(set(labels)) < len(numbers):
-                reason = f"labels are 0 to {len(names) - 1}, each once"
-                files.reject(row.line, row.labels["label"], reason)
-            else:
-                yield clip_of_row(row, split, {"label": labels}, name=video_name(row.path))
+def _rows(file: TextFile) -> Iterator[tuple[SourceLine, ListRow]]:
+    return ((row.line, row) for row in read_plain(file, separator=" "))  # a comma joins labels
+
+
+def _list_clip(names: ClassNames, split: str, _: SourceLine, row: ListRow) -> AnnotatedClip:
+    numbers = [whole(word) for word in split_labels(row.labels["label"], ())]
+    labels = tuple(n for n in numbers if n is not None and n < len(names))
+    if len(set(labels)) < len(numbers):
+        reason = f"labels are 0 to {len(names) - 1}, each once"
+        raise Misfit(reason, value=row.labels["label"])
+    return clip_of_row(row, split, {"label": labels}, name=video_name(row.path))
 
 
 def _compare_counts(files: Annotations, clips: list[AnnotatedClip]) -> None:
@@ -113,23 +113,19 @@ def _lt_splits(files: Annotations) -> list[tuple[str, str]]:
     return [(role, split) for role, split in parts if role in files]
 
 
-def _json_labels(
-    files: Annotations, line: SourceLine, entry: dict[str, object], names: ClassNames
-) -> tuple[int, ...]:
-    """The classes of one object; none, and a reject, if one is not known."""
+def _json_clip(
+    names: ClassNames, split: str, line: SourceLine, entry: dict[str, object]
+) -> AnnotatedClip:
     words = template_of(entry)
     labels = []
     for word in words if isinstance(words, list) else [words]:
         number = word if type(word) is int else whole(str(word))
-        if number is not None and 0 <= number < len(names):
-            labels.append(number)
-        elif (label := names.known(files.faults, line, str(word))) is not None:
-            labels.append(label)
-        else:
-            return ()
+        if number is None or not 0 <= number < len(names):
+            number = names.find(str(word))
+        labels.append(number)
     if not labels:
-        files.reject(line, entry, "no class", "expected a template or label")
-    return tuple(dict.fromkeys(labels))
+        raise Misfit("no class", "expected a template or label")
+    return AnnotatedClip(line, str(entry["id"]), split, {"label": tuple(dict.fromkeys(labels))})
 
 
 _COUNTS = {"classes": "count-labels-train.lst labels/count-labels-train.lst"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from marey.data.lists.rejects import Faults, Reject, SourceLine
+from marey.data.lists.rejects import Faults, R, Reject, SourceLine, T
 from marey.data.lists.text_file import TextFile, read_text
 
 
@@ -35,6 +36,19 @@ class Annotations:
     def lists(self, splits: Sequence[str]) -> Iterator[tuple[str, TextFile]]:
         """The splits that have a list, each with it."""
         return ((split, self.open(split)) for split in splits if split in self)
+
+    def clips(
+        self,
+        splits: Sequence[str],
+        lines: Callable[[TextFile], Iterable[tuple[SourceLine, T]]],
+        read: Callable[[str, SourceLine, T], R],
+    ) -> list[R]:
+        """What `read` makes of split and line, for all lists of these; a `Misfit` is left out."""
+        return [
+            clip
+            for split, file in self.lists(splits)
+            for clip in self.faults.fitting(lines(file), partial(read, split))
+        ]
 
     @property
     def rejects(self) -> list[Reject]:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_names import expect_count
-from marey.data.lists.rejects import FatalFaults
+from marey.data.lists.rejects import FatalFaults, Misfit, SourceLine
 from marey.data.lists.text_file import TextFile, read_text, whole
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
@@ -114,15 +115,13 @@ def _from_lines(file: TextFile) -> list[tuple[int, str]]:
     header = [name.strip().lower() for name in lines[0].split(",")] if lines else []
     name = next((name for name in ("name", "key", "label", "class") if name in header), None)
     if name and "id" in header:
-        return _from_table(file, header.index("id"), header.index(name))
-    leading = _matches(_ID_NAME, lines)
-    if leading:
-        return leading
+        id_place, name_place = header.index("id"), header.index(name)
+        rows = list(file.records())[1:]
+        return list(file.faults.fitting(rows, partial(_row, id_place, name_place)))
     trailing = _matches(_NAME_ID, lines)
     ids = sorted(number for number, _ in trailing)
-    if trailing and ids == list(range(ids[0], ids[0] + len(ids))):
-        return trailing
-    return list(enumerate(lines))
+    without_gaps = trailing and ids == list(range(ids[0], ids[0] + len(ids)))
+    return _matches(_ID_NAME, lines) or (trailing if without_gaps else list(enumerate(lines)))
 
 
 def _matches(pattern: re.Pattern[str], lines: Sequence[str]) -> list[tuple[int, str]]:
@@ -133,13 +132,9 @@ def _matches(pattern: re.Pattern[str], lines: Sequence[str]) -> list[tuple[int, 
     return [(int(match["id"]), match["name"]) for match in matches]
 
 
-def _from_table(file: TextFile, id_place: int, name_place: int) -> list[tuple[int, str]]:
-    """The rows of a csv below its header; those whose id is no whole number are faults."""
-    pairs = []
-    for line, cells in list(file.records())[1:]:
-        number = whole(cells[id_place].strip())
-        if number is None:
-            file.faults.add(line, cells[id_place], "expected a whole number, each once")
-        else:
-            pairs.append((number, cells[name_place]))
-    return pairs
+def _row(id_place: int, name_place: int, _: SourceLine, cells: list[str]) -> tuple[int, str]:
+    """Id and name of a row of a csv."""
+    number = whole(cells[id_place].strip())
+    if number is None:
+        raise Misfit("expected a whole number, each once", value=cells[id_place])
+    return number, cells[name_place]

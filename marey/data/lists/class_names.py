@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from marey.data.lists.rejects import Faults, SourceLine
+from marey.data.lists.rejects import Misfit
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -37,13 +37,13 @@ class ClassNames:
             self._seen[text] = self._indices.get(key)
         return self._seen[text]
 
-    def known(self, faults: Faults, line: SourceLine, text: str) -> int | None:
-        """The class that `text` means; None, and a fault of its line, if there is none."""
+    def find(self, text: str) -> int:
+        """The class that `text` means; `Misfit` if there is none."""
         index = self.index(text)
         if index is None:
             near = difflib.get_close_matches(text, self.names, n=1)
             hint = f"did you mean {clip_text(near[0])}?" if near else ""
-            faults.add(line, text, f"none of the {len(self)} classes", hint)
+            raise Misfit(f"none of the {len(self)} classes", hint, value=text)
         return index
 
 

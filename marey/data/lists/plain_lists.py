@@ -25,10 +25,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from marey.data.lists.listing import ListRow
-from marey.data.lists.rejects import Faults, SourceLine
+from marey.data.lists.rejects import Faults, Misfit, SourceLine
 from marey.data.lists.text_file import TextFile, whole
 from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.columns import Unit
@@ -86,13 +87,7 @@ class PlainList:
     faults: Faults
 
     def __iter__(self) -> Iterator[ListRow]:
-        for line, text in self.lines:
-            cells = _cells(text, self.format)
-            fault = _fault(cells, self.format)
-            if fault is None:
-                yield _row(line, cells, self.format)
-            else:
-                self.faults.add(line, text, *fault)
+        return self.faults.fitting(self.lines, partial(_row, form=self.format))
 
 
 def read_plain(
@@ -173,31 +168,28 @@ def _cells(text: str, form: ListFormat) -> list[str]:
     return _split(text, form.separator, form.num_columns - 1 if in_paths else -1)
 
 
-def _fault(cells: Sequence[str], form: ListFormat) -> tuple[str, str] | None:
-    """What is wrong with a line, and the remedy; None if it fits."""
+def _row(line: SourceLine, text: str, form: ListFormat) -> ListRow:
+    """What a line says; `Misfit` if it is not of the format."""
+    cells = _cells(text, form)
     if len(cells) != form.num_columns or not all(cells):
-        return f"not a `{form.title}`", "" if form.num_numbers else HEADER_HINT
+        raise Misfit(f"not a `{form.title}`", "" if form.num_numbers else HEADER_HINT)
     numbers = cells[len(cells) - form.num_numbers :]
     if not all(map(_is_number, numbers)) or None in map(whole, numbers[:-1]):
-        return f"not a `{form.title}`", "numbers are whole"
-    if numbers and form.plain_paths and _count_numbers(_split(cells[0], form.separator)):
-        remedy = "join the labels of a clip by commas, without spaces: `path 3,17`"
-        return "several labels on a line", remedy
-    if form.unit == "frames" and not _is_span(*numbers[:2]):
-        return f"frames {numbers[0]} to {numbers[1]}", "frames count from 1"
-    return None
-
-
-def _row(line: SourceLine, cells: Sequence[str], form: ListFormat) -> ListRow:
+        raise Misfit(f"not a `{form.title}`", "numbers are whole")
     if form is RULSTM:
         uid, video, start, stop, verb, noun, action = cells
         labels = {"verb": verb, "noun": noun, "action": action}
         seconds = int(start) / RULSTM_FPS, int(stop) / RULSTM_FPS
         return ListRow(line, video, labels, *seconds, id=uid)
-    path, *numbers, label = cells
+    path, *others, label = cells
+    if numbers and form.plain_paths and _count_numbers(_split(path, form.separator)):
+        remedy = "join the labels of a clip by commas, without spaces: `path 3,17`"
+        raise Misfit("several labels on a line", remedy)
     if form.unit == "frames":
-        return ListRow(line, path, {"label": label}, int(numbers[0]) - 1, int(numbers[1]))
-    num_frames = int(numbers[0]) if numbers else None
+        if not _is_span(*others):
+            raise Misfit(f"frames {others[0]} to {others[1]}", "frames count from 1")
+        return ListRow(line, path, {"label": label}, int(others[0]) - 1, int(others[1]))
+    num_frames = int(others[0]) if others else None
     return ListRow(line, path, {"label": label}, num_frames=num_frames)
 
 

@@ -6,11 +6,14 @@ that has some (`FatalFaults`). Whoever reads a line is given one of the two and 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from marey.data.manifest.faults import NUM_SHOWN, FaultLine, clip_text, fault_error
 
+T = TypeVar("T")
+R = TypeVar("R")
 MOST_SHOWN = 500
 """Characters of a value that are kept of a line that does not fit."""
 
@@ -34,6 +37,17 @@ class Reject(NamedTuple):
     remedy: str = ""
 
 
+class Misfit(Exception):
+    """Raised by whoever reads one line that does not fit: why, the remedy, and the value at fault.
+
+    Without a value it is all of the line.
+    """
+
+    def __init__(self, reason: str, remedy: str = "", *, value: object = None) -> None:
+        super().__init__(reason)
+        self.reason, self.remedy, self.value = reason, remedy, value
+
+
 class Faults:
     """The lines that do not fit, in the order they were met; reading goes on without them."""
 
@@ -43,6 +57,19 @@ class Faults:
     def add(self, line: SourceLine, value: object, reason: str, remedy: str = "") -> None:
         """Leave a line out."""
         self.rejects.append(Reject(line, str(value)[:MOST_SHOWN], reason, remedy))
+
+    def fitting(
+        self, lines: Iterable[tuple[SourceLine, T]], read: Callable[[SourceLine, T], R]
+    ) -> Iterator[R]:
+        """What `read` makes of every line and its content; one that is a `Misfit` is left out."""
+        for line, content in lines:
+            try:
+                row = read(line, content)
+            except Misfit as misfit:
+                value = content if misfit.value is None else misfit.value
+                self.add(line, value, misfit.reason, misfit.remedy)
+            else:
+                yield row
 
     def settle(self) -> None:
         """Called when all of a file was read: the place to stop, for those who stop."""

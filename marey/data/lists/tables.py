@@ -10,7 +10,7 @@ from pathlib import Path
 from marey.data.lists.class_names import unbracketed
 from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.plain_lists import SEPARATORS
-from marey.data.lists.rejects import SourceLine
+from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile
 from marey.data.lists.times import seconds
 from marey.data.manifest.columns import Unit
@@ -68,43 +68,42 @@ def read_table(file: TextFile, separator: str) -> Listing:
     unit, span = next((unit, span) for unit, span in SPAN_NAMES if set(span) <= set(names))
     others = [name for name in names if name not in {path, *heads.values(), *span}]
     id_name = next((name for name in ID_NAMES if name in others), "")
-    rows: list[ListRow] = []
-    columns: dict[str, list[str]] = {name: [] for name in others}
-    for line, cells in records:
+
+    def read(line: SourceLine, cells: list[str]) -> tuple[ListRow, list[str]]:
         cell = dict(zip(names, cells, strict=True))
-        if _fits(file, line, {name: cell[name] for name in span}):
-            labels = {head: cell[name] for head, name in heads.items()}
-            start, end = (seconds(cell[name]) for name in span) if span else (None, None)
-            rows.append(ListRow(line, cell[path], labels, start, end, id=cell.get(id_name, "")))
-            for name, column in columns.items():
-                column.append(cell[name])
+        labels = {head: cell[name] for head, name in heads.items()}
+        start, end = (_time(name, cell[name]) for name in span) if span else (None, None)
+        row = ListRow(line, cell[path], labels, start, end, id=cell.get(id_name, ""))
+        return row, [cell[name] for name in others]
+
+    rows = list(file.faults.fitting(records, read))
     file.faults.settle()
     if not rows:
         raise ManifestError(f"{file.path}: no rows, only a header", "give at least one clip")
     title = f"a table with `{path}` and `{'`, `'.join(heads.values())}`"
     form = f"{title}, {SEPARATORS[separator]}-separated, {len(rows):,} rows"
-    return Listing(file.path, form, rows, unit, columns)
+    columns = {name: [cells[n] for _, cells in rows] for n, name in enumerate(others)}
+    return Listing(file.path, form, [row for row, _ in rows], unit, columns)
 
 
-def _fits(file: TextFile, line: SourceLine, times: Mapping[str, str]) -> bool:
-    """Whether all cells (column -> text) are times, or empty; a line with another is a fault."""
-    for name, text in times.items():
-        if text.strip() and seconds(text) is None:
-            reason = f"'{name}' is {clip_text(text)}; expected a time"
-            file.faults.add(line, "", reason, "write seconds, or times like 00:01:09.98")
-            return False
-    return True
+def _time(name: str, text: str) -> float | None:
+    """The seconds, or frames, in a cell of the column `name`; None if it is empty."""
+    if text.strip() and seconds(text) is None:
+        remedy = "write seconds, or times like 00:01:09.98"
+        raise Misfit(f"'{name}' is {clip_text(text)}; expected a time", remedy, value="")
+    return seconds(text)
 
 
 def read_json(file: TextFile) -> Listing:
     """Something-Something: the class is the template without its brackets."""
-    rows, wanted = [], "expected a list of objects with id, and template or label"
-    for line, entry in file.objects("id"):
+    wanted = "expected a list of objects with id, and template or label"
+
+    def read(line: SourceLine, entry: dict[str, object]) -> ListRow:
         if (name := template_of(entry)) is None:
-            file.faults.add(line, entry, "no class", wanted)
-        else:
-            labels = {"label": unbracketed(str(name))}
-            rows.append(ListRow(line, str(entry["id"]), labels))
+            raise Misfit("no class", wanted)
+        return ListRow(line, str(entry["id"]), {"label": unbracketed(str(name))})
+
+    rows = list(file.faults.fitting(file.objects("id"), read))
     file.faults.settle()
     if not rows:
         raise ManifestError(f"{file.path}: the list is empty", wanted)
