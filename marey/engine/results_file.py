@@ -73,7 +73,7 @@ class Results:
     num_missing: int = 0
     average: Literal["logits", "probs"] = "logits"
     protocol: str | None = None
-    views: ViewCounts | str | None = None
+    views: ViewCounts = ViewCounts()
     parameters: int | None = None
     gmacs_per_view: float | None = None
     gmacs_total: float | None = None

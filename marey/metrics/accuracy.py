@@ -29,11 +29,6 @@ def joint_accuracy(scores: Mapping[str, Scores], labels: Mapping[str, Labels], k
     return _percent(np.all([ranks(scores[head], labels[head]) < k for head in scores], axis=0))
 
 
-def class_average(scores: Scores, labels: Labels) -> float:
-    """The mean over the classes that occur of their top-1 accuracies, in percent."""
-    return known_mean(class_accuracy(scores, labels))
-
-
 def class_accuracy(scores: Scores, labels: Labels) -> npt.NDArray[np.float64]:
     """Top-1 accuracy of every class [k] in percent, NaN for a class without clips."""
     num_classes = scores.shape[1]

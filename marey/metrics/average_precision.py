@@ -68,19 +68,14 @@ def class_precision(scores: Scores, targets: Targets) -> Floats:
 
 
 def mean_average_precision(
-    scores: Scores,
-    targets: Targets,
-    groups: Groups | None = None,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
+    scores: Scores, targets: Targets, groups: Groups | None = None, *, draws: int = DRAWS
 ) -> dict[str, Estimate]:
     """`ALL` and each group -> mean AP of its classes with positives, in percent.
 
     Positives and negatives are drawn again within each class, classes apart from one another;
     copies of a clip count as equal scores.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     rankings = _rankings(scores, targets)
     precision = np.array([100 * ranking.average_precision for ranking in rankings])
     drawn = np.array([100 * _draw(ranking, draws=draws, rng=rng) for ranking in rankings])

@@ -43,9 +43,8 @@ def interval(draws: Floats, level: float = 0.95) -> Interval:
 
 def draw_means(values: Floats, *, draws: int = DRAWS, seed: int = 0) -> Floats:
     """The mean of each draw of all clips, float64 [draws], of a value a clip [n]."""
-    return draw_class_means(values, np.zeros(len(values), np.int64), 1, draws=draws, seed=seed)[
-        :, 0
-    ]
+    one = np.zeros(len(values), np.int64)
+    return draw_class_means(values, one, 1, draws=draws, seed=seed)[:, 0]
 
 
 def draw_class_means(

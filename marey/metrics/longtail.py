@@ -46,30 +46,20 @@ class Estimate:
 
 
 def top1_estimate(
-    scores: Scores,
-    labels: Labels,
-    groups: Groups | None = None,  # noqa: ARG001  # as in the other estimates
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
+    scores: Scores, labels: Labels, _: Groups | None = None, *, draws: int = DRAWS
 ) -> dict[str, Estimate]:
     """`ALL` -> top-1 accuracy; the clips of scores [n k] are drawn again as a whole."""
     right = _right(scores, labels)
-    between = interval(draw_means(right, draws=draws, seed=seed))
+    between = interval(draw_means(right, draws=draws))
     return {ALL: Estimate(known_mean(right), *between, len(np.unique(labels)), len(labels))}
 
 
 def class_accuracy_estimates(
-    scores: Scores,
-    labels: Labels,
-    groups: Groups | None = None,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
+    scores: Scores, labels: Labels, groups: Groups | None = None, *, draws: int = DRAWS
 ) -> dict[str, Estimate]:
     """`ALL` and each group -> mean over its classes of their top-1 accuracies; see below."""
     right = _right(scores, labels)
-    return class_estimates(right, labels, scores.shape[1], groups, draws=draws, seed=seed)
+    return class_estimates(right, labels, scores.shape[1], groups, draws=draws)
 
 
 def class_estimates(
@@ -79,7 +69,6 @@ def class_estimates(
     groups: Groups | None = None,
     *,
     draws: int = DRAWS,
-    seed: int = 0,
 ) -> dict[str, Estimate]:
     """`ALL` and each group -> mean over its classes of their means of a value a clip [n].
 
@@ -88,7 +77,7 @@ def class_estimates(
     """
     sizes = np.bincount(labels, minlength=num_classes)
     sums = np.bincount(labels, weights=values, minlength=num_classes)
-    drawn = draw_class_means(values, labels, num_classes, draws=draws, seed=seed)
+    drawn = draw_class_means(values, labels, num_classes, draws=draws)
 
     def of(classes: Classes) -> Estimate:
         tested = classes[sizes[classes] > 0]

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marey.engine.inference.measures import head_metrics
 from marey.metrics.accuracy import (
     class_accuracy,
-    class_average,
     confusion_matrix,
     ranks,
     topk_accuracy,
@@ -29,7 +29,7 @@ def test_counts_by_hand() -> None:
 
 def test_the_class_average_weighs_classes_alike() -> None:
     scores = np.eye(2)[[0, 0, 0, 0]]
-    assert class_average(scores, np.array([0, 0, 0, 1])) == 50
+    assert head_metrics(scores, np.array([0, 0, 0, 1]), None)["acc/class_avg"] == 50
 
 
 def test_equal_scores_rank_by_class_number() -> None:

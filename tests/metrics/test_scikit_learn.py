@@ -16,7 +16,6 @@ from sklearn.calibration import calibration_curve
 from marey.engine.inference.measures import head_metrics, mean_loss
 from marey.metrics.accuracy import (
     class_accuracy,
-    class_average,
     confusion_matrix,
     topk_accuracy,
 )
@@ -70,7 +69,8 @@ def test_accuracy_of_classes(seed: int, n: int, missing: bool) -> None:
     np.testing.assert_allclose(class_accuracy(scores, labels), 100 * recall)
     tested = np.unique(labels)
     balanced = sk.recall_score(labels, answers, labels=tested, average="macro")
-    assert class_average(scores, labels) == pytest.approx(100 * balanced)
+    average = head_metrics(scores, labels, None)["acc/class_avg"]
+    assert average == pytest.approx(100 * balanced)
     if known.any():
         wanted = sk.confusion_matrix(labels[known], answers[known], labels=classes)
         assert confusion_matrix(scores, labels).tolist() == wanted.tolist()

@@ -126,15 +126,6 @@ def read_comparison(runs: Iterable[str | Path]) -> Comparison:
     return Comparison(names, files)
 
 
-def write_comparison(runs: Iterable[str | Path], out: str | Path) -> Path:
-    """Write the page that compares the runs in these folders to the file `out`, and say where.
-
-    The others are measured against the first. Raises what `read_comparison` raises, and RunError
-    if `out` cannot be written.
-    """
-    return read_comparison(runs).write(out)
-
-
 _MUST_AGREE: tuple[tuple[str, Callable[[Result], object]], ...] = (
     ("The evaluation (its name)", lambda result: result.name),
     ("The test data (its hash)", lambda result: result.facts.data_hash),

@@ -40,7 +40,7 @@ def percent(value: float | None) -> str:
     return DASH if value is None or math.isnan(value) else f"{value:.1f} %"
 
 
-def count(value: float | None, *, unit: str = "") -> str:
+def count(value: float | None) -> str:
     """A number in thousands or millions where it is large, or a dash.
 
     >>> count(23_512_128)
@@ -50,8 +50,8 @@ def count(value: float | None, *, unit: str = "") -> str:
         return DASH
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if value >= size:
-            return f"{value / (1e3 if suffix == 'k' else size):.1f} {suffix}{unit}"
-    return f"{value:,.4g}{unit}"
+            return f"{value / (1e3 if suffix == 'k' else size):.1f} {suffix}"
+    return f"{value:,.4g}"
 
 
 def counted(rows: Iterable[Sequence[object]], header: Sequence[str]) -> Table:

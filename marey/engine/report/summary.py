@@ -8,7 +8,7 @@ from pathlib import Path
 
 from marey.engine.report.pages import Table, count, counted
 from marey.engine.report.run_files import Result, RunFiles
-from marey.engine.results_file import Results, ViewCounts
+from marey.engine.results_file import Results
 from marey.metrics.catalog import DASH, METRICS, headlines
 
 
@@ -88,19 +88,14 @@ def views_text(facts: Results) -> str:
 
 def views_cell(facts: Results) -> str:
     """The test views in a cell: clips×crops×frames, and their protocol if they have a name."""
-    views = facts.views
-    if not isinstance(views, ViewCounts):
-        return views or DASH
-    numbers = (views.clips, views.crops, views.frames)
-    cell = "×".join(str(number) for number in numbers if number is not None)
+    views = (facts.views.clips, facts.views.crops, facts.views.frames)
+    cell = "×".join(str(number) for number in views if number is not None) or DASH
     return f"{cell} ({facts.protocol})" if facts.protocol else cell
 
 
 def _views(facts: Results) -> tuple[str, str]:
     """Clips x crops; the frames of a clip, and the name of the protocol."""
     views = facts.views
-    if not isinstance(views, ViewCounts):
-        return views or DASH, ""
     frames = f"{views.frames} frames" if views.frames is not None else ""
     about = ", ".join(filter(None, [frames, facts.protocol]))
     return f"{views.clips or '?'} × {views.crops or '?'}", about

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from marey.data.manifest.classes import classes_file, read_classes, write_classes
 from marey.engine.results_file import FILE as RESULTS
-from marey.engine.results_file import ViewCounts, read_results
+from marey.engine.results_file import read_results
 from marey.engine.weights.checkpoint import load_strictly, load_weights
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.errors import CheckpointError, RunError
-from marey.metrics.catalog import DASH, headlines
+from marey.metrics.catalog import headlines
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
@@ -133,9 +133,8 @@ def _card_row(path: Path) -> str:
         f"{named.title} {named.metric.text(results.metric(key), 2)}"
         for key, named in headlines(results.metrics).items()
     ]
-    views = results.views
-    words = f"{views.clips} x {views.crops}" if isinstance(views, ViewCounts) else DASH
-    return f"| {path.parent.name} | {', '.join(numbers)} | {results.num_clips} | {words} |"
+    views = f"{results.views.clips} x {results.views.crops}"
+    return f"| {path.parent.name} | {', '.join(numbers)} | {results.num_clips} | {views} |"
 
 
 def _read_config(path: Path) -> Recipe:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from marey.cli.app import app
 from marey.engine.inference.measures import TrainingCounts, head_estimates
 from marey.engine.report.charts.charts import Point, Spread, intervals, scatters
-from marey.engine.report.compare import read_comparison, write_comparison
+from marey.engine.report.compare import read_comparison
 from marey.engine.report.groups import group_gains
 from marey.engine.report.mistakes import between_groups, most_confused
 from marey.engine.report.report import write_report
@@ -95,7 +95,7 @@ def test_a_run_that_knows_no_groups_has_no_such_part(tmp_path: Path) -> None:
 def test_a_comparison_has_accuracy_by_frequency_and_gains_with_intervals(
     run: Path, better: Path, tmp_path: Path
 ) -> None:
-    out = write_comparison([run, better], tmp_path / "c.html")
+    out = read_comparison([run, better]).write(tmp_path / "c.html")
     page, rows = words(out), cells(out)
     assert "f: 25.0 % right, 4 training clips" in page
     assert "Gains over ce, on the clips that both read" in page

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from marey.engine.report.compare import read_comparison, write_comparison
+from marey.engine.report.compare import read_comparison
 from marey.engine.report.frame_strips import frame_strip
 from marey.engine.report.mistakes import (
     confident_mistakes,
@@ -331,7 +331,7 @@ def test_a_comparison_page_shows_which_classes_and_clips_differ(tmp_path):
         write_run(tmp_path / "a", name="tsn"),
         write_run(tmp_path / "b", name="tsm", logits=better),
     ]
-    page = words(write_comparison(runs, tmp_path / "compare.html"))
+    page = words(read_comparison(runs).write(tmp_path / "compare.html"))
     assert "tsm over tsn" in page
     assert "right: 50" in page
     assert "both right only tsn only this run both wrong tsm 4 0 2 0" in page
@@ -343,7 +343,7 @@ def test_runs_on_other_data_are_marked(tmp_path):
     runs = [ours, other]
     warnings = read_comparison(runs).warnings
     assert sum("do not measure the same thing" in warning for warning in warnings) == 2
-    page = words(write_comparison(runs, tmp_path / "compare.html"))
+    page = words(read_comparison(runs).write(tmp_path / "compare.html"))
     assert all(warning in page for warning in warnings)
     assert "tsm and tsn have no common classes" in page
 
@@ -353,13 +353,13 @@ def test_a_run_in_progress_can_be_compared(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "recipe.yaml").write_text("name: tsm\n")
     assert read_comparison([done, tmp_path / "b"]).table.rows[1][1] == "–"
-    page = words(write_comparison([done, tmp_path / "b"], tmp_path / "compare.html"))
+    page = words(read_comparison([done, tmp_path / "b"]).write(tmp_path / "compare.html"))
     assert "tsm has not been evaluated." in page
 
 
 def test_nothing_to_compare_is_refused(tmp_path):
     with pytest.raises(ValueError, match="0 runs to compare, expected at least 1"):
-        write_comparison([], tmp_path / "compare.html")
+        read_comparison([]).write(tmp_path / "compare.html")
 
 
 def write_two_heads(folder: Path) -> Path:
@@ -402,7 +402,7 @@ def test_the_curves_of_each_head_have_charts_of_their_own(tmp_path):
 
 def test_a_comparison_draws_what_is_watched_of_every_head(tmp_path):
     runs = [write_two_heads(tmp_path / "a"), write_run(tmp_path / "b", name="tsm")]
-    drawn = charts(write_comparison(runs, tmp_path / "compare.html"))
+    drawn = charts(read_comparison(runs).write(tmp_path / "compare.html"))
     assert list(drawn)[:7] == [
         "Training loss",
         "Validation loss",

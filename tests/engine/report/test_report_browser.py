@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from marey.engine.report.compare import write_comparison
+from marey.engine.report.compare import read_comparison
 from marey.engine.report.report import write_report
 from tests.fake_run import write_run
 
@@ -57,7 +57,7 @@ def pages(tmp_path: Path) -> list[Path]:
     ]
     for i in range(4, 240):  # every mistake has frames to show
         shutil.copy(tmp_path / "data" / "clips" / "0.mp4", tmp_path / "data" / "clips" / f"{i}.mp4")
-    return [write_report(runs[1]), write_comparison(runs, tmp_path / "compare.html")]
+    return [write_report(runs[1]), read_comparison(runs).write(tmp_path / "compare.html")]
 
 
 def picture(browser: str, page: Path, tmp_path: Path, width: int, *flags: str) -> np.ndarray:

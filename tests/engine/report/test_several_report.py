@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.engine.inference.measures import TrainingCounts, head_estimates
-from marey.engine.report.compare import write_comparison
+from marey.engine.report.compare import read_comparison
 from marey.engine.report.report import write_report
 from marey.engine.results_file import read_results
 from tests.engine.report.test_report import words
@@ -62,7 +62,7 @@ def test_a_report_shows_the_precisions_and_no_ranks(runs: list[Path]) -> None:
 
 
 def test_a_comparison_shows_the_precisions_of_all(runs: list[Path], tmp_path: Path) -> None:
-    shown = words(write_comparison(runs, tmp_path / "c.html"))
+    shown = words(read_comparison(runs).write(tmp_path / "c.html"))
     assert "run mAP mAP/head mAP/tail mAP/few" in shown
     assert "run mAP (%) hit@1 (%) hit@5 (%) params" in shown
     assert "better 100.0 80.0 100.0" in shown
