@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ast
 import csv
+import inspect
 import json
 import os
 import resource
@@ -18,7 +20,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from marey.engine.train.loop import train
+from marey.engine.train.learner import Learner
+from marey.engine.train.loop import Training, train
 from marey.engine.weights.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from marey.errors import CheckpointError, RunError
 from marey.recipes.optim import SGD
@@ -69,6 +72,23 @@ def test_loss_falls_and_the_run_writes_its_files(manifest: Path, tmp_path: Path)
     assert sum(row["kind"] == "step" for row in steps) == 6 * 4
     for name in ("recipe.yaml", "env.json", "labels.txt", "train.log", "checkpoints/best.pt"):
         assert (run / name).is_file(), name
+
+
+@pytest.mark.parametrize("cls", [Training, Learner])
+def test_no_state_of_a_run_is_born_outside_init(cls: type) -> None:
+    (body,) = ast.parse(inspect.getsource(cls)).body
+    stored = {
+        function.name: {
+            node.attr
+            for node in ast.walk(function)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and ast.unparse(node.value) == "self"
+        }
+        for function in body.body
+        if isinstance(function, ast.FunctionDef)
+    }
+    assert set.union(*stored.values()) == stored["__init__"]
 
 
 def test_the_number_of_workers_changes_no_bit(manifest: Path, tmp_path: Path) -> None:
