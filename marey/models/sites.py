@@ -102,8 +102,8 @@ def place(ops: Sequence[TemporalOp], blocks: Sequence[Block]) -> list[dict[Site,
     The order of `ops` does not matter: each site has one place in a block, and holds one module.
     """
     claims = [[(op, op.sites(block)) for op in ops] for block in blocks]
-    for op, *found in zip(ops, *claims, strict=True):
-        if not any(sites for _, sites in found):
+    for op, *claimed in zip(ops, *claims, strict=True):
+        if not any(sites for _, sites in claimed):
             raise ValueError(f"{op} finds no place in a network of {blocks[0].kind}s")
     return [merge(claim, block) for claim, block in zip(claims, blocks, strict=True)]
 

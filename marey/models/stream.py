@@ -27,7 +27,12 @@ from marey.models.video_model import ModelSpec, VideoModel
 def streaming(model: VideoModel, head: str | None = None) -> StreamingModel:
     """The streaming form of `model`, in evaluation mode; the two share their weights.
 
-    `head` may be left out where there is only one. ValueError if the model needs later frames.
+    Args:
+        model: one whose only temporal op is `TSM(direction="past")`.
+        head: the label to predict; it may be left out where there is only one.
+
+    Raises:
+        ValueError: the model needs later frames, or has no such head.
     """
     stream = StreamingModel(model.spec, head)
     stream.encoder.load_state_dict(model.encoder.state_dict(), assign=True)
@@ -52,7 +57,12 @@ class StreamingModel(nn.Module):
         self.num_buffers = sum(isinstance(m, CarriedShift) for m in self.encoder.modules())
 
     def forward(self, frame: Tensor, *buffers: Tensor) -> tuple[Tensor, ...]:
-        """Logits [b k] of a frame [b c h w], and the buffers for the next frame."""
+        """Logits [b k] of a frame [b c h w], normalised as in training, and the next buffers.
+
+        Args:
+            frame: the frame that follows the last one.
+            buffers: what the call for the last frame gave behind its logits; none at the start.
+        """
         if len(buffers) not in (0, self.num_buffers):
             raise ValueError(
                 f"got {len(buffers)} buffers, expected {self.num_buffers} or, for the "

@@ -46,8 +46,20 @@ class Head:
 class ModelSpec:
     """Everything that decides what a model computes, as plain data.
 
-    TSN is `ModelSpec(ResNetSpec(50))`, TSM `ModelSpec(ResNetSpec(50), (TSM(),))`. With `partial_bn`
-    every batch norm of the encoder but the first keeps its ImageNet statistics (`VideoModel`).
+    TSN is `ModelSpec(ResNetSpec(50))`, TSM `ModelSpec(ResNetSpec(50), (TSM(),))`.
+
+    Args:
+        encoder: what turns the frames of a clip into features.
+        temporal: ops that stand in the encoder's blocks, in any order.
+        num_segments: segments of a clip; its frames are these times the encoder's
+            `frames_per_segment`.
+        heads: one linear layer for each label that is predicted.
+        dropout: probability with which a feature is left out before the heads.
+        partial_bn: whether every batch norm of the encoder but the first keeps its ImageNet
+            statistics (see `VideoModel`).
+
+    >>> ModelSpec(ResNetSpec(18), num_segments=4, heads=(Head("action", 5),)).clip_shape(224)
+    (4, 3, 224, 224)
     """
 
     encoder: Encoder = field(default_factory=ResNetSpec)

@@ -298,7 +298,7 @@ def _explained(error: BaseException) -> tuple[OSError, bool]:
 
 
 class _OwnError(OSError):
-    """What this module itself found, in its own words."""
+    """An error that this module raises itself, in words that hold no secret."""
 
 
 def _failures() -> tuple[type[Exception], ...]:

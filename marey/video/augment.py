@@ -87,10 +87,17 @@ def normalize(
     dtype: torch.dtype = torch.float32,
     channel_order: ChannelOrder = "rgb",
 ) -> Tensor:
-    """(clip / 255 - mean) / std of uint8 [... c h w]; computed in float32, given as `dtype`.
+    """(clip / 255 - mean) / std [... c h w]; computed in float32, given as `dtype`.
 
-    `mean` and `std` have one value a channel, or fewer that repeat (5 stacked RGB frames, flow).
-    They belong to the channels as the model takes them, in `channel_order`.
+    Args:
+        clip: uint8 [... c h w], 0 to 255; it stays as it is.
+        mean, std: one value a channel, or fewer that repeat (5 stacked RGB frames, flow), in units
+            of a range of 0 to 1 and for the channels as the model takes them.
+        dtype: of what comes back.
+        channel_order: in which the model takes the channels.
+
+    Raises:
+        ValueError: the clip is not uint8, or `mean` and `std` do not divide its channels.
     """
     if clip.dtype != torch.uint8:
         raise ValueError(f"clip is {clip.dtype}, expected uint8 (0 to 255)")
@@ -109,9 +116,18 @@ def augment(
 ) -> tuple[Clip, Labels]:
     """The clips as `plan` changes them, normalised, and their labels, on the device of the clips.
 
-    `clip` is uint8 [b t c h w] and stays as it is, `labels` int64 [b] or float [b k] a head,
-    `seeds` [b] >= 0. With mixup the labels become float [b k], for which `num_classes` gives k of
-    each head. Features, float [b t d], have no appearance: `mixup` is all of the plan they know.
+    Features have no appearance: `mixup` is all of the plan that changes them.
+
+    Args:
+        clip: uint8 [b t c h w], or features, float [b t d]; it stays as it is.
+        labels: head -> int64 [b] or float [b k]; with mixup they come back as float [b k].
+        plan: which changes there are, and how strong.
+        seeds: int64 [b] >= 0; what is drawn for a clip depends on its seed alone.
+        num_classes: head -> k, which mixup needs.
+        dtype: of the clips that come back.
+
+    Raises:
+        ValueError: clips, labels and plan do not go together.
     """
     _check(clip, labels, plan, seeds, num_classes)
     if clip.is_floating_point() and not plan.mixup:

@@ -195,9 +195,9 @@ def _warp(
     size = (height, width)
     grid = torch.stack((from_x.expand(size), from_y.expand(size)), dim=-1)
     pixels = clip.flatten(0, 1).float()[None]
-    found = F.grid_sample(pixels, grid[None], padding_mode="border", align_corners=False)
+    warped = F.grid_sample(pixels, grid[None], padding_mode="border", align_corners=False)
     inside = ((grid >= -1) & (grid < 1)).all(-1)
-    return torch.where(inside, found[0].add(0.5).view_as(clip), _FILL).byte()
+    return torch.where(inside, warped[0].add(0.5).view_as(clip), _FILL).byte()
 
 
 CHANGES: tuple[Change, ...] = (

@@ -49,9 +49,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Name -> tensor from a .safetensors file, a checkpoint of ours, or a bare state dict.
+    """Name -> tensor, on the CPU, of the model in a file; no code in the file is run.
 
-    Of a checkpoint that holds averaged (EMA) weights, those; `path` may be a release's folder.
+    Args:
+        path: a .safetensors file, the folder of a release, a bare state dict, or a checkpoint of
+            ours, of which the averaged (EMA) weights are taken if it has them.
+
+    Raises:
+        CheckpointError: the file cannot be read, or holds no state dict.
     """
     inside = path / "model.safetensors"
     state = _load_dict(inside if inside.is_file() else path)
@@ -68,6 +73,9 @@ def initialize(model: VideoModel, path: Path) -> str:
 
     Weights of a whole `VideoModel` fill everything but heads of another name or size and what
     temporal ops added that they lack altogether; weights of a picture network fill the encoder.
+
+    Raises:
+        CheckpointError: the file cannot be read, or anything else in it does not fit.
     """
     weights = load_weights(path)
     if not any(name.startswith(("encoder.", "heads.")) for name in weights):

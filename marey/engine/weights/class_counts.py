@@ -31,8 +31,8 @@ def read_class_counts(folder: Path, num_classes: Mapping[str, int]) -> dict[str,
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        counts = {head: np.array(found[head], dtype=np.int64) for head in num_classes}
+        lists = json.loads(path.read_text(encoding="utf-8"))
+        counts = {head: np.array(lists[head], dtype=np.int64) for head in num_classes}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} holds no clips a class: {error}", "delete it") from error
     for head, k in num_classes.items():

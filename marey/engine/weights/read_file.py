@@ -128,8 +128,7 @@ _PICKLES = (b"\x80\x04", b"\x80\x05")
 
 
 def _explained(path: Path, head: bytes, error: BaseException) -> CheckpointError:
-    said = str(error)
-    if match := re.search(r"GLOBAL ([\w.]+)", said):
+    if match := re.search(r"GLOBAL ([\w.]+)", str(error)):
         return CheckpointError(
             f"{path} cannot be read as weights: it holds code, which is never run ({match[1]})",
             _PLAIN,

@@ -43,7 +43,15 @@ class Trained:
 
 
 def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trained:
-    """What the folder of a run (its best checkpoint, else its last) or of a release holds."""
+    """The trained model in `folder`, in evaluation mode, with its recipe and class names.
+
+    Args:
+        folder: of a run, of which the best checkpoint is taken, else the last; or of a release.
+        device: where the model goes.
+
+    Raises:
+        CheckpointError: the folder is neither, has no checkpoint, or one of another model.
+    """
     folder = Path(folder)
     if (folder / "config.json").is_file():
         recipe, weights = _read_config(folder / "config.json"), folder / "model.safetensors"
@@ -61,7 +69,11 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
 
 
 def export_release(run: Path, out: Path) -> Path:
-    """Write the release of the run in `run` to the new folder `out`; returns it."""
+    """Write the release of the run in the folder `run` to the new folder `out`; returns `out`.
+
+    Raises:
+        RunError: `out` is not empty, or cannot be written.
+    """
     refuse_occupied(out)
     trained = load_trained(run)
     weights = trained.model.state_dict()
@@ -146,10 +158,10 @@ def _read_config(path: Path) -> Recipe:
 
 
 def _best(folder: Path) -> Path:
-    found = [path for name in ("best.pt", "last.pt") if (path := folder / name).is_file()]
-    if not found:
-        raise CheckpointError(f"{folder} holds no checkpoint", "has the run finished an epoch?")
-    return found[0]
+    for path in (folder / "best.pt", folder / "last.pt"):
+        if path.is_file():
+            return path
+    raise CheckpointError(f"{folder} holds no checkpoint", "has the run finished an epoch?")
 
 
 def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:

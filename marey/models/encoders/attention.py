@@ -43,7 +43,7 @@ class Joint:
     """Every token looks at every other."""
 
     def branches(self, width: int, num_heads: int, num_frames: int) -> list[SelfAttention]:  # noqa: ARG002
-        """What a block adds to its tokens, one after the other."""
+        """The attentions of a block, each added to its tokens after the one before."""
         return [JointAttention(width, num_heads)]
 
 
@@ -52,7 +52,7 @@ class Divided:
     """Tokens look along time, and then across their frame."""
 
     def branches(self, width: int, num_heads: int, num_frames: int) -> list[SelfAttention]:
-        """What a block adds to its tokens, one after the other."""
+        """The attentions of a block, each added to its tokens after the one before."""
         return [
             TimeAttention(width, num_heads, num_frames),
             SpaceAttention(width, num_heads, num_frames),
@@ -61,7 +61,7 @@ class Divided:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Tokens look for themselves in each frame, exactly or not, and then along what they found."""
+    """Tokens look for themselves in each frame, exactly or not, and then along these places."""
 
     values: Literal["released", "corrected"] = "released"
     frames: FrameAttention = field(default_factory=Exact)
@@ -70,7 +70,7 @@ class Trajectory:
         check_choices(self)
 
     def branches(self, width: int, num_heads: int, num_frames: int) -> list[SelfAttention]:
-        """What a block adds to its tokens, one after the other."""
+        """The attentions of a block, each added to its tokens after the one before."""
         return [TrajectoryAttention(self, width, num_heads, num_frames)]
 
 
@@ -78,7 +78,7 @@ Attention: TypeAlias = Trajectory | Divided | Joint
 
 
 class SelfAttention(nn.Module):
-    """What they all share: tokens [b n d] -> queries, keys, values [b h n d/h], and the way out."""
+    """The layers that all attentions have: into queries, keys and values, and out of them."""
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class ClsAttention(SelfAttention):
     """CLS alone looks at all tokens: [b n d] -> [b 1 d]; all that a last block needs."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """What CLS gets."""
+        """CLS [b 1 d] after its look at all tokens [b n d]."""
         width = x.shape[2]
         weight, bias = self.qkv.weight, self.qkv.bias
         q = split_axis(F.linear(x[:, :1], weight[:width], bias[:width]), 2, self.num_heads, -1)
@@ -112,7 +112,7 @@ class JointAttention(SelfAttention):
     """Tokens [b n d] -> [b n d], all looking at all."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """What each token gets."""
+        """Tokens [b n d] after their look at others."""
         out: Tensor = self.proj(joined(F.scaled_dot_product_attention(*self.project(x))))
         return out
 
@@ -129,7 +129,7 @@ class GroupedAttention(SelfAttention):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """What each token gets."""
+        """Tokens [b n d] after their look at others."""
         qkv = self.project(x)
         cls = F.scaled_dot_product_attention(qkv[0][:, :, :1], *qkv[1:])
         q, k, v = (self.grouped(split_axis(t[:, :, 1:], 2, self.num_frames, -1)) for t in qkv)
@@ -170,11 +170,11 @@ class TrajectoryAttention(SelfAttention):
         self.proj_v = nn.Linear(width, width) if spec.values == "corrected" else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """What each token gets."""
+        """Tokens [b n d] after their look at others."""
         q, k, v = self.project(x)
         cls = F.scaled_dot_product_attention(q[:, :, :1], k, v)
-        found = self.frames(*(t[:, :, 1:] for t in (q, k, v)), self.num_frames)
-        z = found.permute(0, 3, 1, 2, 4).flatten(3)  # [b s f d]
+        seen = self.frames(*(t[:, :, 1:] for t in (q, k, v)), self.num_frames)
+        z = seen.permute(0, 3, 1, 2, 4).flatten(3)  # [b s f d]
         along = self._values(self._weights(z), z)
         out: Tensor = self.proj(torch.cat([joined(cls), along], dim=1))
         return out
@@ -197,7 +197,7 @@ class TrajectoryAttention(SelfAttention):
 
 
 def own(z: Tensor) -> Tensor:
-    """What each token found in its own frame: [b s d] of z [b s f d], s being f and p in one."""
+    """z [b s f d] of each token in its own frame: [b s d], s being f and p in one."""
     by_frame = split_axis(z, 1, z.shape[2], -1)  # [b f' p f d]
     return by_frame.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).flatten(1, 2)
 

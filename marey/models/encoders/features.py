@@ -106,7 +106,7 @@ class NetVLADSpec(FeatureEncoder):
 
 
 class Features(EncoderModule):
-    """See `FeaturesSpec`."""
+    """No layer at all; see `FeaturesSpec`."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -97,19 +97,19 @@ class ExactAttention(nn.Module):
     """Queries, keys and values [b h s d] of F frames, frame by frame -> [b f h s d]."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, num_frames: int) -> Tensor:
-        """What each query finds in each frame."""
+        """The values [b f h s d] that each query sees in each frame."""
         return look_at_frames(q, k, v, num_frames, scale=q.shape[-1] ** -0.5)
 
 
 class OrthoformerAttention(nn.Module):
-    """See `Orthoformer`; shapes as `ExactAttention`."""
+    """`Orthoformer` as a module, with the shapes of `ExactAttention`."""
 
     def __init__(self, spec: Orthoformer) -> None:
         super().__init__()
         self.spec = spec
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, num_frames: int) -> Tensor:
-        """What each query finds in each frame."""
+        """The values [b f h s d] that each query sees in each frame."""
         q, k = q * q.shape[-1] ** -0.25, k * k.shape[-1] ** -0.25
         with torch.no_grad():
             chosen = least_alike(q.flatten(0, 1), self.spec.landmarks, self._start(q))
@@ -125,14 +125,14 @@ class OrthoformerAttention(nn.Module):
 
 
 class NystromAttention(nn.Module):
-    """See `Nystrom`; shapes as `ExactAttention`."""
+    """`Nystrom` as a module, with the shapes of `ExactAttention`."""
 
     def __init__(self, spec: Nystrom) -> None:
         super().__init__()
         self.spec = spec
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, num_frames: int) -> Tensor:
-        """What each query finds in each frame."""
+        """The values [b f h s d] that each query sees in each frame."""
         q = q * q.shape[-1] ** -0.5
         q_mean, k_mean = self._means(q, num_frames), self._means(k, num_frames)
         to_means = (q @ k_mean.transpose(-1, -2)).softmax(-1)
@@ -154,7 +154,7 @@ class NystromAttention(nn.Module):
 
 
 class PerformerAttention(nn.Module):
-    """See `Performer`; shapes as `ExactAttention`. Features [m d] are no part of a checkpoint."""
+    """`Performer` as a module, likewise. Its features [m d] are no part of a checkpoint."""
 
     features: Tensor
 
@@ -164,7 +164,7 @@ class PerformerAttention(nn.Module):
         self.register_buffer("features", drawn.to(torch.get_default_device()), persistent=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, num_frames: int) -> Tensor:
-        """What each query finds in each frame."""
+        """The values [b f h s d] that each query sees in each frame."""
         phi_q = positive_features(q, self.features, over=(-1,))[:, None]
         phi_k = positive_features(k, self.features, over=(-1, -2))
         phi_k, v = (split_axis(x, 2, num_frames, -1).transpose(1, 2) for x in (phi_k, v))
@@ -176,8 +176,8 @@ def look_at_frames(q: Tensor, k: Tensor, v: Tensor, num_frames: int, *, scale: f
     """softmax_p(scale q k') v of each frame [b f h l d], of q [b h l d] and k, v [b h s d]."""
     k, v = (split_axis(x, 2, num_frames, -1).transpose(1, 2).flatten(0, 1) for x in (k, v))
     q = q[:, None].expand(-1, num_frames, -1, -1, -1).flatten(0, 1)
-    found = F.scaled_dot_product_attention(q, k, v, scale=scale)
-    return split_axis(found, 0, -1, num_frames)
+    seen = F.scaled_dot_product_attention(q, k, v, scale=scale)
+    return split_axis(seen, 0, -1, num_frames)
 
 
 def least_alike(x: Tensor, count: int, start: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class HuggingFaceSpec:
 
 
 class HuggingFaceEncoder(EncoderModule):
-    """See `HuggingFaceSpec`."""
+    """One vector a clip, by a network of transformers: [b t c h w] -> [b 1 d]."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -74,8 +74,8 @@ class Input:
 def read_input(folder: Path) -> Input:
     """Frames, pixels and normalisation that the files in `folder` state."""
     config = _read(folder / "config.json")
-    seen = [_read(path) for name in _PROCESSORS if (path := folder / name).is_file()]
-    found = {key: value for each in reversed(seen) for key, value in each.items()}
+    processors = [_read(path) for name in _PROCESSORS if (path := folder / name).is_file()]
+    processor = {key: value for each in reversed(processors) for key, value in each.items()}
     frames = config.get("num_frames", config.get("frames_per_clip"))
     size = config.get("image_size", config.get("crop_size"))
     if not isinstance(frames, int) or not isinstance(size, int):
@@ -83,7 +83,7 @@ def read_input(folder: Path) -> Input:
             f"{folder / 'config.json'} states no number of frames and size of a picture",
             "it takes encoders of video: VideoMAE, V-JEPA 2, TimeSformer, ViViT",
         )
-    mean, std = found.get("image_mean", _MEAN), found.get("image_std", _STD)
+    mean, std = processor.get("image_mean", _MEAN), processor.get("image_std", _STD)
     return Input(frames, size, tuple(mean), tuple(std))
 
 
@@ -93,12 +93,11 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"cannot read {path}: {error}", "give a folder that transformers' save_pretrained made"
         ) from error
-    return found
 
 
 def _load(folder: Path) -> Any:

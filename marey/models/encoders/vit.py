@@ -66,7 +66,7 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """The branch, or zeros in its place."""
+        """`x`, or zeros in its place."""
         if not self.training or not self.rate:
             return x
         kept = x.new_empty(x.shape[0], 1, 1).bernoulli_(1 - self.rate)
@@ -78,7 +78,7 @@ class DropPath(nn.Module):
 
 
 def mlp(width: int) -> nn.Sequential:
-    """The second half of a block."""
+    """The two layers [... d] -> [... d] that follow the attention of a block."""
     return nn.Sequential(
         OrderedDict(
             fc1=nn.Linear(width, 4 * width),

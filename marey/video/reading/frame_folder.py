@@ -1,6 +1,6 @@
 """A folder of numbered frames, read as a video.
 
-The template is found, not told: `img_00001.jpg`, `image_00001.jpg`, `00001.jpg`, `000001.jpg`,
+The template is found by itself: `img_00001.jpg`, `image_00001.jpg`, `00001.jpg`, `000001.jpg`,
 `frame_0000000001.jpg` or any other prefix, digits and image suffix, counted from 0, 1 or any other
 number. The most numerous sequence of names is the video; among equals one of the known prefixes.
 Everything else in the folder is ignored. A number missing between the first and the last is an

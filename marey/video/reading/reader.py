@@ -52,10 +52,17 @@ def open_video(
     span: Span | None = None,
     num_frames: int | None = None,
 ) -> FrameReader:
-    """The video at `path`: a file, or a folder of numbered frames, here or in a store (a url).
+    """The video at `path`, open: a context that closes it.
 
-    `num_frames`, the decoded count of the *whole* file, saves the decode that counts; a count
-    that is too high surfaces as `DecodeError` when a frame past the true end is read.
+    Args:
+        path: a file, a folder of numbered frames or a clip in a pack, here or in a store (a url).
+        backend: what decodes video files; both give the same frames.
+        span: the part of it that is wanted; indices then count from its first frame.
+        num_frames: the decoded count of the *whole* file, which saves the decode that counts.
+
+    Raises:
+        DecodeError: there is no such video, it cannot be read, or the span is empty. A
+            `num_frames` too high surfaces when a frame past the true end is read.
     """
     if num_frames is not None and num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}, expected at least 1 or None")

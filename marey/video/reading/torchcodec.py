@@ -1,8 +1,8 @@
 """A video file read with TorchCodec, an extra (`pip install torchcodec`, and the system's FFmpeg).
 
 TorchCodec's indices count packets; ours count what decodes. So the count is taken with PyAV where
-nobody told it, and a file where the two differ is refused: the same indices give the same frames in
-both backends, or an error. TorchCodec leaves pixels as wide as they are stored; here they become
+it was not given, and a file where the two differ is refused: the same indices give the same frames
+in both backends, or an error. TorchCodec leaves pixels as wide as they are stored; here they become
 square by the rule of `marey.video.reading.pixels`, by bilinear interpolation.
 
 What still differs, as of 0.13: full-range VP9 and AV1 come out with too much contrast, and it seeks

@@ -76,7 +76,8 @@ class FrameRule(ABC):
             num_frames: frames of the video; ValueError if there are none.
             rng: draws one clip as in training, v = 1; None gives the `clips` of a test.
         """
-        check_counts(num_frames=num_frames)
+        if num_frames < 1:
+            raise ValueError(f"num_frames is {num_frames}, expected at least 1")
         return self._indices(num_frames, rng)
 
     @abstractmethod
