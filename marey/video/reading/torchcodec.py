@@ -61,20 +61,16 @@ class TorchCodecFile(FrameReader):
             self._num_frames = len(count_frames(self.path, self.fps))
         return self._num_frames
 
-    def read(self, indices: Indices) -> Frames:
-        """Frames uint8 [t 3 h w] in the order asked; see `FrameReader`."""
-        decoder = self._agreeing()
-        asked = self.checked(indices)
-        wanted, places = np.unique(asked, return_inverse=True)
+    def gather(self, indices: NDArray[np.int64]) -> Frames:
+        """Frames uint8 [t 3 h w], all decoded in one call."""
         try:
-            frames = decoder.get_frames_at(wanted.tolist()).data
+            frames = self._agreeing().get_frames_at(indices.tolist()).data
         except RuntimeError as error:
             raise DecodeError(f"{self.path}: {_reason(error)}", "try backend 'pyav'") from error
-        frames = self._squared(frames)
-        return frames.contiguous() if np.array_equal(asked, wanted) else frames[places].contiguous()
+        return self._squared(frames)
 
     def pictures(self, indices: Indices, scale: ShortSide | None = None) -> Iterator[Picture]:
-        """Frames [h w 3] in the order asked; this backend holds all of them and does not scale."""
+        """Pictures [h w 3] in the order asked; this backend holds all of them, and scales none."""
         if scale is not None:
             raise ValueError("backend 'torchcodec' does not scale; use 'pyav'")
         yield from self.read(indices).permute(0, 2, 3, 1).numpy()
