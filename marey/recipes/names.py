@@ -73,19 +73,26 @@ def class_named(name: str, kinds: Sequence[type], where: str = "", source: str =
         RecipeError: there is no such class, it is none of `kinds`, or a rule forbids its import.
     """
     known = classes_for(*kinds)
+    by_path = {f"{cls.__module__}.{cls.__name__}": cls for cls in known.values()}
+    if cls := known.get(name) or by_path.get(name):
+        return cls
     module, _, attribute = name.rpartition(".")
-    if name in known:
-        return known[name]
-    if not module:
+    if module.partition(".")[0] in ("", "marey"):
         raise unknown_name(where, name, known)
     if module not in sys.modules:
-        _import(module, attribute, where, name, source)
-    cls = getattr(sys.modules[module], attribute, None)
-    if not is_dataclass(cls):
+        if reason := obstacle(module, attribute, source):
+            raise RecipeError(
+                f"{where}: unknown name '{name}'",
+                f"{module} is not imported: {reason}; docs/extending.md says where code is found",
+            )
+        log.warning("importing %s from %s, for %s", module, _file_of(module), where)
+        importlib.import_module(module)
+    value = getattr(sys.modules[module], attribute, None)
+    if not is_dataclass(value):
         raise RecipeError(f"{where}: unknown name '{name}'", f"{module} has no such dataclass")
-    if missing := lacks(cls, kinds):
+    if missing := lacks(value, kinds):
         raise RecipeError(f"{where}: '{name}' is no {kinds[0].__name__}", f"it lacks {missing}")
-    return cls
+    return value
 
 
 def obstacle(module: str, attribute: str, source: str = "") -> str:
@@ -97,7 +104,7 @@ def obstacle(module: str, attribute: str, source: str = "") -> str:
     file = _file_of(module)
     if file is None:
         return "there is no such module in Python's path"
-    if Path(source).name in WEIGHTS_FILES and file.is_relative_to(Path(source).resolve().parent):
+    if Path(source).name in WEIGHTS_FILES and file.is_relative_to(Path(source).parent.resolve()):
         return f"{file} lies in the folder of the run or release, where no code is run"
     if file.suffix != ".py" or attribute not in _classes_in(file):
         return f"{file} defines no class '{attribute}' at its top level"
@@ -123,18 +130,6 @@ def is_dataclass(value: object) -> TypeGuard[type]:
 def unknown_name(where: str, word: str, known: Iterable[str]) -> RecipeError:
     """The error for a word that is none of the `known` ones; its hint is the nearest of them."""
     return RecipeError(f"{where}: unknown name '{word}'", did_you_mean(word, sorted(known)))
-
-
-def _import(module: str, attribute: str, where: str, name: str, source: str) -> None:
-    ours = module.partition(".")[0] == "marey"
-    if not ours and (reason := obstacle(module, attribute, source)):
-        raise RecipeError(
-            f"{where}: unknown name '{name}'",
-            f"{module} is not imported: {reason}; docs/extending.md says where code is looked for",
-        )
-    if not ours:
-        log.warning("importing %s from %s, for %s", module, _file_of(module), where)
-    importlib.import_module(module)
 
 
 def _file_of(module: str) -> Path | None:
