@@ -20,8 +20,7 @@ def test_commands_about_scale_run_in_order(
     monkeypatch.chdir(tmp_path)
     manifest = write_set(tmp_path / "clips", per_class=1, val_per_class=3)
     train(tiny_recipe(manifest, epochs=1), Path("runs/tsn-r18"), device="cpu", quiet=True)
-    for module in ("engine.inference.jobs", "data.checks.check"):
-        monkeypatch.setattr(f"marey.{module}.PART_ROWS", 2)
+    monkeypatch.setattr("marey.engine.inference.jobs.PART_ROWS", 2)
     said = [run(command) for command in commands("scale.md")]
     waits = [" when " in text for text in said]
     assert waits == [False, *[True, False] * 4]

@@ -130,7 +130,8 @@ def data_stats(
 
     found = read_manifest(manifest)
     with progress_bar("opening files") as progress:
-        facts = describe(found, sample=sample, num_workers=workers, progress=progress)
+        executor = executor_of_workers("local", None, workers)
+        facts = describe(found, sample=sample, executor=executor, progress=progress)
     table = Table("what", "value")
     splits = ", ".join(f"{name} {count:,}" for name, count in facts.splits.items())
     table.add_row("clips", f"{facts.num_clips:,}" + (f" ({splits})" if splits else ""))

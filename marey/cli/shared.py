@@ -11,7 +11,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from marey.jobs.executors import Executor
-    from marey.jobs.parts import Shard
+    from marey.jobs.shards import Shard
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -74,7 +74,7 @@ def _is_ray(name: str, address: str | None) -> bool:
 
 def chosen_shard(text: str | None) -> Shard:
     """The shard that --shard names; all without it."""
-    from marey.jobs.parts import WHOLE, Shard
+    from marey.jobs.shards import WHOLE, Shard
 
     with refused_values():
         return WHOLE if text is None else Shard.parse(text)

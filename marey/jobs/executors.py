@@ -1,22 +1,19 @@
-"""Where work is done: by this process, by processes of this machine, or by a Ray cluster.
+"""By whom work is done: this process, processes of this machine, or those of a Ray cluster.
 
-What is to be done is a function and its jobs; the engine decides only where. So what comes out is
-the same wherever it was made, and a command that takes an engine runs on one core and on a cluster.
-The third engine, `Ray`, has a file of its own.
+What is to be done is a function and its jobs; an executor decides only where. So what comes out is
+the same wherever it was made, and a command that takes an executor runs on one core and on a
+cluster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from marey.jobs import processes
-from marey.jobs.processes import Lost
+from marey.jobs.processes import Answer, Job, Lost
+from marey.jobs.processes import Processes as Processes
 from marey.jobs.ray_cluster import Ray as Ray
-
-Job = TypeVar("Job")
-Answer = TypeVar("Answer")
 
 
 class Executor(Protocol):
@@ -31,29 +28,13 @@ class Executor(Protocol):
     ) -> Iterator[tuple[Job, Answer | Lost]]:
         """Each job with `function(job)`, in the order they are done; `Lost` after a crash or hang.
 
-        `function` is a function of a module, or a `functools.partial` of one. It, the jobs and the
-        answers are pickled: they say what to do and what was done; clips and frames stay in files.
+        Args:
+            function: one of a module, or a `functools.partial` of one. It, the jobs and the answers
+                are pickled: they say what to do and what was done; clips and frames stay in files.
+            jobs: drawn as there is somebody to do them.
+            timeout_seconds: how long a job may take before its process is killed.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Processes:
-    """Processes of this machine, one for each core unless `num_workers` says otherwise."""
-
-    num_workers: int | None = None
-
-    def answers(
-        self,
-        function: Callable[[Job], Answer],
-        jobs: Iterable[Job],
-        *,
-        timeout_seconds: float = 60.0,
-    ) -> Iterator[tuple[Job, Answer | Lost]]:
-        """As `Executor.answers`: a job that kills its process or hangs costs that job only."""
-        return processes.answers(
-            function, jobs, num_workers=self.num_workers, timeout_seconds=timeout_seconds
-        )
 
 
 @dataclass(frozen=True)
@@ -73,4 +54,4 @@ class Here:
 
 
 HERE, PROCESSES = Here(), Processes()
-"""What is meant where nothing is said."""
+"""The defaults: for what has a model, and for what reads files."""

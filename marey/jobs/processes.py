@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Generic, TypeVar
@@ -28,35 +29,39 @@ class Lost:
     reason: str
 
 
-def answers(
-    function: Callable[[Job], Answer],
-    jobs: Iterable[Job],
-    *,
-    num_workers: int | None = None,
-    timeout_seconds: float = 60.0,
-) -> Iterator[tuple[Job, Answer | Lost]]:
-    """Each job with `function(job)`, in the order they are done; `Lost` after a crash or a hang.
+@dataclass(frozen=True)
+class Processes:
+    """Processes of this machine, one for each core unless `num_workers` says otherwise."""
 
-    `function` is a function of a module; `num_workers` None means one for each core. The processes
-    are gone when the iterator is exhausted, closed or interrupted.
-    """
-    waiting = iter(jobs)
-    workers: list[Worker[Job, Answer]] = []
-    limit = max(num_workers or num_cores(), 1)
-    try:
-        for job in waiting:
-            worker = next((worker for worker in workers if worker.idle), None)
-            if worker is None and len(workers) < limit:
-                workers.append(worker := Worker(function, timeout_seconds))
-            while worker is None:
-                yield from _collect(workers)
+    num_workers: int | None = None
+
+    def answers(
+        self,
+        function: Callable[[Job], Answer],
+        jobs: Iterable[Job],
+        *,
+        timeout_seconds: float = 60.0,
+    ) -> Iterator[tuple[Job, Answer | Lost]]:
+        """As `Executor.answers`.
+
+        The processes are gone when the iterator is exhausted, closed or interrupted.
+        """
+        workers: list[Worker[Job, Answer]] = []
+        limit = max(self.num_workers or num_cores(), 1)
+        try:
+            for job in jobs:
                 worker = next((worker for worker in workers if worker.idle), None)
-            worker.give(job)
-        while not all(worker.idle for worker in workers):
-            yield from _collect(workers)
-    finally:
-        for worker in workers:
-            worker.stop()
+                if worker is None and len(workers) < limit:
+                    workers.append(worker := Worker(function, timeout_seconds))
+                while worker is None:
+                    yield from _collect(workers)
+                    worker = next((worker for worker in workers if worker.idle), None)
+                worker.give(job)
+            while not all(worker.idle for worker in workers):
+                yield from _collect(workers)
+        finally:
+            for worker in workers:
+                worker.stop()
 
 
 def num_cores() -> int:
@@ -73,7 +78,7 @@ class Worker(Generic[Job, Answer]):
         self, function: Callable[[Job], Answer], timeout_seconds: float, *, daemon: bool = True
     ) -> None:
         """`daemon`: goes when this process ends; only others may have processes of their own."""
-        self._function, self._context, self._timeout = function, _context(), timeout_seconds
+        self._function, self._context, self._timeout = function, _context(function), timeout_seconds
         self._daemon = daemon
         self._job: list[Job] = []  # none or one: a job may be None
         self._start()
@@ -167,13 +172,26 @@ def _serve(function: Callable[[Job], Answer], jobs: Connection) -> None:
             return
 
 
-def _context() -> BaseContext:
+def _context(function: object) -> BaseContext:
     """Never a fork of this process, whose decoder and tensor threads would not come along."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["marey.data.checks.probe"])  # imports once, not in every worker
+    context.set_forkserver_preload(modules_of(function))
     return context
+
+
+def modules_of(function: object) -> list[str]:
+    """The modules that unpickling it imports, to be imported once and not by every worker.
+
+    >>> modules_of(partial(num_cores, partial(int)))
+    ['marey.jobs.processes', 'builtins']
+    """
+    if isinstance(function, partial):
+        return [name for part in (function.func, *function.args) for name in modules_of(part)]
+    own = getattr(function, "modules", None)  # of a function that came pickled
+    name = getattr(function, "__module__", None)
+    return own or ([name] if name and name != "__main__" else [])
 
 
 def _exit_text(code: int | None) -> str:

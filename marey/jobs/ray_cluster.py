@@ -1,4 +1,4 @@
-"""The machines of a Ray cluster as places where work is done (pip install 'marey[ray]').
+"""The machines of a Ray cluster as an executor (pip install 'marey[ray]').
 
 Every core of the cluster (or every GPU, if the work wants one) has one slot: a Ray actor with a
 process of its own, as `marey.jobs.processes` has them, that keeps what it has loaded from job to
@@ -24,13 +24,10 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from marey.errors import RunError
-from marey.jobs.processes import Lost, Worker
-
-Job = TypeVar("Job")
-Answer = TypeVar("Answer")
+from marey.jobs.processes import Answer, Job, Lost, Worker, modules_of
 
 ATTEMPTS = 3
 """Slots that a job may outlive before it is `Lost`; failures to start, one after another."""
@@ -56,12 +53,13 @@ class Ray:
         *,
         timeout_seconds: float = 60.0,
     ) -> Iterator[tuple[Job, Answer | Lost]]:
-        """As `Engine.answers`; as many jobs are under way as there are slots."""
+        """As `Executor.answers`; as many jobs are under way as there are slots."""
         ray = _ray()
         with _connected(ray, self.address):
             limit = self.num_workers or _num_slots(ray, self.num_cpus, self.num_gpus)
             kind = ray.remote(_Slot).options(num_cpus=self.num_cpus, num_gpus=self.num_gpus)
-            work = (_Pickled(pickle.dumps(function)), timeout_seconds, str(Path.cwd()), sys.path)
+            pickled = _Pickled(pickle.dumps(function), modules_of(function))
+            work = (pickled, timeout_seconds, str(Path.cwd()), sys.path)
             slots = _Slots[Job, Answer](ray, lambda: kind.remote(*work), limit)
             try:
                 yield from slots.answers(jobs)
@@ -77,6 +75,7 @@ class _Pickled:
     """
 
     function: bytes
+    modules: list[str]
 
     def __call__(self, job: bytes) -> bytes:
         return pickle.dumps(_unpickled(self.function)(pickle.loads(job)))
@@ -84,21 +83,20 @@ class _Pickled:
 
 @cache
 def _unpickled(function: bytes) -> Callable[[Any], Any]:
-    found: Callable[[Any], Any] = pickle.loads(function)
-    return found
+    loaded: Callable[[Any], Any] = pickle.loads(function)
+    return loaded
 
 
 class _Slot:
     """On a node: one process that answers jobs, and is started again when one kills it."""
 
     def __init__(
-        self, function: _Pickled, timeout_seconds: float, folder: str, modules: list[str]
+        self, function: _Pickled, timeout_seconds: float, folder: str, module_paths: list[str]
     ) -> None:
         os.chdir(folder)
-        sys.path += [place for place in modules if place not in sys.path]
-        self._worker = Worker(
-            function, timeout_seconds, daemon=False
-        )  # it may load clips by others
+        sys.path += [path for path in module_paths if path not in sys.path]
+        # no daemon: those may not have the processes of their own that clips are loaded by
+        self._worker = Worker(function, timeout_seconds, daemon=False)
 
     def ready(self) -> None:
         """Return once the slot has started."""
@@ -157,9 +155,9 @@ class _Slots(Generic[Job, Answer]):
         except self._ray.exceptions.RayError as error:
             self._failures += 1
             if self._failures >= ATTEMPTS:
-                said = str(error).strip().splitlines() or [type(error).__name__]
+                lines = str(error).strip().splitlines() or [type(error).__name__]
                 raise RunError(
-                    f"no work can be started on the Ray cluster: {said[-1]}",
+                    f"no work can be started on the Ray cluster: {lines[-1]}",
                     "every node needs this Python, marey, and the files under the same paths",
                 ) from error
             return
@@ -171,8 +169,8 @@ class _Slots(Generic[Job, Answer]):
         slot, job, times = self._busy.pop(ref)
         answer: Answer | Lost
         try:
-            found: bytes | Lost = self._ray.get(ref)
-            answer = found if isinstance(found, Lost) else pickle.loads(found)
+            pickled: bytes | Lost = self._ray.get(ref)
+            answer = pickled if isinstance(pickled, Lost) else pickle.loads(pickled)
         except self._ray.exceptions.RayActorError:
             self._ray.kill(slot)  # one that is only out of reach must not go on with the job
             if times < ATTEMPTS:

@@ -24,7 +24,9 @@ from hypothesis import strategies as st
 from marey.data.manifest.manifest import Manifest, digest_with, table_digest
 from marey.errors import ManifestError, RunError
 from marey.jobs.executors import Executor, Here, Processes
-from marey.jobs.parts import ATTEMPTS, Parts, Shard, _make_part, input_digest, make_parts
+from marey.jobs.half_done import input_digest
+from marey.jobs.parts import ATTEMPTS, Parts, _make_part, make_parts
+from marey.jobs.shards import Shard
 from marey.storage.atomic import replacing
 from marey.storage.lock import Held, locked
 

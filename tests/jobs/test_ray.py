@@ -66,8 +66,7 @@ def test_a_cluster_gives_the_bytes_of_one_process_and_a_dead_slots_job_is_done_a
 ) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'marey[ray]'")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    for module in ("engine.inference.jobs", "data.checks.check"):
-        monkeypatch.setattr(f"marey.{module}.PART_ROWS", 3)
+    monkeypatch.setattr("marey.engine.inference.jobs.PART_ROWS", 3)
     manifest = write_set(tmp_path / "clips", per_class=1)
     run = train(tiny_recipe(manifest, epochs=1), tmp_path / "run", quiet=True)
     gestures = write_gestures(tmp_path / "gestures", manifest.parent)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
-from marey.data.checks.probe import Probes, probe_clips
+from marey.data.checks.probe import Probes
+from marey.data.checks.probe_journal import known_probes, probe_once
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError
-from marey.jobs.executors import Executor, Processes
-from marey.jobs.parts import WHOLE, Parts, Progress, Shard, begin_parts, finish_parts, input_digest
-from marey.storage.atomic import replacing, write_csv
+from marey.jobs.executors import PROCESSES, Executor
+from marey.jobs.half_done import HalfDone, input_digest
+from marey.jobs.parts import Progress
+from marey.jobs.shards import WHOLE, Shard
+from marey.storage.atomic import write_csv
 from marey.storage.lock import locked
 from marey.storage.url import AnyPath
 from marey.video.reading.reader import Span
@@ -29,9 +31,6 @@ COLUMNS = (
     *("path", "start", "end", "status", "frames", "file_frames", "num_frames"),
     *("width", "height", "fps", "reason"),
 )
-PART_ROWS = 256
-PARTS_AT_ONCE = 256
-"""Within these a file that holds many clips is decoded once."""
 
 
 @dataclass(frozen=True)
@@ -97,82 +96,65 @@ def check_manifest(
     report: Path | None = None,
     *,
     min_frames: int = 2,
-    num_workers: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor = PROCESSES,
     shard: Shard = WHOLE,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> CheckReport:
-    """The verdict on every clip, wholly decoded; also written to `report` once all are checked.
+    """The verdict on every clip, wholly decoded; also written once all are checked.
 
-    report: default check.csv beside the manifest. engine: default `num_workers` processes. A check
-    that is interrupted writes what it has, the clips not reached being `unchecked`, and goes on
-    from there when it is called again (so a file that is mended meanwhile may need a third call).
+    A check that is interrupted writes what it has, the clips not reached being `unchecked`, and
+    goes on from there when it is called again.
+
+    Args:
+        report: where it is written; by default check.csv beside the manifest.
+        min_frames: fewer are too short.
+        executor: the processes that decode.
+        shard: the share of the files that is decoded; the last share to end writes the report.
+        timeout_seconds: how long a file may take.
+        progress: called with clips (done, total) of the shard.
+
+    Raises:
+        ManifestError: the report cannot be written.
+        RunError: another process checks the same.
     """
-    where = report or _beside(manifest.source)
-    found = CheckReport(manifest, where, Probes(len(manifest)), min_frames)
-    parts = Parts(where, len(manifest), PART_ROWS, _input(found))
-    if not begin_parts(parts, shard):
-        return found
-    with locked(parts.home / f"{shard.index}-of-{shard.count}.lock", f"checks {manifest.source}"):
+    path = report or _beside(manifest.source)
+    half_done = HalfDone(path, _digest(manifest, min_frames))
+    unseen = CheckReport(manifest, path, Probes(len(manifest)), min_frames)
+    if not half_done.begin(shard):
+        return unseen
+    name = f"{shard.index}-of-{shard.count}.lock"
+    with locked(half_done.home / name, f"checks {manifest.source}"):
         try:
-            _probe_parts(
-                found, parts, shard, executor or Processes(num_workers), timeout_seconds, progress
+            probes = probe_once(
+                manifest,
+                half_done.folder,
+                thorough=True,
+                executor=executor,
+                shard=shard,
+                timeout_seconds=timeout_seconds,
+                progress=progress,
             )
         except BaseException:  # also Ctrl-C
-            if shard == WHOLE:
-                found.save()
+            if shard.is_whole:
+                replace(unseen, probes=known_probes(manifest, half_done.folder)).save()
             raise
-        complete = finish_parts(parts, partial(_join, found), shard)
-    return replace(found, complete=complete)
+        complete = bool(probes.seen.all())
+        checked = replace(unseen, probes=probes, complete=complete)
+        if complete:
+            half_done.finish(checked.save, shard)
+    return checked
 
 
-def _probe_parts(
-    found: CheckReport,
-    parts: Parts,
-    shard: Shard,
-    executor: Executor,
-    timeout_seconds: float,
-    progress: Progress | None,
-) -> None:
-    """Probe the clips of the parts that are missing, many parts at a time."""
-    missing = parts.missing(shard)
-    total = sum(len(parts[number].rows) for number in parts.numbers(shard))
-    done = total - sum(len(part.rows) for part in missing)
-    for start in range(0, len(missing), PARTS_AT_ONCE):
-        some = missing[start : start + PARTS_AT_ONCE]
-        left = {part: len(part.rows) for part in some}
-        rows = np.concatenate([np.arange(part.start, part.stop) for part in some])
-        for row, probe in probe_clips(
-            found.manifest, rows, executor=executor, timeout_seconds=timeout_seconds
-        ):
-            found.probes[row] = probe
-            part = parts[row // parts.size]
-            left[part] -= 1
-            if not left[part]:
-                with replacing(part.path) as file:
-                    found.probes.write(part.rows, file)
-            done += 1
-            if progress is not None:
-                progress(done, total)
-
-
-def _join(found: CheckReport, paths: Sequence[Path]) -> None:
-    start = 0
-    for path in paths:
-        start = found.probes.read(start, path)
-    found.save()
-
-
-def _input(found: CheckReport) -> str:
-    manifest = found.manifest
+def _digest(manifest: Manifest, min_frames: int) -> str:
+    """Of all that the report depends on but the files themselves."""
     counts = b"" if manifest.frame_counts is None else manifest.frame_counts.tobytes()
     return input_digest(
         {
             "manifest": manifest.digest(),
             "where": manifest.where(),
             "frame_counts": hashlib.sha256(counts).hexdigest(),
-            "min_frames": found.min_frames,
+            "min_frames": min_frames,
         }
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,18 +15,21 @@ import pyarrow as pa
 from marey.data.features.feature_folder import holds_features, open_features
 from marey.data.manifest.manifest import Manifest
 from marey.errors import DecodeError
-from marey.jobs.executors import Executor, Processes
+from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.parts import Progress
 from marey.jobs.processes import Lost
-from marey.storage.url import AnyPath
+from marey.storage.url import AnyPath, Url
 from marey.video.reading.frame_reader import FrameReader
 from marey.video.reading.reader import Span, open_video
 
 BLOCK = 16
 """Frames that are in memory at a time."""
 
+Stamp: TypeAlias = tuple[int, int]
+"""Size in bytes and time of change in nanoseconds: another says that a file is another."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Probe:
     """A clip as it decodes; `error` says why it does not, and then the numbers are 0."""
 
@@ -36,9 +41,8 @@ class Probe:
     fps: float = 0.0
     """0 where unknown, as for a folder of frames."""
     error: str = ""
-
-
-_COLUMNS = ("frames", "file_frames", "width", "height", "fps")
+    stamp: Stamp = (-1, 0)
+    """Of the file, before it was decoded."""
 
 
 class Probes:
@@ -54,28 +58,9 @@ class Probes:
         self.seen[row] = True
         self.frames[row], self.file_frames[row] = probe.frames, probe.file_frames
         self.width[row], self.height[row], self.fps[row] = probe.width, probe.height, probe.fps
+        self.errors.pop(row, None)
         if probe.error:
             self.errors[row] = probe.error
-
-    def write(self, rows: range, file: BinaryIO) -> None:
-        """Write these rows as an Arrow file."""
-        columns = {name: getattr(self, name)[rows.start : rows.stop] for name in _COLUMNS}
-        errors = pa.array([self.errors.get(row, "") for row in rows], pa.large_string())
-        table = pa.table(columns | {"error": errors})
-        with pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-
-    def read(self, start: int, path: Path) -> int:
-        """Take rows from `start` on as `write` wrote them; the row after the last."""
-        with path.open("rb") as file:
-            table = pa.ipc.open_file(file).read_all()
-        stop = start + len(table)
-        for name in _COLUMNS:
-            getattr(self, name)[start:stop] = table[name].to_numpy()
-        self.seen[start:stop] = True
-        said = enumerate(table["error"].to_pylist(), start)
-        self.errors |= {row: error for row, error in said if error}
-        return stop
 
     @property
     def failed(self) -> np.ndarray:
@@ -98,8 +83,7 @@ def probe_clips(
     rows: np.ndarray | None = None,
     *,
     thorough: bool = True,
-    num_workers: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor = PROCESSES,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Iterator[tuple[int, Probe]]:
@@ -107,26 +91,23 @@ def probe_clips(
 
     A file is decoded once, however many spans of it are clips; a folder of frames wholly only if
     `thorough`, else its first and last. A file that crashes or hangs the decoder has an error.
-    engine: default `num_workers` processes.
     """
-    jobs = _jobs(manifest, np.arange(len(manifest)) if rows is None else rows, thorough)
-    total, done = sum(len(job.rows) for job in jobs), 0
-    executor = executor or Processes(num_workers)
-    found = executor.answers(_probe_file, jobs, timeout_seconds=timeout_seconds)
-    for job, probes in found:
+    rows = np.arange(len(manifest)) if rows is None else rows
+    jobs, done = _jobs(manifest, rows, thorough), 0
+    for job, probes in executor.answers(_probe_file, jobs, timeout_seconds=timeout_seconds):
         if isinstance(probes, Lost):
             probes = (Probe(error=f"{job.path}: {probes.reason}"),) * len(job.rows)
         yield from zip(job.rows, probes, strict=True)
         done += len(job.rows)
         if progress is not None:
-            progress(done, total)
+            progress(done, len(rows))
 
 
 def probe_rows(
     manifest: Manifest,
     rows: np.ndarray,
     *,
-    num_workers: int | None = None,
+    executor: Executor = PROCESSES,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Probes:
@@ -136,7 +117,7 @@ def probe_rows(
         manifest,
         rows,
         thorough=False,
-        num_workers=num_workers,
+        executor=executor,
         timeout_seconds=timeout_seconds,
         progress=progress,
     ):
@@ -144,25 +125,41 @@ def probe_rows(
     return probes
 
 
-def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> list[_Job]:
-    by_path: dict[tuple[AnyPath, str], list[int]] = {}
-    for root, there in manifest.roots.parts(rows):
-        for row, path in zip(there.tolist(), manifest.texts(there), strict=True):
-            by_path.setdefault((root, path), []).append(row)
-    return [
-        _Job(root / path, tuple(same), tuple(map(manifest.span, same)), thorough)
-        for (root, path), same in by_path.items()
-    ]
+def stamp_of(path: str | AnyPath) -> Stamp:
+    """The stamp of a file, (-1, 0) if there is none; what is in a store has always the same."""
+    if isinstance(path, Url):
+        return 0, 0
+    try:
+        status = os.stat(path)  # noqa: PTH116  # a Path an item would double the time
+    except OSError:
+        return -1, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> Iterator[_Job]:
+    """A job a file, one after the other: all those of a large manifest would fill the memory."""
+    for root, below in manifest.roots.parts(rows):
+        paths = manifest.paths.take(pa.array(below)).combine_chunks().dictionary_encode()
+        codes = paths.indices.to_numpy()
+        order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+        for start, stop in pairwise([*starts.tolist(), len(order)]):
+            same = tuple(below[order[start:stop]].tolist())
+            path = root / str(paths.dictionary[int(codes[order[start]])])
+            yield _Job(path, same, tuple(map(manifest.span, same)), thorough)
 
 
 def _probe_file(job: _Job) -> tuple[Probe, ...]:
+    """A probe a row of the job."""
+    stamp = stamp_of(job.path)
     try:
         if holds_features(str(job.path)):
             assert isinstance(job.path, Path), "a manifest has no features in stores"
             with open_features(job.path) as frames:
-                return (Probe(len(frames), len(frames)),) * len(job.rows)
+                count = len(frames)
+            return (Probe(frames=count, file_frames=count, stamp=stamp),) * len(job.rows)
         with open_video(job.path) as video:
-            whole = _probe_whole(video, job.thorough)
+            whole = replace(_probe_whole(video, job.thorough), stamp=stamp)
     except DecodeError as error:
         return (Probe(error=str(error)),) * len(job.rows)
     except MemoryError:
@@ -177,7 +174,13 @@ def _probe_whole(video: FrameReader, thorough: bool) -> Probe:
         starts = range(0, num_frames, BLOCK) if thorough else [num_frames - 1]
         for start in starts:
             video.read(range(start, min(start + BLOCK, num_frames)))
-    return Probe(num_frames, num_frames, width, height, video.fps or 0.0)
+    return Probe(
+        frames=num_frames,
+        file_frames=num_frames,
+        width=width,
+        height=height,
+        fps=video.fps or 0.0,
+    )
 
 
 def _probe_span(path: AnyPath, whole: Probe, span: Span | None) -> Probe:

@@ -10,6 +10,7 @@ import numpy as np
 from marey.data.checks.probe import probe_rows
 from marey.data.features.feature_file import FeatureFile
 from marey.data.manifest.manifest import Manifest
+from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.parts import Progress
 from marey.metrics.groups import RULES, RuleName, profile
 
@@ -73,7 +74,7 @@ def stats(
     *,
     sample: int = 200,
     seed: int = 0,
-    num_workers: int | None = None,
+    executor: Executor = PROCESSES,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Stats:
@@ -89,7 +90,7 @@ def stats(
     probes = probe_rows(
         manifest,
         rows,
-        num_workers=num_workers,
+        executor=executor,
         timeout_seconds=timeout_seconds,
         progress=progress,
     )

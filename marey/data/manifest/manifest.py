@@ -51,7 +51,7 @@ from marey.data.manifest.duplicates import duplicates, text_buffers
 from marey.data.manifest.location import Roots
 from marey.data.manifest.mapped import MappedRows
 from marey.errors import ManifestError
-from marey.jobs.parts import input_digest
+from marey.jobs.half_done import input_digest
 from marey.storage.url import AnyPath
 from marey.video.reading.reader import Span
 

@@ -30,6 +30,7 @@ from marey.data.manifest.write import write_manifest
 from marey.data.own_videos.source import read_source
 from marey.data.own_videos.splits import Division, SplitRule, divide
 from marey.errors import ManifestError
+from marey.jobs.executors import Processes
 from marey.jobs.parts import Progress
 from marey.storage.atomic import write_csv
 
@@ -237,7 +238,7 @@ def _counted(
     probes = probe_rows(
         manifest,
         np.array([row for row in range(len(manifest)) if row not in rejects], np.int64),
-        num_workers=num_workers,
+        executor=Processes(num_workers),
         timeout_seconds=timeout_seconds,
         progress=progress,
     )

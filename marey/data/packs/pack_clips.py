@@ -42,7 +42,9 @@ from marey.data.packs.crashes import deadly_clips, noted, time_limit
 from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
 from marey.errors import DecodeError, ManifestError
 from marey.jobs.executors import Executor, Processes
-from marey.jobs.parts import Parts, Shard, input_digest, make_parts
+from marey.jobs.half_done import input_digest
+from marey.jobs.parts import Parts, make_parts
+from marey.jobs.shards import Shard
 from marey.storage.atomic import write_csv, write_text
 
 CLIP_SECONDS = 600.0

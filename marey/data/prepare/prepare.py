@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from marey.data.checks.probe_journal import probe_once
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
 from marey.data.lists.annotations import Annotations
 from marey.data.manifest.classes import classes_file
@@ -26,11 +27,11 @@ from marey.data.prepare.account import (
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.find_media import find_media
 from marey.data.prepare.present_clips import PresentClips, present_clips
-from marey.data.prepare.probe_journal import probe_once
 from marey.data.prepare.valid_clips import valid_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Processes
-from marey.jobs.parts import WHOLE, Progress, Shard
+from marey.jobs.parts import Progress
+from marey.jobs.shards import WHOLE, Shard
 from marey.storage.atomic import make_folder
 from marey.storage.lock import locked
 
@@ -83,7 +84,7 @@ def prepare(
     """
     media = replace(media, root=media.root.absolute())
     _begin(out, dataset, overwrite=overwrite)
-    lock = f"prepare-{shard.index}-of-{shard.count}" if shard.count > 1 else "prepare"
+    lock = f"prepare-{shard.index}-of-{shard.count}" if not shard.is_whole else "prepare"
     with locked(out / f".{lock}.lock", f"prepares {out}"):
         index, files, form = read_annotations(dataset, annotations or media.root)
         clips = valid_clips(index, files, media.root)
@@ -95,15 +96,16 @@ def prepare(
             present.probes = probe_once(
                 present.manifest,
                 out,
+                thorough=False,
                 executor=media.executor,
                 shard=shard,
                 timeout_seconds=media.timeout_seconds,
                 progress=progress,
             )
         account = _account(dataset, form, media, files, present)
-        if None in present.probes:  # other shards have yet to look at them
+        if not present.probes.seen.all():  # other shards have yet to look at them
             return Prepared(None, account)
-        if shard.count == 1:
+        if shard.is_whole:
             return Prepared(_write(present, account, out), account)
         with locked(out / ".prepare.lock", f"prepares {out}", wait_seconds=-1):
             return Prepared(_write(present, account, out), account)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.data.checks.probe import Probe
+from marey.data.checks.probe import Probes
 from marey.data.datasets.dataset import AnnotatedClip, DataSet, Index
 from marey.data.lists.manifest_of import count_notes, label_column, manifest_of, spans_of
 from marey.data.lists.times import frames_of
@@ -29,8 +29,8 @@ class PresentClips:
     """Position in `clips` -> why it has no media."""
     manifest: Manifest
     """That of all others, in the order of `clips`, without labels."""
-    probes: list[Probe | None] = field(default_factory=list)
-    """Of the rows of the manifest; None for those that other shards have yet to look at."""
+    probes: Probes = field(default_factory=lambda: Probes(0))
+    """Of the rows of the manifest, if it was probed."""
 
     @property
     def rows(self) -> list[int]:
@@ -87,12 +87,13 @@ class PresentClips:
 
     def _counts(self) -> list[int | None]:
         """Frames of the file of every row of the manifest, None where it does not decode."""
-        return [p.file_frames if p and not p.error else None for p in self.probes]
+        counts = np.where(self.probes.failed, 0, self.probes.file_frames)
+        return [count or None for count in counts.tolist()]
 
     def _errors(self) -> dict[int, str]:
         """Position in `clips` -> why the clip cannot be read."""
-        probes = zip(self.rows, self.probes, strict=True) if self.probes else ()
-        return {row: probe.error for row, probe in probes if probe and probe.error}
+        rows = self.rows
+        return {rows[n]: error for n, error in self.probes.errors.items()}
 
 
 def present_clips(

@@ -25,7 +25,8 @@ from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import ManifestError, RecipeError, RunError
 from marey.jobs.executors import HERE, Executor
-from marey.jobs.parts import WHOLE, Progress, Shard
+from marey.jobs.parts import Progress
+from marey.jobs.shards import WHOLE, Shard
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
 from marey.recipes.schema import override

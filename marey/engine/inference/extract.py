@@ -26,7 +26,8 @@ from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.trained import load_trained
 from marey.errors import RecipeError, RunError
 from marey.jobs.executors import HERE, Executor
-from marey.jobs.parts import WHOLE, Progress, Shard, make_parts
+from marey.jobs.parts import Progress, make_parts
+from marey.jobs.shards import WHOLE, Shard
 from marey.models.encoders.huggingface import HuggingFaceSpec, read_input
 from marey.models.layout import channels_last
 from marey.models.video_model import Head, ModelSpec, VideoModel

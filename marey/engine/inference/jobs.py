@@ -29,7 +29,9 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.scoring import ScoreArrays, score_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Here
-from marey.jobs.parts import Join, Parts, Progress, Shard, input_digest, make_parts
+from marey.jobs.half_done import input_digest
+from marey.jobs.parts import Join, Parts, Progress, make_parts
+from marey.jobs.shards import Shard
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_plain

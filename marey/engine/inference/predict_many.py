@@ -46,7 +46,8 @@ from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.trained import load_trained
 from marey.errors import RunError
 from marey.jobs.executors import HERE, Executor
-from marey.jobs.parts import WHOLE, Progress, Shard
+from marey.jobs.parts import Progress
+from marey.jobs.shards import WHOLE, Shard
 from marey.recipes.compatible import check_clips
 from marey.storage.atomic import replacing, run_error
 

@@ -18,8 +18,8 @@ from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.report.charts.class_histogram import class_histogram_svg
 from marey.errors import ManifestError
-from marey.jobs.parts import Shard
-from marey.jobs.processes import Lost, Worker, answers
+from marey.jobs.processes import Lost, Processes, Worker
+from marey.jobs.shards import Shard
 
 
 def do(job: str) -> int:
@@ -53,7 +53,7 @@ def manifest(tmp_path, video, make_video) -> Manifest:
 
 def test_a_job_that_crashes_or_hangs_its_process_is_lost_and_no_other():
     jobs = ["a", "crash", "bb", "hang", "ccc", "exit", "dddd"]
-    found = dict(answers(do, jobs, num_workers=2, timeout_seconds=3))
+    found = dict(Processes(2).answers(do, jobs, timeout_seconds=3))
     assert {job: answer for job, answer in found.items() if isinstance(answer, int)} == {
         "a": 1,
         "bb": 2,
@@ -84,17 +84,17 @@ def test_processes_are_gone_when_nobody_asks_on():
     import psutil
 
     before = len(psutil.Process().children(recursive=True))
-    for _ in answers(do, ["a", "hang", "hang"], num_workers=1):
+    for _ in Processes(1).answers(do, ["a", "hang", "hang"]):
         break
     deadline = time.monotonic() + 10
     while len(psutil.Process().children(recursive=True)) > before + 2:  # the server of forks stays
         assert time.monotonic() < deadline
-    assert not list(answers(do, []))
+    assert not list(Processes().answers(do, []))
 
 
 def test_a_check_says_what_is_wrong_with_each_clip(manifest, tmp_path):
     seen = []
-    report = check_manifest(manifest, num_workers=1, progress=lambda *at: seen.append(at))
+    report = check_manifest(manifest, executor=Processes(1), progress=lambda *at: seen.append(at))
     assert report.counts == {
         "ok": 1,
         "unreadable": 3,
@@ -133,7 +133,7 @@ def test_an_interrupted_check_keeps_what_it_has(manifest, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check_manifest(manifest, num_workers=1, progress=interrupt)
+        check_manifest(manifest, executor=Processes(1), progress=interrupt)
     with (tmp_path / "check.csv").open(newline="") as file:
         statuses = [row["status"] for row in csv.DictReader(file)]
     assert statuses == ["ok", "count-differs", *["unchecked"] * 4]
@@ -149,7 +149,9 @@ def test_what_was_found_below_one_root_is_not_said_of_another(tmp_path, video):
     for roots in ({"x": here, "y": there}, {"x": there, "y": here}):
         found = read_manifest(tmp_path / "m.csv", at=Location(roots=roots))
         places.append(found.where())
-        counts.append(check_manifest(found, shard=Shard(0, 2), num_workers=1).counts)
+        shards = [Shard(0, 2), Shard(1, 2)]
+        reports = [check_manifest(found, shard=one, executor=Processes(1)) for one in shards]
+        counts.append(reports[-1].counts)
     assert [count["ok"] for count in counts] == [2, 0]
     assert places[0] != places[1]
 
@@ -165,7 +167,7 @@ def test_a_file_of_many_spans_is_decoded_once_and_each_span_is_checked(manifest)
     bounds = {"start_frame": [0.0, 4.0, 40.0], "end_frame": [4.0, None, 50.0]}
     spans = manifest.take(np.array([0, 0, 0])).with_columns(bounds)
     seen = []
-    found = dict(probe_clips(spans, num_workers=1, progress=lambda *at: seen.append(at)))
+    found = dict(probe_clips(spans, executor=Processes(1), progress=lambda *at: seen.append(at)))
     assert [found[row].frames for row in range(3)] == [4, 8, 0]
     assert [found[row].file_frames for row in range(3)] == [12, 12, 12]
     assert "outside the video" in found[2].error
@@ -180,7 +182,7 @@ def test_every_image_of_a_folder_is_decoded_if_the_check_is_thorough(tmp_path):
     (tmp_path / "00002.png").write_text("not an image")
     folder = Manifest.from_columns(tmp_path / "m.csv", tmp_path, {"path": ["."]})
     for thorough in (True, False):
-        ((_, probe),) = probe_clips(folder, thorough=thorough, num_workers=1)
+        ((_, probe),) = probe_clips(folder, thorough=thorough, executor=Processes(1))
         assert bool(probe.error) == thorough
     assert (probe.frames, probe.width, probe.height) == (3, 8, 6)
 
@@ -191,7 +193,7 @@ def test_every_image_of_a_folder_is_decoded_if_the_check_is_thorough(tmp_path):
 def test_stats_count_classes_splits_lengths_and_sizes(manifest):
 
     splits = pa.array(["val", "train", "train", "train", "train", "train"]).dictionary_encode()
-    found = stats(manifest.with_columns({"split": splits}), num_workers=1)
+    found = stats(manifest.with_columns({"split": splits}), executor=Processes(1))
     assert found.splits == {"train": 5, "val": 1}
     counts = found.heads["label"]
     assert {split: column.tolist() for split, column in counts.by_split.items()} == {
@@ -212,7 +214,7 @@ def test_stats_count_classes_splits_lengths_and_sizes(manifest):
 
 def test_stats_without_frame_counts_take_lengths_from_the_clips_opened(manifest):
 
-    found = stats(manifest.without("num_frames"), num_workers=1)
+    found = stats(manifest.without("num_frames"), executor=Processes(1))
     assert (found.num_known, found.frames[0.0], found.frames[1.0]) == (3, 1, 12)
     none = stats(manifest.without("num_frames"), sample=0)
     assert (none.frames, none.sizes, none.num_opened) == ({}, [], 0)

@@ -18,6 +18,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest, require_files, require_local_files
 from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
+from marey.jobs.executors import Processes
 from marey.storage import url as urls
 from marey.storage.url import Url
 from marey.video.crops import CenterCrop
@@ -69,7 +70,7 @@ def test_a_manifest_in_a_store_is_the_one_that_lies_here(folder, store, name):
     assert clip_sums(there) == clip_sums(here)
     assert clip_sums(pickle.loads(pickle.dumps(there))) == clip_sums(here)
     if store.text.startswith("http") and name == "m.csv":  # memory is each process's own
-        assert [probe.frames for _, probe in probe_clips(there, num_workers=1)] == [12, 12]
+        assert [probe.frames for _, probe in probe_clips(there, executor=Processes(1))] == [12, 12]
 
 
 def test_files_in_a_store_are_looked_for_by_listing_and_only_when_asked(folder, monkeypatch):

@@ -29,7 +29,7 @@ from marey.data.packs.forms import TEMPLATES, FrameFolders, JpegPacks, Mp4Files,
 from marey.data.packs.pack_clips import Packed, pack_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Here
-from marey.jobs.parts import Shard
+from marey.jobs.shards import Shard
 from marey.video.reading.pack_writer import PackWriter
 from marey.video.reading.pixels import ShortSide
 from marey.video.reading.reader import open_video

@@ -22,11 +22,11 @@ from marey.cli.app import app
 from marey.data.datasets.catalog import find_dataset
 from marey.data.manifest.read import read_manifest
 from marey.data.prepare import prepare as module
-from marey.data.prepare import probe_journal
 from marey.data.prepare.prepare import MediaFolder, Prepared, prepare
 from marey.errors import ManifestError, RunError
+from marey.jobs import journal
 from marey.jobs.executors import Executor, Here, Processes
-from marey.jobs.parts import Shard
+from marey.jobs.shards import Shard
 from marey.storage.lock import locked
 
 LABELS = [*(f"Gesture {number}" for number in range(26)), "No gesture"]
@@ -271,7 +271,7 @@ def test_another_layout_is_a_template(root: Path, tmp_path: Path) -> None:
 def test_a_disk_that_is_full_is_said_and_what_was_counted_is_kept(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, written = probe_journal._write_all, []
+    write, written = journal._write_all, []
 
     def full(file: object, data: bytes) -> None:
         if len(written) == 4:
@@ -279,7 +279,7 @@ def test_a_disk_that_is_full_is_said_and_what_was_counted_is_kept(
         written.append(data)
         write(file, data)
 
-    monkeypatch.setattr(probe_journal, "_write_all", full)
+    monkeypatch.setattr(journal, "_write_all", full)
     with pytest.raises(ManifestError, match=r"cannot write .*probes.jsonl: No space left") as error:
         make(root, tmp_path / "out")
     assert "what was probed so far is kept" in error.value.hint

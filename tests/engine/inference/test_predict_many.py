@@ -18,7 +18,7 @@ from marey.engine.inference.predict import load
 from marey.engine.inference.predict_many import Predictions, PredictOptions, predict_clips
 from marey.engine.train.loop import train
 from marey.errors import ManifestError, RunError
-from marey.jobs.parts import Shard
+from marey.jobs.shards import Shard
 from tests.tiny import CLASSES, tiny_recipe, write_clip, write_set
 
 NUM_CLIPS = 9

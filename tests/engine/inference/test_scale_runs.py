@@ -15,7 +15,8 @@ from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, ev
 from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.train.loop import train
 from marey.errors import ManifestError, RunError
-from marey.jobs.parts import Shard
+from marey.jobs.executors import Processes
+from marey.jobs.shards import Shard
 from tests.tiny import tiny_recipe, write_set
 
 
@@ -37,8 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("engine.inference.jobs", "data.checks.check"):
-        monkeypatch.setattr(f"marey.{module}.PART_ROWS", 3)
+    monkeypatch.setattr("marey.engine.inference.jobs.PART_ROWS", 3)
 
 
 def options(trained: Trained) -> EvalOptions:
@@ -159,9 +159,9 @@ def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, t
 
 def test_a_check_by_shards_is_that_of_one_process(trained: Trained, tmp_path: Path) -> None:
     manifest = read_manifest(trained.manifest)
-    whole = check_manifest(manifest, tmp_path / "whole.csv", num_workers=1)
+    whole = check_manifest(manifest, tmp_path / "whole.csv", executor=Processes(1))
     made = [
-        check_manifest(manifest, tmp_path / "parts.csv", num_workers=1, shard=shard)
+        check_manifest(manifest, tmp_path / "parts.csv", executor=Processes(1), shard=shard)
         for shard in shuffled(3)
     ]
     assert [one.complete for one in made] == [False, False, True]
@@ -170,7 +170,7 @@ def test_a_check_by_shards_is_that_of_one_process(trained: Trained, tmp_path: Pa
     assert (tmp_path / "parts.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-def test_a_check_that_was_interrupted_goes_on_from_its_parts(trained: Trained, tmp_path: Path):
+def test_a_check_that_was_interrupted_goes_on_where_it_was(trained: Trained, tmp_path: Path):
     manifest = read_manifest(trained.manifest)
     seen: list[int] = []
 
@@ -181,9 +181,10 @@ def test_a_check_that_was_interrupted_goes_on_from_its_parts(trained: Trained, t
 
     out = tmp_path / "check.csv"
     with pytest.raises(KeyboardInterrupt):
-        check_manifest(manifest, out, num_workers=1, progress=interrupt)
+        check_manifest(manifest, out, executor=Processes(1), progress=interrupt)
     seen.clear()
-    found = check_manifest(manifest, out, num_workers=1, progress=lambda done, _: seen.append(done))
-    assert seen == [*range(7, 25)]
+    executor, progress = Processes(1), lambda done, _: seen.append(done)
+    found = check_manifest(manifest, out, executor=executor, progress=progress)
+    assert seen == [*range(9, 25)]
     assert (found.complete, found.counts["unchecked"]) == (True, 0)
     assert [path.name for path in tmp_path.iterdir()] == ["check.csv"]
