@@ -204,7 +204,7 @@ def _table(results: Runs, head: str, known: ClassGroups) -> Table:
 
 
 def _with_interval(estimate: Estimate | None) -> str:
-    if estimate is None:
+    if estimate is None or not estimate.num_clips:
         return DASH
     return f"{percent(estimate.value)} ({interval_text(estimate)})"
 

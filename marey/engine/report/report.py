@@ -51,25 +51,21 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Path:
         RunError: there is no run, a file of it cannot be understood, or `out` cannot be written.
     """
     files = read_run(run)
-    result = files.result
+    newest = files.results[:1]
     unreadable, num_unreadable = _unreadable(files)
     return write_page(
         Path(out) if out is not None else files.folder / "report.html",
         "report.html",
         title=files.name,
         run=files,
-        result=result,
-        tiles=tiles(result) if result else [],
-        claim=claim_table(files, result) if result else None,
+        result=files.result,
+        tiles=[tile for result in newest for tile in tiles(result)],
+        claim=claim_table(files),
         all_results=all_results(files),
         curves=report_curves(files),
         num_diverged=sum(not math.isfinite(loss) for loss in files.column("train/loss")),
-        numbers=[(name, estimate_table(result, name)) for name in result.numbers_only]
-        if result
-        else [],
-        heads=[_head_part(files, result, head) for head in result.heads if result.ids]
-        if result
-        else [],
+        numbers=[(name, estimate_table(r, name)) for r in newest for name in r.numbers_only],
+        heads=[_head_part(files, r, head) for r in newest for head in r.heads if r.ids],
         unreadable=unreadable,
         num_unlisted=num_unreadable - len(unreadable.rows),
         environment=environment_table(files),

@@ -29,11 +29,12 @@ def tiles(result: Result) -> list[tuple[str, str, str]]:
     ]
 
 
-def claim_table(files: RunFiles, result: Result) -> Table | None:
-    """What the recipe claims beside what was measured; None without a claim."""
-    claim, facts = files.recipe.claim, result.facts
-    if claim is None:
+def claim_table(files: RunFiles) -> Table | None:
+    """What the recipe claims beside what was measured; None without either."""
+    claim = files.recipe.claim
+    if claim is None or files.result is None:
         return None
+    facts = files.result.facts
     claimed = {"acc/top1": claim.top1, "acc/top5": claim.top5, "mAP": claim.mean_ap}
     rows = [
         *(

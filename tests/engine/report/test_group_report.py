@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from marey.engine.report.report import write_report
 from marey.engine.report.run_files import read_run
 from marey.engine.results_file import read_results
 from marey.metrics.groups import Groups
+from marey.metrics.longtail import Estimate
 from tests.engine.report.test_report import words
 from tests.fake_run import write_run
 
@@ -144,6 +146,16 @@ def test_a_gain_is_that_of_the_clips_both_runs_read(run: Path, better: Path) -> 
     assert gains["class_avg"].value == pytest.approx(100 / 24)
     assert group_gains(first, first, "label", groups)["few"].value == 0
     assert group_gains(first, second, "verb", groups) == {}
+
+
+def test_a_group_that_nothing_tests_is_a_dash_on_both_pages(run: Path, tmp_path: Path) -> None:
+    path = run / "results" / "val" / "results.json"
+    facts = read_results(path)
+    empty = {"acc/few": Estimate(math.nan, math.nan, math.nan, 0, 0)}
+    replace(facts, estimates={"label": facts.estimates["label"] | empty}).write(path.parent)
+    assert ["few", "–", "–", "0 of 2", "0"] in cells(write_report(run))
+    (row,) = read_comparison([run]).groups[0].rows
+    assert row[-1] == "–"
 
 
 def test_runs_whose_rare_classes_are_others_are_marked(run: Path, better: Path) -> None:
