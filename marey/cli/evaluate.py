@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -120,14 +119,15 @@ def evaluate(
 def _print_metrics(
     metrics: Mapping[str, float], estimates: Mapping[str, Estimate], title: str
 ) -> None:
-    from marey.metrics.catalog import DASH, interval_text
+    from marey.metrics.catalog import find_metric, interval_text
 
     table = Table("metric", title, "95 % interval", "classes", "clips")
     for name, value in metrics.items():
-        row = [name, DASH if math.isnan(value) else f"{value:.2f}"]
+        named = find_metric(name)
+        row = [name, named.metric.number(value, digits=2) if named else f"{value:.4g}"]
         if name in estimates:
-            found = estimates[name]
-            ends = interval_text(found, digits=2)
-            row += [ends, f"{found.num_classes:,}", f"{found.num_clips:,}"]
+            estimate = estimates[name]
+            row.append(interval_text(estimate, digits=2))
+            row += [f"{estimate.num_classes:,}", f"{estimate.num_clips:,}"]
         table.add_row(*row)
     console.print(table)

@@ -79,11 +79,16 @@ class Metric:
         """The title with the unit, over numbers without one: top-1 (%)."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
-    def text(self, value: float, digits: int = 1) -> str:
-        """The value with its unit, or a dash for NaN."""
+    def number(self, value: float, digits: int = 1) -> str:
+        """The value without its unit, or a dash for NaN; `digits` are those of percentages."""
         if math.isnan(value):
             return DASH
-        return f"{value:.{digits}f} %" if self.unit == "%" else f"{value:.4g} {self.unit}".strip()
+        return f"{value:.{digits}f}" if self.unit == "%" else f"{value:.4g}"
+
+    def text(self, value: float, digits: int = 1) -> str:
+        """The same with its unit."""
+        unit = "" if math.isnan(value) else self.unit
+        return f"{self.number(value, digits)} {unit}".strip()
 
 
 _run = partial(Metric, unit="", higher_is_better=None)

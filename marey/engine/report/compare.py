@@ -16,7 +16,8 @@ from marey.engine.report.groups import group_comparisons, group_tables
 from marey.engine.report.pages import Table, count, counted, write_page
 from marey.engine.report.run_files import HeadResult, Result, RunFiles, read_run
 from marey.engine.report.summary import views_cell
-from marey.metrics.catalog import DASH, METRICS, Named, headlines
+from marey.engine.results_file import Results
+from marey.metrics.catalog import METRICS, Named, headlines
 
 MAX_BARS = 30
 
@@ -97,15 +98,10 @@ class Comparison:
         )
 
     def _row(self, name: str, run: RunFiles) -> tuple[str, ...]:
-        metrics = self.headlines
-        if run.result is None:
-            return (name, *[DASH] * (len(metrics) + 3), str(len(run.epochs)))
-        facts = run.result.facts
-        cells = [
-            DASH if math.isnan(facts.metric(key)) else f"{facts.metric(key):.1f}" for key in metrics
-        ]
+        facts = run.result.facts if run.result else Results()
+        numbers = [each.metric.number(facts.metric(key)) for key, each in self.headlines.items()]
         cost = count(facts.parameters), count(facts.gmacs_per_view)
-        return (name, *cells, *cost, views_cell(facts), str(len(run.epochs)))
+        return (name, *numbers, *cost, views_cell(facts), str(len(run.epochs)))
 
 
 def read_comparison(runs: Iterable[str | Path]) -> Comparison:
