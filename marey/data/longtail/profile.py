@@ -70,7 +70,7 @@ SSV2_LT = ParetoProfile(2500, 2.46**7, 7.0)
 
 @dataclass(frozen=True)
 class Wish:
-    """What a long tail shall be like; None is left open. Percentages are of the classes."""
+    """What a long tail is to be like; None leaves it open. Percentages are of the classes."""
 
     head_percent: float | None = None
     few_percent: float | None = None

@@ -89,10 +89,19 @@ def write_long_tail(
     seed: int = 0,
     overwrite: bool = False,
 ) -> tuple[LongTail, Path]:
-    """Write a long-tailed version of the manifest `source` to `out`; returns it and its account.
+    """The long tail of the manifest `source`, written to `out`, and the path of its account.
 
-    ManifestError where `out` is there already, or beside class names of another data set; with
-    `overwrite`, still where it is `source`.
+    Args:
+        source: the manifest to take clips from, or its url; it stays as it is.
+        out: the manifest to write; NAME.longtail.json beside it says what was done.
+        wish: what the long tail is to be like.
+        head: by whose classes; default: the first.
+        rank_by: "count" keeps the order of classes by their clips, "random" draws one.
+        seed: of the clips that stay, and of the random order.
+        overwrite: whether `out`, and class names beside it, may be replaced.
+
+    Raises:
+        ManifestError: as `long_tail`, and where `out` is there already, or `source` itself.
     """
     out = Path(out)
     tail = long_tail(read_manifest(source), wish, head=head, rank_by=rank_by, seed=seed)
@@ -118,7 +127,11 @@ def long_tail(
 ) -> LongTail:
     """The long tail of the split `train` (of all clips without splits) by the classes of `head`.
 
-    ManifestError where a class has too few clips for its rank, or clips have several classes.
+    The arguments are those of `write_long_tail`.
+
+    Raises:
+        ManifestError: no such head, clips of several classes, a class with too few clips for its
+            rank, or no profile near the wish.
     """
     head = head or next(iter(manifest.labels))
     train = _training_rows(manifest, head)

@@ -31,8 +31,16 @@ def read_manifests(
 
     Of several, a list without a column `source` gives its name to its clips as their source; one
     without a column `split` is all train if another has the column; groups are kept where all have
-    them. Classes must be the same: ManifestError says which differ; also for a clip that stands in
-    two lists.
+    them.
+
+    Args:
+        paths: the files, or their urls; without a root that is given, each list's clips lie beside
+            it.
+        split, heads, at: as of `read_manifest`.
+
+    Raises:
+        ManifestError: what `read_manifest` refuses, classes of one list that are not those of
+            another, spans in seconds beside spans in frames, a clip that stands in two lists.
     """
     if len(paths) == 1:
         return read_manifest(paths[0], split=split, heads=heads, at=at)

@@ -25,13 +25,20 @@ from marey.storage.atomic import replacing
 def write_manifest(
     manifest: Manifest, path: str | Path, *, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Write `manifest` as CSV (or Parquet, by the suffix) with its class names beside it.
+    """Write a manifest and its class names; `read_manifest(path)` finds the same clips.
 
-    NAME.arrow is mapped into memory when it is read, at once whatever its size; see
-    `marey.data.manifest.mapped`. It has the class names in it, and the features, if there are any:
-    then another name is a ManifestError. Each file is replaced as a whole. Paths become relative to
-    the new file's folder where the clips lie inside it, else absolute: `read_manifest(path)` finds
-    the same clips.
+    Paths become relative to the folder of `path` where the clips lie inside it, else absolute. Each
+    file is replaced as a whole.
+
+    Args:
+        manifest: the clips.
+        path: NAME.csv or NAME.parquet, with the class names in files beside it, or NAME.arrow, with
+            the class names in it: that is mapped when it is read, at once whatever its size, and
+            holds the features of clips that have them (`marey.data.manifest.mapped`).
+        progress: called with (clips written, clips) while features are written.
+
+    Raises:
+        ManifestError: `path` cannot be written, or cannot hold the manifest's features.
     """
     path, features = Path(path), manifest.features
     if is_arrow(path):

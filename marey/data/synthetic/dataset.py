@@ -75,11 +75,21 @@ def render_dataset(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write the set below `out`; returns its manifest.csv, with labels.txt beside it.
+    """The manifest.csv of the set, which is written below `out` with labels.txt beside it.
 
-    `clips_per_class` for training and validation; `frames` the fewest and the most a clip has.
-    The pixels depend on `seed` and the sizes alone, not on `workers` (processes; default: as many
-    as there are cores). ManifestError where nothing can be written.
+    Args:
+        out: the folder; videos lie in videos/CLASS/.
+        clips_per_class: for training and for validation.
+        seed: of all that is drawn; the pixels depend on it and on the sizes alone.
+        size: pixels of each side of a frame, even, 16 or more.
+        frames: the fewest and the most a clip has, from 2 on; none has a multiple of 8.
+        fps: frames a second.
+        workers: processes; default: as many as there are cores.
+        progress: called with (videos written, videos).
+
+    Raises:
+        ValueError: a size or a number of frames that makes no such clips.
+        ManifestError: nothing can be written below `out`.
     """
     lengths = [n for n in range(frames[0], frames[1] + 1) if n % 8]
     if not lengths or frames[0] < 2:
