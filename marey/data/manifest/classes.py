@@ -82,6 +82,15 @@ def split_labels(value: str, names: Collection[str]) -> list[str]:
     return [value] if value in names else [word.strip() for word in value.split(SEPARATOR)]
 
 
+def refuse_other_classes(path: Path, head: str, names: Sequence[str], num_classes: int) -> None:
+    """ManifestError if the file at `path` names more or fewer classes than the model's head has."""
+    if len(names) != num_classes:
+        raise ManifestError(
+            f"{path} has {len(names)} classes; the model's head '{head}' has {num_classes}",
+            "train with the heads of this manifest, or correct the file",
+        )
+
+
 class LabelValues:
     """The distinct values of a label column, each with the index of its class, -1 for none.
 
@@ -110,37 +119,33 @@ class LabelValues:
         )
         self.indices = np.fromiter(indices, np.int64, len(values))
 
-    def describe(self, code: int) -> tuple[str, str]:
-        """What is wrong with value number `code`, and the remedy."""
+    def message(self, code: int) -> str:
+        """What is wrong with value number `code`."""
         value, number = self.values[code], self.numbers[code]
         if not value.strip():
-            return f"'{self.head}' is empty", "give the class or remove the row"
+            return f"'{self.head}' is empty"
         if number is not None:
-            return (
-                f"'{self.head}' is {number}; this head has {self.num_classes} classes"
-                f" (0-{self.num_classes - 1})",
-                self._range_hint(),
-            )
-        message = f"'{self.head}' is {clip_text(value)}; expected a class index"
-        if self.names is None:
-            file = classes_file(Path(), self.head)
-            return message, f"write the class names in {file} beside it, or run `marey data init`"
-        near = difflib.get_close_matches(value, self.names, n=1)
-        hint = f"did you mean {clip_text(near[0])}?" if near else "add it to the file of classes"
-        return f"{message} or one of {len(self.names)} class names", hint
+            classes = f"{self.num_classes} classes (0-{self.num_classes - 1})"
+            return f"'{self.head}' is {number}; this head has {classes}"
+        names = f" or one of {len(self.names)} class names" if self.names is not None else ""
+        return f"'{self.head}' is {clip_text(value)}; expected a class index{names}"
 
-    def describe_range(self) -> tuple[str, str]:
-        """What is wrong with a whole column that counts from 1, and the remedy."""
-        file = classes_file(Path(), self.head)
-        return (
-            f"'{self.head}' runs from 1 to {self.highest} and is never 0",
-            f"are labels 1-based? subtract 1, or name all classes in {file} if 0 is one of them",
-        )
+    def remedy(self, code: int) -> str:
+        """What to do about it."""
+        value, file = self.values[code], classes_file(Path(), self.head)
+        if not value.strip():
+            return "give the class or remove the row"
+        if self.numbers[code] is not None:
+            return self._range_remedy()
+        if self.names is None:
+            return f"write the class names in {file} beside it, or run `marey data init`"
+        near = difflib.get_close_matches(value, self.names, n=1)
+        return f"did you mean {clip_text(near[0])}?" if near else "add it to the file of classes"
 
     def _in_range(self, number: int) -> int:
         return number if 0 <= number < self.num_classes else -1
 
-    def _range_hint(self) -> str:
+    def _range_remedy(self) -> str:
         if self.lowest >= 1 and self.highest == self.num_classes:
             return "are labels 1-based?"
         if self.names is not None:
@@ -158,7 +163,7 @@ def read_labels(
     head: str,
     num_classes: int | None,
     names: Sequence[str] | None,
-) -> tuple[np.ndarray, tuple[str, ...], list[Fault]]:
+) -> tuple[np.ndarray, tuple[str, ...], Fault]:
     """Labels int64 [n], or bool [n k] if a cell has several; class names; rows without a class.
 
     num_classes: of the model's head, if there is one. names: the classes, if the file itself names
@@ -167,12 +172,8 @@ def read_labels(
     file = classes_file(path.parent, head)
     if names is None and file.is_file():
         names = read_classes(file)
-    if names and num_classes and len(names) != num_classes:
-        raise ManifestError(
-            f"{file if file.is_file() else path} has {len(names)} classes; the model's head "
-            f"'{head}' has {num_classes}",
-            "train with the heads of this manifest, or correct the file",
-        )
+    if names and num_classes:
+        refuse_other_classes(file if file.is_file() else path, head, names, num_classes)
     cells = as_codes(column)
     codes, texts = cells.indices.to_numpy(), cells.dictionary.to_pylist()
     known = frozenset(names or ())
@@ -186,10 +187,19 @@ def read_labels(
         of_text = values.indices
         wrong = np.where(of_text < 0, np.arange(len(texts)), -1)
     rows = np.flatnonzero((wrong >= 0)[codes])
-    faults = [Fault(rows, lambda row: values.describe(int(wrong[codes[row]])))]
+    fault = Fault(
+        rows,
+        lambda row: values.message(wrong[codes[row]]),
+        lambda row: values.remedy(wrong[codes[row]]),
+    )
     if values.from_one and not len(rows):
-        faults.append(Fault(np.zeros(1, np.int64), lambda _: values.describe_range()))
-    return of_text[codes], values.classes, faults
+        fault = Fault(
+            np.zeros(1, np.int64),
+            lambda _: f"'{head}' runs from 1 to {values.highest} and is never 0",
+            "are labels 1-based? subtract 1, or name all classes in "
+            f"{classes_file(Path(), head)} if 0 is one of them",
+        )
+    return of_text[codes], values.classes, fault
 
 
 def _multi_hot(

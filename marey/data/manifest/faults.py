@@ -26,10 +26,16 @@ NUM_SHOWN = 5
 
 @dataclass(frozen=True)
 class Fault:
-    """Rows (0-based, rising) that break one rule, and what to say of one: message and hint."""
+    """Rows (0-based, rising) that break one rule; of one of them what is wrong, and the remedy."""
 
     rows: np.ndarray
-    describe: Callable[[int], tuple[str, str]]
+    message: Callable[[int], str]
+    remedy: str | Callable[[int], str]
+
+    def line(self, where: str, row: int) -> FaultLine:
+        """What there is to say of a row that stands at file:line `where`."""
+        remedy = self.remedy if isinstance(self.remedy, str) else self.remedy(row)
+        return FaultLine(where, self.message(row), remedy)
 
 
 class FaultLine(NamedTuple):
@@ -51,8 +57,8 @@ def raise_faults(faults: Sequence[Fault], names: Callable[[Sequence[int]], list[
     early = ((int(row), n) for n, fault in enumerate(faults) for row in fault.rows[:NUM_SHOWN])
     first = heapq.nsmallest(NUM_SHOWN, early)
     where = names([row for row, _ in first])
-    described = [faults[n].describe(row) for row, n in first]
-    raise fault_error([FaultLine(w, *d) for w, d in zip(where, described, strict=True)], total)
+    lines = [faults[n].line(name, row) for name, (row, n) in zip(where, first, strict=True)]
+    raise fault_error(lines, total)
 
 
 def refuse(path: Path, faults: Sequence[Fault]) -> None:

@@ -124,14 +124,12 @@ def _check_classes(first: Manifest, other: Manifest) -> None:
 
 
 def _refuse_duplicates(manifest: Manifest) -> None:
-    def describe(row: int) -> tuple[str, str]:
-        return (
-            f"{clip_text(str(manifest.path(row)), 200)} stands in two lists",
-            "keep one row a clip",
-        )
-
-    rows = np.array(sorted(manifest.duplicates()), dtype=np.int64)
-    _raise(manifest, [Fault(rows, describe)])
+    fault = Fault(
+        np.array(sorted(manifest.duplicates()), dtype=np.int64),
+        lambda row: f"{clip_text(str(manifest.path(row)), 200)} stands in two lists",
+        "keep one row a clip",
+    )
+    _raise(manifest, [fault])
 
 
 def _raise(manifest: Manifest, faults: Sequence[Fault]) -> None:

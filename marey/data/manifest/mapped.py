@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from marey.data.features.feature_file import CLASSES, read_class_names
+from marey.data.manifest.classes import refuse_other_classes
 from marey.data.manifest.columns import as_array, from_array, whole
 from marey.errors import ManifestError
 from marey.storage.atomic import replacing
@@ -95,12 +96,7 @@ def open_mapped(
     for head, num_classes in (heads or {}).items():
         if head not in classes:
             raise ManifestError(f"{path}: no column '{head}', only {', '.join(classes)}")
-        if len(classes[head]) != num_classes:
-            raise ManifestError(
-                f"{path} has {len(classes[head])} classes; the model's head '{head}' has "
-                f"{num_classes}",
-                "train with the heads of this manifest, or correct the file",
-            )
+        refuse_other_classes(path, head, classes[head], num_classes)
     chosen = {head: classes[head] for head in (classes if heads is None else heads)}
     unread = classes.keys() - chosen.keys()
     rows = MappedRows(

@@ -41,23 +41,20 @@ def _stray_fault(manifest: Manifest, root: AnyPath, rows: np.ndarray) -> Fault:
     below = paths if len(rows) == len(paths) else paths.take(pa.array(rows))
     rows = rows[pc.match_substring_regex(below, SUSPECT).to_numpy()]
     outside = [leaves(root, path) for path in manifest.texts(rows)]
-
-    def describe(row: int) -> tuple[str, str]:
-        message = f"'path' is {clip_text(paths[row])}, outside the root {root}"
-        return message, "give paths relative to the root"
-
-    return Fault(rows[np.array(outside, dtype=bool)], describe)
+    return Fault(
+        rows[np.array(outside, dtype=bool)],
+        lambda row: f"'path' is {clip_text(paths[row])}, outside the root {root}",
+        "give paths relative to the root",
+    )
 
 
 def url_fault(paths: pa.ChunkedArray) -> Fault:
     """The rows that are urls."""
-
-    def describe(row: int) -> tuple[str, str]:
-        url = clip_text(without_secrets(paths[row].as_py()))
-        remedy = "give its store as root and the path below it, or name it in `urls`"
-        return f"'path' is {url}, a url not allowed", remedy
-
-    return Fault(np.flatnonzero(pc.match_substring_regex(paths, REMOTE).to_numpy()), describe)
+    return Fault(
+        np.flatnonzero(pc.match_substring_regex(paths, REMOTE).to_numpy()),
+        lambda row: f"'path' is {clip_text(without_secrets(str(paths[row])))}, a url not allowed",
+        "give its store as root and the path below it, or name it in `urls`",
+    )
 
 
 def stay_inside(paths: pa.ChunkedArray) -> bool:
@@ -69,12 +66,11 @@ def missing_fault(manifest: Manifest, root: AnyPath, rows: np.ndarray) -> Fault:
     """Those of `rows`, which lie below `root`, that have no file."""
     folders = Folders(root)
     exist = np.fromiter((folders.has(path) for path in manifest.texts(rows)), bool, len(rows))
-
-    def describe(row: int) -> tuple[str, str]:
-        remedy = f"paths start at {root}; give another root if the clips lie elsewhere"
-        return f"no file {clip_text(str(manifest.path(row)), 200)}", remedy
-
-    return Fault(rows[~exist], describe)
+    return Fault(
+        rows[~exist],
+        lambda row: f"no file {clip_text(str(manifest.path(row)), 200)}",
+        f"paths start at {root}; give another root if the clips lie elsewhere",
+    )
 
 
 def rebased(manifest: Manifest, folder: Path) -> pa.ChunkedArray:

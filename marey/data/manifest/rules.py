@@ -32,7 +32,7 @@ def checked_manifest(path: Path, raw: RawTable, heads: Mapping[str, int] | None)
         wanted = None if heads is None else heads[head]
         labels, names, wrong = read_labels(path, table[head], head, wanted, raw.classes.get(head))
         columns[head], classes[head] = labels, names
-        label_faults += wrong
+        label_faults.append(wrong)
     codes = {name: as_codes(table[name]) for name in TEXTS if name in others}
     texts = {name: table[name] for name in ("path", ID) if name in others}
     numbers, number_faults = _numbers(table.select([n for n in NUMBERS if n in others]))
@@ -52,7 +52,7 @@ def _text_faults(texts: Mapping[str, pa.ChunkedArray]) -> list[Fault]:
     empty = np.flatnonzero(pc.equal(pc.binary_length(texts["path"]), 0).to_numpy())
     remedies = {"path": "rename the file", ID: "give it another id"}
     return [
-        Fault(empty, lambda _: ("'path' is empty", "give the clip's file or remove the row")),
+        Fault(empty, lambda _: "'path' is empty", "give the clip's file or remove the row"),
         *(_broken_fault(name, column, remedies[name]) for name, column in texts.items()),
     ]
 
@@ -61,11 +61,11 @@ def _broken_fault(name: str, column: pa.ChunkedArray, remedy: str) -> Fault:
     rows = np.zeros(0, np.int64)
     if any(text_buffers(chunk)[1].min(initial=32) < 32 for chunk in column.chunks):
         rows = np.flatnonzero(pc.match_substring_regex(column, "[\r\n\0]").to_numpy())
-
-    def describe(row: int) -> tuple[str, str]:
-        return f"'{name}' is {clip_text(column[row])}, with a line break or a zero byte", remedy
-
-    return Fault(rows, describe)
+    return Fault(
+        rows,
+        lambda row: f"'{name}' is {clip_text(column[row])}, with a line break or a zero byte",
+        remedy,
+    )
 
 
 def _numbers(table: pa.Table) -> tuple[dict[str, np.ndarray], list[Fault]]:
@@ -95,10 +95,11 @@ def _number_fault(
     expected: str,
     remedy: str = "leave it empty if it is not known",
 ) -> Fault:
-    def describe(row: int) -> tuple[str, str]:
-        return f"'{name}' is {numbers[row]:g}; expected {expected}", remedy
-
-    return Fault(np.flatnonzero(wrong), describe)
+    return Fault(
+        np.flatnonzero(wrong),
+        lambda row: f"'{name}' is {numbers[row]:g}; expected {expected}",
+        remedy,
+    )
 
 
 def _span_faults(numbers: Mapping[str, np.ndarray], unit: Unit) -> list[Fault]:
@@ -112,19 +113,19 @@ def _span_faults(numbers: Mapping[str, np.ndarray], unit: Unit) -> list[Fault]:
         faults.append(_number_fault(name, bounds, wrong, expected, ""))
     start, end = BOUNDS[unit]
     starts, ends = numbers[start], numbers[end]
-
-    def backwards(row: int) -> tuple[str, str]:
-        message = f"'{end}' {ends[row]:g} is not after '{start}' {starts[row]:g}"
-        return message, "the end is exclusive, an empty cell is open"
-
-    return [*faults, Fault(np.flatnonzero(ends <= np.nan_to_num(starts)), backwards)]
+    late = Fault(
+        np.flatnonzero(ends <= np.nan_to_num(starts)),
+        lambda row: f"'{end}' {ends[row]:g} is not after '{start}' {starts[row]:g}",
+        "the end is exclusive, an empty cell is open",
+    )
+    return [*faults, late]
 
 
 def _empty_fault(name: str, column: pa.DictionaryArray) -> Fault:
     empty = pc.equal(column.dictionary, "").to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(empty[column.indices.to_numpy()])
     remedy = "write train, val or test" if name == "split" else f"name the {name} of every clip"
-    return Fault(rows, lambda _: (f"'{name}' is empty", remedy))
+    return Fault(rows, lambda _: f"'{name}' is empty", remedy)
 
 
 def _duplicates_fault(path: Path, manifest: Manifest) -> Fault:
@@ -132,12 +133,11 @@ def _duplicates_fault(path: Path, manifest: Manifest) -> Fault:
     same = [] if manifest.starts is None else ["span"]
     same += [] if manifest.ids is None else ["id"]
 
-    def describe(row: int) -> tuple[str, str]:
+    def message(row: int) -> str:
         span = f" with the same {' and '.join(same)}" if same else ""
         (name,) = row_names(path, [earlier[row]])
         line = name.removeprefix(f"{path}:")
         line = line if line.startswith("row") else f"line {line}"
-        text = clip_text(manifest.paths[row])
-        return f"'path' is {text}{span}, as in {line}", "keep one row a clip"
+        return f"'path' is {clip_text(manifest.paths[row])}{span}, as in {line}"
 
-    return Fault(np.array(sorted(earlier), dtype=np.int64), describe)
+    return Fault(np.array(sorted(earlier), dtype=np.int64), message, "keep one row a clip")
