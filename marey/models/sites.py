@@ -67,6 +67,11 @@ class Block:
     def __str__(self) -> str:
         return f"{self.kind} {self.index} of stage {self.stage}"
 
+    @property
+    def in_deep_stage(self) -> bool:
+        """Whether its stage has so many blocks that published code leaves out every second one."""
+        return self.depths[self.stage] >= DEEP
+
     def channels_at(self, site: Site) -> int:
         """How many channels an op at `site` gets."""
         if site in ("stage_in", "block_in", "residual_in"):
@@ -94,6 +99,15 @@ class TemporalOp(Protocol):
     def frames_in_stage(self, stage: int, num_frames: int) -> int:  # noqa: ARG002
         """How many frames a clip has in `stage`, having had `num_frames` before it."""
         return num_frames
+
+
+def check_beside_conv(sites: Iterable[Site], what: str) -> None:
+    """ValueError for ``conv2`` among the sites of an op that stands beside other layers."""
+    if "conv2" in sites:
+        raise ValueError(
+            f"site is 'conv2', where the {what} would replace the convolution; "
+            "expected 'after_conv2' or another"
+        )
 
 
 def place(ops: Sequence[TemporalOp], blocks: Sequence[Block]) -> list[dict[Site, nn.Module]]:
@@ -192,14 +206,15 @@ class ResidualBlock(nn.Module):
                 self.add_module(name, modules[name])
         self.has_skip = has_skip
         paths = (("stage_in", "block_in"), self.steps, ("downsample",), self.ends)
-        self.paths = [tuple(name for name in path if name in modules) for path in paths]
+        self.entry, self.residual, self.shortcut, self.exit = (
+            tuple(name for name in path if name in modules) for path in paths
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Frames [n c h w] -> [n out_channels h/stride w/stride]."""
-        entry, residual, shortcut, end = self.paths
-        x = self._run(entry, x)
-        y = self._run(residual, x)
-        return self._run(end, y + self._run(shortcut, x) if self.has_skip else y)
+        x = self._run(self.entry, x)
+        y = self._run(self.residual, x)
+        return self._run(self.exit, y + self._run(self.shortcut, x) if self.has_skip else y)
 
     def _run(self, names: Iterable[str], x: Tensor) -> Tensor:
         for name in names:

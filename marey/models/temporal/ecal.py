@@ -17,7 +17,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from marey.models.sites import DEEP, Block, Site, TemporalOp
+from marey.models.sites import Block, Site, TemporalOp, check_beside_conv
 from marey.models.temporal.group_context import CALIBRATORS, Calibrator, started
 from marey.types import check_choices
 
@@ -38,18 +38,13 @@ class ECal(TemporalOp):
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if self.site == "conv2":
-            raise ValueError(
-                "site is 'conv2', where the calibrator would replace the convolution; "
-                "expected 'after_conv2' or another"
-            )
+        check_beside_conv((self.site,), "calibrator")
         if self.reduction < 1:
             raise ValueError(f"reduction is {self.reduction}, expected 1 or more")
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """A `Calibrator` of two layers at the site, or nothing in blocks that are left out."""
-        thinned = self.alternate == "stage" and block.depths[block.stage] >= DEEP
-        if thinned and block.index % 2:
+        if self.alternate == "stage" and block.in_deep_stage and block.index % 2:
             return {}
         return {self.site: self._calibrator(block.channels_at(self.site), block.num_frames)}
 

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from marey.models.encoder import Unused
 from marey.models.layout import OnClips, fold_time, unfold_time
 from marey.models.optim_groups import NORMS, Group
-from marey.models.sites import DEEP, Block, Site, TemporalOp
+from marey.models.sites import DEEP, Block, Site, TemporalOp, check_beside_conv
 from marey.types import check_choices
 
 ORDER = "LTSG"
@@ -66,11 +66,7 @@ class GroupContext(TemporalOp):
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if "conv2" in ((self.site,) if isinstance(self.site, str) else self.site):
-            raise ValueError(
-                "site is 'conv2', where the groups would replace the convolution; "
-                "expected 'after_conv2' or another"
-            )
+        check_beside_conv((self.site,) if isinstance(self.site, str) else self.site, "groups")
         if not self.gates or sorted(self.gates) != sorted(set(self.gates) & set(ORDER)):
             raise ValueError(f"gates is '{self.gates}', expected some of the letters L, T, S, G")
         if self.cdiv < len(self.gates):
@@ -205,28 +201,12 @@ class Calibrator(OnClips, nn.Sequential):
     @classmethod
     def layer(cls, channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> Layer:
         """A layer for such contexts that keeps their size."""
-        padding = kernel // 2 * dilation
-        match cls.reach:
-            case ():
-                return nn.Linear(channels_in, channels_out, bias=False)
-            case (_,):
-                return nn.Conv1d(
-                    channels_in, channels_out, kernel, 1, padding, dilation, bias=False
-                )
-            case (_, True):
-                return nn.Conv2d(
-                    channels_in, channels_out, kernel, 1, padding, dilation, bias=False
-                )
-            case _:
-                return nn.Conv2d(
-                    channels_in,
-                    channels_out,
-                    (kernel, 1),
-                    1,
-                    (padding, 0),
-                    (dilation, 1),
-                    bias=False,
-                )
+        if not cls.reach:
+            return nn.Linear(channels_in, channels_out, bias=False)
+        sizes, gaps = (tuple(n if far else 1 for far in cls.reach) for n in (kernel, dilation))
+        padding = tuple(size // 2 * gap for size, gap in zip(sizes, gaps, strict=True))
+        conv: Callable[..., Layer] = nn.Conv1d if len(cls.reach) == 1 else nn.Conv2d
+        return conv(channels_in, channels_out, sizes, 1, padding, gaps, bias=False)
 
     @classmethod
     def norm(cls, channels: int) -> nn.Module:

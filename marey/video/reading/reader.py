@@ -13,6 +13,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -94,24 +95,29 @@ def _open_whole(path: AnyPath, backend: Backend, num_frames: int | None) -> Fram
 
 def _is_folder(path: AnyPath) -> bool:
     """Whether `path` is a folder; anything but a folder or a readable, filled file raises."""
-    if isinstance(path, Url):
-        return _is_remote_folder(path)
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
+        if path.is_dir():
             return True
-        if not stat.S_ISREG(status.st_mode):  # a named pipe would wait for ever
-            raise DecodeError(f"{path}: neither a file nor a folder", "copy it into a file first")
-        path.open("rb").close()
-    except FileNotFoundError as error:
-        raise DecodeError(
-            f"{path}: no such file or folder", "is the root of the manifest right?"
-        ) from error
+        size = path.size if isinstance(path, Url) else _readable_size(path)
     except OSError as error:
+        if isinstance(path, Url):
+            raise DecodeError(f"{path}: {error.strerror}", UNREACHED) from error
+        if isinstance(error, FileNotFoundError):
+            raise DecodeError(
+                f"{path}: no such file or folder", "is the root of the manifest right?"
+            ) from error
         raise DecodeError(f"{path}: {error.strerror}", "can this user read it?") from error
-    if status.st_size == 0:
+    if size == 0:
         raise DecodeError(f"{path}: the file is empty (0 bytes)", "copy or download it again")
     return False
+
+
+def _readable_size(path: Path) -> int:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a named pipe would wait for ever
+        raise DecodeError(f"{path}: neither a file nor a folder", "copy it into a file first")
+    path.open("rb").close()
+    return status.st_size
 
 
 def frame_range(reader: FrameReader, span: Span) -> tuple[int, int]:
@@ -129,18 +135,6 @@ def frame_range(reader: FrameReader, span: Span) -> tuple[int, int]:
             "are start and end in the right unit, and is end after start?",
         )
     return bounds
-
-
-def _is_remote_folder(url: Url) -> bool:
-    try:
-        if url.is_dir():
-            return True
-        size = url.size
-    except OSError as error:
-        raise DecodeError(f"{url}: {error.strerror}", UNREACHED) from error
-    if size == 0:
-        raise DecodeError(f"{url}: the file is empty (0 bytes)", "copy or upload it again")
-    return False
 
 
 def _frame_bounds(span: Span, num_frames: int) -> tuple[int, int] | None:
