@@ -85,7 +85,7 @@ def _list_all() -> None:
 def _say(account: Account, out: Path) -> None:
     from marey.data.prepare.account import coverage_rows, reject_error
 
-    for path in account.annotations:
+    for path in account.files.digests:
         console.print(f"read: {escape(str(path))}")
     head, *rows = coverage_rows(account.coverage)
     table = Table(head[0])

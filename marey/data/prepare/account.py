@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from marey.data.datasets.dataset import AnnotationForm, DataSet
+from marey.data.lists.annotations import Annotations
 from marey.data.lists.rejects import Reject
 from marey.data.manifest.faults import NUM_SHOWN, FaultLine, clip_text, fault_error
-from marey.data.manifest.manifest import SPLITS
+from marey.data.prepare.present_clips import PresentClips, SplitCoverage
 from marey.errors import ManifestError
 from marey.storage.atomic import write_csv, write_text
 from marey.video.augment import flip_pairs
@@ -26,33 +28,41 @@ from marey.video.augment import flip_pairs
 FACTS = "prepare.json"
 
 
-@dataclass
-class SplitCoverage:
-    """The clips of a split, by what there is of them."""
-
-    clips: int = 0
-    found: int = 0
-    """Of these the manifest has those that are not unreadable."""
-    missing: int = 0
-    unreadable: int = 0
-    labelled: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Account:
     """What a data set says and what there is of it, to be written down."""
 
     dataset: DataSet
     form: AnnotationForm
+    files: Annotations
     root: Path
-    annotations: dict[Path, str]
-    """Sha256 of every annotation file."""
-    classes: dict[str, tuple[str, ...]]
-    coverage: dict[str, SplitCoverage]
-    rejects: list[Reject]
-    missing: list[tuple[str, str, str]]
-    """Split, name and reason."""
-    notes: list[str]
+    """Below which the clips lie."""
+    present: PresentClips
+
+    @property
+    def rejects(self) -> list[Reject]:
+        """The rows of annotation files that do not fit."""
+        return self.files.rejects
+
+    @cached_property
+    def coverage(self) -> dict[str, SplitCoverage]:
+        """What there is of every split."""
+        return self.present.coverage()
+
+    @cached_property
+    def missing(self) -> list[tuple[str, str, str]]:
+        """Split, name and reason of every clip that is left out."""
+        return self.present.missing()
+
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        """Head -> class names."""
+        return self.present.index.classes
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What a person should know."""
+        return [*self.dataset.notes, *self.files.notes, *self.present.notes()]
 
     def facts(self, written: dict[str, str]) -> dict[str, object]:
         """All of it as JSON has it; `written` is file name -> sha256."""
@@ -64,7 +74,7 @@ class Account:
             "source": dataset.source,
             "root": str(self.root),
             "read as": self.form.title,
-            "annotations": {str(path): digest for path, digest in self.annotations.items()},
+            "annotations": {str(path): digest for path, digest in self.files.digests.items()},
             "classes": {head: len(names) for head, names in self.classes.items()},
             "flip": {head: _flip(names) for head, names in self.classes.items()},
             "coverage": {split: asdict(counts) for split, counts in self.coverage.items()},
@@ -74,7 +84,7 @@ class Account:
         }
 
 
-def coverage_rows(coverage: dict[str, SplitCoverage]) -> list[tuple[str, ...]]:
+def coverage_rows(coverage: Mapping[str, SplitCoverage]) -> list[tuple[str, ...]]:
     """The coverage table as text, a row a split, with a header."""
     rows: list[tuple[str, ...]] = [("split", "clips", "found", "missing", "unreadable")]
     for split, counts in coverage.items():
@@ -82,11 +92,6 @@ def coverage_rows(coverage: dict[str, SplitCoverage]) -> list[tuple[str, ...]]:
         numbers = (counts.clips, counts.found, counts.missing, counts.unreadable)
         rows.append((name, *(f"{number:,}" for number in numbers)))
     return rows
-
-
-def ordered(splits: set[str]) -> list[str]:
-    """Names of splits: train, val, test, then others."""
-    return [*(name for name in SPLITS if name in splits), *sorted(splits - set(SPLITS))]
 
 
 def reject_error(rejects: Sequence[Reject]) -> ManifestError:
@@ -156,5 +161,5 @@ def _markdown(account: Account, names: Sequence[str]) -> str:
     lines += ["", f"Rows of annotation files that do not fit: {len(account.rejects):,}.", ""]
     lines += [f"- {note}" for note in account.notes]
     lines += ["", "| annotation file | sha256 |", "|---|---|"]
-    lines += [f"| {path} | {digest} |" for path, digest in account.annotations.items()]
+    lines += [f"| {path} | {digest} |" for path, digest in account.files.digests.items()]
     return "\n".join([*lines, "", f"Written: {', '.join(names)}.", ""])

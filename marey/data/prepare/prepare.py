@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marey.data.checks.probe_journal import probe_once
-from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index
-from marey.data.lists.annotations import Annotations
+from marey.data.datasets.dataset import DataSet
 from marey.data.manifest.classes import classes_file
 from marey.data.manifest.write import write_manifest
 from marey.data.prepare.account import (
@@ -25,8 +24,7 @@ from marey.data.prepare.account import (
     write_rejects,
 )
 from marey.data.prepare.find_forms import read_annotations
-from marey.data.prepare.find_media import find_media
-from marey.data.prepare.present_clips import PresentClips, present_clips
+from marey.data.prepare.present_clips import present_clips
 from marey.data.prepare.valid_clips import valid_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Processes
@@ -83,6 +81,8 @@ def prepare(
         RunError: another process prepares the same folder.
     """
     media = replace(media, root=media.root.absolute())
+    if media.layout:
+        dataset = replace(dataset, layouts=(media.layout,))
     _begin(out, dataset, overwrite=overwrite)
     lock = f"prepare-{shard.index}-of-{shard.count}" if not shard.is_whole else "prepare"
     with locked(out / f".{lock}.lock", f"prepares {out}"):
@@ -91,7 +91,7 @@ def prepare(
         write_rejects(out, files.rejects)
         if files.rejects and strict:
             raise reject_error(files.rejects)
-        present = _find(dataset, index, clips, media)
+        present = present_clips(dataset, index, clips, media.root)
         if media.probe:
             present.probes = probe_once(
                 present.manifest,
@@ -102,50 +102,18 @@ def prepare(
                 timeout_seconds=media.timeout_seconds,
                 progress=progress,
             )
-        account = _account(dataset, form, media, files, present)
-        if not present.probes.seen.all():  # other shards have yet to look at them
+        account = Account(dataset, form, files, media.root, present)
+        if present.probes is not None and not present.probes.seen.all():  # by other shards
             return Prepared(None, account)
         if shard.is_whole:
-            return Prepared(_write(present, account, out), account)
+            return Prepared(_write(account, out), account)
         with locked(out / ".prepare.lock", f"prepares {out}", wait_seconds=-1):
-            return Prepared(_write(present, account, out), account)
+            return Prepared(_write(account, out), account)
 
 
-def _find(
-    dataset: DataSet, index: Index, clips: list[AnnotatedClip], media: MediaFolder
-) -> PresentClips:
-    if media.layout:
-        dataset = replace(dataset, layouts=(media.layout,))
-    names = next(iter(index.classes.values()), ())
-    places = find_media(clips, names, media.root, dataset.layouts)
-    return present_clips(dataset, index, clips, places, media.root)
-
-
-def _account(
-    dataset: DataSet,
-    form: AnnotationForm,
-    media: MediaFolder,
-    files: Annotations,
-    present: PresentClips,
-) -> Account:
-    notes = [*dataset.notes, *files.notes, *present.notes()]
-    if not media.probe:
-        notes.append("files were not opened: what is unreadable is not known")
-    return Account(
-        dataset=dataset,
-        form=form,
-        root=media.root,
-        annotations=files.digests,
-        classes=dict(present.index.classes),
-        coverage=present.coverage(),
-        rejects=files.rejects,
-        missing=present.missing(),
-        notes=notes,
-    )
-
-
-def _write(present: PresentClips, account: Account, out: Path) -> Path:
+def _write(account: Account, out: Path) -> Path:
     """Write all files, the manifest late and prepare.json last."""
+    present = account.present
     manifest = present.labelled()
     if not len(manifest):
         raise ManifestError(

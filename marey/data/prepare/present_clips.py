@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,21 @@ from marey.data.datasets.dataset import AnnotatedClip, DataSet, Index
 from marey.data.lists.manifest_of import count_notes, label_column, manifest_of, spans_of
 from marey.data.lists.times import frames_of
 from marey.data.manifest.columns import Values
-from marey.data.manifest.manifest import Manifest
-from marey.data.prepare.account import SplitCoverage, ordered
-from marey.data.prepare.find_media import Media, is_folder
+from marey.data.manifest.manifest import SPLITS, Manifest
+from marey.data.prepare.find_media import Media, find_media, is_folder
 from marey.errors import ManifestError
+
+
+@dataclass
+class SplitCoverage:
+    """The clips of a split, by what there is of them."""
+
+    clips: int = 0
+    found: int = 0
+    """Of these the manifest has those that are not unreadable."""
+    missing: int = 0
+    unreadable: int = 0
+    labelled: bool = True
 
 
 @dataclass(kw_only=True)
@@ -29,7 +40,7 @@ class PresentClips:
     """Position in `clips` -> why it has no media."""
     manifest: Manifest
     """That of all others, in the order of `clips`, without labels."""
-    probes: Probes = field(default_factory=lambda: Probes(0))
+    probes: Probes | None = None
     """Of the rows of the manifest, if it was probed."""
 
     @property
@@ -64,9 +75,11 @@ class PresentClips:
         return [clip for _, clip in kept], manifest.with_columns(columns)
 
     def coverage(self) -> dict[str, SplitCoverage]:
-        """What there is of every split."""
+        """What there is of every split: train, val, test, then others."""
         errors = self._errors()
-        splits = {split: SplitCoverage() for split in ordered({clip.split for clip in self.clips})}
+        names = {clip.split for clip in self.clips}
+        ordered = [*(name for name in SPLITS if name in names), *sorted(names - set(SPLITS))]
+        splits = {name: SplitCoverage() for name in ordered}
         for row, clip in enumerate(self.clips):
             counts = splits[clip.split]
             counts.clips += 1
@@ -82,24 +95,30 @@ class PresentClips:
         return [(self.clips[row].split, self.clips[row].name, reason) for row, reason in left_out]
 
     def notes(self) -> list[str]:
-        """What a person should know of the frames of the clips that are there."""
-        return count_notes([self.clips[row].num_frames for row in self.rows], self._counts())
+        """What a person should know of the clips that are there."""
+        counts = count_notes([self.clips[row].num_frames for row in self.rows], self._counts())
+        unknown = "files were not opened: what is unreadable is not known"
+        return [*counts, unknown] if self.probes is None else counts
 
     def _counts(self) -> list[int | None]:
         """Frames of the file of every row of the manifest, None where it does not decode."""
+        if self.probes is None:
+            return []
         counts = np.where(self.probes.failed, 0, self.probes.file_frames)
         return [count or None for count in counts.tolist()]
 
     def _errors(self) -> dict[int, str]:
         """Position in `clips` -> why the clip cannot be read."""
-        rows = self.rows
-        return {rows[n]: error for n, error in self.probes.errors.items()}
+        rows, errors = self.rows, self.probes.errors if self.probes else {}
+        return {rows[n]: error for n, error in errors.items()}
 
 
 def present_clips(
-    dataset: DataSet, index: Index, clips: Sequence[AnnotatedClip], media: Media, root: Path
+    dataset: DataSet, index: Index, clips: Sequence[AnnotatedClip], root: Path
 ) -> PresentClips:
-    """The clips that have media; ManifestError if there are none."""
+    """Those of the clips that have media below the root; ManifestError if there are none."""
+    names = next(iter(index.classes.values()), ())
+    media = find_media(clips, names, root, dataset.layouts)
     rows = [row for row, path in enumerate(media.paths) if path is not None]
     if not rows:
         first = f"; the first, {clips[0].name!r}: {media.reasons[0]}" if clips else ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from marey.data.datasets.dataset import AnnotatedClip, Index
 from marey.data.lists.annotations import Annotations
-from marey.data.lists.rejects import SourceLine
+from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.prepare.find_media import inside_root
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
@@ -18,54 +18,49 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 
 def valid_clips(index: Index, files: Annotations, root: Path) -> list[AnnotatedClip]:
     """The clips without a fault, names relative to the root; all faults go to `files.rejects`."""
-    sizes = {head: len(names) for head, names in index.classes.items()}
     first: dict[object, SourceLine] = {}
-    valid: list[AnnotatedClip] = []
-    for clip in index.clips:
-        name = inside_root(root, clip.name)
-        for value, reason, remedy in _faults(clip, name, sizes, index.unit):
-            files.reject(clip.line, value, reason, remedy)
-            break
-        else:
-            key = clip.id or (name, clip.start, clip.end)
-            earlier = first.setdefault(key, clip.line)
-            if earlier is clip.line:
-                valid.append(clip if name == clip.name else clip._replace(name=name or ""))
-            else:
-                reason = f"was given before, at {earlier}"
-                files.reject(clip.line, clip.id or clip.name, reason, "keep one row a clip")
-    return valid
+    clips = ((clip.line, clip) for clip in index.clips)
+    return list(files.faults.fitting(clips, partial(_valid, index, root, first)))
 
 
-def _faults(
-    clip: AnnotatedClip, name: str | None, sizes: dict[str, int], unit: str
-) -> Iterator[tuple[object, str, str]]:
-    """What is wrong with a clip: value, reason, remedy."""
+def _valid(
+    index: Index, root: Path, first: dict[object, SourceLine], line: SourceLine, clip: AnnotatedClip
+) -> AnnotatedClip:
+    """The clip, named from the root; `first` has the lines of those that were valid before."""
     if not clip.name.strip():
-        yield clip.name, "no name", "give the clip's file"
+        raise Misfit("no name", "give the clip's file", value=clip.name)
     if _UNFIT.search(clip.name):
-        yield ascii(clip.name), "a name with control characters or not UTF-8", "rename the file"
+        reason = "a name with control characters or not UTF-8"
+        raise Misfit(reason, "rename the file", value=ascii(clip.name))
     if _UNFIT.search(clip.id):
-        yield ascii(clip.id), "an id with control characters or not UTF-8", "write it plainly"
+        reason = "an id with control characters or not UTF-8"
+        raise Misfit(reason, "write it plainly", value=ascii(clip.id))
+    name = inside_root(root, clip.name)
     if name is None:
-        yield clip.name, "leads out of the root", "give paths relative to the root"
+        raise Misfit("leads out of the root", "give paths relative to the root", value=clip.name)
     if clip.num_frames is not None and clip.num_frames < 1:
-        yield clip.num_frames, "no frames", "is the video complete?"
-    yield from _span_faults(clip, unit)
+        raise Misfit("no frames", "is the video complete?", value=clip.num_frames)
+    _check_span(clip, index.unit)
     for head, label in clip.labels.items():
+        highest = len(index.classes[head]) - 1
         for number in (label,) if isinstance(label, int) else label:
-            if not 0 <= number < sizes[head]:
-                yield number, f"{head} is {number}, expected 0 to {sizes[head] - 1}", ""
+            if not 0 <= number <= highest:
+                raise Misfit(f"{head} is {number}, expected 0 to {highest}", value=number)
+    earlier = first.setdefault(clip.id or (name, clip.start, clip.end), line)
+    if earlier is not line:
+        value = clip.id or clip.name
+        raise Misfit(f"was given before, at {earlier}", "keep one row a clip", value=value)
+    return clip if name == clip.name else clip._replace(name=name)
 
 
-def _span_faults(clip: AnnotatedClip, unit: str) -> Iterator[tuple[object, str, str]]:
-    if clip.start is clip.end is None:
-        return
-    shown = f"{clip.start} to {clip.end}"
+def _check_span(clip: AnnotatedClip, unit: str) -> None:
+    """`Misfit` if the clip is a part that cannot be."""
     bounds = [bound for bound in (clip.start, clip.end) if bound is not None]
+    shown = f"{clip.start} to {clip.end}"
     if not all(map(math.isfinite, bounds)):
-        yield shown, "a span that is not finite", ""
-    if min(bounds) < 0:
-        yield shown, f"a span before 0 {unit}", "spans count from 0"
+        raise Misfit("a span that is not finite", value=shown)
+    if min(bounds, default=0) < 0:
+        raise Misfit(f"a span before 0 {unit}", "spans count from 0", value=shown)
     if clip.end is not None and clip.end <= (clip.start or 0):
-        yield shown, "the end is not after the start", "are the columns the right way round?"
+        remedy = "are the columns the right way round?"
+        raise Misfit("the end is not after the start", remedy, value=shown)
