@@ -108,3 +108,15 @@ def test_check_ends_with_status_1_when_something_is_wrong(manifest: Path, tmp_pa
 )
 def test_resume_alone_means_the_latest(words: list[str], meant: list[str]) -> None:
     assert resume_latest(words) == meant
+
+
+@pytest.mark.parametrize("option", ["--executor", "--engine"])
+def test_an_executor_goes_by_its_earlier_name_too(option: str, tmp_path: Path) -> None:
+    status, output = marey("data", "check", "nothing.csv", option, "ray", cwd=tmp_path)
+    assert (status, output.startswith("error: cannot read nothing.csv")) == (2, True)
+
+
+def test_a_share_that_there_is_not_is_a_mistake_of_usage(tmp_path: Path) -> None:
+    status, output = marey("data", "check", "nothing.csv", "--shard", "3/3", cwd=tmp_path)
+    assert status == 2
+    assert "shard is 3/3, expected i/n" in " ".join(output.replace("│", " ").split())

@@ -1,4 +1,4 @@
-"""The commands `marey bench`: data, model. See `marey.cli`."""
+"""The commands `marey bench`: data, model."""
 
 from __future__ import annotations
 
@@ -7,28 +7,20 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from marey.cli.shared import (
-    BatchSize,
-    Device,
-    ManifestFile,
-    Overrides,
-    Split,
-    Workers,
-    console,
-    device_or_default,
-)
+from marey.cli import options as opt
+from marey.cli.shared import console, device_or_default
 
 bench_app = typer.Typer(help="How fast this machine is.", no_args_is_help=True)
 
 
 @bench_app.command("data")
 def bench_data(
-    manifest: ManifestFile,
+    manifest: opt.ManifestFile,
     recipe: Annotated[str, typer.Option(help="whose sampling and crop")] = "tsm-r18",
-    split: Split = "train",
+    split: opt.Split = "train",
     clips: Annotated[int, typer.Option(help="to read")] = 500,
-    batch_size: BatchSize = None,
-    workers: Workers = None,
+    batch_size: opt.BatchSize = None,
+    workers: opt.Workers = None,
 ) -> None:
     """Clips a second from files to batches, and what the time goes into."""
     from marey.data.manifest.read import read_manifest, require_local_files
@@ -57,12 +49,12 @@ def bench_data(
 
 @bench_app.command("model")
 def bench_model(
-    recipe: Annotated[str, typer.Argument(help="name, YAML file or folder of a run")],
-    overrides: Overrides = None,
-    batch_size: BatchSize = None,
+    recipe: opt.RecipeName,
+    overrides: opt.Overrides = None,
+    batch_size: opt.BatchSize = None,
     repeats: Annotated[int, typer.Option(min=1, help="batches to time")] = 10,
-    amp: Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")] = False,
-    device: Device = None,
+    amp: opt.Amp = False,
+    device: opt.Device = None,
 ) -> None:
     """Clips a second, latency, GMACs and memory of a model, with random weights."""
     from marey.engine.bench import bench_model as measure

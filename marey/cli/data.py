@@ -1,4 +1,4 @@
-"""The commands `marey data`: init, check, stats, longtail. See `marey.cli`."""
+"""The commands `marey data`: init, check, stats, longtail."""
 
 from __future__ import annotations
 
@@ -9,18 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from marey.cli.shared import (
-    Address,
-    ExecutorName,
-    ManifestFile,
-    ShardText,
-    Workers,
-    chosen_shard,
-    console,
-    errors,
-    executor_of_workers,
-    progress_bar,
-)
+from marey.cli import options as opt
+from marey.cli.shared import console, errors, executor_of_workers, progress_bar
+from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
     from marey.storage.url import AnyPath
@@ -40,9 +31,9 @@ def data_init(
     group: Annotated[str, typer.Option(help="column that stays together; auto, none")] = "auto",
     val_where: Annotated[str | None, typer.Option(help="column:value,value goes to val")] = None,
     test_where: Annotated[str | None, typer.Option(help="column:value,value goes to test")] = None,
-    probe: Annotated[bool, typer.Option(help="open every file and count its frames")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
-    workers: Workers = None,
+    probe: opt.Probe = True,
+    overwrite: opt.Overwrite = False,
+    workers: opt.Workers = None,
 ) -> None:
     """Make a manifest of your videos, with a split that keeps groups together."""
     from marey.data.own_videos.init import init_dataset
@@ -80,13 +71,13 @@ def data_init(
 
 @data_app.command("check")
 def data_check(
-    manifest: ManifestFile,
+    manifest: opt.ManifestFile,
     out: Annotated[Path | None, typer.Option(help="default: check.csv beside it")] = None,
-    workers: Workers = None,
-    timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    shard: ShardText = None,
+    workers: opt.Workers = None,
+    timeout: opt.Timeout = 60.0,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
+    shard: opt.Share = WHOLE,
 ) -> None:
     """Decode every clip wholly, in parallel, and write down what is wrong with each."""
     from marey.data.checks.check import check_manifest
@@ -97,7 +88,7 @@ def data_check(
             read_manifest(manifest),
             out,
             executor=executor_of_workers(executor, address, workers),
-            shard=chosen_shard(shard),
+            shard=shard,
             timeout_seconds=timeout,
             progress=progress,
         )
@@ -117,10 +108,10 @@ def data_check(
 
 @data_app.command("stats")
 def data_stats(
-    manifest: ManifestFile,
+    manifest: opt.ManifestFile,
     plot: Annotated[Path | None, typer.Option(help="SVG; default: stats.svg beside it")] = None,
     sample: Annotated[int, typer.Option(help="files to open for their size")] = 200,
-    workers: Workers = None,
+    workers: opt.Workers = None,
 ) -> None:
     """Count clips, lengths and sizes, say how unequal the classes are, and plot them."""
     from marey.data.checks.stats import long_tail_lines
@@ -179,7 +170,7 @@ def data_convert(
 
 @data_app.command("longtail")
 def data_longtail(
-    manifest: ManifestFile,
+    manifest: opt.ManifestFile,
     out: Annotated[Path, typer.Option(help="manifest to write: CSV or Parquet")],
     head_percent: Annotated[float | None, typer.Option(help="head classes, % of all")] = None,
     few_percent: Annotated[float | None, typer.Option(help="few-shot classes, % of all")] = None,
@@ -191,7 +182,7 @@ def data_longtail(
     ] = "count",
     head: Annotated[str | None, typer.Option(help="whose classes; default: the first")] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the clips that stay")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
+    overwrite: opt.Overwrite = False,
 ) -> None:
     """Take training clips away until the classes are long-tailed; validation and test stay."""
     from marey.data.longtail.profile import Wish

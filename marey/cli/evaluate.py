@@ -1,4 +1,4 @@
-"""The command `marey eval`. See `marey.cli`."""
+"""The command `marey eval`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from marey.cli.shared import (
-    Address,
-    BatchSize,
-    Device,
-    ExecutorName,
-    Overrides,
-    ShardText,
-    Split,
-    Workers,
-    chosen_shard,
-    console,
-    device_or_default,
-    errors,
-    executor_of_a_model,
-    progress_bar,
-)
+from marey.cli import options as opt
+from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
     from marey.metrics.longtail import Estimate
@@ -34,9 +21,9 @@ def evaluate(
     model: Annotated[
         Path, typer.Argument(help="folder of a run or release, or a dump of predictions")
     ],
-    overrides: Overrides = None,
+    overrides: opt.Overrides = None,
     manifest: Annotated[str | None, typer.Option(help="default: that of the run")] = None,
-    split: Split = "val",
+    split: opt.Split = "val",
     train_manifest: Annotated[
         Path | None, typer.Option(help="counts its training clips; default: as the run counted")
     ] = None,
@@ -51,12 +38,12 @@ def evaluate(
     ] = False,
     name: Annotated[str | None, typer.Option(help="folder in RUN/results; default: SPLIT")] = None,
     out: Annotated[Path | None, typer.Option(help="default: MODEL/results/NAME")] = None,
-    workers: Workers = None,
-    batch_size: BatchSize = None,
-    device: Device = None,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    shard: ShardText = None,
+    workers: opt.Workers = None,
+    batch_size: opt.BatchSize = None,
+    device: opt.Device = None,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
+    shard: opt.Share = WHOLE,
 ) -> None:
     """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
     from marey.engine.inference.evaluate_run import EvalOptions, evaluate_parts
@@ -84,7 +71,7 @@ def evaluate(
             train_manifest=train_manifest,
             rule=groups,
             executor=executor_of_a_model(executor, address, workers, device),
-            shard=chosen_shard(shard),
+            shard=shard,
             progress=progress,
         )
     if result is None:

@@ -1,4 +1,4 @@
-"""The command `marey features`. See `marey.cli`."""
+"""The command `marey features`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from marey.cli.shared import (
-    Address,
-    BatchSize,
-    Device,
-    ExecutorName,
-    Overrides,
-    ShardText,
-    Workers,
-    chosen_shard,
-    console,
-    device_or_default,
-    errors,
-    executor_of_a_model,
-    progress_bar,
-)
+from marey.cli import options as opt
+from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+from marey.jobs.shards import WHOLE
 
 
 def features(
@@ -29,23 +17,23 @@ def features(
         str,
         typer.Argument(metavar="RECIPE", help="folder of a run or release, hf:FOLDER, or a recipe"),
     ],
-    overrides: Overrides = None,
+    overrides: opt.Overrides = None,
     manifest: Annotated[str, typer.Option(help="clips of all splits: a file or a url")] = ...,  # type: ignore[assignment]
     out: Annotated[Path, typer.Option(help="NAME.arrow")] = ...,  # type: ignore[assignment]
     weights: Annotated[
         str | None, typer.Option(metavar="FILE", help="of a recipe; imagenet: the official ones")
     ] = None,
-    root: Annotated[str | None, typer.Option(help="where the clips' paths start")] = None,
+    root: opt.Root = None,
     per: Annotated[Literal["frame", "clip"], typer.Option(help="one vector each")] = "frame",
     dtype: Annotated[
         Literal["float16", "float32"], typer.Option(help="of the numbers in the file")
     ] = "float16",
-    workers: Workers = None,
-    batch_size: BatchSize = None,
-    device: Device = None,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    shard: ShardText = None,
+    workers: opt.Workers = None,
+    batch_size: opt.BatchSize = None,
+    device: opt.Device = None,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
+    shard: opt.Share = WHOLE,
 ) -> None:
     """Write what a trained model sees in every clip into one file, to train on in seconds.
 
@@ -71,7 +59,7 @@ def features(
         made = extract_features(
             options,
             executor=executor_of_a_model(executor, address, workers, device),
-            shard=chosen_shard(shard),
+            shard=shard,
             progress=progress,
         )
     if made is None:

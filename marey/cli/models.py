@@ -1,4 +1,4 @@
-"""The commands about models: convert, recipes, models, weights. See `marey.cli`."""
+"""The commands about models: convert, recipes, models, weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from marey.cli import options as opt
 from marey.cli.shared import console, progress_bar
 
 recipes_app = typer.Typer(help="The recipes that come with marey.", invoke_without_command=True)
@@ -106,7 +107,7 @@ def recipes(context: typer.Context) -> None:
 
 
 @recipes_app.command()
-def show(name: Annotated[str, typer.Argument(help="name, YAML file or folder of a run")]) -> None:
+def show(name: opt.RecipeName) -> None:
     """Explain one: its model, training, test views, what is claimed and what deviates."""
     from marey.recipes.catalog import deviations, find, rows
     from marey.recipes.describe import facts

@@ -1,4 +1,4 @@
-"""The commands `marey data extract`, `pack` and `verify`. See `marey.cli`."""
+"""The commands `marey data extract`, `pack` and `verify`."""
 
 from __future__ import annotations
 
@@ -7,33 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from marey.cli.shared import (
-    Address,
-    ExecutorName,
-    ManifestFile,
-    ShardText,
-    Workers,
-    chosen_shard,
-    console,
-    errors,
-    executor_of_workers,
-    progress_bar,
-    refused_values,
-)
+from marey.cli import options as opt
+from marey.cli.shared import console, errors, executor_of_workers, progress_bar, refused_values
+from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
     from marey.data.packs.forms import PackFormat
     from marey.jobs.executors import Executor
+    from marey.jobs.shards import Shard
 
-Root = Annotated[str | None, typer.Option(help="where the clips' paths start")]
 Size = Annotated[int, typer.Option(help="of the shorter side, in pixels")]
 Fps = Annotated[float | None, typer.Option(help="frames a second to keep; default: all")]
 Quality = Annotated[int, typer.Option(help="of JPEG: 1 (best) to 31")]
-Timeout = Annotated[float, typer.Option(help="seconds a clip may take")]
 
 
 def data_extract(
-    manifest: ManifestFile,
+    manifest: opt.ManifestFile,
     out: Annotated[Path, typer.Argument(help="folder for frames/ and manifest.csv")],
     size: Size = 256,
     template: Annotated[
@@ -42,12 +31,12 @@ def data_extract(
     enlarge: Annotated[bool, typer.Option(help="smaller videos too get this size")] = True,
     fps: Fps = None,
     quality: Quality = 2,
-    root: Root = None,
-    workers: Workers = None,
-    timeout: Timeout = 600.0,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    shard: ShardText = None,
+    root: opt.Root = None,
+    workers: opt.Workers = None,
+    timeout: opt.Timeout = 600.0,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
+    shard: opt.Share = WHOLE,
 ) -> None:
     """Write the frames of every clip as JPEG files, in a folder a clip, and their manifest."""
     from marey.data.packs.forms import TEMPLATES, FrameFolders
@@ -63,7 +52,7 @@ def data_extract(
 
 
 def data_pack(
-    manifest: ManifestFile,
+    manifest: opt.ManifestFile,
     out: Annotated[Path, typer.Argument(help="folder for the packs, or NAME.arrow of features")],
     to: Annotated[Literal["jpeg", "mp4"], typer.Option(help="what clips become")] = "jpeg",
     size: Size = 256,
@@ -72,12 +61,12 @@ def data_pack(
     quality: Quality = 3,
     crf: Annotated[int, typer.Option(help="quality of mp4: 0 (best) to 51")] = 20,
     clips: Annotated[int, typer.Option(help="in a pack")] = 128,
-    root: Root = None,
-    workers: Workers = None,
-    timeout: Timeout = 600.0,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    shard: ShardText = None,
+    root: opt.Root = None,
+    workers: opt.Workers = None,
+    timeout: opt.Timeout = 600.0,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
+    shard: opt.Share = WHOLE,
 ) -> None:
     """Turn videos or folders of frames into few files that are fast to read, and their manifest.
 
@@ -113,9 +102,9 @@ def data_pack(
 
 def data_verify(
     folder: Annotated[Path, typer.Argument(help="that `pack` or `extract` wrote")],
-    workers: Workers = None,
-    executor: ExecutorName = "local",
-    address: Address = None,
+    workers: opt.Workers = None,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
 ) -> None:
     """Compare packs, files and frames with their checksums, and name what is damaged."""
     from marey.data.packs.checksums import read_checksums, verify
@@ -139,7 +128,7 @@ def _pack(
     root: str | None,
     timeout: float,
     executor: Executor,
-    shard: str | None,
+    shard: Shard,
 ) -> None:
     from marey.data.manifest.location import Location
     from marey.data.manifest.read import read_manifest
@@ -152,12 +141,12 @@ def _pack(
             out,
             form,
             executor=executor,
-            shard=chosen_shard(shard),
+            shard=shard,
             clip_seconds=timeout,
             progress=progress,
         )
     if made is None:
-        console.print(f"shard {shard} is done; the last one to finish writes the manifest")
+        console.print(f"{out} is whole when the other shards are done too")
         return
     console.print(f"{made.num_clips:,} clips, {made.num_bytes / 2**20:,.0f} MiB")
     if made.num_rejects:

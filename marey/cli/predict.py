@@ -1,4 +1,4 @@
-"""The command `marey predict`. See `marey.cli`."""
+"""The command `marey predict`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from marey.cli.shared import (
-    Address,
-    BatchSize,
-    Device,
-    ExecutorName,
-    ShardText,
-    Workers,
-    chosen_shard,
-    console,
-    device_or_default,
-    errors,
-    executor_of_a_model,
-    progress_bar,
-)
+from marey.cli import options as opt
+from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+from marey.jobs.shards import WHOLE
 
 
 def predict(
@@ -41,13 +30,13 @@ def predict(
         Path | None, typer.Option(help="NAME.parquet: a row for each of many clips")
     ] = None,
     split: Annotated[str | None, typer.Option(help="rows of a manifest; default: all")] = None,
-    root: Annotated[str | None, typer.Option(help="where the paths of a list start")] = None,
-    workers: Workers = None,
-    batch_size: BatchSize = None,
-    device: Device = None,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    shard: ShardText = None,
+    root: opt.Root = None,
+    workers: opt.Workers = None,
+    batch_size: opt.BatchSize = None,
+    device: opt.Device = None,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
+    shard: opt.Share = WHOLE,
 ) -> None:
     """Say what happens in a video, or when; with --out, in all clips of a manifest or list."""
     many = {
@@ -55,9 +44,9 @@ def predict(
         "--root": root,
         "--workers": workers,
         "--batch-size": batch_size,
-        "--engine": None if executor == "local" else executor,
+        "--executor": None if executor == "local" else executor,
         "--address": address,
-        "--shard": shard,
+        "--shard": None if shard is WHOLE else shard,
     }
     one = {"--window": window, "--stride": stride, "--json": as_json or None}
     device = device_or_default(device)
@@ -83,7 +72,7 @@ def predict(
             ),
             out,
             executor=executor_of_a_model(executor, address, workers, device),
-            shard=chosen_shard(shard),
+            shard=shard,
             progress=progress,
         )
     if made is None:

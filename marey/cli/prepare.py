@@ -9,17 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from marey.cli.shared import (
-    Address,
-    ExecutorName,
-    ShardText,
-    Workers,
-    chosen_shard,
-    console,
-    errors,
-    executor_of_workers,
-    progress_bar,
-)
+from marey.cli import options as opt
+from marey.cli.shared import console, errors, executor_of_workers, progress_bar
+from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
     from marey.data.prepare.account import Account
@@ -32,13 +24,13 @@ def data_prepare(
     out: Annotated[Path | None, typer.Option(help="for manifest.csv; default: ./NAME")] = None,
     layout: Annotated[str | None, typer.Option(help="a clip's place: 'frames/{name}'")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail if a row does not fit")] = False,
-    probe: Annotated[bool, typer.Option(help="open every clip and count its frames")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace any manifest")] = False,
-    timeout: Annotated[float, typer.Option(help="seconds a file may take")] = 60.0,
-    workers: Workers = None,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    shard: ShardText = None,
+    probe: opt.Probe = True,
+    overwrite: opt.Overwrite = False,
+    timeout: opt.Timeout = 60.0,
+    workers: opt.Workers = None,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
+    shard: opt.Share = WHOLE,
 ) -> None:
     """Make the manifest of a known data set from its official annotations; downloads nothing."""
     from marey.data.datasets.catalog import find_dataset
@@ -61,7 +53,7 @@ def data_prepare(
             annotations=annotations,
             strict=strict,
             overwrite=overwrite,
-            shard=chosen_shard(shard),
+            shard=shard,
             progress=progress,
         )
     _say(made.account, target)

@@ -9,10 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from marey.cli.shared import (
-    console,
-    errors,
-)
+from marey.cli.shared import console, errors
 
 if TYPE_CHECKING:
     from marey.engine.report import pages

@@ -1,42 +1,19 @@
-"""What several commands share: two consoles, a progress bar, options. See `marey.cli`."""
+"""What several commands share: two consoles, a progress bar, and what their options mean."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
     from marey.jobs.executors import Executor
-    from marey.jobs.shards import Shard
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-# typer reads these at run time and wants Optional
-Overrides = Annotated[
-    list[str] | None, typer.Argument(help="stages.0.optim.lr=0.02 ...", metavar="[KEY=VALUE]...")
-]
-Workers = Annotated[int | None, typer.Option("-j", "--workers", help="processes that read clips")]
-BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", help="clips a process")]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
-Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
-ExecutorName = Annotated[
-    Literal["local", "ray"], typer.Option("--engine", help="this machine or a Ray cluster")
-]
-Address = Annotated[
-    str | None, typer.Option(help="of the Ray cluster; auto: the one this machine is in")
-]
-ShardText = Annotated[
-    str | None,
-    typer.Option("--shard", metavar="I/N", help="do share I of N, from 0; the last joins"),
-]
-ManifestFile = Annotated[
-    str, typer.Argument(help="manifest: CSV, Parquet or Arrow, a file or a url")
-]
 
 
 @contextmanager
@@ -68,16 +45,8 @@ def executor_of_a_model(
 
 def _is_ray(name: str, address: str | None) -> bool:
     if address is not None and name != "ray":
-        raise typer.BadParameter("--address is that of a Ray cluster: add --engine ray")
+        raise typer.BadParameter("--address is that of a Ray cluster: add --executor ray")
     return name == "ray"
-
-
-def chosen_shard(text: str | None) -> Shard:
-    """The shard that --shard names; all without it."""
-    from marey.jobs.shards import WHOLE, Shard
-
-    with refused_values():
-        return WHOLE if text is None else Shard.parse(text)
 
 
 @contextmanager

@@ -8,21 +8,15 @@ from typing import Annotated
 
 import typer
 
-from marey.cli.shared import (
-    BatchSize,
-    Device,
-    Overrides,
-    Workers,
-    console,
-    errors,
-)
+from marey.cli import options as opt
+from marey.cli.shared import console, errors
 
 
 def train(
     recipe: Annotated[
         str | None, typer.Argument(help="name, YAML file or folder of a run; +crt: a second stage")
     ] = None,
-    overrides: Overrides = None,
+    overrides: opt.Overrides = None,
     manifest: Annotated[
         list[str] | None, typer.Option(help="file or url to train on; several are joined")
     ] = None,
@@ -34,11 +28,11 @@ def train(
     weights: Annotated[
         str | None, typer.Option(metavar="FILE", help="to start from; imagenet: the official ones")
     ] = None,
-    workers: Workers = None,
-    batch_size: BatchSize = None,
+    workers: opt.Workers = None,
+    batch_size: opt.BatchSize = None,
     seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
-    amp: Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")] = False,
-    device: Device = None,
+    amp: opt.Amp = False,
+    device: opt.Device = None,
     save_steps: Annotated[int | None, typer.Option(help="save this often as well")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
 ) -> None:

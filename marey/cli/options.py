@@ -1,0 +1,54 @@
+"""Options that several commands have; typer reads these types at run time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from marey.cli.shared import refused_values
+from marey.jobs.shards import Shard
+
+
+def _shard(text: str | Shard) -> Shard:
+    """What --shard names; typer gives its default to a parser, too."""
+    with refused_values():
+        return text if isinstance(text, Shard) else Shard.parse(text)
+
+
+ManifestFile = Annotated[
+    str, typer.Argument(help="manifest: CSV, Parquet or Arrow, a file or a url")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="stages.0.optim.lr=0.02 ...", metavar="[KEY=VALUE]...")
+]
+RecipeName = Annotated[str, typer.Argument(help="name, YAML file or folder of a run")]
+
+Root = Annotated[str | None, typer.Option(help="where the clips' paths start")]
+Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
+Probe = Annotated[bool, typer.Option(help="open every clip and count its frames")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace any manifest")]
+Timeout = Annotated[float, typer.Option(help="seconds a file may take")]
+
+Workers = Annotated[int | None, typer.Option("-j", "--workers", help="processes that read clips")]
+BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", help="clips a process")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
+Amp = Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")]
+
+Executor = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--executor", "--engine", help="this machine or a Ray cluster"),
+]
+Address = Annotated[
+    str | None, typer.Option(help="of the Ray cluster; auto: the one this machine is in")
+]
+Share = Annotated[
+    Shard,
+    typer.Option(
+        "--shard",
+        parser=_shard,
+        metavar="I/N",
+        show_default=False,
+        help="do share I of N, from 0; the last joins",
+    ),
+]
