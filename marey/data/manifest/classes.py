@@ -131,7 +131,7 @@ class LabelValues:
         return f"'{self.head}' is {clip_text(value)}; expected a class index{names}"
 
     def remedy(self, code: int) -> str:
-        """What to do about it."""
+        """What to do about value number `code`."""
         value, file = self.values[code], classes_file(Path(), self.head)
         if not value.strip():
             return "give the class or remove the row"

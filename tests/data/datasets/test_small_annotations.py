@@ -16,11 +16,11 @@ from marey.data.datasets.hmdb51 import CLASSES
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.read import read_manifest
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.prepare import MediaFolder, prepare
 from marey.data.prepare.valid_clips import valid_clips
 from marey.errors import ManifestError
+from tests.manifests import read_complete
 
 
 def read(name: str, folder: Path, **files: str) -> tuple[Index, Annotations]:
@@ -46,7 +46,7 @@ def prepared(name: str, root: Path) -> tuple[Manifest, list[str]]:
     """The manifest of the media below `root`, and its paths from there."""
     made = prepare(find_dataset(name), MediaFolder(root, probe=False), root / "out")
     assert made.manifest is not None
-    manifest = read_manifest(made.manifest)
+    manifest = read_complete(made.manifest)
     return manifest, [str(manifest.path(n).relative_to(root)) for n in range(len(manifest))]
 
 

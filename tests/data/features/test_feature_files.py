@@ -23,6 +23,7 @@ from marey.data.own_videos.init import init_dataset
 from marey.errors import DecodeError, ManifestError
 from marey.video.crops import CenterCrop
 from marey.video.sampling.segments import AllFrames, EvenFrames
+from tests.manifests import read_complete
 
 DIM = 3
 
@@ -53,7 +54,7 @@ def test_every_frame_of_every_row_is_that_of_the_clip_however_rows_are_taken(
 ):
     found = packed(npy_manifest(tmp_path, lengths))
     rows = random.choices(range(len(lengths)), k=5)
-    for manifest in (found, read_manifest(tmp_path / "manifest.csv")):
+    for manifest in (found, read_complete(tmp_path / "manifest.csv")):
         features = manifest.take(np.array(rows)).features
         for place, row in enumerate(rows):
             assert features.num_frames(place) == lengths[row]
@@ -235,7 +236,7 @@ def test_data_sets_of_hdf5_are_clips_too(tmp_path):
         for number, name in enumerate(("aa", "bb", "cc", "dd", "ee")):
             file[name] = np.full((5, DIM), number, np.float16)
     made = init_dataset(lists, tmp_path / "out", root=tmp_path / "all.h5", probe=False)
-    found = read_manifest(made.path, split="train")
+    found = read_complete(made.path, split="train")
     data = ClipDataset(found, EvenFrames(9), CenterCrop())
     batch = collate([data[row, 3] for row in range(3)])
     assert batch.clip[:, 0, :, 0].tolist() == [[0] * 9, [1] * 9, [2] * 9]

@@ -23,6 +23,7 @@ from marey.storage import url as urls
 from marey.storage.url import Url
 from marey.video.crops import CenterCrop
 from marey.video.sampling.segments import Segments
+from tests.manifests import read_complete
 from tests.store import serving
 
 CSV = "path,label,source\nreal/a.mp4,1,real\nmade/b.mp4,0,made\n"
@@ -58,7 +59,7 @@ def clip_sums(manifest: Manifest) -> list[int]:
 
 @pytest.mark.parametrize("name", ["m.csv", "m.parquet", "m.arrow"])
 def test_a_manifest_in_a_store_is_the_one_that_lies_here(folder, store, name):
-    here = read_manifest(folder / "m.csv")
+    here = read_complete(folder / "m.csv")
     write_manifest(here, folder / name)
     if store.text.startswith("memory"):
         fsspec.filesystem("memory").put(str(folder / name), f"/{folder.name}/{name}")
@@ -193,7 +194,7 @@ def test_roots_of_sources_that_are_not_there_are_errors(folder):
 
 
 def test_a_clip_is_opened_below_its_root_also_after_a_change_of_columns(folder):
-    found = read_manifest(folder / "m.csv")
+    found = read_complete(folder / "m.csv")
     moved = found.below(Url(folder.as_uri()))
     assert clip_sums(moved) == clip_sums(found)
     assert isinstance(moved.path(0), Url)
@@ -214,7 +215,7 @@ def test_every_command_that_takes_a_manifest_takes_a_url(folder, tmp_path_factor
     ):
         done = CliRunner().invoke(app, list(map(str, words)))
         assert done.exit_code == 0, (words, done.output, done.exception)
-    assert len(read_manifest(out / "packs" / "manifest.csv")) == 9
+    assert len(read_complete(out / "packs" / "manifest.csv")) == 9
     done = CliRunner().invoke(app, ["data", "stats", url])
     assert isinstance(done.exception, ManifestError)
     assert "lies in a store: no plot beside it" in str(done.exception)

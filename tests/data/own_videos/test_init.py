@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.init import init_dataset
 from marey.data.own_videos.splits import SplitRule
 from marey.errors import ManifestError
+from tests.manifests import read_complete
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_folders_of_videos_become_a_manifest_with_their_names_as_classes(tmp_pat
     assert report.format == "class folders, 3 clips"
     assert any("1 files that are not videos: 1 .txt" in note for note in report.notes)
     assert (tmp_path / "out" / "labels.txt").read_text() == "jump\nwave\n"
-    assert read_manifest(report.path).digest() == report.manifest.digest()
+    assert read_complete(report.path).digest() == report.manifest.digest()
 
 
 def test_folders_of_train_val_and_test_are_the_split(tmp_path, put):
@@ -277,7 +277,7 @@ def test_a_manifest_in_the_folder_of_its_clips_has_paths_that_can_move_with_it(t
     source = put("a/1.mp4", "b/2.mp4")
     init_dataset(source, source, probe=False)
     moved = source.rename(tmp_path / "moved")
-    assert len(read_manifest(moved / "manifest.csv")) == 2
+    assert len(read_complete(moved / "manifest.csv")) == 2
 
 
 def test_a_source_that_is_not_there_is_an_error(tmp_path):

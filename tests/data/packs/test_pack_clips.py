@@ -33,6 +33,7 @@ from marey.jobs.shards import Shard
 from marey.video.reading.pack_writer import PackWriter
 from marey.video.reading.pixels import ShortSide
 from marey.video.reading.reader import open_video
+from tests.manifests import read_complete
 from tests.video.media import number_of, numbered, numbers_of, write_folder, write_video
 
 TINY = ShortSide(48)
@@ -91,7 +92,7 @@ def test_all_frames_of_all_clips_that_can_be_read_are_packed(
 ) -> None:
     made = pack(videos, tmp_path, FORMS[name])
     assert (made.num_clips, made.num_rejects) == (3, 2)
-    packed = read_manifest(made.manifest)
+    packed = read_complete(made.manifest)
     assert packed.split_counts() == {"train": 1, "val": 2}
     assert packed.labels["label"].tolist() == [1, 1, 0]
     for row, (first, count) in enumerate([(0, 13), (100, 7), (200, 5)]):
@@ -108,7 +109,7 @@ def test_all_frames_of_all_clips_that_can_be_read_are_packed(
 
 @pytest.mark.parametrize("name", ["jpeg", "mp4"])
 def test_times_survive(videos: Path, tmp_path: Path, name: str) -> None:
-    packed = read_manifest(pack(videos, tmp_path, FORMS[name]).manifest)
+    packed = read_complete(pack(videos, tmp_path, FORMS[name]).manifest)
     for row, source in enumerate(["wave/a.mp4", "wave/b.mp4"]):
         with open_video(packed.path(row)) as video, open_video(videos / source) as original:
             np.testing.assert_allclose(video.timestamps(), original.timestamps(), atol=1e-4)
@@ -202,8 +203,8 @@ def test_labels_that_changed_come_into_the_manifest_and_frames_stay(tmp_path: Pa
         write_rows(tmp_path / "manifest.csv", rows, "path,label,split")
         packed = pack(tmp_path, tmp_path / "packed", FORMS["jpeg"]).manifest
         made.append((tmp_path / "packed" / "packs" / "00000.tar").stat().st_mtime_ns)
-        assert read_manifest(packed).split_counts() == {"train": 1, splits[2]: 1}
-        assert read_manifest(packed).labels["label"].tolist() == [0, 2]
+        assert read_complete(packed).split_counts() == {"train": 1, splits[2]: 1}
+        assert read_complete(packed).labels["label"].tolist() == [0, 2]
         edited = packed.read_text().replace(splits[2], "mine")
         packed.write_text(edited)  # by hand: is left alone while the other manifest is the same
         pack(tmp_path, tmp_path / "packed", FORMS["jpeg"])
@@ -220,7 +221,7 @@ def test_a_clip_with_a_span_is_packed_as_its_frames_only(tmp_path: Path) -> None
     rows = ["a.mp4,0,0.5,1", "a.mp4,0,1,", "a.mp4,0,,"]
     write_rows(tmp_path / "manifest.csv", rows, "path,label,start,end")
     for name, form in FORMS.items():
-        packed = read_manifest(pack(tmp_path, tmp_path / name, form).manifest)
+        packed = read_complete(pack(tmp_path, tmp_path / name, form).manifest)
         assert packed.span(0) is None
         for row, wanted in enumerate([range(5, 10), range(10, 30), range(30)]):
             with open_video(packed.path(row)) as video:
@@ -231,7 +232,7 @@ def test_a_clip_with_a_span_is_packed_as_its_frames_only(tmp_path: Path) -> None
 def test_a_pack_of_an_extracted_folder_has_its_very_pixels(videos: Path, tmp_path: Path) -> None:
     extracted = pack(videos, tmp_path / "frames", FORMS["frames"])
     packed = pack(tmp_path / "frames", tmp_path / "packs", FORMS["jpeg"])
-    old, new = (read_manifest(made.manifest) for made in (extracted, packed))
+    old, new = (read_complete(made.manifest) for made in (extracted, packed))
     for row in range(3):
         with open_video(old.path(row)) as folder, open_video(new.path(row)) as clip:
             assert torch.equal(folder.read(range(len(clip))), clip.read(range(len(folder))))
@@ -242,15 +243,15 @@ def test_a_pack_of_an_extracted_folder_has_its_very_pixels(videos: Path, tmp_pat
 
 def test_a_pack_of_packs_has_the_same_bytes(videos: Path, tmp_path: Path) -> None:
     pack(videos, tmp_path / "one", FORMS["jpeg"])
-    again = read_manifest(pack(tmp_path / "one", tmp_path / "two", JpegPacks(TINY)).manifest)
-    once = read_manifest(tmp_path / "one/manifest.csv")
+    again = read_complete(pack(tmp_path / "one", tmp_path / "two", JpegPacks(TINY)).manifest)
+    once = read_complete(tmp_path / "one/manifest.csv")
     with open_video(once.path(1)) as old, open_video(again.path(1)) as new:
         assert old.data(3) == new.data(3)  # type: ignore[attr-defined]
         np.testing.assert_array_equal(old.timestamps(), new.timestamps())
 
 
 def test_pixels_of_packs_are_those_of_the_video_but_for_jpeg(videos: Path, tmp_path: Path) -> None:
-    packed = read_manifest(pack(videos, tmp_path, FORMS["jpeg"]).manifest)
+    packed = read_complete(pack(videos, tmp_path, FORMS["jpeg"]).manifest)
     with open_video(packed.path(0)) as clip, open_video(videos / "wave/a.mp4") as video:
         difference = (clip.read(range(13)).float() - video.read(range(13)).float()).abs()
     assert difference.mean() < 2.5
@@ -267,7 +268,7 @@ def test_extraction_has_the_short_side_asked_for(
     pictures = numbered(2, width=width - width % 2, height=height)
     write_folder(tmp_path / "a", [np.pad(p, ((0, 0), (0, width % 2), (0, 0))) for p in pictures])
     write_rows(tmp_path / "manifest.csv", ["a,0,train"])
-    made = read_manifest(pack(tmp_path, tmp_path / "out", FrameFolders()).manifest)
+    made = read_complete(pack(tmp_path, tmp_path / "out", FrameFolders()).manifest)
     with open_video(made.path(0)) as video:
         assert tuple(video.read([1]).shape[:1:-1]) == wanted
 
@@ -280,7 +281,7 @@ def test_turned_and_odd_videos_come_out_upright(tmp_path: Path) -> None:
     with open_video(tmp_path / "a.mp4") as original:
         upright = original.read([2])
     for name, form in FORMS.items():
-        made = read_manifest(pack(tmp_path, tmp_path / name, form).manifest)
+        made = read_complete(pack(tmp_path, tmp_path / name, form).manifest)
         with open_video(made.path(0)) as video:
             assert video.read([2]).shape == upright.shape == (1, 3, 96, 48)
             assert (video.read([2]).float() - upright.float()).abs().mean() < 3
@@ -290,7 +291,7 @@ def test_a_lower_rate_takes_what_is_shown_at_its_times(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", numbered(60), fps=25)
     write_rows(tmp_path / "manifest.csv", ["a.mp4,0,train"])
     form = JpegPacks(TINY, fps=10.0)
-    made = read_manifest(pack(tmp_path, tmp_path / "out", form).manifest)
+    made = read_complete(pack(tmp_path, tmp_path / "out", form).manifest)
     assert made.fps(0) == 10
     with open_video(made.path(0)) as video:
         assert [number_of(f) for f in video.read(range(5))] == [0, 2, 5, 7, 10]
@@ -344,7 +345,7 @@ def test_clips_that_differ_by_suffix_only_get_folders_of_their_own(tmp_path: Pat
     write_video(tmp_path / "a.mp4", numbered(2))
     write_video(tmp_path / "a.avi", numbered(3), codec="mpeg4")
     write_rows(tmp_path / "manifest.csv", ["a.mp4,0,train", "a.avi,0,train"])
-    made = read_manifest(pack(tmp_path, tmp_path / "out", FORMS["frames"]).manifest)
+    made = read_complete(pack(tmp_path, tmp_path / "out", FORMS["frames"]).manifest)
     assert [made.num_frames(row) for row in range(2)] == [2, 3]
 
 
@@ -353,7 +354,7 @@ def test_one_video_under_two_ids_is_packed_as_two_clips(tmp_path: Path, name: st
     write_video(tmp_path / "a.mp4", numbered(2))
     (tmp_path / "labels.txt").write_text("a\nb\n")
     (tmp_path / "manifest.csv").write_text("path,label,id\na.mp4,0,x\na.mp4,1,y\n")
-    made = read_manifest(pack(tmp_path, tmp_path / "out", FORMS[name]).manifest)
+    made = read_complete(pack(tmp_path, tmp_path / "out", FORMS[name]).manifest)
     assert made.ids is not None
     assert made.ids.to_pylist() == ["x", "y"]
     assert made.path(0) != made.path(1)
@@ -363,7 +364,7 @@ def test_a_clip_whose_folder_lies_in_another_clip_is_not_lost_with_it(tmp_path: 
     write_folder(tmp_path / "a/b", numbered(2))
     write_folder(tmp_path / "a", numbered(3))
     write_rows(tmp_path / "manifest.csv", ["a/b,0,train", "a,0,train"])
-    made = read_manifest(pack(tmp_path, tmp_path / "out", FORMS["frames"]).manifest)
+    made = read_complete(pack(tmp_path, tmp_path / "out", FORMS["frames"]).manifest)
     assert [made.num_frames(row) for row in range(2)] == [2, 3]
 
 

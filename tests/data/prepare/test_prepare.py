@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.data.datasets.catalog import find_dataset
-from marey.data.manifest.read import read_manifest
 from marey.data.prepare import prepare as module
 from marey.data.prepare.prepare import MediaFolder, Prepared, prepare
 from marey.errors import ManifestError, RunError
@@ -28,6 +27,7 @@ from marey.jobs import journal
 from marey.jobs.executors import Executor, Here, Processes
 from marey.jobs.shards import Shard
 from marey.storage.lock import locked
+from tests.manifests import read_complete
 
 LABELS = [*(f"Gesture {number}" for number in range(26)), "No gesture"]
 JESTER = find_dataset("jester")
@@ -97,7 +97,7 @@ def test_what_is_there_is_in_the_manifest_and_all_else_is_accounted_for(
     root: Path, tmp_path: Path
 ) -> None:
     made = make(root, tmp_path / "out", Processes(1))
-    manifest = read_manifest(tmp_path / "out" / "manifest.csv")
+    manifest = read_complete(tmp_path / "out" / "manifest.csv")
     assert [Path(path).stem for path in manifest.texts()] == ["1", "2", "3", "4"]
     assert manifest.labels["label"].tolist() == [1, 2, 3, 26]
     assert manifest.split_counts() == {"train": 3, "val": 1}
@@ -149,7 +149,7 @@ def test_a_file_that_was_replaced_is_opened_again(
     watched = Watched()
     make(root, tmp_path / "out", watched)
     assert sorted(watched.opened) == ["2.mp4", "5.mp4"]
-    manifest = read_manifest(tmp_path / "out" / "manifest.csv")
+    manifest = read_complete(tmp_path / "out" / "manifest.csv")
     assert manifest.frame_counts.tolist() == [12, 8, 12, 12, 7]
 
 
@@ -227,7 +227,7 @@ def test_a_folder_of_frames_is_a_clip_with_its_count_and_rate(tmp_path: Path) ->
         write_frames(root / "20bn-jester-v1" / str(name), 3 + name)
     (root / "20bn-jester-v1" / "3").mkdir()
     make(root, tmp_path / "out")
-    manifest = read_manifest(tmp_path / "out" / "manifest.csv")
+    manifest = read_complete(tmp_path / "out" / "manifest.csv")
     assert manifest.frame_counts.tolist() == [4, 5, 7]
     assert manifest.rates.tolist() == [12.0] * 3
     left_out = {row["name"]: row["reason"] for row in rows(tmp_path / "out" / "missing.csv")}
@@ -237,7 +237,7 @@ def test_a_folder_of_frames_is_a_clip_with_its_count_and_rate(tmp_path: Path) ->
 def test_a_manifest_beside_its_clips_can_be_moved_with_them(root: Path, tmp_path: Path) -> None:
     make(root, root, probe=False)
     shutil.move(root, tmp_path / "moved")
-    manifest = read_manifest(tmp_path / "moved" / "manifest.csv")
+    manifest = read_complete(tmp_path / "moved" / "manifest.csv")
     assert manifest.paths[0].as_py() == "20bn-jester-v1/1.mp4"
 
 
@@ -331,7 +331,7 @@ def test_no_name_in_a_list_leads_out_of_the_root(name: str, tmp_path: Path, vide
     reasons = {row.line.number: row.reason for row in made.account.rejects}
     assert reasons[1] == "leads out of the root"
     assert reasons[3].startswith("was given before")
-    manifest = read_manifest(made.manifest)
+    manifest = read_complete(made.manifest)
     assert [Path(path).name for path in manifest.texts()] == ["y.mp4"]
 
 

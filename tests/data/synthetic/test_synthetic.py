@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.read import read_manifest
 from marey.data.synthetic.dataset import (
     ACTIONS,
     CLASSES,
@@ -22,6 +21,7 @@ from marey.data.synthetic.render import write_video
 from marey.data.synthetic.scenes import SCENES, draw_scene
 from marey.errors import ManifestError
 from marey.video.sampling.segments import Segments
+from tests.manifests import read_complete
 
 TRAIN, VAL = 3, 1
 
@@ -41,7 +41,7 @@ def pixel_hash(manifest: Manifest) -> str:
 
 def render(out: Path, **options: object) -> Manifest:
     options = {"clips_per_class": (TRAIN, VAL), "size": 32, "workers": 1} | options
-    return read_manifest(render_dataset(out, **options))  # type: ignore[arg-type]
+    return read_complete(render_dataset(out, **options))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
