@@ -121,7 +121,7 @@ class FrameStackObjective(nn.Module):
         return self.seen
 
     def set_extra_state(self, state: Any) -> None:
-        """Take up what `get_extra_state` gave."""
+        """Go on from what `get_extra_state` gave."""
         self.seen = list(state)
 
 

@@ -191,7 +191,7 @@ def class_weights(counts: Tensor, *, l: float, h: float, d: float, eps: float | 
 
 
 _LEAST = 1.1
-"""What ln is taken of for the rarest class, if nothing larger: as in the authors' own example."""
+"""The least number that a logarithm is taken of, for the rarest class; the authors' example."""
 
 
 def similarity(x: Tensor, keys: Tensor, norm: nn.LayerNorm | None = None) -> Tensor:
@@ -213,7 +213,7 @@ def attention(s: Tensor, helps: Tensor, own: Tensor) -> Tensor:
 
 
 def own_columns(num_clips: int, num_keys: int) -> Tensor:
-    """Which column int64 [n] is each clip itself: the batch is the last to enter the keys."""
+    """The column int64 [n] where each clip stands itself: the batch enters the keys last."""
     return torch.arange(num_keys - num_clips, num_keys)
 
 

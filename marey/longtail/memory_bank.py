@@ -45,5 +45,5 @@ class MemoryBank(nn.Module):
         return list(self.batches)
 
     def set_extra_state(self, state: list[Rows]) -> None:
-        """Take up what `get_extra_state` gave, in a bank of the same size."""
+        """Go on from what `get_extra_state` gave, in a bank of the same size."""
         self.batches = deque(state, maxlen=self.batches.maxlen)

@@ -83,7 +83,7 @@ class FollowsEpochs(Protocol):
     """An objective whose module wants to know when an epoch of training ends."""
 
     def finish_epoch(self) -> None:
-        """Whatever it does after the last step of an epoch; FrameStack measures its classes."""
+        """Called after the last step of every epoch; FrameStack measures its classes then."""
         ...
 
 

@@ -65,7 +65,7 @@ def check_same_features(one: Manifest, other: Manifest) -> None:
 
 
 def check_objectives(recipe: Recipe, train_set: Manifest) -> None:
-    """RecipeError if what a later stage minimises cannot be had of these labels; before step 1."""
+    """RecipeError unless the objectives of all stages can be built for these training labels."""
     heads = recipe.model.heads
     counts = {head.name: torch.from_numpy(train_set.class_counts(head.name)) for head in heads}
     several = [head.name for head in heads if head.several]

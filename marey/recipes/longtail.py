@@ -31,27 +31,28 @@ BETA = 0.9999
 
 
 def crt(base: Recipe) -> Recipe:
-    """Then new heads, learned on clips of all classes alike (classifier re-training)."""
+    """`base`, then a stage that learns new heads on classes drawn alike: classifier re-training."""
     stage = _classifier_stage(base)
     return _followed_by(base, "crt", replace(stage, trainable="heads", reset_heads=True))
 
 
 def lws(base: Recipe) -> Recipe:
-    """Then one factor for each class's scores, learned on clips of all classes alike."""
+    """`base`, then a stage that learns a factor for each class's scores on classes drawn alike."""
     return _followed_by(base, "lws", replace(_classifier_stage(base), trainable="scales"))
 
 
 def tau_normalised(base: Recipe, tau: float = 0.7) -> Recipe:
-    """Then the weights of each class divided by their norm to the power `tau`, nothing learned.
+    """`base`, then the weights of each class divided by their norm to the power `tau`.
 
-    `tau` is to be chosen on validation clips: 0 changes the biases alone, 1 makes all norms equal.
+    Nothing is learned. `tau` is to be chosen on validation clips: 0 changes the biases alone, 1
+    makes all norms equal.
     """
     stage = replace(base.stages[-1], epochs=0, warmup=Warmup(), normalize_heads=tau)
     return _followed_by(base, "tau", replace(stage, trainable="heads", reset_heads=False))
 
 
 def deferred(base: Recipe, beta: float = BETA) -> Recipe:
-    """Then everything goes on slowly, with classes weighted by their effective number (DRW)."""
+    """`base`, then a slow stage whose loss weighs classes by their effective number (DRW)."""
     last = _whole_stage(base)
     stage = replace(
         last,
@@ -67,7 +68,7 @@ def deferred(base: Recipe, beta: float = BETA) -> Recipe:
 
 
 def lmr(base: Recipe, objective: LMR | None = None) -> Recipe:
-    """Then everything goes on with new heads, as long but at a tenth of the rate, with LMR.
+    """`base`, then a stage with LMR and new heads, as long, at a tenth of the rate.
 
     The clips are those of all classes alike. With `stages.1.trainable=heads` it is LMR on cRT.
     """
@@ -91,7 +92,7 @@ SECOND_STAGES: dict[str, Callable[[Recipe], Recipe]] = {
     "drw": deferred,
     "lmr": lmr,
 }
-"""What may follow a recipe's name after a plus sign."""
+"""Word after the plus sign of a recipe's name -> the function that adds the stage."""
 
 
 def reweighted(objective: Objective, beta: float) -> Objective:
