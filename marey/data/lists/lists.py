@@ -31,7 +31,7 @@ def read_listing(path: Path) -> Listing:
     file = read_text(path, FatalFaults())
     if path.suffix.lower() == ".json":
         return read_json(file)
-    separator = header_separator(next((text for _, text in file.lines()), ""))
+    separator = header_separator(file.text.lstrip().partition("\n")[0])
     if separator is not None:
         return read_table(file, separator)
     plain = read_plain(file)

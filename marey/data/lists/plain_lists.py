@@ -25,7 +25,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from marey.data.lists.listing import ListRow
@@ -40,6 +40,7 @@ SAMPLE = 2000
 """Lines that decide on the separator."""
 RULSTM_FPS = 30.0
 """Frames a second that RULSTM counts in, whatever the rate of a video."""
+_NUMBERS = re.compile(rf"-?\d{{1,18}}(?:{re.escape(SEPARATOR)}-?\d{{1,18}})*", re.ASCII)
 HEADER_HINT = "give the file a header that names its columns, with `path` and `label`"
 
 
@@ -62,7 +63,7 @@ class ListFormat:
     def __str__(self) -> str:
         return f"`{self.title}`, {SEPARATORS[self.separator]}-separated"
 
-    @property
+    @cached_property
     def num_columns(self) -> int:
         """Cells of a line."""
         return len(re.split("[ ,]", self.title))
@@ -116,7 +117,9 @@ def list_format(path: Path, lines: Sequence[str], separator: str | None = None) 
     shapes = Counter((len(cells), _count_numbers(cells)) for cells in rows)
     if separator == "," and shapes.most_common(1)[0][0] == (7, 5):
         return RULSTM
-    counts = Counter(_count_numbers(cells) for cells in rows)
+    counts: Counter[int] = Counter()
+    for (_, count), num_lines in shapes.items():
+        counts[count] += num_lines
     usual = counts.most_common(1)[0][0] if rows else 1
     num_numbered = len(rows) - counts[0]
     num_plain = sum(n for (width, count), n in shapes.items() if 0 < count >= width - 1)
@@ -203,7 +206,7 @@ def _count_numbers(cells: Sequence[str]) -> int:
 
 def _is_number(text: str) -> bool:
     """Whether this is a whole number, or several joined as in a manifest: `311|969`."""
-    return all(whole(number.removeprefix("-")) is not None for number in text.split(SEPARATOR))
+    return _NUMBERS.fullmatch(text) is not None
 
 
 def _are_spans(rows: Sequence[Sequence[str]]) -> bool:

@@ -162,6 +162,19 @@ def test_a_cell_in_quotes_may_span_lines_and_a_quote_left_open_costs_its_own_lin
     assert [row.line.number for row in faults.rejects] == [4]
 
 
+def test_columns_without_a_name_and_empty_cells_at_the_ends_are_cells(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("\tpath\tlabel\tnote\n0\ta\tx\t\n1\tb\ty\t-\n")
+    listing = read_listing(tmp_path / "a.tsv")
+    assert [(row.path, row.labels["label"]) for row in listing.rows] == [("a", "x"), ("b", "y")]
+    assert listing.columns == {"": ["0", "1"], "note": ["", "-"]}
+
+
+def test_a_first_line_that_is_not_utf8_is_one_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xff 1\nb 2\n")
+    with pytest.raises(ManifestError, match=r"a\.txt:1: bytes that are not UTF-8: .*1'\. hint"):
+        read_listing(tmp_path / "a.txt")
+
+
 def test_parts_of_rulstm_are_told_by_their_seven_cells(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("P01_01_0,P01_01,4,101,3,3,2413\n")
     plain = read_plain(read_text(tmp_path / "train.csv", Faults()))
