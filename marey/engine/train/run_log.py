@@ -128,7 +128,7 @@ def _keep_steps(path: Path, step: int) -> None:
                 kept.append(line)
         except (ValueError, KeyError):
             continue
-    if kept:
+    if path.is_file():
         write_text(path, "".join(kept), training_error)
 
 

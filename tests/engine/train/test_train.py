@@ -22,6 +22,7 @@ from torch import Tensor
 
 from marey.engine.train.learner import Learner
 from marey.engine.train.loop import Training, train
+from marey.engine.train.run_log import RunLog
 from marey.engine.weights.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from marey.errors import CheckpointError, RunError
 from marey.recipes.optim import SGD
@@ -121,6 +122,15 @@ def test_a_run_resumed_inside_an_epoch_ends_with_the_same_bits(
     steps = [json.loads(line)["step"] for line in (halved / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
     assert [row["epoch"] for row in epochs_of(halved)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_log_keeps_the_lines_that_the_checkpoint_has_seen(tmp_path: Path, step: int) -> None:
+    lines = [f'{{"kind": "step", "step": {number}}}\n' for number in (1, 2)]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(lines) + '{"kind": "st')
+    with RunLog(tmp_path, step, quiet=True):
+        assert log.read_text() == "".join(lines[:step])
 
 
 def test_accumulated_halves_of_a_batch_equal_the_batch(manifest: Path, tmp_path: Path) -> None:
