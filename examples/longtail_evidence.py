@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from marey.data.loading.samplers import ClassBalanced
-from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
 from marey.longtail.lmr import LMR
@@ -68,7 +68,7 @@ def measure(recipe: Recipe, data: Path, seed: int, folder: Path) -> tuple[float,
     results = folder / "results" / "val" / "results.json"
     if not results.exists():
         recipe = replace(recipe.with_data(str(data)), seed=seed)
-        evaluate_folder(train(recipe, folder, quiet=True), out=results.parent)
+        evaluate_folder(EvalOptions(folder=train(recipe, folder, quiet=True)), results.parent)
     return tuple(read_results(results).metric(f"acc/{name}") for name in NUMBERS)
 
 

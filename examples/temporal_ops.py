@@ -17,7 +17,7 @@ from statistics import mean, stdev
 
 import torch
 
-from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
 from marey.models import (
@@ -73,7 +73,7 @@ def top1(recipe: Recipe, folder: Path) -> float:
     """Percent of the validation clips."""
     results = folder / "results" / "val" / "results.json"
     if not results.exists():
-        evaluate_folder(train(recipe, folder, quiet=True), out=results.parent)
+        evaluate_folder(EvalOptions(folder=train(recipe, folder, quiet=True)), results.parent)
     return read_results(results).metric("acc/top1")
 
 

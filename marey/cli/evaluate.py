@@ -46,7 +46,7 @@ def evaluate(
     shard: opt.Share = WHOLE,
 ) -> None:
     """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
-    from marey.engine.inference.evaluate_run import EvalOptions, evaluate_parts
+    from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
     from marey.engine.inference.predictions import metrics_of_dump
 
     if model.suffix == ".parquet":
@@ -65,7 +65,7 @@ def evaluate(
         device=device,
     )
     with progress_bar("evaluating") as progress:
-        result, path = evaluate_parts(
+        result, path = evaluate_folder(
             options,
             out or model / "results" / (name or split),
             train_manifest=train_manifest,

@@ -60,6 +60,6 @@ def refused_values() -> Iterator[None]:
 
 def device_or_default(name: str | None) -> str:
     """`name`, or the device of this machine."""
-    import torch
+    from marey.engine.environment import default_device
 
-    return name or ("cuda" if torch.cuda.is_available() else "cpu")
+    return name or default_device()

@@ -11,7 +11,7 @@ import torch
 
 from marey.data.manifest.read import read_manifest
 from marey.data.synthetic.dataset import CLASSES, REVERSALS, appearance_ceiling, render_dataset
-from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.predict import load
 from marey.engine.report.compare import Comparison, read_comparison
 from marey.engine.report.report import write_report
@@ -49,7 +49,7 @@ def run_demo(
     runs, top1 = [], {}
     for recipe in (DEMO_TSN, DEMO_TSM):
         run = train(recipe.with_data(str(manifest)), out / recipe.name)
-        _, path = evaluate_folder(run, out=run / "results" / "val")
+        _, path = evaluate_folder(EvalOptions(folder=run), run / "results" / "val")
         top1[recipe.name] = read_results(path).metric("acc/top1")
         runs.append(run)
     compared = read_comparison(runs)

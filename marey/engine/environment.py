@@ -33,6 +33,11 @@ def environment() -> Versions:
     return found
 
 
+def default_device() -> str:
+    """The device where none is named: cuda where there is one, else cpu."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def decoder(backend: Backend) -> str:
     """Name and version of what decodes video."""
     package = "av" if backend == "pyav" else backend

@@ -15,7 +15,7 @@ import marey
 from marey.convert import mmaction2, tsm
 from marey.convert.convert import convert
 from marey.convert.repository import Settings, Shapes
-from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError, RecipeError, RunError
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
@@ -102,7 +102,8 @@ def test_the_release_predicts_and_is_evaluated(checkpoint: Path, tmp_path: Path)
     assert {answer["label"] for answer in answers} == set(CLASSES)
     manifest = write_set(tmp_path / "clips", per_class=1, val_per_class=1)
     result, _ = evaluate_folder(
-        tmp_path / "out", out=tmp_path / "results", manifest=manifest, workers=0, batch_size=4
+        EvalOptions(folder=tmp_path / "out", manifest=manifest, workers=0, batch_size=4),
+        tmp_path / "results",
     )
     assert 0 <= result.metrics["acc/top1"] <= 100
     assert "TSM_mine" in (tmp_path / "out" / "README.md").read_text()

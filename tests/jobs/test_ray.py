@@ -20,7 +20,7 @@ from marey.data.manifest.read import read_manifest
 from marey.data.packs.forms import JpegPacks, Mp4Files
 from marey.data.packs.pack_clips import pack_clips
 from marey.data.prepare.prepare import MediaFolder, prepare
-from marey.engine.inference.evaluate_run import EvalOptions, evaluate_parts
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.inference.predict_many import PredictOptions, predict_clips
 from marey.engine.train.loop import train
@@ -84,7 +84,7 @@ def test_a_cluster_gives_the_bytes_of_one_process_and_a_dead_slots_job_is_done_a
 def do_everything(run: Path, manifest: Path, gestures: Path, out: Path, executor: Executor) -> None:
     """All that may be done at scale, each with a file or a folder in `out`."""
     test = EvalOptions(folder=run, manifest=manifest, workers=0, batch_size=3)
-    evaluate_parts(test, out, executor=executor)
+    evaluate_folder(test, out, executor=executor)
     many = PredictOptions(model=run, source=str(manifest), workers=0, batch_size=3)
     predict_clips(many, out / "predicted.parquet", executor=executor)
     features = FeatureOptions(

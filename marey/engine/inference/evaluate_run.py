@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from marey.data.manifest.join import read_manifests
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
+from marey.engine.environment import default_device
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.jobs import ClipJob, load_for, run
 from marey.engine.inference.measures import TrainingCounts
@@ -35,63 +35,20 @@ MISSING = "missing"
 """The column of a part that says why a clip could not be read."""
 
 
-def evaluate_folder(
-    folder: Path,
-    *,
-    out: Path,
-    manifest: str | Path | None = None,
-    split: str = "val",
-    train_manifest: Path | None = None,
-    rule: RuleName = "paper",
-    protocol: str | None = None,
-    overrides: Sequence[str] = (),
-    workers: int | None = None,
-    batch_size: int | None = None,
-    device: str | None = None,
-    progress: Progress | None = None,
-) -> tuple[Evaluation, Path]:
-    """The evaluation of the model in `folder`, and the results.json it was written to.
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """What is tested and how, in plain values that another process can be told.
 
     Args:
         folder: of a run or of a release.
-        out: folder for results.json and predictions.parquet.
         manifest: the clips; by default those the model was validated on.
         split: rows to take, if the manifest has a column of splits.
-        train_manifest: its split train is counted to tell head, tail and few-shot classes; by
-            default as the folder has counted its own training clips.
-        rule: by which these are told.
         protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
         overrides: ``key=value`` that change how it is tested.
         workers: processes that read clips; by default as many as the recipe says.
         batch_size: clips at once; by default as many as the recipe says.
         device: by default cuda where there is one.
-        progress: called with clips (done, total).
-
-    Raises:
-        RecipeError: if `overrides` would change what was trained.
-        ManifestError: if the clips or their classes are not what the model knows.
     """
-    options = EvalOptions(
-        folder=folder,
-        manifest=manifest,
-        split=split,
-        protocol=protocol,
-        overrides=tuple(overrides),
-        workers=workers,
-        batch_size=batch_size,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
-    )
-    result, path = evaluate_parts(
-        options, out, train_manifest=train_manifest, rule=rule, progress=progress
-    )
-    if result is None:  # without shards there are no others to wait for
-        raise RunError(f"another process wrote {path} meanwhile", "give another folder, or read it")
-    return result, path
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalOptions:
-    """What is tested and how, in values that mean the same in every process; as above."""
 
     folder: Path
     manifest: str | Path | None = None
@@ -100,7 +57,7 @@ class EvalOptions:
     overrides: tuple[str, ...] = ()
     workers: int | None = None
     batch_size: int | None = None
-    device: str = "cpu"
+    device: str = field(default_factory=default_device)
 
     def load(self, device: str) -> ScoringJob:
         """The model and the clips; ManifestError unless their classes are the model's."""
@@ -126,7 +83,7 @@ class EvalOptions:
         )
 
 
-def evaluate_parts(
+def evaluate_folder(
     options: EvalOptions,
     out: Path,
     *,
@@ -136,9 +93,24 @@ def evaluate_parts(
     shard: Shard = WHOLE,
     progress: Progress | None = None,
 ) -> tuple[Evaluation | None, Path]:
-    """As `evaluate_folder`, by the processes of `executor`, and a share of the clips only.
+    """The evaluation of the model in a folder, and the results.json it was written to.
 
-    None if other shards have clips to score yet, or have written the results.
+    With a `shard` None, if others have clips to score yet or have written the results.
+
+    Args:
+        options: what is tested and how.
+        out: folder for results.json and predictions.parquet.
+        train_manifest: its split train is counted to tell head, tail and few-shot classes; by
+            default as the folder has counted its own training clips.
+        rule: by which these are told.
+        executor: whose processes score.
+        shard: the share of the clips to score.
+        progress: called with clips (done, total).
+
+    Raises:
+        RecipeError: if overrides would change what was trained.
+        ManifestError: if the clips or their classes are not what the model knows.
+        RunError: if `out` cannot be written, or another process writes there.
     """
     job = load_for(options, executor)
     counts = TrainingCounts(_class_counts(job, train_manifest), rule)
@@ -151,6 +123,9 @@ def evaluate_parts(
         results.append(result)
 
     run(job, options, parts, join, executor=executor, shard=shard, progress=progress)
+    if shard.is_whole and not results:  # there are no others to wait for
+        path, remedy = parts.target, "give another folder, or read it"
+        raise RunError(f"another process wrote {path} meanwhile", remedy)
     return (results[0] if results else None), parts.target
 
 

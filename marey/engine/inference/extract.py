@@ -12,13 +12,14 @@ model once. Other processors, numbers of threads or batch sizes may round the la
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from marey.data.features.feature_file import is_arrow
 from marey.data.manifest.location import Location
 from marey.data.manifest.read import read_manifest
+from marey.engine.environment import default_device
 from marey.engine.inference.extractor import DType, Extractor, Per, read_features
 from marey.engine.inference.jobs import load_for, run
 from marey.engine.weights.checkpoint import initialize
@@ -74,7 +75,7 @@ class FeatureOptions:
     dtype: DType = "float16"
     workers: int | None = None
     batch_size: int | None = None
-    device: str = "cpu"
+    device: str = field(default_factory=default_device)
 
     def load(self, device: str) -> Extractor:
         """The model and the clips."""

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -39,6 +39,7 @@ import torch
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import digest_with
 from marey.data.own_videos.unlabelled import read_clips
+from marey.engine.environment import default_device
 from marey.engine.inference.jobs import ClipJob, load_for, run
 from marey.engine.inference.predict import probabilities
 from marey.engine.inference.predictions import prediction_table, scores_column
@@ -79,7 +80,7 @@ class PredictOptions:
     root: str | None = None
     workers: int | None = None
     batch_size: int | None = None
-    device: str = "cpu"
+    device: str = field(default_factory=default_device)
 
     def load(self, device: str) -> PredictionJob:
         """The model and the clips; ManifestError unless the clips are what it takes."""

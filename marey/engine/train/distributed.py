@@ -16,6 +16,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from marey.engine.environment import default_device
 from marey.errors import RunError
 
 _TIMEOUT = timedelta(hours=2)  # the other ranks wait while rank 0 validates
@@ -120,8 +121,7 @@ def first_host(nodelist: str) -> str:
 
 
 def _device(name: str | None, local_rank: int) -> torch.device:
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+    name = name or default_device()
     if name == "cuda":
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)

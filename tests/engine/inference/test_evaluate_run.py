@@ -13,7 +13,7 @@ import pytest
 
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
-from marey.engine.inference.evaluate_run import evaluate_folder, with_class_names
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, with_class_names
 from marey.engine.inference.predictions import metrics_of_dump
 from marey.engine.train.loop import train
 from marey.engine.weights.trained import load_trained
@@ -38,7 +38,7 @@ def test_without_names_a_manifest_takes_those_of_the_model(
     lines = [f"{clips}/dark_5.mp4,0", f"{clips}/red_5.mp4,1"]
     (tmp_path / "two.csv").write_text("\n".join(["path,label", *lines]) + "\n")
     result, path = evaluate_folder(
-        run, manifest=tmp_path / "two.csv", out=tmp_path, workers=0, device="cpu"
+        EvalOptions(folder=run, manifest=tmp_path / "two.csv", workers=0, device="cpu"), tmp_path
     )
     assert len(result.manifest) == 2
     assert json.loads(path.read_text())["classes"] == {"label": list(CLASSES)}
@@ -50,7 +50,7 @@ def test_the_same_classes_in_another_order_are_refused(
     (tmp_path / "two.csv").write_text(f"path,label\n{clips}/dark_5.mp4,0\n")
     (tmp_path / "labels.txt").write_text("dark\ngreen\nred\nblue\n")
     with pytest.raises(ManifestError, match="class 1 of 'label' is 'green', the model's is 'red'"):
-        evaluate_folder(run, manifest=tmp_path / "two.csv", out=tmp_path)
+        evaluate_folder(EvalOptions(folder=run, manifest=tmp_path / "two.csv"), tmp_path)
 
 
 def test_a_model_without_class_names_fits_a_manifest_with_them(run: Path, clips: Path) -> None:
@@ -61,21 +61,23 @@ def test_a_model_without_class_names_fits_a_manifest_with_them(run: Path, clips:
 
 def test_a_trained_model_is_not_changed_by_an_override(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="changes the model"):
-        evaluate_folder(run, out=tmp_path, overrides=["model.dropout=0.9"])
+        evaluate_folder(EvalOptions(folder=run, overrides=("model.dropout=0.9",)), tmp_path)
 
 
 def test_another_protocol_is_named_in_the_results(run: Path, tmp_path: Path) -> None:
     """Test views of a run on 32 pixels: no protocol by itself, gc-2x1 when asked for."""
 
     def facts_of(folder: str, **asked: Any) -> dict[str, Any]:
-        _, path = evaluate_folder(run, out=tmp_path / folder, workers=0, device="cpu", **asked)
+        _, path = evaluate_folder(
+            EvalOptions(folder=run, workers=0, device="cpu", **asked), tmp_path / folder
+        )
         return cast("dict[str, Any]", json.loads(path.read_text()))
 
     assert facts_of("own")["protocol"] is None
     other = facts_of("other", protocol="gc-2x1")
     assert other["protocol"] == "gc-2x1"
     assert other["views"] == {"clips": 2, "crops": 1, "frames": 2, "size": 37}
-    changed = facts_of("changed", protocol="gc-2x1", overrides=["test.sampling.clips=1"])
+    changed = facts_of("changed", protocol="gc-2x1", overrides=("test.sampling.clips=1",))
     assert changed["protocol"] == "gc-1x1"
     with pytest.raises(RecipeError, match="did you mean 'gc-2x1'"):
         facts_of("none", protocol="gc2x1")
@@ -85,7 +87,8 @@ def test_readable_clips_have_numbers_of_their_own(run: Path, clips: Path, tmp_pa
     holed = shutil.copytree(clips, tmp_path / "clips")
     (holed / "red_5.mp4").write_bytes(b"text")
     result, path = evaluate_folder(
-        run, manifest=holed / "manifest.csv", out=tmp_path / "out", workers=2, device="cpu"
+        EvalOptions(folder=run, manifest=holed / "manifest.csv", workers=2, device="cpu"),
+        tmp_path / "out",
     )
     facts = json.loads(path.read_text())
     assert facts["num_clips"] == 8
@@ -99,7 +102,7 @@ def test_readable_clips_have_numbers_of_their_own(run: Path, clips: Path, tmp_pa
 def test_nothing_readable_is_an_answer_too(run: Path, clips: Path, tmp_path: Path) -> None:
     (tmp_path / "gone.csv").write_text("path,label\ngone.mp4,0\nlost.mp4,1\n")
     result, path = evaluate_folder(
-        run, manifest=tmp_path / "gone.csv", out=tmp_path, workers=0, device="cpu"
+        EvalOptions(folder=run, manifest=tmp_path / "gone.csv", workers=0, device="cpu"), tmp_path
     )
     assert result.metrics["acc/top1"] == 0
     facts = json.loads(path.read_text())
@@ -175,4 +178,4 @@ def test_a_dump_of_more_than_five_classes_has_a_top5(tmp_path: Path) -> None:
 def test_an_unwritable_folder_is_said(run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="could not be written"):
-        evaluate_folder(run, out=tmp_path / "file" / "out", workers=0, device="cpu")
+        evaluate_folder(EvalOptions(folder=run, workers=0, device="cpu"), tmp_path / "file" / "out")

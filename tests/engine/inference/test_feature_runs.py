@@ -14,7 +14,7 @@ import torch
 from marey.data.loading.samplers import ClassBalanced
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import evaluate
-from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.extract import FeatureOptions, extract, extract_features, source_model
 from marey.engine.inference.extractor import Extractor
 from marey.engine.inference.predict import load
@@ -193,7 +193,7 @@ def test_a_run_on_features_learns_and_is_evaluated_reported_and_released(
     epochs = (run / "metrics.csv").read_text().splitlines()
     losses = [float(line.split(",")[2]) for line in epochs[1:]]
     assert losses[-1] < losses[0]
-    result, path = evaluate_folder(run, out=tmp_path / "results", device="cpu")
+    result, path = evaluate_folder(EvalOptions(folder=run, device="cpu"), tmp_path / "results")
     assert result.metrics["acc/top1"] >= 75
     assert json.loads(path.read_text())["views"]["frames"] == "all"
     assert write_report(run, tmp_path / "report.html").is_file()
@@ -259,7 +259,7 @@ def test_clips_of_several_classes_are_trained_evaluated_and_predicted(
         train(recipe, tmp_path / "run", quiet=True)
     stage = replace(recipe.stages[0], objective=BinaryCrossEntropy())
     run = train(replace(recipe, stages=(stage,)), tmp_path / "run", device="cpu", quiet=True)
-    result, _ = evaluate_folder(run, out=tmp_path / "results", device="cpu")
+    result, _ = evaluate_folder(EvalOptions(folder=run, device="cpu"), tmp_path / "results")
     assert 50 < result.metrics["mAP"] <= 100
     assert "mAP" in (run / "metrics.csv").read_text()
     write_report(run, tmp_path / "report.html")

@@ -15,7 +15,7 @@ from marey.cli.app import app
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation, evaluate
-from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.predictions import labels_of_column, metrics_of_dump, prediction_table
 from marey.engine.train.loop import train
@@ -59,7 +59,7 @@ def test_a_run_counts_its_training_clips(run: Path) -> None:
 def test_results_say_the_rule_the_profile_and_what_every_number_rests_on(
     run: Path, tmp_path: Path
 ) -> None:
-    _, path = evaluate_folder(run, out=tmp_path, workers=0, device="cpu")
+    _, path = evaluate_folder(EvalOptions(folder=run, workers=0, device="cpu"), tmp_path)
     facts = json.loads(path.read_text())
     groups = facts["groups"]["label"]
     assert groups["rule"].startswith("paper: head is the classes that hold closest to 50 %")
@@ -92,7 +92,7 @@ def test_training_clips_can_be_counted_in_another_manifest(run: Path, tmp_path: 
     other.write_text("\n".join(["path,label", *rows]) + "\n")
     (tmp_path / "labels.txt").write_text("\n".join(CLASSES) + "\n")
     result, _ = evaluate_folder(
-        run, out=tmp_path / "out", train_manifest=other, workers=0, device="cpu"
+        EvalOptions(folder=run, workers=0, device="cpu"), tmp_path / "out", train_manifest=other
     )
     found = {name: e.num_classes for name, e in result.named_estimates.items()}
     assert found == {"acc/top1": 4, "acc/class_avg": 4, "acc/head": 1, "acc/tail": 2, "acc/few": 1}

@@ -11,7 +11,7 @@ import torch
 
 from marey.data.checks.check import check_manifest
 from marey.data.manifest.read import read_manifest
-from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, evaluate_parts
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.train.loop import train
 from marey.errors import ManifestError, RunError
@@ -92,12 +92,12 @@ def test_an_extraction_that_was_interrupted_goes_on(trained: Trained, tmp_path: 
 
 def test_predictions_by_shards_are_those_of_one_process(trained: Trained, tmp_path: Path) -> None:
     test = options(trained)
-    evaluate_parts(test, tmp_path / "whole")
-    made = [evaluate_parts(test, tmp_path / "parts", shard=shard)[0] for shard in shuffled(3)]
+    evaluate_folder(test, tmp_path / "whole")
+    made = [evaluate_folder(test, tmp_path / "parts", shard=shard)[0] for shard in shuffled(3)]
     assert [one is None for one in made] == [True, True, False]
     for name in ("predictions.parquet", "results.json"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    result, path = evaluate_parts(test, tmp_path / "parts", shard=Shard(1, 3))
+    result, path = evaluate_folder(test, tmp_path / "parts", shard=Shard(1, 3))
     assert result is None
     assert path.exists()
 
@@ -121,7 +121,7 @@ def test_a_manifest_edited_while_it_is_scored_is_an_error(trained: Trained, tmp_
     edited.write_text(kept)
     test = replace(options(trained), manifest=edited)
     with pytest.raises(ManifestError, match="edited.csv changed meanwhile"):
-        evaluate_parts(test, tmp_path / "out", executor=Elsewhere(edited))
+        evaluate_folder(test, tmp_path / "out", executor=Elsewhere(edited))
     edited.write_text(kept)
     features = replace(feature_options(trained, tmp_path / "f.arrow"), manifest=edited)
     with pytest.raises(ManifestError, match="edited.csv changed meanwhile"):
@@ -129,18 +129,16 @@ def test_a_manifest_edited_while_it_is_scored_is_an_error(trained: Trained, tmp_
 
 
 def test_results_that_another_process_wrote_meanwhile_are_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = tmp_path / "results.json"
-    module = "marey.engine.inference.evaluate_run"
-    monkeypatch.setattr(f"{module}.evaluate_parts", lambda *_, **__: (None, there))
+    monkeypatch.setattr("marey.engine.inference.evaluate_run.run", lambda *_, **__: True)
     with pytest.raises(RunError, match="another process wrote .*results.json"):
-        evaluate_folder(tmp_path, out=tmp_path)
+        evaluate_folder(options(trained), tmp_path)
 
 
 def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, tmp_path: Path):
     test = options(trained)
-    evaluate_parts(test, tmp_path, shard=Shard(0, 2))
+    evaluate_folder(test, tmp_path, shard=Shard(0, 2))
     before = {path.name for path in (tmp_path / ".results.json.parts").iterdir()}
     checkpoints = sorted(trained.run.rglob("*.pt"))
     kept = {path: path.read_bytes() for path in checkpoints}
@@ -150,7 +148,7 @@ def test_scores_made_before_the_weights_changed_are_not_used(trained: Trained, t
             values.mul_(2)
         torch.save(state, path)
     try:
-        evaluate_parts(test, tmp_path, shard=Shard(0, 2))
+        evaluate_folder(test, tmp_path, shard=Shard(0, 2))
     finally:
         for path, content in kept.items():
             path.write_bytes(content)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from marey.data.manifest.read import read_manifest
-from marey.engine.inference.evaluate_run import evaluate_folder
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.train.loop import train
 from marey.recipes.catalog import find
 from marey.recipes.schema import override
@@ -64,5 +64,5 @@ def write_words(lips: Path, folder: Path) -> Path:
 def top1_after_training(manifest: Path, run: Path, weights: str) -> float:
     recipe = override(find("tsm-mobilenetv2"), SMALL).with_data(str(manifest))
     train(replace(recipe, weights=weights), run, quiet=True)
-    evaluation, _ = evaluate_folder(run, out=run / "results" / "val")
+    evaluation, _ = evaluate_folder(EvalOptions(folder=run), run / "results" / "val")
     return evaluation.metrics["acc/top1"]
