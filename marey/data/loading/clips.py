@@ -104,13 +104,11 @@ class ClipDataset(Dataset[Sample]):
 
     def _load(self, row: int, rng: np.random.Generator | None, seconds: dict[str, float]) -> Tensor:
         start = time.perf_counter()
+        source = self.manifest.clip(row)
         with open_video(
-            self.manifest.path(row),
-            backend=self.backend,
-            span=self.manifest.span(row),
-            num_frames=self.manifest.num_frames(row),
+            source.path, backend=self.backend, span=source.span, num_frames=source.num_frames
         ) as video:
-            sampling = at_rate(self.sampling, self.manifest.fps(row) or video.fps)
+            sampling = at_rate(self.sampling, source.fps or video.fps)
             indices = sampling.indices(len(video), rng)
             wanted, places = np.unique(indices, return_inverse=True)
             frames = video.gather(wanted)

@@ -59,6 +59,20 @@ SPLITS = ("train", "val", "test")
 """The splits every command knows; a manifest may name others."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class VideoClip:
+    """Where the clip of a row lies, and what the manifest knows of its file."""
+
+    row: int
+    text: str
+    """Its path as the manifest has it."""
+    path: AnyPath
+    span: Span | None = None
+    num_frames: int | None = None
+    """Frames that decode from the whole file."""
+    fps: float | None = None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Manifest:
     """Clips and their labels: a table, and what the table does not say. Row i is clip i.
@@ -196,6 +210,17 @@ class Manifest:
         return None if column is None else as_array(column)
 
     # --- one clip -------------------------------------------------------------------------------
+
+    def clip(self, row: int) -> VideoClip:
+        """What is needed to open the clip of a row, and what is known of it."""
+        return VideoClip(
+            row=row,
+            text=str(self.paths[row]),
+            path=self.path(row),
+            span=self.span(row),
+            num_frames=self.num_frames(row),
+            fps=self.fps(row),
+        )
 
     def path(self, row: int) -> AnyPath:
         """Where the clip lies."""

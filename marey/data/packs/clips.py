@@ -10,59 +10,34 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.manifest import VideoClip
 from marey.data.manifest.paths import VIDEO
 from marey.errors import DecodeError
-from marey.storage.url import AnyPath
 from marey.video.reading.frame_folder import FrameFolder
 from marey.video.reading.jpeg import encode_jpeg, plain_jpeg_size
 from marey.video.reading.pack import PackedClip
 from marey.video.reading.pixels import ShortSide, Size
 from marey.video.reading.pyav import VideoFile
-from marey.video.reading.reader import Span, frame_range, open_video
+from marey.video.reading.reader import frame_range, open_video
 
 Pixels = NDArray[np.uint8]
 """One picture, uint8 [h w 3]."""
 
 
-@dataclass(frozen=True)
-class SourceClip:
-    """One row of a manifest."""
+def packed_name(clip: VideoClip, *, plain: bool = True, suffix: bool = True) -> str:
+    """Where the frames of `clip` go, below some folder and never outside of it; its alone.
 
-    row: int
-    text: str
-    """Its path as the manifest has it."""
-    path: AnyPath
-    span: Span | None
-    num_frames: int | None
-    fps: float | None
-
-    def name(self, *, plain: bool = True, suffix: bool = True) -> str:
-        """Where its frames go, below some folder and never outside of it; no other clip has it.
-
-        That is its path, without the suffix of a video if so wished. Where that would not be the
-        clip's alone (a span, a path not plainly below the root, not `plain`), the row is added.
-        """
-        path = PurePosixPath(self.text)
-        if not suffix and VIDEO.fullmatch(path.name):
-            path = path.with_suffix("")
-        words = [word for word in path.parts if word not in ("/", ".", "..")]
-        below = self.text == str(PurePosixPath(self.text)) and len(words) == len(path.parts)
-        if plain and below and self.span is None:
-            return str(path)
-        return "/".join(words if below else words[-2:]) + f"@{self.row:08d}"
-
-
-def clip_of(manifest: Manifest, row: int) -> SourceClip:
-    """Row `row` of `manifest`."""
-    return SourceClip(
-        row,
-        str(manifest.paths[row]),
-        manifest.path(row),
-        manifest.span(row),
-        manifest.num_frames(row),
-        manifest.fps(row),
-    )
+    That is its path, without the suffix of a video if so wished. Where that would not be the
+    clip's alone (a span, a path not plainly below the root, not `plain`), the row is added.
+    """
+    path = PurePosixPath(clip.text)
+    if not suffix and VIDEO.fullmatch(path.name):
+        path = path.with_suffix("")
+    words = [word for word in path.parts if word not in ("/", ".", "..")]
+    below = clip.text == str(PurePosixPath(clip.text)) and len(words) == len(path.parts)
+    if plain and below and clip.span is None:
+        return str(path)
+    return "/".join(words if below else words[-2:]) + f"@{clip.row:08d}"
 
 
 @dataclass(frozen=True)
@@ -93,7 +68,7 @@ class Shots:
 
 
 @contextmanager
-def open_clip(clip: SourceClip, *, fps: float | None = None) -> Iterator[Shots]:
+def open_clip(clip: VideoClip, *, fps: float | None = None) -> Iterator[Shots]:
     """The frames of a clip: all in its span, or `fps` of them a second.
 
     At a lower rate, what is shown at the times 0, 1 / fps, 2 / fps, ... is taken, each frame once.
@@ -132,7 +107,7 @@ def at_rate(seconds: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
 _SLACK = 0.05
 
 
-def _open(clip: SourceClip) -> VideoFile | FrameFolder | PackedClip:
+def _open(clip: VideoClip) -> VideoFile | FrameFolder | PackedClip:
     """The whole file, with the true count of a video where the manifest's is another."""
     video = open_video(clip.path, num_frames=clip.num_frames)
     assert isinstance(video, VideoFile | FrameFolder | PackedClip)

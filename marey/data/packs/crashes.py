@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from marey.data.packs.clips import SourceClip
+from marey.data.manifest.manifest import VideoClip
 from marey.errors import RunError
 from marey.storage.atomic import writing
 from marey.storage.url import AnyPath, Url
@@ -46,7 +46,7 @@ def time_limit(seconds: float) -> Iterator[None]:
             faulthandler.cancel_dump_traceback_later()
 
 
-def deadly_clips(clips: Sequence[SourceClip], *, seconds: float) -> dict[int, str]:
+def deadly_clips(clips: Sequence[VideoClip], *, seconds: float) -> dict[int, str]:
     """Row -> reason, of the clips at which a process that reads them dies or stays too long."""
     found, left = {}, list(clips)
     while left:

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.data.h264 import write_h264
+from marey.data.manifest.manifest import VideoClip
 from marey.data.packs.checksums import digest_of
-from marey.data.packs.clips import Shots, SourceClip, open_clip
+from marey.data.packs.clips import Shots, open_clip
 from marey.errors import DecodeError
 from marey.storage.atomic import placing
 from marey.video.reading.frame_folder import NAME
@@ -80,7 +81,7 @@ class Made:
     """Of the file, or of all files of the folder in order; empty for a clip of a pack."""
 
 
-Write: TypeAlias = Callable[[SourceClip, str], Made]
+Write: TypeAlias = Callable[[VideoClip, str], Made]
 
 
 class PackFormat(Protocol):
@@ -126,7 +127,7 @@ class JpegPacks:
         with placing(draft, out / pack), pack_writer(draft) as writer:
             yield lambda clip, name: self._add(writer, clip, name, pack)
 
-    def _add(self, writer: PackWriter, clip: SourceClip, name: str, pack: str) -> Made:
+    def _add(self, writer: PackWriter, clip: VideoClip, name: str, pack: str) -> Made:
         with open_clip(clip, fps=self.fps) as shots:
             jpegs = shots.jpegs(self.scale, self.quality)
             first, size = next(jpegs)  # all of a clip have one size
@@ -159,7 +160,7 @@ class Mp4Files:
         """A context whose value writes one clip."""
         yield lambda clip, name: self._write(out, clip, name, draft_of(out, part))
 
-    def _write(self, out: Path, clip: SourceClip, name: str, draft: Path) -> Made:
+    def _write(self, out: Path, clip: VideoClip, name: str, draft: Path) -> Made:
         name = f"clips/{name}.mp4"
         _refuse_source(clip, out / name)
         with open_clip(clip, fps=self.fps) as shots:
@@ -203,7 +204,7 @@ class FrameFolders:
         """A context whose value writes one clip."""
         yield lambda clip, name: self._write(out, clip, name, draft_of(out, part))
 
-    def _write(self, out: Path, clip: SourceClip, name: str, draft: Path) -> Made:
+    def _write(self, out: Path, clip: VideoClip, name: str, draft: Path) -> Made:
         name = f"frames/{name}"
         _refuse_source(clip, out / name)
         with open_clip(clip, fps=self.fps) as shots, placing(draft, out / name):
@@ -256,7 +257,7 @@ def _ticks(shots: Shots) -> NDArray[np.int64]:
     return np.maximum.accumulate(ticks - places) + places
 
 
-def _refuse_source(clip: SourceClip, target: Path) -> None:
+def _refuse_source(clip: VideoClip, target: Path) -> None:
     """DecodeError where a clip would be written over itself."""
     if isinstance(clip.path, Path) and target.resolve() == clip.path.resolve():
         raise DecodeError(f"{clip.path}: would be written over itself", "give another folder")

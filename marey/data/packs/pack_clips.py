@@ -33,11 +33,11 @@ import pyarrow.compute as pc
 
 from marey.data.manifest.columns import BOUNDS
 from marey.data.manifest.duplicates import duplicates
-from marey.data.manifest.manifest import Manifest, digest_with
+from marey.data.manifest.manifest import Manifest, VideoClip, digest_with
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
 from marey.data.packs.checksums import read_checksums, write_checksums
-from marey.data.packs.clips import SourceClip, clip_of
+from marey.data.packs.clips import packed_name
 from marey.data.packs.crashes import deadly_clips, noted, time_limit
 from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
 from marey.errors import DecodeError, ManifestError
@@ -145,7 +145,7 @@ def pack_clips(
 def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
     """Write the clips of `rows`, and what came of each into `file`."""
     number = rows.start // job.form.part_size
-    clips = [clip_of(job.clips, row) for row in rows]
+    clips = [job.clips.clip(row) for row in rows]
     receipts: list[dict[str, Any]] = []
     with noted(draft_of(job.out, number).with_suffix(".begun")) as died:
         deadly = deadly_clips(clips, seconds=job.clip_seconds) if died else {}
@@ -159,17 +159,17 @@ def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
         receipt.write_table(pa.Table.from_pylist(receipts, schema=RECEIPT))
 
 
-def _made(job: _Packing, clip: SourceClip, write: Write) -> dict[str, Any]:
+def _made(job: _Packing, clip: VideoClip, write: Write) -> dict[str, Any]:
     """What came of one clip, or why nothing did."""
     try:
         with time_limit(job.clip_seconds):
-            return asdict(write(clip, clip.name(plain=job.plain, suffix=job.form.suffixes)))
+            return asdict(write(clip, packed_name(clip, plain=job.plain, suffix=job.form.suffixes)))
     except (DecodeError, MemoryError, av.FFmpegError) as error:
         _still_there(job.clips, clip)
         return {"error": str(error) or "too large for the memory"}
 
 
-def _still_there(manifest: Manifest, clip: SourceClip) -> None:
+def _still_there(manifest: Manifest, clip: VideoClip) -> None:
     """ManifestError if not the clip but all that lies beside it cannot be reached."""
     ((root, _),) = manifest.roots.parts(np.array([clip.row]))
     try:

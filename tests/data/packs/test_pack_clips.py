@@ -20,11 +20,11 @@ import torch
 from typer.testing import CliRunner
 
 from marey.cli.app import app
-from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.manifest import Manifest, VideoClip
 from marey.data.manifest.read import read_manifest
 from marey.data.packs import crashes
 from marey.data.packs.checksums import verify
-from marey.data.packs.clips import SourceClip, at_rate
+from marey.data.packs.clips import at_rate
 from marey.data.packs.forms import TEMPLATES, FrameFolders, JpegPacks, Mp4Files, PackFormat
 from marey.data.packs.pack_clips import Packed, pack_clips
 from marey.errors import ManifestError
@@ -430,9 +430,7 @@ def test_a_part_whose_maker_died_is_made_without_the_clip_that_killed_it(
 
 
 def test_a_clip_is_blamed_by_its_whole_name(tmp_path: Path) -> None:
-    clips = [
-        SourceClip(row, "", tmp_path / f"a\u2028{row}.mp4", None, None, None) for row in range(3)
-    ]
+    clips = [VideoClip(row=row, text="", path=tmp_path / f"a\u2028{row}.mp4") for row in range(3)]
     assert crashes.deadly_clips(clips, seconds=60.0) == {}
 
 
