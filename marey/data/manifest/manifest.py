@@ -36,7 +36,7 @@ import numpy as np
 import pyarrow as pa
 
 from marey.data.features.feature_file import FeatureFile
-from marey.data.features.feature_folder import FeatureFiles
+from marey.data.features.feature_folder import FeatureFiles, holds_features
 from marey.data.manifest.columns import (
     BOUNDS,
     ID,
@@ -52,7 +52,7 @@ from marey.data.manifest.location import Roots
 from marey.data.manifest.mapped import MappedRows
 from marey.errors import ManifestError
 from marey.jobs.half_done import input_digest
-from marey.storage.url import AnyPath
+from marey.storage.url import AnyPath, Url
 from marey.video.reading.reader import Span
 
 SPLITS = ("train", "val", "test")
@@ -103,8 +103,6 @@ class Manifest:
         root: AnyPath,
         columns: Mapping[str, Values | None],
         classes: Mapping[str, tuple[str, ...]] | None = None,
-        *,
-        features: FeatureFile | FeatureFiles | None = None,
     ) -> Self:
         """A manifest of clips that lie below `root`.
 
@@ -114,7 +112,6 @@ class Manifest:
             columns: by their names in a file, `path` among them; numbers and text may be None where
                 unknown, labels are int64 [n] or, of several classes, bool [n k]. None is left out.
             classes: head -> class names; each of these columns is one of labels.
-            features: what stands in place of the clips' frames, if it does.
 
         Raises:
             ValueError: a label is None.
@@ -126,9 +123,9 @@ class Manifest:
         >>> clips.path(0), clips.labels["label"], clips.frame_counts, clips.starts
         (PosixPath('videos/a.mp4'), array([1, 0]), array([-1, 30]), None)
         """
-        classes, roots = dict(classes or {}), Roots((root,))
+        classes = dict(classes or {})
         table = as_table(columns, classes)
-        return cls(source=source, roots=roots, table=table, classes=classes, features=features)
+        return cls(source=source, roots=Roots((root,)), table=table, classes=classes)
 
     # --- the columns ----------------------------------------------------------------------------
 
@@ -371,6 +368,17 @@ class Manifest:
             if head in self.labels and not self.has_several(head)
         }
         return self.with_columns(hot) if hot else self
+
+    def with_feature_files(self) -> Self:
+        """The same with the features that its paths lead to, if they do and it has no others."""
+        if self.features is not None or not holds_features(str(self.paths[0])):
+            return self
+        if self.roots.codes is not None or isinstance(self.root, Url):
+            raise ManifestError(
+                f"{self.source} names files of features in stores or several places",
+                "pack them where they lie: `marey data pack`",
+            )
+        return replace(self, features=FeatureFiles(self.root, self.paths))
 
     def below(self, root: AnyPath) -> Self:
         """The same clips where paths start at `root`."""

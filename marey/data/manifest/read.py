@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from marey.data.features.feature_file import FeatureFile, is_arrow
-from marey.data.features.feature_folder import FeatureFiles
 from marey.data.manifest.classes import classes_file
 from marey.data.manifest.columns import KNOWN
 from marey.data.manifest.faults import raise_faults, refuse
@@ -93,14 +92,7 @@ def _located(manifest: Manifest, source: AnyPath, at: Location) -> Manifest:
         paths, roots = roots_among_urls(manifest.paths, root, at.urls)
         if roots.codes is not None:
             manifest = replace(manifest.with_columns({"path": paths}), roots=roots)
-    if not isinstance(manifest.features, FeatureFiles):
-        return manifest
-    if manifest.roots.codes is not None or isinstance(root, Url):
-        raise ManifestError(
-            f"{source} names files of features in stores or several places",
-            "pack them where they lie: `marey data pack`",
-        )
-    return replace(manifest, features=FeatureFiles(root, manifest.paths))
+    return manifest.with_feature_files()
 
 
 def _refuse_strays(file: Path, manifest: Manifest, at: Location) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from marey.data.features.feature_file import FeatureFile
-from marey.data.features.feature_folder import FeatureFiles, holds_features
 from marey.data.manifest.classes import read_labels
 from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, TEXTS, Unit, Values, as_codes
 from marey.data.manifest.duplicates import text_buffers
@@ -38,13 +37,10 @@ def checked_manifest(path: Path, raw: RawTable, heads: Mapping[str, int] | None)
     numbers, number_faults = _numbers(table.select([n for n in NUMBERS if n in others]))
     empty = [_empty_fault(name, column) for name, column in codes.items()]
     refuse(path, [*_text_faults(texts), *number_faults, *empty, *label_faults])
-    features: FeatureFile | FeatureFiles | None = raw.features
-    if features is None and holds_features(str(table["path"][0])):
-        features = FeatureFiles(path.parent, table["path"])
     columns |= codes | texts | numbers
-    manifest = Manifest.from_columns(path, path.parent, columns, classes, features=features)
+    manifest = Manifest.from_columns(path, path.parent, columns, classes)
     refuse(path, [_duplicates_fault(path, manifest)])
-    return manifest
+    return replace(manifest, features=raw.features)
 
 
 def _text_faults(texts: Mapping[str, pa.ChunkedArray]) -> list[Fault]:

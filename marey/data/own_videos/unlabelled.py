@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +18,6 @@ import pyarrow as pa
 import pyarrow.csv
 
 from marey.data.features.feature_file import SUFFIXES
-from marey.data.features.feature_folder import FeatureFiles, holds_features
 from marey.data.manifest.columns import Values
 from marey.data.manifest.faults import clip_text, raise_faults
 from marey.data.manifest.location import BESIDE, Location
@@ -107,12 +105,9 @@ def _lines(path: Path, rows: Sequence[int]) -> list[str]:
 
 def _manifest(source: Path, root: AnyPath, paths: Values) -> Manifest:
     try:
-        manifest = Manifest.from_columns(source, root, {"path": paths})
+        return Manifest.from_columns(source, root, {"path": paths}).with_feature_files()
     except UnicodeEncodeError as error:
         raise ManifestError(
             f"{source}: the name of a file is not UTF-8: {clip_text(str(error.object))}",
             "rename it",
         ) from error
-    if isinstance(root, Path) and holds_features(str(manifest.paths[0])):
-        return replace(manifest, features=FeatureFiles(root, manifest.paths))
-    return manifest
