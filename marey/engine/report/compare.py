@@ -52,7 +52,7 @@ class Comparison:
     @property
     def groups(self) -> list[Table]:
         """Frequent and rare classes, a table a head; empty if the first run knows of none."""
-        return group_tables(self.names, self.runs)
+        return group_tables(self.results if self.runs[0].result else [])
 
     @property
     def warnings(self) -> list[str]:
@@ -80,6 +80,7 @@ class Comparison:
         """Write the page to the file `out`, and say where; RunError if that is not possible."""
         names, runs = self.names, self.runs
         first = runs[0].result
+        results = self.results if first else []
         return write_page(
             Path(out),
             "comparison.html",
@@ -88,8 +89,8 @@ class Comparison:
             runs=self.table,
             curves=comparison_curves(names, runs),
             cost=_cost(self),
-            numbers=group_tables(names, runs, first.numbers_only if first else ()),
-            groups=group_comparisons(names, runs),
+            numbers=group_tables(results, first.numbers_only if first else ()),
+            groups=group_comparisons(results, runs[0].class_counts),
             several_heads=first is not None and len(first.heads) > 1,
             classes=_class_differences(self),
             clips=_clip_differences(self),

@@ -6,8 +6,8 @@ both at once (paired bootstrap): what makes a clip hard for both does not widen 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -15,7 +15,7 @@ from markupsafe import Markup
 from marey.engine.report.charts.charts import Point, Spread, intervals, scatters
 from marey.engine.report.mistakes import between_groups, confusion_table
 from marey.engine.report.pages import Table, counted, percent
-from marey.engine.report.run_files import HeadResult, Result, RunFiles
+from marey.engine.report.run_files import HeadResult, Result
 from marey.engine.results_file import ClassGroups
 from marey.metrics.catalog import DASH, METRICS, find_metric, interval_text
 from marey.metrics.groups import Groups
@@ -30,28 +30,20 @@ Runs = Sequence[tuple[str, Result]]
 # --- of one run ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class GroupPart:
-    """The part of a report on the groups of a head."""
-
-    known: ClassGroups
-    numbers: Table
-    between: Table
-    pairs: Table
-    """Classes of the rarest group, `rare`, most often taken for ones of `frequent`."""
-    rare: str
-    frequent: str
-
-
-def group_part(result: Result, head: HeadResult) -> GroupPart | None:
-    """How each group of a head does, and what it is taken for; None if groups are not known."""
+def group_part(result: Result, head: HeadResult) -> dict[str, Any]:
+    """How each group of a head does, and what it is taken for; empty if groups are not known."""
     known = result.facts.groups.get(head.name)
     if known is None:
-        return None
+        return {}
     (frequent, common), _, (rare, few) = known.groups
-    pairs = confusion_table(head, MAX_PAIRS, true=few, predicted=common)
-    between = _between(head, known.groups)
-    return GroupPart(known, estimate_table(result, head.name), between, pairs, rare, frequent)
+    return {
+        "known": known,
+        "numbers": estimate_table(result, head.name),
+        "between": _between(head, known.groups),
+        "rare": rare,
+        "frequent": frequent,
+        "pairs": confusion_table(head, MAX_PAIRS, true=few, predicted=common),
+    }
 
 
 def estimate_table(result: Result, head: str) -> Table:
@@ -84,41 +76,28 @@ def _between(head: HeadResult, groups: Groups) -> Table:
 # --- of several runs ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class GroupComparison:
-    """The part of a comparison on the groups of a head, which are those of the first run."""
+def group_comparisons(
+    results: Runs, class_counts: Mapping[str, Sequence[int]]
+) -> dict[str, dict[str, Any]]:
+    """Head -> charts and tables, of the heads that the first run has answers and groups of.
 
-    known: ClassGroups
-    charts: list[Markup | str]
-    """A sentence stands where there is nothing to draw."""
-    numbers: Table
-    gains: Table | None
-
-
-def group_comparisons(names: Sequence[str], runs: Sequence[RunFiles]) -> dict[str, GroupComparison]:
-    """Head -> its part, of the heads that the first run has answers and groups of."""
-    results = _evaluated(names, runs)
-    if runs[0].result is None:
-        return {}
+    `class_counts` are the training clips of every class that the first run has counted.
+    """
     return {
-        head.name: _comparison(results, known, head, runs[0].class_counts.get(head.name, []))
-        for head in runs[0].result.heads
-        if (known := runs[0].result.facts.groups.get(head.name))
+        head.name: _comparison(results, known, head, class_counts.get(head.name, ()))
+        for _, first in results[:1]
+        for head in first.heads
+        if (known := first.facts.groups.get(head.name))
     }
 
 
-def group_tables(
-    names: Sequence[str], runs: Sequence[RunFiles], heads: Iterable[str] | None = None
-) -> list[Table]:
+def group_tables(results: Runs, heads: Iterable[str] | None = None) -> list[Table]:
     """Accuracies of groups with their intervals, a row a run.
 
     A table for each of `heads`, by default all, whose groups the first run knows.
     """
-    first = runs[0].result
-    if first is None:
-        return []
-    known = first.facts.groups if heads is None else [h for h in heads if h in first.facts.groups]
-    return [_table(_evaluated(names, runs), head, first.facts.groups[head]) for head in known]
+    known = results[0][1].facts.groups if results else {}
+    return [_table(results, h, known[h]) for h in (known if heads is None else heads) if h in known]
 
 
 def group_gains(first: Result, other: Result, head: str, groups: Groups) -> dict[str, Estimate]:
@@ -136,13 +115,9 @@ def group_gains(first: Result, other: Result, head: str, groups: Groups) -> dict
     return class_estimates(gains, labels, len(a.classes), groups)
 
 
-def _evaluated(names: Sequence[str], runs: Sequence[RunFiles]) -> Runs:
-    return [(n, run.result) for n, run in zip(names, runs, strict=True) if run.result is not None]
-
-
 def _comparison(
     results: Runs, known: ClassGroups, head: HeadResult, sizes: Sequence[int]
-) -> GroupComparison:
+) -> dict[str, Any]:
     (first_name, first), *others = results
     gains = [
         (name, _TITLES.get(group, group), gain)
@@ -154,8 +129,12 @@ def _comparison(
         spreads = [Spread(f"{n}: {group}", g.value, g.low, g.high) for n, group, g in gains]
         title = f"Gain over {first_name} by group"
         charts.append(intervals(spreads, title=title, x_label="points, with 95 % interval"))
-    numbers = _table(results, head.name, known)
-    return GroupComparison(known, charts, numbers, _gain_table(gains) if gains else None)
+    return {
+        "known": known,
+        "charts": charts,
+        "numbers": _table(results, head.name, known),
+        "gains": _gain_table(gains) if gains else None,
+    }
 
 
 _TITLES = {row.group: row.title for row in METRICS if row.estimate and not row.several}
