@@ -7,7 +7,7 @@ what travels is uint8.
 A manifest of features has no pixels: its clips are the vectors of the frames asked for.
 
 A clip that cannot be read stays that clip: its sample says why, and leaves the batch by name.
-Nothing is put in its place.
+No other clip takes its place.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NO_SEED = -1
 """`Sample.seed` under the deterministic test rule."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One clip of one row, or why it could not be read."""
 
@@ -50,7 +50,7 @@ class Sample:
     """What the time went into: decode, resize."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """The samples that could be read, stacked, and the others by row and reason."""
 
@@ -92,15 +92,16 @@ class ClipDataset(Dataset[Sample]):
         row, seed = key
         labels = {head: column[row] for head, column in self.manifest.labels.items()}
         clip, error, seconds = None, None, {"decode": 0.0, "resize": 0.0}
+        rng = None if seed is None else clip_rng(seed)
         try:
-            rng = None if seed is None else clip_rng(seed)
             if self.manifest.features is None:
                 clip = self._load(row, rng, seconds)
             else:
                 clip = self._read(self.manifest.features, row, rng, seconds)
         except DecodeError as fault:
             error = str(fault)
-        return Sample(row, clip, labels, NO_SEED if seed is None else seed, error, seconds)
+        seed = NO_SEED if seed is None else seed
+        return Sample(row=row, clip=clip, labels=labels, seed=seed, error=error, seconds=seconds)
 
     def _load(self, row: int, rng: np.random.Generator | None, seconds: dict[str, float]) -> Tensor:
         start = time.perf_counter()
@@ -110,13 +111,13 @@ class ClipDataset(Dataset[Sample]):
         ) as video:
             sampling = at_rate(self.sampling, source.fps or video.fps)
             indices = sampling.indices(len(video), rng)
-            wanted, places = np.unique(indices, return_inverse=True)
-            frames = video.gather(wanted)
+            needed, order = np.unique(indices, return_inverse=True)
+            frames = video.gather(needed)
         decoded = time.perf_counter()
-        if np.array_equal(places.ravel(), np.arange(indices.size)):
+        if np.array_equal(order.ravel(), np.arange(indices.size)):
             clips = [*torch.chunk(frames, len(indices))]  # every frame once, in order: no copy
         else:
-            clips = [frames[clip] for clip in torch.from_numpy(places.reshape(indices.shape))]
+            clips = [frames[clip] for clip in torch.from_numpy(order.reshape(indices.shape))]
         crops = [self.crop(clip, rng) for clip in clips]
         views = crops[0] if len(crops) == 1 else _joined(torch.cat, crops)
         seconds["decode"] = decoded - start

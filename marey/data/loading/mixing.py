@@ -1,4 +1,4 @@
-"""Epochs of clips from several sources, real and synthetic for one, in shares that are told.
+"""Epochs of clips from several sources, such as real and synthetic ones, in shares by weight.
 
 Each draw takes a source with a probability as its weight, then a clip of that source as `sampler`
 gives them: with `ClassBalanced`, every class of the source equally often. So in expectation the
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from marey.data.loading.samplers import MIXING, InstanceBalanced, Sampler, Sources, draw_places
+from marey.data.loading.samplers import MIXING, InstanceBalanced, Sampler, Sources, draw_weighted
 from marey.errors import RecipeError, did_you_mean
 
 
@@ -42,21 +42,21 @@ class Mixed:
     ) -> np.ndarray:
         """Rows int64 [n] for labels [n] or [n k] and the source of each row."""
         codes = self.codes(sources)
-        drawn = np.array([weight > 0 for _, weight in self.sources]).nonzero()[0]
-        weights = np.array([weight for _, weight in self.sources])[drawn]
+        weights = np.array([weight for _, weight in self.sources])
+        used = weights.nonzero()[0]
         rng = np.random.default_rng((seed, epoch, MIXING))
-        taken = drawn[draw_places(weights, len(labels), rng)].astype(np.uint16)
+        source_of_draw = used[draw_weighted(weights[used], len(labels), rng)].astype(np.uint16)
         rows = np.empty(len(labels), dtype=np.int64)
-        for code in drawn.tolist():
-            mine, places = np.flatnonzero(codes == code), taken == code
-            wanted = int(np.count_nonzero(places))
+        for code in used.tolist():
+            mine, draws = np.flatnonzero(codes == code), source_of_draw == code
+            wanted = int(np.count_nonzero(draws))
             passes = [
                 self.sampler.epoch_rows(
                     labels[mine], None, seed=_seed(seed, epoch, code, n), epoch=epoch
                 )
                 for n in range(-(-wanted // len(mine)))
             ]
-            rows[places] = mine[np.concatenate([np.zeros(0, np.int64), *passes])[:wanted]]
+            rows[draws] = mine[np.concatenate([np.zeros(0, np.int64), *passes])[:wanted]]
         return rows
 
     def codes(self, sources: Sources | None) -> np.ndarray:
@@ -66,24 +66,19 @@ class Mixed:
                 "Mixed needs a manifest with a column 'source'",
                 "join manifests, or name the source of every clip",
             )
-        names = sources.dictionary.to_pylist()
-        indices = sources.indices.to_numpy()
-        counts = np.bincount(indices, minlength=len(names))
-        there = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
-        told = [name for name, _ in self.sources]
+        names, indices = sources.dictionary.to_pylist(), sources.indices.to_numpy()
+        counts = dict(zip(names, np.bincount(indices, minlength=len(names)).tolist(), strict=True))
+        present = [name for name, count in counts.items() if count]
+        code_of = {name: code for code, (name, _) in enumerate(self.sources)}
         for name, weight in self.sources:
-            if weight and name not in there:
-                raise RecipeError(
-                    f"no training clip has the source '{name}'", did_you_mean(name, there)
-                )
-        for name, count in there.items():
-            if name not in told:
-                raise RecipeError(
-                    f"Mixed.sources has no weight for '{name}', {count:,} clips",
-                    "0 leaves them out",
-                )
-        place = [told.index(name) if name in told else 0 for name in names]
-        codes: np.ndarray = np.array(place, dtype=np.uint16)[indices]
+            if weight and name not in present:
+                hint = did_you_mean(name, present)
+                raise RecipeError(f"no training clip has the source '{name}'", hint)
+        for name in present:
+            if name not in code_of:
+                message = f"Mixed.sources has no weight for '{name}', {counts[name]:,} clips"
+                raise RecipeError(message, "0 leaves them out")
+        codes: np.ndarray = np.array([code_of.get(n, 0) for n in names], dtype=np.uint16)[indices]
         return codes
 
 

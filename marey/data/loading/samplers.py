@@ -233,7 +233,7 @@ def _draw_by_class(labels: np.ndarray, q: float, rng: np.random.Generator) -> np
     if q == 0:
         classes = rng.integers(len(present), size=num_rows)
     else:
-        classes = draw_places(size.astype(np.float64) ** q, num_rows, rng)
+        classes = draw_weighted(size.astype(np.float64) ** q, num_rows, rng)
     rows = np.empty(num_rows, dtype=np.int64)
     for block in _blocks(num_rows):
         drawn = classes[block]
@@ -242,8 +242,8 @@ def _draw_by_class(labels: np.ndarray, q: float, rng: np.random.Generator) -> np
     return rows
 
 
-def draw_places(weights: np.ndarray, num_draws: int, rng: np.random.Generator) -> np.ndarray:
-    """`num_draws` places in `weights`, each with a probability as its weight."""
+def draw_weighted(weights: np.ndarray, num_draws: int, rng: np.random.Generator) -> np.ndarray:
+    """`num_draws` indices into `weights`, each with a probability as its weight."""
     edges = np.cumsum(weights)
     classes = np.empty(num_draws, dtype=np.int64)
     for block in _blocks(num_draws):

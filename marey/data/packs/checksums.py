@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from marey.errors import DecodeError, ManifestError
-from marey.jobs.executors import Executor, Processes
+from marey.jobs.executors import PROCESSES, Executor
+from marey.jobs.parts import Progress
 from marey.jobs.processes import Lost
 from marey.storage.atomic import write_csv
 from marey.video.reading.pack import TAIL, ClipFrames, Pack, pack_of, pack_tail
@@ -45,10 +46,10 @@ def check_pack(path: Path) -> list[str]:
         pack = Pack(path)
     except DecodeError as error:
         return [error.message]
-    total, place, end = sha256(), 0, pack.size - TAIL
-    while place < end and (block := pack.pread(place, min(1 << 20, end - place))):
+    total, start, end = sha256(), 0, pack.size - TAIL
+    while start < end and (block := pack.pread(start, min(1 << 20, end - start))):
         total.update(block)
-        place += len(block)
+        start += len(block)
     if pack.pread(end, TAIL) != pack_tail(pack.index, pack.sha256):
         return [f"{path}: its last blocks are damaged"]
     if total.hexdigest() == pack.sha256:
@@ -82,17 +83,17 @@ def read_checksums(out: Path) -> list[Sum]:
 def verify(
     out: Path,
     *,
-    executor: Executor = Processes(),  # noqa: B008
-    progress: Callable[[int, int], None] | None = None,
+    executor: Executor = PROCESSES,
+    progress: Progress | None = None,
 ) -> list[str]:
     """What below `out` is no longer as it was written, a line each; empty if no bit differs."""
-    sums, found = read_checksums(out), dict[Sum, list[str]]()
+    sums, faults = read_checksums(out), dict[Sum, list[str]]()
     check = partial(_differences, out.absolute())
-    for job, faults in executor.answers(check, sums, timeout_seconds=3600.0):
-        found[job] = [f"{job[0]}: {faults.reason}"] if isinstance(faults, Lost) else faults
+    for one, answer in executor.answers(check, sums, timeout_seconds=3600.0):
+        faults[one] = [f"{one[0]}: {answer.reason}"] if isinstance(answer, Lost) else answer
         if progress is not None:
-            progress(len(found), len(sums))
-    return [fault for one in sums for fault in found[one]]
+            progress(len(faults), len(sums))
+    return [fault for one in sums for fault in faults[one]]
 
 
 def _by_file(out: Path, clips: Iterable[Sum]) -> Iterator[Sequence[object]]:

@@ -46,9 +46,9 @@ def time_limit(seconds: float) -> Iterator[None]:
             faulthandler.cancel_dump_traceback_later()
 
 
-def deadly_clips(clips: Sequence[VideoClip], *, seconds: float) -> dict[int, str]:
+def crashing_clips(clips: Sequence[VideoClip], *, seconds: float) -> dict[int, str]:
     """Row -> reason, of the clips at which a process that reads them dies or stays too long."""
-    found, left = {}, list(clips)
+    reasons, left = {}, list(clips)
     while left:
         ran = subprocess.run(
             [sys.executable, "-c", _READ, str(seconds)],
@@ -58,17 +58,14 @@ def deadly_clips(clips: Sequence[VideoClip], *, seconds: float) -> dict[int, str
         )
         if not ran.stdout:
             raise RunError(f"no process can be started to read clips: {ran.stderr[-200:]!r}")
-        done = ran.stdout.count(b"\n") - 1
-        if done < len(left):
-            clip, code = left[done], ran.returncode
-            reason = (
-                f"the process that read it died (signal {-code})"
-                if code < 0
-                else f"not read after {seconds:g} s"
+        num_read, code = ran.stdout.count(b"\n") - 1, ran.returncode
+        for clip in left[num_read : num_read + 1]:
+            death = f"the process that read it died (signal {-code})"
+            reasons[clip.row] = f"{clip.path}: " + (
+                death if code < 0 else f"not read after {seconds:g} s"
             )
-            found[clip.row] = f"{clip.path}: {reason}"
-        left = left[done + 1 :]
-    return found
+        left = left[num_read + 1 :]
+    return reasons
 
 
 def _text(path: AnyPath) -> str:

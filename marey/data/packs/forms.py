@@ -66,7 +66,7 @@ def draft_of(out: Path, part: int) -> Path:
     return out / UNFINISHED / f"{part:05d}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Made:
     """What came of one clip."""
 
@@ -194,7 +194,7 @@ class FrameFolders:
     def __post_init__(self) -> None:
         _check(self)
         _check_range("quality", self.quality, QUALITY)
-        if not _is_found_again(self.template):
+        if not _names_frames(self.template):
             raise ValueError(
                 f"template is {self.template!r}, expected a file name like img_{{:05d}}.jpg"
             )
@@ -229,22 +229,29 @@ def _check_range(name: str, value: int, values: range) -> None:
         raise ValueError(f"{name} is {value}, expected {values[0]} to {values[-1]}")
 
 
-def _is_found_again(template: str) -> bool:
+def _names_frames(template: str) -> bool:
     """Whether `FrameFolder` takes files that are named so for the frames 1, 2, ... of a clip."""
     numbers = range(1, 12)
     try:
-        found = [NAME.fullmatch(template.format(number)) for number in numbers]
+        matches = [NAME.fullmatch(template.format(number)) for number in numbers]
     except (ValueError, LookupError, AttributeError):
         return False
-    names = [match for match in found if match and match["suffix"].lower() in (".jpg", ".jpeg")]
+    names = [match for match in matches if match and match["suffix"].lower() in (".jpg", ".jpeg")]
     prefixes = {match["prefix"] for match in names}
     counted = [int(match["digits"]) for match in names] == [*numbers]
     return counted and len(prefixes) == 1 and "/" not in template
 
 
 def _made(path: str, shots: Shots, size: Size, num_bytes: int, digest: str) -> Made:
-    width, height = size
-    return Made(path, len(shots.indices), shots.fps, width, height, num_bytes, digest)
+    return Made(
+        path=path,
+        num_frames=len(shots.indices),
+        fps=shots.fps,
+        width=size[0],
+        height=size[1],
+        bytes=num_bytes,
+        sha256=digest,
+    )
 
 
 def _ticks(shots: Shots) -> NDArray[np.int64]:
@@ -253,8 +260,8 @@ def _ticks(shots: Shots) -> NDArray[np.int64]:
     if not len(seconds):
         seconds = np.arange(len(shots.indices)) / (shots.fps or 25)
     ticks = np.rint(seconds * TICKS).astype(np.int64)
-    places = np.arange(len(ticks))
-    return np.maximum.accumulate(ticks - places) + places
+    order = np.arange(len(ticks))
+    return np.maximum.accumulate(ticks - order) + order
 
 
 def _refuse_source(clip: VideoClip, target: Path) -> None:

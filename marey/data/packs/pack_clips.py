@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
@@ -38,17 +38,14 @@ from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
 from marey.data.packs.checksums import read_checksums, write_checksums
 from marey.data.packs.clips import packed_name
-from marey.data.packs.crashes import deadly_clips, noted, time_limit
+from marey.data.packs.crashes import crashing_clips, noted, time_limit
 from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
 from marey.errors import DecodeError, ManifestError
-from marey.jobs.executors import Executor, Processes
+from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.half_done import input_digest
-from marey.jobs.parts import Parts, make_parts
-from marey.jobs.shards import Shard
+from marey.jobs.parts import Parts, Progress, make_parts
+from marey.jobs.shards import WHOLE, Shard
 from marey.storage.atomic import write_csv, write_text
-
-CLIP_SECONDS = 600.0
-"""How long one clip may take before it counts as one that hangs the decoder."""
 
 COPIED = ("splits", "groups", "sources", "ids")
 """The columns, beside labels, that a packing's manifest has from the one it was made of."""
@@ -96,18 +93,27 @@ def pack_clips(
     out: Path,
     form: PackFormat,
     *,
-    executor: Executor = Processes(),  # noqa: B008
-    shard: Shard = Shard(),  # noqa: B008
-    clip_seconds: float = CLIP_SECONDS,
-    progress: Callable[[int, int], None] | None = None,
+    executor: Executor = PROCESSES,
+    shard: Shard = WHOLE,
+    clip_seconds: float = 600.0,
+    progress: Progress | None = None,
 ) -> Packed | None:
     """The clips of `manifest` in the folder `out`, in another form; None if other shards lack.
 
     A clip that cannot be read, or crashes or hangs the decoder, is left out and listed in
     rejects.csv. Interrupted or killed, the same call goes on from the parts that are done; what is
     finished is left as it is, but for labels, splits and the like, which are those of `manifest`.
-    ManifestError if `out` holds what was made of another input or in another form, if it cannot be
-    written, or if the root of the clips vanishes.
+
+    Args:
+        form: what clips become: `JpegPacks`, `Mp4Files` or `FrameFolders`.
+        executor: the processes that pack, a part at a time each.
+        shard: the share of the parts to make.
+        clip_seconds: how long a clip may take before it counts as one that hangs the decoder.
+        progress: called with clips (done, total) of the shard.
+
+    Raises:
+        ManifestError: if `out` holds what was made of another input or in another form, or cannot
+            be written; or if the root of the clips vanishes.
     """
     if manifest.features is not None:
         raise ManifestError(
@@ -117,18 +123,18 @@ def pack_clips(
     target = out / f"manifest{_suffix(manifest)}"
     if target.exists() and not (out / "packing.json").exists():
         raise ManifestError(f"{target} is there and was not packed", "give another folder")
-    asked = {"form": type(form).__name__, **asdict(form), "clips": _clips_digest(manifest)}  # type: ignore[call-overload]
-    note, labels = _claim(out, asked), digest_with(manifest, *COPIED)
+    facts = {"form": type(form).__name__, **asdict(form), "clips": _clips_digest(manifest)}  # type: ignore[call-overload]
+    labels_before, labels = _claim(out, facts), digest_with(manifest, *COPIED)
     if target.exists():
-        if note != labels:
+        if labels_before != labels:
             _label_anew(manifest, out, target)
-            _note(out, asked, labels)
+            _note(out, facts, labels)
         return _account(out, target)
-    _note(out, asked, labels)
+    _note(out, facts, labels)
     slim = manifest.without(*manifest.labels, "split", "group", "id")
     job = _Packing(slim, out.absolute(), form, _plainly_named(manifest, form), clip_seconds)
     done = make_parts(
-        Parts(target, len(manifest), form.part_size, input_digest(asked)),
+        Parts(target, len(manifest), form.part_size, input_digest(facts)),
         partial(_make_part, job),
         partial(_join, manifest, out, target),
         executor=executor,
@@ -148,13 +154,12 @@ def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
     clips = [job.clips.clip(row) for row in rows]
     receipts: list[dict[str, Any]] = []
     with noted(draft_of(job.out, number).with_suffix(".begun")) as died:
-        deadly = deadly_clips(clips, seconds=job.clip_seconds) if died else {}
+        crashes = crashing_clips(clips, seconds=job.clip_seconds) if died else {}
         with job.form.writing(job.out, number) as write:
             for clip in clips:
-                if clip.row in deadly:
-                    receipts.append({"row": clip.row, "error": deadly[clip.row]})
-                else:
-                    receipts.append({"row": clip.row} | _made(job, clip, write))
+                reason = crashes.get(clip.row)
+                answer = {"error": reason} if reason else _made(job, clip, write)
+                receipts.append({"row": clip.row} | answer)
     with pa.ipc.new_file(file, RECEIPT) as receipt:
         receipt.write_table(pa.Table.from_pylist(receipts, schema=RECEIPT))
 
@@ -165,18 +170,18 @@ def _made(job: _Packing, clip: VideoClip, write: Write) -> dict[str, Any]:
         with time_limit(job.clip_seconds):
             return asdict(write(clip, packed_name(clip, plain=job.plain, suffix=job.form.suffixes)))
     except (DecodeError, MemoryError, av.FFmpegError) as error:
-        _still_there(job.clips, clip)
+        _require_root(job.clips, clip)
         return {"error": str(error) or "too large for the memory"}
 
 
-def _still_there(manifest: Manifest, clip: VideoClip) -> None:
+def _require_root(manifest: Manifest, clip: VideoClip) -> None:
     """ManifestError if not the clip but all that lies beside it cannot be reached."""
-    ((root, _),) = manifest.roots.parts(np.array([clip.row]))
+    root = manifest.roots.of(clip.row)
     try:
-        there = root.exists()
+        is_there = root.exists()
     except OSError:
-        there = False
-    if not there:
+        is_there = False
+    if not is_there:
         raise ManifestError(
             f"{root}: the root of the clips is gone",
             "bring it back and give the same command: finished work is kept",
@@ -234,14 +239,14 @@ def _packed(manifest: Manifest, out: Path, rows: np.ndarray, made: pa.Table) -> 
     return packed if has_rates else packed.without("fps")
 
 
-def _claim(out: Path, asked: dict[str, Any]) -> str:
+def _claim(out: Path, facts: dict[str, Any]) -> str:
     """The digest of labels that `out` was made with; ManifestError if it is for something else."""
     note = out / "packing.json"
     if not note.exists():
         return ""
     before = json.loads(note.read_text("utf-8"))
     labels = str(before.pop("labels", ""))
-    if before != json.loads(json.dumps(asked)):
+    if before != json.loads(json.dumps(facts)):
         raise ManifestError(
             f"{out} was made of other clips, or in another form",
             "give another folder, or remove it",
@@ -249,10 +254,10 @@ def _claim(out: Path, asked: dict[str, Any]) -> str:
     return labels
 
 
-def _note(out: Path, asked: dict[str, Any], labels: str) -> None:
+def _note(out: Path, facts: dict[str, Any], labels: str) -> None:
     """Note in `out` what it is for."""
-    facts = asked | {"labels": labels}
-    write_text(out / "packing.json", json.dumps(facts, indent=1, sort_keys=True))
+    text = json.dumps(facts | {"labels": labels}, indent=1, sort_keys=True)
+    write_text(out / "packing.json", text)
 
 
 def _account(out: Path, target: Path) -> Packed:

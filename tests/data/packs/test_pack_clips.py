@@ -431,7 +431,7 @@ def test_a_part_whose_maker_died_is_made_without_the_clip_that_killed_it(
 
 def test_a_clip_is_blamed_by_its_whole_name(tmp_path: Path) -> None:
     clips = [VideoClip(row=row, text="", path=tmp_path / f"a\u2028{row}.mp4") for row in range(3)]
-    assert crashes.deadly_clips(clips, seconds=60.0) == {}
+    assert crashes.crashing_clips(clips, seconds=60.0) == {}
 
 
 def test_a_manifest_that_was_not_packed_is_not_taken_for_finished_work(
