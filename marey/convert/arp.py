@@ -16,7 +16,7 @@ from typing import Literal
 
 from marey.convert.blvnet import num_taps, with_counted_taps
 from marey.convert.repository import Repository, Settings, Shapes, by_rules
-from marey.convert.shapes import model_of, resnet_of, under_our_names
+from marey.convert.shapes import model_of, resnet_of
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoder import Encoder
 from marey.models.encoders.i3d import I3DResNetSpec
@@ -45,11 +45,10 @@ def _recognises(shapes: Shapes) -> bool:
     return is_i3d or any(map(has_tam.fullmatch, shapes))
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     is_i3d = len(shapes["layer1.0.conv2.weight"]) == 5
     settings.need("num_segments", "temporal_stride", *([] if is_i3d else ["blending"]))
     assert settings.temporal_stride is not None
-    ours = under_our_names(shapes, rename)
     resnet = resnet_of(ours)
     encoder: Encoder = resnet
     ops: tuple[TemporalOp, ...] = ()

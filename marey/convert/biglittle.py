@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from marey.convert.repository import Repository, Settings, Shapes
-from marey.convert.shapes import heads_of, under_our_names
+from marey.convert.shapes import heads_of
 from marey.convert.tsm import encoder_or_head
 from marey.errors import CheckpointError
 from marey.models.encoders.blresnet import DEPTHS, BLResNetSpec
@@ -55,10 +55,9 @@ def _recognises(shapes: Shapes) -> bool:
     return "layer1.big.0.conv1.weight" in shapes and "layer1.tam.curr.weight" not in shapes
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     if any(".se_module." in name for name in shapes):
         raise CheckpointError("it is a bLSEResNeXt, an encoder that is not built here")
-    ours = under_our_names(shapes, rename)
     return ModelSpec(
         image_net_of(ours), num_segments=settings.num_segments or 1, heads=heads_of(ours)
     )

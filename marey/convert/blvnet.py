@@ -14,7 +14,7 @@ import re
 
 from marey.convert.biglittle import image_net_of
 from marey.convert.repository import Repository, Settings, Shapes, by_rules
-from marey.convert.shapes import dropout_of, model_of, under_our_names
+from marey.convert.shapes import dropout_of, model_of
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.temporal.tam import TAM
@@ -50,9 +50,8 @@ def _recognises(shapes: Shapes) -> bool:
     return own or "layer1.tam.curr.weight" in shapes
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     settings.need("num_segments")
-    ours = under_our_names(shapes, rename)
     net, taps = image_net_of(ours), num_taps(ours)
     tam = TAM(taps, init="reference") if taps else None
     encoder = BLVNetSpec(

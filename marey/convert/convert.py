@@ -198,7 +198,7 @@ def sampling_of(spec: ModelSpec) -> Sampling:
 def spec_of(source: Repository, shapes: Shapes, settings: Settings, path: Path) -> ModelSpec:
     """The model of this repository that the shapes give; CheckpointError if there is none."""
     try:
-        return source.spec(shapes, settings)
+        return source.model_of(shapes, settings)
     except CheckpointError as error:
         raise CheckpointError(
             f"{path} (repository {source.name}): {error.message}", error.hint

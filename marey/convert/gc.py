@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from marey.convert.repository import Repository, Rules, Settings, Shapes, by_rules
-from marey.convert.shapes import dropout_of, model_of, resnet_of, under_our_names
+from marey.convert.shapes import dropout_of, model_of, resnet_of
 from marey.convert.tsm import encoder_or_head, unmarked_shift, with_shift
 from marey.models.temporal.ecal import ECal
 from marey.models.temporal.group_context import ORDER, GroupContext
@@ -71,18 +71,16 @@ def _has(shapes: Shapes, pattern: str) -> bool:
     return any(re.search(pattern, name) for name in shapes)
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     settings.need("num_segments", "shift_div", "loop")
-    ours = under_our_names(shapes, rename)
     gates, cdiv = groups_of(ours, "after_bn2")
     groups = GroupContext(gates, cdiv=cdiv, loop=bool(settings.loop), variant=variant_of(cdiv))
     ops = with_shift(unmarked_shift(settings), settings, groups)
     return model_of(resnet_of(ours), ops, ours, settings, dropout_of(shapes))
 
 
-def _spec_earlier(shapes: Shapes, settings: Settings) -> ModelSpec:
+def _spec_earlier(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     settings.need("num_segments", "shift_div")
-    ours = under_our_names(shapes, rename_earlier)
     reduce, expand = (
         ours[f"encoder.layer4.0.residual_out.{layer}.weight"] for layer in ("reduce", "expand")
     )

@@ -12,7 +12,7 @@ from typing import Literal
 
 from marey.convert.gc import calibrators, groups_of, variant_of
 from marey.convert.repository import Repository, Settings, Shapes, by_rules
-from marey.convert.shapes import dropout_of, model_of, resnet_of, under_our_names
+from marey.convert.shapes import dropout_of, model_of, resnet_of
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
@@ -32,10 +32,9 @@ def _recognises(shapes: Shapes) -> bool:
     return any(".Tconv." in name for name in shapes)
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     calibrated = any(".eft1." in name for name in shapes)
     settings.need("num_segments", *(["loop"] if calibrated else []), loop="true")
-    ours = under_our_names(shapes, rename)
     ops: tuple[TemporalOp, ...] = (_gst_of(ours),)
     if calibrated:
         _, cdiv = groups_of(ours, "after_conv2")

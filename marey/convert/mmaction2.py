@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from marey.convert.repository import Repository, Settings, Shapes
-from marey.convert.shapes import mobilenet_of, model_of, num_blocks, resnet_of, under_our_names
+from marey.convert.shapes import mobilenet_of, model_of, num_blocks, resnet_of
 from marey.convert.tsm import shift_of, with_shift
 from marey.errors import CheckpointError
 from marey.models.encoders.mobilenet import ROWS
@@ -70,20 +70,18 @@ def _is_mobilenet(shapes: Shapes) -> bool:
     return "backbone.conv1.conv.weight" in shapes and "backbone.conv2.conv.weight" in shapes
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     if any(".non_local_block." in name for name in shapes):
         raise CheckpointError(
             "it has non-local blocks, whose kind (embedded Gaussian or dot product) is in no tensor"
         )
-    ours = under_our_names(shapes, rename)
     shift = shift_of(shapes, num_blocks(ours))
     pools = any(name.startswith("backbone.layer2.net.") for name in shapes)
     ops = with_shift(shift, settings, *([TemporalPool(1)] if pools else []))
     return model_of(resnet_of(ours), ops, ours, settings)
 
 
-def _mobilenet_spec(shapes: Shapes, settings: Settings) -> ModelSpec:
-    ours = under_our_names(shapes, rename_mobilenet)
+def _mobilenet_spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
     return model_of(mobilenet_of(ours), with_shift(shift, settings), ours, settings)
 

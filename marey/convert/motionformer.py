@@ -91,8 +91,8 @@ def _recognises(shapes: Shapes) -> bool:
     return "patch_embed_3d.proj.weight" in shapes and "blocks.0.attn.qkv.weight" in shapes
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
-    (width, _) = shapes["blocks.0.attn.proj.weight"]
+def _spec(_: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
+    width = shapes["blocks.0.attn.proj.weight"][0]
     attention = _attention(shapes, settings)
     settings.need("size", *([] if width in (768, 1024) else ["num_heads"]))
     encoder = MotionformerSpec(

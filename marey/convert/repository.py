@@ -104,15 +104,20 @@ class Repository:
     """A code base: how to know its checkpoints, and how to read them.
 
     `rename` gives our name of one of its tensors or modules, and None for a tensor that is dropped
-    on purpose. `spec` is the model that the shapes and the person describe: CheckpointError asks
-    for what is still open (`Settings.need`).
+    on purpose. `spec` is the model that shapes, under our names and under theirs, and settings
+    describe: CheckpointError asks for what is still open (`Settings.need`).
     """
 
     name: str
     recognises: Callable[[Shapes], bool]
     rename: Callable[[str], str | None]
-    spec: Callable[[Shapes, Settings], ModelSpec]
+    spec: Callable[[Shapes, Shapes, Settings], ModelSpec]
     parts: Callable[[Mapping[str, Tensor], ModelSpec], dict[str, Tensor]] = _as_they_are
+
+    def model_of(self, shapes: Shapes, settings: Settings) -> ModelSpec:
+        """The model whose checkpoint has these `shapes`."""
+        ours = {name: shape for theirs, shape in shapes.items() if (name := self.rename(theirs))}
+        return self.spec(ours, shapes, settings)
 
 
 def renamed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Literal
 
 from marey.convert.repository import Settings, Shapes
@@ -17,11 +17,6 @@ from marey.models.video_model import Head, ModelSpec
 
 IMAGENET = 1000
 """Classes by which a picture network is known that was not trained on videos."""
-
-
-def under_our_names(shapes: Shapes, rename: Callable[[str], str | None]) -> Shapes:
-    """`shapes` with every name as `rename` gives it; those dropped on purpose are left out."""
-    return {ours: shape for theirs, shape in shapes.items() if (ours := rename(theirs))}
 
 
 def num_blocks(names: Iterable[str]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from marey.convert.repository import Repository, Rules, Settings, Shapes, by_rules
-from marey.convert.shapes import dropout_of, model_of, resnet_of, under_our_names
+from marey.convert.shapes import dropout_of, model_of, resnet_of
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoders.tdn import TDNSpec
 from marey.models.sites import Site, TemporalOp
@@ -65,9 +65,8 @@ def _recognises(shapes: Shapes) -> bool:
     return any(name.endswith("layer2_bak.0.mse.conv1.weight") for name in shapes)
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     settings.need("num_segments")
-    ours = under_our_names(shapes, rename)
     resnet = resnet_of(ours)
     ops: tuple[TemporalOp, ...] = (LongTermDifference(),)
     if any(".eft1." in name for name in shapes):

@@ -11,7 +11,7 @@ import re
 
 from marey.convert.arp import pooling
 from marey.convert.repository import Repository, Settings, Shapes
-from marey.convert.shapes import IMAGENET, heads_of, mobilenet_of, resnet_of, under_our_names
+from marey.convert.shapes import IMAGENET, heads_of, mobilenet_of, resnet_of
 from marey.models.video_model import ModelSpec
 
 
@@ -29,8 +29,7 @@ def _recognises(shapes: Shapes) -> bool:
     return stem == 4 and "fc.weight" in shapes and all(map(known.fullmatch, shapes))
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
-    ours = under_our_names(shapes, rename)
+def _spec(ours: Shapes, _: Shapes, settings: Settings) -> ModelSpec:
     is_resnet = "encoder.conv1.weight" in ours
     heads = heads_of(ours)
     if heads[0].num_classes != IMAGENET:

@@ -20,7 +20,6 @@ from marey.convert.shapes import (
     mobilenet_of,
     num_blocks,
     resnet_of,
-    under_our_names,
 )
 from marey.errors import CheckpointError
 from marey.models.encoder import Encoder
@@ -71,10 +70,9 @@ def _recognises(shapes: Shapes) -> bool:
     return (own and not copied) or "features.1.conv.3.weight" in shapes
 
 
-def _spec(shapes: Shapes, settings: Settings) -> ModelSpec:
+def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     if any("conv1_7x7_s2" in name for name in shapes):
         raise CheckpointError("it is a BNInception, an encoder that is not built here")
-    ours = under_our_names(shapes, rename)
     heads, dropout = heads_of(ours), dropout_of(shapes)
     if "encoder.features.0.0.weight" in ours:
         encoder: Encoder = mobilenet_of(ours)

@@ -264,7 +264,9 @@ def test_an_unwrapped_mobilenet_looks_back_unless_its_names_or_a_person_say_othe
     }
 
     def ops(shapes: Shapes, shift_div: int) -> tuple[TemporalOp, ...]:
-        return tsm.REPOSITORY.spec(shapes, Settings(num_segments=4, shift_div=shift_div)).temporal
+        return tsm.REPOSITORY.model_of(
+            shapes, Settings(num_segments=4, shift_div=shift_div)
+        ).temporal
 
     assert ops(online, 8) == (TSM(direction="past"),)
     assert ops(online, 0) == ()
@@ -328,6 +330,8 @@ def test_labels_of_another_number_are_refused(checkpoint: Path, tmp_path: Path) 
 
 def test_encoders_that_are_not_built_are_named() -> None:
     with pytest.raises(CheckpointError, match="BNInception"):
-        tsm.REPOSITORY.spec({"base_model.conv1_7x7_s2.weight": (64, 3, 7, 7)}, SAID)
+        tsm.REPOSITORY.model_of({"base_model.conv1_7x7_s2.weight": (64, 3, 7, 7)}, SAID)
     with pytest.raises(CheckpointError, match="embedded Gaussian or dot product"):
-        mmaction2.REPOSITORY.spec({"backbone.layer2.0.non_local_block.g.0.conv.weight": (1,)}, SAID)
+        mmaction2.REPOSITORY.model_of(
+            {"backbone.layer2.0.non_local_block.g.0.conv.weight": (1,)}, SAID
+        )

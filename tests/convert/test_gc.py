@@ -41,7 +41,7 @@ def test_each_stored_model_is_recognised_and_its_spec_read_from_shapes(goldens_d
     assert models
     for golden in models:
         path = golden.path
-        found = recognised(shapes_of(golden), path).spec(shapes_of(golden), told_of(golden))
+        found = recognised(shapes_of(golden), path).model_of(shapes_of(golden), told_of(golden))
         dropout = 0.5 if golden.config.get("dropout", 0.5) else 0.0
         assert found == replace(spec_of(golden), dropout=dropout), path.name
 
@@ -61,7 +61,7 @@ def test_what_shapes_do_not_tell_is_asked_for(
     golden = read(goldens_dir / f"gc/{name}.json")
     shapes = shapes_of(golden)
     with pytest.raises(CheckpointError) as caught:
-        recognised(shapes, golden.path).spec(shapes, Settings())
+        recognised(shapes, golden.path).model_of(shapes, Settings())
     for question in ("num_segments", "shift_div", "loop"):
         assert (f"{question}=" in str(caught.value.hint)) is (question in questions)
     usual = "loop=true" if name == "gc_gst_r50_8f" else "loop=false"  # as their scripts have it
