@@ -84,7 +84,7 @@ def data_check(
     from marey.data.manifest.read import read_manifest
 
     with progress_bar("checking") as progress:
-        found = check_manifest(
+        report = check_manifest(
             read_manifest(manifest),
             out,
             executor=executor_of_workers(executor, address, workers),
@@ -92,17 +92,17 @@ def data_check(
             timeout_seconds=timeout,
             progress=progress,
         )
-    if found.complete and not found.probes.seen.all():
-        console.print(f"{found.path} is there already, made from the same clips")
+    if report.complete and not report.probes.seen.all():
+        console.print(f"{report.path} is there already, made from the same clips")
         return
-    for status, count in found.counts.items():
+    for status, count in report.counts.items():
         if count:
             console.print(f"{count:8,} {status}")
-    if not found.complete:
-        console.print(f"{found.path} comes when the other shards are done too")
+    if not report.complete:
+        console.print(f"{report.path} comes when the other shards are done too")
         return
-    console.print(f"written: {found.path}")
-    if len(found.bad_rows):
+    console.print(f"written: {report.path}")
+    if len(report.bad_rows):
         raise typer.Exit(1)
 
 
@@ -119,10 +119,10 @@ def data_stats(
     from marey.data.manifest.read import read_manifest
     from marey.engine.report.charts.class_histogram import class_histogram_svg
 
-    found = read_manifest(manifest)
+    clips = read_manifest(manifest)
     with progress_bar("opening files") as progress:
         executor = executor_of_workers("local", None, workers)
-        facts = describe(found, sample=sample, executor=executor, progress=progress)
+        facts = describe(clips, sample=sample, executor=executor, progress=progress)
     table = Table("what", "value")
     splits = ", ".join(f"{name} {count:,}" for name, count in facts.splits.items())
     table.add_row("clips", f"{facts.num_clips:,}" + (f" ({splits})" if splits else ""))
@@ -141,7 +141,7 @@ def data_stats(
     console.print(table)
     for head, counts in facts.heads.items():
         name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
-        path = plot or _beside(found.source, name)
+        path = plot or _beside(clips.source, name)
         path.write_text(class_histogram_svg(counts), encoding="utf-8")
         console.print(f"written: {path}")
 
@@ -163,9 +163,9 @@ def data_convert(
     from marey.data.manifest.read import read_manifest
     from marey.data.manifest.write import write_manifest
 
-    found = read_manifest(manifest)
-    write_manifest(found, out)
-    console.print(f"written: {out}, {len(found):,} clips")
+    clips = read_manifest(manifest)
+    write_manifest(clips, out)
+    console.print(f"written: {out}, {len(clips):,} clips")
 
 
 @data_app.command("longtail")
@@ -189,15 +189,15 @@ def data_longtail(
     from marey.data.longtail.split import write_long_tail
 
     wish = Wish(head_percent, few_percent, imbalance, max_count, exponent)
-    found, account = write_long_tail(
+    tail, account = write_long_tail(
         manifest, out, wish, head=head, rank_by=rank_by, seed=seed, overwrite=overwrite
     )
-    pareto, made = found.pareto, found.profile
+    pareto, made = tail.pareto, tail.profile
     console.print(
         f"n = {pareto.largest} * x ** -{pareto.exponent:g}, x from 1 to "
         f"{pareto.imbalance ** (1 / pareto.exponent):.4g}"
     )
-    console.print(f"training clips: {found.before.sum():,} before, {made.num_clips:,} after")
+    console.print(f"training clips: {tail.before.sum():,} before, {made.num_clips:,} after")
     console.print(
         f"H {made.head_percent:.1f} %  F {made.few_percent:.1f} %  imbalance {made.imbalance:.1f}"
     )

@@ -81,8 +81,8 @@ def evaluate(
     for source, part in result.by_source.items():
         _print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
     for head in result.scores:
-        if found := result.trained_on.groups(head):
-            console.print(f"groups of {head} by {found.rule}")
+        if grouped := result.trained_on.groups(head):
+            console.print(f"groups of {head} by {grouped.rule}")
     if result.missing:
         errors.print(
             f"{len(result.missing)} clips could not be read and count as wrong; see {path}"

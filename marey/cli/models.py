@@ -155,10 +155,10 @@ def weights(context: typer.Context) -> None:
         column.overflow = "fold"
     for name, official in OFFICIAL.items():
         try:
-            place = str(local_file(official) or "no")
+            where = str(local_file(official) or "no")
         except CheckpointError as error:
-            place = error.message
-        table.add_row(name, official.file, place)
+            where = error.message
+        table.add_row(name, official.file, where)
     console.print(table)
 
 

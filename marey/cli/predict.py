@@ -104,18 +104,18 @@ def _predict_one(
 
     if lists_clips(video):
         raise ManifestError(f"{video} is a list of clips", "give --out NAME.parquet too")
-    found = load(model, device).predict(
+    answers = load(model, device).predict(
         video, top=top, window_seconds=window, stride_seconds=stride
     )
-    by_file = found if isinstance(found, dict) else {video: found}
+    by_file = answers if isinstance(answers, dict) else {video: answers}
     if window is not None:
-        by_file = {file: timeline(answers) for file, answers in by_file.items()}
+        by_file = {file: timeline(of_file) for file, of_file in by_file.items()}
     if as_json:
         print(json.dumps(by_file, indent=1, ensure_ascii=False))
         return
-    for file, answers in by_file.items():
+    for file, of_file in by_file.items():
         console.print(escape(file))
-        for answer in answers:
+        for answer in of_file:
             console.print("  " + escape(_answer(answer)))
 
 

@@ -108,11 +108,11 @@ class Parts:
     def missing(self, shard: Shard = WHOLE) -> list[Part]:
         """The parts of a shard that are not done; none once they were joined."""
         try:
-            there = {path.name for path in self.folder.iterdir()}
+            done = {path.name for path in self.folder.iterdir()}
         except FileNotFoundError:
             return []
         parts = map(self.__getitem__, self.numbers(shard))
-        return [part for part in parts if part.path.name not in there]
+        return [part for part in parts if part.path.name not in done]
 
     def numbers(self, shard: Shard = WHOLE) -> range:
         """The numbers of the parts of a shard."""

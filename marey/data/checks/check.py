@@ -35,7 +35,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What was found, a row a clip of the manifest."""
+    """The verdict on every clip of a manifest."""
 
     manifest: Manifest
     path: Path

@@ -49,9 +49,9 @@ class ClassCounts:
         return float(filled.max() / filled.min())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stats:
-    """What `stats` found."""
+    """What a manifest holds."""
 
     num_clips: int
     splits: dict[str, int]
@@ -123,12 +123,12 @@ def long_tail_lines(counts: ClassCounts) -> list[tuple[str, str]]:
     clips = counts.training
     if clips.min() == clips.max():
         return []
-    found = profile(clips)
+    shares = profile(clips)
     lines = [
         (
             "long tail",
-            f"H {found.head_percent:.1f} %, F {found.few_percent:.1f} %, "
-            f"imbalance {found.imbalance:,.1f}",
+            f"H {shares.head_percent:.1f} %, F {shares.few_percent:.1f} %, "
+            f"imbalance {shares.imbalance:,.1f}",
         )
     ]
     for rule in LONG_TAIL_RULES:
@@ -155,6 +155,3 @@ def _count_classes(manifest: Manifest, head: str) -> ClassCounts:
     names = list(manifest.split_counts())
     counts = {name: manifest.take(manifest.rows_of(name)).class_counts(head) for name in names}
     return ClassCounts(manifest.classes[head], counts or {"all": manifest.class_counts(head)})
-
-
-# --- the plot -----------------------------------------------------------------------------------

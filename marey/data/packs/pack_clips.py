@@ -45,6 +45,7 @@ from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.half_done import input_digest
 from marey.jobs.parts import Parts, Progress, make_parts
 from marey.jobs.shards import WHOLE, Shard
+from marey.jobs.tables import read_tables, write_table
 from marey.storage.atomic import write_csv, write_text
 
 COPIED = ("splits", "groups", "sources", "ids")
@@ -160,8 +161,7 @@ def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
                 reason = crashes.get(clip.row)
                 answer = {"error": reason} if reason else _made(job, clip, write)
                 receipts.append({"row": clip.row} | answer)
-    with pa.ipc.new_file(file, RECEIPT) as receipt:
-        receipt.write_table(pa.Table.from_pylist(receipts, schema=RECEIPT))
+    write_table(pa.Table.from_pylist(receipts, schema=RECEIPT), file)
 
 
 def _made(job: _Packing, clip: VideoClip, write: Write) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _require_root(manifest: Manifest, clip: VideoClip) -> None:
 
 def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) -> None:
     """Write the manifest, the rejects and the checksums of what all parts say."""
-    table = pa.concat_tables([pa.ipc.open_file(pa.memory_map(str(p))).read_all() for p in parts])
+    table = pa.concat_tables(read_tables(parts))
     failed = table["error"].is_valid().to_numpy()
     kept = table.filter(pa.array(~failed))
     if not len(kept):

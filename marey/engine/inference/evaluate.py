@@ -7,7 +7,6 @@ over the readable clips alone stand beside it as `metrics_readable`. A loss is o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -25,6 +24,7 @@ from marey.engine.inference.measures import (
     metrics_of_heads,
 )
 from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
+from marey.jobs.parts import Progress
 from marey.metrics.longtail import Estimate
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
@@ -32,7 +32,7 @@ from marey.recipes.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Scores [n k] a head for the n clips of a manifest, NaN where a clip could not be read."""
+    """The scores of the clips of a manifest, and the numbers that follow from them."""
 
     manifest: Manifest
     scores: ScoreArrays
@@ -70,9 +70,7 @@ class Evaluation:
     @property
     def readable(self) -> Evaluation:
         """The same of the clips that could be read, as if the list held no others."""
-        rows = self.readable_rows
-        scores = {name: values[rows] for name, values in self.scores.items()}
-        return replace(self, manifest=self.manifest.take(rows), scores=scores, missing={})
+        return self._of_rows(self.readable_rows)
 
     @property
     def by_source(self) -> dict[str, Evaluation]:
@@ -81,8 +79,8 @@ class Evaluation:
         if sources is None:
             return {}
         codes, names = sources.indices.to_numpy(), sources.dictionary.to_pylist()
-        rows = {name: np.flatnonzero(codes == code) for code, name in enumerate(names)}
-        return {name: self._of_rows(there) for name, there in sorted(rows.items()) if len(there)}
+        rows_of = {name: np.flatnonzero(codes == code) for code, name in enumerate(names)}
+        return {name: self._of_rows(rows) for name, rows in sorted(rows_of.items()) if len(rows)}
 
     def _of_rows(self, rows: npt.NDArray[np.int64]) -> Evaluation:
         old = enumerate(rows.tolist())
@@ -103,7 +101,7 @@ def evaluate(
     workers: int | None = None,
     batch_size: int | None = None,
     trained_on: TrainingCounts = UNKNOWN,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """The scores of `model` for every clip of `manifest`, and the numbers that follow from them.
 

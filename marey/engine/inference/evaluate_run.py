@@ -27,6 +27,7 @@ from marey.errors import ManifestError, RecipeError, RunError
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
+from marey.jobs.tables import read_tables, write_table
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
 from marey.recipes.schema import override
@@ -149,14 +150,11 @@ class ScoringJob(ClipJob):
             for head, values in scores.items()
         }
         reasons = [missing.get(row) for row in range(len(rows))]
-        table = pa.table(columns | {MISSING: pa.array(reasons, pa.large_string())})
-        with pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
+        write_table(pa.table(columns | {MISSING: pa.array(reasons, pa.large_string())}), file)
 
     def evaluation(self, paths: Sequence[Path], trained_on: TrainingCounts) -> Evaluation:
         """The evaluation whose parts lie at `paths`."""
-        tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in paths]
-        table = pa.concat_tables(tables)
+        table = pa.concat_tables(read_tables(paths))
         scores: ScoreArrays = {
             head.name: _matrix(table[f"scores.{head.name}"]) for head in self.model.spec.heads
         }

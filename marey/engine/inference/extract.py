@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from marey.data.features.feature_file import is_arrow
@@ -27,7 +26,7 @@ from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.trained import load_trained
 from marey.errors import RecipeError, RunError
 from marey.jobs.executors import HERE, Executor
-from marey.jobs.parts import Progress, make_parts
+from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
 from marey.models.encoders.huggingface import HuggingFaceSpec, read_input
 from marey.models.layout import channels_last
@@ -112,7 +111,7 @@ def extract_features(
     job = load_for(options, executor)
     parts = job.parts(options.out)
     made = run(job, options, parts, job.join, executor=executor, shard=shard, progress=progress)
-    return _extraction(options.out) if made else None
+    return extraction(options.out) if made else None
 
 
 def source_model(
@@ -160,14 +159,8 @@ def _hugging_face(folder: Path) -> Recipe:
     )
 
 
-def extract(extractor: Extractor, *, progress: Progress | None = None) -> Extraction:
-    """Write the features of every clip, by this process; the file is whole or not there."""
-    make = partial(extractor.write, progress=progress)
-    make_parts(extractor.parts(extractor.out), make, extractor.join, executor=HERE)
-    return _extraction(extractor.out)
-
-
-def _extraction(path: Path) -> Extraction:
+def extraction(path: Path) -> Extraction:
+    """What a file of features came to."""
     features = read_features(path)
     frames = features.lengths[features.lengths > 0]
     return Extraction(

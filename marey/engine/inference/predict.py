@@ -72,10 +72,10 @@ class Predictor:
                     "hint: cut it, or give the file"
                 )
             return self._of_clip(as_frames(video), top)
-        place = any_path(video)
-        if isinstance(place, Path) and (files := videos_in(place)):
+        path = any_path(video)
+        if isinstance(path, Path) and (files := videos_in(path)):
             return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in files}
-        return self.predict_file(place, top, window_seconds, stride_seconds)
+        return self.predict_file(path, top, window_seconds, stride_seconds)
 
     def scores(self, reader: FrameReader) -> Scores:
         """Scores [k] of every head, averaged over the recipe's test views, as `evaluate` gives."""

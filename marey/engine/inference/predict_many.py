@@ -49,6 +49,7 @@ from marey.errors import RunError
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
+from marey.jobs.tables import read_tables, write_table
 from marey.recipes.compatible import check_clips
 from marey.storage.atomic import replacing, run_error
 
@@ -157,8 +158,7 @@ class PredictionJob(ClipJob):
                 table = table.append_column(column + name.removeprefix("scores"), answers)
         reasons = pa.array([missing.get(row) for row in range(len(rows))], pa.string())
         table = table.append_column(ERROR, reasons).replace_schema_metadata(self._about())
-        with pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table.combine_chunks())
+        write_table(table.combine_chunks(), file)
 
     def _answers(self, head: str, scores: np.ndarray, unread: np.ndarray) -> dict[str, pa.Array]:
         """The most probable classes [n top] by name, and their probabilities."""
@@ -189,13 +189,10 @@ def _lists(values: np.ndarray, unread: np.ndarray, kind: pa.DataType | None = No
 
 def _join(out: Path, paths: Sequence[Path]) -> None:
     """One row group a part."""
-    with replacing(out, run_error) as file:
-        with pa.ipc.open_file(pa.memory_map(str(paths[0]))) as first:
-            schema = first.schema
-        with pq.ParquetWriter(file, schema) as writer:
-            for path in paths:
-                with pa.memory_map(str(path)) as source:
-                    writer.write_table(pa.ipc.open_file(source).read_all())
+    (first,) = read_tables(paths[:1])
+    with replacing(out, run_error) as file, pq.ParquetWriter(file, first.schema) as writer:
+        for table in read_tables(paths):
+            writer.write_table(table)
 
 
 def _summary(out: Path) -> Predictions:

@@ -8,7 +8,6 @@ memory bank filled by class-balanced sampling has them. W is near to even over t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +25,7 @@ from marey.engine.inference.scoring import view_batches
 from marey.engine.text_files import as_value, read_json, write_json
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
+from marey.jobs.parts import Progress
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
 from marey.video.reading.reader import Span
 
@@ -89,7 +89,7 @@ def reconstruct_folder(
     workers: int | None = None,
     batch_size: int | None = None,
     device: str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write FILE into the folder of a run trained with LMR: `top` classes for each few-shot one.
 
@@ -100,8 +100,8 @@ def reconstruct_folder(
     heads = {head.name: head.num_classes for head in recipe.model.heads}
     data = recipe.data
     lists = (train_manifest,) if train_manifest else data.train_lists
-    found = read_manifests(lists, split="train", heads=heads, at=data.location)
-    train_set = with_class_names(found, trained)
+    clips = read_manifests(lists, split="train", heads=heads, at=data.location)
+    train_set = with_class_names(clips, trained)
     head = spec.head or next(iter(heads))
     counts = train_set.class_counts(head)
     is_few = counts <= spec.few
@@ -141,13 +141,13 @@ def class_weights_of_clips(
 ) -> dict[int, npt.NDArray[np.float64]]:
     """Few-shot class -> mean weight [n] of every clip x [n d] in rebuilding its clips."""
     helps = torch.from_numpy(~is_few[labels])
-    found = {}
+    weights = {}
     for label in np.flatnonzero(is_few).tolist():
         rows = torch.from_numpy(np.flatnonzero(labels == label))
         if len(rows):
             w = attention(similarity(x[rows], x, norm), helps, rows)
-            found[label] = w.mean(dim=0).double().numpy()
-    return found
+            weights[label] = w.mean(dim=0).double().numpy()
+    return weights
 
 
 def _lmr(trained: Trained, folder: Path) -> LMR:
@@ -169,7 +169,7 @@ def _features(
     workers: int | None,
     batch_size: int | None,
     device: str,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> tuple[Rows, Tensor]:
     """The rows [n] that could be read, and their features [n d]."""
     recipe, rows, parts = trained.recipe, [], []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -14,6 +14,7 @@ from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.loader import clip_batches
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError
+from marey.jobs.parts import Progress
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_clips
 from marey.recipes.recipe import Recipe
@@ -36,7 +37,7 @@ def score_clips(
     device: torch.device | str = "cpu",
     workers: int | None = None,
     batch_size: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[ScoreArrays, dict[int, str]]:
     """Scores of every clip, with or without labels, and row -> why a clip could not be read.
 

@@ -15,7 +15,13 @@ from marey.data.loading.samplers import ClassBalanced
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import evaluate
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
-from marey.engine.inference.extract import FeatureOptions, extract, extract_features, source_model
+from marey.engine.inference.extract import (
+    Extraction,
+    FeatureOptions,
+    extract_features,
+    extraction,
+    source_model,
+)
 from marey.engine.inference.extractor import Extractor
 from marey.engine.inference.predict import load
 from marey.engine.report.report import write_report
@@ -23,6 +29,8 @@ from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.engine.weights.trained import export_release
 from marey.errors import DecodeError, ManifestError, RecipeError, RunError
+from marey.jobs.executors import HERE
+from marey.jobs.parts import make_parts
 from marey.longtail.framestack import FrameStack, FrameStackObjective
 from marey.longtail.lmr import LMR
 from marey.longtail.objective import CrossEntropy
@@ -36,6 +44,12 @@ from marey.video.sampling.segments import Clips, EvenFrames
 from tests.tiny import CLASSES, tiny_recipe, write_set
 
 HEADS = (Head("label", len(CLASSES)),)
+
+
+def extract(job: Extractor) -> Extraction:
+    """The features of a model that is not trained, by this process."""
+    make_parts(job.parts(job.out), job.write, job.join, executor=HERE)
+    return extraction(job.out)
 
 
 @pytest.fixture(scope="module")
