@@ -137,12 +137,6 @@ class Url:
         size = self._info.get("size")
         return None if size is None else int(size)
 
-    @property
-    def version(self) -> str:
-        """What changes when the file does: its tag, its time or its size, as the store has it."""
-        names = ("ETag", "etag", "mtime", "LastModified", "created", "size")
-        return next((str(self._info[name]) for name in names if self._info.get(name)), "")
-
     def iterdir(self) -> Iterator[Url]:
         """What lies in the folder."""
         for path in self._ask("ls", detail=False):

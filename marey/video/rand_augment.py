@@ -201,6 +201,6 @@ def _warp(
 
 
 CHANGES: tuple[Change, ...] = (
-    autocontrast, equalize, invert, rotate, posterize, solarize, solarize_add, color, contrast,
-    brightness, sharpness, shear_x, shear_y, translate_x, translate_y,
-)  # fmt: skip
+    *(autocontrast, equalize, invert, rotate, posterize, solarize, solarize_add, color, contrast),
+    *(brightness, sharpness, shear_x, shear_y, translate_x, translate_y),
+)
