@@ -110,7 +110,7 @@ def check_beside_conv(sites: Iterable[Site], what: str) -> None:
         )
 
 
-def place(ops: Sequence[TemporalOp], blocks: Sequence[Block]) -> list[dict[Site, nn.Module]]:
+def site_modules(ops: Sequence[TemporalOp], blocks: Sequence[Block]) -> list[dict[Site, nn.Module]]:
     """The modules of all `ops` in each of `blocks`; ValueError for an op that adds nothing at all.
 
     The order of `ops` does not matter: each site has one place in a block, and holds one module.

@@ -221,8 +221,8 @@ def _per_clip(x_b: Tensor) -> Tensor:
 def _swap(labels: Tensor, flipped: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
     partner = labels
     if labels.ndim == 2:
-        place = torch.arange(labels.shape[1], device=labels.device)
-        return torch.where(flipped[:, None], labels[:, _swap(place, place >= 0, pairs)], labels)
+        classes = torch.arange(labels.shape[1], device=labels.device)
+        return torch.where(flipped[:, None], labels[:, _swap(classes, classes >= 0, pairs)], labels)
     for a, b in pairs:
         partner = partner.masked_fill(labels == a, b).masked_fill(labels == b, a)
     return torch.where(flipped, partner, labels)

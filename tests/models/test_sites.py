@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from marey.models import TSM, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
 from marey.models.encoder import Encoder, EncoderModule
-from marey.models.sites import SITES, Block, Site, TemporalOp, is_added, place
+from marey.models.sites import SITES, Block, Site, TemporalOp, is_added, site_modules
 
 
 class Watch(nn.Module):
@@ -147,7 +147,7 @@ def test_deep_networks_shift_in_every_second_block(
 ) -> None:
     op = TSM(alternate=alternate)  # type: ignore[arg-type]
     blocks = ResNetSpec(depth).blocks((op,), 8)
-    sites = place((op,), blocks)
+    sites = site_modules((op,), blocks)
     found = [block.stage for block, modules in zip(blocks, sites, strict=True) if modules]
     assert [found.count(stage) for stage in range(4)] == counts
 

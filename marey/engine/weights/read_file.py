@@ -82,8 +82,8 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
         )
     if start.startswith(b"version https://git-lfs"):
         return _Foreign("a pointer of git-lfs, not the file", "run `git lfs pull` where it is from")
-    for place, magic, name in _ARCHIVES:
-        if head.startswith(magic, place):
+    for offset, magic, name in _ARCHIVES:
+        if head.startswith(magic, offset):
             return _Foreign(f"a {name} archive", "unpack it and give the file of weights inside")
     names = _names_in_zip(path) if head.startswith(b"PK") else None
     if names is not None and not any(name.endswith("data.pkl") for name in names):

@@ -27,7 +27,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.encoders.resnet import Bottleneck
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import Block, Site, TemporalOp, numbered, place
+from marey.models.sites import Block, Site, TemporalOp, numbered, site_modules
 from marey.models.temporal.tam import Aggregation
 from marey.types import Clip
 
@@ -139,7 +139,7 @@ class BLResNet(EncoderModule):
     ) -> None:
         super().__init__()
         blocks = spec.blocks(temporal, num_frames)
-        placed = iter(zip(blocks, place(temporal, blocks), strict=True))
+        placed = iter(zip(blocks, site_modules(temporal, blocks), strict=True))
         stem, few = spec.channels, spec.channels // spec.alpha
         self.conv1 = conv(spec.in_channels, stem, 7, stride=2)
         self.bn1 = nn.BatchNorm2d(stem)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, place
+from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, site_modules
 from marey.types import Clip, check_choices
 
 # (expansion, output channels, blocks, stride of the first block), one row a stage
@@ -119,7 +119,7 @@ class MobileNetV2(EncoderModule):
             _conv_bn_relu(conv(spec.in_channels, stem, 3, stride=2), stem),
             *(
                 InvertedResidual(block, modules)
-                for block, modules in zip(blocks, place(temporal, blocks), strict=True)
+                for block, modules in zip(blocks, site_modules(temporal, blocks), strict=True)
             ),
             _conv_bn_relu(conv(blocks[-1].out_channels, last, 1), last),
         )

@@ -134,9 +134,9 @@ class Motionformer(EncoderModule):
                 f"multiples of {PATCH}"
             )
         x = self.patch_embed(clip.transpose(1, 2))
-        places = resized(self.pos_embed[:, 1:], x.shape[3], x.shape[4])
+        positions = resized(self.pos_embed[:, 1:], x.shape[3], x.shape[4])
         x = x.flatten(3).permute(0, 2, 3, 1)  # [b f p d]
-        x = x + (places[:, None] + self.temp_embed[:, :, None])
+        x = x + (positions[:, None] + self.temp_embed[:, :, None])
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(x.shape[0], -1, -1)
         return torch.cat([cls, x.flatten(1, 2)], dim=1)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, place
+from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, site_modules
 from marey.types import Clip, check_choices
 
 DEPTHS: Mapping[int, tuple[int, ...]] = {
@@ -99,7 +99,7 @@ class ResNet(EncoderModule):
     def __init__(self, spec: ResNetSpec, temporal: Sequence[TemporalOp], num_frames: int) -> None:
         super().__init__()
         blocks = spec.blocks(temporal, num_frames)
-        sites = place(temporal, blocks)
+        sites = site_modules(temporal, blocks)
         self.conv1 = spec.first_conv(num_frames)
         self.bn1 = nn.BatchNorm2d(spec.channels)
         self.relu = nn.ReLU(inplace=True)

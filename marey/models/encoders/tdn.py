@@ -28,7 +28,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.encoders.resnet import ResNetSpec, stages
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import TemporalOp, is_added, place
+from marey.models.sites import TemporalOp, is_added, site_modules
 from marey.types import Clip
 
 
@@ -72,7 +72,7 @@ class TDN(EncoderModule):
         resnet = spec.resnet()
         blocks = resnet.blocks(temporal, num_segments)
         first = [block for block in blocks if block.stage == 0]
-        sites = place(temporal, first + blocks)
+        sites = site_modules(temporal, first + blocks)
         self.fusion = spec.fusion_for(num_segments)
         self.conv1 = conv(spec.in_channels, spec.channels, 7, stride=2, bias=True)
         self.bn1 = nn.BatchNorm2d(spec.channels)

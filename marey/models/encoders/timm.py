@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
 from marey.models.layout import fold_time, unfold_time
-from marey.models.sites import SITES, Block, Site, TemporalOp, numbered, place
+from marey.models.sites import SITES, Block, Site, TemporalOp, numbered, site_modules
 from marey.types import Clip
 
 
@@ -76,7 +76,7 @@ class TimmEncoder(EncoderModule):
                 f"{', '.join(_BLOCKS)}"
             )
         self.surrounded: list[str] = []
-        for call, sites in zip(calls, place(temporal, blocks), strict=True):
+        for call, sites in zip(calls, site_modules(temporal, blocks), strict=True):
             self._put(call.path, sites)
         self.num_frames = blocks[-1].num_frames if blocks else num_frames
 

@@ -88,12 +88,12 @@ def mlp(width: int) -> nn.Sequential:
     )
 
 
-def resized(places: Tensor, height: int, width: int) -> Tensor:
+def resized(positions: Tensor, height: int, width: int) -> Tensor:
     """The embeddings [1 height*width d] of a grid, of those [1 n*n d] of a square one (bicubic)."""
-    side = round(places.shape[1] ** 0.5)
+    side = round(positions.shape[1] ** 0.5)
     if (height, width) == (side, side):
-        return places
-    grid = split_axis(places, 1, side, side).permute(0, 3, 1, 2)
+        return positions
+    grid = split_axis(positions, 1, side, side).permute(0, 3, 1, 2)
     grid = F.interpolate(grid, (height, width), mode="bicubic", align_corners=False)
     return grid.flatten(2).transpose(1, 2)
 

@@ -57,10 +57,10 @@ class FrameReader(ABC):
             ValueError: an index is outside of the video, or the reader is closed.
             DecodeError: a frame cannot be read; names the file and the reason.
         """
-        wanted, places = np.unique(self.checked(indices), return_inverse=True)
+        wanted, slots = np.unique(self.checked(indices), return_inverse=True)
         frames = self.gather(wanted)
-        in_order = np.array_equal(places, np.arange(len(wanted)))
-        return (frames if in_order else frames[places]).contiguous()
+        in_order = np.array_equal(slots, np.arange(len(wanted)))
+        return (frames if in_order else frames[slots]).contiguous()
 
     def gather(self, indices: NDArray[np.int64]) -> Frames:
         """As `read`, in memory channels last, as decoded: crops of it are twice as fast."""

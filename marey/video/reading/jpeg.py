@@ -114,15 +114,15 @@ _TURNS: tuple[Matrix, ...] = (
 
 
 def _read_header(data: bytes) -> _Header:
-    turn, place = _TURNS[0], 2 if data.startswith(JPEG) else len(data)
-    while place + 10 <= len(data) and data[place] == 0xFF:
-        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
-        if marker == 0xE1 and data[place + 4 : place + 10] == b"Exif\0\0":
-            turn = _exif_turn(data[place + 10 : place + 2 + length])
+    turn, offset = _TURNS[0], 2 if data.startswith(JPEG) else len(data)
+    while offset + 10 <= len(data) and data[offset] == 0xFF:
+        marker, length = data[offset + 1], int.from_bytes(data[offset + 2 : offset + 4])
+        if marker == 0xE1 and data[offset + 4 : offset + 10] == b"Exif\0\0":
+            turn = _exif_turn(data[offset + 10 : offset + 2 + length])
         if marker in (0xC0, 0xC1, 0xC2):  # start of frame
-            bits, height, width, parts = struct.unpack(">BHHB", data[place + 4 : place + 10])
+            bits, height, width, parts = struct.unpack(">BHHB", data[offset + 4 : offset + 10])
             return _Header((width, height), bits, parts, turn)
-        place += 2 + length
+        offset += 2 + length
     return _Header((0, 0), 0, 0, turn)
 
 

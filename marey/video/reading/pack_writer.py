@@ -20,7 +20,7 @@ class PackWriter:
     """A pack in the making; see `pack_writer`."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._digest, self._place = file, sha256(), 0
+        self._file, self._digest, self._offset = file, sha256(), 0
         self._rows: list[dict[str, Any]] = []
 
     def add(
@@ -35,7 +35,7 @@ class PackWriter:
         """Write the frames of one clip as they come; their bytes. A clip that fails leaves none."""
         if any(row["name"] == name for row in self._rows):
             raise ValueError(f"two clips are called {name!r}")
-        start, digest = self._place, self._digest.copy()
+        start, digest = self._offset, self._digest.copy()
         row: dict[str, Any] = {"offset": [], "size": [], "crc32": []}
         try:
             for number, data in enumerate(jpegs, start=1):
@@ -45,7 +45,7 @@ class PackWriter:
         except BaseException:
             self._file.seek(start)
             self._file.truncate()
-            self._place, self._digest = start, digest
+            self._offset, self._digest = start, digest
             raise
         facts = {"name": name, "fps": fps, "width": size[0], "height": size[1]}
         self._rows.append(facts | row | {"seconds": seconds.tolist()})
@@ -65,11 +65,11 @@ class PackWriter:
     def _member(self, name: str, data: bytes) -> int:
         """Where `data` begins in the file, now that it is written."""
         header = tar_header(name, len(data))
-        start = self._place + len(header)
+        start = self._offset + len(header)
         whole = header + data + bytes(-len(data) % BLOCK)
         self._file.write(whole)
         self._digest.update(whole)
-        self._place += len(whole)
+        self._offset += len(whole)
         return start
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from marey.models import TSM, ECal, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
 from marey.models.profile import num_parameters
-from marey.models.sites import place
+from marey.models.sites import site_modules
 from marey.models.temporal.group_context import Calibrator
 
 BLOCK = ResNetSpec(18).blocks((), 4)[0]
@@ -100,7 +100,7 @@ def test_stages_of_23_blocks_have_one_in_every_second_block() -> None:
     op = ECal(reduction=64)
     blocks = ResNetSpec(101).blocks((op,), 2)
     with torch.device("meta"):
-        found = place((op,), blocks)
+        found = site_modules((op,), blocks)
     assert [
         sum(bool(f) for f, b in zip(found, blocks, strict=True) if b.stage == s) for s in range(4)
     ] == [3, 4, 12, 3]

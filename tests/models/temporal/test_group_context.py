@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from marey.longtail.decouple import set_trainable
 from marey.models import GroupContext, MobileNetV2Spec, ModelSpec, ResNetSpec
 from marey.models.encoder import Encoder, freeze_unused
-from marey.models.sites import Block, place
+from marey.models.sites import Block, site_modules
 from marey.models.temporal.group_context import Calibrator, ChannelGroups
 
 R50 = ResNetSpec(50).blocks((), 8)
@@ -153,7 +153,7 @@ def test_fresh_gates_without_a_norm_halve_what_they_get() -> None:
 
 def first_groups(op: GroupContext, encoder: Encoder) -> list[int | None]:
     assert isinstance(encoder, ResNetSpec)
-    sites = place((op,), encoder.blocks((op,), 8))
+    sites = site_modules((op,), encoder.blocks((op,), 8))
     modules = [next(iter(found.values()), None) for found in sites]
     return [m.first if isinstance(m, ChannelGroups) else None for m in modules]
 
