@@ -8,6 +8,8 @@ lists are split `val`, as in Group Contextualization's rows; parts of one video 
 
 from __future__ import annotations
 
+from functools import partial
+
 from marey.data.datasets.dataset import (
     AnnotatedClip,
     AnnotationForm,
@@ -19,7 +21,8 @@ from marey.data.datasets.dataset import (
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.clip_names import video_name
-from marey.data.lists.plain_lists import RULSTM, read_plain
+from marey.data.lists.listing import ListRow
+from marey.data.lists.plain_lists import RULSTM, plain_rows
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile, whole
 
@@ -36,12 +39,7 @@ def read_official(files: Annotations) -> Index:
 def read_rulstm(files: Annotations) -> Index:
     """The parts of whole videos that RULSTM's csv files name."""
     names = _rulstm_names(files)
-    clips = []
-    for split, file in files.lists(SPLITS):
-        for row in read_plain(file, RULSTM):
-            labels, video = {"label": int(row.labels["action"])}, row.path
-            fields = {"video": video}
-            clips.append(clip_of_row(row, split, labels, name=video, group=video, fields=fields))
+    clips = files.clips(SPLITS, partial(plain_rows, form=RULSTM), _rulstm_clip)
     return Index({"label": names}, clips)
 
 
@@ -53,6 +51,11 @@ def _official_clip(split: str, line: SourceLine, text: str) -> AnnotatedClip:
     name, labels = video_name(path), {"label": action - 1}
     video = "-".join(name.split("-")[:3])  # person, round, recipe; then times
     return AnnotatedClip(line, name, split, labels, group=video, fields={"video": video})
+
+
+def _rulstm_clip(split: str, _: SourceLine, row: ListRow) -> AnnotatedClip:
+    labels, video = {"label": int(row.labels["action"])}, row.path
+    return clip_of_row(row, split, labels, name=video, group=video, fields={"video": video})
 
 
 def _rulstm_names(files: Annotations) -> tuple[str, ...]:

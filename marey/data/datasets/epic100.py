@@ -24,7 +24,7 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.epic import frames_a_second, participant
 from marey.data.lists.listing import ListRow
-from marey.data.lists.plain_lists import RULSTM, read_plain
+from marey.data.lists.plain_lists import RULSTM, plain_rows
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import whole
 from marey.data.lists.times import seconds
@@ -46,11 +46,9 @@ def read_official(files: Annotations) -> Index:
 
 def read_rulstm(files: Annotations) -> Index:
     """The parts of RULSTM's lists."""
-    classes, clips = _classes(files), list[AnnotatedClip]()
-    for split, file in files.lists(("train", "val")):
-        rows = ((row.line, row) for row in read_plain(file, RULSTM))
-        clips += files.faults.fitting(rows, lambda _, row: _clip(row, split))  # noqa: B023
-    return Index(classes, clips)
+    classes = _classes(files)
+    rows = partial(plain_rows, form=RULSTM)
+    return Index(classes, files.clips(("train", "val"), rows, _clip))
 
 
 def _official_clip(
@@ -66,10 +64,10 @@ def _official_clip(
     if None in map(whole, labels.values()):
         raise Misfit("classes are whole numbers from 0", value=", ".join(labels.values()))
     row = ListRow(line, cells["video_id"], labels, start, end, id=cells["narration_id"])
-    return _clip(row, split)
+    return _clip(split, line, row)
 
 
-def _clip(row: ListRow, split: str) -> AnnotatedClip:
+def _clip(split: str, _: SourceLine, row: ListRow) -> AnnotatedClip:
     person = participant(row.path)
     if person is None:
         raise Misfit("expected a video like P01_01 or P01_101", value=row.path)

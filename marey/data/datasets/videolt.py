@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -35,10 +34,10 @@ from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.clip_names import video_name
 from marey.data.lists.listing import ListRow
-from marey.data.lists.plain_lists import read_plain
+from marey.data.lists.plain_lists import plain_rows
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.tables import template_of
-from marey.data.lists.text_file import TextFile, whole
+from marey.data.lists.text_file import whole
 from marey.data.manifest.classes import split_labels
 
 NUM_CLASSES = 1004
@@ -56,7 +55,8 @@ def read_lists(files: Annotations) -> Index:
 def read_lt_lists(files: Annotations) -> Index:
     """The videos of the long-tailed lists, whose counts are others than those of VideoLT."""
     names = _names(files)
-    return Index({"label": names.names}, files.clips(SPLITS, _rows, partial(_list_clip, names)))
+    rows = partial(plain_rows, separator=" ")  # a comma joins labels
+    return Index({"label": names.names}, files.clips(SPLITS, rows, partial(_list_clip, names)))
 
 
 def read_lt_json(files: Annotations) -> Index:
@@ -71,10 +71,6 @@ def read_lt_json(files: Annotations) -> Index:
 def _names(files: Annotations) -> ClassNames:
     """The names of count-labels-train.lst, ``name number count``."""
     return ClassNames(numbered_names(files, "classes", NUM_CLASSES, first=0))
-
-
-def _rows(file: TextFile) -> Iterator[tuple[SourceLine, ListRow]]:
-    return ((row.line, row) for row in read_plain(file, separator=" "))  # a comma joins labels
 
 
 def _list_clip(names: ClassNames, split: str, _: SourceLine, row: ListRow) -> AnnotatedClip:

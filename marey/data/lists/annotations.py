@@ -43,7 +43,14 @@ class Annotations:
         lines: Callable[[TextFile], Iterable[tuple[SourceLine, T]]],
         read: Callable[[str, SourceLine, T], R],
     ) -> list[R]:
-        """What `read` makes of split and line, for all lists of these; a `Misfit` is left out."""
+        """What `read` makes of the lines of lists, of each its split, place and content.
+
+        A line that it raises `Misfit` for is left out.
+
+        Args:
+            splits: whose lists are read, if they are there.
+            lines: what the lines of a file are: `TextFile.lines`, `plain_rows`.
+        """
         return [
             clip
             for split, file in self.lists(splits)

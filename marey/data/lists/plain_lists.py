@@ -104,6 +104,13 @@ def read_plain(
     return PlainList(form, lines, file.faults)
 
 
+def plain_rows(
+    file: TextFile, form: ListFormat | None = None, *, separator: str | None = None
+) -> Iterator[tuple[SourceLine, ListRow]]:
+    """The rows of `read_plain`, each with its line."""
+    return ((row.line, row) for row in read_plain(file, form, separator=separator))
+
+
 def list_format(path: Path, lines: Sequence[str], separator: str | None = None) -> ListFormat:
     """What most lines of the file at `path` are; ManifestError if that is no known list.
 
@@ -177,7 +184,8 @@ def _row(line: SourceLine, text: str, form: ListFormat) -> ListRow:
     if len(cells) != form.num_columns or not all(cells):
         raise Misfit(f"not a `{form.title}`", "" if form.num_numbers else HEADER_HINT)
     numbers = cells[len(cells) - form.num_numbers :]
-    if not all(map(_is_number, numbers)) or None in map(whole, numbers[:-1]):
+    single = numbers if form is RULSTM else numbers[:-1]  # a label may be several, or -1
+    if not all(map(_is_number, numbers)) or None in map(whole, single):
         raise Misfit(f"not a `{form.title}`", "numbers are whole")
     if form is RULSTM:
         uid, video, start, stop, verb, noun, action = cells

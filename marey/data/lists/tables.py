@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from marey.data.lists.class_names import unbracketed
@@ -37,6 +38,30 @@ ID_NAMES = ("id", "narration_id")
 """Columns that hold what a data set calls a clip."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TableFormat:
+    """What the columns of a table are read as, by their names.
+
+    >>> print(table_format(["video", "speaker", "class"], ";"))
+    a table with `video` and `class`, semicolon-separated
+    """
+
+    separator: str
+    path: str
+    heads: Mapping[str, str]
+    """Head -> the column of its labels."""
+    unit: Unit
+    span: tuple[str, ...]
+    """The columns of starts and ends, if there are any."""
+    id: str
+    """What the data set calls a clip; "" if no column says it."""
+    others: tuple[str, ...]
+
+    def __str__(self) -> str:
+        columns = f"`{self.path}` and `{'`, `'.join(self.heads.values())}`"
+        return f"a table with {columns}, {SEPARATORS[self.separator]}-separated"
+
+
 def is_table(path: Path) -> bool:
     """Whether the file begins with a header that names a path and a label."""
     try:
@@ -56,6 +81,24 @@ def header_separator(line: str) -> str | None:
     return None
 
 
+def table_format(names: Sequence[str], separator: str = ",") -> TableFormat:
+    """What columns of these names are read as, by the names of columns that are known."""
+    path = next(name for name in PATH_NAMES if name in names)
+    heads = _heads(names)
+    unit, span = next((unit, span) for unit, span in SPAN_NAMES if set(span) <= set(names))
+    others = tuple(name for name in names if name not in {path, *heads.values(), *span})
+    id_name = next((name for name in ID_NAMES if name in others), "")
+    return TableFormat(
+        separator=separator,
+        path=path,
+        heads=heads,
+        unit=unit,
+        span=span,
+        id=id_name,
+        others=others,
+    )
+
+
 def read_table(file: TextFile, separator: str) -> Listing:
     """The rows of a table whose first line that is not blank is a header."""
     records = file.records(separator)
@@ -63,27 +106,22 @@ def read_table(file: TextFile, separator: str) -> Listing:
     names = [_normal(name) for name in header]
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
         raise ManifestError(f"{first}: two columns are named {clip_text(twice[0])}")
-    path = next(name for name in PATH_NAMES if name in names)
-    heads = _heads(names)
-    unit, span = next((unit, span) for unit, span in SPAN_NAMES if set(span) <= set(names))
-    others = [name for name in names if name not in {path, *heads.values(), *span}]
-    id_name = next((name for name in ID_NAMES if name in others), "")
+    form = table_format(names, separator)
 
     def read(line: SourceLine, cells: list[str]) -> tuple[ListRow, list[str]]:
         cell = dict(zip(names, cells, strict=True))
-        labels = {head: cell[name] for head, name in heads.items()}
-        start, end = (_time(name, cell[name]) for name in span) if span else (None, None)
-        row = ListRow(line, cell[path], labels, start, end, id=cell.get(id_name, ""))
-        return row, [cell[name] for name in others]
+        labels = {head: cell[name] for head, name in form.heads.items()}
+        start, end = (_time(name, cell[name]) for name in form.span) if form.span else (None, None)
+        row = ListRow(line, cell[form.path], labels, start, end, id=cell.get(form.id, ""))
+        return row, [cell[name] for name in form.others]
 
     rows = list(file.faults.fitting(records, read))
     file.faults.settle()
     if not rows:
         raise ManifestError(f"{file.path}: no rows, only a header", "give at least one clip")
-    title = f"a table with `{path}` and `{'`, `'.join(heads.values())}`"
-    form = f"{title}, {SEPARATORS[separator]}-separated, {len(rows):,} rows"
-    columns = {name: [cells[n] for _, cells in rows] for n, name in enumerate(others)}
-    return Listing(file.path, form, [row for row, _ in rows], unit, columns)
+    columns = {name: [cells[n] for _, cells in rows] for n, name in enumerate(form.others)}
+    shown = f"{form}, {len(rows):,} rows"
+    return Listing(file.path, shown, [row for row, _ in rows], form.unit, columns)
 
 
 def _time(name: str, text: str) -> float | None:

@@ -1,6 +1,6 @@
 """Where clips lie below a root: the first layout that is there, from listings of folders.
 
-Names come from files that others wrote. None of them leads out of the root, by its words.
+Names come from files that others wrote: one whose text leads out of the root has no media.
 """
 
 # ruff: noqa: PTH100, PTH118

@@ -176,7 +176,16 @@ def test_a_first_line_that_is_not_utf8_is_one_fault(tmp_path: Path) -> None:
 
 
 def test_parts_of_rulstm_are_told_by_their_seven_cells(tmp_path: Path) -> None:
-    (tmp_path / "train.csv").write_text("P01_01_0,P01_01,4,101,3,3,2413\n")
-    plain = read_plain(read_text(tmp_path / "train.csv", Faults()))
+    good = "P01_01_0,P01_01,4,101,3,3,2413\n"
+    (tmp_path / "train.csv").write_text(
+        good * 3 + "b,P01_01,4,101,3,3,7|8\nc,P01_01,4,101,-3,3,7\n"
+    )
+    faults = Faults()
+    plain = read_plain(read_text(tmp_path / "train.csv", faults))
     assert plain.format is RULSTM
+    assert [row.path for row in plain] == ["P01_01"] * 3
+    assert [(row.line.number, row.remedy) for row in faults.rejects] == [
+        (4, "numbers are whole"),
+        (5, "numbers are whole"),
+    ]
     assert str(RULSTM) == "`uid,video,start,stop,verb,noun,action`, comma-separated"
