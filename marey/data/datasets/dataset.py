@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from marey.data.lists.annotations import Annotations
-from marey.data.lists.listing import ListRow
 from marey.data.lists.rejects import SourceLine
 from marey.data.manifest.columns import Unit
 
@@ -95,18 +94,3 @@ def in_folders(*folders: str) -> tuple[str, ...]:
     ('videos/{class}/{name}', '{name}')
     """
     return tuple(f"{folder}/{{name}}" if folder else "{name}" for folder in folders)
-
-
-def clip_of_row(
-    row: ListRow,
-    split: str,
-    labels: Mapping[str, int | tuple[int, ...]],
-    *,
-    name: str,
-    group: str = "",
-    fields: Mapping[str, str] = NO_FIELDS,
-) -> AnnotatedClip:
-    """The clip of a row, whose labels are class indices now."""
-    return AnnotatedClip(
-        row.line, name, split, labels, row.start, row.end, row.num_frames, group, row.id, fields
-    )

@@ -10,18 +10,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from marey.data.datasets.dataset import (
-    AnnotatedClip,
-    AnnotationForm,
-    DataSet,
-    Index,
-    clip_of_row,
-    in_folders,
-)
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
+from marey.data.datasets.list_clips import clip_of_row
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
-from marey.data.lists.clip_names import video_name
-from marey.data.lists.listing import ListRow
+from marey.data.lists.listing import ListRow, video_name
 from marey.data.lists.plain_lists import RULSTM, plain_rows
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile, whole

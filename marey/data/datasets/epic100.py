@@ -12,14 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from marey.data.datasets.dataset import (
-    AnnotatedClip,
-    AnnotationForm,
-    DataSet,
-    Index,
-    clip_of_row,
-    in_folders,
-)
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
+from marey.data.datasets.list_clips import clip_of_row
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.epic import frames_a_second, participant

@@ -14,7 +14,7 @@ from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, 
 from marey.data.datasets.list_clips import list_clips, plain_lists, tsn_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
-from marey.data.lists.clip_names import video_name
+from marey.data.lists.listing import video_name
 
 CLASSES = tuple(
     "brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat "  # noqa: SIM905

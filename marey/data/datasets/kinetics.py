@@ -27,7 +27,7 @@ from marey.data.datasets.subset import subset_form
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
-from marey.data.lists.clip_names import video_name, without_suffix
+from marey.data.lists.listing import video_name, without_suffix
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.times import seconds
 from marey.errors import ManifestError

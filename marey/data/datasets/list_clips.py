@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from marey.data.datasets.dataset import AnnotatedClip, clip_of_row
+from marey.data.datasets.dataset import NO_FIELDS, AnnotatedClip
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_names import ClassNames
-from marey.data.lists.clip_names import video_name
-from marey.data.lists.listing import ListRow
+from marey.data.lists.listing import ListRow, video_name
 from marey.data.lists.plain_lists import PlainList, read_plain
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import whole
@@ -54,6 +53,21 @@ def list_clips(
 
     for split, rows in lists.items():
         yield from files.faults.fitting(((row.line, row) for row in rows), partial(read, split))
+
+
+def clip_of_row(
+    row: ListRow,
+    split: str,
+    labels: Mapping[str, int | tuple[int, ...]],
+    *,
+    name: str,
+    group: str = "",
+    fields: Mapping[str, str] = NO_FIELDS,
+) -> AnnotatedClip:
+    """The clip of a row, whose labels are class indices now."""
+    return AnnotatedClip(
+        row.line, name, split, labels, row.start, row.end, row.num_frames, group, row.id, fields
+    )
 
 
 def _label(row: ListRow, names: ClassNames, class_of_path: str) -> int:

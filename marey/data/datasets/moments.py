@@ -18,7 +18,7 @@ from marey.data.datasets.list_clips import list_clips, plain_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
-from marey.data.lists.clip_names import video_name, without_suffix
+from marey.data.lists.listing import video_name, without_suffix
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile
 

@@ -21,8 +21,7 @@ from marey.data.datasets.list_clips import list_clips, plain_lists, tsn_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames, expect_count
-from marey.data.lists.clip_names import video_name
-from marey.data.lists.listing import ListRow
+from marey.data.lists.listing import ListRow, video_name
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile, whole
 from marey.data.manifest.faults import clip_text

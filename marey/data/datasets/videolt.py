@@ -21,19 +21,12 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 
-from marey.data.datasets.dataset import (
-    AnnotatedClip,
-    AnnotationForm,
-    DataSet,
-    Index,
-    clip_of_row,
-    in_folders,
-)
+from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
+from marey.data.datasets.list_clips import clip_of_row
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
-from marey.data.lists.clip_names import video_name
-from marey.data.lists.listing import ListRow
+from marey.data.lists.listing import ListRow, video_name
 from marey.data.lists.plain_lists import plain_rows
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.tables import template_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from marey.data.lists.rejects import FatalFaults, SourceLine
 from marey.data.manifest.columns import Unit
+from marey.data.manifest.paths import VIDEO
 from marey.errors import ManifestError
 
 
@@ -79,6 +81,20 @@ def join_listings(folder: Path, parts: Mapping[str, Listing]) -> Listing:
     formats = "; ".join(f"{part.source.name}: {part.format}" for part in listings)
     rows = [row for part in listings for row in part.rows]
     return Listing(folder, formats, rows, first.unit, columns)
+
+
+def video_name(path: str) -> str:
+    """The last part of a path, without the suffix of a video.
+
+    >>> video_name("Archery/v_Archery_g01_c01.avi"), video_name("hug/a_v1.2_np1")
+    ('v_Archery_g01_c01', 'a_v1.2_np1')
+    """
+    return without_suffix(path.replace("\\", "/").rstrip("/").rpartition("/")[2])
+
+
+def without_suffix(path: str) -> str:
+    """A path without the suffix of a video; a dot in another place stays."""
+    return os.path.splitext(path)[0] if VIDEO.fullmatch(path) else path  # noqa: PTH122
 
 
 def _shape(listing: Listing) -> tuple[object, ...]:
