@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,14 +24,15 @@ from marey.video.reading.reader import Span, open_video
 BLOCK = 16
 """Frames that are in memory at a time."""
 
-Stamp: TypeAlias = tuple[int, int]
-"""Size in bytes and time of change in nanoseconds: another says that a file is another."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
     """A clip as it decodes; `error` says why it does not, and then the numbers are 0."""
 
+    size: int = -1
+    """Of the file in bytes, before it was decoded."""
+    changed: int = 0
+    """When it was changed, in nanoseconds."""
     frames: int = 0
     """In the clip: in its span, if it has one."""
     file_frames: int = 0
@@ -41,23 +41,24 @@ class Probe:
     fps: float = 0.0
     """0 where unknown, as for a folder of frames."""
     error: str = ""
-    stamp: Stamp = (-1, 0)
-    """Of the file, before it was decoded."""
 
 
 class Probes:
     """The probes of all rows of a manifest, in columns; rows not yet probed are not `seen`."""
 
-    def __init__(self, num_rows: int) -> None:
+    def __init__(self, num_rows: int, probes: Iterable[tuple[int, Probe]] = ()) -> None:
+        """`probes`: rows with theirs, as `probe_clips` gives them."""
         self.seen = np.zeros(num_rows, bool)
         self.frames, self.file_frames, self.width, self.height = np.zeros((4, num_rows), np.int64)
         self.fps = np.zeros(num_rows)
         self.errors: dict[int, str] = {}
+        for row, probe in probes:
+            self[row] = probe
 
     def __setitem__(self, row: int, probe: Probe) -> None:
         self.seen[row] = True
-        self.frames[row], self.file_frames[row] = probe.frames, probe.file_frames
-        self.width[row], self.height[row], self.fps[row] = probe.width, probe.height, probe.fps
+        for name in ("frames", "file_frames", "width", "height", "fps"):
+            getattr(self, name)[row] = getattr(probe, name)
         self.errors.pop(row, None)
         if probe.error:
             self.errors[row] = probe.error
@@ -103,30 +104,8 @@ def probe_clips(
             progress(done, len(rows))
 
 
-def probe_rows(
-    manifest: Manifest,
-    rows: np.ndarray,
-    *,
-    executor: Executor = PROCESSES,
-    timeout_seconds: float = 60.0,
-    progress: Progress | None = None,
-) -> Probes:
-    """The probes of these rows, the others unseen; of a folder of frames only the ends are read."""
-    probes = Probes(len(manifest))
-    for row, probe in probe_clips(
-        manifest,
-        rows,
-        thorough=False,
-        executor=executor,
-        timeout_seconds=timeout_seconds,
-        progress=progress,
-    ):
-        probes[row] = probe
-    return probes
-
-
-def stamp_of(path: str | AnyPath) -> Stamp:
-    """The stamp of a file, (-1, 0) if there is none; what is in a store has always the same."""
+def stamp_of(path: str | AnyPath) -> tuple[int, int]:
+    """Size and time of change of a file, (-1, 0) without one; in a store, always the same."""
     if isinstance(path, Url):
         return 0, 0
     try:
@@ -151,19 +130,20 @@ def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> Iterator[_Job
 
 def _probe_file(job: _Job) -> tuple[Probe, ...]:
     """A probe a row of the job."""
-    stamp = stamp_of(job.path)
+    size, changed = stamp_of(job.path)
     try:
         if holds_features(str(job.path)):
             assert isinstance(job.path, Path), "a manifest has no features in stores"
             with open_features(job.path) as frames:
-                count = len(frames)
-            return (Probe(frames=count, file_frames=count, stamp=stamp),) * len(job.rows)
-        with open_video(job.path) as video:
-            whole = replace(_probe_whole(video, job.thorough), stamp=stamp)
+                whole = Probe(frames=len(frames), file_frames=len(frames))
+        else:
+            with open_video(job.path) as video:
+                whole = _probe_whole(video, job.thorough)
     except DecodeError as error:
         return (Probe(error=str(error)),) * len(job.rows)
     except MemoryError:
         return (Probe(error=f"{job.path}: too large for the memory"),) * len(job.rows)
+    whole = replace(whole, size=size, changed=changed)
     return tuple(_probe_span(job.path, whole, span) for span in job.spans)
 
 

@@ -12,6 +12,7 @@ check` go when its report is there.
 from __future__ import annotations
 
 import zlib
+from dataclasses import astuple, fields
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -55,10 +56,10 @@ def probe_once(
     probes = known_probes(manifest, folder)
     mine = _rows_of_shard(manifest, shard)
     todo = mine[~probes.seen[mine] | probes.failed[mine]]
-    known = len(mine) - len(todo)
-    failure = partial(manifest_error, hint=_HINT)
+    known, failure = len(mine) - len(todo), partial(manifest_error, hint=_HINT)
+    name = ".probes.jsonl" if shard.is_whole else f".probes-{shard.index}-of-{shard.count}.jsonl"
     if len(todo):
-        with appending(_journal_file(folder, shard), failure) as append:
+        with appending(folder / name, failure) as append:
             for row, probe in probe_clips(
                 manifest,
                 todo,
@@ -68,71 +69,49 @@ def probe_once(
                 progress=progress and (lambda done, _: progress(known + done, len(mine))),
             ):
                 probes[row] = probe
-                append(_entry(_key(manifest, row), probe))
-    return probes if shard.is_whole else known_probes(manifest, folder, probes, mine)
-
-
-def known_probes(
-    manifest: Manifest,
-    folder: Path,
-    probes: Probes | None = None,
-    rows: np.ndarray | None = None,
-) -> Probes:
-    """What the journals in `folder` say of the clips whose files are the same as then.
-
-    `rows` (int64) stay as they are in `probes`, which is filled in.
-    """
-    probes = probes or Probes(len(manifest))
-    entries = _entries(folder)
-    if not entries:
-        return probes
-    kept = np.zeros(len(manifest), bool)
-    kept[[] if rows is None else rows] = True
-    for row, path in enumerate(manifest.texts()):
-        probe = None if kept[row] else entries.get(_key(manifest, row, path))
-        if probe and (probe.error or probe.stamp == stamp_of(manifest.roots.of(row) / path)):
-            probes[row] = probe
+                append([*_key(manifest, row, str(manifest.paths[row])), *astuple(probe)])
+    if not shard.is_whole:  # what others did meanwhile
+        _fill(probes, np.setdiff1d(np.arange(len(manifest)), mine), manifest, folder)
     return probes
 
 
-def _journal_file(folder: Path, shard: Shard) -> Path:
-    """Where a shard keeps its probes."""
-    suffix = "" if shard.is_whole else f"-{shard.index}-of-{shard.count}"
-    return folder / f".probes{suffix}.jsonl"
+def known_probes(manifest: Manifest, folder: Path) -> Probes:
+    """What the journals in `folder` say of the clips whose files are the same as then."""
+    probes = Probes(len(manifest))
+    _fill(probes, np.arange(len(manifest)), manifest, folder)
+    return probes
+
+
+def _fill(probes: Probes, rows: np.ndarray, manifest: Manifest, folder: Path) -> None:
+    """Take over the probes of `rows` (int64) from the journals."""
+    entries = _entries(folder)
+    if not entries:
+        return
+    for row, path in zip(rows.tolist(), manifest.texts(rows), strict=True):
+        probe = entries.get(_key(manifest, row, path))
+        if probe is None:
+            continue
+        if probe.error or (probe.size, probe.changed) == stamp_of(manifest.roots.of(row) / path):
+            probes[row] = probe
 
 
 def _entries(folder: Path) -> dict[Key, Probe]:
     """The last good probe of each clip in the journals of a folder, else the last error."""
+    names = [field.name for field in fields(Probe)]
     entries: dict[Key, Probe] = {}
     for entry in read_journals(sorted(folder.glob(".probes*.jsonl"))):
         try:
-            path, start, end, size, changed, *values = entry
-            frames, file_frames, width, height, fps, error = values
-            key, before = (path, start, end), entries.get((path, start, end))
+            key, probe = tuple(entry[:3]), Probe(**dict(zip(names, entry[3:], strict=True)))
+            if not probe.error or key not in entries or entries[key].error:
+                entries[key] = probe
         except (ValueError, TypeError):  # a line of something else
             continue
-        if not error or before is None or before.error:
-            entries[key] = Probe(
-                frames=frames,
-                file_frames=file_frames,
-                width=width,
-                height=height,
-                fps=fps,
-                error=error,
-                stamp=(size, changed),
-            )
     return entries
 
 
-def _entry(key: Key, probe: Probe) -> list[object]:
-    numbers = (probe.frames, probe.file_frames, probe.width, probe.height, probe.fps)
-    return [*key, *probe.stamp, *numbers, probe.error]
-
-
-def _key(manifest: Manifest, row: int, path: str | None = None) -> Key:
+def _key(manifest: Manifest, row: int, path: str) -> Key:
     span = manifest.span(row)
-    text = str(manifest.paths[row]) if path is None else path
-    return (text, None, None) if span is None else (text, span.start, span.end)
+    return (path, None, None) if span is None else (path, span.start, span.end)
 
 
 def _rows_of_shard(manifest: Manifest, shard: Shard) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marey.data.checks.probe import probe_rows
+from marey.data.checks.probe import Probes, probe_clips
 from marey.data.features.feature_file import FeatureFile
 from marey.data.manifest.manifest import Manifest
 from marey.jobs.executors import PROCESSES, Executor
@@ -87,13 +87,15 @@ def stats(
     if isinstance(manifest.features, FeatureFile):
         sample = 0  # the videos may lie elsewhere, or nowhere
     rows = np.sort(rng.permutation(len(manifest))[:sample])
-    probes = probe_rows(
+    probed = probe_clips(
         manifest,
         rows,
+        thorough=False,
         executor=executor,
         timeout_seconds=timeout_seconds,
         progress=progress,
     )
+    probes = Probes(len(manifest), probed)
     good = rows[~probes.failed[rows]]
     frames = _known_frames(manifest, probes.frames[good])
     sizes = zip(probes.width[good].tolist(), probes.height[good].tolist(), strict=True)

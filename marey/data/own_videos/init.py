@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.data.checks.probe import probe_rows
+from marey.data.checks.probe import Probes, probe_clips
 from marey.data.lists.class_files import find_class_file, find_head_files, read_class_ids
 from marey.data.lists.epic import in_frames
 from marey.data.lists.listing import Listing
@@ -235,13 +235,15 @@ def _counted(
     progress: Progress | None,
 ) -> Manifest:
     """The manifest with the frames that decode from every file; adds to `rejects` what fails."""
-    probes = probe_rows(
+    probed = probe_clips(
         manifest,
         np.array([row for row in range(len(manifest)) if row not in rejects], np.int64),
+        thorough=False,
         executor=Processes(num_workers),
         timeout_seconds=timeout_seconds,
         progress=progress,
     )
+    probes = Probes(len(manifest), probed)
     rejects |= probes.errors
     counts = np.where(probes.file_frames > 0, probes.file_frames, -1)
     return manifest.with_columns({"num_frames": counts})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,9 +14,8 @@ from marey.data.manifest.join import read_manifests
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
-from marey.engine.environment import default_device
 from marey.engine.inference.evaluate import Evaluation
-from marey.engine.inference.jobs import ClipJob, load_for, run
+from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.results import write_results
 from marey.engine.inference.scoring import ScoreArrays, check_heads
@@ -37,8 +36,8 @@ MISSING = "missing"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalOptions:
-    """What is tested and how, in plain values that another process can be told.
+class EvalOptions(Options["ScoringJob"]):
+    """What is tested and how.
 
     Args:
         folder: of a run or of a release.
@@ -46,9 +45,6 @@ class EvalOptions:
         split: rows to take, if the manifest has a column of splits.
         protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
         overrides: ``key=value`` that change how it is tested.
-        workers: processes that read clips; by default as many as the recipe says.
-        batch_size: clips at once; by default as many as the recipe says.
-        device: by default cuda where there is one.
     """
 
     folder: Path
@@ -56,9 +52,6 @@ class EvalOptions:
     split: str = "val"
     protocol: str | None = None
     overrides: tuple[str, ...] = ()
-    workers: int | None = None
-    batch_size: int | None = None
-    device: str = field(default_factory=default_device)
 
     def load(self, device: str) -> ScoringJob:
         """The model and the clips; ManifestError unless their classes are the model's."""

@@ -12,15 +12,14 @@ model once. Other processors, numbers of threads or batch sizes may round the la
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marey.data.features.feature_file import is_arrow
 from marey.data.manifest.location import Location
 from marey.data.manifest.read import read_manifest
-from marey.engine.environment import default_device
 from marey.engine.inference.extractor import DType, Extractor, Per, read_features
-from marey.engine.inference.jobs import load_for, run
+from marey.engine.inference.jobs import Options, load_for, run
 from marey.engine.weights.checkpoint import initialize
 from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.trained import load_trained
@@ -56,8 +55,8 @@ class Extraction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureOptions:
-    """Whose features of which clips, in values that mean the same in every process."""
+class FeatureOptions(Options[Extractor]):
+    """Whose features of which clips."""
 
     source: str
     """The folder of a run or release, a recipe with `weights`, or ``hf:FOLDER`` of an encoder of
@@ -72,9 +71,6 @@ class FeatureOptions:
     per: Per = "frame"
     """One vector each."""
     dtype: DType = "float16"
-    workers: int | None = None
-    batch_size: int | None = None
-    device: str = field(default_factory=default_device)
 
     def load(self, device: str) -> Extractor:
         """The model and the clips."""

@@ -17,15 +17,16 @@ process, where processors, numbers of threads and batch sizes are the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
 import torch
 
 from marey.data.manifest.manifest import Manifest
+from marey.engine.environment import default_device
 from marey.engine.inference.scoring import ScoreArrays, score_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Here
@@ -52,9 +53,8 @@ class ClipJob:
     """Its test views are how clips are shown."""
     manifest: Manifest
     workers: int | None = None
-    """Processes that read clips, 0 for none; None: as many as the recipe says."""
     batch_size: int | None = None
-    """Clips at once; None: as many as the recipe says."""
+    """As `Options` have them."""
     device: torch.device | str = "cpu"
 
     def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
@@ -106,20 +106,22 @@ class ClipJob:
 
 
 J = TypeVar("J", bound=ClipJob)
-J_co = TypeVar("J_co", bound=ClipJob, covariant=True)
 
 
-class Options(Protocol[J_co]):
-    """What is wanted: a frozen dataclass of plain values, which is sent to other processes."""
+@dataclass(frozen=True, kw_only=True)
+class Options(Generic[J]):
+    """What is wanted, in plain values that another process can be told."""
 
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
+    workers: int | None = None
+    """Processes that read clips, 0 for none; by default as many as the recipe says."""
+    batch_size: int | None = None
+    """Clips at once; by default as many as the recipe says."""
+    device: str = field(default_factory=default_device)
+    """Where the model runs; by default cuda where there is one."""
 
-    def load(self, device: str) -> J_co:
+    def load(self, device: str) -> J:
         """The job, its model on `device`."""
-
-    def __hash__(self) -> int: ...
+        raise NotImplementedError
 
 
 def load_for(options: Options[J], executor: Executor) -> J:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -39,8 +39,7 @@ import torch
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import digest_with
 from marey.data.own_videos.unlabelled import read_clips
-from marey.engine.environment import default_device
-from marey.engine.inference.jobs import ClipJob, load_for, run
+from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.predict import probabilities
 from marey.engine.inference.predictions import prediction_table, scores_column
 from marey.engine.weights.checkpoint import weights_digest
@@ -68,8 +67,8 @@ class Predictions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions:
-    """What is predicted, by which model, in values that mean the same in every process."""
+class PredictOptions(Options["PredictionJob"]):
+    """What is predicted, by which model."""
 
     model: Path
     """The folder of a run or of a release."""
@@ -79,9 +78,6 @@ class PredictOptions:
     """Class names a clip."""
     split: str | None = None
     root: str | None = None
-    workers: int | None = None
-    batch_size: int | None = None
-    device: str = field(default_factory=default_device)
 
     def load(self, device: str) -> PredictionJob:
         """The model and the clips; ManifestError unless the clips are what it takes."""
