@@ -129,13 +129,21 @@ def make_parts(
     timeout_seconds: float = 3600.0,
     progress: Progress | None = None,
 ) -> bool:
-    """Make what is missing of a shard; True if the target is in place, False if others' parts lack.
+    """Make what is missing; True if the target is in place, False if parts of other shards lack.
 
     Without shards a target that is there is made anew; shards leave one that was made from the
     same input alone, so that one of them can be repeated at any time.
 
-    An error of ours that `make` raises is raised here; a part that crashes or hangs is begun again,
-    `ATTEMPTS` times in all, then RunError says which. Parts that are done are kept in any case.
+    Args:
+        make: writes a part; an error of ours that it raises is raised here.
+        join: writes the target, when all parts are there.
+        executor: whose processes make parts.
+        shard: the share of the parts to make.
+        timeout_seconds: how long a part may take before its process is killed.
+        progress: called with the rows (done, total) of the shard, those done before among them.
+
+    Raises:
+        RunError: if a part has crashed or hung its process `ATTEMPTS` times. The others are kept.
     """
     if not parts.half_done.begin(shard):
         return True

@@ -78,10 +78,17 @@ def stats(
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Stats:
-    """Counts of all clips, and sizes and rates of a random `sample` of them that is opened.
+    """Counts of all clips, and sizes and rates of a random sample of them that is opened.
 
     Lengths are those of all clips if the manifest has `num_frames` and no spans, else of the
     sample.
+
+    Args:
+        sample: how many clips are opened.
+        seed: of their choice.
+        executor: the processes that open them.
+        timeout_seconds: how long a file may take.
+        progress: called with opened clips (done, total).
     """
     rng = np.random.default_rng(seed)
     if isinstance(manifest.features, FeatureFile):

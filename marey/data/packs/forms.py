@@ -107,7 +107,14 @@ class PackFormat(Protocol):
 
 @dataclass(frozen=True)
 class JpegPacks:
-    """A pack for every `part_size` clips: see `marey.video.reading.pack`."""
+    """A pack for every `part_size` clips: see `marey.video.reading.pack`.
+
+    Args:
+        scale: of the frames; by default their shorter side is 256 pixels at most.
+        fps: frames a second to keep; None keeps all.
+        quality: of JPEG, from 1 (best) to 31.
+        part_size: clips in a pack.
+    """
 
     scale: ShortSide = AT_MOST_256
     fps: float | None = None
@@ -143,7 +150,13 @@ class JpegPacks:
 
 @dataclass(frozen=True)
 class Mp4Files:
-    """H.264 in an mp4 a clip, made to be read at any place: GOP 12, no B-frames, fast decode."""
+    """H.264 in an mp4 a clip, made to be read at any frame: GOP 12, no B-frames, fast decode.
+
+    Args:
+        scale, fps: as `JpegPacks`.
+        crf: quality, from 0 (best) to 51.
+        part_size: clips that are made, or made again, together.
+    """
 
     scale: ShortSide = AT_MOST_256
     fps: float | None = None
@@ -182,7 +195,13 @@ class Mp4Files:
 
 @dataclass(frozen=True)
 class FrameFolders:
-    """A folder of JPEG files a clip."""
+    """A folder of JPEG files a clip.
+
+    Args:
+        template: names frames, counted from 1; `TEMPLATES` has those of published tools.
+        scale, fps, quality: as `JpegPacks`; by default smaller videos are enlarged.
+        part_size: clips that are made, or made again, together.
+    """
 
     template: str = "img_{:05d}.jpg"
     scale: ShortSide = ShortSide(256, enlarge=True)  # noqa: RUF009

@@ -34,7 +34,11 @@ model has several."""
 
 
 def load(folder: str | Path, device: str = "cpu") -> Predictor:
-    """A `Predictor` from the folder of a run or of a release."""
+    """A `Predictor` from the folder of a run or of a release.
+
+    Raises:
+        CheckpointError: if it is neither, or its weights do not fit.
+    """
     return Predictor(load_trained(folder, device), torch.device(device))
 
 
@@ -53,14 +57,20 @@ class Predictor:
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
     ) -> list[Answer] | dict[str, list[Answer]]:
-        """The `top` labels of a clip, best first; of every window of a long video, in order.
+        """The `top` labels of a clip, best first; of a folder of videos, those of each by file.
 
-        `video` is a file, a folder of frames, or uint8 frames [t h w 3] or [t 3 h w]; for a model
-        of features, float [t d] or a file of them (.npy, or a path into HDF5). With
-        `window_seconds`, each window of that length, begun every `stride_seconds` (default: half a
-        window), gives its best label with its time; an array has no clock and takes none. A folder
-        of videos gives a dict by file name; a file there that cannot be read gives
-        [{"error": reason}], while a single one raises `DecodeError`.
+        Args:
+            video: a file, a folder of frames or of videos, or uint8 frames [t h w 3] or [t 3 h w];
+                for a model of features, float [t d] or a file of them (.npy, a path into HDF5).
+            top: labels of every head.
+            window_seconds: cut the video into windows of that length, and give the best label of
+                each with its time. An array has no clock and takes none.
+            stride_seconds: how often a window begins; by default every half window.
+
+        Raises:
+            DecodeError: if a single video cannot be read; in a folder, [{"error": reason}] is its
+                answer.
+            ValueError: if an array is no frames or features, or is asked for windows.
         """
         if self.trained.model.spec.takes_features:
             return self._of_features(video, top)

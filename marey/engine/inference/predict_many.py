@@ -110,6 +110,11 @@ def predict_clips(
 
     None if other shards have clips to score yet. A clip that cannot be read costs that clip only.
 
+    Args:
+        executor: whose processes score.
+        shard: the share of the clips to score.
+        progress: called with clips (done, total).
+
     Raises:
         ManifestError: if there are no clips, or not what the model takes.
         RunError: if `out` is no NAME.parquet, or cannot be written.

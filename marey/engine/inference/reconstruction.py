@@ -91,9 +91,20 @@ def reconstruct_folder(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
-    """Write FILE into the folder of a run trained with LMR: `top` classes for each few-shot one.
+    """Write FILE into the folder of a run trained with LMR, and say where.
 
-    RunError for a run without LMR or without few-shot classes.
+    Args:
+        train_manifest: the clips it was trained on; by default as its recipe says.
+        per_class: clips of every class that are keys.
+        top: classes to name for each few-shot class.
+        seed: of the choice of clips.
+        workers: processes that read clips; by default as many as the recipe says.
+        batch_size: clips at once; by default as many as the recipe says.
+        device: where the model runs.
+        progress: called with clips (done, total).
+
+    Raises:
+        RunError: if the run has no LMR or no few-shot classes.
     """
     trained = load_trained(folder, device)
     spec, recipe = _lmr(trained, folder), trained.recipe
