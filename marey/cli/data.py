@@ -118,6 +118,7 @@ def data_stats(
     from marey.data.checks.stats import stats as describe
     from marey.data.manifest.read import read_manifest
     from marey.engine.report.charts.class_histogram import class_histogram_svg
+    from marey.storage.atomic import write_text
 
     clips = read_manifest(manifest)
     with progress_bar("opening files") as progress:
@@ -142,7 +143,7 @@ def data_stats(
     for head, counts in facts.heads.items():
         name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
         path = plot or _beside(clips.source, name)
-        path.write_text(class_histogram_svg(counts), encoding="utf-8")
+        write_text(path, class_histogram_svg(counts))
         console.print(f"written: {path}")
 
 
