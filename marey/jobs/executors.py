@@ -46,7 +46,7 @@ class Here:
         function: Callable[[Job], Answer],
         jobs: Iterable[Job],
         *,
-        timeout_seconds: float = 60.0,  # noqa: ARG002  # nobody is there to stop this process
+        timeout_seconds: float = 60.0,  # noqa: ARG002  # nothing can stop this process
     ) -> Iterator[tuple[Job, Answer | Lost]]:
         """As `Executor.answers`, but a job that kills its process ends this one."""
         for job in jobs:

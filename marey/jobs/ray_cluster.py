@@ -3,8 +3,8 @@
 Every core of the cluster (or every GPU, if the work wants one) has one slot: a Ray actor with a
 process of its own, as `marey.jobs.processes` has them, that keeps what it has loaded from job to
 job. So a file that crashes or hangs the decoder is `Lost` here for the same reason, in the same
-words, as on one machine. When Ray says that a slot itself is gone (its node went away, somebody
-killed it), the job it had is given to another; answers that came before are kept.
+words, as on one machine. When Ray says that a slot itself is gone (its node went away, or it was
+killed), the job it had is given to another; answers that came before are kept.
 
 The nodes need the same Python with marey installed, and the files under the same paths, as on a
 shared disk. Relative paths start where they do for the caller.
@@ -114,9 +114,12 @@ class _Slots(Generic[Job, Answer]):
         self._queue: deque[tuple[Job, int]] = deque()
         """Jobs to give next, each with how often it was given before."""
         self._starting: dict[Any, Any] = {}
+        """Reference to the return of `ready` -> the slot."""
         self._busy: dict[Any, tuple[Any, Job, int]] = {}
+        """Reference to an answer -> the slot, its job, and how often that was given."""
         self._idle: list[Any] = []
         self._failures = 0
+        """Slots that could not start, since the last that could."""
 
     def answers(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Answer | Lost]]:
         """Each job with its answer, in the order they are done."""
@@ -188,7 +191,7 @@ def _connected(ray: ModuleType, address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # tell nobody that it is used
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports its use
     try:
         ray.init(address=address, include_dashboard=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -16,7 +16,7 @@ from marey.errors import RunError
 
 
 class Held(RunError):
-    """Another process holds the lock, and so does what this one was about to do."""
+    """Another process holds the lock: what this one was about to do is being done."""
 
 
 @contextmanager
