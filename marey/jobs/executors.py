@@ -7,11 +7,11 @@ cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from marey.jobs.processes import Answer, Job, Lost
+from marey.jobs.processes import Answer, Answers, Job
 from marey.jobs.processes import Processes as Processes
 from marey.jobs.ray_cluster import Ray as Ray
 
@@ -20,12 +20,8 @@ class Executor(Protocol):
     """Something that answers jobs."""
 
     def answers(
-        self,
-        function: Callable[[Job], Answer],
-        jobs: Iterable[Job],
-        *,
-        timeout_seconds: float = 60.0,
-    ) -> Iterator[tuple[Job, Answer | Lost]]:
+        self, function: Callable[[Job], Answer], jobs: Iterable[Job], *, timeout_seconds: float = 60
+    ) -> Answers[Job, Answer]:
         """Each job with `function(job)`, in the order they are done; `Lost` after a crash or hang.
 
         Args:
@@ -42,13 +38,10 @@ class Here:
     """This process, one job after the other: for work that has processes of its own, or a GPU."""
 
     def answers(
-        self,
-        function: Callable[[Job], Answer],
-        jobs: Iterable[Job],
-        *,
-        timeout_seconds: float = 60.0,  # noqa: ARG002  # nothing can stop this process
-    ) -> Iterator[tuple[Job, Answer | Lost]]:
-        """As `Executor.answers`, but a job that kills its process ends this one."""
+        self, function: Callable[[Job], Answer], jobs: Iterable[Job], *, timeout_seconds: float = 60
+    ) -> Answers[Job, Answer]:
+        """As `Executor.answers`, but a job that kills or hangs its process does so to this one."""
+        del timeout_seconds  # nothing can stop this process
         for job in jobs:
             yield job, function(job)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from marey.errors import RunError
 
@@ -29,6 +29,10 @@ class Lost:
     reason: str
 
 
+Answers: TypeAlias = Iterator[tuple[Job, Answer | Lost]]
+"""Each job with its answer, in the order they are done; `Lost` after a crash or hang."""
+
+
 @dataclass(frozen=True)
 class Processes:
     """Processes of this machine, one for each core unless `num_workers` says otherwise."""
@@ -36,12 +40,8 @@ class Processes:
     num_workers: int | None = None
 
     def answers(
-        self,
-        function: Callable[[Job], Answer],
-        jobs: Iterable[Job],
-        *,
-        timeout_seconds: float = 60.0,
-    ) -> Iterator[tuple[Job, Answer | Lost]]:
+        self, function: Callable[[Job], Answer], jobs: Iterable[Job], *, timeout_seconds: float = 60
+    ) -> Answers[Job, Answer]:
         """As `Executor.answers`.
 
         The processes are gone when the iterator is exhausted, closed or interrupted.
@@ -147,7 +147,7 @@ class Worker(Generic[Job, Answer]):
             ) from error
 
 
-def _collect(workers: list[Worker[Job, Answer]]) -> Iterator[tuple[Job, Answer | Lost]]:
+def _collect(workers: list[Worker[Job, Answer]]) -> Answers[Job, Answer]:
     """What the busy workers have to say, once at least one of them has, or is late."""
     busy = [worker for worker in workers if not worker.idle]
     patience = min(worker.seconds_left for worker in busy)

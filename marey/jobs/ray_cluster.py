@@ -27,7 +27,7 @@ from types import ModuleType
 from typing import Any, Generic
 
 from marey.errors import RunError
-from marey.jobs.processes import Answer, Job, Lost, Worker, modules_of
+from marey.jobs.processes import Answer, Answers, Job, Lost, Worker, modules_of
 
 ATTEMPTS = 3
 """Slots that a job may outlive before it is `Lost`; failures to start, one after another."""
@@ -47,12 +47,8 @@ class Ray:
     num_gpus: float = 0.0
 
     def answers(
-        self,
-        function: Callable[[Job], Answer],
-        jobs: Iterable[Job],
-        *,
-        timeout_seconds: float = 60.0,
-    ) -> Iterator[tuple[Job, Answer | Lost]]:
+        self, function: Callable[[Job], Answer], jobs: Iterable[Job], *, timeout_seconds: float = 60
+    ) -> Answers[Job, Answer]:
         """As `Executor.answers`; as many jobs are under way as there are slots."""
         ray = _ray()
         with _connected(ray, self.address):
@@ -121,7 +117,7 @@ class _Slots(Generic[Job, Answer]):
         self._failures = 0
         """Slots that could not start, since the last that could."""
 
-    def answers(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Answer | Lost]]:
+    def answers(self, jobs: Iterable[Job]) -> Answers[Job, Answer]:
         """Each job with its answer, in the order they are done."""
         waiting = iter(jobs)
         while self._give(waiting):
@@ -167,7 +163,7 @@ class _Slots(Generic[Job, Answer]):
         self._failures = 0
         self._idle.append(slot)
 
-    def _collect(self, ref: Any) -> Iterator[tuple[Job, Answer | Lost]]:
+    def _collect(self, ref: Any) -> Answers[Job, Answer]:
         """The job with its answer; nothing if its slot is gone and another is to do it."""
         slot, job, times = self._busy.pop(ref)
         answer: Answer | Lost
