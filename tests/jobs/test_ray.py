@@ -103,9 +103,7 @@ def write_gestures(root: Path, videos: Path) -> Path:
     (root / "20bn-jester-v1").mkdir(parents=True)
     for number, video in enumerate(sorted(videos.glob("*.mp4"))[:2], start=1):
         shutil.copy(video, root / "20bn-jester-v1" / f"{number}.mp4")
-    (root / "jester-v1-labels.csv").write_text(
-        "\n".join([*(f"Gesture {i}" for i in range(26)), "No gesture"])
-    )
+    (root / "jester-v1-labels.csv").write_text("\n".join(f"Gesture {i}" for i in range(27)))
     (root / "jester-v1-train.csv").write_text("1;Gesture 0\n")
     (root / "jester-v1-validation.csv").write_text("2;Gesture 1\n")
     return root

@@ -4,7 +4,7 @@
 |-----------------------------|-------------------------------------------------------------------|
 | one name a line             | 0                                                                 |
 | `id name` on every line     | as it says; also with tab, comma or semicolon                     |
-| `name id` on every line     | as it says, without gaps: names may end in numbers of their own   |
+| `name id` on every line     | as it says, without gaps, where names differ without their numbers|
 | csv with an id and a name   | as it says; EPIC-KITCHENS' `id,key`                               |
 | json                        | names to ids, ids to names, or a list of names; Diving48's parts  |
 """
@@ -82,7 +82,7 @@ def numbered_names(
     names = [name for _, name in pairs]
     expect_count(files[role], names, *num_classes)
     first = pairs[0][0] if first is None else first
-    with_gaps = all(map(_NAME_ID.fullmatch, names))  # else the names would not end in numbers
+    with_gaps = _differ(_matches(_NAME_ID, names))  # else the names would not end in numbers
     if with_gaps or [number for number, _ in pairs] != list(range(first, first + len(pairs))):
         raise ManifestError(
             f"{files[role]}: expected the ids {first} to {first + len(pairs) - 1}, each once",
@@ -120,8 +120,13 @@ def _from_lines(file: TextFile) -> list[tuple[int, str]]:
         return list(file.faults.fitting(rows, partial(_row, id_place, name_place)))
     trailing = _matches(_NAME_ID, lines)
     ids = sorted(number for number, _ in trailing)
-    without_gaps = trailing and ids == list(range(ids[0], ids[0] + len(ids)))
+    without_gaps = _differ(trailing) and ids == list(range(ids[0], ids[0] + len(ids)))
     return _matches(_ID_NAME, lines) or (trailing if without_gaps else list(enumerate(lines)))
+
+
+def _differ(pairs: Sequence[tuple[int, str]]) -> bool:
+    """Whether there are names, and no two alike: else the numbers belong to the names."""
+    return bool(pairs) and len({name for _, name in pairs}) == len(pairs)
 
 
 def _matches(pattern: re.Pattern[str], lines: Sequence[str]) -> list[tuple[int, str]]:

@@ -216,6 +216,7 @@ def test_video_lt_has_its_known_counts(shared_dir, name, num_clips):
 CLASS_FILES = {
     "names": ("labels.txt", "jump\nrun\n", {0: "jump", 1: "run"}),
     "names that begin with a number": ("labels.txt", "2 up\nrun\n", {0: "2 up", 1: "run"}),
+    "names that differ by a number": ("labels.txt", "Act 0\nAct 1\n", {0: "Act 0", 1: "Act 1"}),
     "id name": ("classInd.txt", "1 Jump\r\n2 Run Far\r\n", {1: "Jump", 2: "Run Far"}),
     "name id": (
         "categories.txt",
