@@ -10,7 +10,8 @@ the rate. Groups bear the names that trainer prints:
     custom_ops        x1                             whatever else an op brought
     lr5_weight        x5      lr10_bias       x10    heads with `head_lr5`
 
-A module that is to learn otherwise says so itself (`OwnGroups`); its groups come after these.
+A module that is to learn otherwise says so itself (`marey.models.own_groups`); its groups come
+after these.
 
 **Deviates**: parameters that are frozen are in no group, whatever froze them. Upstream leaves out
 all norms but the first as soon as partial batch norm is on, and with them the 3-D norm of a
@@ -20,38 +21,16 @@ heads five times the rate where the name says ten; here it is ten.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Literal, TypeAlias
 
 from torch import nn
 
+from marey.models.own_groups import NORMS, Group, OwnGroups
 from marey.models.video_model import VideoModel
 
 Policy: TypeAlias = Literal["tsm", "plain", "one"]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Parameters by name that share a rate and a weight decay, as multiples of the optimiser's."""
-
-    name: str
-    lr_mult: float = 1
-    decay_mult: float = 1
-    parameters: dict[str, nn.Parameter] = field(default_factory=dict)
-
-
-@runtime_checkable
-class OwnGroups(Protocol):
-    """A module that says in which groups its parameters learn under the TSM policy."""
-
-    def optim_groups(self, rates: Mapping[str, float]) -> Iterable[Group]:
-        """Groups of its parameters, by their names in the module; the rest go by the policy.
-
-        All modules of a kind give groups of the same names in the same order, empty ones too.
-        `rates` are multiples that a recipe may set, such as "calibrator" -> 5; 1 if it says none.
-        """
-        ...
 
 
 def grouped(model: VideoModel, policy: Policy, head_lr5: bool, calibrator_lr: float) -> list[Group]:
@@ -110,14 +89,6 @@ def plain_groups(model: nn.Module) -> list[Group]:
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMS = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.SyncBatchNorm,
-    nn.LayerNorm,
-    nn.GroupNorm,
-)
 
 
 def _own_groups(model: nn.Module, rates: Mapping[str, float]) -> Iterator[tuple[str, Group]]:

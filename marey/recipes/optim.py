@@ -12,7 +12,8 @@ from typing import Any, Literal, Protocol
 
 from torch import optim
 
-from marey.models.optim_groups import Group, Policy, grouped
+from marey.models.optim_groups import Policy, grouped
+from marey.models.own_groups import Group
 from marey.models.video_model import VideoModel
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import optim
 
 from marey.longtail.decouple import HeadScales
-from marey.models.optim_groups import Group
+from marey.models.own_groups import Group
 from marey.models.video_model import VideoModel
 from marey.recipes.optim import Optim
 

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 
 from marey.models.encoder import Unused
 from marey.models.layout import OnClips, fold_time, unfold_time
-from marey.models.optim_groups import NORMS, Group
+from marey.models.own_groups import NORMS, Group
 from marey.models.sites import DEEP, Block, Site, TemporalOp, check_beside_conv
 from marey.types import check_choices
 

@@ -21,7 +21,8 @@ from marey.models import (
     ResNetSpec,
     VideoModel,
 )
-from marey.models.optim_groups import Group, plain_groups, tsm_groups
+from marey.models.optim_groups import plain_groups, tsm_groups
+from marey.models.own_groups import Group
 from marey.models.sites import Block, Site, TemporalOp
 from marey.recipes.optim import SGD, AdamW, Cosine, StepDecay, Warmup
 from marey.recipes.recipe import Stage
