@@ -1,1 +1,1 @@
-"""Rows of a manifest become batches; knows no models."""
+"""Rows of a manifest become batches; knows no models. For everything that has to do with clips."""

@@ -18,19 +18,19 @@ _PACKAGES = ("marey", "torch", "numpy", "av", "pyarrow", "safetensors", "torchco
 
 def environment() -> Versions:
     """Versions of what computes, the libraries that decode, the processor and the device."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:  # an extra that is not installed
             continue
-    found["ffmpeg"] = _ffmpeg()
-    found["processor"] = platform.processor() or platform.machine()
-    found["threads"] = str(torch.get_num_threads())
+    versions["ffmpeg"] = _ffmpeg()
+    versions["processor"] = platform.processor() or platform.machine()
+    versions["threads"] = str(torch.get_num_threads())
     if torch.cuda.is_available():
-        found["cuda"] = str(torch.version.cuda)
-        found["gpu"] = torch.cuda.get_device_name()
-    return found
+        versions["cuda"] = str(torch.version.cuda)
+        versions["gpu"] = torch.cuda.get_device_name()
+    return versions
 
 
 def default_device() -> str:
