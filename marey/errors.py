@@ -3,6 +3,7 @@
     MareyError(message, hint)
     +- ManifestError     a list of clips and labels is wrong      m.csv:118: 'label' is 97; ...
     +- DecodeError       a video cannot be read                   a/b.mp4: moov atom not found
+    |  +- StorageError   what holds it does not answer            a/b.mp4: stale file handle
     +- RecipeError       a recipe or an override is wrong         unknown key 'lrr' in optim
     +- CheckpointError   weights do not fit, or are not weights   3 keys unmatched: ...
     +- RunError          a run cannot go on                       work dir exists, disk full, NaN
@@ -39,6 +40,16 @@ class ManifestError(MareyError):
 
 class DecodeError(MareyError):
     """A video cannot be read; names the file and, where known, the frame."""
+
+
+class StorageError(DecodeError):
+    """A video cannot be read, and by no fault of its own: what holds it does not give it.
+
+    The disk, share or store fails or is away (errors of input and output or of the network, a
+    server that does not answer, refuses or changes the file meanwhile), or the whole folder of the
+    video is gone, empty or closed. Other videos there will fail likewise, and later this one may
+    be read; so it counts as no bad clip. `marey.storage.faults` draws the line.
+    """
 
 
 class RecipeError(MareyError):

@@ -32,6 +32,7 @@ from typing import Any, BinaryIO, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
 from marey.errors import DecodeError, UrlError
+from marey.storage.faults import read_error
 
 UNREACHED = "is the url right, may this user read it, is the store up?"
 TRIES = 3
@@ -182,10 +183,10 @@ class Url:
         try:
             return _asked(lambda: fetch(start, stop))
         except ValueError:  # fsspec's word for an answer with the whole file
-            reason = "the server gives no parts of files"
+            failed = OSError(errno.EFBIG, "the server gives no parts of files")
         except OSError as error:
-            reason = str(error.strerror)
-        raise DecodeError(f"{self}: {reason}", UNREACHED)
+            failed = error
+        raise read_error(self, failed, UNREACHED)
 
     @property
     def _is_http(self) -> bool:

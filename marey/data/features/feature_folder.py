@@ -28,6 +28,7 @@ from marey.data.features.feature_file import (
 )
 from marey.errors import DecodeError
 from marey.storage.atomic import replacing
+from marey.storage.faults import read_error
 
 HDF5 = (".h5", ".hdf5")
 
@@ -102,6 +103,8 @@ def open_features(path: Path) -> Iterator[Any]:
             with _hdf5().File(whole) as file:
                 yield _as_frames(path, file[path.relative_to(whole).as_posix()])
     except (OSError, ValueError, EOFError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno:  # HDF5 has none where the file is damaged
+            raise read_error(whole or path, error) from error
         raise DecodeError(f"{path}: {error}") from error
 
 

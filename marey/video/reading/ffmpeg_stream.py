@@ -12,6 +12,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from marey.errors import DecodeError
+from marey.storage.faults import read_error
 from marey.storage.url import UNREACHED, AnyPath, Url
 
 TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
@@ -57,7 +58,7 @@ def _open(path: AnyPath) -> InputContainer:
         reason = _last_words(path) or str(error.strerror)
         raise DecodeError(f"{path}: {reason}", _remedy(reason)) from error
     except OSError as error:  # of a store
-        raise DecodeError(f"{path}: {error.strerror}", UNREACHED) from error
+        raise read_error(path, error, UNREACHED) from error
 
 
 def _raw_open(path: AnyPath) -> InputContainer:

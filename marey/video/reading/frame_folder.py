@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
+from marey.storage.faults import read_error
 from marey.storage.url import AnyPath
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.jpeg import decode_image
@@ -77,7 +78,7 @@ class FrameFolder(FrameReader):
         try:
             return file.read_bytes()
         except OSError as error:
-            raise DecodeError(f"{file}: {error.strerror}", "can this user read it?") from error
+            raise read_error(file, error, "can this user read it?") from error
 
     def timestamps(self) -> NDArray[np.float64]:
         """Never: image files carry no time, so this raises `DecodeError`."""
@@ -127,7 +128,7 @@ def _names(folder: AnyPath) -> list[str]:
     try:
         return [entry.name for entry in folder.iterdir()]
     except OSError as error:
-        raise DecodeError(f"{folder}: {error.strerror}", "can this user read it?") from error
+        raise read_error(folder, error, "can this user read it?") from error
 
 
 def _standing(sequence: tuple[tuple[str, str], list[str]]) -> tuple[int, bool, str]:

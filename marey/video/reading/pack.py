@@ -34,6 +34,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
+from marey.storage.faults import read_error
 from marey.storage.url import WHOLE, AnyPath, Url
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.jpeg import decode_jpeg
@@ -95,7 +96,7 @@ class Pack:
             self._index = pa.ipc.open_file(pa.BufferReader(mapped)).read_all().combine_chunks()
             self._index.validate(full=True)
         except OSError as error:
-            raise DecodeError(f"{path}: {error.strerror or error}", AGAIN) from error
+            raise read_error(path, error, AGAIN) from error
         except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
             raise DecodeError(f"{path}: its index is damaged ({error})", AGAIN) from error
         self._rows = {name: row for row, name in enumerate(self._index["name"].to_pylist())}
@@ -205,7 +206,7 @@ class PackedClip(FrameReader):
         try:
             return self._pack.pread(start, size)
         except OSError as error:
-            raise DecodeError(f"{self.path}: {error.strerror}", AGAIN) from error
+            raise read_error(self.path, error, AGAIN) from error
 
     def timestamps(self) -> NDArray[np.float64]:
         """When each frame is shown, in seconds from the first: [len]."""
@@ -254,9 +255,7 @@ def open_pack(path: AnyPath) -> Pack:
     try:
         status = path.stat()
     except OSError as error:
-        raise DecodeError(f"{path}: {error.strerror}", "is the root of the manifest right?") from (
-            error
-        )
+        raise read_error(path, error, "is the root of the manifest right?") from error
     return _open(path, status.st_ino, status.st_mtime_ns, status.st_size)
 
 

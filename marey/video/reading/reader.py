@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
+from marey.storage.faults import read_error
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
 from marey.video.reading.frame_folder import FrameFolder
 from marey.video.reading.frame_reader import FrameReader, Indices
@@ -80,7 +81,7 @@ def open_video(
 def _open_whole(path: AnyPath, backend: Backend, num_frames: int | None) -> FrameReader:
     if backend not in ("pyav", "torchcodec"):
         raise ValueError(f"backend is {backend!r}, expected 'pyav' or 'torchcodec'")
-    if pack_of(path) is not None:
+    if _leads_into_pack(path):
         return PackedClip(path, num_frames=num_frames)
     if _is_folder(path):
         return FrameFolder(path, num_frames=num_frames)
@@ -93,6 +94,13 @@ def _open_whole(path: AnyPath, backend: Backend, num_frames: int | None) -> Fram
     return TorchCodecFile(path, num_frames=num_frames)
 
 
+def _leads_into_pack(path: AnyPath) -> bool:
+    try:
+        return pack_of(path) is not None
+    except OSError as error:  # of a folder above, which cannot be looked at
+        raise read_error(path, error, "can this user read it?") from error
+
+
 def _is_folder(path: AnyPath) -> bool:
     """Whether `path` is a folder; anything but a folder or a readable, filled file raises."""
     try:
@@ -101,12 +109,11 @@ def _is_folder(path: AnyPath) -> bool:
         size = path.size if isinstance(path, Url) else _readable_size(path)
     except OSError as error:
         if isinstance(path, Url):
-            raise DecodeError(f"{path}: {error.strerror}", UNREACHED) from error
+            raise read_error(path, error, UNREACHED) from error
         if isinstance(error, FileNotFoundError):
-            raise DecodeError(
-                f"{path}: no such file or folder", "is the root of the manifest right?"
-            ) from error
-        raise DecodeError(f"{path}: {error.strerror}", "can this user read it?") from error
+            missing = OSError(error.errno, "no such file or folder")
+            raise read_error(path, missing, "is the root of the manifest right?") from error
+        raise read_error(path, error, "can this user read it?") from error
     if size == 0:
         raise DecodeError(f"{path}: the file is empty (0 bytes)", "copy or download it again")
     return False
