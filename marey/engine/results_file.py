@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from marey.engine.text_files import as_value, read_json, write_json
 from marey.errors import RunError
 from marey.metrics.groups import Groups, Profile
 from marey.metrics.longtail import Estimate
+from marey.storage.text_files import as_value, read_json, write_json
 
 FILE = "results.json"
 

@@ -15,7 +15,6 @@ at a time is in memory.
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Sequence
@@ -47,7 +46,10 @@ from marey.jobs.parts import Parts, Progress, make_parts
 from marey.jobs.shards import WHOLE, Shard
 from marey.jobs.tables import read_tables, write_table
 from marey.storage.atomic import write_csv, write_text
+from marey.storage.text_files import read_csv, read_json, reading
 
+REJECTS = ("path", "row", "reason")
+"""The columns of rejects.csv; rows count from 1."""
 COPIED = ("splits", "groups", "sources", "ids")
 """The columns, beside labels, that a packing's manifest has from the one it was made of."""
 
@@ -204,7 +206,7 @@ def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) ->
     rejects = table.filter(pa.array(failed)).select(["row", "error"]).to_pylist()
     write_csv(
         out / "rejects.csv",
-        ("path", "row", "reason"),
+        REJECTS,
         ((str(manifest.paths[r["row"]]), r["row"] + 1, r["error"]) for r in rejects),
     )
     paths, sizes, digests = (kept[c].to_pylist() for c in ("path", "bytes", "sha256"))
@@ -216,9 +218,12 @@ def _join(manifest: Manifest, out: Path, target: Path, parts: Sequence[Path]) ->
 
 def _label_anew(manifest: Manifest, out: Path, target: Path) -> None:
     """Write the manifest again, of what was packed, with the labels that `manifest` has now."""
-    with (out / "rejects.csv").open(encoding="utf-8", newline="") as file:
-        left_out = [int(row["row"]) - 1 for row in csv.DictReader(file)]
-    rows = np.setdiff1d(np.arange(len(manifest)), left_out)
+    rejects = out / "rejects.csv"
+    with reading(rejects, ManifestError, "remove the folder, and give the same command"):
+        left_out = [int(row) - 1 for _, row, _ in _rejects(out)]
+        if not all(0 <= row < len(manifest) for row in left_out):
+            raise ValueError(f"a row is none of the {len(manifest):,} of {manifest.source}")
+    rows = np.setdiff1d(np.arange(len(manifest)), np.array(left_out, np.int64))
     before = read_manifest(target, heads={})
     if len(before) != len(rows):
         raise ManifestError(
@@ -244,7 +249,7 @@ def _claim(out: Path, facts: dict[str, Any]) -> str:
     note = out / "packing.json"
     if not note.exists():
         return ""
-    before = json.loads(note.read_text("utf-8"))
+    before = read_json(note, ManifestError, "remove the folder, or give another one")
     labels = str(before.pop("labels", ""))
     if before != json.loads(json.dumps(facts)):
         raise ManifestError(
@@ -261,10 +266,12 @@ def _note(out: Path, facts: dict[str, Any], labels: str) -> None:
 
 
 def _account(out: Path, target: Path) -> Packed:
-    with (out / "rejects.csv").open(encoding="utf-8", newline="") as file:
-        num_rejects = sum(1 for _ in csv.reader(file)) - 1
     num_bytes = sum(size for _, size, _ in read_checksums(out))
-    return Packed(target, len(read_manifest(target)), num_rejects, num_bytes)
+    return Packed(target, len(read_manifest(target)), len(_rejects(out)), num_bytes)
+
+
+def _rejects(out: Path) -> list[list[str]]:
+    return read_csv(out / "rejects.csv", REJECTS, ManifestError, "remove the folder, pack again")
 
 
 def _clips_digest(manifest: Manifest) -> str:

@@ -22,11 +22,11 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate_run import with_class_names
 from marey.engine.inference.extractor import view_features
 from marey.engine.inference.scoring import view_batches
-from marey.engine.text_files import as_value, read_json, write_json
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
 from marey.jobs.parts import Progress
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
+from marey.storage.text_files import as_value, read_json, write_json
 from marey.video.reading.reader import Span
 
 FILE = "reconstruction.json"

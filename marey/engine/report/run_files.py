@@ -21,7 +21,6 @@ from marey.engine.inference.predictions import read_predictions
 from marey.engine.inference.reconstruction import Reconstruction, read_reconstruction
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import MissingClip, Results, read_results
-from marey.engine.text_files import as_value, read_json, read_text
 from marey.engine.train.bad_clips import read_bad_clips
 from marey.engine.train.epoch_table import read_epochs
 from marey.engine.weights.class_counts import FILE as CLASS_COUNTS
@@ -29,6 +28,7 @@ from marey.errors import RunError
 from marey.metrics.accuracy import class_accuracy, confusion_matrix
 from marey.metrics.catalog import Labels, Scores
 from marey.recipes.recipe import Claim, DataSpec
+from marey.storage.text_files import as_value, read_json, read_text, reading
 from marey.video.reading.reader import Span
 
 
@@ -179,7 +179,8 @@ def read_run(folder: str | Path) -> RunFiles:
 
 def _recipe(path: Path) -> RunRecipe:
     try:
-        facts = yaml.safe_load(read_text(path)) or {}
+        with reading(path):
+            facts = yaml.safe_load(read_text(path)) or {}
     except yaml.YAMLError as error:
         raise RunError(f"{path} is not YAML: {error}") from error
     return as_value(RunRecipe, facts, path)

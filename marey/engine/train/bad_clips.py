@@ -9,11 +9,11 @@ from pathlib import Path
 
 from marey.data.manifest.manifest import Manifest
 from marey.engine.results_file import MissingClip
-from marey.engine.text_files import as_value, read_text
 from marey.engine.train.distributed import World
 from marey.engine.train.run_folder import training_error
 from marey.errors import RunError
 from marey.storage.atomic import writing
+from marey.storage.text_files import as_value, read_text
 
 FILE = "bad_clips.csv"
 

@@ -24,11 +24,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from marey.engine.text_files import read_text
 from marey.engine.train.epoch_table import add_epoch, keep_epochs
 from marey.engine.train.run_folder import training_error
 from marey.metrics.catalog import find_metric
 from marey.storage.atomic import write_text, writing
+from marey.storage.text_files import read_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

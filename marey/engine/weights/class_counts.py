@@ -8,15 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from marey.errors import CheckpointError
 from marey.storage.atomic import run_error, write_text
+from marey.storage.text_files import as_value, read_json
 
 FILE = "class_counts.json"
 Counts = npt.NDArray[np.int64]
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
 
 
 def write_class_counts(counts: Mapping[str, Counts], folder: Path) -> None:
@@ -30,12 +34,11 @@ def read_class_counts(folder: Path, num_classes: Mapping[str, int]) -> dict[str,
     path = folder / FILE
     if not path.is_file():
         return {}
-    try:
-        lists = json.loads(path.read_text(encoding="utf-8"))
-        counts = {head: np.array(lists[head], dtype=np.int64) for head in num_classes}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} holds no clips a class: {error}", "delete it") from error
+    facts = read_json(path, CheckpointError, "delete it")
+    lists = as_value(dict[str, list[Count]], facts, path, CheckpointError, "delete it")
     for head, k in num_classes.items():
-        if counts[head].shape != (k,) or (counts[head] < 0).any():
-            raise CheckpointError(f"{path}: '{head}' is not one number for each of {k} classes")
-    return counts
+        if len(lists.get(head, ())) != k:
+            raise CheckpointError(
+                f"{path}: '{head}' is not one number for each of {k} classes", "delete it"
+            )
+    return {head: np.array(lists[head], dtype=np.int64) for head in num_classes}

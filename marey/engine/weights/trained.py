@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -29,6 +28,7 @@ from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_plain, from_yaml, to_plain
 from marey.storage.atomic import make_folder, replacing, run_error, write_text
+from marey.storage.text_files import read_json, read_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +150,7 @@ def _card_row(path: Path) -> str:
 
 
 def _read_config(path: Path) -> Recipe:
-    try:
-        plain: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not JSON: {error}") from error
+    plain = read_json(path, CheckpointError, "get the release again")
     return from_plain(Recipe, plain, source=str(path))
 
 
@@ -186,4 +183,4 @@ def read_run_recipe(folder: Path) -> Recipe:
         raise RunError(
             f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir"
         )
-    return from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
+    return from_yaml(Recipe, read_text(path), source=str(path))

@@ -83,8 +83,12 @@ def read_input(folder: Path) -> Input:
             f"{folder / 'config.json'} states no number of frames and size of a picture",
             "it takes encoders of video: VideoMAE, V-JEPA 2, TimeSformer, ViViT",
         )
-    mean, std = processor.get("image_mean", _MEAN), processor.get("image_std", _STD)
-    return Input(frames, size, tuple(mean), tuple(std))
+    colours = processor.get("image_mean", _MEAN), processor.get("image_std", _STD)
+    for three in colours:
+        if not isinstance(three, list | tuple) or not all(type(x) in (int, float) for x in three):
+            raise CheckpointError(f"{folder}: {three!r:.80} is no mean or deviation of colours")
+    mean, std = map(tuple, colours)
+    return Input(frames, size, mean, std)
 
 
 _PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json")
@@ -92,12 +96,14 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def _read(path: Path) -> dict[str, Any]:
+    hint = "give a folder that transformers' save_pretrained made"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"cannot read {path}: {error}", "give a folder that transformers' save_pretrained made"
-        ) from error
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}", hint) from error
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{path} holds no names and values", hint)
+    return facts
 
 
 def _load(folder: Path) -> Any:

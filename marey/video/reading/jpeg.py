@@ -36,6 +36,8 @@ CODECS = {
 """How other image files begin, and FFmpeg's decoder for each; suffixes lie more often."""
 QUALITY = range(1, 32)
 """FFmpeg's scale of JPEG quantisers, the best first; the published tools write 1 or 2."""
+MOST_PIXELS = 1024
+"""A byte of JPEG holds at most: 8 codes of one bit, each of a block of 8 x 8, is half of it."""
 AGAIN = "extract it again"
 
 
@@ -65,6 +67,9 @@ def decode_jpeg(data: bytes, name: str | AnyPath) -> Picture:
     """The picture in the JPEG `data`, upright [h w 3]; DecodeError names `name`."""
     header = _read_header(data)
     try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        if width * height > MOST_PIXELS * len(data):
+            raise ValueError(f"{width} x {height} pixels cannot be in {len(data)} bytes")
         picture: Picture = simplejpeg.decode_jpeg(data, "CMYK" if header.parts == 4 else "RGB")
     except ValueError as error:
         reason = f"a damaged image, or JPEG of a kind that is not read ({error})"

@@ -18,14 +18,11 @@ A process opens a pack once, maps its index into memory and keeps the file open;
 from __future__ import annotations
 
 import errno
-import json
 import os
-import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
@@ -35,35 +32,16 @@ from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.storage.faults import read_error
+from marey.storage.mapped_file import map_file
 from marey.storage.url import WHOLE, AnyPath, Url
 from marey.video.reading.frame_reader import FrameReader, Indices
-from marey.video.reading.jpeg import decode_jpeg
+from marey.video.reading.jpeg import decode_jpeg, plain_jpeg_size
+from marey.video.reading.pack_index import AGAIN, TAIL, read_index, read_tail
 from marey.video.reading.pixels import Picture, ShortSide, scaled
 
 SUFFIX = ".tar"
-BLOCK = 512
-"""Tar lays everything at multiples of it."""
-FORMAT = "marey pack 1"
-TAIL = 4 * BLOCK
-"""Bytes from the header of .pack.json to the end: header, JSON, two empty blocks."""
 OPEN_PACKS = 256
 """Packs that a process holds open; most systems allow 1024 files."""
-
-SCHEMA = pa.schema(
-    [
-        ("name", pa.large_string()),
-        ("fps", pa.float64()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("offset", pa.large_list(pa.int64())),
-        ("size", pa.large_list(pa.int32())),
-        ("crc32", pa.large_list(pa.uint32())),
-        ("seconds", pa.large_list(pa.float64())),
-    ]
-)
-"""The index. `offset`, `size`, `crc32`: of every frame's JPEG in the file; `seconds`: when it is
-shown, from 0, or nothing where nobody knows; `fps`: null likewise."""
-AGAIN = "pack it again, or get a new copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,18 +65,11 @@ class Pack:
         try:
             self._file = path.open("rb", buffering=0) if isinstance(path, Path) else path
             self.size = _size_of(self._file)
-            facts = _read_tail(self.pread(max(self.size - TAIL, 0), TAIL), path)
-            self.index, self.sha256 = facts["index"], str(facts["sha256"])
-            start, size, crc = self.index
-            mapped = self._mapped(start, size)
-            if zlib.crc32(mapped) != crc:  # Arrow believes every offset it reads
-                raise ValueError("other bytes than were written")
-            self._index = pa.ipc.open_file(pa.BufferReader(mapped)).read_all().combine_chunks()
-            self._index.validate(full=True)
+            self.tail = read_tail(self.pread(max(self.size - TAIL, 0), TAIL), self.size, path)
+            content = self._mapped(self.tail.start, self.tail.size)
         except OSError as error:
             raise read_error(path, error, AGAIN) from error
-        except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-            raise DecodeError(f"{path}: its index is damaged ({error})", AGAIN) from error
+        self._index = read_index(content, self.tail, path)
         self._rows = {name: row for row, name in enumerate(self._index["name"].to_pylist())}
 
     def __len__(self) -> int:
@@ -136,9 +107,7 @@ class Pack:
     def _mapped(self, start: int, size: int) -> pa.Buffer:
         if isinstance(self.path, Url):
             return pa.py_buffer(self.pread(start, size))
-        with pa.memory_map(str(self.path)) as mapped:
-            mapped.seek(start)
-            return mapped.read_buffer(size)
+        return map_file(self.path).slice(start, size)
 
     def _values(self, column: str, row: int) -> NDArray[Any]:
         values: NDArray[Any] = self._index[column][row].values.to_numpy()
@@ -169,11 +138,14 @@ class PackedClip(FrameReader):
         self._read_ahead(wanted)
         size = self._frames.width, self._frames.height
         for index in wanted.tolist():
-            picture = decode_jpeg(self.data(index), f"{self.path}: frame {index}")
+            data, name = self.data(index), f"{self.path}: frame {index}"
+            if plain_jpeg_size(data) != size:  # asked before memory is taken for it
+                raise DecodeError(f"{name}: no colour JPEG of {size[0]} x {size[1]} pixels", AGAIN)
+            picture = decode_jpeg(data, name)
             yield scaled(picture, scale(size)) if scale else picture
 
     def data(self, index: int) -> bytes:
-        """The JPEG file of a frame as it is."""
+        """The JPEG file of a frame as it was packed; DecodeError if it is damaged."""
         if self._pack is None:
             raise ValueError(f"{self.path}: the reader is closed")
         if index >= len(self._frames.sizes):
@@ -187,8 +159,8 @@ class PackedClip(FrameReader):
         data = ahead[start - before : start - before + size] if start >= before else b""
         if len(data) < size:
             data = self._bytes(start, size)
-        if len(data) < size:
-            raise DecodeError(f"{self.path}: frame {index} lies past the end of the pack", AGAIN)
+        if zlib.crc32(data) != self._frames.crcs[index]:
+            raise DecodeError(f"{self.path}: frame {index} is damaged", AGAIN)
         return data
 
     def _read_ahead(self, indices: NDArray[np.int64]) -> None:
@@ -259,46 +231,12 @@ def open_pack(path: AnyPath) -> Pack:
     return _open(path, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-def pack_tail(index: Sequence[int], digest: str) -> bytes:
-    """The last `TAIL` bytes of a pack: start, size, crc32 of its index and sha256 of all before."""
-    facts = {"format": FORMAT, "index": list(index), "sha256": digest}
-    text = json.dumps(facts | {"check": _check(facts)}).encode()
-    return (tar_header(".pack.json", len(text)) + text).ljust(TAIL, b"\0")
-
-
-def tar_header(name: str, size: int) -> bytes:
-    """The block, or blocks, before a file in a tar; nothing in it is of this day or machine."""
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = size, 0o644
-    return entry.tobuf(tarfile.PAX_FORMAT)
-
-
 def _size_of(file: BinaryIO | Url) -> int:
     if isinstance(file, Url):
         if file.size is None:
             raise OSError(errno.EINVAL, "the store does not say how long it is")
         return file.size
     return os.fstat(file.fileno()).st_size
-
-
-def _read_tail(tail: bytes, path: AnyPath) -> dict[str, Any]:
-    try:
-        facts: dict[str, Any] = json.loads(tail[BLOCK : 2 * BLOCK].rstrip(b"\0"))
-        known = facts.get("format") == FORMAT
-    except (ValueError, AttributeError):
-        known = False
-    if not known:
-        raise DecodeError(
-            f"{path}: a tar file, but no pack of {FORMAT}, or cut short",
-            "`marey data pack` makes packs",
-        )
-    if facts.pop("check", None) != _check(facts):
-        raise DecodeError(f"{path}: its last block is damaged", AGAIN)
-    return facts
-
-
-def _check(facts: dict[str, Any]) -> str:
-    return sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=OPEN_PACKS)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from marey.video.reading.pack import BLOCK, SCHEMA, pack_tail, tar_header
+from marey.video.reading.pack_index import BLOCK, SCHEMA, PackTail, frame_name, tar_header
 from marey.video.reading.pixels import Size
 
 
@@ -38,8 +38,8 @@ class PackWriter:
         start, digest = self._offset, self._digest.copy()
         row: dict[str, Any] = {"offset": [], "size": [], "crc32": []}
         try:
-            for number, data in enumerate(jpegs, start=1):
-                row["offset"].append(self._member(f"{name}/{number:06d}.jpg", data))
+            for index, data in enumerate(jpegs):
+                row["offset"].append(self._member(frame_name(name, index), data))
                 row["size"].append(len(data))
                 row["crc32"].append(zlib.crc32(data))
         except BaseException:
@@ -59,8 +59,8 @@ class PackWriter:
             index.write_table(table.combine_chunks())
         content = sink.getvalue().to_pybytes()
         start = self._member(".index.arrow", content)
-        index = start, len(content), zlib.crc32(content)
-        self._file.write(pack_tail(index, self._digest.hexdigest()))
+        tail = PackTail(start, len(content), zlib.crc32(content), self._digest.hexdigest())
+        self._file.write(tail.blocks())
 
     def _member(self, name: str, data: bytes) -> int:
         """Where `data` begins in the file, now that it is written."""

@@ -17,7 +17,8 @@ from PIL import Image
 
 from marey.data.packs.checksums import check_pack
 from marey.errors import DecodeError
-from marey.video.reading.pack import TAIL, Pack, PackedClip, names_in_pack, open_pack
+from marey.video.reading.pack import Pack, PackedClip, names_in_pack, open_pack
+from marey.video.reading.pack_index import TAIL
 from marey.video.reading.pack_writer import pack_writer
 from marey.video.reading.reader import Span, open_video
 from tests.video.media import encode_image, numbered, numbers_of, write_folder
@@ -176,7 +177,7 @@ def test_every_flipped_bit_is_found(pack: Path, share: float, bit: int) -> None:
 def test_an_index_that_is_damaged_is_refused_before_it_is_read(
     pack: Path, share: float, bit: int
 ) -> None:
-    start, size, _ = Pack(pack).index
+    start, size = Pack(pack).tail.start, Pack(pack).tail.size
     data = bytearray(pack.read_bytes())
     data[start + int(share * size)] ^= 1 << bit
     spoiled = pack.with_name("spoiled.tar")
