@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.data.manifest.manifest import VideoClip
-from marey.data.manifest.paths import VIDEO
 from marey.errors import DecodeError
 from marey.video.reading.frame_folder import FrameFolder
 from marey.video.reading.jpeg import encode_jpeg, plain_jpeg_size
@@ -22,22 +20,6 @@ from marey.video.reading.reader import frame_range, open_video
 
 Pixels = NDArray[np.uint8]
 """One picture, uint8 [h w 3]."""
-
-
-def packed_name(clip: VideoClip, *, plain: bool = True, suffix: bool = True) -> str:
-    """Where the frames of `clip` go, below some folder and never outside of it; its alone.
-
-    That is its path, without the suffix of a video if so wished. Where that would not be the
-    clip's alone (a span, a path not plainly below the root, not `plain`), the row is added.
-    """
-    path = PurePosixPath(clip.text)
-    if not suffix and VIDEO.fullmatch(path.name):
-        path = path.with_suffix("")
-    words = [word for word in path.parts if word not in ("/", ".", "..")]
-    below = clip.text == str(PurePosixPath(clip.text)) and len(words) == len(path.parts)
-    if plain and below and clip.span is None:
-        return str(path)
-    return "/".join(words if below else words[-2:]) + f"@{clip.row:08d}"
 
 
 @dataclass(frozen=True)

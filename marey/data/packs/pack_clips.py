@@ -22,21 +22,19 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from marey.data.manifest.columns import BOUNDS
-from marey.data.manifest.duplicates import duplicates
 from marey.data.manifest.manifest import Manifest, VideoClip, digest_with
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
 from marey.data.packs.checksums import read_checksums, write_checksums
-from marey.data.packs.clips import packed_name
+from marey.data.packs.clip_names import Names, clip_names, earlier_names
 from marey.data.packs.crashes import crashing_clips, noted, time_limit
 from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
 from marey.errors import DecodeError, ManifestError
@@ -52,6 +50,9 @@ REJECTS = ("path", "row", "reason")
 """The columns of rejects.csv; rows count from 1."""
 COPIED = ("splits", "groups", "sources", "ids")
 """The columns, beside labels, that a packing's manifest has from the one it was made of."""
+
+NAMING = "by the common folder"
+"""How clips are named (`marey.data.packs.clip_names`): a packing has names of one kind."""
 
 RECEIPT = pa.schema(
     [
@@ -78,6 +79,8 @@ class Packed:
     num_rejects: int
     num_bytes: int
     """Of frames or files."""
+    earlier_names: bool
+    """Whether clips have the names of an earlier version (`marey.data.packs.clip_names`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,7 @@ class _Packing:
     clips: Manifest
     out: Path
     form: PackFormat
-    plain: bool
+    names: Names
     clip_seconds: float
 
 
@@ -127,6 +130,8 @@ def pack_clips(
     if target.exists() and not (out / "packing.json").exists():
         raise ManifestError(f"{target} is there and was not packed", "give another folder")
     facts = {"form": type(form).__name__, **asdict(form), "clips": _clips_digest(manifest)}  # type: ignore[call-overload]
+    if not _named_as_before(out):
+        facts["names"] = NAMING
     labels_before, labels = _claim(out, facts), digest_with(manifest, *COPIED)
     if target.exists():
         if labels_before != labels:
@@ -134,8 +139,10 @@ def pack_clips(
             _note(out, facts, labels)
         return _account(out, target)
     _note(out, facts, labels)
+    named = clip_names if "names" in facts else earlier_names
     slim = manifest.without(*manifest.labels, "split", "group", "id")
-    job = _Packing(slim, out.absolute(), form, _plainly_named(manifest, form), clip_seconds)
+    names = named(manifest, suffixes=form.suffixes)
+    job = _Packing(slim, out.absolute(), form, names, clip_seconds)
     done = make_parts(
         Parts(target, len(manifest), form.part_size, input_digest(facts)),
         partial(_make_part, job),
@@ -170,7 +177,7 @@ def _made(job: _Packing, clip: VideoClip, write: Write) -> dict[str, Any]:
     """What came of one clip, or why nothing did."""
     try:
         with time_limit(job.clip_seconds):
-            return asdict(write(clip, packed_name(clip, plain=job.plain, suffix=job.form.suffixes)))
+            return asdict(write(clip, job.names.name(clip, job.clips.roots.of(clip.row))))
     except (DecodeError, MemoryError, av.FFmpegError) as error:
         _require_root(job.clips, clip)
         return {"error": str(error) or "too large for the memory"}
@@ -244,12 +251,17 @@ def _packed(manifest: Manifest, out: Path, rows: np.ndarray, made: pa.Table) -> 
     return packed if has_rates else packed.without("fps")
 
 
+def _named_as_before(out: Path) -> bool:
+    """Whether what is in `out` has the names of earlier versions, which noted nothing of them."""
+    before = _noted(out)
+    return bool(before) and "names" not in before
+
+
 def _claim(out: Path, facts: dict[str, Any]) -> str:
     """The digest of labels that `out` was made with; ManifestError if it is for something else."""
-    note = out / "packing.json"
-    if not note.exists():
+    before = _noted(out)
+    if not before:
         return ""
-    before = read_json(note, ManifestError, "remove the folder, or give another one")
     labels = str(before.pop("labels", ""))
     if before != json.loads(json.dumps(facts)):
         raise ManifestError(
@@ -257,6 +269,14 @@ def _claim(out: Path, facts: dict[str, Any]) -> str:
             "give another folder, or remove it",
         )
     return labels
+
+
+def _noted(out: Path) -> dict[str, Any]:
+    """What was noted in `out`; nothing if it is for nothing yet."""
+    note = out / "packing.json"
+    if not note.exists():
+        return {}
+    return read_json(note, ManifestError, "remove the folder, or give another one")
 
 
 def _note(out: Path, facts: dict[str, Any], labels: str) -> None:
@@ -267,7 +287,8 @@ def _note(out: Path, facts: dict[str, Any], labels: str) -> None:
 
 def _account(out: Path, target: Path) -> Packed:
     num_bytes = sum(size for _, size, _ in read_checksums(out))
-    return Packed(target, len(read_manifest(target)), len(_rejects(out)), num_bytes)
+    num_rejects = len(_rejects(out))
+    return Packed(target, len(read_manifest(target)), num_rejects, num_bytes, _named_as_before(out))
 
 
 def _rejects(out: Path) -> list[list[str]]:
@@ -280,20 +301,6 @@ def _clips_digest(manifest: Manifest) -> str:
     facts = [sha256(np.ascontiguousarray(c).data).hexdigest() for c in columns if c is not None]
     bare = manifest.without(*manifest.labels)
     return input_digest({"clips": bare.digest(), "where": manifest.where(), "facts": facts})
-
-
-def _plainly_named(manifest: Manifest, form: PackFormat) -> bool:
-    """Whether clips can go by their paths: each is there once, and none lies in another."""
-    if manifest.roots.codes is not None:
-        return False
-    stems = pc.replace_substring_regex(manifest.paths, r"\.\w+$", "")
-    if duplicates(manifest.paths if form.suffixes else stems, [manifest.starts, manifest.ends]):
-        return False
-    if form.suffixes:
-        return True
-    folders = pc.unique(pc.replace_substring_regex(manifest.paths, "/?[^/]*$", "")).to_pylist()
-    above = {str(folder) for name in folders for folder in (name, *PurePosixPath(name).parents)}
-    return not pc.any(pc.is_in(manifest.paths, pa.array(sorted(above), pa.large_string()))).as_py()
 
 
 def _suffix(manifest: Manifest) -> str:

@@ -1,0 +1,156 @@
+"""Clips of a packing are called as their videos, wherever the manifest lies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from marey.cli.app import app
+from marey.data.datasets.dataset import AnnotatedClip
+from marey.data.datasets.ssv2 import SSV2
+from marey.data.datasets.ucf101 import UCF101
+from marey.data.lists.rejects import SourceLine
+from marey.data.manifest.location import Roots
+from marey.data.manifest.manifest import Manifest
+from marey.data.own_videos.init import init_dataset
+from marey.data.packs.clip_names import clip_names
+from marey.data.prepare.find_media import find_media
+from marey.storage.url import any_path
+from tests.manifests import read_complete
+from tests.video.media import numbered, write_video
+
+
+def names(
+    paths: Sequence[str],
+    *,
+    roots: Sequence[str] = ("/data",),
+    codes: Sequence[int] = (),
+    starts: Sequence[float] = (),
+    suffixes: bool = False,
+) -> list[str]:
+    columns = {"path": list(paths)} | ({"start": np.array(starts)} if starts else {})
+    clips = Manifest.from_columns(Path("m.csv"), Path("/data"), columns)
+    where = Roots(tuple(map(any_path, roots)), np.array(codes, np.uint16) if codes else None)
+    vars(clips)["roots"] = where
+    named = clip_names(clips, suffixes=suffixes)
+    return [named.name(clips.clip(row), where.of(row)) for row in range(len(clips))]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["/in/jump/1.mp4", "/in/run/2.mp4"],
+        ["jump/1.mp4", "run/2.mp4"],
+        ["videos/jump/1.mp4", "videos/run/2.mp4"],
+        ["../in/jump/1.mp4", "../in/run/2.mp4"],
+        ["./jump//1.mp4", "x/../run/2.mp4"],
+        ["packs/00000.tar/jump/1.mp4", "packs/00001.tar/run/2.mp4"],
+        ["packs/00000.tar/jump/1.mp4", "/in/run/2.mp4", "/in/walk/3.mp4"],
+    ],
+)
+def test_names_do_not_tell_where_the_manifest_lies(paths: list[str]) -> None:
+    assert names(paths)[:2] == ["jump/1", "run/2"]
+    assert names(paths, suffixes=True)[:2] == ["jump/1.mp4", "run/2.mp4"]
+
+
+def test_names_of_a_flat_folder_are_those_of_the_videos() -> None:
+    assert names(["/ssv2/20bn/74225.webm", "/ssv2/20bn/3.webm"]) == ["74225", "3"]
+    assert names(["take.2/a_v1.2_x", "take.2/b"]) == ["a_v1.2_x", "b"]  # folders: no suffix
+
+
+def test_clips_of_several_roots_are_named_from_what_the_roots_have_in_common() -> None:
+    both = ["jump/1.mp4", "jump/1.mp4"]
+    assert names(both, roots=["/d/real", "/d/made"], codes=[0, 1]) == ["real/jump/1", "made/jump/1"]
+    one = ["s3://b/real", "s3://b/made"]
+    assert names(both, roots=one, codes=[0, 1]) == ["real/jump/1", "made/jump/1"]
+    stores = ["s3://b/real", "/d"]
+    assert names(["jump/1.mp4", "run/2.mp4"], roots=stores, codes=[0, 1]) == ["1", "2"]
+    assert names(both, roots=stores, codes=[0, 1]) == ["1@00000000", "1@00000001"]
+
+
+def test_the_row_ends_the_names_of_those_alone_that_would_share_one() -> None:
+    spans = names(["c/a.mp4", "d/b.mp4", "c/a.mp4"], starts=[0, 1, 2])
+    assert spans == ["c/a@00000000", "d/b", "c/a@00000002"]
+    beside = ["c/a.mp4", "c/a.avi", "d/b.mp4"]
+    assert names(beside) == ["c/a@00000000", "c/a@00000001", "d/b"]
+    assert names(beside, suffixes=True) == beside
+    assert names(["c/A.mp4", "C/a.mp4", "d/b.mp4"])[:2] == ["c/A@00000000", "C/a@00000001"]
+    assert names(["c/e\u0301.mp4", "c/\u00e9.mp4"])[1] == "\u00e9@00000001"  # NFD and NFC
+
+
+def test_no_clip_lies_inside_of_another() -> None:
+    assert names(["x/a", "x/a/b", "x/c"]) == ["a@00000000", "a/b", "c"]
+    assert names(["x/a", "x/a.mp4/b"]) == ["a@00000000", "a.mp4/b"]  # as mp4 files
+
+
+def test_a_name_that_ends_in_a_row_before_stays_its_own() -> None:
+    twice = names(["a@00000001", "a", "a.mp4", "b"])
+    assert twice == ["a@00000001", "a@@00000001", "a@@00000002", "b"]
+    assert names(["x/a@00000000", "y/a"]) == ["x/a@00000000", "y/a"]
+
+
+_PART = st.sampled_from(["a", "A", "b", "..", ".", "a.mp4", "a.avi", "x.tar", "@00000000", "c.d"])
+
+
+@given(st.lists(st.lists(_PART, min_size=1, max_size=4).map("/".join), min_size=1, max_size=6))
+def test_each_clip_has_a_place_of_its_own_inside_of_the_target(paths: list[str]) -> None:
+    for suffixes in (False, True):
+        made = [name.lower() for name in names(paths, roots=["/data/in/x"], suffixes=suffixes)]
+        assert len(set(made)) == len(paths)
+        for name in made:
+            assert not {"", ".", ".."} & set(name.split("/"))
+            assert suffixes or not any(other.startswith(f"{name}/") for other in made)
+
+
+def test_frames_of_the_readmes_walk_are_found_by_the_names_of_the_videos(tmp_path: Path) -> None:
+    for number, name in enumerate(("jump/1000", "jump/1001", "run/2000", "run/2001"), start=3):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(tmp_path / f"in/{name}.mp4", numbered(number))
+    init_dataset(tmp_path / "in", tmp_path / "lists", num_workers=1)
+    words = ["data", "extract", str(tmp_path / "lists/manifest.csv"), str(tmp_path / "out")]
+    said = CliRunner().invoke(app, [*words, "--template", "ssv2", "--size", "48", "--workers", "1"])
+    assert said.exit_code == 0, said.output
+    frames = tmp_path / "out/frames"
+    assert (frames / "run/2000/000005.jpg").is_file()
+    assert read_complete(tmp_path / "out/manifest.csv").frame_counts.tolist() == [3, 4, 5, 6]
+    again = init_dataset(frames, tmp_path / "again", num_workers=1).manifest
+    assert sorted(Path(path).name for path in again.texts()) == ["1000", "1001", "2000", "2001"]
+    assert again.classes["label"] == ("jump", "run")
+    clips = [
+        AnnotatedClip(SourceLine(frames), name, "train", {"label": 1}) for name in ("2000", "2001")
+    ]
+    assert find_media(clips, ("jump", "run"), frames / "run", SSV2.layouts).paths == [
+        "2000",
+        "2001",
+    ]
+    assert find_media(clips, ("jump", "run"), frames, UCF101[0].layouts).paths == [
+        "run/2000",
+        "run/2001",
+    ]
+
+
+def test_a_packing_of_an_earlier_version_ends_with_its_names_and_it_is_said(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", numbered(3))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/manifest.csv").write_text("path,label\n../a.mp4,0\n")
+    words = ["data", "extract", str(tmp_path / "in/manifest.csv"), str(tmp_path / "out")]
+    words += ["--workers", "1", "--size", "48"]
+    assert "names of an earlier" not in CliRunner().invoke(app, words).output
+    assert (tmp_path / "out/frames/a").is_dir()
+    note = tmp_path / "out/packing.json"
+    facts = json.loads(note.read_text())
+    del facts["names"]  # as it was begun before, with nothing done yet
+    note.write_text(json.dumps(facts))
+    (tmp_path / "out/manifest.csv").unlink()
+    for _ in range(2):  # while it is made, and when it is finished
+        said = CliRunner().invoke(app, words)
+        assert said.exit_code == 0, said.output
+        assert "names of an earlier version" in said.output
+        assert (tmp_path / "out/frames/a@00000000").is_dir()
