@@ -25,6 +25,9 @@ def data_init(
     out: Annotated[Path, typer.Argument(help="folder for manifest.csv and labels.txt")],
     root: Annotated[Path | None, typer.Option(help="where the paths of a list start")] = None,
     names: Annotated[Path | None, typer.Option(help="class names: one a line, or id,name")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="what folders are: '{split}/{class}/{name}'")
+    ] = None,
     val: Annotated[float, typer.Option(help="share of the clips")] = 0.2,
     test: Annotated[float, typer.Option(help="share of the clips")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="of the split")] = 0,
@@ -54,6 +57,7 @@ def data_init(
             rule=rule,
             root=root,
             names=names,
+            layout=layout,
             probe=probe,
             overwrite=overwrite,
             num_workers=workers,

@@ -1,118 +1,216 @@
-"""Clips in folders: one folder a class, maybe below folders of train, val and test."""
-# ruff: noqa: PTH112, PTH114, PTH120, PTH122, PTH208
+"""Clips in folders: one folder a class, maybe in folders of splits, or with splits in it."""
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from marey.data.lists.listing import Listing, ListRow
+from marey.data.lists.listing import Listing, ListRow, without_suffix
 from marey.data.lists.rejects import SourceLine
-from marey.data.manifest.paths import IMAGE, VIDEO
-from marey.data.own_videos.splits import split_name
+from marey.data.manifest.faults import clip_text
+from marey.data.manifest.manifest import SPLITS
+from marey.data.own_videos.layout import EXPECTED, Layout, find_layout, some, split_in
+from marey.data.own_videos.tree import Tree, read_tree
 from marey.errors import ManifestError
 
+_REPLACEMENT = re.compile(r"(.*/)?replacement_for_corrupted\w*/[^/]+", re.DOTALL)
+"""Kinetics' videos in place of those that its archives hold damaged, by the same names."""
 
-def read_folder(root: Path) -> tuple[Listing, list[str]]:
-    """The clips below `root` by the name of their class folder, and what was passed over.
 
-    A clip is a video file or a folder of images. The folders at the top are classes; if all of
-    them are named train, val or test, they are splits and the classes lie below.
+def read_folder(root: Path, layout: str | None = None) -> tuple[Listing, list[str]]:
+    """The clips below `root` by the names of their folders, and what there is to say of it.
+
+    A clip is a video file or a folder of images.
+
+    Args:
+        layout: what the folders mean, as `Layout` has it; None is what their names and structure
+            say. Then no two classes may be alike but for letter case, and every split has classes
+            of training.
+
+    Raises:
+        ManifestError: there are no clips in class folders, or the folders can be read in two ways.
     """
-    try:
-        return _read_folder(root)
-    except OSError as error:
-        raise ManifestError(f"cannot read {error.filename}: {error.strerror}") from error
+    tree = read_tree(root)
+    clips, replaced = _replaced(tree.clips)
+    form = Layout(layout) if layout else _find_layout(root, tree, clips)
+    places = _places(root, form, clips)
+    labels = [place["class"] for place in places.values()]
+    _refuse_names(root, labels)
+    columns = _columns(list(places.values()))
+    splits = columns.get("split", [])
+    doubts = [*_alike(labels), *_strange_splits(labels, splits)]
+    if doubts and not layout:
+        remedy = f"rename, move it away, or take it as it is with --layout '{form.text}'"
+        raise ManifestError(f"{root}: {doubts[0]}", remedy)
+    _refuse_both_forms(root, tree, list(places))
+    rows = [
+        ListRow(SourceLine(root), replaced.get(path, path), {"label": label})
+        for path, label in zip(places, labels, strict=True)
+    ]
+    notes = [
+        *doubts,
+        *_lacking(labels, splits),
+        *_deeper(places),
+        *_forms(tree, list(places)),
+        *_left_out(tree, [path for path in clips if path not in places], len(replaced)),
+    ]
+    form_shown = f"class folders {form.text}, {len(rows):,} clips"
+    return Listing(root, form_shown, rows, columns=columns), notes
 
 
 def clips_below(root: Path) -> list[str]:
     """The paths, from `root`, of all clips below it, at any depth; ["."] if it is one itself."""
-    try:
-        return [path.removeprefix("./") for path in _clips(str(root), ".", Counter(), depth=1)]
-    except OSError as error:
-        raise ManifestError(f"cannot read {error.filename}: {error.strerror}") from error
+    return read_tree(root).clips
 
 
-def _read_folder(root: Path) -> tuple[Listing, list[str]]:
-    rows: list[ListRow] = []
-    sides: list[str] = []
-    empty: list[str] = []
-    other: Counter[str] = Counter()
-    for folder, label, split in _class_folders(root):
-        paths = list(_clips(str(root), folder, other))
-        rows += [ListRow(SourceLine(root), path, {"label": label}) for path in paths]
-        sides += [split] * len(paths)
-        empty += [] if paths else [folder]
-    if not rows:
+def _find_layout(root: Path, tree: Tree, clips: Sequence[str]) -> Layout:
+    folders = frozenset(tuple(path.split("/")[:-1]) for path in clips)
+    images = sorted(path for path in tree.frames if "/" not in path)
+    if images and folders == {()}:
         raise ManifestError(
-            f"{root}: no videos in class folders",
-            "expected CLASS/clip.mp4 or CLASS/clip/img_00001.jpg, or a list of clips",
+            f"{root}: images in a class folder, {some(images)}",
+            "give every clip a folder of its own: CLASS/CLIP/img_00001.jpg",
         )
-    columns = {"split": sides} if sides[0] else {}
-    below = " below train, val and test" if columns else ""
-    form = f"class folders{below}, {len(rows):,} clips"
-    loose = sum(bool(VIDEO.fullmatch(name)) for name in _names(str(root)))
-    return Listing(root, form, rows, columns=columns), _notes(empty, other, loose)
+    try:
+        return find_layout(root, folders)
+    except ManifestError as error:
+        if not tree.lists:
+            raise
+        raise ManifestError(
+            error.message, f"{error.hint}; there are lists: {some(tree.lists, end='')}"
+        ) from error
 
 
-def _class_folders(root: Path) -> list[tuple[str, str, str]]:
-    """Folder from the root, class and split (or empty) of every class folder."""
-    tops = _folders(root)
-    splits = {top: split_name(top) or "" for top in tops}
-    if tops and all(splits.values()):
-        return [
-            (f"{top}/{name}", name, splits[top]) for top in tops for name in _folders(root / top)
-        ]
-    return [(name, name, "") for name in tops]
+def _places(root: Path, form: Layout, clips: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The clips that are laid out so, with what their folders are; a split by one of SPLITS."""
+    places = {}
+    for path in clips:
+        place = form.match(path)
+        if place and "split" in place:
+            split = split_in(place["split"])
+            place = place | {"split": split} if split else None
+        if place:
+            places[path] = place
+    if not places:
+        raise ManifestError(
+            f"{root}: none of {len(clips):,} clips is laid out as {form.text}",
+            f"the first is {clip_text(clips[0])}" if clips else EXPECTED,
+        )
+    return places
 
 
-def _clips(root: str, folder: str, other: Counter[str], depth: int = 0) -> Iterator[str]:
-    """Videos and folders of images below `folder`, sorted; counts other files by suffix."""
-    names = _names(f"{root}/{folder}")
-    videos = [name for name in names if VIDEO.fullmatch(name)]
-    if not videos and any(IMAGE.fullmatch(name) for name in names):
-        if not depth:
+def _columns(places: Sequence[dict[str, str]]) -> dict[str, list[str]]:
+    return {
+        name: [place[name] for place in places] for name in ("split", "group") if name in places[0]
+    }
+
+
+def _replaced(clips: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The clips that are no replacement, and those that have one, with it."""
+    spare = {path.rpartition("/")[2]: path for path in clips if _REPLACEMENT.fullmatch(path)}
+    kept = [path for path in clips if not _REPLACEMENT.fullmatch(path)]
+    named = ((path, spare.get(path.rpartition("/")[2])) for path in kept)
+    return kept, {path: new for path, new in named if new}
+
+
+# --- what may be wrong --------------------------------------------------------------------------
+
+
+def _refuse_names(root: Path, labels: Sequence[str]) -> None:
+    """ManifestError if a class is named as none can be."""
+    for name in sorted(set(labels)):
+        if re.search(r"[|\r\n\ud800-\udfff]", name):
             raise ManifestError(
-                f"{root}/{folder}: images in a class folder",
-                "give every clip a folder of its own: CLASS/CLIP/img_00001.jpg",
+                f"{root}: a class cannot be named {clip_text(name)}",
+                "rename its folder: without |, which joins classes, or line breaks, and in UTF-8",
             )
-        yield folder
-        return
-    for name in names:
-        path = f"{folder}/{name}"
-        if os.path.isdir(f"{root}/{path}"):
-            if not _is_loop(f"{root}/{path}"):
-                yield from _clips(root, path, other, depth + 1)
-        elif VIDEO.fullmatch(name):
-            yield path
-        else:
-            other[os.path.splitext(name)[1].lower() or "without suffix"] += 1
 
 
-def _is_loop(folder: str) -> bool:
-    """Whether it is a link to a folder that it lies in."""
-    if not os.path.islink(folder):
-        return False
-    target = os.path.realpath(folder)
-    return f"{os.path.realpath(os.path.dirname(folder))}/".startswith(f"{target}/")
+def _alike(labels: Sequence[str]) -> Iterator[str]:
+    """The classes whose names differ by letter case, form of letters or spaces alone."""
+    alike = defaultdict(list)
+    for name in sorted(set(labels)):
+        plain = unicodedata.normalize("NFC", name).casefold()
+        alike[" ".join(re.split(r"[\s_-]+", plain)).strip()].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            shown = " and ".join(map(clip_text, names))
+            yield f"{shown} are {len(names)} classes, though nearly one name"
 
 
-def _folders(folder: Path) -> list[str]:
-    return [name for name in _names(str(folder)) if os.path.isdir(folder / name)]
+def _strange_splits(labels: Sequence[str], splits: Sequence[str]) -> Iterator[str]:
+    classes = _classes_of(labels, splits)
+    trained = classes.get("train", set())
+    for split, names in classes.items():
+        if trained and trained.isdisjoint(names):
+            yield f"{split} has no class of train, only {some(names)}"
 
 
-def _names(folder: str) -> list[str]:
-    """What lies in a folder, sorted, but for what systems and archives leave there."""
-    return sorted(name for name in os.listdir(folder) if not name.startswith((".", "__MACOSX")))
+def _lacking(labels: Sequence[str], splits: Sequence[str]) -> Iterator[str]:
+    """The splits that lack classes."""
+    everything = set(labels)
+    if len(set(splits)) == 1:
+        yield f"all clips are {splits[0]}; give {splits[0]}/ itself to have it divided"
+    for split, names in _classes_of(labels, splits).items():
+        if missing := everything - names:
+            yield f"{split} lacks {len(missing):,} of {len(everything):,} classes: {some(missing)}"
 
 
-def _notes(empty: list[str], other: Counter[str], loose: int) -> list[str]:
-    notes = [f"no clips in {name}/: not a class" for name in empty]
-    if other:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in other.most_common(5))
-        notes.append(f"passed over {other.total():,} files that are not videos: {kinds}")
-    if loose:
-        notes.append(f"passed over {loose:,} videos that lie in no class folder")
-    return notes
+def _classes_of(labels: Sequence[str], splits: Sequence[str]) -> dict[str, set[str]]:
+    """Split -> its classes, of the splits that there are."""
+    pairs = set(zip(splits, labels, strict=False))
+    found = {split: {label for of, label in pairs if of == split} for split in SPLITS}
+    return {split: names for split, names in found.items() if names}
+
+
+def _refuse_both_forms(root: Path, tree: Tree, clips: Sequence[str]) -> None:
+    """ManifestError if a clip is there as a video and as a folder of its frames."""
+    videos = {without_suffix(path): path for path in clips if path not in tree.frames}
+    if both := [path for path in clips if path in tree.frames and path in videos]:
+        raise ManifestError(
+            f"{root}: {len(both):,} clips are there twice, as {videos[both[0]]} and {both[0]}/",
+            "move the videos or the folders of images away",
+        )
+
+
+# --- what there is to say -----------------------------------------------------------------------
+
+
+def _deeper(places: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    deeper = [path for path, place in places.items() if "/" in place["name"]]
+    if deeper:
+        yield (
+            f"{len(deeper):,} clips lie in folders below that of their class, and are of it:"
+            f" {some(deeper, end='')}"
+        )
+
+
+def _forms(tree: Tree, clips: Sequence[str]) -> Iterator[str]:
+    """Clips of two forms, and videos of one name in two."""
+    frames = sum(path in tree.frames for path in clips)
+    if 0 < frames < len(clips):
+        yield f"{len(clips) - frames:,} clips are videos, {frames:,} are folders of images"
+    stems = Counter(map(without_suffix, clips))
+    if twice := [path for path in clips if stems[without_suffix(path)] > 1]:
+        yield f"{len(twice):,} clips differ by their suffix alone: {some(twice, end='')}"
+
+
+def _left_out(tree: Tree, unfit: Sequence[str], num_replaced: int) -> Iterator[str]:
+    if unfit:
+        yield f"passed over {len(unfit):,} clips in no class folder: {some(unfit, end='')}"
+    if spare := sum(map(bool, map(_REPLACEMENT.fullmatch, tree.clips))):
+        yield f"{num_replaced:,} clips are read from their replacement, of {spare:,} that are there"
+    if tree.inside:
+        yield f"passed over {len(tree.inside):,} folders in clips: {some(tree.inside)}"
+    if tree.empty:
+        yield f"no clips in {some(tree.empty)}: no class"
+    if tree.system:
+        yield f"passed over {tree.system.total():,} folders of the system: {some(tree.system)}"
+    if tree.lists:
+        yield f"did not read {some(tree.lists, end='')}; a list is read if it is given"
+    if tree.other:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in tree.other.most_common(5))
+        yield f"passed over {tree.other.total():,} files that are not videos: {kinds}"

@@ -59,6 +59,7 @@ def init_dataset(
     rule: SplitRule = BY_DEFAULT,
     root: str | Path | None = None,
     names: str | Path | None = None,
+    layout: str | None = None,
     probe: bool = True,
     overwrite: bool = False,
     num_workers: int | None = None,
@@ -70,6 +71,8 @@ def init_dataset(
     Args:
         root: where the paths of a list start (default: its folder).
         names: the file of class names (default: one beside the list, if there is one).
+        layout: what the folders of a folder are, as `own_videos.layout` has it, whatever lists lie
+            there (default: what their names and structure say).
         probe: whether every file is decoded: then its frames are counted, and those that cannot be
             read are left out and listed in rejects.csv. Without, only files that are missing are.
 
@@ -81,7 +84,7 @@ def init_dataset(
     if target.exists() and not overwrite:
         raise ManifestError(f"{target} is there already", "give another folder, or overwrite it")
     start = Path(root) if root else source if source.is_dir() else source.parent
-    listing, notes = read_source(source)
+    listing, notes = read_source(source, layout)
     listing = in_frames(listing, start)
     labels, classes = _read_labels(listing, _class_files(listing, source, names), notes)
     if not overwrite:

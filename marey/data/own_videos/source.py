@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,49 +11,74 @@ from marey.data.lists.lists import read_listing
 from marey.data.lists.tables import is_table
 from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.folders import read_folder
+from marey.data.own_videos.layout import some, split_in
 from marey.data.own_videos.splits import split_name
+from marey.data.own_videos.tree import LIST
 from marey.errors import ManifestError
 
 _OURS = ("manifest.csv", "check.csv", "rejects.csv")
-_LIST = re.compile(r"[^.].*\.(?:csv|tsv|txt|lst|list|json)", re.IGNORECASE)
 
 
-def read_source(source: Path) -> tuple[Listing, list[str]]:
+def read_source(source: Path, layout: str | None = None) -> tuple[Listing, list[str]]:
     """What `source` lists, and what there is to say about how it was read.
 
-    A file is a list; a folder holds one table, or a list a split, or class folders.
+    A file is a list; a folder holds one table, or a list a split, or class folders: these alone
+    if their layout is given.
     """
     if not source.exists():
         raise ManifestError(f"{source} does not exist", "give a folder of videos or a list")
     if source.is_file():
-        return read_listing(source), []
-    lists = [path for path in sorted(source.iterdir()) if _LIST.fullmatch(path.name)]
-    lists = [path for path in lists if path.name not in _OURS and path.is_file()]
+        if layout:
+            raise ManifestError(f"{source} is a file: it has no layout", "give the folder")
+        return read_listing(source), _unread(source.parent, [source])
+    lists = [] if layout else lists_in(source)
     tables = [path for path in lists if is_table(path)]
-    parts = _split_lists(lists)
+    parts = _split_lists(source, lists)
     if len(tables) == 1 and not parts:
-        return read_listing(tables[0]), [f"read {tables[0].name} in {source}, not its folders"]
+        return read_listing(tables[0]), _of_list(source, tables)
     if "train" in parts:
         listings = {split: read_listing(path) for split, path in parts.items()}
-        return join_listings(source, listings), []
+        return join_listings(source, listings), _of_list(source, list(parts.values()))
     if tables:
         names = ", ".join(path.name for path in tables)
         raise ManifestError(f"{source} holds several lists: {names}", "name the one to read")
-    return read_folder(source)
+    return read_folder(source, layout)
 
 
-def _split_lists(lists: Sequence[Path]) -> dict[str, Path]:
-    """Split -> its list, where the names of the lists say so and none says it twice.
+def lists_in(folder: Path) -> list[Path]:
+    """The files of a folder that may be lists, but for those that marey writes."""
+    lists = [path for path in sorted(folder.iterdir()) if LIST.fullmatch(path.name)]
+    return [path for path in lists if path.name not in _OURS and path.is_file()]
 
-    A list that is named as its split alone goes before those with more words in their name.
+
+def _of_list(folder: Path, read: Sequence[Path]) -> list[str]:
+    """What there is to say of lists that were read in a folder."""
+    names = ", ".join(path.name for path in read)
+    return [f"read {names} in {folder}, not its folders", *_unread(folder, read)]
+
+
+def _unread(folder: Path, read: Sequence[Path]) -> list[str]:
+    """The lists of splits beside those that were read."""
+    left = [path.name for path in lists_in(folder) if path not in read and split_in(path.stem)]
+    remedy = "a folder is read with one list a split"
+    return [f"did not read {some(left, end='')} beside it; {remedy}"] if left else []
+
+
+def _split_lists(folder: Path, lists: Sequence[Path]) -> dict[str, Path]:
+    """Split -> its list, where the names of the lists say so.
+
+    Lists that are named as their split alone go before those with more words in their names.
+    ManifestError if several are of one split.
     """
-    plain = {split: path for path in lists if (split := split_name(path.stem))}
-    if "train" in plain:
-        return {split: plain[split] for split in SPLITS if split in plain}
-    named: dict[str, Path] = {}
-    for path in lists:
-        words = re.split(r"[^a-z]+", path.stem.lower())
-        splits = {split for word in words if (split := split_name(word))}
-        if len(splits) == 1 and named.setdefault(splits.pop(), path) != path:
-            return {}
-    return {split: named[split] for split in SPLITS if split in named}
+    plain = [path for path in lists if split_name(path.stem)]
+    named: dict[str, list[Path]] = defaultdict(list)
+    for path in plain if any(split_name(path.stem) == "train" for path in plain) else lists:
+        if split := split_in(path.stem):
+            named[split].append(path)
+    for split, paths in named.items():
+        if len(paths) > 1:
+            raise ManifestError(
+                f"{folder} holds several lists of {split}: {some([p.name for p in paths], end='')}",
+                "put one list a split into a folder, or name one; --layout reads class folders",
+            )
+    return {split: named[split][0] for split in SPLITS if split in named}
