@@ -28,6 +28,10 @@ def data_init(
     layout: Annotated[
         str | None, typer.Option(help="what folders are: '{split}/{class}/{name}'")
     ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="what columns are: path=video,label=gloss,start=t0,...")
+    ] = None,
+    ignore: Annotated[str | None, typer.Option(help="columns that do not matter: a,b")] = None,
     val: Annotated[float, typer.Option(help="share of the clips")] = 0.2,
     test: Annotated[float, typer.Option(help="share of the clips")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="of the split")] = 0,
@@ -39,7 +43,9 @@ def data_init(
     workers: opt.Workers = None,
 ) -> None:
     """Make a manifest of your videos, with a split that keeps groups together."""
+    from marey.data.lists.wanted_columns import WantedColumns
     from marey.data.own_videos.init import init_dataset
+    from marey.data.own_videos.record import shown_columns
     from marey.data.own_videos.splits import SplitRule, parse_where
 
     rule = SplitRule(
@@ -55,6 +61,7 @@ def data_init(
             source,
             out,
             rule=rule,
+            wanted=WantedColumns.parse(columns, ignore),
             root=root,
             names=names,
             layout=layout,
@@ -64,6 +71,11 @@ def data_init(
             progress=progress,
         )
     console.print(f"read as: {escape(made.format)}")
+    if made.columns:
+        console.print(f"columns: {escape(shown_columns(made.columns))}")
+    for word, unused in (("left", made.left), ("ignored", made.ignored)):
+        if unused:
+            console.print(f"{word}: {escape(', '.join(f'`{name}`' for name in unused))}")
     counts = ", ".join(f"{n:,} {name}" for name, n in made.manifest.split_counts().items())
     console.print(f"split by {escape(made.split)}: {counts}")
     for note in made.notes:

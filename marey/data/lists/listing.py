@@ -32,7 +32,7 @@ class ListRow(NamedTuple):
     """Frames a second of a folder of frames."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """All rows of a list, or of a folder of lists."""
 
@@ -43,6 +43,12 @@ class Listing:
     unit: Unit = "seconds"
     columns: dict[str, list[str]] = field(default_factory=dict)
     """What else the list says of every row, by the names of its columns."""
+    used: Mapping[str, str] = field(default_factory=dict)
+    """What columns are read as -> their names: `path`, `label`, `start`, `split`, ..."""
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    """Number -> name of classes, where the list has both."""
+    notes: list[str] = field(default_factory=list)
+    """What there is to say of how it was read."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,7 +86,16 @@ def join_listings(folder: Path, parts: Mapping[str, Listing]) -> Listing:
     columns["split"] = [split for split, part in parts.items() for _ in part.rows]
     formats = "; ".join(f"{part.source.name}: {part.format}" for part in listings)
     rows = [row for part in listings for row in part.rows]
-    return Listing(folder, formats, rows, first.unit, columns)
+    return Listing(
+        source=folder,
+        format=formats,
+        rows=rows,
+        unit=first.unit,
+        columns=columns,
+        used=first.used,
+        class_names=_joined_names(listings),
+        notes=[note for part in listings for note in part.notes],
+    )
 
 
 def video_name(path: str) -> str:
@@ -95,6 +110,20 @@ def video_name(path: str) -> str:
 def without_suffix(path: str) -> str:
     """A path without the suffix of a video; a dot in another place stays."""
     return os.path.splitext(path)[0] if VIDEO.fullmatch(path) else path  # noqa: PTH122
+
+
+def _joined_names(listings: Sequence[Listing]) -> dict[int, str]:
+    """The names of classes by number, which lists must not give in two ways."""
+    names: dict[int, str] = {}
+    for listing in listings:
+        for number, name in listing.class_names.items():
+            if names.setdefault(number, name) != name:
+                raise ManifestError(
+                    f"class {number} is {names[number]!r} in {listings[0].source}, {name!r} in"
+                    f" {listing.source}",
+                    "name the column of labels: --columns label=COLUMN",
+                )
+    return names
 
 
 def _shape(listing: Listing) -> tuple[object, ...]:

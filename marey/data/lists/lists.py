@@ -15,25 +15,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from marey.data.lists.epic import participant
+from marey.data.lists.headers import header_separator
 from marey.data.lists.listing import Listing, ListRow
-from marey.data.lists.plain_lists import RULSTM, read_plain
-from marey.data.lists.rejects import FatalFaults
-from marey.data.lists.tables import header_separator, read_json, read_table
-from marey.data.lists.text_file import read_text
+from marey.data.lists.plain_lists import RULSTM, SAMPLE, read_plain
+from marey.data.lists.rejects import FatalFaults, Faults
+from marey.data.lists.tables import read_json, read_table
+from marey.data.lists.text_file import TextFile, read_text
+from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
+from marey.data.manifest.paths import Folders
 from marey.errors import ManifestError
 
 
-def read_listing(path: Path) -> Listing:
+def read_listing(
+    path: Path, wanted: WantedColumns = AS_NAMED, *, root: Path | None = None
+) -> Listing:
     """The rows of a list in any of the formats above, and what it was read as.
 
     ManifestError names the first five lines that do not fit, or says what was expected.
+
+    Args:
+        wanted: what a person says of the columns of a table.
+        root: where its paths start (default: its folder).
     """
     file = read_text(path, FatalFaults())
     if path.suffix.lower() == ".json":
         return read_json(file)
-    separator = header_separator(file.text.lstrip().partition("\n")[0])
+    separator = separator_of_header(file, wanted, root)
     if separator is not None:
-        return read_table(file, separator)
+        return read_table(file, separator, wanted)
     plain = read_plain(file)
     rows = list(plain)
     file.faults.settle()
@@ -41,7 +50,28 @@ def read_listing(path: Path) -> Listing:
         raise ManifestError(f"{path}: the list is empty", "give one clip a line")
     if plain.format is RULSTM:
         rows = _with_heads(rows)
-    return Listing(path, f"{plain.format}, {len(rows):,} rows", rows, plain.format.unit)
+    return Listing(
+        source=path,
+        format=f"{plain.format}, {len(rows):,} rows",
+        rows=rows,
+        unit=plain.format.unit,
+    )
+
+
+def is_table(path: Path, wanted: WantedColumns = AS_NAMED, *, root: Path | None = None) -> bool:
+    """Whether a file begins with a header, as `read_listing` sees it."""
+    try:
+        file = read_text(path, Faults())
+    except ManifestError:
+        return False
+    return separator_of_header(file, wanted, root) is not None
+
+
+def separator_of_header(file: TextFile, wanted: WantedColumns, root: Path | None) -> str | None:
+    """What separates the columns of the header that a list begins with; None if it has none."""
+    lines = [line for line in file.text.split("\n", SAMPLE + 1)[:SAMPLE] if line.strip()]
+    folders = Folders(root or file.path.parent)
+    return header_separator(lines, wanted, lambda cell: folders.video(cell) is not None)
 
 
 def _with_heads(rows: Sequence[ListRow]) -> list[ListRow]:

@@ -117,7 +117,7 @@ def list_format(path: Path, lines: Sequence[str], separator: str | None = None) 
     Where paths hold the separator, as they may hold spaces, they may also end in numbers of their
     own ("take 2"): then the fewest numbers count that end more than one line in a hundred.
     """
-    separator = separator or _separator(lines[:SAMPLE])
+    separator = separator or separator_of(lines[:SAMPLE])
     rows = [_split(line, separator) for line in lines]
     if rows and all(len(cells) == 1 for cells in rows):
         raise ManifestError(f"{path}: paths without labels", "give `path label` on every line")
@@ -140,7 +140,7 @@ def list_format(path: Path, lines: Sequence[str], separator: str | None = None) 
     return ListFormat(_TITLES[usual], separator, usual, plain_paths)
 
 
-def _separator(lines: Sequence[str]) -> str:
+def separator_of(lines: Sequence[str]) -> str:
     """The one that nearly every line has, before a number if there is such; else most lines."""
     having: dict[str, int] = {}
     numbers: dict[str, int] = {}

@@ -58,7 +58,7 @@ def read_folder(root: Path, layout: str | None = None) -> tuple[Listing, list[st
         *_left_out(tree, [path for path in clips if path not in places], len(replaced)),
     ]
     form_shown = f"class folders {form.text}, {len(rows):,} clips"
-    return Listing(root, form_shown, rows, columns=columns), notes
+    return Listing(source=root, format=form_shown, rows=rows, columns=columns), notes
 
 
 def clips_below(root: Path) -> list[str]:

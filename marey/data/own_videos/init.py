@@ -7,7 +7,7 @@ list a split. What it was read as, how it was split and what was left out is sai
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from marey.data.lists.epic import in_frames
 from marey.data.lists.listing import Listing
 from marey.data.lists.manifest_of import count_notes, label_column, manifest_of, spans_of
 from marey.data.lists.numbering import number_classes
+from marey.data.lists.wanted_columns import AS_NAMED, ROLES, WantedColumns
 from marey.data.manifest.classes import classes_file, split_labels
 from marey.data.manifest.columns import Values
 from marey.data.manifest.faults import clip_text
@@ -27,6 +28,9 @@ from marey.data.manifest.manifest import SPLITS, Manifest
 from marey.data.manifest.paths import Folders, leaves
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
+from marey.data.own_videos.given_columns import given_columns
+from marey.data.own_videos.name_groups import Groups, groups_by_name
+from marey.data.own_videos.record import command_of, write_record
 from marey.data.own_videos.source import read_source
 from marey.data.own_videos.splits import Division, SplitRule, divide
 from marey.errors import ManifestError
@@ -45,11 +49,31 @@ class InitReport:
     path: Path
     format: str
     """What the source was read as."""
+    columns: Mapping[str, str]
+    """What columns were read as -> their names."""
+    left: tuple[str, ...]
+    """Columns of which nothing was used."""
+    ignored: tuple[str, ...]
+    """Those that were asked to be left."""
     split: str
     """What it was split by."""
     notes: tuple[str, ...]
     rejects: tuple[tuple[str, str], ...]
     """(path, reason) of every clip left out; also in rejects.csv beside the manifest."""
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What init.json beside the manifest says of it."""
+        return {
+            "read_as": self.format,
+            "columns": dict(self.columns),
+            "left": self.left,
+            "ignored": self.ignored,
+            "split_by": self.split,
+            "splits": self.manifest.split_counts(),
+            "notes": self.notes,
+            "left_out": len(self.rejects),
+        }
 
 
 def init_dataset(
@@ -57,6 +81,7 @@ def init_dataset(
     out: str | Path,
     *,
     rule: SplitRule = BY_DEFAULT,
+    wanted: WantedColumns = AS_NAMED,
     root: str | Path | None = None,
     names: str | Path | None = None,
     layout: str | None = None,
@@ -69,6 +94,7 @@ def init_dataset(
     """The manifest of the clips in `source`, written as manifest.csv with labels.txt in `out`.
 
     Args:
+        wanted: what the columns of a list are, and which do not matter, where names do not tell.
         root: where the paths of a list start (default: its folder).
         names: the file of class names (default: one beside the list, if there is one).
         layout: what the folders of a folder are, as `own_videos.layout` has it, whatever lists lie
@@ -84,8 +110,10 @@ def init_dataset(
     if target.exists() and not overwrite:
         raise ManifestError(f"{target} is there already", "give another folder, or overwrite it")
     start = Path(root) if root else source if source.is_dir() else source.parent
-    listing, notes = read_source(source, layout)
+    listing, notes = read_source(source, wanted, root=start if root else None, layout=layout)
     listing = in_frames(listing, start)
+    given = given_columns(listing, rule, wanted)
+    notes = [*listing.notes, *notes]
     labels, classes = _read_labels(listing, _class_files(listing, source, names), notes)
     if not overwrite:
         _keep_classes(classes, target.parent)
@@ -106,18 +134,40 @@ def init_dataset(
     claimed = [listing.rows[row].num_frames for row in kept]
     notes += count_notes(claimed, list(map(manifest.num_frames, range(len(kept)))) if probe else ())
     columns = {name: [values[row] for row in kept] for name, values in listing.columns.items()}
-    division = divide(list(manifest.texts()), _stratum(manifest), columns, rule)
+    groups = _groups(manifest, columns, given.group, rule)
+    division = divide(_stratum(manifest), rule, columns=columns, split=given.split, groups=groups)
     write_manifest(_divided(manifest, division), target)
     left_out = tuple((listing.rows[row].path, rejects[row]) for row in sorted(rejects))
     _write_rejects(target.with_name("rejects.csv"), left_out)
-    return InitReport(
+    notes += [groups.note] if groups and groups.note else []
+    used = dict(listing.used)
+    if listing.source.is_file():  # else the split is that of folders or of lists, and no column
+        used |= {n: c for n, c in (("split", given.split), ("group", given.group)) if c}
+    used = {role: used[role] for role in ROLES if role in used}
+    report = InitReport(
         manifest=read_manifest(target),
         path=target,
         format=listing.format,
+        columns=used,
+        left=given.left,
+        ignored=given.ignored,
         split=division.how,
         notes=(*notes, *division.notes),
         rejects=left_out,
     )
+    again = command_of(
+        source,
+        target.parent,
+        used=used,
+        ignored=given.ignored,
+        rule=rule,
+        root=root,
+        names=names,
+        layout=layout,
+        probe=probe,
+    )
+    write_record(target.parent, report.facts, again)
+    return report
 
 
 # --- classes ------------------------------------------------------------------------------------
@@ -140,7 +190,7 @@ def _read_labels(
     classes: dict[str, tuple[str, ...]] = {}
     notes += [f"class names from {file}" for file in files.values()]
     for head in listing.heads:
-        class_ids = read_class_ids(files[head]) if head in files else None
+        class_ids = read_class_ids(files[head]) if head in files else listing.class_names or None
         known = frozenset((class_ids or {}).values())
         cells = [split_labels(row.labels[head].strip(), known) for row in listing.rows]
         words = [(row, word) for row, cell in enumerate(cells) for word in cell]
@@ -253,6 +303,22 @@ def _counted(
 
 
 # --- what is written ----------------------------------------------------------------------------
+
+
+def _groups(
+    manifest: Manifest, columns: Mapping[str, Sequence[str]], column: str, rule: SplitRule
+) -> Groups | None:
+    """What no split may divide: a column of the list, the video of several clips, or nothing."""
+    if column:
+        return Groups(column, columns[column])
+    if rule.group is None:
+        return None
+    paths = list(manifest.texts())
+    names = next(iter(manifest.classes.values()))
+    found = groups_by_name(paths, [names[label] for label in _stratum(manifest)])
+    if found is None and len(set(paths)) < len(paths):
+        found = Groups("file", paths, "clips of one file stay together; --group none divides them")
+    return found
 
 
 def _divided(manifest: Manifest, division: Division) -> Manifest:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from marey.data.lists.listing import Listing, join_listings
-from marey.data.lists.lists import read_listing
-from marey.data.lists.tables import is_table
+from marey.data.lists.lists import is_table, read_listing
+from marey.data.lists.roles import NoLabels
+from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
 from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.folders import read_folder
 from marey.data.own_videos.layout import some, split_in
@@ -16,29 +17,40 @@ from marey.data.own_videos.splits import split_name
 from marey.data.own_videos.tree import LIST
 from marey.errors import ManifestError
 
-_OURS = ("manifest.csv", "check.csv", "rejects.csv")
+_OURS = ("manifest.csv", "check.csv", "rejects.csv", "init.json")
 
 
-def read_source(source: Path, layout: str | None = None) -> tuple[Listing, list[str]]:
+def read_source(
+    source: Path,
+    wanted: WantedColumns = AS_NAMED,
+    *,
+    root: Path | None = None,
+    layout: str | None = None,
+) -> tuple[Listing, list[str]]:
     """What `source` lists, and what there is to say about how it was read.
 
     A file is a list; a folder holds one table, or a list a split, or class folders: these alone
     if their layout is given.
+
+    Args:
+        wanted: what a person says of the columns of a table.
+        root: where the paths of a list start (default: its folder).
+        layout: what the folders of class folders are.
     """
     if not source.exists():
         raise ManifestError(f"{source} does not exist", "give a folder of videos or a list")
     if source.is_file():
         if layout:
             raise ManifestError(f"{source} is a file: it has no layout", "give the folder")
-        return read_listing(source), _unread(source.parent, [source])
+        return read_listing(source, wanted, root=root), _unread(source.parent, [source])
     lists = [] if layout else lists_in(source)
-    tables = [path for path in lists if is_table(path)]
+    tables = [path for path in lists if is_table(path, wanted, root=root)]
     parts = _split_lists(source, lists)
     if len(tables) == 1 and not parts:
-        return read_listing(tables[0]), _of_list(source, tables)
+        return read_listing(tables[0], wanted, root=root), _of_list(source, tables)
     if "train" in parts:
-        listings = {split: read_listing(path) for split, path in parts.items()}
-        return join_listings(source, listings), _of_list(source, list(parts.values()))
+        listing, notes = _read_splits(source, parts, wanted, root)
+        return listing, [*_of_list(source, list(parts.values())), *notes]
     if tables:
         names = ", ".join(path.name for path in tables)
         raise ManifestError(f"{source} holds several lists: {names}", "name the one to read")
@@ -49,6 +61,21 @@ def lists_in(folder: Path) -> list[Path]:
     """The files of a folder that may be lists, but for those that marey writes."""
     lists = [path for path in sorted(folder.iterdir()) if LIST.fullmatch(path.name)]
     return [path for path in lists if path.name not in _OURS and path.is_file()]
+
+
+def _read_splits(
+    folder: Path, parts: Mapping[str, Path], wanted: WantedColumns, root: Path | None
+) -> tuple[Listing, list[str]]:
+    """One listing of a list a split (split -> list), but for a list to test on without labels."""
+    listings, notes = {}, []
+    for split, path in parts.items():
+        try:
+            listings[split] = read_listing(path, wanted, root=root)
+        except NoLabels:
+            if split != "test":
+                raise
+            notes.append(f"{path.name} has no labels and is left: `marey predict` takes it")
+    return join_listings(folder, listings), notes
 
 
 def _of_list(folder: Path, read: Sequence[Path]) -> list[str]:

@@ -13,15 +13,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from marey.data.lists.wanted_columns import find_name
 from marey.data.manifest.manifest import SPLITS
+from marey.data.own_videos.name_groups import Groups
 from marey.errors import ManifestError
-
-GROUP_NAMES = (
-    "group", "speaker", "subject", "person", "participant", "participant_id", "actor", "signer",
-    "source", "scene", "sequence", "video_id",
-)  # fmt: skip
-"""Columns that are taken for groups, the first that is there."""
-
 
 Where: TypeAlias = tuple[str, Collection[str]]
 """A column and the values of it that are meant."""
@@ -36,8 +31,8 @@ class SplitRule:
     test: float = 0.0
     seed: int = 0
     group: str | None = "auto"
-    """The column of groups. "auto" takes the first of `GROUP_NAMES`, or the file where several
-    clips are cut from one; None takes none."""
+    """The column of groups. "auto" takes the surest that looks like one, or else the video that
+    several clips are cut from, by their files or names; None takes none."""
     val_where: Where | None = None
     """The clips of validation by value, whatever their group; the rest trains."""
     test_where: Where | None = None
@@ -63,25 +58,37 @@ class Division:
 
 
 def divide(
-    paths: Sequence[str], labels: np.ndarray, columns: Mapping[str, Sequence[str]], rule: SplitRule
+    labels: np.ndarray,
+    rule: SplitRule,
+    *,
+    columns: Mapping[str, Sequence[str]],
+    split: str = "",
+    groups: Groups | None = None,
 ) -> Division:
-    """The split of clips with these paths, class labels (int64 [n]) and other columns."""
+    """The split of clips with these class labels (int64 [n]).
+
+    Args:
+        columns: what else is known of each clip, by name.
+        split: the column that says it, if there is one: in each row a word for train, val or test.
+        groups: what no side may share, if there is such.
+    """
     rng = np.random.default_rng(rule.seed)
     shares = (1 - rule.val - rule.test, rule.val, rule.test)
-    name, groups = _groups(paths, columns, rule.group)
-    given = [split_name(value) for value in columns.get("split", ())]
     if rule.val_where or rule.test_where:
-        sides, how = _sides_where(columns, rule, len(paths))
-    elif given and None not in given:
-        sides = np.array([SPLITS.index(split) for split in given if split], np.int64)
+        sides, how = _sides_where(columns, rule, len(labels))
+    elif split:
+        names = [split_name(value) or "train" for value in columns[split]]
+        sides = np.array([SPLITS.index(name) for name in names], np.int64)
         how = "the split of the source"
     elif groups is not None:
-        _, codes = np.unique(np.asarray(groups), return_inverse=True)
+        _, codes = np.unique(np.asarray(groups.values), return_inverse=True)
         sides = split_by_group(labels, codes, shares, rng)
-        how = f"{name}, so that none is on two sides"
+        how = f"{groups.name}, so that none is on two sides"
     else:
         sides, how = split_by_class(labels, shares, rng), "class, each in the same proportion"
-    return Division(sides, groups, how, tuple(_split_notes(sides, labels, name, groups)))
+    return Division(
+        sides, groups and groups.values, how, tuple(_split_notes(sides, labels, groups))
+    )
 
 
 def parse_where(text: str) -> tuple[str, frozenset[str]]:
@@ -181,9 +188,11 @@ def _sides_where(
     for side, where in ((1, rule.val_where), (2, rule.test_where)):
         if where is None:
             continue
-        column, wanted = where
-        if column not in columns:
-            raise ManifestError(f"no column {column!r} to split by", _columns_hint(columns))
+        asked, wanted = where
+        column = find_name(asked, [*columns])
+        if column is None:
+            shown = f"the source has {', '.join(sorted(columns)) or 'no other columns'}"
+            raise ManifestError(f"no column {asked!r} to split by", shown)
         mask = rows_where(column, columns[column], wanted)
         if (sides[mask] > 0).any():
             raise ManifestError(f"clips of {column} {sorted(wanted)} are asked for twice")
@@ -193,35 +202,12 @@ def _sides_where(
     return sides, "; ".join(rules)
 
 
-def _groups(
-    paths: Sequence[str], columns: Mapping[str, Sequence[str]], wanted: str | None
-) -> tuple[str, Sequence[str] | None]:
-    """The column of groups and its values; None where there are no groups."""
-    if wanted is None:
-        return "", None
-    if wanted != "auto" and wanted not in columns:
-        raise ManifestError(f"no column {wanted!r} to group by", _columns_hint(columns))
-    for name in GROUP_NAMES if wanted == "auto" else (wanted,):
-        values = columns.get(name, ())
-        if values and all(values) and (wanted != "auto" or 1 < len(set(values)) < len(values)):
-            return name, values
-    if wanted != "auto":
-        raise ManifestError(f"some clips have no {wanted}", "give every clip a group")
-    return ("file", paths) if len(set(paths)) < len(paths) else ("", None)
-
-
-def _columns_hint(columns: Mapping[str, Sequence[str]]) -> str:
-    return f"the source has {', '.join(sorted(columns)) or 'no other columns'}"
-
-
-def _split_notes(
-    sides: np.ndarray, labels: np.ndarray, name: str, groups: Sequence[str] | None
-) -> Iterator[str]:
+def _split_notes(sides: np.ndarray, labels: np.ndarray, groups: Groups | None) -> Iterator[str]:
     if groups is not None:
-        on_side = {(group, side) for group, side in zip(groups, sides.tolist(), strict=True)}
+        on_side = set(zip(groups.values, sides.tolist(), strict=True))
         num_groups = len({group for group, _ in on_side})
         if len(on_side) > num_groups:
-            yield f"the same {name} is on several sides: results will not tell of a new one"
+            yield f"the same {groups.name} is on several sides: results will not tell of a new one"
     untrained = np.setdiff1d(labels, labels[sides == 0])
     if len(untrained):
         yield f"{len(untrained)} of {len(np.unique(labels))} classes have no clip to train on"

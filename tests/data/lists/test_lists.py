@@ -44,7 +44,7 @@ FORMATS = {
     "IBM": ("x/a 1 42 3\ny/b 5 9 4\n", "`path start end label`, space", ["3", "4"]),
     "IBM Kinetics": ("ice skating/a b;1;42;3\nx/c;1;9;4\n", "`path start end label`, semi", None),
     "csv": ("path,label\na.mp4,jump\n", "a table with `path` and `label`, comma", ["jump"]),
-    "other names": ("Video Name;Class\na.mp4;7\n", "`video_name` and `class`, semicolon", ["7"]),
+    "other names": ("Video Name;Class\na.mp4;7\n", "`Video Name` and `Class`, semicolon", ["7"]),
 }
 
 

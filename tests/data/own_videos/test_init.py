@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 
 import pytest
+from typer.testing import CliRunner
 
+from marey.cli.app import app
+from marey.data.lists.wanted_columns import WantedColumns
 from marey.data.own_videos.init import init_dataset
 from marey.data.own_videos.splits import SplitRule
 from marey.errors import ManifestError
@@ -285,3 +290,68 @@ def test_the_lips_set_is_split_by_speaker(tmp_path, shared_dir):
     assert len(manifest) == 2200
     assert manifest.class_counts().tolist() == [110] * 20
     assert manifest.split_counts() == {"train": 1800, "val": 400}
+
+
+# --- columns and what is said of them -----------------------------------------------------------
+
+
+def test_a_test_list_without_labels_is_left_and_said(tmp_path, put):
+    source = put("v/a.mp4", "v/b.mp4", "t/c.mp4", "t/d.mp4")
+    write(source, "train.csv", "video_id,filepath,label\na,v/a.mp4,jump\nb,v/b.mp4,run\n")
+    write(source, "test.csv", "video_id,filepath\nc,t/c.mp4\nd,t/d.mp4\n")
+    report = init(source, tmp_path)
+    assert report.manifest.classes["label"] == ("jump", "run")
+    assert any("test.csv has no labels and is left" in note for note in report.notes)
+    (source / "train.csv").unlink()
+    with pytest.raises(ManifestError, match=r"test\.csv:1: no column of labels"):
+        init(source / "test.csv", tmp_path, overwrite=True)
+
+
+def test_rows_that_say_test_never_train(tmp_path, put):
+    source = put(*(f"{n}.mp4" for n in range(6)))
+    rows = [f"{n}.mp4,{'xy'[n % 2]},{'train' if n < 4 else 'test'}\n" for n in range(6)]
+    write(source, "a.csv", "path,label,subset\n" + "".join(rows))
+    sides = init(source / "a.csv", tmp_path).manifest.splits.to_pylist()
+    assert sides == [*(["train"] * 4), "test", "test"]
+    blank = "".join(rows).replace("1.mp4,y,train", "1.mp4,y,")
+    write(source, "a.csv", f"path,label,subset\n{blank}")
+    with pytest.raises(ManifestError, match=r"a\.csv:3: 'subset' is empty.*--ignore subset"):
+        init(source / "a.csv", tmp_path, overwrite=True)
+
+
+def test_clips_of_one_video_are_on_one_side_and_it_can_be_turned_off(tmp_path, put):
+    names = [f"{c}/v_{c}_g0{g}_c0{n}.avi" for c in "ab" for g in range(1, 6) for n in (1, 2)]
+    source = put(*names)
+    report = init(source, tmp_path)
+    groups, sides = report.manifest.groups.to_pylist(), report.manifest.splits.to_pylist()
+    assert len(set(zip(groups, sides, strict=True))) == len(set(groups)) == 10
+    assert report.split == "video, by the names of its clips, so that none is on two sides"
+    assert any("v_a_g01_c01" in note and "10 videos" in note for note in report.notes)
+    other = init(source, tmp_path, rule=SplitRule(group=None), overwrite=True)
+    assert other.manifest.groups is None
+
+
+def test_what_was_read_as_what_is_written_down_and_can_be_done_again(tmp_path, put):
+    source = put(*(f"{n}.mp4" for n in range(8)))
+    rows = [f"{n}.mp4,{'xy'[n % 2]},{n // 2},{n},-\n" for n in range(8)]
+    write(source, "a.csv", "Video,gloss,subject id,uid,Note it\n" + "".join(rows))
+    wanted = WantedColumns({"label": "gloss"}, ("Note it",))
+    report = init(source / "a.csv", tmp_path, wanted=wanted, rule=SplitRule(val=0.25, seed=3))
+    record = json.loads((tmp_path / "out/init.json").read_text())
+    assert record["columns"] == {
+        "path": "Video",
+        "label": "gloss",
+        "group": "subject id",
+        "id": "uid",
+    }
+    assert (record["left"], record["ignored"]) == ([], ["Note it"])
+    assert record["split_by"] == "subject id, so that none is on two sides"
+    assert record["splits"] == report.manifest.split_counts()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    words = shlex.split(record["command"])
+    assert words[:3] == ["marey", "data", "init"]
+    result = CliRunner().invoke(app, [*words[1:], "--overwrite"])
+    assert result.exit_code == 0, result.output
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert "columns: path `Video`, label `gloss`, group `subject id`, id `uid`" in result.output
+    assert "ignored: `Note it`" in result.output

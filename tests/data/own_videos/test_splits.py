@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marey.data.own_videos.name_groups import Groups
 from marey.data.own_videos.splits import (
     SplitRule,
     divide,
@@ -69,9 +70,8 @@ def test_groups_are_dealt_so_that_every_class_has_about_its_share():
 
 def test_the_same_seed_gives_the_same_split_and_another_another():
     labels = np.arange(100) % 4
-    paths = [f"{row}.mp4" for row in range(100)]
     first, again, other = (
-        divide(paths, labels, {}, SplitRule(seed=seed)).sides for seed in (1, 1, 2)
+        divide(labels, SplitRule(seed=seed), columns={}).sides for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -82,40 +82,22 @@ ROWS = {
     "take": ["1", "2", "1", "2", "1", "10"],
     "note": ["", "x", "", "", "", ""],
 }
-PATHS = [f"{row}.mp4" for row in range(6)]
 LABELS = np.array([0, 1, 0, 1, 0, 1])
 
 
-def test_a_column_of_speakers_is_found_and_used():
-    division = divide(PATHS, LABELS, ROWS, SplitRule(val=0.3))
+def test_groups_are_not_divided_and_it_is_said():
+    groups = Groups("speaker", ROWS["speaker"])
+    division = divide(LABELS, SplitRule(val=0.3), columns=ROWS, groups=groups)
     assert division.how == "speaker, so that none is on two sides"
     assert division.groups == ROWS["speaker"]
     assert len(set(division.sides[[0, 1]])) == len(set(division.sides[[2, 3]])) == 1
-
-
-def test_groups_can_be_named_or_turned_off():
-    assert divide(PATHS, LABELS, ROWS, SplitRule(group="take")).how.startswith("take")
-    assert divide(PATHS, LABELS, ROWS, SplitRule(group=None)).how.startswith("class")
-    with pytest.raises(ManifestError, match=r"no column 'actor' to group by.*note, speaker, take"):
-        divide(PATHS, LABELS, ROWS, SplitRule(group="actor"))
-    with pytest.raises(ManifestError, match="some clips have no note"):
-        divide(PATHS, LABELS, ROWS, SplitRule(group="note"))
-
-
-def test_a_column_in_which_all_values_differ_or_none_do_is_no_group():
-    for values in (PATHS, ["same"] * 6):
-        assert divide(PATHS, LABELS, {"source": values}, SplitRule()).groups is None
-
-
-def test_clips_cut_from_one_file_are_a_group():
-    division = divide(["a", "a", "b", "b", "c", "c"], LABELS, {}, SplitRule(val=0.3))
-    assert division.how == "file, so that none is on two sides"
-    assert len(set(division.sides[:2])) == 1
+    assert divide(LABELS, SplitRule(), columns=ROWS).how.startswith("class")
 
 
 def test_values_of_a_column_can_be_left_out_of_training():
     rule = SplitRule(val_where=parse_where("take:2"), test_where=("take", {"10"}))
-    division = divide(PATHS, LABELS, ROWS, rule)
+    groups = Groups("speaker", ROWS["speaker"])
+    division = divide(LABELS, rule, columns=ROWS, groups=groups)
     assert division.sides.tolist() == [0, 1, 0, 1, 0, 2]
     assert division.how == "val is take 2; test is take 10"
     assert division.notes == (
@@ -134,12 +116,12 @@ def test_values_of_a_column_can_be_left_out_of_training():
 )
 def test_values_that_are_not_there_or_asked_for_twice_are_errors(rule, message):
     with pytest.raises(ManifestError, match=message):
-        divide(PATHS, LABELS, ROWS, SplitRule(**rule))
+        divide(LABELS, SplitRule(**rule), columns=ROWS)
 
 
 def test_a_split_the_source_has_is_kept():
     given = {"split": ["training", "val", "Test", "train", "train", "train"]}
-    division = divide(PATHS, LABELS, given, SplitRule())
+    division = divide(LABELS, SplitRule(), columns=given, split="split")
     assert division.sides.tolist() == [0, 1, 2, 0, 0, 0]
     assert division.how == "the split of the source"
 

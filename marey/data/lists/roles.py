@@ -1,0 +1,262 @@
+"""What each column of a table is read as: by its name, by its cells, or as a person says.
+
+Where a name may mean two things the cells decide, or it is asked: nothing that looks like a time is
+left aside without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from marey.data.lists.rejects import SourceLine
+from marey.data.lists.wanted_columns import AS_NAMED, HEADS, UNIT_OF, WantedColumns, find_name
+from marey.data.manifest.column_names import NAMES, Kind, of_kind, squashed
+from marey.data.manifest.faults import clip_text
+from marey.data.manifest.time_names import (
+    SUFFIXES,
+    Times,
+    looks_like_time,
+    times_among,
+)
+from marey.errors import ManifestError
+
+_YOUTUBE = ("youtubeid", "ytid")
+"""Kinetics' times beside it say where the clip lay in a video that one may no longer have."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The header and the rows of a table, cells without blanks at their ends."""
+
+    line: SourceLine
+    """Of the header."""
+    names: list[str]
+    rows: list[tuple[SourceLine, list[str]]]
+
+    def cells(self, name: str) -> list[str]:
+        """Those of one column."""
+        place = self.names.index(name)
+        return [cells[place] for _, cells in self.rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """What the columns of a table are read as."""
+
+    path: str
+    heads: Mapping[str, str]
+    """Head -> the column of its labels."""
+    numbers: str
+    """The column that numbers the classes, beside that of their names; "" if there is none."""
+    times: Times | None
+    id: str
+    """The column of what the data set calls a clip; "" if there is none."""
+    split: str
+    group: str
+    """The columns that a person calls so; "" if none is named."""
+    class_names: Mapping[int, str]
+    """By their numbers, if those are in the table."""
+    notes: tuple[str, ...]
+
+    @property
+    def used(self) -> dict[str, str]:
+        """Role -> column."""
+        named = {"path": self.path, **self.heads, "label_number": self.numbers}
+        named |= self.times.roles if self.times else {}
+        named |= {"split": self.split, "group": self.group, "id": self.id}
+        return {role: name for role, name in named.items() if name}
+
+
+class NoLabels(ManifestError):
+    """A list of clips of which no column is that of labels."""
+
+
+def choose_roles(table: Table, wanted: WantedColumns = AS_NAMED) -> Roles:
+    """What the columns of the table are; ManifestError where only a person can tell."""
+    return _Choice(table, wanted).roles()
+
+
+class _Choice:
+    """The columns of one table that are not yet taken, and what has been said of them."""
+
+    def __init__(self, table: Table, wanted: WantedColumns) -> None:
+        self.table = table
+        self.wanted = {role: self._named(name) for role, name in wanted.roles.items()}
+        ignored = [self._named(name) for name in wanted.ignored]
+        taken = [*self.wanted.values(), *ignored]
+        self.free = [name for name in table.names if name and name not in taken]
+        self.notes: list[str] = []
+
+    def roles(self) -> Roles:
+        path = self._path()
+        heads = self._heads()
+        numbers = self.wanted.get("label_number", "")
+        if not heads:
+            label, numbers = self._label()
+            heads = {"label": label}
+        return Roles(
+            path=path,
+            heads=heads,
+            numbers=numbers,
+            times=self._times(),
+            id=self._id(),
+            split=self.wanted.get("split", ""),
+            group=self.wanted.get("group", ""),
+            class_names=self._class_names(heads, numbers),
+            notes=tuple(self.notes),
+        )
+
+    def _named(self, wanted: str) -> str:
+        name = find_name(wanted, self.table.names)
+        if name is None:
+            names = [name for name in self.table.names if name]
+            raise ManifestError(
+                f"{self.table.line}: no column {clip_text(wanted)}, only {', '.join(names)}"
+            )
+        return name
+
+    def _use(self, *names: str) -> None:
+        self.free = [name for name in self.free if name not in names]
+
+    def _path(self) -> str:
+        name = self.wanted.get("path") or next(iter(of_kind("path", self.free)), "")
+        if not name:
+            raise unknown_header(self.table, "path", self.free)
+        self._use(name)
+        return name
+
+    def _id(self) -> str:
+        """The column in which every clip has a name of its own, or one that is made for that."""
+        names = of_kind("id", self.free)
+        differ = (n for n in names if len(set(self.table.cells(n))) == len(self.table.rows))
+        made = (name for name in names if squashed(name) in ("id", "narrationid"))
+        return self.wanted.get("id") or next(iter([*differ, *made]), "")
+
+    def _heads(self) -> dict[str, str]:
+        """Those that a person names, or EPIC-KITCHENS' verb_class and noun_class."""
+        heads = {head: self.wanted[head] for head in HEADS if head in self.wanted}
+        pair = {head: find_name(f"{head}_class", self.free) or "" for head in ("verb", "noun")}
+        if not heads and all(pair.values()):
+            heads = pair
+        self._use(*heads.values())
+        return heads
+
+    def _class_names(self, heads: Mapping[str, str], numbers: str) -> dict[int, str]:
+        """The names of classes by the numbers in another column, if there is one."""
+        if not numbers:
+            return {}
+        cells, words = self.table.cells(numbers), self.table.cells(heads.get("label", numbers))
+        if not all(map(_is_whole, cells)) or not _say_the_same(cells, words):
+            raise ManifestError(
+                f"{self.table.line}: `{numbers}` has not one number for each class",
+                "name both columns: --columns label=COLUMN,label_number=COLUMN",
+            )
+        return {int(number): word for number, word in zip(cells, words, strict=True)}
+
+    def _label(self) -> tuple[str, str]:
+        """The column of labels, and that of their numbers if the table has both."""
+        first, *others = of_kind("label", self.free) or [""]
+        if not first:
+            raise unknown_header(self.table, "label", self.free)
+        columns = {name: self.table.cells(name) for name in (first, *others)}
+        columns = {n: cells for n, cells in columns.items() if n == first or len(set(cells)) > 1}
+        for other in columns:
+            if not _say_the_same(columns[first], columns[other]):
+                raise ManifestError(
+                    f"{self.table.line}: `{first}` and `{other}` both look like labels, and differ",
+                    f"say which: --columns label={first}, or label={other}",
+                )
+        self._use(first, *others)
+        of_numbers = {name: all(map(_is_whole, cells)) for name, cells in columns.items()}
+        numbers = next((name for name, whole in of_numbers.items() if whole), "")
+        words = next((name for name, whole in of_numbers.items() if not whole), "")
+        if not (numbers and words):
+            return first, ""
+        self.notes.append(f"classes are named by `{words}` and ordered by `{numbers}`")
+        return words, numbers
+
+    def _times(self) -> Times | None:
+        times = self._wanted_times()
+        pairs = times_among(self.free)
+        if times is None and pairs:
+            times = self._chosen(pairs)
+        self._use(*(name for pair in pairs for name in pair.columns))
+        if stray := [name for name in self.free if looks_like_time(name)]:
+            raise self._ask(stray, f"--columns start={stray[0]},end=COLUMN reads them")
+        return times
+
+    def _wanted_times(self) -> Times | None:
+        """Those that a person names."""
+        named = {role: name for role, name in self.wanted.items() if role in UNIT_OF}
+        if not named:
+            return None
+        units = {UNIT_OF[role] for role in named}
+        edges = {role.partition("_")[0]: name for role, name in named.items()}
+        if len(units) > 1 or "start" not in edges:
+            shown = ", ".join(f"{role}={name}" for role, name in named.items())
+            raise ManifestError(f"{shown} is no part of a file", "name a start, and an end")
+        return Times(**edges, unit=units.pop())
+
+    def _chosen(self, pairs: Sequence[Times]) -> Times:
+        """The one pair of columns that clips are cut by."""
+        times, *others = pairs
+        rivals = [name for pair in others if pair.unit == times.unit for name in pair.columns]
+        from_youtube = any(squashed(name) in _YOUTUBE for name in self.table.names)
+        cells = [cell for name in times.columns for cell in self.table.cells(name)]
+        is_clear = times.unit or any(re.search(r"[.:]", cell) for cell in cells)
+        if rivals or from_youtube or not is_clear:
+            roles = "start", "end" if times.end else "duration"
+            pairs_of = {unit: zip(roles, times.columns, strict=True) for unit in SUFFIXES}
+            raise self._ask(
+                [*times.columns, *rivals],
+                *(
+                    f"--columns {','.join(f'{role}{SUFFIXES[unit]}={name}' for role, name in pair)}"
+                    f" if they are {unit}"
+                    for unit, pair in pairs_of.items()
+                ),
+            )
+        return replace(times, unit=times.unit or "seconds")
+
+    def _ask(self, names: Sequence[str], *readings: str) -> ManifestError:
+        shown = " and ".join(f"`{name}`" for name in names)
+        return ManifestError(
+            f"{self.table.line}: {shown} may say which part of a file a clip is",
+            f"{'; '.join(readings)}; --ignore {','.join(names)} leaves them",
+        )
+
+
+def unknown_header(
+    table: Table, kind: Literal["path", "label"], free: Sequence[str]
+) -> ManifestError:
+    """The error that no column of a table is known as that of paths, or of labels."""
+    shown = ", ".join(f"`{name}`" for name in table.names[:12])
+    known = ", ".join(NAMES[kind][:8])
+    path = next(iter(of_kind("path", table.names)), "") or (free[0] if free else "COLUMN")
+    label = next((name for name in reversed(free) if name != path and _may_be_label(name)), "")
+    if kind == "label" and not label:
+        return NoLabels(
+            f"{table.line}: no column of labels among {shown}",
+            "`marey predict` takes clips without labels",
+        )
+    return ManifestError(
+        f"{table.line}: no column is known as the {kind}s, only {shown}",
+        f"say which they are, for example --columns path={path},label={label or 'COLUMN'};"
+        f" a {kind} is also found by the names {known}",
+    )
+
+
+def _may_be_label(name: str) -> bool:
+    kinds: tuple[Kind, ...] = ("path", "split", "group", "id")
+    return not looks_like_time(name) and not any(of_kind(kind, [name]) for kind in kinds)
+
+
+def _say_the_same(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether each value of one column stands beside one value of the other, always the same."""
+    return len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
+
+
+def _is_whole(cell: str) -> bool:
+    return re.fullmatch(r"\d{1,18}", cell, re.ASCII) is not None

@@ -1,0 +1,151 @@
+"""Which columns of a list say the split and the groups, and which say nothing that is used.
+
+One that looks like a split or a group is used, or a person says that it does not matter: else what
+it holds apart would be mixed without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from marey.data.lists.listing import Listing
+from marey.data.lists.wanted_columns import WantedColumns, find_name
+from marey.data.manifest.column_names import of_kind
+from marey.data.manifest.faults import clip_text
+from marey.data.own_videos.splits import SplitRule, split_name
+from marey.errors import ManifestError
+
+
+class GivenColumns(NamedTuple):
+    """Columns of a list by what they are for; "" where there is none."""
+
+    split: str
+    group: str
+    left: tuple[str, ...]
+    """Those that say nothing that is used."""
+    ignored: tuple[str, ...]
+    """Those that a person leaves."""
+
+
+def given_columns(listing: Listing, rule: SplitRule, wanted: WantedColumns) -> GivenColumns:
+    """The columns of split and group, as named, or by their names and values.
+
+    ManifestError where a row has no split or group but others have, where two columns say it
+    differently, and where one looks like a split that cannot be read.
+    """
+    ignored = {find_name(name, [*listing.columns]) for name in wanted.ignored}
+    columns = {name: cells for name, cells in listing.columns.items() if name not in ignored}
+    asked = [
+        find_name(where[0], [*columns]) for where in (rule.val_where, rule.test_where) if where
+    ]
+    group = _named_group(listing, rule, columns)
+    split = "" if asked else _split(listing, {n: c for n, c in columns.items() if n != group})
+    if not group and rule.group is not None:
+        group = _group(listing, columns, decides=not (asked or split))
+    used = {split, group, *asked, *listing.used.values(), ""}
+    left = tuple(name for name in columns if name not in used)
+    return GivenColumns(split, group, left, tuple(name for name in ignored if name))
+
+
+# --- the split ------------------------------------------------------------------------------------
+
+
+def _split(listing: Listing, columns: Mapping[str, Sequence[str]]) -> str:
+    named = listing.used.get("split", "")
+    names = [named] if named else of_kind("split", [*columns])
+    names = [name for name in names if len(set(columns[name])) > 1 or split_name(columns[name][0])]
+    of_words = [name for name in names if any(map(split_name, columns[name]))]
+    if not names:
+        return ""
+    if not of_words:
+        values = ", ".join(sorted(set(columns[names[0]]))[:5])
+        raise ManifestError(
+            f"{listing.source}: `{names[0]}` looks like a split, but {values} are not"
+            " train, val and test",
+            f"--val-where {names[0]}:VALUE takes some for validation;"
+            f" --ignore {names[0]} divides anew",
+        )
+    first, *others = of_words
+    _refuse_rows(
+        listing,
+        first,
+        [not split_name(cell) for cell in columns[first]],
+        "write train, val or test",
+    )
+    for other in [*others, *(name for name in names if name not in of_words)]:
+        if list(map(split_name, columns[other])) != list(map(split_name, columns[first])):
+            raise _ask(listing, first, other, f"--columns split={first}")
+    return first
+
+
+# --- groups ---------------------------------------------------------------------------------------
+
+
+def _named_group(listing: Listing, rule: SplitRule, columns: Mapping[str, Sequence[str]]) -> str:
+    """The column that a person calls the group; "" if none is named."""
+    if rule.group is None:
+        return ""
+    wanted = listing.used.get("group", "") if rule.group == "auto" else rule.group
+    name = find_name(wanted, [*columns]) if wanted else ""
+    if name is None:
+        shown = f"the source has {', '.join(sorted(columns)) or 'no other columns'}"
+        raise ManifestError(f"{listing.source}: no column {wanted!r} to group by", shown)
+    if name:
+        _refuse_rows(listing, name, [not cell for cell in columns[name]], "give every clip a group")
+    return name
+
+
+def _group(listing: Listing, columns: Mapping[str, Sequence[str]], *, decides: bool) -> str:
+    """The surest column of groups: of people, of places and times, of ids that repeat.
+
+    decides: whether the split follows from it; only then it matters what it misses.
+    """
+    likely = [*of_kind("group", [*columns]), *of_kind("id", [*columns])]
+    likely += [name for name in columns if name.lower().endswith(("_id", " id", "Id"))]
+    names = [name for name in dict.fromkeys(likely) if _repeats(columns[name])]
+    if not decides:
+        return next((name for name in names if all(columns[name])), "")
+    if not names:
+        return ""
+    first, *others = names
+    _refuse_rows(listing, first, [not cell for cell in columns[first]], "give every clip a group")
+    for other in others:
+        if not _lies_within(columns[other], columns[first]):
+            raise _ask(listing, first, other, f"--group {first}")
+    return first
+
+
+def _repeats(cells: Sequence[str]) -> bool:
+    """Whether a column has several values, and some of them several times."""
+    values = [cell for cell in cells if cell]
+    return 1 < len(set(values)) < len(values)
+
+
+def _lies_within(finer: Sequence[str], coarser: Sequence[str]) -> bool:
+    """Whether each value of one column is in rows of one value of the other, empty ones aside."""
+    pairs = {(one, other) for one, other in zip(finer, coarser, strict=True) if one}
+    return len(pairs) == len({one for one, _ in pairs})
+
+
+# --- what is asked --------------------------------------------------------------------------------
+
+
+def _refuse_rows(listing: Listing, name: str, wrong: Sequence[bool], remedy: str) -> None:
+    """ManifestError if the column says nothing in some rows."""
+    cells = listing.columns[name]
+    listing.refuse(
+        [row for row, is_wrong in enumerate(wrong) if is_wrong],
+        lambda row: (
+            f"'{name}' is {clip_text(cells[row]) if cells[row] else 'empty'}",
+            f"{remedy}, or leave the column: --ignore {name}",
+        ),
+    )
+
+
+def _ask(listing: Listing, first: str, other: str, choice: str) -> ManifestError:
+    kind = "splits" if choice.startswith("--columns") else "groups that no split may divide"
+    return ManifestError(
+        f"{listing.source}: `{first}` and `{other}` both look like {kind}",
+        f"{choice} goes by the first; --ignore {other} leaves the other",
+    )

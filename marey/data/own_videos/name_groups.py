@@ -1,0 +1,114 @@
+"""Clips that are cut from one video, by their names.
+
+| names                          | clips of        | who writes them              |
+|--------------------------------|-----------------|------------------------------|
+| `v_Archery_g01_c02`            | `v_Archery_g01` | UCF101: a group is one video |
+| `ID_000010_000020`, `ID_3.5_7` | `ID`            | Kinetics; cutters by times   |
+| `NAME_clip3`, `NAME-part02`    | `NAME`          | cutters of videos            |
+| `MOVIE_wave_f_cm_np1_ba_med_0` | `MOVIE`         | HMDB51                       |
+| `yt-ID_26`, `flickr-ID_3`      | `yt-ID`         | Moments in Time              |
+| `VIDEO/clip3`, `VIDEO/0003`    | `VIDEO`         | a folder a video             |
+
+A pattern counts only if it explains nearly all names, has groups of several clips, and does not
+just name the class: `jump_clip3` is no clip of a video `jump`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from marey.data.lists.listing import video_name, without_suffix
+
+_PART = "(?:clip|part|segment|seg|shot|chunk|cut|piece|snippet)"
+_SITES = "yt|youtube|flickr|getty|giphy|vine|vimeo|meta|vb"
+_PATTERNS = {
+    "NAME_g01_c02": r"(?P<group>.+_g\d+)_c\d+",
+    "MOVIE_CLASS_f_cm_np1_ba_med_0": (
+        r"(?P<group>.+)_[fuhl]_(?:cm|nm)_np\d_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+"
+    ),
+    "NAME_000010_000020": r"(?P<group>.+?)[_-](?P<start>\d+(?:\.\d+)?)[_-](?P<end>\d+(?:\.\d+)?)",
+    "NAME_clip3": rf"(?P<group>.+?)[_.-]?(?:{_PART}[_-]?\d+|c\d+)",
+    "ID_3": rf"(?P<group>(?:{_SITES})-.+|(?=\S*[A-Z])(?=\S*[a-z])[\w-]{{11}})_\d+",
+    "NAME/clip3": rf"(?P<group>.*[^/])/(?:{_PART}[_-]?)?\d+",
+}
+"""The shape of a name, as it is said -> its pattern; the last is of a name with its folder."""
+_SHARE = 0.95
+"""Of the names that a pattern must explain."""
+
+
+class Groups(NamedTuple):
+    """What no split may divide."""
+
+    name: str
+    """What a group is."""
+    values: Sequence[str]
+    """Of every clip."""
+    note: str = ""
+
+
+def groups_by_name(paths: Sequence[str], labels: Sequence[str]) -> Groups | None:
+    """The video that each clip is cut from, by the first pattern that fits; None if none does.
+
+    Args:
+        labels: the class of each clip, by its name.
+    """
+    for shape, pattern in _PATTERNS.items():
+        groups = _matched(re.compile(pattern, re.IGNORECASE), _keys(paths, shape), labels)
+        if groups is not None and _are_videos(groups, labels):
+            sizes = Counter(groups)
+            several = sum(size > 1 for size in sizes.values())
+            first = next(row for row, group in enumerate(groups) if sizes[group] > 1)
+            note = (
+                f"names like {shape}, such as {paths[first]}: {several:,} videos are cut into"
+                " several clips, which stay together; --group none divides them"
+            )
+            return Groups("video, by the names of its clips", groups, note)
+    return None
+
+
+def _keys(paths: Sequence[str], shape: str) -> list[str]:
+    """What a pattern is compared with: names, with their folders if names alone are no names."""
+    whole = [without_suffix(path.replace("\\", "/").rstrip("/")) for path in paths]
+    names = [video_name(path) for path in paths]
+    return whole if "/" in shape or len(set(names)) < len(set(whole)) else names
+
+
+def _matched(
+    pattern: re.Pattern[str], names: Sequence[str], labels: Sequence[str]
+) -> list[str] | None:
+    """The group of every name, itself where the pattern fails; None if it fails for many."""
+    matches = [_match(pattern, name) for name in names]
+    if sum(match is not None for match in matches) < _SHARE * len(names):
+        return None
+    return [
+        name if match is None else _without_label(match["group"], label)
+        for name, match, label in zip(names, matches, labels, strict=True)
+    ]
+
+
+def _match(pattern: re.Pattern[str], name: str) -> re.Match[str] | None:
+    match = pattern.fullmatch(name)
+    spans = "start" in pattern.groupindex
+    if match and spans and not float(match["start"]) < float(match["end"]):
+        return None  # a date and a time, a subject and a take
+    return match
+
+
+def _without_label(group: str, label: str) -> str:
+    """A movie without the class of its clip, so that its clips of other classes are found."""
+    ending = f"_{label}"
+    return group[: -len(ending)] if group.lower().endswith(ending.lower()) else group
+
+
+def _are_videos(groups: Sequence[str], labels: Sequence[str]) -> bool:
+    """Whether some groups have several clips, and most classes several groups."""
+    groups_of = defaultdict(set)
+    for group, label in zip(groups, labels, strict=True):
+        groups_of[label].add(group)
+    counts = Counter(labels)
+    large = [label for label, count in counts.items() if count > 1]
+    divided = sum(len(groups_of[label]) > 1 for label in large)
+    return 1 < len(set(groups)) < len(groups) and 2 * divided >= len(large)
