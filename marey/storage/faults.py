@@ -16,7 +16,10 @@ NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 CLOSED = frozenset({errno.EACCES, errno.EPERM})
 
 
-def read_error(place: object, error: OSError, hint: str = "") -> DecodeError:
+READABLE = "is it a file that this user can read?"
+
+
+def read_error(place: object, error: OSError, hint: str = READABLE) -> DecodeError:
     """The error to raise for a file that the system or a store does not give.
 
     It is a `StorageError`, which blames no file, unless the file alone is missing or closed (its

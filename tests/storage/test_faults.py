@@ -18,7 +18,7 @@ from tests.video.media import numbered, write_folder, write_video
 
 def _kind(place: object, code: int) -> type[DecodeError]:
     error = read_error(place, OSError(code, os.strerror(code)))
-    assert str(error) == f"{place}: {os.strerror(code)}"
+    assert error.message == f"{place}: {os.strerror(code)}"
     return type(error)
 
 
@@ -84,10 +84,10 @@ def test_a_share_that_is_gone_is_told_by_whatever_is_opened_there(
 def test_a_frame_that_the_disk_does_not_give_is_the_disks_fault(tmp_path, monkeypatch):
     folder = write_folder(tmp_path / "frames", numbered(2))
     with open_video(folder) as video:
-        monkeypatch.setattr(Path, "read_bytes", _fail)
+        monkeypatch.setattr(os, "open", _fail)
         with pytest.raises(StorageError, match=r"Input/output error"):
             video.read([1])
 
 
-def _fail(path: Path) -> bytes:
+def _fail(path: Path, flags: int) -> int:
     raise OSError(errno.EIO, os.strerror(errno.EIO), path)

@@ -1,9 +1,16 @@
 """FFmpeg's view of a file: open it and pick the stream; and say why not.
 
-PyAV turns FFmpeg's log off by default, so nothing here writes to standard error.
+FFmpeg gets the bytes of the one file and opens no other, whatever it says (`MediaFile`); and it
+reads them only as one of `FORMATS`, which need no other. PyAV turns FFmpeg's log off by default, so
+nothing here writes to standard error.
 """
 
 from __future__ import annotations
+
+import re
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Self
 
 import av
 from av.codec.context import ThreadType
@@ -12,72 +19,145 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from marey.errors import DecodeError
-from marey.storage.faults import read_error
-from marey.storage.url import UNREACHED, AnyPath, Url
+from marey.storage.url import AnyPath
+from marey.video.reading.media_file import MediaFile
+from marey.video.reading.pixels import MOST_PIXELS, require_size
 
-TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
-"""Demuxers that render any text as a video, chosen by the file's name alone."""
+FORMATS = (
+    # files of cameras, players, screens and archives
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "live_flv", "kux", "asf", "asf_o", "ogg"),
+    *("rm", "mxf", "gxf", "lxf", "nut", "nuv", "wtv", "ty", "dv", "dhav", "cine", "r3d", "mlv"),
+    *(
+        "ivf",
+        "ivr",
+        "swf",
+        "smjpeg",
+        "mods",
+        "moflex",
+        "pva",
+        "nsv",
+        "vivo",
+        "bink",
+        "smk",
+        "flic",
+        "roq",
+    ),
+    # streams without a container
+    *("h261", "h263", "h264", "hevc", "vvc", "evc", "apv", "av1", "obu", "m4v", "mpegvideo"),
+    *("avs2", "avs3", "cavsvideo", "dirac", "dnxhd", "vc1", "vc1test", "yuv4mpegpipe"),
+    *("mjpeg", "mpjpeg", "mjpeg_2000", "ingenient"),
+    # pictures, of which some move
+    *("gif", "apng", "webp", "jpegxl_anim", "jpeg_pipe", "png_pipe", "gif_pipe", "webp_pipe"),
+    *("bmp_pipe", "tiff_pipe", "j2k_pipe", "jpegxl_pipe"),
+    # sound, to say that it is that
+    *("aac", "ac3", "aiff", "amr", "ape", "au", "caf", "flac", "mp3", "w64", "wav", "wv"),
+)
+"""FFmpeg's demuxers that read moving pictures from the bytes of their own file alone. Not so
+playlists (hls, dash, concat, sdp), numbered pictures (image2), subtitles beside a file (vobsub),
+scripts (avisynth), devices, and what shows any text as a video (tty, bin, xbin, adf, idf)."""
+PLAYLIST = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(#EXTM3U|ffconcat|\[(playlist|reference)\]|<asx|v=0\r?\n|rtsptext|SMILtext"
+    rb"|(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(MPD|SmoothStreamingMedia|manifest|playlist|smil)\b)",
+    re.I | re.S,
+)
+"""How files begin that name others."""
+HEAD = 4096
+
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 
 LEAVE_OUT = "leave it out of the list of clips"
 LARGE_PIXELS = 2560 * 1440
-LOCAL_FILES_ONLY = {"protocol_whitelist": "file"}
-"""A playlist in the guise of a video must not reach for the network, and wait for it."""
-NO_OTHER_FILES = {"protocol_whitelist": "none"}
-"""Likewise a file of a store: neither for the network, nor for files of this machine."""
+NOTHING_ELSE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
+LIMITS = {"max_pixels": str(MOST_PIXELS)}
 
 
-def open_stream(path: AnyPath, *, draft: bool = False) -> tuple[InputContainer, VideoStream]:
-    """The open container and its video stream, ready to decode on one thread.
+@dataclass(frozen=True)
+class OpenStream:
+    """An open file and the stream of it that is the video; a context that closes the file."""
+
+    file: MediaFile
+    container: InputContainer
+    stream: VideoStream
+
+    @property
+    def path(self) -> AnyPath:
+        """Where the file lies."""
+        return self.file.path
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is fine."""
+        self.container.close()
+        self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def open_stream(path: AnyPath, *, draft: bool = False) -> OpenStream:
+    """The video stream of the file, ready to decode on one thread.
 
     `draft` is for counting: without the loop filter (other pixels, the same frames, up to a third
     faster), and with two threads for pictures so large that a short clip would take long.
+
+    Raises:
+        DecodeError: it cannot be read, is none of `FORMATS`, has no video, or too large a one.
     """
-    container = _open(path)
-    try:
+    with ExitStack() as opened:
+        file = opened.enter_context(closing(MediaFile(path)))
+        container = opened.enter_context(_open(file))
         stream = _video_stream(container, path)
+        require_size(path, (stream.width, stream.height))
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        _make_ready(stream, draft)
+        opened.pop_all()
+    return OpenStream(file, container, stream)
+
+
+def _make_ready(stream: VideoStream, draft: bool) -> None:
+    context = stream.codec_context
+    context.thread_count = 1
+    context.options = LIMITS | ({"skip_loop_filter": "all"} if draft else {})
+    if draft and context.width * context.height > LARGE_PIXELS:
+        context.thread_count, context.thread_type = 2, ThreadType.FRAME
+
+
+def _open(file: MediaFile) -> InputContainer:
+    try:
+        container = _raw_open(file)
+    except av.FFmpegError as error:
+        file.check()
+        reason = _last_words(file) or str(error.strerror)
+        raise _refused(file, reason) from error
+    try:
+        file.check()
     except DecodeError:
         container.close()
         raise
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = Discard.all
-    context = stream.codec_context
-    context.thread_count = 1
-    if draft:
-        context.options = {"skip_loop_filter": "all"}
-        if context.width * context.height > LARGE_PIXELS:
-            context.thread_count, context.thread_type = 2, ThreadType.FRAME
-    return container, stream
+    return container
 
 
-def _open(path: AnyPath) -> InputContainer:
-    try:
-        return _raw_open(path)
-    except av.FFmpegError as error:
-        reason = _last_words(path) or str(error.strerror)
-        raise DecodeError(f"{path}: {reason}", _remedy(reason)) from error
-    except OSError as error:  # of a store
-        raise read_error(path, error, UNREACHED) from error
-
-
-def _raw_open(path: AnyPath) -> InputContainer:
-    if isinstance(path, Url):
-        return av.open(
-            path.open(), mode="r", metadata_errors="replace", container_options=NO_OTHER_FILES
-        )
-    # "file:" keeps a name like "a:b.mp4" or "-c.mp4" from being taken for anything else
+def _raw_open(file: MediaFile) -> InputContainer:
+    file.seek(0)
     return av.open(
-        f"file:{path}", mode="r", metadata_errors="replace", container_options=LOCAL_FILES_ONLY
+        file,
+        mode="r",
+        metadata_errors="replace",
+        options=LIMITS,
+        container_options=NOTHING_ELSE,
     )
 
 
-def _last_words(path: AnyPath) -> str:
+def _last_words(file: MediaFile) -> str:
     """What FFmpeg logged last when it refused the file, or nothing."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.PANIC)  # errors are kept for the exception, none is shown
     try:
-        _raw_open(path).close()
+        _raw_open(file).close()
     except av.FFmpegError as error:
         return str(error.args[3][2]).strip() if len(error.args) > 3 else ""
     finally:
@@ -85,17 +165,25 @@ def _last_words(path: AnyPath) -> str:
     return ""
 
 
-def _remedy(reason: str) -> str:
-    if "moov atom" in reason:
-        return "the file is cut short, or is no mp4 at all: get a new copy"
-    return "is it a video? `ffprobe FILE` shows what FFmpeg makes of it"
+def _refused(file: MediaFile, reason: str) -> DecodeError:
+    file.seek(0)
+    head = file.read(HEAD)
+    if PLAYLIST.match(head):
+        reason, hint = "a playlist, which names other files", "give the video itself"
+    elif "whitelist" not in reason:
+        hint = "is it a video? `ffprobe FILE` shows what FFmpeg makes of it"
+        if "moov atom" in reason:
+            hint = "the file is cut short, or is no mp4 at all: get a new copy"
+    elif b"\0" not in head:
+        reason, hint = "a text file, not a video", LEAVE_OUT
+    else:
+        reason, hint = "of a format that is not read as video", "re-encode it as H.264, in an mp4"
+    return DecodeError(f"{file.path}: {reason}", hint)
 
 
 def _video_stream(container: InputContainer, path: AnyPath) -> VideoStream:
     """The first video stream that is not a cover picture."""
     streams = container.streams.video
-    if container.format.name in TEXT_FORMATS:
-        raise DecodeError(f"{path}: a text file, not a video", LEAVE_OUT)
     if not streams:
         kinds = " and ".join(sorted({stream.type for stream in container.streams}))
         raise DecodeError(

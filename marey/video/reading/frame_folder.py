@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.storage.faults import read_error
-from marey.storage.url import AnyPath
+from marey.storage.regular import read_regular
+from marey.storage.url import AnyPath, Url
 from marey.video.reading.frame_reader import FrameReader, Indices
-from marey.video.reading.jpeg import decode_image
+from marey.video.reading.jpeg import MOST_BYTES, decode_image
 from marey.video.reading.pixels import Picture, ShortSide, Size, scaled
 
-NAME = re.compile(r"(?P<prefix>.*?)(?P<digits>\d+)(?P<suffix>\.(?:jpe?g|png|webp|bmp|tiff?))", re.I)
+NAME = re.compile(
+    r"(?P<prefix>.*?)(?P<digits>[0-9]{1,18})(?P<suffix>\.(?:jpe?g|png|webp|bmp|tiff?))", re.I
+)
 KNOWN_PREFIXES = ("img_", "image_", "frame_", "")
 
 
@@ -76,9 +79,11 @@ class FrameFolder(FrameReader):
         """The file of frame `index` as it is."""
         file = self.path / self.template.name(self.base + index)
         try:
-            return file.read_bytes()
+            if isinstance(file, Url):
+                return file.read_bytes()
+            return read_regular(file, most=MOST_BYTES)
         except OSError as error:
-            raise read_error(file, error, "can this user read it?") from error
+            raise read_error(file, error) from error
 
     def timestamps(self) -> NDArray[np.float64]:
         """Never: image files carry no time, so this raises `DecodeError`."""
@@ -128,7 +133,7 @@ def _names(folder: AnyPath) -> list[str]:
     try:
         return [entry.name for entry in folder.iterdir()]
     except OSError as error:
-        raise read_error(folder, error, "can this user read it?") from error
+        raise read_error(folder, error) from error
 
 
 def _standing(sequence: tuple[tuple[str, str], list[str]]) -> tuple[int, bool, str]:

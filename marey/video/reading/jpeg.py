@@ -11,6 +11,7 @@ JPEG is written with FFmpeg's encoder, whose scale of quantisers is that of the 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -23,9 +24,17 @@ from av.video.codeccontext import VideoCodecContext
 
 from marey.errors import DecodeError
 from marey.storage.url import AnyPath
-from marey.video.reading.pixels import Matrix, Picture, Size, ToRGB, upright
+from marey.video.reading.pixels import (
+    MOST_PIXELS,
+    Matrix,
+    Picture,
+    Size,
+    ToRGB,
+    require_size,
+    upright,
+)
 
-JPEG = b"\xff\xd8"
+JPEG, SCAN = b"\xff\xd8", b"\xff\xda"
 CODECS = {
     b"\x89PNG": "png",
     b"RIFF": "webp",
@@ -34,9 +43,14 @@ CODECS = {
     b"MM\0*": "tiff",
 }
 """How other image files begin, and FFmpeg's decoder for each; suffixes lie more often."""
+MOST_BYTES = 1 << 29
+"""Of an image file: more than the largest picture has without compression."""
+MOST_SCANS = 100
+"""Of a progressive JPEG, in each of which all its pixels are gone over; encoders write about 10."""
+PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 QUALITY = range(1, 32)
 """FFmpeg's scale of JPEG quantisers, the best first; the published tools write 1 or 2."""
-MOST_PIXELS = 1024
+MOST_PIXELS_A_BYTE = 1024
 """A byte of JPEG holds at most: 8 codes of one bit, each of a block of 8 x 8, is half of it."""
 AGAIN = "extract it again"
 
@@ -52,10 +66,13 @@ def decode_image(data: bytes, name: str | AnyPath) -> Picture:
     codec = next((codec for magic, codec in CODECS.items() if data.startswith(magic)), None)
     if codec is None:
         raise DecodeError(f"{name}: not an image ({len(data)} bytes)", AGAIN)
+    if codec == "png":
+        data = b"".join(_png_pixels(data))
     decoder = CodecContext.create(codec, "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.thread_count = 1
-    decoder.options = {"err_detect": "explode"}  # half an image is an error, not half grey
+    # half an image is an error, not half grey
+    decoder.options = {"err_detect": "explode", "max_pixels": str(MOST_PIXELS)}
     try:
         frame = decoder.decode(Packet(data))[0]
     except (av.FFmpegError, IndexError) as error:
@@ -63,12 +80,27 @@ def decode_image(data: bytes, name: str | AnyPath) -> Picture:
     return ToRGB((frame.width, frame.height))(frame)
 
 
+def _png_pixels(data: bytes) -> Iterator[bytes]:
+    """The parts of a PNG that make its pixels: a text among others may be a bomb of zeros."""
+    yield data[:8]
+    start = 8
+    while start + 12 <= len(data):
+        length = int.from_bytes(data[start : start + 4])
+        end = start + 12 + length
+        if data[start + 4 : start + 8] in PNG_PIXELS:
+            yield data[start:end]
+        start = end
+
+
 def decode_jpeg(data: bytes, name: str | AnyPath) -> Picture:
     """The picture in the JPEG `data`, upright [h w 3]; DecodeError names `name`."""
     header = _read_header(data)
+    if header.is_progressive and data.count(SCAN) > MOST_SCANS:
+        raise DecodeError(f"{name}: over {MOST_SCANS} scans in a JPEG", AGAIN)
     try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-        if width * height > MOST_PIXELS * len(data):
+        height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
+        require_size(name, (width, height))
+        if width * height > MOST_PIXELS_A_BYTE * len(data):
             raise ValueError(f"{width} x {height} pixels cannot be in {len(data)} bytes")
         picture: Picture = simplejpeg.decode_jpeg(data, "CMYK" if header.parts == 4 else "RGB")
     except ValueError as error:
@@ -109,6 +141,7 @@ class _Header(NamedTuple):
     parts: int
     """Components: 1 is grey, 3 colour, 4 CMYK."""
     turn: Matrix
+    is_progressive: bool
 
 
 _TURNS: tuple[Matrix, ...] = (
@@ -126,9 +159,9 @@ def _read_header(data: bytes) -> _Header:
             turn = _exif_turn(data[offset + 10 : offset + 2 + length])
         if marker in (0xC0, 0xC1, 0xC2):  # start of frame
             bits, height, width, parts = struct.unpack(">BHHB", data[offset + 4 : offset + 10])
-            return _Header((width, height), bits, parts, turn)
+            return _Header((width, height), bits, parts, turn, marker == 0xC2)
         offset += 2 + length
-    return _Header((0, 0), 0, 0, turn)
+    return _Header((0, 0), 0, 0, turn, is_progressive=True)
 
 
 def _exif_turn(exif: bytes) -> Matrix:

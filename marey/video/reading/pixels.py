@@ -26,6 +26,8 @@ from av.buffer import Buffer
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from marey.errors import DecodeError
+
 Picture: TypeAlias = NDArray[np.uint8]
 """uint8 [h w 3]"""
 Size: TypeAlias = tuple[int, int]
@@ -34,8 +36,20 @@ Matrix: TypeAlias = tuple[int, int, int, int]
 """(a, b, c, d) of x' = a x + c y, y' = b x + d y, the turn from stored to shown."""
 
 WIDEST_PIXEL = 8
+MOST_PIXELS = 1 << 27
+"""Of a picture, some more than 16K video has: 384 MiB. A file of few bytes may claim more."""
 QUARTER_TURNS: tuple[Matrix, ...] = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 """Turns by 0, 90, 180 and 270 degrees, counter-clockwise."""
+
+
+def require_size(name: object, size: Size) -> Size:
+    """`size`, which a picture of `name` may have; `DecodeError` for more than `MOST_PIXELS`."""
+    if size[0] * size[1] > MOST_PIXELS:
+        raise DecodeError(
+            f"{name}: a picture of {size[0]} x {size[1]}, more than {MOST_PIXELS:,} pixels",
+            "is the size true? if so, scale it down once, before training",
+        )
+    return size
 
 
 def square_size(width: int, height: int, aspect: Fraction | None) -> Size:

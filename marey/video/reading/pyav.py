@@ -21,16 +21,22 @@ from typing import cast
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.storage.url import AnyPath
-from marey.video.reading.ffmpeg_stream import open_stream
+from marey.video.reading.ffmpeg_stream import OpenStream, open_stream
 from marey.video.reading.frame_reader import FrameReader, Indices
-from marey.video.reading.pixels import Picture, ShortSide, Size, ToRGB, square_size
+from marey.video.reading.pixels import (
+    Picture,
+    ShortSide,
+    Size,
+    ToRGB,
+    require_size,
+    square_size,
+)
 from marey.video.reading.timeline import Timeline, timeline_of_frames, timeline_of_packets
 
 WHOLE_KEYS = frozenset({"av1", "ffv1", "h264", "hevc", "mjpeg", "mpeg2video", "mpeg4", "vp9"})
@@ -51,8 +57,8 @@ class VideoFile(FrameReader):
         self._timeline: Timeline | None = None
         self._scanned = False
         self._to_rgb: dict[ShortSide | None, ToRGB] = {}
-        self._container: InputContainer | None = None
-        stream = self._start_over()
+        self._opened: OpenStream | None = None
+        stream = self._start_over().stream
         self._jumps = stream.codec.canonical_name in WHOLE_KEYS  # until a jump lands wrong
         self._declared: Size = stream.width, stream.height
         self._aspect = stream.sample_aspect_ratio
@@ -79,12 +85,12 @@ class VideoFile(FrameReader):
     def close(self) -> None:
         """Let go of the file."""
         self._frames: Iterator[av.VideoFrame] = iter(())
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def _check_open(self) -> None:
-        if self._container is None:
+        if self._opened is None:
             raise ValueError(f"{self.path}: the reader is closed")
 
     def known_length(self) -> int | None:
@@ -116,25 +122,26 @@ class VideoFile(FrameReader):
 
     # Moving through the file. `_next` is the index of the frame that `_frames` gives next.
 
-    def _start_over(self) -> VideoStream:
+    def _start_over(self) -> OpenStream:
         """Stand before frame 0, in a file opened anew: exact for every format."""
         self.close()
-        self._container, self._stream = open_stream(self.path)
-        self._frames = decoded(self._container, self._stream)
+        self._opened = open_stream(self.path)
+        self._frames = decoded(self._opened)
         self._next = 0
         self._jumped = False
-        return self._stream
+        return self._opened
 
     def _jump(self, timeline: Timeline, key: int) -> None:
         """Stand before the key frame number `key`, or before frame 0 if the format cannot."""
-        assert self._container is not None
+        assert self._opened is not None
         self._frames = iter(())
+        stamp = int(timeline.stamps[timeline.keys[key]])
         try:
-            self._container.seek(int(timeline.stamps[timeline.keys[key]]), stream=self._stream)
+            self._opened.container.seek(stamp, stream=self._opened.stream)
         except av.FFmpegError:
             self._distrust()
             return
-        self._frames = decoded(self._container, self._stream)
+        self._frames = decoded(self._opened)
         self._next = int(timeline.keys[key])
         self._jumped = True
 
@@ -190,7 +197,7 @@ class VideoFile(FrameReader):
         frame = self._frame(index)
         if scale not in self._to_rgb:
             size = square_size(*self._first_size(frame, index), self._aspect)
-            self._to_rgb[scale] = ToRGB(scale(size) if scale else size)
+            self._to_rgb[scale] = ToRGB(require_size(self.path, scale(size) if scale else size))
         try:
             return self._to_rgb[scale](frame)
         except av.FFmpegError as error:
@@ -205,23 +212,21 @@ class VideoFile(FrameReader):
         size = frame.width, frame.height
         if index == 0 or size == self._declared:
             return size
-        container, stream = open_stream(self.path)
-        with container:
-            first = next(decoded(container, stream))
+        with open_stream(self.path) as opened:
+            first = next(decoded(opened))
             return first.width, first.height
 
 
 def count_frames(path: AnyPath, fps: float | None) -> Timeline:
     """The timeline of all frames that decode; `DecodeError` if none does."""
-    container, stream = open_stream(path, draft=True)
-    with container:
-        shown: list[int | None] = []
-        dts: list[int | None] = []
-        keys: list[int] = []
-        for frame in decoded(container, stream, keys=keys):
+    shown: list[int | None] = []
+    dts: list[int | None] = []
+    keys: list[int] = []
+    with open_stream(path, draft=True) as opened:
+        for frame in decoded(opened, keys=keys):
             shown.append(frame.pts)
             dts.append(frame.dts)
-        unit = stream.time_base
+        unit = opened.stream.time_base
     if not shown:
         raise no_frames(path)
     assert unit is not None
@@ -230,30 +235,31 @@ def count_frames(path: AnyPath, fps: float | None) -> Timeline:
 
 def scan_packets(path: AnyPath, num_frames: int) -> Timeline | None:
     """The timeline by packets, or None where they do not stand for `num_frames` frames."""
-    container, stream = open_stream(path)
-    with container:
-        keys: list[int] = []
-        flow = packets(container, stream, keys=keys)
-        shown = [packet.pts for packet in flow if not packet.is_discard]
-        unit = stream.time_base
+    keys: list[int] = []
+    shown: list[int | None] = []
+    with open_stream(path) as opened:
+        for packet in packets(opened, keys=keys):
+            opened.file.unused = 0
+            if not packet.is_discard:
+                shown.append(packet.pts)
+        unit = opened.stream.time_base
     assert unit is not None
     return timeline_of_packets(shown, keys, unit=unit, num_frames=num_frames)
 
 
-def packets(
-    container: InputContainer, stream: VideoStream, *, keys: list[int] | None = None
-) -> Iterator[Packet[VideoStream]]:
-    """The packets of `stream` from here on; a file that breaks off ends there.
+def packets(opened: OpenStream, *, keys: list[int] | None = None) -> Iterator[Packet[VideoStream]]:
+    """The packets of the video from here on; a file that breaks off ends there.
 
     The presentation time of every key packet is noted in `keys`.
     """
-    flow = cast("Generator[Packet[VideoStream]]", container.demux(stream))
+    flow = cast("Generator[Packet[VideoStream]]", opened.container.demux(opened.stream))
     with closing(flow):  # PyAV leaks a packet when it is just dropped
         while True:
             try:
                 packet = next(flow, None)
             except av.FFmpegError:
-                return
+                packet = None
+            opened.file.check()
             if packet is None or (packet.size == 0 and packet.dts is None):
                 return
             if keys is not None and packet.is_keyframe and packet.pts is not None:
@@ -261,21 +267,19 @@ def packets(
             yield packet
 
 
-def decoded(
-    container: InputContainer, stream: VideoStream, *, keys: list[int] | None = None
-) -> Iterator[av.VideoFrame]:
-    """The frames of `stream` from here on, as shown; damaged packets are passed over."""
-    for packet in packets(container, stream, keys=keys):
-        yield from _decode(stream, packet)
-    yield from _decode(stream, None)
+def decoded(opened: OpenStream, *, keys: list[int] | None = None) -> Iterator[av.VideoFrame]:
+    """The frames of the video from here on, as shown; damaged packets are passed over."""
+    for packet in packets(opened, keys=keys):
+        yield from _decode(opened, packet)
+    yield from _decode(opened, None)
 
 
 def no_frames(path: AnyPath) -> DecodeError:
     """The error of a video stream of which nothing decodes."""
-    container, stream = open_stream(path)
     filled, locked = 0, False
-    with container:
-        for packet in packets(container, stream):
+    with open_stream(path) as opened:
+        for packet in packets(opened):
+            opened.file.unused = 0
             filled += packet.size > 0
             locked = locked or packet.has_sidedata("encryption_info")
     if locked:
@@ -290,14 +294,17 @@ def no_frames(path: AnyPath) -> DecodeError:
     )
 
 
-def _decode(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
+def _decode(opened: OpenStream, packet: Packet[VideoStream] | None) -> list[av.VideoFrame]:
     try:
-        return stream.decode(packet)
+        frames = opened.stream.decode(packet)
     except av.error.MemoryError as error:  # a frame left out for want of it would shift the rest
-        name, context = stream.container.name.removeprefix("file:"), stream.codec_context
+        context = opened.stream.codec_context
         raise DecodeError(
-            f"{name}: not enough memory for a picture of {context.width} x {context.height}",
+            f"{opened.path}: not enough memory for a picture of {context.width} x {context.height}",
             "is the size true? if so, scale the video down once, before training",
         ) from error
     except av.FFmpegError:
         return []
+    if frames:
+        opened.file.unused = 0
+    return frames

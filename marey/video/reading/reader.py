@@ -10,7 +10,7 @@ file is a `DecodeError` that names the file and the reason; a wrong argument is 
 
 from __future__ import annotations
 
-import stat
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from marey.errors import DecodeError
 from marey.storage.faults import read_error
+from marey.storage.regular import open_regular
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
 from marey.video.reading.frame_folder import FrameFolder
 from marey.video.reading.frame_reader import FrameReader, Indices
@@ -98,7 +99,7 @@ def _leads_into_pack(path: AnyPath) -> bool:
     try:
         return pack_of(path) is not None
     except OSError as error:  # of a folder above, which cannot be looked at
-        raise read_error(path, error, "can this user read it?") from error
+        raise read_error(path, error) from error
 
 
 def _is_folder(path: AnyPath) -> bool:
@@ -113,18 +114,15 @@ def _is_folder(path: AnyPath) -> bool:
         if isinstance(error, FileNotFoundError):
             missing = OSError(error.errno, "no such file or folder")
             raise read_error(path, missing, "is the root of the manifest right?") from error
-        raise read_error(path, error, "can this user read it?") from error
+        raise read_error(path, error) from error
     if size == 0:
         raise DecodeError(f"{path}: the file is empty (0 bytes)", "copy or download it again")
     return False
 
 
 def _readable_size(path: Path) -> int:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # a named pipe would wait for ever
-        raise DecodeError(f"{path}: neither a file nor a folder", "copy it into a file first")
-    path.open("rb").close()
-    return status.st_size
+    with open_regular(path) as file:
+        return file.seek(0, os.SEEK_END)
 
 
 def frame_range(reader: FrameReader, span: Span) -> tuple[int, int]:

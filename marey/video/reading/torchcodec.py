@@ -46,8 +46,8 @@ class TorchCodecFile(FrameReader):
 
     def __init__(self, path: Path, *, num_frames: int | None = None) -> None:
         self.path = path
-        container, stream = open_stream(path)
-        with container:
+        with open_stream(path) as opened:
+            stream = opened.stream
             index = stream.index
             self._stored = stream.width, stream.height
             self._aspect = stream.sample_aspect_ratio

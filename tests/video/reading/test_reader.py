@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import tracemalloc
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -554,21 +555,22 @@ def test_a_video_of_which_nothing_decodes(video: Path, tmp_path: Path) -> None:
 
 
 def test_a_picture_too_large_for_memory_is_not_passed_over(video: Path) -> None:
-    container, stream = ffmpeg_stream.open_stream(video)
+    opened = ffmpeg_stream.open_stream(video)
 
     class Full:
-        container, codec_context = stream.container, stream.codec_context
+        codec_context = opened.stream.codec_context
 
         def decode(self, packet: object) -> None:
             raise av.error.MemoryError(12, "Cannot allocate memory")
 
-    with container, pytest.raises(DecodeError, match=r"b\.mp4: not enough memory .* 64 x 64.*hint"):
-        pyav._decode(Full(), None)  # type: ignore[arg-type]
+    full = replace(opened, stream=Full())  # type: ignore[arg-type]
+    with opened, pytest.raises(DecodeError, match=r"b\.mp4: not enough memory .* 64 x 64.*hint"):
+        pyav._decode(full, None)
 
 
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(DecodeError, match="neither a file nor a folder"):
+    with pytest.raises(DecodeError, match=r"pipe\.mp4: a named pipe, not a file"):
         open_video(tmp_path / "pipe.mp4")
 
 
@@ -576,7 +578,7 @@ def test_permission_denied(video: Path, monkeypatch: pytest.MonkeyPatch) -> None
     def refuse(*args: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # chmod does not stop root, who runs many a CI
+    monkeypatch.setattr(os, "open", refuse)  # chmod does not stop root, who runs many a CI
     with pytest.raises(DecodeError, match=r"gop12-b\.mp4: Permission denied"):
         open_video(video)
 
