@@ -99,11 +99,11 @@ def decode_jpeg(data: bytes, name: str | AnyPath) -> Picture:
         raise DecodeError(f"{name}: over {MOST_SCANS} scans in a JPEG", AGAIN)
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
-        require_size(name, (width, height))
         if width * height > MOST_PIXELS_A_BYTE * len(data):
             raise ValueError(f"{width} x {height} pixels cannot be in {len(data)} bytes")
+        require_size(name, (width, height))
         picture: Picture = simplejpeg.decode_jpeg(data, "CMYK" if header.parts == 4 else "RGB")
-    except ValueError as error:
+    except (ValueError, KeyError) as error:  # a KeyError where there is no header
         reason = f"a damaged image, or JPEG of a kind that is not read ({error})"
         raise DecodeError(f"{name}: {reason}", AGAIN) from error
     if header.parts == 4:  # stored as Adobe's programs do, with 255 for no ink
