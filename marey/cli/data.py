@@ -97,11 +97,17 @@ def data_check(
 ) -> None:
     """Decode every clip wholly, in parallel, and write down what is wrong with each."""
     from marey.data.checks.check import check_manifest
+    from marey.data.manifest.header import NoLabels
     from marey.data.manifest.read import read_manifest
 
+    try:
+        clips = read_manifest(manifest)
+    except NoLabels as error:
+        console.print(f"note: {escape(error.message)}: clips without labels")
+        clips = read_manifest(manifest, heads={})
     with progress_bar("checking") as progress:
         report = check_manifest(
-            read_manifest(manifest),
+            clips,
             out,
             executor=executor_of_workers(executor, address, workers),
             shard=shard,

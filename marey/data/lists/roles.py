@@ -13,8 +13,10 @@ from typing import Literal
 
 from marey.data.lists.rejects import SourceLine
 from marey.data.lists.wanted_columns import AS_NAMED, HEADS, UNIT_OF, WantedColumns, find_name
-from marey.data.manifest.column_names import NAMES, Kind, of_kind, squashed
+from marey.data.manifest.column_names import NAMES, of_kind, squashed
 from marey.data.manifest.faults import clip_text
+from marey.data.manifest.header import NoLabels, likely_columns, likely_label
+from marey.data.manifest.paths import VIDEO
 from marey.data.manifest.time_names import (
     SUFFIXES,
     Times,
@@ -68,10 +70,6 @@ class Roles:
         named |= self.times.roles if self.times else {}
         named |= {"split": self.split, "group": self.group, "id": self.id}
         return {role: name for role, name in named.items() if name}
-
-
-class NoLabels(ManifestError):
-    """A list of clips of which no column is that of labels."""
 
 
 def choose_roles(table: Table, wanted: WantedColumns = AS_NAMED) -> Roles:
@@ -234,8 +232,9 @@ def unknown_header(
     """The error that no column of a table is known as that of paths, or of labels."""
     shown = ", ".join(f"`{name}`" for name in table.names[:12])
     known = ", ".join(NAMES[kind][:8])
-    path = next(iter(of_kind("path", table.names)), "") or (free[0] if free else "COLUMN")
-    label = next((name for name in reversed(free) if name != path and _may_be_label(name)), "")
+    videos = (name for name in free if any(map(VIDEO.fullmatch, table.cells(name))))
+    path = next(iter(of_kind("path", table.names)), "") or next(videos, "")
+    label = likely_label([name for name in free if name != path])
     if kind == "label" and not label:
         return NoLabels(
             f"{table.line}: no column of labels among {shown}",
@@ -243,14 +242,9 @@ def unknown_header(
         )
     return ManifestError(
         f"{table.line}: no column is known as the {kind}s, only {shown}",
-        f"say which they are, for example --columns path={path},label={label or 'COLUMN'};"
+        f"say which they are, for example --columns {likely_columns(table.names, path, label)};"
         f" a {kind} is also found by the names {known}",
     )
-
-
-def _may_be_label(name: str) -> bool:
-    kinds: tuple[Kind, ...] = ("path", "split", "group", "id")
-    return not looks_like_time(name) and not any(of_kind(kind, [name]) for kind in kinds)
 
 
 def _say_the_same(one: Sequence[str], other: Sequence[str]) -> bool:

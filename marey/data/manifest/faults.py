@@ -113,7 +113,7 @@ def numbered_records(
 
 
 def structural_error(
-    path: Path, header: Sequence[str], numeric: Iterable[str], reason: str
+    path: Path, header: Sequence[str], numeric: Iterable[str], reason: str, *, delimiter: str = ","
 ) -> ManifestError:
     """The error for a CSV that is not a table: ragged rows, bytes not UTF-8, words as numbers.
 
@@ -123,7 +123,7 @@ def structural_error(
     first: list[FaultLine] = []
     total = 0
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        for line, record in numbered_records(file):
+        for line, record in numbered_records(file, delimiter=delimiter):
             for message, hint in _record_faults(record, len(header), positions):
                 total += 1
                 if len(first) < NUM_SHOWN:

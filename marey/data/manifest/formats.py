@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,18 @@ from marey.data.features.feature_file import (
 from marey.data.manifest.classes import heads_beside
 from marey.data.manifest.columns import BOUNDS, CODED, ID, KNOWN, NUMBERS, TEXT, TEXTS, is_parquet
 from marey.data.manifest.faults import clip_text, structural_error
+from marey.data.manifest.header import (
+    SEPARATORS,
+    Header,
+    NoLabels,
+    init_hint,
+    likely_label,
+    read_header,
+)
 from marey.errors import ManifestError
 
 OTHER_FORMATS = "`marey data init` reads other columns and formats and writes a manifest"
+log = logging.getLogger("marey")
 
 _TYPES = dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys(TEXTS, CODED) | {ID: TEXT}
 _MISTAKABLE = [name for name in KNOWN if name != ID]
@@ -62,12 +72,20 @@ def header_of(path: Path) -> list[str]:
             return list(pyarrow.parquet.read_schema(path).names)
         except pa.ArrowInvalid as error:
             raise ManifestError(f"{path}: not a Parquet file: {error}") from error
+    return _csv_header(path)[1]
+
+
+def _csv_header(path: Path) -> tuple[str, list[str]]:
+    """What separates the columns of a CSV file, and their names."""
     with path.open("rb") as file:
         line = file.readline(1 << 16)
     try:
-        return [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]), [])]
+        text = line.decode("utf-8-sig")
+        headers = [(sign, next(csv.reader([text], delimiter=sign), [])) for sign in SEPARATORS]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}:1: not a line of text: {error}", OTHER_FORMATS) from error
+    separator, header = max(headers, key=lambda pair: len(pair[1]))
+    return separator, [name.strip() for name in header]
 
 
 def _read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
@@ -75,40 +93,49 @@ def _read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
         table = open_table(path)
         classes, features = read_class_names(table), features_of(path, table)
         chosen = _heads(path, table.column_names, heads, classes)
+        _refuse_header(path, table.column_names, chosen)
         types = _types(table.column_names, chosen)
         return RawTable(_cast(path, table, types), chosen, classes, features)
-    header = header_of(path)
-    chosen = _heads(path, header, heads, {})
+    written = header_of(path)
+    chosen = _heads(path, written, heads, {})
+    header = read_header(path, written, chosen)
+    _refuse_header(path, header.names, chosen)
+    if header.note:
+        log.warning("%s: %s", path, header.note)
     read = _read_parquet if is_parquet(path) else _read_csv
-    return RawTable(read(path, header, _types(header, chosen)), chosen, {}, None)
+    return RawTable(read(path, header, _types(header.names, chosen)), chosen, {}, None)
 
 
 def _heads(
     path: Path, header: Sequence[str], heads: Mapping[str, int] | None, named: Collection[str]
 ) -> tuple[str, ...]:
-    """The label columns to read, all of them there; else ManifestError about the header."""
+    """The label columns to read."""
+    if heads is not None:
+        return tuple(heads)
+    return tuple(named) or heads_beside(path, header) or ("label",)
+
+
+def _refuse_header(path: Path, header: Sequence[str], heads: Sequence[str]) -> None:
+    """ManifestError about a header that lacks a column, or has one that may be another."""
     for name in header:
         if name and header.count(name) > 1:
             raise ManifestError(f"{path}:1: two columns are named {clip_text(name)}")
         near = difflib.get_close_matches(name.lower(), _MISTAKABLE, n=1, cutoff=0.8)
-        if name not in KNOWN and near and near[0] not in header and name not in (heads or ()):
+        if name not in KNOWN and near and near[0] not in header and name not in heads:
             raise ManifestError(
                 f"{path}:1: unknown column {clip_text(name)}", f"did you mean '{near[0]}'?"
             )
-    if heads is None:
-        chosen = tuple(named) or heads_beside(path, header) or ("label",)
-    else:
-        chosen = tuple(heads)
-    for name in ("path", *chosen):
+    for name in ("path", *heads):
         if name not in header:
             known = ", ".join(map(clip_text, header[:12])) or "nothing"
-            raise ManifestError(f"{path}:1: no column '{name}', only {known}", OTHER_FORMATS)
+            hint = f"call it so, or {init_hint(path, header)}" if any(header) else OTHER_FORMATS
+            lacks = ManifestError if name == "path" or likely_label(header) else NoLabels
+            raise lacks(f"{path}:1: no column '{name}', only {known}", hint)
     for start, end in BOUNDS.values():
         if end in header and start not in header:
             raise ManifestError(f"{path}:1: '{end}' needs a column '{start}' beside it")
     if "start" in header and "start_frame" in header:
         raise ManifestError(f"{path}:1: spans both in seconds and in frames", "keep one of them")
-    return chosen
 
 
 def _types(header: Sequence[str], heads: Sequence[str]) -> dict[str, pa.DataType]:
@@ -117,26 +144,33 @@ def _types(header: Sequence[str], heads: Sequence[str]) -> dict[str, pa.DataType
     return types | dict.fromkeys(heads, CODED) | {"path": TEXT}
 
 
-def _read_csv(path: Path, header: list[str], types: dict[str, pa.DataType]) -> pa.Table:
+def _read_csv(path: Path, header: Header, types: dict[str, pa.DataType]) -> pa.Table:
+    separator, _ = _csv_header(path)
     try:
         return pa.csv.read_csv(
             path,
-            read_options=pa.csv.ReadOptions(column_names=header, skip_rows=1, block_size=1 << 24),
+            read_options=pa.csv.ReadOptions(
+                column_names=header.names, skip_rows=1, block_size=1 << 24
+            ),
+            parse_options=pa.csv.ParseOptions(delimiter=separator),
             convert_options=pa.csv.ConvertOptions(
                 column_types=types, include_columns=list(types), null_values=[""]
             ),
         )
     except pa.ArrowInvalid as error:
-        numbers = [name for name in types if types[name] == pa.float64()]
-        raise structural_error(path, header, numbers, str(error)) from error
+        numbers = [header.as_written(name) for name in types if types[name] == pa.float64()]
+        raise structural_error(
+            path, header.written, numbers, str(error), delimiter=separator
+        ) from error
 
 
-def _read_parquet(path: Path, _: list[str], types: dict[str, pa.DataType]) -> pa.Table:
+def _read_parquet(path: Path, header: Header, types: dict[str, pa.DataType]) -> pa.Table:
     try:
-        table = pyarrow.parquet.read_table(path, columns=list(types))
+        columns = [header.as_written(name) for name in types]
+        table = pyarrow.parquet.read_table(path, columns=columns)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ManifestError(f"{path}: {error}") from error
-    return _cast(path, table, types)
+    return _cast(path, table.select(columns).rename_columns(list(types)), types)
 
 
 def _cast(path: Path, table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from marey.data.lists.listing import Listing, join_listings
 from marey.data.lists.lists import is_table, read_listing
-from marey.data.lists.roles import NoLabels
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
+from marey.data.manifest.header import NoLabels
 from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.folders import read_folder
 from marey.data.own_videos.layout import some, split_in

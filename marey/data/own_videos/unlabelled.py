@@ -2,7 +2,7 @@
 
 | source                    | what it holds                                                     |
 |---------------------------|-------------------------------------------------------------------|
-| NAME.csv, .parquet, .arrow| a manifest: `path`, spans; its labels, if it has any, are not read |
+| NAME.csv, .parquet, .arrow| a manifest, also NAME.tsv; its labels, if it has any, are not read  |
 | NAME.txt, .lst, .list     | a path a line                                                     |
 | a folder                  | its videos and folders of frames, at any depth, in order          |
 | anything else             | one clip                                                          |
@@ -28,7 +28,7 @@ from marey.data.own_videos.folders import clips_below
 from marey.errors import ManifestError
 from marey.storage.url import AnyPath, Url, any_path
 
-MANIFESTS = (".csv", ".parquet", ".pq", *SUFFIXES)
+MANIFESTS = (".csv", ".tsv", ".parquet", ".pq", *SUFFIXES)
 LISTS = (".txt", ".lst", ".list")
 
 

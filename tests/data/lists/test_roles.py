@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marey.data.lists.lists import read_listing
-from marey.data.lists.roles import NoLabels
 from marey.data.lists.wanted_columns import WantedColumns
+from marey.data.manifest.header import NoLabels
 from marey.errors import ManifestError
 
 

@@ -153,8 +153,11 @@ FAULTS = {
     "empty group": ("path,label,group\na,0,\n", r"m\.csv:2: 'group' is empty"),
     "empty file": ("", r"m\.csv:1: no column 'path', only nothing"),
     "only a header": (HEAD, r"m\.csv: no rows"),
-    "no path column": ("file,label\na,0\n", r"m\.csv:1: no column 'path', only 'file', 'label'"),
-    "no label column": ("path,class\na,0\n", r"m\.csv:1: no column 'label'.*data init"),
+    "no path column": ("movie,label\na,0\n", r"m\.csv:1: no column 'path', only 'movie', 'label'"),
+    "no label column": (
+        "path,gloss\na,0\n",
+        r"m\.csv:1: no column 'label', only.*data init m.csv DIR --columns path=path,label=gloss",
+    ),
     "misspelt column": ("path,label,spilt\na,0,x\n", r"m\.csv:1: unknown.*did you mean 'split'"),
     "column twice": ("path,label,label\na,0,1\n", r"m\.csv:1: two columns are named 'label'"),
     "both units": ("path,label,start,start_frame\na,0,1,1\n", r"spans both in seconds and in fr"),

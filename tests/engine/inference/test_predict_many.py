@@ -190,7 +190,7 @@ def test_what_cannot_be_predicted_is_said_before_the_work(trained: Trained, tmp_
     fails("blank.txt", b"\n\n", "blank.txt: the list is empty")
     fails("latin.txt", b"caf\xe9.mp4\n", "latin.txt is not a list of paths")
     fails("none.csv", b"path\n", "no rows, only a header")
-    fails("names.csv", b"video\na.mp4\n", "no column 'path', only 'video'")
+    fails("names.csv", b"movie\na.mp4\n", "no column 'path', only 'movie'")
     fails("a.npy", b"", "holds features, the model takes frames")
     fails("none.txt", None, "no name of a file of predictions", out="p.csv")
     rooted = replace(asked(trained, tmp_path / "out.txt"), root=str(tmp_path))
