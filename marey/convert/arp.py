@@ -15,7 +15,7 @@ import re
 from typing import Literal
 
 from marey.convert.blvnet import num_taps, with_counted_taps
-from marey.convert.repository import Repository, Settings, Shapes, by_rules
+from marey.convert.repository import Repository, Settings, Shapes, Told, by_rules
 from marey.convert.shapes import model_of, resnet_of
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoder import Encoder
@@ -65,5 +65,21 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     return model_of(encoder, ops, ours, settings)
 
 
-REPOSITORY = Repository("arp", _recognises, rename, _spec)
+def _assumed(spec: ModelSpec, settings: Settings, _told: Told) -> tuple[str, ...]:
+    """How an odd number of frames is halved, where a TAM would be told another."""
+    frames = spec.num_segments
+    blends = any(isinstance(op, TAM) for op in spec.temporal)
+    if settings.temporal_stride in (None, "none") or not blends or frames % 8 == 0:
+        return ()
+    halved = ", ".join(str(-(-frames // n)) for n in (2, 4, 8))
+    theirs = ", ".join(str(frames // n) for n in (2, 4, 8))
+    return (
+        f"{frames} frames are halved to {halved} for pooling and TAMs alike; the published code "
+        f"tells its TAMs {theirs}, so that its scores are others",
+    )
+
+
+REPOSITORY = Repository(
+    name="arp", recognises=_recognises, rename=rename, spec=_spec, assumed=_assumed
+)
 """IBM's action-recognition-pytorch, less its Inception, I3D-GoogLeNet and S3D networks."""

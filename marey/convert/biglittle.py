@@ -63,5 +63,5 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     )
 
 
-REPOSITORY = Repository("biglittle", _recognises, rename, _spec)
+REPOSITORY = Repository(name="biglittle", recognises=_recognises, rename=rename, spec=_spec)
 """IBM's BigLittleNet."""

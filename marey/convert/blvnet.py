@@ -60,5 +60,5 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     return model_of(encoder, (), ours, settings, dropout_of(shapes))
 
 
-REPOSITORY = Repository("blvnet", _recognises, rename, _spec)
+REPOSITORY = Repository(name="blvnet", recognises=_recognises, rename=rename, spec=_spec)
 """IBM's bLVNet-TAM; a segment is a pair of frames."""

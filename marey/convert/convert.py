@@ -8,8 +8,7 @@ its repository and listed. What the tensors cannot tell is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +27,22 @@ from marey.convert import (
     torchvision,
     tsm,
 )
-from marey.convert.file_names import settings_in_name
+from marey.convert.converted import Converted
+from marey.convert.evidence import Evidence, others, with_value
+from marey.convert.file_names import told_by_name
 from marey.convert.repository import Repository, Settings, Shapes, renamed
-from marey.convert.state_dict import check_numbers, state_dict_of, unwrapped
 from marey.data.manifest.classes import read_classes
 from marey.engine.weights.checkpoint import check_fit
 from marey.engine.weights.read_file import read_weights_file
+from marey.engine.weights.state_dict import Unwrapped, state_dict_of, unwrapped
 from marey.engine.weights.trained import refuse_occupied, write_release
+from marey.engine.weights.usable import check_tensors, check_weights
 from marey.errors import CheckpointError, did_you_mean, first_few
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
+from marey.recipes.schema import from_plain
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop
 from marey.video.sampling.blvnet import Uniform
@@ -59,44 +62,6 @@ REPOSITORIES: tuple[Repository, ...] = (
     mmaction2.MOBILENET,
     torchvision.REPOSITORY,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Converted:
-    """What was found in a checkpoint, and the release that came of it."""
-
-    repository: str
-    recipe: Recipe
-    num_tensors: int
-    dropped: tuple[str, ...] = ()
-    from_name: Mapping[str, Any] = field(default_factory=dict)
-    not_needed: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that decide nothing here."""
-    absent_counters: int = 0
-    """Batch counters that files of before 2018 lack; nothing but momentum=None reads them."""
-    not_read: tuple[str, ...] = ()
-    """What stands beside the state dict: the optimiser, or averaged weights."""
-
-    def facts(self) -> dict[str, str]:
-        """What was found, as a person reads it."""
-        spec = self.recipe.model
-        temporal = ", ".join(map(str, spec.temporal)) or "no temporal op"
-        heads = ", ".join(f"{head.num_classes} classes" for head in spec.heads)
-        num_dropped = len(self.dropped)
-        facts = {
-            "repository": self.repository,
-            "model": f"{spec.encoder}, {temporal}",
-            "input": f"{spec.num_segments} segments, {spec.frames} frames",
-            "output": heads,
-            "tensors": f"{self.num_tensors}, all used"
-            + (f" but {num_dropped}" if num_dropped else ""),
-            "dropped": first_few(self.dropped) if num_dropped else "",
-            "from its name": _pairs(self.from_name),
-            "not needed": _pairs(self.not_needed),
-            "absent": f"{self.absent_counters} batch counters" if self.absent_counters else "",
-            "not read": ", ".join(self.not_read),
-        }
-        return {name: fact for name, fact in facts.items() if fact}
 
 
 def convert(
@@ -121,29 +86,76 @@ def convert(
             does not fit its model tensor by tensor.
     """
     refuse_occupied(out)
-    content, beside = unwrapped(read_weights_file(path))
-    weights = state_dict_of(content, path)
+    found = unwrapped(read_weights_file(path))
+    weights = state_dict_of(found.content, path)
+    check_tensors(weights, path)
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     source = named(repository) if repository else recognised(shapes, path)
-    given, in_name = (settings or Settings()).given(), settings_in_name(path.name).given()
-    known = Settings(**in_name | given)
+    check_weights({name: w for name, w in weights.items() if source.rename(name)}, path)
+    evidence = _evidence(settings or Settings(), found, source, path)
+    known = evidence.settings
     spec = spec_of(source, shapes, known, path)
+    differing = _agreeing(evidence, spec, path)
     used = {name for name in known.given() if _decides(name, spec, source, shapes, known)}
+    _refuse_unused(evidence.set, used, path)
     weights = source.parts(weights, spec)
-    check_numbers({name: w for name, w in weights.items() if source.rename(name)}, path)
     ours = fitted(weights, source, spec, path)
     converted = Converted(
         repository=source.name,
         recipe=recipe_of(spec, out.name, known),
         num_tensors=len(weights),
+        inside=found.inside,
         dropped=tuple(name for name in weights if source.rename(name) is None),
-        from_name={k: v for k, v in in_name.items() if k in used - set(given)},
-        not_needed={k: v for k, v in given.items() if k not in used},
+        from_set=evidence.set,
+        from_cfg={k: v for k, v in evidence.cfg.settings.items() if k in used - set(evidence.set)},
+        from_name={
+            k: v
+            for k, v in evidence.name.settings.items()
+            if k in used - set(evidence.set) - set(evidence.cfg.settings)
+        },
+        differing=differing,
+        assumed=source.assumed(spec, known, evidence.cfg),
         absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
-        not_read=beside,
+        not_read=tuple(found.beside),
     )
-    write_release(out, converted.recipe, ours, _classes(labels, spec), _card(converted, path))
+    write_release(
+        out,
+        converted.recipe,
+        ours,
+        _classes(labels, spec),
+        converted.card(path.name),
+        made_by=converted.facts(),
+    )
     return converted
+
+
+def _evidence(settings: Settings, found: Unwrapped, source: Repository, path: Path) -> Evidence:
+    """What is said of the checkpoint; CheckpointError where two say different things."""
+    try:
+        cfg = source.told(found.beside)
+        from_plain(Settings, dict(cfg.settings), source=f"{path}, its configuration")  # its types
+        evidence = Evidence(set=settings.given(), cfg=cfg, name=told_by_name(path.name))
+        evidence.check_agreement()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+    return evidence
+
+
+def _agreeing(evidence: Evidence, spec: ModelSpec, path: Path) -> tuple[str, ...]:
+    """What the name says otherwise than the tensors; CheckpointError if the cfg does."""
+    try:
+        return evidence.against_tensors(spec)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+
+
+def _refuse_unused(said: Mapping[str, Any], used: Collection[str], path: Path) -> None:
+    unused = [f"{name}={value}" for name, value in said.items() if name not in used]
+    if unused:
+        raise CheckpointError(
+            f"{path}: --set {' '.join(unused)} decides nothing in this model",
+            f"what decides something: {', '.join(sorted(used)) or 'nothing; leave --set out'}",
+        )
 
 
 def named(name: str) -> Repository:
@@ -212,13 +224,16 @@ def spec_of(source: Repository, shapes: Shapes, settings: Settings, path: Path) 
 def _decides(
     name: str, spec: ModelSpec, source: Repository, shapes: Shapes, settings: Settings
 ) -> bool:
-    """Whether model or recipe would be others, or not be known, had `name` not been said."""
-    unsaid = replace(settings, **{name: None})
-    try:
-        other = recipe_of(spec_of(source, shapes, unsaid, Path()), "", unsaid)
-        return other != recipe_of(spec, "", settings)
-    except CheckpointError:
-        return True
+    """Whether model or recipe would be others, or none, had something else been said of `name`."""
+    recipe = recipe_of(spec, "", settings)
+    for value in others(name, getattr(settings, name)):
+        other = with_value(settings, name, value)
+        try:
+            if recipe_of(spec_of(source, shapes, other, Path()), "", other) != recipe:
+                return True
+        except (CheckpointError, ValueError):
+            return True
+    return False
 
 
 def fitted(
@@ -229,7 +244,7 @@ def fitted(
         with torch.device("meta"):
             own = spec.build().state_dict()
         ours = renamed(weights, source.rename, own)
-    except ValueError as error:  # an op that finds no place, a name that two tensors get
+    except (ValueError, RuntimeError) as error:  # no place for an op, one name twice, a huge shape
         raise CheckpointError(f"{path}: {error}") from error
     counters = {name for name in own if name.endswith("num_batches_tracked")}
     ours |= {name: torch.zeros((), dtype=torch.int64) for name in counters - set(ours)}
@@ -252,19 +267,3 @@ def _classes(labels: Path | None, spec: ModelSpec) -> dict[str, Sequence[str]]:
             + ("; without --labels classes are numbers" if len(spec.heads) > 1 else ""),
         )
     return {spec.heads[0].name: names}
-
-
-def _card(converted: Converted, path: Path) -> str:
-    facts = "\n".join(f"- {name}: {fact}" for name, fact in converted.facts().items())
-    return f"""# {converted.recipe.name}
-
-Converted by marey from `{path.name}`. `marey.load("this folder").predict("clip.mp4")`.
-
-{facts}
-
-How it was trained is not in the file; the recipe in config.json tests one clip, centre crop.
-"""
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())

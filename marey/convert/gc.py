@@ -93,8 +93,10 @@ def _spec_earlier(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec
     return model_of(resnet_of(ours), ops, ours, settings, dropout_of(shapes))
 
 
-REPOSITORY = Repository("gc", _recognises, rename, _spec)
+REPOSITORY = Repository(name="gc", recognises=_recognises, rename=rename, spec=_spec)
 """haoyanbin918's Group-Contextualization, as released with the paper."""
 
-EARLIER = Repository("ecal", _recognises_earlier, rename_earlier, _spec_earlier)
+EARLIER = Repository(
+    name="ecal", recognises=_recognises_earlier, rename=rename_earlier, spec=_spec_earlier
+)
 """Its earlier generation, which the first README's rows ECal-L-TSN and ECal-T-TSM are."""

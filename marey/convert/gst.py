@@ -56,5 +56,5 @@ def _gst_of(ours: Shapes) -> GST:
     return GST(channels // out, beta)
 
 
-REPOSITORY = Repository("gst", _recognises, rename, _spec)
+REPOSITORY = Repository(name="gst", recognises=_recognises, rename=rename, spec=_spec)
 """chenxuluo's GST-video, and its copy in Group-Contextualization."""

@@ -10,21 +10,30 @@ Its non-local blocks are not read: embedded Gaussian and dot product have the sa
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from marey.convert.repository import Repository, Settings, Shapes
+from marey.convert.repository import Repository, Settings, Shapes, Told
 from marey.convert.shapes import mobilenet_of, model_of, num_blocks, resnet_of
-from marey.convert.tsm import shift_of, with_shift
+from marey.convert.tsm import (
+    check_wrapped_whole,
+    matches,
+    mobilenet_shift_of,
+    shift_of,
+    unwrapped,
+    with_shift,
+)
 from marey.errors import CheckpointError
 from marey.models.encoders.mobilenet import ROWS
 from marey.models.temporal.temporal_pool import TemporalPool
-from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
 
 
 def rename(name: str) -> str | None:
     """Our name of a tensor or module of one of its ResNets."""
-    name = re.sub(r"\.net(?=\.|$)", "", name).removeprefix("backbone.")
+    name = unwrapped(name).removeprefix("backbone.")
     name = re.sub(r"downsample\.(conv|bn)", lambda m: f"downsample.{_PART[m[1]]}", name)
     name = re.sub(r"conv(\d)\.(conv|bn)", r"\2\1", name)
     return _encoder_or_head(name)
@@ -32,7 +41,7 @@ def rename(name: str) -> str | None:
 
 def rename_mobilenet(name: str) -> str | None:
     """Our name of a tensor or module of its MobileNetV2."""
-    name = re.sub(r"\.net(?=\.|$)", "", name).removeprefix("backbone.")
+    name = unwrapped(name).removeprefix("backbone.")
     name = re.sub(r"^conv([12])\.(conv|bn)", _end, name)
     name = re.sub(r"^layer(\d)\.(\d+)\.conv\.(\d)\.(conv|bn)", _inside, name)
     return _encoder_or_head(name)
@@ -50,15 +59,79 @@ def _end(match: re.Match[str]) -> str:
 def _inside(match: re.Match[str]) -> str:
     """Torchvision nests convolution and norm but for the last pair of a block."""
     stage, block, position, part = int(match[1]), int(match[2]), int(match[3]), match[4]
-    feature = 1 + sum(row[2] for row in ROWS[: stage - 1]) + block
+    feature = _feature(stage, block)
     is_last = position == (1 if stage == 1 else 2)
     at = f"{position + int(_PART[part])}" if is_last else f"{position}.{_PART[part]}"
     return f"features.{feature}.conv.{at}"
 
 
+def _feature(stage: int, block: int) -> int:
+    """Torchvision's number of a block."""
+    return 1 + sum(row[2] for row in ROWS[: stage - 1]) + block
+
+
 def _encoder_or_head(name: str) -> str:
     head = name.removeprefix("cls_head.fc_cls")
     return f"heads.label{head}" if head != name else f"encoder.{name}"
+
+
+def told(beside: Mapping[str, Any]) -> Told:
+    """What the configuration says that mmengine and mmcv save in `meta`."""
+    meta = beside.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
+    model = model_in(next((text for key in ("cfg", "config") if (text := meta.get(key))), ""))
+    backbone, head = (part if isinstance(part := model.get(key), dict) else {} for key in _PARTS)
+    if backbone.get("style", "pytorch") != "pytorch":
+        raise CheckpointError(
+            f"its configuration says style={backbone['style']!r}: strides on the 1x1 "
+            "convolutions, which no ResNet of ours has"
+        )
+    shifts = backbone.get("type") in ("ResNetTSM", "MobileNetV2TSM")
+    settings = {
+        "num_segments": backbone.get("num_segments") or head.get("num_segments"),
+        "shift_div": backbone.get("shift_div", 8) if shifts else None,
+    }
+    tensors = {"depth": backbone.get("depth"), "classes": head.get("num_classes")}
+    return Told(_said(settings), _said(tensors))
+
+
+_PARTS = ("backbone", "cls_head")
+
+
+def model_in(config: object) -> dict[str, Any]:
+    """The `model` of a configuration file in Python, of which only plain values are read."""
+    if not isinstance(config, str):
+        return {}
+    try:
+        for line in ast.parse(config).body:
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "model":
+                value = _plain(line.value)
+                return value if isinstance(value, dict) else {}
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    return {}
+
+
+def _plain(node: ast.expr) -> object:
+    """A constant, or a dict of them; None for anything else."""
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Dict(keys=keys, values=values):
+            pairs = zip(keys, values, strict=True)
+            return {k.value: _plain(v) for k, v in pairs if isinstance(k, ast.Constant)}
+        case ast.Call(func=ast.Name(id="dict"), keywords=words):
+            return {word.arg: _plain(word.value) for word in words if word.arg}
+    return None
+
+
+def _said(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if isinstance(value, int) and value}
+
+
+def assumed(_spec: ModelSpec, _settings: Settings, told: Told) -> tuple[str, ...]:
+    """Where the stride stands, unless there is a configuration, which says so."""
+    return () if told.by_tensors else ("strides on the 3x3 convolutions (style='pytorch')",)
 
 
 def _is_resnet(shapes: Shapes) -> bool:
@@ -75,6 +148,7 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
         raise CheckpointError(
             "it has non-local blocks, whose kind (embedded Gaussian or dot product) is in no tensor"
         )
+    check_wrapped_whole(shapes)
     shift = shift_of(shapes, num_blocks(ours))
     pools = any(name.startswith("backbone.layer2.net.") for name in shapes)
     ops = with_shift(shift, settings, *([TemporalPool(1)] if pools else []))
@@ -82,10 +156,28 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
 
 
 def _mobilenet_spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
-    shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
-    return model_of(mobilenet_of(ours), with_shift(shift, settings), ours, settings)
+    check_wrapped_whole(shapes)
+    encoder = mobilenet_of(ours)
+    marked = r"layer(\d)\.(\d+)\.conv\.0\.net\."
+    shift = mobilenet_shift_of(
+        encoder, {_feature(int(m[1]), int(m[2])) for m in matches(marked, shapes)}
+    )
+    return model_of(encoder, with_shift(shift, settings), ours, settings)
 
 
-REPOSITORY = Repository("mmaction2", _is_resnet, rename, _spec)
-MOBILENET = Repository("mmaction2-mobilenetv2", _is_mobilenet, rename_mobilenet, _mobilenet_spec)
+REPOSITORY = Repository(
+    name="mmaction2",
+    recognises=_is_resnet,
+    rename=rename,
+    spec=_spec,
+    told=told,
+    assumed=assumed,
+)
+MOBILENET = Repository(
+    name="mmaction2-mobilenetv2",
+    recognises=_is_mobilenet,
+    rename=rename_mobilenet,
+    spec=_mobilenet_spec,
+    told=told,
+)
 """Apart from the ResNets, because the two give the name ``backbone.conv1`` to different layers."""

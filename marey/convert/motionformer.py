@@ -18,9 +18,11 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from marey.convert import motionformer_cfg
 from marey.convert.repository import Repository, Settings, Shapes
 from marey.errors import CheckpointError
 from marey.models.encoders.attention import Attention, Divided, Joint, Trajectory
+from marey.models.encoders.frame_attention import Exact, FrameAttention, Orthoformer
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
@@ -103,6 +105,7 @@ def _spec(_: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
         tubelet=shapes["patch_embed_3d.proj.weight"][2],
         pre_logits=any(name.startswith("pre_logits.") for name in shapes),
         in_channels=shapes["patch_embed_3d.proj.weight"][1],
+        activation=settings.activation or "tanh",
     )
     frames = shapes["temp_embed"][1] * encoder.tubelet
     return ModelSpec(encoder, (), num_segments=frames, heads=_heads(shapes), dropout=0.0)
@@ -115,7 +118,15 @@ def _attention(shapes: Shapes, settings: Settings) -> Attention:
         return Joint()
     settings.need("values", "size")
     assert settings.values is not None
-    return Trajectory(settings.values)
+    return Trajectory(settings.values, _frames(settings))
+
+
+def _frames(settings: Settings) -> FrameAttention:
+    if settings.approximation in (None, "none"):
+        return Exact()
+    settings.need("landmarks")
+    assert settings.landmarks is not None
+    return Orthoformer(settings.landmarks)
 
 
 def _heads(shapes: Shapes) -> tuple[Head, ...]:
@@ -129,5 +140,13 @@ def _heads(shapes: Shapes) -> tuple[Head, ...]:
     return tuple(heads)
 
 
-REPOSITORY = Repository("motionformer", _recognises, rename, _spec, parts)
+REPOSITORY = Repository(
+    name="motionformer",
+    recognises=_recognises,
+    rename=rename,
+    spec=_spec,
+    parts=parts,
+    told=motionformer_cfg.told,
+    assumed=motionformer_cfg.assumed,
+)
 """facebookresearch/Motionformer and tobyperrett/lmr-release, one expert."""

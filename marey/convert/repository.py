@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -27,8 +27,10 @@ class Settings:
     whose tensors do not tell; `loop` whether calibrated channel groups rotate from block to block;
     `temporal_stride` how the frames are halved before each of the last three stages (3-D
     convolutions stride in time unless it is none); `blending` how a TAM joins its taps; `values`
-    what trajectory attention sums, `num_heads` in how many heads, `size` the pixels of a clip and
-    `stride` how far apart its frames are (not said: spread over the video).
+    what trajectory attention sums, `num_heads` in how many heads, `approximation` how it finds its
+    places and by how many `landmarks`, `activation` what follows the layer before the
+    classifier, `size` the pixels of a clip and `stride` how far apart its frames are (not said:
+    spread over the video).
     """
 
     num_segments: int | None = None
@@ -39,12 +41,15 @@ class Settings:
     blending: Literal["sum", "max"] | None = None
     values: Literal["released", "corrected"] | None = None
     num_heads: int | None = None
+    approximation: Literal["none", "orthoformer"] | None = None
+    landmarks: int | None = None
+    activation: Literal["tanh", "gelu", "relu"] | None = None
     size: int | None = None
     stride: int | None = None
 
     def given(self) -> dict[str, Any]:
         """Those that are said, by name."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {of.name: getattr(self, of.name) for of in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
@@ -77,6 +82,7 @@ _MEANING = {
     "values": ("what trajectory attention sums, released as in all published", "released"),
     "num_heads": ("heads of attention", "12"),
     "size": ("pixels of a side of a clip", "224"),
+    "landmarks": ("landmarks or features of the Orthoformer", "128"),
     "loop": (
         "whether the calibrated groups rotate, --loop upstream: in GC-GST's script, in no other",
         "false",
@@ -95,17 +101,36 @@ def by_rules(name: str, rules: Rules) -> str:
     return name
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the configuration says that lies beside the weights in their file."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    by_tensors: Mapping[str, Any] = field(default_factory=dict)
+    """What the tensors tell as well, under the names that `measured` has."""
+
+
 def _as_they_are(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:  # noqa: ARG001
     return dict(weights)
 
 
-@dataclass(frozen=True)
+def _nothing_told(beside: Mapping[str, Any]) -> Told:  # noqa: ARG001
+    return Told()
+
+
+def _nothing_assumed(spec: ModelSpec, settings: Settings, told: Told) -> tuple[str, ...]:  # noqa: ARG001
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Repository:
     """A code base: how to know its checkpoints, and how to read them.
 
     `rename` gives our name of one of its tensors or modules, and None for a tensor that is dropped
     on purpose. `spec` is the model that shapes, under our names and under theirs, and settings
-    describe: CheckpointError asks for what is still open (`Settings.need`).
+    describe: CheckpointError asks for what is still open (`Settings.need`). `told` reads what lies
+    beside the weights, and `assumed` says what neither tensors nor it tell, and has one usual
+    answer.
     """
 
     name: str
@@ -113,6 +138,8 @@ class Repository:
     rename: Callable[[str], str | None]
     spec: Callable[[Shapes, Shapes, Settings], ModelSpec]
     parts: Callable[[Mapping[str, Tensor], ModelSpec], dict[str, Tensor]] = _as_they_are
+    told: Callable[[Mapping[str, Any]], Told] = _nothing_told
+    assumed: Callable[[ModelSpec, Settings, Told], tuple[str, ...]] = _nothing_assumed
 
     def model_of(self, shapes: Shapes, settings: Settings) -> ModelSpec:
         """The model whose checkpoint has these `shapes`."""
@@ -125,8 +152,8 @@ def renamed(
 ) -> dict[str, Tensor]:
     """`weights` under our names, less those dropped on purpose.
 
-    Axes of length 1 that one of the two sides has and the other has not come and go: a 1x1x1
-    convolution of theirs may be a 1x1 one of ours. ValueError if two tensors get one name.
+    A convolution of theirs over one frame, or over one pixel in a last axis, may be one of ours
+    without that axis. ValueError if two tensors get one name.
     """
     out: dict[str, Tensor] = {}
     for theirs, weight in weights.items():
@@ -140,5 +167,10 @@ def renamed(
 
 
 def _fitted(weight: Tensor, shape: torch.Size) -> Tensor:
-    same = [n for n in weight.shape if n != 1] == [n for n in shape if n != 1]
-    return weight.reshape(shape) if same else weight
+    """`weight` without one axis of length 1 if that makes it `shape`: of time, or a last one."""
+    theirs = tuple(weight.shape)
+    if theirs[-1:] == (1,) and theirs[:-1] == shape:
+        return weight.reshape(shape)
+    if len(theirs) == 5 and theirs[2] == 1 != shape[-1] and theirs[:2] + theirs[3:] == shape:
+        return weight.reshape(shape)
+    return weight

@@ -75,5 +75,5 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     return model_of(encoder, ops, ours, settings, dropout_of(shapes))
 
 
-REPOSITORY = Repository("tdn", _recognises, rename, _spec)
+REPOSITORY = Repository(name="tdn", recognises=_recognises, rename=rename, spec=_spec)
 """MCG-NJU's TDN and its copy in Group-Contextualization, which always has 4 groups of channels."""

@@ -42,4 +42,4 @@ def _spec(ours: Shapes, _: Shapes, settings: Settings) -> ModelSpec:
     )
 
 
-REPOSITORY = Repository("torchvision", _recognises, rename, _spec)
+REPOSITORY = Repository(name="torchvision", recognises=_recognises, rename=rename, spec=_spec)

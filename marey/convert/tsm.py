@@ -9,7 +9,7 @@ new_fc | base_model.fc        the classifier, by whether there is dropout
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from marey.convert.repository import Repository, Settings, Shapes, by_rules
@@ -21,8 +21,9 @@ from marey.convert.shapes import (
     num_blocks,
     resnet_of,
 )
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, first_few
 from marey.models.encoder import Encoder
+from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.sites import DEEP, TemporalOp
 from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.temporal_pool import TemporalPool
@@ -40,9 +41,44 @@ _NON_LOCAL = {
 
 def rename(name: str) -> str | None:
     """Our name of one of its tensors or modules."""
-    name = name.removeprefix("base_model.")
-    name = re.sub(r"\.(net|block)(?=\.|$)", "", name)
+    name = unwrapped(name.removeprefix("base_model."))
     return encoder_or_head(_nested(by_rules(name, _NON_LOCAL)))
+
+
+def unwrapped(name: str) -> str:
+    """The name without the words of temporal wrappers: ``.net`` and, below non-local, ``.block``.
+
+    >>> unwrapped("layer2.net.0.block.conv1.net.weight")
+    'layer2.0.conv1.weight'
+    """
+    return re.sub(r"\.(net|block)(?=\.|$)", "", name)
+
+
+def check_wrapped_whole(names: Iterable[str]) -> None:
+    """CheckpointError unless whatever has a temporal wrapper lies in it with all its tensors."""
+    inside: dict[str, set[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            inside.setdefault(".".join(parts[:depth]), set()).add(parts[depth])
+    for path, words in inside.items():
+        if words.isdisjoint({"net", "block"}):
+            continue
+        if words not in ({"net"}, {"block", "nl"}):
+            raise CheckpointError(
+                f"of what lies in {path}, only a part is in a temporal wrapper "
+                f"({first_few(sorted(words))})",
+                "it is no checkpoint of one model",
+            )
+        if not _WRAPPED.search(path):
+            raise CheckpointError(f"it has a temporal wrapper around {path}, where none is known")
+
+
+_WRAPPED = re.compile(
+    r"(?:^|\.)(?:layer2|layer\d\.(?:net\.)?\d+(?:\.block)?(?:\.conv1(?:\.conv)?)?|"
+    r"(?:features\.\d+|layer\d\.\d+)\.conv\.0)$"
+)
+"""What published code wraps: a stage, to pool its time; blocks and convolutions, to shift."""
 
 
 def encoder_or_head(name: str) -> str:
@@ -73,10 +109,12 @@ def _recognises(shapes: Shapes) -> bool:
 def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     if any("conv1_7x7_s2" in name for name in shapes):
         raise CheckpointError("it is a BNInception, an encoder that is not built here")
+    check_wrapped_whole(shapes)
     heads, dropout = heads_of(ours), dropout_of(shapes)
     if "encoder.features.0.0.weight" in ours:
-        encoder: Encoder = mobilenet_of(ours)
-        shift = TSM() if any(".conv.0.net." in name for name in shapes) else None
+        encoder: Encoder = (mobilenet := mobilenet_of(ours))
+        marked = r"features\.(\d+)\.conv\.0\.net\."
+        shift = mobilenet_shift_of(mobilenet, {int(m[1]) for m in matches(marked, shapes)})
         if "classifier.weight" in shapes and not shift:
             ops = _ops_of_bare(shapes, settings)
             return ModelSpec(
@@ -89,6 +127,11 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     return ModelSpec(encoder, ops, num_segments=settings.segments, heads=heads, dropout=dropout)
 
 
+def matches(pattern: str, names: Iterable[str]) -> Iterator[re.Match[str]]:
+    """Where `pattern` is found, in those of `names` that have it."""
+    return (match for name in names if (match := re.search(pattern, name)))
+
+
 def with_shift(shift: TSM | None, settings: Settings, *ops: TemporalOp) -> tuple[TemporalOp, ...]:
     """The shift, of as many channels as was said, and `ops`."""
     settings.need("num_segments", *(["shift_div"] if shift else []))
@@ -99,15 +142,53 @@ def with_shift(shift: TSM | None, settings: Settings, *ops: TemporalOp) -> tuple
 
 
 def shift_of(names: Iterable[str], depths: tuple[int, ...]) -> TSM | None:
-    """The shift whose wrapper shows in the names of a ResNet, its `shift_div` left open."""
-    inside = r"layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?conv1\.(?:conv\.)?net\."
-    shifted = [int(match[2]) for name in names if (match := re.search(inside, name))]
-    if shifted:
-        odd_in_deep = depths[2] >= DEEP and any(index % 2 for index in shifted)
-        return TSM(place="residual_in", alternate="none" if odd_in_deep else "network")
-    if any(re.search(r"layer\d\.(?:net\.)?\d+\.(?:block\.)?net\.", name) for name in names):
+    """The shift whose wrapper shows in the names of a ResNet, its `shift_div` left open.
+
+    Raises:
+        CheckpointError: the blocks that have one are none of the sets that published code makes.
+    """
+    names = list(names)
+    at = r"layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?"
+    residual = _blocks_at(at + r"conv1\.(?:conv\.)?net\.", names)
+    whole = _blocks_at(at + r"net\.", names)
+    every = {(stage, i) for stage, depth in enumerate(depths, 1) for i in range(depth)}
+    even = {(stage, i) for stage, i in every if i % 2 == 0}
+    even_in_deep = {(stage, i) for stage, i in every if i % 2 == 0 or depths[stage - 1] < DEEP}
+    is_deep = max(depths, default=0) >= DEEP
+    if residual and whole:
+        raise CheckpointError("some of its blocks shift their residual, others their whole input")
+    if not residual and not whole:
+        return None
+    if whole == every:
         return TSM(place="block_in", alternate="none")
-    return None
+    if residual == every:
+        return TSM(alternate="none" if is_deep else "network")
+    if residual == even:
+        return TSM(alternate="network" if is_deep else "always")
+    if residual == even_in_deep:
+        return TSM(alternate="stage")
+    shown = first_few(f"layer{stage}.{i}" for stage, i in sorted(residual | whole))
+    raise CheckpointError(
+        f"its names mark a shift in {len(residual | whole)} of {len(every)} blocks ({shown})",
+        "known are a shift in every block, in every second one, and in every second one of a "
+        f"stage of {DEEP} or more",
+    )
+
+
+def _blocks_at(pattern: str, names: Iterable[str]) -> set[tuple[int, int]]:
+    return {(int(match[1]), int(match[2])) for match in matches(pattern, names)}
+
+
+def mobilenet_shift_of(encoder: MobileNetV2Spec, marked: set[int]) -> TSM | None:
+    """The shift in the blocks that have a shortcut, if these features are marked, or none is."""
+    blocks = encoder.blocks((), num_frames=1)
+    known = {block.ordinal + 1 for block in blocks if block.has_skip}
+    if not marked or marked == known:
+        return TSM() if marked else None
+    raise CheckpointError(
+        f"its names mark a shift in the features {sorted(marked)}",
+        f"known is a shift in all that have a shortcut: {sorted(known)}",
+    )
 
 
 def unmarked_shift(settings: Settings) -> TSM | None:
@@ -135,5 +216,5 @@ def _ops_of_bare(shapes: Shapes, settings: Settings) -> tuple[TemporalOp, ...]:
     return (TSM(settings.shift_div or 8, direction="past"),)
 
 
-REPOSITORY = Repository("tsm", _recognises, rename, _spec)
+REPOSITORY = Repository(name="tsm", recognises=_recognises, rename=rename, spec=_spec)
 """mit-han-lab's temporal-shift-module, and plain TSN and TSM of Group-Contextualization."""

@@ -62,6 +62,13 @@ def misfit(
             for name, weight in given.items()
             if name in own and own[name].shape != weight.shape
         ],
+        "of another kind": [
+            f"{name_of.get(name, name)} {weight.dtype} for {own[name].dtype}".replace("torch.", "")
+            for name, weight in given.items()
+            if name in own
+            and own[name].is_floating_point() != weight.is_floating_point()
+            and not name.endswith("num_batches_tracked")
+        ],
     }
     return "; ".join(
         f"{len(names)} {fault}: {first_few(names)}" for fault, names in faults.items() if names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from marey.convert.convert import convert, fitted, recipe_of, recognised, spec_o
 from marey.convert.file_names import settings_in_name
 from marey.convert.repository import Settings, Shapes
 from marey.engine.weights.trained import load_trained
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, MareyError
 from marey.models import Divided, Head, Joint, ModelSpec, MotionformerSpec, Trajectory
+from marey.models.encoders.frame_attention import Orthoformer
 from marey.video.sampling.motionformer import RoundedSegments, TimedClips
 from tests.conftest import goldens
 from tests.convert.upstream import filled
@@ -127,10 +129,11 @@ def test_what_was_written_under_their_names_answers_the_same(
     theirs = under_their_names(spec, model.state_dict(), dot)
     path = tmp_path / "checkpoint_epoch_00050.pyth"
     torch.save({"epoch": 49, "model_state": theirs, "optimizer_state": {}, "cfg": "A: 1"}, path)
-    settings = Settings(values=values, size=64, num_heads=4, stride=8, loop=True)
+    settings = Settings(values=values, size=64, num_heads=4, stride=8)
     found = convert(path, tmp_path / "out", settings=settings)
     assert (found.repository, found.recipe.model) == ("motionformer", spec)
-    assert found.facts()["not needed"] == "loop=True"
+    assert found.facts()["from --set"] == f"values={values}, num_heads=4, size=64, stride=8"
+    assert found.facts()["assumed"].startswith("tanh before the classifier (activation); exact")
     assert found.facts()["output"] == "5 classes, 7 classes"
     assert ("class_counts" in found.dropped) is bool(dot)
     assert "unused.blocks.1.attn.proj_q.weight" in found.dropped
@@ -143,6 +146,60 @@ def test_what_was_written_under_their_names_answers_the_same(
     with torch.no_grad():
         for head, scores in load_trained(tmp_path / "out").model(clip).items():
             torch.testing.assert_close(scores, model(clip)[head])
+
+
+CFG = """
+TRAIN: {DATASET: Epickitchens}
+DATA: {NUM_FRAMES: 4, SAMPLING_RATE: 4, TRAIN_CROP_SIZE: 64, MEAN: [0.5, 0.5, 0.5], STD: [0.5]}
+VIT:
+  {DEPTH: 2, EMBED_DIM: 128, NUM_HEADS: 4, PATCH_SIZE: 16, PATCH_SIZE_TEMP: 2, USE_MLP: true,
+   HEAD_ACT: gelu, ATTN_LAYER: trajectory, USE_ORIGINAL_TRAJ_ATTN_CODE: false,
+   APPROX_ATTN_TYPE: orthoformer, APPROX_ATTN_DIM: 3}
+"""
+
+
+def test_what_its_own_configuration_says_is_followed(tmp_path: Path) -> None:
+    attention = Trajectory("corrected", Orthoformer(3))
+    spec = replace(EPIC, encoder=replace(SMALL, attention=attention, activation="gelu"))
+    model, path = filled(spec), tmp_path / "checkpoint.pyth"
+    theirs = under_their_names(spec, model.state_dict())
+    torch.save({"model_state": theirs, "cfg": CFG}, path)
+    found = convert(path, tmp_path / "out")
+    assert found.recipe.model == spec
+    assert found.recipe.test.sampling == TimedClips(4, 8, 60, 10, "upstream-epic")
+    assert found.from_cfg["activation"] == "gelu"
+    assert "first landmark" in found.facts()["assumed"]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["converted"] == found.facts()
+    clip = torch.randn(1, 4, 3, 64, 64)
+    with torch.no_grad():
+        scores = load_trained(tmp_path / "out").model(clip)["verb"]
+        torch.testing.assert_close(scores, model(clip)["verb"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "DEPTH: 2",
+            "DEPTH: 3",
+            "its configuration and its tensors differ: depth 3, the tensors 2",
+        ),
+        ("FRAMES: 4", "FRAMES: 8", "frames 8, the tensors 4"),
+        ("LAYER: trajectory", "LAYER: joint", "attention 'joint', the tensors 'trajectory'"),
+        ("orthoformer", "nystrom", r"VIT\.APPROX_ATTN_TYPE 'nystrom'; known here: 'none', 'orth"),
+        ("MEAN: [0.5", "MEAN: [0.45", r"DATA\.MEAN \[0\.45, 0\.5, 0\.5\]; known here: 0\.5"),
+        ("NUM_HEADS: 4", "NUM_HEADS: 'x'", "num_heads"),
+    ],
+)
+def test_a_configuration_of_another_model_is_refused(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    theirs = under_their_names(EPIC, filled(EPIC).state_dict())
+    torch.save({"model_state": theirs, "cfg": CFG.replace(old, new)}, tmp_path / "x.pyth")
+    settings = Settings(values="released")
+    with pytest.raises(MareyError, match=message):
+        convert(tmp_path / "x.pyth", tmp_path / "out", settings=settings)
 
 
 def test_class_names_of_two_heads_are_numbers_and_one_list_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from marey.data.features.feature_folder import holds_features, open_features
 from marey.data.manifest.paths import VIDEO
-from marey.engine.inference.scoring import score_views
+from marey.engine.inference.scoring import check_finite, score_views
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError
 from marey.recipes.compatible import check_pictures
@@ -91,7 +91,7 @@ class Predictor:
         """Scores [k] of every head, averaged over the recipe's test views, as `evaluate` gives."""
         views = self.trained.recipe.test
         indices = at_rate(views.sampling, reader.fps).indices(len(reader))
-        return self._score(reader.read(indices.ravel()), indices)
+        return self._score(reader.read(indices.ravel()), indices, reader.path)
 
     def predict_file(
         self,
@@ -117,31 +117,34 @@ class Predictor:
 
     def _of_clip(self, frames: Frames, top: int) -> list[Answer]:
         indices = self.trained.recipe.test.sampling.indices(len(frames))
-        return self._answers(self._score(frames[indices.ravel()], indices), top)
+        scores = self._score(frames[indices.ravel()], indices, "the clip")
+        return self._answers(scores, top)
 
     def _of_features(self, video: str | Path | np.ndarray | Tensor, top: int) -> list[Answer]:
         vectors = as_features(video, self.trained.model.spec.encoder.in_channels)
         indices = self.trained.recipe.test.sampling.indices(len(vectors))
-        return self._answers(self._score_views(vectors[torch.from_numpy(indices)]), top)
+        name = video if isinstance(video, str | Path) else "the clip"
+        return self._answers(self._score_views(vectors[torch.from_numpy(indices)], name), top)
 
     def _timeline(self, reader: FrameReader, window: float, stride: float) -> list[Answer]:
         times, sampling = reader.timestamps(), self.trained.recipe.test.sampling
         answers = []
         for start, end, first, last in windows(times, window, stride):
             indices = first + at_rate(sampling, reader.fps).indices(last - first)
-            scores = self._score(reader.read(indices.ravel()), indices)
+            scores = self._score(reader.read(indices.ravel()), indices, reader.path)
             for answer in self._answers(scores, top=1):
                 answers.append({"start": start, "end": end} | answer)
         return answers
 
-    def _score(self, frames: Frames, indices: np.ndarray) -> Scores:
+    def _score(self, frames: Frames, indices: np.ndarray, clip: object) -> Scores:
         recipe = self.trained.recipe
         clips = frames.reshape(*indices.shape, *frames.shape[1:])
-        return self._score_views(torch.cat([recipe.test.crop(clip) for clip in clips]))
+        return self._score_views(torch.cat([recipe.test.crop(each) for each in clips]), clip)
 
-    def _score_views(self, views: Tensor) -> Scores:
+    def _score_views(self, views: Tensor, clip: object) -> Scores:
         recipe = replace(self.trained.recipe, amp=False)
         scores = score_views(self.trained.model, views[None], recipe, device=self.device)
+        check_finite(scores, [clip])
         return {head: values[0] for head, values in scores.items()}
 
     def _answers(self, scores: Scores, top: int) -> list[Answer]:

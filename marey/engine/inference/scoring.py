@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.loader import clip_batches
 from marey.data.manifest.manifest import Manifest
-from marey.errors import ManifestError
+from marey.errors import ManifestError, RunError
 from marey.jobs.parts import Progress
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_clips
@@ -41,6 +41,8 @@ def score_clips(
 ) -> tuple[ScoreArrays, dict[int, str]]:
     """Scores of every clip, with or without labels, and row -> why a clip could not be read.
 
+    RunError names a clip whose scores are not finite.
+
     Args: as `marey.engine.inference.evaluate.evaluate`.
     """
     check_clips(model.spec, manifest)
@@ -53,7 +55,9 @@ def score_clips(
     for batch in view_batches(manifest, recipe, workers=workers, batch_size=batch_size):
         missing |= dict(batch.failures)
         if len(batch.rows):
-            for name, values in score_views(model, batch.clip, recipe, device=device).items():
+            found = score_views(model, batch.clip, recipe, device=device)
+            check_finite(found, [manifest.path(row) for row in batch.rows.tolist()])
+            for name, values in found.items():
                 scores[name][batch.rows.numpy()] = values.cpu().numpy()
         done += len(batch.rows) + len(batch.failures)
         if progress:
@@ -90,6 +94,18 @@ def score_views(
             parts[name].append(values.softmax(dim=1) if recipe.test.average == "probs" else values)
     b, v = views.shape[:2]
     return {name: torch.cat(values).reshape(b, v, -1).mean(1) for name, values in parts.items()}
+
+
+def check_finite(scores: Scores, clips: Sequence[object]) -> None:
+    """RunError that names the first of `clips` whose scores [b k] of a head are no numbers."""
+    for head, values in scores.items():
+        if not (finite := values.isfinite().all(dim=1)).all():
+            clip = clips[int(finite.int().argmin())]
+            raise RunError(
+                f"{clip}: the scores of '{head}' are not finite",
+                "the numbers inside the model overflow for this clip: look at its frames, and at "
+                "how the model was trained",
+            )
 
 
 def model_inputs(

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from marey.engine.weights.read_file import read_weights_file
+from marey.engine.weights.state_dict import state_dict_of, unwrapped
+from marey.engine.weights.usable import check_tensors, check_weights
 from marey.errors import CheckpointError, first_few
 from marey.models.imagenet import misfit
 from marey.models.sites import is_added
@@ -40,11 +42,11 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """The state that `save_checkpoint` wrote, on the CPU."""
     state = _load_dict(path)
-    if state.get("format") != FORMAT or "model" not in state:
-        raise CheckpointError(
-            f"{path} is not a checkpoint of marey (its entries: {first_few(state)})",
-            "weights of other code start a run through --weights",
-        )
+    _check_ours(state, path)
+    check_tensors(state, path)
+    for weights in (state["model"], _averaged(state.get("ema") or {})):
+        if weights:
+            check_weights(weights, path)
     return state
 
 
@@ -59,13 +61,12 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         CheckpointError: the file cannot be read, or holds no state dict.
     """
     inside = path / "model.safetensors"
-    state = _load_dict(inside if inside.is_file() else path)
+    file = inside if inside.is_file() else path
+    state = _load_dict(file)
     if state.get("format") == FORMAT:
-        state = _averaged(state["ema"]) if state.get("ema") else state["model"]
-    state = state.get("state_dict", state)
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} holds no state dict (its entries: {first_few(state)})")
-    return {name.removeprefix("module."): value for name, value in state.items()}
+        _check_ours(state, file)
+        return check_weights(_averaged(state.get("ema") or {}) or state["model"], file)
+    return check_weights(state_dict_of(unwrapped(state).content, file), file)
 
 
 def initialize(model: VideoModel, path: Path) -> str:
@@ -120,6 +121,16 @@ def check_fit(
     in_order = (dict(sorted(names.items())) for names in (own, weights))
     if reason := misfit(*in_order, may_miss=may_miss, called=called):
         raise CheckpointError(f"{source} does not fit the model; {reason}")
+
+
+def _check_ours(state: Mapping[str, Any], path: Path) -> None:
+    """CheckpointError unless `state` has what a checkpoint of ours has at least."""
+    is_ours = state.get("format") == FORMAT and isinstance(state.get("model"), dict)
+    if not is_ours or not isinstance(state.get("ema") or {}, dict):
+        raise CheckpointError(
+            f"{path} is not a checkpoint of marey (its entries: {first_few(state)})",
+            "weights of other code start a run through --weights",
+        )
 
 
 def _averaged(ema: Mapping[str, Tensor]) -> dict[str, Tensor]:

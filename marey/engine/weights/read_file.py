@@ -9,11 +9,13 @@ pointer of git-lfs, an archive, a file cut short.
 from __future__ import annotations
 
 import argparse
+import mmap
 import pickle
 import re
 import struct
 import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,10 +43,11 @@ def read_weights_file(path: Path) -> Any:
         )
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
+    _refuse_bombs(path, head)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the pickle is old, or unlike what torch writes
         try:
-            with torch.serialization.safe_globals(_HARMLESS):
+            with torch.serialization.safe_globals([*_HARMLESS, *_LEFT_OUT]):
                 return torch.load(path, map_location="cpu", weights_only=True)
         except _UNREADABLE as error:
             raise _explained(path, head, error) from error
@@ -57,6 +60,30 @@ _HARMLESS: list[Any] = [
     np.float64(0).__reduce__()[0],  # how numpy pickles a number: the best accuracy
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
 ]
+
+
+class _LeftOut:
+    """Stands for an object that is not read: it takes everything and keeps nothing."""
+
+    def __new__(cls, *_: object) -> _LeftOut:
+        """One that ignores what it is made of."""
+        return super().__new__(cls)
+
+    def __setstate__(self, _: object) -> None:
+        """Nothing: what it held stays unread."""
+
+
+_LEFT_OUT: list[Any] = [
+    (_LeftOut, name)
+    for name in (
+        "mmengine.logging.history_buffer.HistoryBuffer",  # of the losses, in every epoch_N.pth
+        "builtins.getattr",  # how the buffer's methods are named
+        "numpy._core.multiarray._reconstruct",
+        "numpy.core.multiarray._reconstruct",
+        "numpy.ndarray",
+    )
+]
+"""Objects beside the weights, by the name of what would make them; none of it is called."""
 
 # What torch's unpickler, zip reader and old tar reader raise on arbitrary bytes.
 _UNREADABLE = (
@@ -94,6 +121,27 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
     return None
 
 
+def _refuse_bombs(path: Path, head: bytes) -> None:
+    """CheckpointError for a file that would become larger in memory than it is.
+
+    torch.save compresses nothing, and writes no bytearray, the one thing that a restricted pickle
+    can make large out of a number.
+    """
+    size = path.stat().st_size
+    if head.startswith(b"PK"):
+        with suppress(zipfile.BadZipFile, *_UNREADABLE), zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if sum(entry.file_size for entry in entries) > size:
+                raise CheckpointError(
+                    f"{path} is compressed: {size:,} bytes that become "
+                    f"{sum(entry.file_size for entry in entries):,}",
+                    "torch.save compresses nothing: pack it again with `zip -0`, if you trust it",
+                )
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"\nbytearray\n") >= 0:
+            raise CheckpointError(f"{path} holds a bytearray, which weights are none of", _PLAIN)
+
+
 def _names_in_zip(path: Path) -> list[str] | None:
     """What the archive holds; None if its index cannot be read."""
     try:
@@ -123,6 +171,10 @@ def _read_safetensors(path: Path) -> Any:
 
 
 _PLAIN = "ask its author for a plain state dict (torch.save(model.state_dict(), FILE))"
+_SNIPPET = """
+    import torch
+    content = torch.load(FILE, weights_only=False, map_location="cpu")
+    torch.save(content["state_dict"], "plain.pth")"""
 _PICKLES = (b"\x80\x04", b"\x80\x05")
 """Protocols 4 and 5; torch.save writes 2."""
 
@@ -131,7 +183,7 @@ def _explained(path: Path, head: bytes, error: BaseException) -> CheckpointError
     if match := re.search(r"GLOBAL ([\w.]+)", str(error)):
         return CheckpointError(
             f"{path} cannot be read as weights: it holds code, which is never run ({match[1]})",
-            _PLAIN,
+            f"{_PLAIN}; or, where you trust it and have its libraries, make one: {_SNIPPET}",
         )
     if head.startswith(_PICKLES):
         return CheckpointError(

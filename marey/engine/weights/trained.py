@@ -30,6 +30,9 @@ from marey.recipes.schema import from_plain, from_yaml, to_plain
 from marey.storage.atomic import make_folder, replacing, run_error, write_text
 from marey.storage.text_files import read_json, read_text
 
+CONVERTED = "converted"
+"""The entry of config.json that says what a conversion found; the rest is the recipe."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -95,12 +98,18 @@ def write_release(
     weights: Mapping[str, Tensor],
     classes: Mapping[str, Sequence[str]],
     card: str,
+    *,
+    made_by: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a release to the folder `out`, the weights last; returns the folder."""
+    """Write a release to the folder `out`, the weights last; returns the folder.
+
+    `made_by` stands in its config.json beside the recipe, as the entry "converted".
+    """
     refuse_occupied(out)
     own = {name: value.contiguous().clone() for name, value in weights.items()}
+    facts = to_plain(recipe) | ({CONVERTED: dict(made_by)} if made_by else {})
     make_folder(out, run_error)
-    write_text(out / "config.json", json.dumps(to_plain(recipe), indent=1), run_error)
+    write_text(out / "config.json", json.dumps(facts, indent=1), run_error)
     write_classes(classes, out, run_error)
     write_text(out / "README.md", card, run_error)
     with replacing(out / "model.safetensors", run_error) as file:
@@ -151,6 +160,8 @@ def _card_row(path: Path) -> str:
 
 def _read_config(path: Path) -> Recipe:
     plain = read_json(path, CheckpointError, "get the release again")
+    if isinstance(plain, dict):
+        plain.pop(CONVERTED, None)
     return from_plain(Recipe, plain, source=str(path))
 
 

@@ -23,7 +23,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.encoders.attention import Attention, Trajectory
 from marey.models.encoders.vit import EPS, Block, initialize, resized
 from marey.models.sites import TemporalOp
-from marey.types import Clip, check_counts
+from marey.types import Clip, check_choices, check_counts
 
 PATCH = 16
 """Pixels of a side of a token."""
@@ -44,7 +44,8 @@ GRID = 14
 class MotionformerSpec:
     """A ViT on clips; the default is ViT-B with the trajectory attention of the published models.
 
-    A token covers `tubelet` frames. `pre_logits` is a linear layer with tanh behind the last norm.
+    A token covers `tubelet` frames. `pre_logits` is a linear layer with `activation` behind the
+    last norm.
     Branches are left out in training at a rate that rises from 0 to `drop_path` over the depth.
     """
 
@@ -57,10 +58,12 @@ class MotionformerSpec:
     pre_logits: bool = True
     drop_path: float = 0.2
     in_channels: int = 3
+    activation: Literal["tanh", "gelu", "relu"] = "tanh"
 
     frames_per_segment: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_counts(depth=self.depth, width=self.width, num_heads=self.num_heads)
         check_counts(tubelet=self.tubelet, in_channels=self.in_channels)
         if self.width % self.num_heads:
@@ -107,7 +110,7 @@ class Motionformer(EncoderModule):
             for index in range(spec.depth)
         )
         self.norm = nn.LayerNorm(width, EPS)
-        head = OrderedDict(fc=nn.Linear(width, width), act=nn.Tanh())
+        head = OrderedDict(fc=nn.Linear(width, width), act=_ACTIVATIONS[spec.activation]())
         self.pre_logits = nn.Sequential(head if spec.pre_logits else OrderedDict())
         self.apply(initialize)
         for embedding in (self.cls_token, self.pos_embed):
@@ -156,5 +159,10 @@ class Motionformer(EncoderModule):
         return ours
 
 
+_ACTIVATIONS: Mapping[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "relu": nn.ReLU,
+}
 _NEW = re.compile(r"^(temp_embed|pre_logits\.)|\.(proj_[qkv]|timeattn|norm3)\.")
 """What ImageNet's ViT has not."""

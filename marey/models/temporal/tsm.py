@@ -32,14 +32,15 @@ class TSM(TemporalOp):
     "blockres"); "block_in" shifts the whole block's input ("block" of temporal-shift-module);
     "block_out" its output ("block" of the Group-Contextualization repository).
 
-    `alternate` thins the shift out in deep networks, to blocks of even index: "network" in all
-    stages once one has 23 blocks (temporal-shift-module, for its "blockres" only), "stage"
-    only in the stages that have 23 (Group-Contextualization), "none" nowhere.
+    `alternate` thins the shift out, to blocks of even index: "network" in all stages once one has
+    23 blocks (temporal-shift-module, for its "blockres" only), "stage" only in the stages that have
+    23 (Group-Contextualization), "none" nowhere, "always" everywhere (a ResNet-101 of
+    temporal-shift-module whose non-local blocks have left 6 of the 23).
     """
 
     shift_div: int = 8
     place: Literal["residual_in", "block_in", "block_out"] = "residual_in"
-    alternate: Literal["network", "stage", "none"] = "network"
+    alternate: Literal["network", "stage", "none", "always"] = "network"
     direction: Literal["both", "past"] = "both"
 
     def __post_init__(self) -> None:
@@ -60,7 +61,12 @@ class TSM(TemporalOp):
         return {self.place: Shift(block.num_frames, ahead, back)}
 
     def _alternates(self, block: Block) -> bool:
-        counted = {"network": max(block.depths), "stage": block.depths[block.stage], "none": 0}
+        counted = {
+            "network": max(block.depths),
+            "stage": block.depths[block.stage],
+            "none": 0,
+            "always": DEEP,
+        }
         return counted[self.alternate] >= DEEP
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marey.data.manifest.read import read_manifest
+from marey.engine.inference.evaluate import evaluate
 from marey.engine.inference.predict import Predictor, timeline, windows
 from marey.engine.weights.trained import Trained
 from marey.errors import RunError
@@ -49,6 +50,22 @@ def test_all_labels_have_probabilities_that_sum_to_one(tmp_path: Path) -> None:
     assert isinstance(answers, list)
     assert {answer["label"] for answer in answers} == set(CLASSES)
     assert sum(answer["score"] for answer in answers) == pytest.approx(1, abs=1e-5)
+
+
+def test_scores_that_are_no_numbers_are_an_error_that_names_the_clip(tmp_path: Path) -> None:
+    predictor = untrained(tmp_path)
+    model, recipe = predictor.trained.model, predictor.trained.recipe
+    torch.nn.init.constant_(model.get_parameter("heads.label.weight"), 3e38)  # they overflow
+    message = r"red_0\.mp4: the scores of 'label' are not finite"
+    for options in ({}, {"window_seconds": 0.3}):
+        with pytest.raises(RunError, match=message):
+            predictor.predict(tmp_path / "red_0.mp4", **options)
+    with pytest.raises(RunError, match="the clip: the scores of"):
+        predictor.predict(np.zeros((6, 40, 48, 3), np.uint8))
+    clips = read_manifest(tmp_path / "manifest.csv")
+    only = clips.take(np.flatnonzero([Path(clips.path(i)).stem == "red_0" for i in range(8)]))
+    with pytest.raises(RunError, match=message):
+        evaluate(model, only, recipe, workers=0)
 
 
 def test_a_window_as_long_as_the_video_answers_as_the_clip_does(tmp_path: Path) -> None:
