@@ -14,7 +14,9 @@ from marey.data.manifest.read import read_manifest
 from marey.recipes.catalog import find
 from marey.recipes.recipe import DataSpec
 from marey.recipes.schema import from_yaml, override
+from marey.storage import asking, blocks
 from marey.storage import url as urls
+from marey.video.reading import jpeg, media_file, pixels
 from tests.test_docs import DOCS, run
 
 TEXT = (DOCS / "sources.md").read_text(encoding="utf-8")
@@ -43,6 +45,9 @@ def test_the_data_of_the_recipe_are_read() -> None:
 
 
 def test_the_numbers_are_those_of_the_code() -> None:
-    assert urls.WHOLE == urls.BLOCK * urls.MAX_BLOCKS == 32 << 20
+    assert urls.WHOLE == blocks.BLOCK * blocks.MAX_BLOCKS == 32 << 20
     assert "up to\n32 MiB is read at once" in TEXT
-    assert urls.TRIES == 3
+    assert asking.TRIES == 3
+    assert asking.Patience(60, 10, 20, 64 << 10) == asking.Patience()
+    assert pixels.MOST_PIXELS == 134_217_728
+    assert (media_file.MOST_UNUSED, jpeg.MOST_BYTES) == (128 << 20, 512 << 20)

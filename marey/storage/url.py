@@ -9,11 +9,11 @@ does. What differs:
 - *No secret is shown.* ``str`` of a url, and so every message, log and table, lacks its user,
   password and query, which may hold a signature. What a store's library says of an error is not
   repeated, because it may quote the url; its kind and status are.
-- *Nothing waits for ever.* A request that fails is made `TRIES` times in all, unless the store says
-  that it would be in vain; http requests have a time limit.
+- *Nothing waits for ever.* A request that fails is made again, unless the store says that it would
+  be in vain, and all tries together have a time limit (`marey.storage.asking`).
 
-A file of up to `WHOLE` bytes is read at once, with one request. Of a larger one fsspec keeps
-`MAX_BLOCKS` blocks in memory at most.
+A file of up to `WHOLE` bytes is read at once, with one request. Of a larger one `MAX_BLOCKS` blocks
+are in memory at most; all of them are of one version of the file.
 """
 
 from __future__ import annotations
@@ -22,26 +22,23 @@ import errno
 import io
 import os
 import re
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, TypeAlias, TypeVar
+from typing import Any, BinaryIO, TypeAlias, cast
 from urllib.parse import quote, unquote
 
 from marey.errors import DecodeError, UrlError
-from marey.storage.faults import read_error
+from marey.storage import http
+from marey.storage.asking import CutShort, StoreError, asked, patience
+from marey.storage.blocks import Blocks
+from marey.storage.regular import open_regular, read_regular
 
 UNREACHED = "is the url right, may this user read it, is the store up?"
-TRIES = 3
-WAIT_SECONDS = 0.25
-"""Before the second try; twice as long before the third."""
-HTTP_SECONDS = 60.0
+MOST = 1 << 32
+"""Bytes of a file that is read wholly for another reason than to be a video."""
 WHOLE = 32 << 20
-BLOCK, MAX_BLOCKS = 4 << 20, 8
-NO_PARTS = f"the server gives no parts of files, and it is over {WHOLE >> 20} MiB"
 REMOTE = r"^[A-Za-z][A-Za-z0-9+.-]+://"
 """How a url begins; one letter would be a drive."""
 LEADS_OUT = (
@@ -49,7 +46,6 @@ LEADS_OUT = (
     r"|(?i:%(25)*(2e|2f|5c))|[\x00-\x1f]"
 )
 """Names that may lead out of a url they are joined to."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False)
@@ -146,47 +142,69 @@ class Url:
             if name and not re.search(LEADS_OUT, name):
                 yield self / name
 
-    def read_bytes(self) -> bytes:
-        """All of the file."""
+    def read_bytes(self, *, most: int = MOST) -> bytes:
+        """All of the file; OSError if it has over `most` bytes."""
+        store, path = self._store
+        if self._is_http:
+            data = http.get(store, path, most=most).data
+            if len(data) < (self._told_size or 0):
+                raise CutShort
+            return data
+        if self.local is not None:
+            return read_regular(self.local, most=most)
         return bytes(self._ask("cat_file"))
 
     def read_range(self, start: int, size: int) -> bytes:
-        """`size` bytes from `start` on, fewer at the end of the file."""
+        """`size` bytes from `start` on, fewer at the end of the file.
+
+        A server that gives no parts is asked for the whole once, up to `WHOLE` bytes.
+        """
         stop = start + size
         if "_content" not in vars(self):
-            data = bytes(self._ask("cat_file", start=start, end=stop))
-            if len(data) <= size:
+            data = self._part(start, stop)
+            if data is not None:
                 return data
-            vars(self)["_content"] = _limited(data)  # what comes in place of a part
         return self._content[start:stop]
 
     def download(self, to: Path) -> None:
         """Write the file to `to`, a block at a time."""
-        self._ask("get_file", str(to))
+        if self._is_http:
+            http.save(*self._store, to)
+        else:
+            self._ask("get_file", str(to))
 
     def open(self) -> BinaryIO:
-        """The file, to read and seek in; DecodeError where reading fails later."""
-        if (self.size or WHOLE + 1) <= WHOLE:
+        """The file, to read and seek in; its methods raise OSError."""
+        if self.local is not None:
+            return open_regular(self.local)
+        size = self.size
+        if size is None or size <= WHOLE:
             return io.BytesIO(self._content)
-        blocks = {"cache_type": "blockcache", "cache_options": {"maxblocks": MAX_BLOCKS}}
-        file: Any = self._ask("open", "rb", block_size=BLOCK, **blocks)
-        if not file.seekable():
-            with file:
-                return io.BytesIO(_limited(_asked(lambda: file.read(WHOLE + 1))))
-        if hasattr(file, "cache"):  # fsspec keeps the blocks, and asks for each of them once
-            file.cache.fetcher = partial(self._block, file.cache.fetcher)
-        opened: BinaryIO = file
-        return opened
+        return cast(BinaryIO, Blocks(self.read_range, size))
 
-    def _block(self, fetch: Callable[[int, int], bytes], start: int, stop: int) -> bytes:
-        """A block of an open file, whose failures are those of a video."""
-        try:
-            return _asked(lambda: fetch(start, stop))
-        except ValueError:  # fsspec's word for an answer with the whole file
-            failed = OSError(errno.EFBIG, "the server gives no parts of files")
-        except OSError as error:
-            failed = error
-        raise read_error(self, failed, UNREACHED)
+    def _part(self, start: int, stop: int) -> bytes | None:
+        """The bytes from `start` up to `stop`; None where the server gives the whole, now kept."""
+        if self.local is not None:
+            with open_regular(self.local) as file:
+                file.seek(start)
+                return file.read(stop - start)
+        if not self._is_http:
+            return bytes(self._ask("cat_file", start=start, end=stop))
+        if start >= stop:
+            return b""
+        answer = http.get(*self._store, part=(start, stop), most=max(WHOLE, stop - start))
+        if not answer.is_part:
+            vars(self)["_content"] = answer.data
+            return None
+        is_other = None not in (answer.size, self._told_size) and answer.size != self._told_size
+        if is_other or vars(self).setdefault("_version", answer.version) != answer.version:
+            raise StoreError(errno.ESTALE, "the file changed while it was read")
+        return answer.data
+
+    @cached_property
+    def local(self) -> Path | None:
+        """The path of a file of this machine."""
+        return Path(self._store[1]) if self._parts[0] in ("file", "local") else None
 
     @property
     def _is_http(self) -> bool:
@@ -202,39 +220,55 @@ class Url:
             return scheme, rest, mark + query
         return scheme, rest, ""
 
-    @cached_property
+    @property
     def _store(self) -> tuple[Any, str]:
-        """The store by fsspec, and the path there."""
+        """The store by fsspec, and the path there; one of its own for every forked process."""
+        key = f"_store of {os.getpid()}"
+        if key not in vars(self):
+            vars(self)[key] = self._found_store()
+        found: tuple[Any, str] = vars(self)[key]
+        return found
+
+    def _found_store(self) -> tuple[Any, str]:
         import fsspec.core  # only for those who have such files
 
         options: dict[str, Any] = {}
         try:
             if self._is_http:
-                import aiohttp
-
-                options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=HTTP_SECONDS)}
+                options = http.options(patience())
             store, path = fsspec.core.url_to_fs(self.text, **options)
         except ImportError as error:
             package = "marey[remote]" if self._is_http else "the package that fsspec names for it"
-            raise _OwnError(
+            raise StoreError(
                 errno.ENOSYS, f"{self._parts[0]} needs a package that is not installed: {package}"
             ) from error
         except ValueError as error:
-            raise _OwnError(errno.EINVAL, f"no store is known as {self._parts[0]}://") from error
+            raise StoreError(errno.EINVAL, f"no store is known as {self._parts[0]}://") from error
         return store, str(path)
 
     def _ask(self, method: str, *values: Any, **options: Any) -> Any:
         """What the store's `method` gives for this path."""
         store, path = self._store
-        return _asked(lambda: getattr(store, method)(path, *values, **options))
+        is_limited = store.async_impl and method != "get_file"
+
+        def once(seconds: float) -> Any:
+            limit = {"timeout": seconds} if is_limited else {}
+            return getattr(store, method)(path, *values, **options, **limit)
+
+        return asked(once)
 
     @cached_property
     def _info(self) -> dict[str, Any]:
         return dict(self._ask("info"))
 
+    @property
+    def _told_size(self) -> int | None:
+        """The size, if the store was asked about the file already."""
+        return self.size if "_info" in vars(self) else None
+
     @cached_property
     def _content(self) -> bytes:
-        return self.read_bytes()
+        return self.read_bytes(most=WHOLE)
 
 
 AnyPath: TypeAlias = Path | Url
@@ -250,56 +284,6 @@ def any_path(text: str | AnyPath) -> AnyPath:
     if isinstance(text, Path | Url):
         return text
     return Url(text) if re.match(REMOTE, text) else Path(text)
-
-
-def _limited(data: bytes) -> bytes:
-    """`data`, the whole of a file in place of a part; an error if that is too much."""
-    if len(data) > WHOLE:
-        raise _OwnError(errno.EFBIG, NO_PARTS)
-    return data
-
-
-# Ours, since fsspec's http asks once and messages of its stores may quote the url; obstore, which
-# asks again, lists no folders of http, knows fewer stores and quotes urls too.
-def _asked(ask: Callable[[], T]) -> T:
-    """What `ask` gives, asked up to `TRIES` times; OSError without the words of the store."""
-    for tries in range(1, TRIES + 1):
-        try:
-            return ask()
-        except _failures() as error:
-            reason, in_vain = _explained(error)
-        if in_vain:
-            raise reason
-        if tries < TRIES:
-            time.sleep(WAIT_SECONDS * 2 ** (tries - 1))
-    raise OSError(reason.errno, f"{reason.strerror}, {TRIES} times")
-
-
-def _explained(error: BaseException) -> tuple[OSError, bool]:
-    """An error in our own words, and whether it would be in vain to ask again."""
-    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, _failures()):
-        error = error.__cause__  # what fsspec's http makes of every failure
-    status, code = getattr(error, "status", None), getattr(error, "errno", None)
-    if isinstance(error, FileNotFoundError) or status in (404, 410):
-        return FileNotFoundError(errno.ENOENT, "no such file or folder"), True
-    if status:
-        in_vain = 400 <= status < 500 and status not in (408, 429)
-        return OSError(errno.EIO, f"status {status}"), in_vain
-    if isinstance(error, _OwnError):
-        return error, True
-    reason = os.strerror(code) if code and code > 0 else "no answer"
-    in_vain = isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError)
-    return OSError(code or errno.EIO, f"{reason} ({type(error).__name__})"), in_vain
-
-
-class _OwnError(OSError):
-    """An error that this module raises itself, in words that hold no secret."""
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What stores raise: fsspec's own turn their errors into OSError, its http does not."""
-    http = sys.modules.get("aiohttp")
-    return (OSError, EOFError) if http is None else (OSError, EOFError, http.ClientError)
 
 
 def without_secrets(text: str) -> str:

@@ -19,7 +19,7 @@ from marey.data.manifest.read import read_manifest, require_files, require_local
 from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError
 from marey.jobs.executors import Processes
-from marey.storage import url as urls
+from marey.storage import asking
 from marey.storage.url import Url
 from marey.video.crops import CenterCrop
 from marey.video.sampling.segments import Segments
@@ -86,7 +86,7 @@ def test_files_in_a_store_are_looked_for_by_listing_and_only_when_asked(folder, 
 
 
 def test_messages_about_a_manifest_in_a_store_name_its_url_and_no_secret(folder, monkeypatch):
-    monkeypatch.setattr(urls, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(asking, "WAIT_SECONDS", 0.0)
     (folder / "m.csv").write_text(CSV + "c.mp4,7,real\n")
     with serving(folder) as server:
         url = server.url + "/m.csv?key=secret"
