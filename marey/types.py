@@ -6,6 +6,7 @@ stands before channels everywhere, as decoders give it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -32,8 +33,41 @@ def check_choices(spec: Any) -> None:
             raise ValueError(f"{name} is {value!r}, expected {expected}")
 
 
+def check_numbers(
+    *,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
+    below: float = math.inf,
+    **numbers: float | None,
+) -> None:
+    """ValueError for a number that is not finite or out of bounds, under its name; None is fine.
+
+    >>> check_numbers(at_least=0, below=1, momentum=0.9, decay=None)
+    >>> check_numbers(at_least=0, below=1, momentum=2)
+    Traceback (most recent call last):
+        ...
+    ValueError: momentum is 2, expected 0 <= momentum < 1
+    """
+    low, high = max(at_least, above), min(at_most, below)
+    for name, number in numbers.items():
+        if number is None:
+            continue
+        inside = at_least <= number <= at_most and above < number < below
+        if inside and math.isfinite(number):
+            continue
+        if math.isinf(low) and math.isinf(high):
+            expected = "a finite number"
+        elif math.isinf(high):
+            expected = f"more than {low:g}" if low == above else f"at least {low:g}"
+        elif low == at_least and high == at_most:
+            expected = f"{low:g} to {high:g}"
+        else:
+            left, right = "<" if low == above else "<=", "<" if high == below else "<="
+            expected = f"{low:g} {left} {name} {right} {high:g}"
+        raise ValueError(f"{name} is {number}, expected {expected}")
+
+
 def check_counts(**counts: int) -> None:
     """ValueError for a count below 1, under its name."""
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} is {count}, expected at least 1")
+    check_numbers(at_least=1, **counts)

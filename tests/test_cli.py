@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from marey.cli.app import app
 from marey.cli.train import resume_latest
 from tests.tiny import write_set
 
@@ -45,6 +47,11 @@ def marey(*words: object, cwd: Path) -> tuple[int, str]:
         (["data", "init", "nothing", "out"], "nothing does not exist"),
         (["data", "check", "nothing.csv"], "nothing.csv"),
         (["data", "stats", "nothing.csv"], "nothing.csv"),
+        (["train", "tsm-r18", "seed=1180591620717411303424"], "expected a whole number"),
+        (["train", "tsm-r18", "clip_grad=-1"], "clip_grad is -1.0, expected more than 0"),
+        (["bench", "model", "tsm-r18", "--device", "gpu"], "there is no device 'gpu' here"),
+        (["eval", "nowhere", "--device", "meta"], "there is no device 'meta' here"),
+        (["train", "tsm-r18", "--manifest", "x.csv", "--device", "cuda:77"], "'cuda:77'"),
     ],
 )
 def test_a_mistake_is_explained(words: list[str], message: str, tmp_path: Path) -> None:
@@ -53,6 +60,31 @@ def test_a_mistake_is_explained(words: list[str], message: str, tmp_path: Path) 
     assert output.startswith("error: ")
     assert message in output
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "tsm-r18", "-j", "-1"],
+        ["train", "tsm-r18", "-b", "0"],
+        ["train", "tsm-r18", "--seed", "-1"],
+        ["train", "tsm-r18", "--save-steps", "0"],
+        ["predict", "run", "a.mp4", "--window", "0"],
+        ["predict", "run", "a.mp4", "--window", "nan"],
+        ["predict", "run", "a.mp4", "--stride", "inf"],
+        ["predict", "run", "a.mp4", "--top", "0"],
+        ["data", "check", "a.csv", "--timeout", "-1"],
+        ["data", "pack", "a.csv", "out", "--fps", "nan"],
+        ["data", "pack", "a.csv", "out", "--size", "0"],
+        ["bench", "data", "a.csv", "--clips", "0"],
+    ],
+)
+def test_an_option_out_of_range_is_refused_by_name(words: list[str]) -> None:
+    """In one process: twelve of their own would take half a minute."""
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 2, shown.output
+    assert isinstance(shown.exception, SystemExit)
+    assert words[-2].strip("-") in shown.output or "pixels" in shown.output
 
 
 def test_a_wrong_label_stops_before_training(manifest: Path, tmp_path: Path) -> None:

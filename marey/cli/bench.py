@@ -18,7 +18,7 @@ def bench_data(
     manifest: opt.ManifestFile,
     recipe: Annotated[str, typer.Option(help="whose sampling and crop")] = "tsm-r18",
     split: opt.Split = "train",
-    clips: Annotated[int, typer.Option(help="to read")] = 500,
+    clips: Annotated[int, typer.Option(min=1, help="to read")] = 500,
     batch_size: opt.BatchSize = None,
     workers: opt.Workers = None,
 ) -> None:

@@ -132,7 +132,7 @@ def data_check(
 def data_stats(
     manifest: opt.ManifestFile,
     plot: Annotated[Path | None, typer.Option(help="SVG; default: stats.svg beside it")] = None,
-    sample: Annotated[int, typer.Option(help="files to open for their size")] = 200,
+    sample: Annotated[int, typer.Option(min=0, help="files to open for their size")] = 200,
     workers: opt.Workers = None,
 ) -> None:
     """Count clips, lengths and sizes, say how unequal the classes are, and plot them."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from marey.cli.shared import refused_values
+from marey.cli.shared import above_zero, refused_values
 from marey.jobs.shards import Shard
 
 
@@ -28,10 +28,14 @@ Root = Annotated[str | None, typer.Option(help="where the clips' paths start")]
 Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
 Probe = Annotated[bool, typer.Option(help="open every clip and count its frames")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace any manifest")]
-Timeout = Annotated[float, typer.Option(help="seconds a file may take")]
+Timeout = Annotated[
+    float, typer.Option(parser=above_zero, metavar="SECONDS", help="that a file may take")
+]
 
-Workers = Annotated[int | None, typer.Option("-j", "--workers", help="processes that read clips")]
-BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", help="clips a process")]
+Workers = Annotated[
+    int | None, typer.Option("-j", "--workers", min=0, help="processes that read clips")
+]
+BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", min=1, help="clips a process")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
 Amp = Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")]
 

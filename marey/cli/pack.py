@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from marey.cli import options as opt
-from marey.cli.shared import console, errors, executor_of_workers, progress_bar, refused_values
+from marey.cli.shared import (
+    above_zero,
+    console,
+    errors,
+    executor_of_workers,
+    progress_bar,
+    refused_values,
+)
 from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
@@ -17,7 +24,10 @@ if TYPE_CHECKING:
     from marey.jobs.shards import Shard
 
 Size = Annotated[int, typer.Option(help="of the shorter side, in pixels")]
-Fps = Annotated[float | None, typer.Option(help="frames a second to keep; default: all")]
+Fps = Annotated[
+    float | None,
+    typer.Option(parser=above_zero, metavar="RATE", help="frames a second to keep; default: all"),
+]
 Quality = Annotated[int, typer.Option(help="of JPEG: 1 (best) to 31")]
 
 

@@ -10,7 +10,14 @@ import typer
 from rich.markup import escape
 
 from marey.cli import options as opt
-from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+from marey.cli.shared import (
+    above_zero,
+    console,
+    device_or_default,
+    errors,
+    executor_of_a_model,
+    progress_bar,
+)
 from marey.jobs.shards import WHOLE
 
 
@@ -23,8 +30,14 @@ def predict(
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="labels to show")] = 5,
-    window: Annotated[float | None, typer.Option(help="seconds: a timeline by windows")] = None,
-    stride: Annotated[float | None, typer.Option(help="seconds; default: half a window")] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(parser=above_zero, metavar="SECONDS", help="a timeline by windows"),
+    ] = None,
+    stride: Annotated[
+        float | None,
+        typer.Option(parser=above_zero, metavar="SECONDS", help="default: half a window"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     out: Annotated[
         Path | None, typer.Option(help="NAME.parquet: a row for each of many clips")

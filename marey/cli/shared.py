@@ -49,6 +49,16 @@ def _is_ray(name: str, address: str | None) -> bool:
     return name == "ray"
 
 
+def above_zero(text: str | float) -> float:
+    """The number that an option is given as, which must be more than 0; for typer's `parser`."""
+    from marey.types import check_numbers
+
+    with refused_values():
+        number = float(text)
+        check_numbers(above=0, it=number)
+    return number
+
+
 @contextmanager
 def refused_values() -> Iterator[None]:
     """A `ValueError` of the block becomes one of the command line, which shows no traceback."""
@@ -59,7 +69,7 @@ def refused_values() -> Iterator[None]:
 
 
 def device_or_default(name: str | None) -> str:
-    """`name`, or the device of this machine."""
-    from marey.engine.environment import default_device
+    """`name`, or the device of this machine; RunError if there is none of that name."""
+    from marey.engine.environment import usable_device
 
-    return name or default_device()
+    return str(usable_device(name))

@@ -30,10 +30,10 @@ def train(
     ] = None,
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
-    seed: Annotated[int | None, typer.Option(help="of everything random")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="of everything random")] = None,
     amp: opt.Amp = False,
     device: opt.Device = None,
-    save_steps: Annotated[int | None, typer.Option(help="save this often as well")] = None,
+    save_steps: Annotated[int | None, typer.Option(min=1, help="save this often as well")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
 ) -> None:
     """Train a recipe; several processes by torchrun or srun, without another flag."""

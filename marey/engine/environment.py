@@ -9,6 +9,7 @@ from typing import TypeAlias
 import av
 import torch
 
+from marey.errors import RunError
 from marey.video.reading.reader import Backend
 
 Versions: TypeAlias = dict[str, str]
@@ -36,6 +37,19 @@ def environment() -> Versions:
 def default_device() -> str:
     """The device where none is named: cuda where there is one, else cpu."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def usable_device(name: str | torch.device | None) -> torch.device:
+    """The device of that name, or the default one; RunError if nothing can be computed on it."""
+    try:
+        device = torch.device(name or default_device())
+        torch.zeros(1, device=device).item()  # fails where torch or the machine lacks the device
+    except (RuntimeError, AssertionError) as error:  # the latter: a build of torch without CUDA
+        count = torch.cuda.device_count()
+        here = "; ".join(["cpu", *(f"cuda:{n}" for n in range(count))])
+        build = "" if torch.version.cuda else " (this torch is built without CUDA)"
+        raise RunError(f"there is no device '{name}' here", f"there are: {here}{build}") from error
+    return device
 
 
 def decoder(backend: Backend) -> str:

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.longtail.objective import PerHead, distributions
+from marey.types import check_numbers
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class ClassBalancedLoss(PerHead):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        check_beta(self.beta)
+        check_numbers(at_least=0, below=1, beta=self.beta)
+        check_numbers(at_least=0, at_most=1, label_smoothing=self.label_smoothing)
 
     def loss(self, counts: Tensor) -> nn.Module:
         """The loss of a head with these counts, int64 [k]."""
@@ -56,8 +58,9 @@ class Focal(PerHead):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        check_gamma(self.gamma)
-        check_beta(self.beta)
+        check_numbers(at_least=0, gamma=self.gamma)
+        check_numbers(at_least=0, below=1, beta=self.beta)
+        check_numbers(at_least=0, at_most=1, label_smoothing=self.label_smoothing)
 
     def loss(self, counts: Tensor) -> nn.Module:
         """The loss of a head with these counts, int64 [k]."""
@@ -97,15 +100,3 @@ def class_weights(counts: Tensor, beta: float) -> Tensor:
     effective = 1 - beta ** counts.double().clamp(min=1)
     weights = torch.where(present, 1 / effective, 0.0)
     return weights * present.sum() / weights.sum().clamp(min=torch.finfo(torch.float64).tiny)
-
-
-def check_beta(beta: float) -> None:
-    """ValueError unless 0 <= beta < 1."""
-    if not 0 <= beta < 1:
-        raise ValueError(f"beta is {beta}, expected 0 <= beta < 1")
-
-
-def check_gamma(gamma: float) -> None:
-    """ValueError unless gamma is 0 or more."""
-    if not gamma >= 0:
-        raise ValueError(f"gamma is {gamma}, expected 0 or more")

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from marey.longtail.objective import PerHead, distributions
+from marey.types import check_numbers
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class EQL(PerHead):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        check_drop(self.drop)
+        check_numbers(at_least=0, few=self.few)
+        check_numbers(at_least=0, at_most=1, drop=self.drop, label_smoothing=self.label_smoothing)
 
     def loss(self, counts: Tensor) -> nn.Module:
         """The loss of a head with these counts, int64 [k]."""
@@ -61,9 +63,3 @@ class SoftmaxEQL(nn.Module):
 def kept_share(y: Tensor, rare: Tensor, dropped: Tensor) -> Tensor:
     """w = 1 - B T (1 - y) [b k] of targets [b k], rare bool [k] and draws B bool [b k]."""
     return 1 - (dropped & rare) * (1 - y)
-
-
-def check_drop(drop: float) -> None:
-    """ValueError unless `drop` is a probability."""
-    if not 0 <= drop <= 1:
-        raise ValueError(f"drop is {drop}, expected a probability from 0 to 1")

@@ -33,7 +33,7 @@ from marey.errors import RecipeError, did_you_mean
 from marey.longtail.objective import Objective, ScoringModel, distributions
 from marey.longtail.sigmoid import SigmoidFocal
 from marey.metrics.average_precision import average_precision
-from marey.types import Clip, Labels
+from marey.types import Clip, Labels, check_numbers
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class FrameStack(Objective):
     head: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"share is {self.share}, expected 0 to 1")
+        check_numbers(at_least=0, at_most=1, share=self.share)
         if self.warm_epochs < 1:
             raise ValueError(
                 f"warm_epochs is {self.warm_epochs}, expected 1 or more: the first "

@@ -22,8 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.longtail.class_balanced import check_beta, class_weights
+from marey.longtail.class_balanced import class_weights
 from marey.longtail.objective import PerHead, distributions
+from marey.types import check_numbers
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class LDAM(PerHead):
     beta: float = 0.0
 
     def __post_init__(self) -> None:
-        check_margin(self.max_margin, self.scale)
-        check_beta(self.beta)
+        check_numbers(at_least=0, max_margin=self.max_margin)
+        check_numbers(above=0, scale=self.scale)
+        check_numbers(at_least=0, below=1, beta=self.beta)
 
     def loss(self, counts: Tensor) -> nn.Module:
         """The loss of a head with these counts, int64 [k]."""
@@ -79,11 +81,3 @@ def class_margins(counts: Tensor, max_margin: float) -> Tensor:
     root = counts.double().clamp(min=1) ** -0.25
     margins = torch.where(counts > 0, root, 0.0)
     return margins * max_margin / margins.max().clamp(min=torch.finfo(torch.float64).tiny)
-
-
-def check_margin(max_margin: float, scale: float) -> None:
-    """ValueError unless the margin is 0 or more and the scale above 0."""
-    if not (max_margin >= 0 and scale > 0):
-        raise ValueError(
-            f"max_margin is {max_margin} and scale {scale}, expected 0 or more and above 0"
-        )

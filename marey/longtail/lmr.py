@@ -50,7 +50,6 @@ may help stays as it is; a class without clips counts as rare as the rarest that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -64,7 +63,7 @@ from marey.longtail import lmr_released
 from marey.longtail.joint import JointRows
 from marey.longtail.memory_bank import MemoryBank
 from marey.longtail.objective import Objective, ScoringModel
-from marey.types import Clip, Labels
+from marey.types import Clip, Labels, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +91,9 @@ class LMR(Objective):
     def __post_init__(self) -> None:
         if not 0 <= self.h <= self.l <= 1:
             raise ValueError(f"h is {self.h} and l {self.l}, expected 0 <= h <= l <= 1")
-        if not (0 < self.d < math.inf and (self.eps is None or 0 <= self.eps < math.inf)):
-            raise ValueError(f"d is {self.d} and eps {self.eps}, expected d > 0 and eps >= 0")
-        if self.few < 0 or self.bank < 0:
-            raise ValueError(f"few is {self.few} and bank {self.bank}, expected 0 or more")
-        if not 0 <= self.mix <= 1:
-            raise ValueError(f"mix is {self.mix}, expected a share from 0 to 1")
+        check_numbers(above=0, d=self.d)
+        check_numbers(at_least=0, eps=self.eps, few=self.few, bank=self.bank)
+        check_numbers(at_least=0, at_most=1, mix=self.mix)
 
     def build(self, class_counts: Mapping[str, Tensor]) -> LMRObjective:
         """The objective, for training sets of these clips a class (int64 [k] for each head)."""

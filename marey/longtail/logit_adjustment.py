@@ -14,13 +14,13 @@ probability 0 and the loss of a smoothed label infinite.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.longtail.objective import PerHead
+from marey.types import check_numbers
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,9 @@ class BalancedSoftmax(PerHead):
     """Cross-entropy of scores plus the log of the class counts (arXiv 2007.10740)."""
 
     label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_numbers(at_least=0, at_most=1, label_smoothing=self.label_smoothing)
 
     def loss(self, counts: Tensor) -> nn.Module:
         """The loss of a head with these counts, int64 [k]."""
@@ -45,8 +48,8 @@ class LogitAdjustment(PerHead):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.tau):
-            raise ValueError(f"tau is {self.tau}, expected a finite number")
+        check_numbers(tau=self.tau)
+        check_numbers(at_least=0, at_most=1, label_smoothing=self.label_smoothing)
 
     def loss(self, counts: Tensor) -> nn.Module:
         """The loss of a head with these counts, int64 [k]."""

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.types import Clip, Labels, Scores
+from marey.types import Clip, Labels, Scores, check_numbers
 
 
 class ScoringModel(Protocol):
@@ -96,6 +96,9 @@ class CrossEntropy(PerHead):
     """
 
     label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_numbers(at_least=0, at_most=1, label_smoothing=self.label_smoothing)
 
     def loss(self, counts: Tensor) -> nn.Module:  # noqa: ARG002
         """The loss of a head; the class counts do not matter."""

@@ -28,10 +28,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.longtail.class_balanced import check_beta, check_gamma, class_weights, focus
-from marey.longtail.eql import check_drop, kept_share
-from marey.longtail.ldam import MarginLoss, check_margin
+from marey.longtail.class_balanced import class_weights, focus
+from marey.longtail.eql import kept_share
+from marey.longtail.ldam import MarginLoss
 from marey.longtail.objective import PerHead, distributions
+from marey.types import check_numbers
 
 
 class SeveralLabels(PerHead):
@@ -56,7 +57,7 @@ class SigmoidClassBalanced(SeveralLabels):
     beta: float = 0.9999
 
     def __post_init__(self) -> None:
-        check_beta(self.beta)
+        check_numbers(at_least=0, below=1, beta=self.beta)
 
     def loss(self, counts: Tensor) -> nn.Module:
         """The loss of a head with these counts, int64 [k]."""
@@ -84,7 +85,7 @@ class SigmoidFocal(SeveralLabels):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        check_gamma(self.gamma)
+        check_numbers(at_least=0, gamma=self.gamma)
 
     def loss(self, counts: Tensor) -> nn.Module:  # noqa: ARG002
         """The loss of a head, whatever the class counts."""
@@ -114,8 +115,9 @@ class SigmoidLDAM(SeveralLabels):
     beta: float = 0.0
 
     def __post_init__(self) -> None:
-        check_margin(self.max_margin, self.scale)
-        check_beta(self.beta)
+        check_numbers(at_least=0, max_margin=self.max_margin)
+        check_numbers(above=0, scale=self.scale)
+        check_numbers(at_least=0, below=1, beta=self.beta)
 
     def loss(self, counts: Tensor) -> nn.Module:
         """The loss of a head with these counts, int64 [k]."""
@@ -140,7 +142,8 @@ class SigmoidEQL(SeveralLabels):
     drop: float = 1.76e-3
 
     def __post_init__(self) -> None:
-        check_drop(self.drop)
+        check_numbers(at_least=0, few=self.few)
+        check_numbers(at_least=0, at_most=1, drop=self.drop)
 
     def loss(self, counts: Tensor) -> nn.Module:
         """The loss of a head with these counts, int64 [k]."""

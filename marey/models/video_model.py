@@ -18,7 +18,7 @@ from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.imagenet import adapt_torchvision
 from marey.models.sites import TemporalOp, is_added
-from marey.types import Clip, Scores
+from marey.types import Clip, Scores, check_counts, check_numbers
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class Head:
                 f"head name is '{self.name}', expected a plain word that is no method of a torch "
                 "module, such as 'verb'"
             )
-        if self.num_classes < 1:
-            raise ValueError(f"head '{self.name}' has {self.num_classes} classes, expected some")
+        check_counts(**{f"num_classes of head '{self.name}'": self.num_classes})
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,8 @@ class ModelSpec:
     partial_bn: bool = False
 
     def __post_init__(self) -> None:
-        if self.num_segments < 1:
-            raise ValueError(f"num_segments is {self.num_segments}, expected 1 or more")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}, expected 0 <= dropout < 1")
+        check_counts(num_segments=self.num_segments)
+        check_numbers(at_least=0, below=1, dropout=self.dropout)
         names = [head.name for head in self.heads]
         if len(set(names)) < len(names):
             raise ValueError(f"heads are named {', '.join(names)}, expected different names")

@@ -14,6 +14,7 @@ from marey.errors import RecipeError, did_you_mean
 from marey.recipes.longtail import SECOND_STAGES
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
+from marey.storage.text_files import read_text
 
 _FILES = (
     *("own_videos", "features", "demo", "tsm", "gc", "ecal", "gst", "tdn", "blvnet", "arp"),
@@ -69,7 +70,7 @@ def find(name: str | None) -> Recipe:
     if path.is_dir():
         path = path / "recipe.yaml"
     if path.is_file():
-        return from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
+        return from_yaml(Recipe, read_text(path, RecipeError), source=str(path))
     raise RecipeError(
         f"no recipe or file '{name}'",
         did_you_mean(name, known, otherwise="marey recipes lists those that there are"),

@@ -14,7 +14,7 @@ def built(model: ModelSpec) -> VideoModel:
     """The model with fresh weights; RecipeError if its parts do not go together, or lack timm."""
     try:
         return model.build()
-    except ValueError as error:
+    except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:  # the last two: size
         raise RecipeError(f"the recipe's model cannot be built: {error}") from error
 
 
@@ -67,6 +67,12 @@ def check_same_features(one: Manifest, other: Manifest) -> None:
 def check_objectives(recipe: Recipe, train_set: Manifest) -> None:
     """RecipeError unless the objectives of all stages can be built for these training labels."""
     heads = recipe.model.heads
+    if all(head.num_classes == 1 and not head.several for head in heads):
+        only = " and ".join(f"'{train_set.classes[head.name][0]}'" for head in heads)
+        raise RecipeError(
+            f"{train_set.source} has one class only, {only}: there is nothing to tell apart",
+            "add clips of other classes; 'nothing' may be one",
+        )
     counts = {head.name: torch.from_numpy(train_set.class_counts(head.name)) for head in heads}
     several = [head.name for head in heads if head.several]
     for number, stage in enumerate(recipe.stages):

@@ -60,6 +60,11 @@ def classes_for(*kinds: type) -> Mapping[str, type]:
     return {name_of(cls): cls for cls in known if not lacks(cls, kinds)}
 
 
+def own_class(name: str) -> type | None:
+    """The class of marey that goes by this bare name; None if there is none."""
+    return next((cls for cls in _own_classes() if cls.__name__ == name), None)
+
+
 def class_named(name: str, kinds: Sequence[type], where: str = "", source: str = "") -> type:
     """The class that `name` means, imported if need be by the rules above.
 

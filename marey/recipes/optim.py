@@ -15,6 +15,7 @@ from torch import optim
 from marey.models.optim_groups import Policy, grouped
 from marey.models.own_groups import Group
 from marey.models.video_model import VideoModel
+from marey.types import check_numbers
 
 
 class Optim(Protocol):
@@ -73,6 +74,12 @@ class SGD:
     head_lr5: bool = True
     calibrator_lr: Literal[1, 2, 5] = 1
 
+    def __post_init__(self) -> None:
+        check_numbers(at_least=0, lr=self.lr, weight_decay=self.weight_decay)
+        check_numbers(at_least=0, below=1, momentum=self.momentum)
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov looks ahead along the momentum, which is 0")
+
     def param_groups(self, model: VideoModel) -> list[Group]:
         """The parameters by the policy `groups`."""
         return grouped(model, self.groups, self.head_lr5, self.calibrator_lr)
@@ -93,6 +100,11 @@ class AdamW:
     head_lr5: bool = False
     calibrator_lr: Literal[1, 2, 5] = 1
 
+    def __post_init__(self) -> None:
+        check_numbers(at_least=0, lr=self.lr, weight_decay=self.weight_decay)
+        for beta in self.betas:
+            check_numbers(at_least=0, below=1, betas=beta)
+
     def param_groups(self, model: VideoModel) -> list[Group]:
         """The parameters by the policy `groups`."""
         return grouped(model, self.groups, self.head_lr5, self.calibrator_lr)
@@ -108,6 +120,11 @@ class StepDecay:
 
     milestones: tuple[float, ...] = (20, 40)
     gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_numbers(at_least=0, gamma=self.gamma)
+        for milestone in self.milestones:
+            check_numbers(at_least=0, milestones=milestone)
 
     def factor(self, epoch: float, epochs: int, warm: float = 0) -> float:  # noqa: ARG002
         """What the rate is multiplied by at `epoch` (fractional within an epoch)."""
@@ -125,6 +142,9 @@ class Cosine:
     final: float = 0.0
     per: Literal["step", "epoch"] = "step"
 
+    def __post_init__(self) -> None:
+        check_numbers(at_least=0, final=self.final)
+
     def factor(self, epoch: float, epochs: int, warm: float = 0) -> float:
         """What the rate is multiplied by at `epoch` of `epochs`, the first `warm` left out."""
         at = math.floor(epoch) if self.per == "epoch" else epoch
@@ -138,6 +158,9 @@ class Warmup:
 
     epochs: float = 0.0
     start: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_numbers(at_least=0, epochs=self.epochs, start=self.start)
 
     def factor(self, epoch: float) -> float:
         """What the rate is multiplied by at `epoch`, 1 once warm."""

@@ -6,7 +6,6 @@ It is plain data (frozen dataclasses, comparable, hashable), goes to YAML and ba
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -15,6 +14,7 @@ from marey.data.manifest.location import Location
 from marey.longtail.objective import CrossEntropy, Objective
 from marey.models.video_model import ModelSpec
 from marey.recipes.optim import SGD, Optim, Schedule, StepDecay, Warmup
+from marey.types import check_counts, check_numbers
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, Crop, MultiScaleCrop
 from marey.video.sampling.segments import Sampling, Segments
@@ -47,10 +47,7 @@ class Stage:
     normalize_heads: float | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 0:
-            raise ValueError(f"epochs is {self.epochs}, expected 0 or more")
-        if self.normalize_heads is not None and not 0 <= self.normalize_heads < math.inf:
-            raise ValueError(f"normalize_heads is {self.normalize_heads}, expected 0 or more")
+        check_numbers(at_least=0, epochs=self.epochs, normalize_heads=self.normalize_heads)
 
     def lr_factor(self, epoch: float) -> float:
         """What every learning rate is multiplied by at `epoch` of this stage."""
@@ -86,6 +83,8 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         Location(roots=dict(self.roots), urls=self.urls)  # which refuses both
+        check_numbers(at_least=0, workers=self.workers)
+        check_numbers(at_least=0, at_most=1, bad_clip_budget=self.bad_clip_budget)
         if self.more and not self.train:
             raise ValueError(f"more is {self.more} without a manifest `train` to join")
 
@@ -215,15 +214,18 @@ class Recipe:
                 "augment changes pixels, but the model takes features, which only "
                 "mixup changes. hint: change the videos"
             )
+        if not self.stages:
+            raise ValueError("stages is empty, expected at least one")
+        values = len(self.augment.mean)
+        if self.model.encoder.in_channels == 3 and 3 % values:  # not those of optical flow
+            raise ValueError(f"augment.mean has {values} values, expected 1, or 3 (r, g, b)")
         if self.train.crop.views != 1:
             raise ValueError(f"train.crop gives {self.train.crop.views} views, expected one")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected 0 or more")
-        if self.batch_size < 1 or self.accumulate < 1:
-            raise ValueError(
-                f"batch_size is {self.batch_size} and accumulate {self.accumulate}, "
-                "expected at least 1"
-            )
+        check_counts(batch_size=self.batch_size, accumulate=self.accumulate)
+        check_numbers(at_least=1, lr_batch_size=self.lr_batch_size)
+        check_numbers(above=0, clip_grad=self.clip_grad)
+        check_numbers(at_least=0, below=1, ema=self.ema)
+        check_numbers(at_least=0, seed=self.seed)
 
     @property
     def epochs(self) -> int:

@@ -13,6 +13,8 @@ would have been right.
 from __future__ import annotations
 
 import dataclasses
+import math
+import textwrap
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,8 +31,10 @@ from marey.recipes.names import (
     is_protocol,
     name_of,
     obstacle,
+    own_class,
     unknown_name,
 )
+from marey.recipes.yaml_text import parse_yaml
 
 Plain: TypeAlias = Any
 """None, bool, int, float, str, and lists and mappings of them."""
@@ -84,12 +88,8 @@ def to_yaml(value: object) -> str:
 
 
 def from_yaml(cls: type[T], text: str, source: str = "") -> T:
-    """The `cls` written in `text`; see `from_plain`."""
-    try:
-        plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{source or 'text'} is not YAML: {error}") from error
-    return from_plain(cls, plain, source)
+    """The `cls` written in `text`; see `parse_yaml` and `from_plain`."""
+    return from_plain(cls, parse_yaml(text, source or "text"), source)
 
 
 def to_readable_yaml(value: object, source: str) -> str:
@@ -114,8 +114,10 @@ def to_readable_yaml(value: object, source: str) -> str:
 def override(value: T, assignments: Iterable[str]) -> T:
     """`value` with assignments like ``stages.0.optim.lr=0.02`` applied, checked as a whole.
 
-    The names of classes on the way may be left out; what is assigned is YAML. RecipeError names the
-    place that does not exist, or does not take this.
+    The names of classes on the way may be left out; what is assigned is YAML. Where a class is
+    named again with some of its fields, the others stay; where another class is named, the size of
+    its pictures does (`FITTING`). RecipeError names the place that does not exist, or does not take
+    this.
 
     >>> from marey.recipes.optim import Warmup
     >>> override(Warmup(), ["epochs=5"])
@@ -126,10 +128,7 @@ def override(value: T, assignments: Iterable[str]) -> T:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise RecipeError(f"'{assignment}' is not an override", "write key.sub=value")
-        try:
-            _assign(plain, path.split("."), yaml.safe_load(text), path)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{path}: '{text}' is not a YAML value") from error
+        _assign(plain, path.split("."), parse_yaml(text, path), path)
     return from_plain(type(value), plain)
 
 
@@ -146,11 +145,32 @@ def _assign(plain: Plain, keys: Sequence[str], new: Plain, path: str) -> None:
             raise unknown_name(path, key, plain)
         index = key
     else:
-        raise RecipeError(f"{path}: '{key}' looks inside {plain!r}, which has no parts")
+        raise RecipeError(f"{path}: '{key}' looks inside {_shown(plain)}, which has no parts")
     if rest:
         return _assign(plain[index], rest, new, path)
-    plain[index] = new
+    plain[index] = _kept(plain[index], new)
     return None
+
+
+FITTING = ("size", "resize")
+"""What a crop of another class takes over: pictures have the size that the model was trained at."""
+
+
+def _kept(old: Plain, new: Plain) -> Plain:
+    """The value `new` in the place of `old`, with those fields of `old` that it does not give."""
+    if not isinstance(old, dict) or not _is_tagged(old):
+        return new
+    tagged = {new: {}} if isinstance(new, str) else new
+    if not isinstance(tagged, dict) or len(tagged) != 1:
+        return new
+    (before, fields), (name, given) = *old.items(), *tagged.items()
+    if not isinstance(given, dict | None):
+        return new
+    if name != before:
+        cls = own_class(str(name))
+        taken = set(FITTING) & set(_fields(cls)) if cls else ()
+        fields = {key: value for key, value in fields.items() if key in taken}
+    return {name: fields | (given or {})}
 
 
 def _is_tagged(plain: Mapping[str, Plain]) -> bool:
@@ -187,10 +207,13 @@ class _Reader:
             plain = {}
         if not isinstance(plain, dict):
             raise RecipeError(
-                f"{where or cls.__name__} is {plain!r}, expected the fields of a {cls.__name__}"
+                f"{where or cls.__name__} is {_shown(plain)}, "
+                f"expected the fields of a {cls.__name__}"
             )
         fields, hints = _fields(cls), get_type_hints(cls)
         for key in plain:
+            if not isinstance(key, str):
+                raise RecipeError(f"{where or cls.__name__} has the key {_shown(key)}, no name")
             if key not in fields:
                 raise unknown_name(_join(where, key), key, fields)
         for name, f in fields.items():
@@ -210,7 +233,7 @@ class _Reader:
         if not isinstance(plain, dict) or len(plain) != 1:
             names = ", ".join(sorted(classes_for(*kinds)))
             raise RecipeError(
-                f"{where} is {plain!r}, expected one of {names}",
+                f"{where} is {_shown(plain)}, expected one of {names}",
                 "name the class: {SGD: {lr: 0.01}}",
             )
         name, body = next(iter(plain.items()))
@@ -219,7 +242,7 @@ class _Reader:
 
     def items(self, hint: Any, plain: Plain, where: str) -> tuple[Any, ...]:
         if not isinstance(plain, list | tuple):
-            raise RecipeError(f"{where} is {plain!r}, expected a list")
+            raise RecipeError(f"{where} is {_shown(plain)}, expected a list")
         args = get_args(hint)
         if Ellipsis not in args and len(args) != len(plain):
             raise RecipeError(f"{where} has {len(plain)} items, expected {len(args)}")
@@ -229,22 +252,30 @@ class _Reader:
         )
 
 
-_LEAVES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_LEAVES = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
 
 
 def _leaf(members: Sequence[Any], plain: Plain, where: str) -> Any:
     """`plain` as the first of the types that takes it; they may be `Literal`s."""
     for member in members:
         choices = get_args(member) if get_origin(member) is Literal else ()
-        if type(plain) is member or any(type(plain) is type(c) and plain == c for c in choices):
+        if any(type(plain) is type(c) and plain == c for c in choices):
             return plain
-        if member is int and type(plain) is float and plain.is_integer():
+        if member is float and type(plain) in (float, int, str):  # to YAML, 1e-3 is text
+            with suppress(ValueError, OverflowError):
+                if math.isfinite(number := float(plain)):
+                    return number
+        elif member is int and type(plain) in (int, float) and _is_int64(plain):
             return int(plain)
-        if member is float and type(plain) in (int, str):  # to YAML, 1e-3 is text
-            with suppress(ValueError):
-                return float(plain)
+        elif type(plain) is member and member is not int:
+            return plain
     wanted = (_LEAVES.get(m) or " or ".join(map(repr, get_args(m))) or repr(m) for m in members)
-    raise RecipeError(f"{where} is {plain!r}, expected {' or '.join(wanted)}")
+    raise RecipeError(f"{where} is {_shown(plain)}, expected {' or '.join(wanted)}")
+
+
+def _is_int64(number: float) -> bool:
+    """Whether torch and Arrow can hold it as a whole number."""
+    return -(1 << 63) <= number < 1 << 63 and number == int(number)
 
 
 def _fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
@@ -291,6 +322,11 @@ def _differences(one: Plain, other: Plain, where: str = "") -> Iterator[str]:
             yield from _differences(a, b, _join(where, str(i)))
     elif one != other and repr(one) != repr(other):  # nan is not itself, but reads as itself
         yield f"{where} is {one!r}, which would be read back as {other!r}"
+
+
+def _shown(plain: Plain) -> str:
+    """A value as an error shows it: its beginning, should it be long."""
+    return textwrap.shorten(repr(plain), 80, placeholder="...")
 
 
 def _join(where: str, key: str) -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from marey.types import Clip, Labels
+from marey.types import Clip, Labels, check_numbers
 from marey.video.rand_augment import RandAugment, rand_augment
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -68,16 +68,23 @@ class Augment:
     channel_order: ChannelOrder = "rgb"
 
     def __post_init__(self) -> None:
-        for name in ("brightness", "contrast", "saturation", "mixup"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
-        if not 0 <= self.erase <= 1:
-            raise ValueError(f"erase is {self.erase}, expected a probability from 0 to 1")
+        check_numbers(at_least=0, brightness=self.brightness, contrast=self.contrast)
+        check_numbers(at_least=0, saturation=self.saturation, mixup=self.mixup)
+        check_numbers(at_least=0, at_most=1, erase=self.erase)
+        if not self.mean or len(self.mean) != len(self.std):
+            raise ValueError(
+                f"mean has {len(self.mean)} values and std {len(self.std)}, expected one a channel"
+            )
+        for value in self.mean:
+            check_numbers(mean=value)
+        for value in self.std:
+            check_numbers(above=0, std=value)
 
     @property
     def changes_pixels(self) -> bool:
         """Whether it does more than to normalise and to mix."""
-        return replace(self, mixup=0.0, mean=(), std=()) != Augment(mean=(), std=())
+        plain = Augment(mean=self.mean, std=self.std, mixup=self.mixup)
+        return self != plain
 
 
 def normalize(

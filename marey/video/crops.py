@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from marey.types import Frames, check_counts
+from marey.types import Frames, check_counts, check_numbers
 
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
@@ -214,6 +214,7 @@ class MultiScaleCrop(RandomCrop):
 
     def __post_init__(self) -> None:
         check_counts(size=self.size)
+        check_numbers(at_least=0, max_distort=self.max_distort)
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise ValueError(f"scales is {self.scales}, expected numbers above 0 and at most 1")
 

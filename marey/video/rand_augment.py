@@ -24,6 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from marey.types import check_numbers
+
 Change = Callable[[Tensor, float], Tensor]
 """A clip uint8 [t 3 h w] and a strength from -1 to 1 -> the clip changed."""
 
@@ -46,10 +48,9 @@ class RandAugment:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        most = {"num_ops": math.inf, "magnitude": 10, "magnitude_std": math.inf, "probability": 1}
-        for name, limit in most.items():
-            if not 0 <= getattr(self, name) <= limit:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to {limit}")
+        check_numbers(at_least=0, num_ops=self.num_ops, magnitude_std=self.magnitude_std)
+        check_numbers(at_least=0, at_most=10, magnitude=self.magnitude)
+        check_numbers(at_least=0, at_most=1, probability=self.probability)
 
     def draw(self, seed: int) -> list[tuple[Change, float]]:
         """The changes of the clip of this seed, and the strength of each."""

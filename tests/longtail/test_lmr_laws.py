@@ -222,8 +222,8 @@ def test_rarity_is_that_of_the_chosen_head() -> None:
         ({"l": 0.1, "h": 0.2}, "h is 0.2 and l 0.1"),
         ({"d": 0.0}, "d is 0.0"),
         ({"d": math.nan}, "d is nan"),
-        ({"eps": math.inf}, "eps inf"),
-        ({"bank": -1}, "bank -1"),
+        ({"eps": math.inf}, "eps is inf"),
+        ({"bank": -1}, "bank is -1"),
         ({"mix": 1.5}, "mix is 1.5"),
     ],
 )

@@ -130,5 +130,5 @@ def test_a_thin_resnet_has_the_published_layers_at_a_share_of_their_width():
     assert thin["conv1.weight"].shape == (16, 3, 7, 7)
     assert thin["layer4.1.conv2.weight"].shape == (128, 128, 3, 3)
     assert full["layer4.1.conv2.weight"].shape == (512, 512, 3, 3)
-    with pytest.raises(ValueError, match="channels is 0, expected 1 or more"):
+    with pytest.raises(ValueError, match="channels is 0, expected at least 1"):
         ResNetSpec(channels=0)

@@ -119,7 +119,7 @@ def test_a_model_can_be_copied_and_built_again_from_its_spec(model: VideoModel) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_segments": 0}, "num_segments is 0, expected 1 or more"),
+        ({"num_segments": 0}, "num_segments is 0, expected at least 1"),
         ({"dropout": 1.0}, r"dropout is 1.0, expected 0 <= dropout < 1"),
         ({"heads": (Head("a", 2), Head("a", 3))}, "heads are named a, a, expected different"),
     ],
@@ -141,7 +141,7 @@ def test_a_head_name_that_cannot_be_a_module_is_an_error(name: str) -> None:
 
 
 def test_a_head_without_classes_is_an_error() -> None:
-    with pytest.raises(ValueError, match="head 'verb' has 0 classes"):
+    with pytest.raises(ValueError, match="num_classes of head 'verb' is 0, expected at least 1"):
         Head("verb", 0)
 
 

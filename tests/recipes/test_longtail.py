@@ -149,8 +149,8 @@ def test_deferred_reweighting_of_a_loss_without_weights_is_refused() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("stages.0.epochs=-1", "epochs is -1, expected 0 or more"),
-        ("stages.0.normalize_heads=-0.5", "normalize_heads is -0.5, expected 0 or more"),
+        ("stages.0.epochs=-1", "epochs is -1, expected at least 0"),
+        ("stages.0.normalize_heads=-0.5", "normalize_heads is -0.5, expected at least 0"),
         ("stages.0.trainable=head", "stages.0.trainable is 'head'"),
         ("stages.0.objective=BalancedSoftmx", "did you mean 'BalancedSoftmax'"),
         ("stages.0.objective={LDAM: {max_margin: -1}}", "max_margin is -1.0"),

@@ -218,5 +218,5 @@ def test_drawn_clips_follow_the_rate_of_the_video() -> None:
 def test_less_than_one_drawn_clip_is_refused() -> None:
     with pytest.raises(ValueError, match="clips is 0, expected at least 1"):
         Drawn(clips=0)
-    with pytest.raises(ValueError, match="seed is -1, expected 0 or more"):
+    with pytest.raises(ValueError, match="seed is -1, expected at least 0"):
         Drawn(seed=-1)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from marey.errors import ManifestError
-from marey.recipes.resolve import read_data
+from marey.errors import ManifestError, RecipeError
+from marey.recipes.resolve import read_data, resolve
 from tests.tiny import tiny_recipe
 
 ROWS = "path,label,split\na.mp4,0,train\nb.mp4,1,train\nc.mp4,1,val\nd.mp4,0,test\n"
@@ -42,3 +42,13 @@ def test_a_clip_that_is_missing_is_named_before_training(
     (tmp_path / f"{name}.mp4").unlink()
     with pytest.raises(ManifestError, match=rf"m\.csv:{line}: no file '.*{name}\.mp4'"):
         read_data(tiny_recipe(manifest))
+
+
+def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+    """Softmax gives it 100 %, whatever a clip shows."""
+    recipe = tiny_recipe(clips(tmp_path, ROWS.replace(",1,", ",0,")))
+    (tmp_path / "labels.txt").write_text("fall\n")
+    recipe = replace(recipe, model=replace(recipe.model, heads=()))
+    train_set, _ = read_data(recipe)
+    with pytest.raises(RecipeError, match="has one class only, 'fall'"):
+        resolve(recipe, train_set)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,8 @@ from marey.recipes.catalog import find, rows
 from marey.recipes.optim import SGD, AdamW, Cosine, StepDecay, Warmup
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.schema import from_plain, from_yaml, override, to_plain, to_yaml
+from marey.video.crops import RandomResizedCrop, TenCrop, ThreeCrop
+from marey.video.motionformer_crops import UniformCrop
 
 
 @pytest.mark.parametrize("recipe", rows().values(), ids=lambda r: r.name)
@@ -65,10 +67,10 @@ def test_an_override_may_change_the_class() -> None:
         ("stages.7.epochs=1", "no item '7' in a list of 1"),
         ("stages.0.optim=SGDD", "unknown name 'SGDD'.*did you mean 'SGD'"),
         ("seed", "'seed' is not an override"),
-        ("seed=-1", "seed is -1, expected 0 or more"),
+        ("seed=-1", "seed is -1, expected at least 0"),
         ("test.sampling.num_segments=4", "gives 4 frames, the model takes 8"),
         ("seed.deep=1", "'deep' looks inside 0"),
-        ("seed=[1", "'\\[1' is not a YAML value"),
+        ("seed=[1", "seed is not YAML: line 1"),
         ("stages=3", "stages is 3, expected a list"),
         ("model.encoder=TSM", "model.encoder: unknown name 'TSM'.*known: .*ResNetSpec"),
         ("test.average=median", "test.average is 'median'"),
@@ -115,3 +117,22 @@ def test_reading_imports_nothing_of_python_itself() -> None:
         RecipeError, match="name 'antigravity.Foreign'. hint: antigravity is not im"
     ):
         from_plain(Holder, {"thing": "antigravity.Foreign"})
+
+
+def test_a_crop_of_another_class_keeps_the_size_it_was_trained_at() -> None:
+    small = override(
+        find("tsm-r18"), ["train.crop.size=112", "test.crop={CenterCrop: {size: 112, resize: 128}}"]
+    )
+    assert override(small, ["test.crop=TenCrop"]).test.crop == TenCrop(112, 128)
+    assert override(small, ["test.crop={TenCrop: {resize: 140}}"]).test.crop == TenCrop(112, 140)
+    assert override(small, ["test.crop={ThreeCrop: {size: 96}}"]).test.crop == ThreeCrop(96, 128)
+    assert override(small, ["test.crop=UniformCrop"]).test.crop == UniformCrop(112, 128)
+    assert override(small, ["train.crop=RandomResizedCrop"]).train.crop == RandomResizedCrop(112)
+
+
+def test_a_class_named_again_keeps_what_is_not_given() -> None:
+    slow = override(find("tsm-r18"), ["stages.0.optim={SGD: {momentum: 0.5, lr: 0.02}}"])
+    again = override(slow, ["stages.0.optim={SGD: {lr: 0.1}}"])
+    assert again.stages[0].optim == replace(slow.stages[0].optim, lr=0.1)
+    other = override(slow, ["stages.0.optim={AdamW: {lr: 0.1}}"])
+    assert other.stages[0].optim == AdamW(lr=0.1)

@@ -381,7 +381,7 @@ def test_mean_and_std_that_do_not_fit_the_channels_are_refused() -> None:
 def test_impossible_plans_are_refused() -> None:
     with pytest.raises(ValueError, match=r"brightness is -0.1, expected at least 0"):
         Augment(brightness=-0.1)
-    with pytest.raises(ValueError, match=r"erase is 1.5, expected a probability"):
+    with pytest.raises(ValueError, match=r"erase is 1.5, expected 0 to 1"):
         Augment(erase=1.5)
 
 

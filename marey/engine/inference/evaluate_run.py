@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ from marey.recipes.schema import override
 
 MISSING = "missing"
 """The column of a part that says why a clip could not be read."""
+
+
+log = logging.getLogger("marey")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,16 +181,28 @@ def _class_counts(job: ScoringJob, train_manifest: Path | None) -> Mapping[str, 
 def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:
     """The manifest with the model's class names; ManifestError if both have names and they differ.
 
-    The same classes in another order would give every clip a wrong label without a word.
+    The same classes in another order would give every clip a wrong label without a word. Where only
+    one of the two has names, that they are in one order is taken on trust, and said.
     """
+    classes = {}
     for head, names in trained.classes.items():
         theirs = manifest.classes.get(head, names)
         unnamed = tuple(map(str, range(len(names))))
-        if theirs != names and unnamed not in (names, theirs):
+        classes[head] = theirs if names == unnamed else names
+        if theirs == names:
+            continue
+        if unnamed in (names, theirs):
+            log.warning(
+                "the classes of '%s' have only numbers in %s: class 0 is taken for '%s', and so on",
+                head,
+                "the model" if names == unnamed else manifest.source,
+                classes[head][0],
+            )
+        else:
             first = next(i for i, name in enumerate(names) if theirs[i] != name)
             raise ManifestError(
                 f"{manifest.source}: class {first} of '{head}' is '{theirs[first]}', "
                 f"the model's is '{names[first]}'",
                 "evaluate on a manifest with the class names the model was trained on",
             )
-    return manifest.with_classes(trained.classes)
+    return manifest.with_classes(classes)

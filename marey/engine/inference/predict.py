@@ -19,11 +19,11 @@ from marey.data.features.feature_folder import holds_features, open_features
 from marey.data.manifest.paths import VIDEO
 from marey.engine.inference.scoring import check_finite, score_views
 from marey.engine.weights.trained import Trained, load_trained
-from marey.errors import DecodeError
+from marey.errors import DecodeError, RunError
 from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
 from marey.storage.url import AnyPath, any_path
-from marey.types import Frames, Scores
+from marey.types import Frames, Scores, check_numbers
 from marey.video.reading.frame_reader import FrameReader
 from marey.video.reading.reader import open_video
 from marey.video.sampling.segments import at_rate
@@ -197,6 +197,10 @@ def _merged(run: Sequence[Mapping[str, Any]]) -> Answer:
     return {**run[0], "end": run[-1]["end"], "score": score}
 
 
+MOST_WINDOWS = 100
+"""For each frame: more are a slip of the finger, and would fill the memory."""
+
+
 def windows(
     times: np.ndarray, window: float, stride: float
 ) -> Iterator[tuple[float, float, int, int]]:
@@ -205,11 +209,15 @@ def windows(
     `times` are the frames' seconds, from 0. A video shorter than the window is one window; what
     the last whole stride leaves over is covered by a window that ends with the video.
     """
-    if window <= 0 or stride <= 0:
-        raise ValueError(f"window is {window} s and stride {stride} s, expected more than 0")
+    check_numbers(above=0, window=window, stride=stride)
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     length = float(times[-1]) + step
     count = max(1, int(np.floor((length - window) / stride + 1e-6)) + 1)
+    if count > MOST_WINDOWS * len(times):
+        raise RunError(
+            f"a window every {stride:g} s is {count:,} windows of {len(times):,} frames",
+            "give a longer stride",
+        )
     starts = [i * stride for i in range(count)]
     if starts[-1] + window < length - max(step, 1e-3) / 2:
         starts.append(length - window)

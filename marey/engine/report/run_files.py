@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from marey.data.manifest.classes import classes_file, read_classes
 from marey.engine.inference.predictions import read_predictions
@@ -28,7 +27,8 @@ from marey.errors import RunError
 from marey.metrics.accuracy import class_accuracy, confusion_matrix
 from marey.metrics.catalog import Labels, Scores
 from marey.recipes.recipe import Claim, DataSpec
-from marey.storage.text_files import as_value, read_json, read_text, reading
+from marey.recipes.yaml_text import parse_yaml
+from marey.storage.text_files import as_value, read_json, read_text
 from marey.video.reading.reader import Span
 
 
@@ -178,12 +178,7 @@ def read_run(folder: str | Path) -> RunFiles:
 
 
 def _recipe(path: Path) -> RunRecipe:
-    try:
-        with reading(path):
-            facts = yaml.safe_load(read_text(path)) or {}
-    except yaml.YAMLError as error:
-        raise RunError(f"{path} is not YAML: {error}") from error
-    return as_value(RunRecipe, facts, path)
+    return as_value(RunRecipe, parse_yaml(read_text(path), str(path)) or {}, path)
 
 
 def _results(folder: Path) -> tuple[Result, ...]:

@@ -16,7 +16,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from marey.engine.environment import default_device
+from marey.engine.environment import usable_device
 from marey.errors import RunError
 
 _TIMEOUT = timedelta(hours=2)  # the other ranks wait while rank 0 validates
@@ -121,9 +121,8 @@ def first_host(nodelist: str) -> str:
 
 
 def _device(name: str | None, local_rank: int) -> torch.device:
-    name = name or default_device()
-    if name == "cuda":
-        device = torch.device("cuda", local_rank)
+    device = usable_device(name)
+    if device.type == "cuda" and device.index is None:
+        device = usable_device(f"cuda:{local_rank}")
         torch.cuda.set_device(device)
-        return device
-    return torch.device(name)
+    return device

@@ -45,7 +45,7 @@ from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.resolve import read_data, resolve
 from marey.recipes.schema import to_readable_yaml, to_yaml
-from marey.types import Clip, Labels
+from marey.types import Clip, Labels, check_numbers
 from marey.video.augment import augment
 
 SAVE_SECONDS = 600.0
@@ -73,11 +73,13 @@ def train(
         quiet: print nothing; what is said stands in train.log all the same.
 
     Raises:
+        ValueError: `save_steps` is below 1.
         RecipeError: the recipe does not fit its data, or could not be read back from `work_dir`.
         ManifestError: the data cannot be used.
         RunError: the run cannot begin or go on; what it had saved stays.
         Stopped: after Ctrl-C or SIGTERM, once the run is saved.
     """
+    check_numbers(at_least=1, save_steps=save_steps)
     with join_world(device) as world, stop_signals() as stop, ExitStack() as stack:
         to_readable_yaml(recipe, str(work_dir / "recipe.yaml"))  # before its classes are used
         train_set, val_set = read_data(recipe)

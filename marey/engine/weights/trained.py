@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from marey.data.manifest.classes import classes_file, read_classes, write_classes
+from marey.engine.environment import usable_device
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import read_results
 from marey.engine.weights.checkpoint import load_strictly, load_weights
@@ -54,8 +55,9 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
 
     Raises:
         CheckpointError: the folder is neither, has no checkpoint, or one of another model.
+        RunError: there is no such device.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), usable_device(device)
     if (folder / "config.json").is_file():
         recipe, weights = _read_config(folder / "config.json"), folder / "model.safetensors"
     elif (folder / "recipe.yaml").is_file():

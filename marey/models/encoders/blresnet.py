@@ -29,7 +29,7 @@ from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp, numbered, site_modules
 from marey.models.temporal.tam import Aggregation
-from marey.types import Clip
+from marey.types import Clip, check_counts
 
 DEPTHS: Mapping[int, tuple[int, ...]] = {
     50: (3, 4, 6, 3),
@@ -62,12 +62,10 @@ class BLResNetSpec:
     def __post_init__(self) -> None:
         if self.depth not in DEPTHS:
             raise ValueError(f"depth is {self.depth}, expected one of {tuple(DEPTHS)}")
-        if self.channels < 1:
-            raise ValueError(f"channels is {self.channels}, expected 1 or more")
+        check_counts(groups=self.groups, width_per_group=self.width_per_group)
+        check_counts(in_channels=self.in_channels, channels=self.channels, beta=self.beta)
         if self.alpha < 1 or self.channels % self.alpha:
             raise ValueError(f"alpha is {self.alpha}, expected a divisor of {self.channels}")
-        if self.beta < 1:
-            raise ValueError(f"beta is {self.beta}, expected 1 or more")
         if self.groups > 1 and self.groups % self.alpha:
             raise ValueError(f"groups is {self.groups}, expected a multiple of alpha, {self.alpha}")
 

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
 from marey.models.sites import TemporalOp
+from marey.types import check_counts, check_numbers
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ class FeatureEncoder:
     frames_per_segment: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if self.dim is not None and self.dim < 1:
-            raise ValueError(f"dim is {self.dim}, expected 1 or more, or none")
+        check_numbers(at_least=1, dim=self.dim)
 
     @property
     def in_channels(self) -> int:
@@ -76,6 +76,10 @@ class LateAverageSpec(FeatureEncoder):
 
     hidden: int | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(at_least=1, hidden=self.hidden)
+
     def build(
         self,
         temporal: Sequence[TemporalOp],
@@ -95,10 +99,7 @@ class NetVLADSpec(FeatureEncoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.clusters < 1 or self.hidden < 1:
-            raise ValueError(
-                f"clusters is {self.clusters} and hidden {self.hidden}, expected at least 1"
-            )
+        check_counts(clusters=self.clusters, hidden=self.hidden)
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> NetVLAD:  # noqa: ARG002
         """The module; `temporal` must be empty."""

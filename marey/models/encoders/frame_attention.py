@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.layout import split_axis
-from marey.types import check_choices, check_counts
+from marey.types import check_choices, check_counts, check_numbers
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class Performer:
 
     def __post_init__(self) -> None:
         check_counts(features=self.features)
+        check_numbers(at_least=0, seed=self.seed)
 
     def build(self, head_width: int) -> PerformerAttention:
         """The module, its features drawn."""

@@ -28,7 +28,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, site_modules
-from marey.types import Clip, check_choices
+from marey.types import Clip, check_choices, check_counts, check_numbers
 
 # (expansion, output channels, blocks, stride of the first block), one row a stage
 ROWS = (
@@ -57,8 +57,8 @@ class MobileNetV2Spec:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if self.width <= 0:
-            raise ValueError(f"width is {self.width}, expected more than 0")
+        check_counts(in_channels=self.in_channels)
+        check_numbers(above=0, width=self.width)
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> MobileNetV2:
         """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""

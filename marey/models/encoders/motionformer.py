@@ -32,7 +32,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.encoders.attention import Attention, Trajectory
 from marey.models.encoders.vit import EPS, Block, initialize, resized
 from marey.models.sites import TemporalOp
-from marey.types import Clip, check_choices, check_counts
+from marey.types import Clip, check_choices, check_counts, check_numbers
 
 PATCH = 16
 """Pixels of a side of a token."""
@@ -70,8 +70,7 @@ class MotionformerSpec:
             raise ValueError(
                 f"width is {self.width}, expected a multiple of {self.num_heads} (num_heads)"
             )
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path is {self.drop_path}, expected 0 <= drop_path < 1")
+        check_numbers(at_least=0, below=1, drop_path=self.drop_path)
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> Motionformer:
         """The encoder of clips of `num_segments` frames; it has no place for temporal ops."""

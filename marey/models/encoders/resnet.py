@@ -18,7 +18,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, site_modules
-from marey.types import Clip, check_choices
+from marey.types import Clip, check_choices, check_counts
 
 DEPTHS: Mapping[int, tuple[int, ...]] = {
     18: (2, 2, 2, 2),
@@ -53,8 +53,8 @@ class ResNetSpec:
         check_choices(self)
         if self.depth not in DEPTHS:
             raise ValueError(f"depth is {self.depth}, expected one of {tuple(DEPTHS)}")
-        if self.channels < 1:
-            raise ValueError(f"channels is {self.channels}, expected 1 or more")
+        check_counts(groups=self.groups, width_per_group=self.width_per_group)
+        check_counts(in_channels=self.in_channels, channels=self.channels)
         if self.depth in BASIC and (self.groups, self.width_per_group) != (1, 64):
             raise ValueError(f"ResNet-{self.depth} has no grouped form: its blocks are basic")
 

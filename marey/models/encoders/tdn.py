@@ -29,7 +29,7 @@ from marey.models.encoders.resnet import ResNetSpec, stages
 from marey.models.layers import conv
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import TemporalOp, is_added, site_modules
-from marey.types import Clip
+from marey.types import Clip, check_counts
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class TDNSpec:
     frames_per_segment: ClassVar[int] = 5
 
     def __post_init__(self) -> None:
+        check_counts(in_channels=self.in_channels)
         self.resnet()
 
     def resnet(self) -> ResNetSpec:

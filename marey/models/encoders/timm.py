@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import SITES, Block, Site, TemporalOp, numbered, site_modules
-from marey.types import Clip
+from marey.types import Clip, check_counts
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class TimmSpec:
 
     name: str = "convnext_tiny"
     in_channels: int = 3
+
+    def __post_init__(self) -> None:
+        check_counts(in_channels=self.in_channels)
 
     frames_per_segment: ClassVar[int] = 1
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from marey.models.sites import Block, Site, TemporalOp, check_beside_conv
 from marey.models.temporal.group_context import CALIBRATORS, Calibrator, started
-from marey.types import check_choices
+from marey.types import check_choices, check_counts
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class ECal(TemporalOp):
     def __post_init__(self) -> None:
         check_choices(self)
         check_beside_conv((self.site,), "calibrator")
-        if self.reduction < 1:
-            raise ValueError(f"reduction is {self.reduction}, expected 1 or more")
+        check_counts(reduction=self.reduction)
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """A `Calibrator` of two layers at the site, or nothing in blocks that are left out."""

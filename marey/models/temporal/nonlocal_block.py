@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from marey.models.layout import OnClips, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
+from marey.types import check_numbers
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class NonLocal(TemporalOp):
     """
 
     stages: tuple[int, ...] = (1, 2)
+
+    def __post_init__(self) -> None:
+        for stage in self.stages:
+            check_numbers(at_least=0, stages=stage)
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """A `NonLocalBlock` after blocks 0, 2, 4... of the stages."""

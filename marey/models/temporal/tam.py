@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from marey.models.sites import Block, Site, TemporalOp
 from marey.models.temporal.kernels import Move, blend
-from marey.types import check_choices
+from marey.types import check_choices, check_counts
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class TAM(TemporalOp):
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if self.taps < 1:
-            raise ValueError(f"taps is {self.taps}, expected 1 or more")
+        check_counts(taps=self.taps)
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """An `Aggregation` of `block.num_frames` frames."""

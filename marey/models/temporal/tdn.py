@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from marey.models.layers import conv
 from marey.models.layout import OnClips, fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
+from marey.types import check_counts, check_numbers
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,8 @@ class LongTermDifference(TemporalOp):
     shift_div: int = 8
 
     def __post_init__(self) -> None:
-        if self.reduction < 1:
-            raise ValueError(f"reduction is {self.reduction}, expected 1 or more")
-        if self.shift_div < 2:
-            raise ValueError(f"shift_div is {self.shift_div}, expected 2 or more")
+        check_counts(reduction=self.reduction)
+        check_numbers(at_least=2, shift_div=self.shift_div)
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """Both modules before the second convolution, from stage 1 on."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from marey.models.layout import OnClips, fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp
-from marey.types import check_choices
+from marey.types import check_choices, check_numbers
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class TemporalPool(TemporalOp):
 
     def __post_init__(self) -> None:
         check_choices(self)
+        check_numbers(at_least=0, stage=self.stage)
 
     def frames_in_stage(self, stage: int, num_frames: int) -> int:
         """Half of `num_frames`, rounded up, where the pooling stands."""

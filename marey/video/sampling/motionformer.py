@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from marey.types import check_counts
+from marey.types import check_counts, check_numbers
 from marey.video.sampling.segments import FrameRule, Indices
 
 Starts: TypeAlias = Annotated[npt.NDArray[np.float64], "float64 [v], in frames"]
@@ -54,9 +54,7 @@ class TimedClips(FrameRule):
 
     def __post_init__(self) -> None:
         check_counts(num_frames=self.num_frames, clips=self.clips)
-        for name in ("stride", "fps"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
+        check_numbers(above=0, stride=self.stride, fps=self.fps)
 
     @property
     def frames(self) -> int:

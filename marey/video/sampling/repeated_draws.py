@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from marey.types import check_counts
+from marey.types import check_counts, check_numbers
 from marey.video.sampling.segments import Indices, Sampling, Segments, at_rate
 
 
@@ -31,8 +31,7 @@ class Drawn:
 
     def __post_init__(self) -> None:
         check_counts(clips=self.clips)
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected 0 or more")
+        check_numbers(at_least=0, seed=self.seed)
 
     @property
     def frames(self) -> int:

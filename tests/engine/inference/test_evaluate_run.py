@@ -53,10 +53,16 @@ def test_the_same_classes_in_another_order_are_refused(
         evaluate_folder(EvalOptions(folder=run, manifest=tmp_path / "two.csv"), tmp_path)
 
 
-def test_a_model_without_class_names_fits_a_manifest_with_them(run: Path, clips: Path) -> None:
+def test_a_model_without_class_names_takes_those_of_the_manifest_and_says_so(
+    run: Path, clips: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = read_manifest(clips / "manifest.csv")
     unnamed = replace(load_trained(run), classes={"label": ("0", "1", "2", "3")})
-    manifest = with_class_names(read_manifest(clips / "manifest.csv"), unnamed)
-    assert manifest.classes == unnamed.classes
+    assert with_class_names(named, unnamed).classes == named.classes
+    assert "only numbers in the model: class 0 is taken for 'dark'" in caplog.text
+    caplog.clear()
+    with_class_names(named, load_trained(run))
+    assert not caplog.text
 
 
 def test_a_trained_model_is_not_changed_by_an_override(run: Path, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_little_branch_of_fewer_groups_has_wider_ones() -> None:
     [
         ({"depth": 34}, r"depth is 34, expected one of \(50, 101, 152\)"),
         ({"alpha": 5}, "alpha is 5, expected a divisor of 64"),
-        ({"beta": 0}, "beta is 0, expected 1 or more"),
+        ({"beta": 0}, "beta is 0, expected at least 1"),
         ({"groups": 3}, "groups is 3, expected a multiple of alpha, 2"),
     ],
 )

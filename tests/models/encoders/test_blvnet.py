@@ -174,7 +174,7 @@ def test_print_shows_pairs_and_taps() -> None:
     [
         ({"depth": 18}, r"depth is 18, expected one of \(50, 101, 152\)"),
         ({"alpha": 3}, "alpha is 3, expected a divisor of 64"),
-        ({"beta": 0}, "beta is 0, expected 1 or more"),
+        ({"beta": 0}, "beta is 0, expected at least 1"),
     ],
 )
 def test_an_impossible_spec_is_an_error(arguments: dict[str, int], message: str) -> None:

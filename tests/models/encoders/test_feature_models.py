@@ -64,7 +64,7 @@ def test_a_cluster_without_frames_adds_nothing_that_is_no_number() -> None:
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    with pytest.raises(ValueError, match="dim is 0, expected 1 or more"):
+    with pytest.raises(ValueError, match="dim is 0, expected at least 1"):
         FeaturesSpec(0)
     with pytest.raises(ValueError, match="clusters is 0"):
         NetVLADSpec(8, clusters=0)

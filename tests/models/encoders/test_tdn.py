@@ -186,8 +186,8 @@ def test_the_long_term_module_can_be_trained_compiled_on_any_batch() -> None:
     ("make", "message"),
     [
         (lambda: TDNSpec(49), r"depth is 49, expected one of \(18, 26, 34, 50, 101, 152\)"),
-        (lambda: LongTermDifference(reduction=0), "reduction is 0, expected 1 or more"),
-        (lambda: LongTermDifference(shift_div=1), "shift_div is 1, expected 2 or more"),
+        (lambda: LongTermDifference(reduction=0), "reduction is 0, expected at least 1"),
+        (lambda: LongTermDifference(shift_div=1), "shift_div is 1, expected at least 2"),
         (lambda: tdn(2)(torch.zeros(1, 2, 3, 32, 32)), r"expected \[batch, 10 frames, 3 channels"),
     ],
 )

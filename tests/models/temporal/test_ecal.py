@@ -110,7 +110,7 @@ def test_stages_of_23_blocks_have_one_in_every_second_block() -> None:
     ("arguments", "message"),
     [
         ({"gate": "X"}, "gate is 'X', expected 'L' or 'T' or 'S' or 'G'"),
-        ({"reduction": 0}, "reduction is 0, expected 1 or more"),
+        ({"reduction": 0}, "reduction is 0, expected at least 1"),
         ({"kernels": "13"}, "kernels is '13', expected '33' or '31'"),
         ({"reduction": 100}, "reduces 64 channels to none"),
         ({"site": "conv2"}, "site is 'conv2', where the calibrator would replace the convolution"),

@@ -167,7 +167,7 @@ def test_print_shows_frames_and_taps() -> None:
 
 
 def test_no_tap_is_an_error() -> None:
-    with pytest.raises(ValueError, match="taps is 0, expected 1 or more"):
+    with pytest.raises(ValueError, match="taps is 0, expected at least 1"):
         TAM(taps=0)
 
 

@@ -98,8 +98,8 @@ def test_specs_survive_yaml(spec: TimedClips | RoundedSegments) -> None:
     [
         ({"num_frames": 0}, "num_frames is 0, expected at least 1"),
         ({"clips": 0}, "clips is 0, expected at least 1"),
-        ({"stride": 0.0}, "stride is 0.0, expected a number above 0"),
-        ({"fps": float("inf")}, "fps is inf, expected a number above 0"),
+        ({"stride": 0.0}, "stride is 0.0, expected more than 0"),
+        ({"fps": float("inf")}, "fps is inf, expected more than 0"),
     ],
 )
 def test_impossible_clips_are_refused(wrong: dict[str, float], message: str) -> None:
