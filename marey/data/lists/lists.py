@@ -12,6 +12,7 @@ Nothing is guessed for a line that does not fit: it is an error with its number.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from marey.data.lists.epic import participant
@@ -22,7 +23,8 @@ from marey.data.lists.rejects import FatalFaults, Faults
 from marey.data.lists.tables import read_json, read_table
 from marey.data.lists.text_file import TextFile, read_text
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
-from marey.data.manifest.paths import Folders
+from marey.data.manifest.faults import clip_text
+from marey.data.manifest.paths import IMAGE, VIDEO, Folders
 from marey.errors import ManifestError
 
 
@@ -50,6 +52,7 @@ def read_listing(
         raise ManifestError(f"{path}: the list is empty", "give one clip a line")
     if plain.format is RULSTM:
         rows = _with_heads(rows)
+    _refuse_files_as_labels(path, rows)
     return Listing(
         source=path,
         format=f"{plain.format}, {len(rows):,} rows",
@@ -59,19 +62,46 @@ def read_listing(
 
 
 def is_table(path: Path, wanted: WantedColumns = AS_NAMED, *, root: Path | None = None) -> bool:
-    """Whether a file begins with a header, as `read_listing` sees it."""
+    """Whether a file is a table of clips: a header, and below it names of videos."""
     try:
         file = read_text(path, Faults())
     except ManifestError:
         return False
-    return separator_of_header(file, wanted, root) is not None
+    separator = separator_of_header(file, wanted, root)
+    if separator is None:
+        return False
+    folders = Folders(root or path.parent)
+    cells = {cell.strip(' "') for line in _first_lines(file)[1:] for cell in line.split(separator)}
+    return any(VIDEO.fullmatch(cell) or (cell and _is_clip(folders, cell)) for cell in cells)
+
+
+def _is_clip(folders: Folders, name: str) -> bool:
+    """Whether there is a video of this name, or a folder of images; a class has folders too."""
+    found = folders.video(name)
+    return found is not None and bool(
+        VIDEO.fullmatch(found) or any(map(IMAGE.fullmatch, folders.names(found)))
+    )
 
 
 def separator_of_header(file: TextFile, wanted: WantedColumns, root: Path | None) -> str | None:
     """What separates the columns of the header that a list begins with; None if it has none."""
-    lines = [line for line in file.text.split("\n", SAMPLE + 1)[:SAMPLE] if line.strip()]
+    lines = _first_lines(file)
     folders = Folders(root or file.path.parent)
-    return header_separator(lines, wanted, lambda cell: folders.video(cell) is not None)
+    return header_separator(lines, wanted, partial(_is_clip, folders))
+
+
+def _first_lines(file: TextFile) -> list[str]:
+    return [line for line in file.text.split("\n", SAMPLE + 1)[:SAMPLE] if line.strip()]
+
+
+def _refuse_files_as_labels(path: Path, rows: Sequence[ListRow]) -> None:
+    """ManifestError if the labels are names of videos: a list with an id and a path, say."""
+    labels = [label for row in rows for label in row.labels.values()]
+    if 2 * sum(bool(VIDEO.fullmatch(label)) for label in labels) > len(labels):
+        raise ManifestError(
+            f"{path}: no labels: the last column has files, as {clip_text(labels[0])}",
+            "give `path label` on every line, or a header that names the columns",
+        )
 
 
 def _with_heads(rows: Sequence[ListRow]) -> list[ListRow]:

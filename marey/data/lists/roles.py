@@ -183,7 +183,7 @@ class _Choice:
             times = self._chosen(pairs)
         self._use(*(name for pair in pairs for name in pair.columns))
         if stray := [name for name in self.free if looks_like_time(name)]:
-            raise self._ask(stray, f"--columns start={stray[0]},end=COLUMN reads them")
+            raise self._ask(stray, f"--columns start={stray[0]} reads where clips begin")
         return times
 
     def _wanted_times(self) -> Times | None:

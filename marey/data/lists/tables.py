@@ -44,8 +44,15 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
         columns={name: table.cells(name) for name in names if name not in read},
         used=roles.used,
         class_names=roles.class_names,
-        notes=list(roles.notes),
+        notes=[*roles.notes, *_frame_notes(roles)],
     )
+
+
+def _frame_notes(roles: Roles) -> list[str]:
+    if roles.times is None or roles.times.unit != "frames":
+        return []
+    shown = " and ".join(f"`{name}`" for name in roles.times.columns)
+    return [f"frames of {shown} count from 0, the end is not included"]
 
 
 def _row(names: list[str], roles: Roles, line: SourceLine, cells: list[str]) -> ListRow:
@@ -76,7 +83,7 @@ def _time(name: str, text: str, scale: float) -> float | None:
         return None
     time = seconds(text)
     if time is None:
-        remedy = "write seconds, or times like 00:01:09.98"
+        remedy = "write seconds with a point, or times like 00:01:09.98"
         raise Misfit(f"'{name}' is {clip_text(text)}; expected a time", remedy, value="")
     return time / scale
 

@@ -22,7 +22,7 @@ def _names(stems: str, endings: str) -> tuple[str, ...]:
 _CLASSES = "label class category action activity target"
 _PEOPLE = (
     "speaker subject person participant actor performer signer user patient player athlete child"
-    " student driver worker volunteer individual identity animal"
+    " student driver volunteer individual identity animal"
 )
 _NUMBERS = "id name no number num idx index code"
 

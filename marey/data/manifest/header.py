@@ -13,7 +13,7 @@ from pathlib import Path
 from marey.data.manifest.column_names import Kind, of_kind
 from marey.data.manifest.columns import BOUNDS, KNOWN
 from marey.data.manifest.faults import clip_text
-from marey.data.manifest.time_names import Times, looks_like_time, times_among
+from marey.data.manifest.time_names import Times, looks_like_time, time_name, times_among
 from marey.errors import ManifestError
 
 SEPARATORS = (",", ";", "\t")
@@ -109,7 +109,9 @@ def likely_label(names: Sequence[str]) -> str:
     others = [
         name
         for name in reversed(names)
-        if not looks_like_time(name) and not any(of_kind(kind, [name]) for kind in _NOT_LABELS)
+        if not time_name(name)
+        and not looks_like_time(name)
+        and not any(of_kind(kind, [name]) for kind in _NOT_LABELS)
     ]
     return next(iter([*known, *others]), "")
 

@@ -19,7 +19,10 @@ TimeUnit = Literal["seconds", "frames", "ms", ""]
 SUFFIXES: Mapping[TimeUnit, str] = {"seconds": "", "frames": "_frame", "ms": "_ms"}
 """Unit -> what follows `start` and `end` where a column is named for its role: `start_frame`."""
 
-_WHAT = "clip|segment|seg|action|event|video|annotation|temporal"
+_WHAT = (
+    "clip|segment|seg|action|event|video|annotation|temporal"
+    "|pos|position|idx|index|minutes?|mins?|us|ns"
+)
 _TIME = "timestamp|timecode|time|ts|t|point"
 _UNITS: Mapping[TimeUnit, str] = {
     "frames": "frames?(?:no|number|num|id|idx|index)?|frm",
@@ -27,7 +30,7 @@ _UNITS: Mapping[TimeUnit, str] = {
     "seconds": "s|secs?|seconds?",
 }
 _EDGES: Mapping[Edge, str] = {
-    "start": "start|starts(?=at)|starting|begin|beginning|onset|from|first|in",
+    "start": "start|starts(?=at)|starting|begin|beg|beginning|onset|from|first|in",
     "end": "end|ends(?=at)|ending|stop|finish|offset|to|last|until|out",
     "duration": "duration|dur|length|len",
 }
@@ -42,7 +45,9 @@ def _side(number: int) -> str:
 
 _EDGE = "|".join(f"(?P<{edge}>{words})" for edge, words in _EDGES.items())
 _NAME = re.compile(f"{_side(1)}(?:{_EDGE}){_side(2)}")
-_LOOSE = re.compile("timestamps?|times?|intervals?|timespans?|spans?")
+_LOOSE = re.compile("timestamps?|times?|intervals?|timespans?|spans?|segments?|(?:t|time|ts)[012]")
+_NUMBERED = re.compile(r"(?P<stem>t|time|ts)(?P<number>[012])")
+"""`t0` and `t1`, or `t1` and `t2`: the lower number is the start."""
 _PARTNERED = ("from", "to", "in", "out", "first", "last")
 """Mean a time only where there is a start and an end."""
 
@@ -104,7 +109,7 @@ def times_among(names: Sequence[str]) -> list[Times]:
     >>> times_among(["path", "startFrame", "endFrame", "t_start", "t_end"])[0]
     Times(start='t_start', end='t_end', duration='', unit='seconds')
     """
-    known = {name: found for name in names if (found := time_name(name))}
+    known = {name: found for name in names if (found := time_name(name))} | _numbered(names)
     edges = {edge: [n for n in known if known[n].edge == edge] for edge in _EDGES}
     pairs = []
     for start in edges["start"]:
@@ -121,6 +126,16 @@ def times_among(names: Sequence[str]) -> list[Times]:
                 pairs.append(Times(start, end, duration, next(iter(units), "")))
     order = ("seconds", "ms", "frames", "")
     return sorted(pairs, key=lambda times: order.index(times.unit))
+
+
+def _numbered(names: Sequence[str]) -> dict[str, TimeName]:
+    """The two times that differ by their number alone, if there are two."""
+    found = {name: match for name in names if (match := _NUMBERED.fullmatch(squashed(name)))}
+    ordered = sorted(found, key=lambda name: found[name]["number"])
+    if len(ordered) != 2 or len({match["stem"] for match in found.values()}) > 1:
+        return {}
+    edges: tuple[Edge, Edge] = ("start", "end")
+    return {n: TimeName(edge, "seconds", n[:1]) for edge, n in zip(edges, ordered, strict=True)}
 
 
 def looks_like_time(name: str) -> bool:

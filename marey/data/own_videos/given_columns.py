@@ -6,6 +6,7 @@ it holds apart would be mixed without a word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,10 @@ from marey.data.manifest.column_names import of_kind
 from marey.data.manifest.faults import clip_text
 from marey.data.own_videos.splits import SplitRule, split_name
 from marey.errors import ManifestError
+
+_ID = re.compile(r".+(?:[_ -][Ii][Dd]|[a-z]I[Dd])")
+_OF_LABELS = re.compile("annotat|label|rater|batch", re.IGNORECASE)
+"""Who labelled a clip, and when, says nothing of what is in it."""
 
 
 class GivenColumns(NamedTuple):
@@ -102,8 +107,9 @@ def _group(listing: Listing, columns: Mapping[str, Sequence[str]], *, decides: b
     decides: whether the split follows from it; only then it matters what it misses.
     """
     likely = [*of_kind("group", [*columns]), *of_kind("id", [*columns])]
-    likely += [name for name in columns if name.lower().endswith(("_id", " id", "Id"))]
-    names = [name for name in dict.fromkeys(likely) if _repeats(columns[name])]
+    likely += [name for name in columns if _ID.fullmatch(name) and not _OF_LABELS.match(name)]
+    read = {*listing.used.values(), *of_kind("label", [*columns])}
+    names = [n for n in dict.fromkeys(likely) if n not in read and _repeats(columns[n])]
     if not decides:
         return next((name for name in names if all(columns[name])), "")
     if not names:

@@ -274,10 +274,17 @@ def _located(listing: Listing, root: Path) -> tuple[Manifest, dict[int, str]]:
         sorted(earlier.keys() - rejects.keys()),
         lambda row: (
             f"{clip_text(clips[row].path)} was given before, at {clips[earlier[row]].line}",
-            "keep one line a clip",
+            _twice_hint(listing),
         ),
     )
     return manifest, rejects
+
+
+def _twice_hint(listing: Listing) -> str:
+    """What may be done about clips that are given twice."""
+    others = ", ".join(f"`{name}`" for name in listing.columns if name)
+    times = f"; if {others} say which part of a file is meant: --columns start=COLUMN,end=COLUMN"
+    return f"keep one line a clip{times if others and not listing.has_spans else ''}"
 
 
 def _counted(

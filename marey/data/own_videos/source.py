@@ -54,6 +54,8 @@ def read_source(
     if tables:
         names = ", ".join(path.name for path in tables)
         raise ManifestError(f"{source} holds several lists: {names}", "name the one to read")
+    if wanted.roles or wanted.ignored:
+        raise ManifestError(f"{source} holds no table whose columns can be named", "give a list")
     return read_folder(source, layout)
 
 

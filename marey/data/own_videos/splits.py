@@ -208,6 +208,8 @@ def _split_notes(sides: np.ndarray, labels: np.ndarray, groups: Groups | None) -
         num_groups = len({group for group, _ in on_side})
         if len(on_side) > num_groups:
             yield f"the same {groups.name} is on several sides: results will not tell of a new one"
+    if sides.max(initial=0) == 0 and len(sides) > 1:
+        yield "all clips are for training, none to validate or test on"
     untrained = np.setdiff1d(labels, labels[sides == 0])
     if len(untrained):
         yield f"{len(untrained)} of {len(np.unique(labels))} classes have no clip to train on"

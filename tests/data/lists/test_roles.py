@@ -120,6 +120,8 @@ TIMES = {
     "begin,end": ("0.5,2", (0.5, 2), "seconds"),
     "start_ms,end_ms": ("500,2000", (0.5, 2), "seconds"),
     "startFrame,endFrame": ("10,20", (10, 20), "frames"),
+    "t0,t1": ("1,2.5", (1, 2.5), "seconds"),
+    "time_2,time_1": ("3,2", (2, 3), "seconds"),
     "onset,duration": ("0:01,2", (1, 3), "seconds"),
     "start,duration_s": ("1,2.5", (1, 3.5), "seconds"),
 }
@@ -151,7 +153,7 @@ def test_whole_numbers_of_no_unit_are_asked_for(tmp_path, names):
 
 
 def test_times_that_cannot_be_read_are_refused_unless_they_are_ignored(tmp_path):
-    for names in ("start_time", "timestamp", "end_frame", "interval"):
+    for names in ("start_time", "timestamp", "end_frame", "interval", "segment", "t2"):
         text = f"path,label,{names}\na.mp4,x,1\n"
         with pytest.raises(ManifestError, match=rf"`{names}` may say which part.*--ignore {names}"):
             read(tmp_path, text)

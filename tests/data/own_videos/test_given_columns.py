@@ -93,8 +93,15 @@ def test_two_groups_that_cross_are_asked_for_and_one_within_the_other_is_not(tmp
 
 
 def test_unknown_ids_that_repeat_are_groups_too(tmp_path):
-    assert given(tmp_path, {"batch_id": list("aabb")}).group == "batch_id"
+    for name in ("session_id", "dog Id", "tripID"):
+        assert given(tmp_path, {name: list("aabb")}).group == name
+    assert given(tmp_path, {"annotator_id": list("aabb")}).left == ("annotator_id",)
     assert given(tmp_path, {"word": list("aabb")}).left == ("word",)
+
+
+def test_numbers_of_classes_beside_their_names_are_no_groups(tmp_path):
+    found = given(tmp_path, {"label_id": list("0101"), "subject": list("aabb")})
+    assert (found.group, found.left) == ("subject", ())
 
 
 def test_a_group_that_is_not_there_is_named(tmp_path):

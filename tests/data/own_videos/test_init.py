@@ -355,3 +355,20 @@ def test_what_was_read_as_what_is_written_down_and_can_be_done_again(tmp_path, p
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert "columns: path `Video`, label `gloss`, group `subject id`, id `uid`" in result.output
     assert "ignored: `Note it`" in result.output
+
+
+@pytest.mark.parametrize("header", ["id,name", "id,label", "class_id,class"])
+def test_a_file_of_classes_beside_class_folders_is_no_list(tmp_path, put, header):
+    source = put("a/1.mp4", "b/2.mp4")
+    write(source, "classes.csv", f"{header}\n0,a\n1,b\n")
+    assert rows(init(source, tmp_path)) == [("a/1.mp4", "a"), ("b/2.mp4", "b")]
+    wanted = WantedColumns({"label": "name"})
+    with pytest.raises(ManifestError, match="no table whose columns can be named"):
+        init(source, tmp_path, wanted=wanted, overwrite=True)
+
+
+def test_clips_that_are_given_twice_ask_whether_a_column_says_the_part(tmp_path, put):
+    source = put("a.mp4", "b.mp4")
+    write(source, "l.csv", "path,label,at second\na.mp4,x,1\na.mp4,y,2\nb.mp4,x,1\n")
+    with pytest.raises(ManifestError, match=r"given before.*if `at second` say which part"):
+        init(source / "l.csv", tmp_path)
