@@ -8,6 +8,9 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from marey.errors import RunError
+from marey.storage.arrow_files import read_arrow
+
 
 def write_table(table: pa.Table, part: BinaryIO) -> None:
     """Write the table of a part."""
@@ -16,6 +19,9 @@ def write_table(table: pa.Table, part: BinaryIO) -> None:
 
 
 def read_tables(parts: Iterable[Path]) -> Iterator[pa.Table]:
-    """The tables of parts, one after the other; their columns lie in the mapped files."""
+    """The tables of parts, one after the other; their columns lie in the mapped files.
+
+    RunError names a part that is damaged.
+    """
     for path in parts:
-        yield pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        yield read_arrow(path, RunError, "remove it, and give the same command")

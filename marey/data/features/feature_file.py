@@ -7,16 +7,20 @@ the metadata of the file. A clip that could not be read keeps its row, with an e
 reason in the column `error`: it counts as missing, as it would among videos.
 
 The file is mapped into memory: it opens at once whatever its size, the system reads what is used,
-and loader processes share it.
+and loader processes share it. Its columns have checksums, compared when it is opened
+(`marey.data.features.marks`); so have the vectors of each clip, in the column `crc32`, compared
+when the clip is first read.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -25,11 +29,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from marey.data.features.marks import MarkedWriter, marked_writer, read_batches, read_checked
 from marey.errors import DecodeError, ManifestError
 from marey.storage.atomic import replacing
+from marey.storage.text_files import as_value, reading
 
-COLUMN, ERROR = "features", "error"
+COLUMN, ERROR, CRC32 = "features", "error", "crc32"
 SUFFIXES = (".arrow", ".feather")
+AGAIN = "write it again; `marey features` and `marey data pack` write files of features"
 CLASSES = b"marey.classes"
 """What the class names of every head stand under in the metadata of an Arrow file."""
 
@@ -57,6 +64,8 @@ class FeatureFile:
     """Frames [n] of each clip, 0 for one that could not be read."""
     errors: Mapping[int, str] = field(default_factory=dict)
     """Row -> why it could not be read."""
+    crcs: npt.NDArray[np.uint32] | None = None
+    """Checksum [n] of each clip's vectors, if the file has them."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -70,9 +79,14 @@ class FeatureFile:
         return int(self.lengths[row])
 
     def read(self, row: int, indices: Rows) -> Vectors:
-        """The frames asked for, float32 [*indices d]."""
+        """The frames asked for, float32 [*indices d]; DecodeError if the clip's are damaged."""
         frames: npt.NDArray[Any] = self._frames[self.batches[row]]
-        vectors: Vectors = frames[self.starts[row] + indices].astype(np.float32, copy=False)
+        start = self.starts[row]
+        if self.crcs is not None and not self._compared[row]:
+            if _crc32(frames[start : start + self.lengths[row]]) != self.crcs[row]:
+                raise DecodeError(f"{self.path}: the features of row {row + 1} are damaged", AGAIN)
+            self._compared[row] = True
+        vectors: Vectors = frames[start + indices].astype(np.float32, copy=False)
         return vectors
 
     def take(self, rows: Rows) -> FeatureFile:
@@ -83,16 +97,24 @@ class FeatureFile:
             batches=self.batches[rows],
             starts=self.starts[rows],
             lengths=self.lengths[rows],
+            crcs=None if self.crcs is None else self.crcs[rows],
             errors={new: self.errors[row] for new, row in old if row in self.errors},
         )
 
     @cached_property
     def _frames(self) -> list[npt.NDArray[Any]]:
         """All frames [m d] of every record batch, where they lie."""
-        return [_vectors(chunk, self.dim) for chunk in open_table(self.path)[COLUMN].chunks]
+        batches = [batch for batch, _ in read_batches(self.path, AGAIN)]
+        return [_vectors(batch[COLUMN], self.dim) for batch in batches]
+
+    @cached_property
+    def _compared(self) -> npt.NDArray[np.bool_]:
+        """Whether this process has compared the clip [n] with its checksum."""
+        return np.zeros(len(self.lengths), dtype=bool)
 
     def __getstate__(self) -> dict[str, Any]:  # another process maps the file anew
-        return {name: value for name, value in self.__dict__.items() if name != "_frames"}
+        own = ("_frames", "_compared")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
 
 
 def is_arrow(path: Path) -> bool:
@@ -101,13 +123,11 @@ def is_arrow(path: Path) -> bool:
 
 
 def open_table(path: Path) -> pa.Table:
-    """The table in an Arrow file, mapped; ManifestError if it is none."""
-    try:
-        table: pa.Table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except pa.ArrowInvalid as error:
-        raise ManifestError(
-            f"{path}: not an Arrow file: {error}", "`marey features` writes files of features"
-        ) from error
+    """The table in an Arrow file, mapped; ManifestError if it is none, or damaged."""
+    batches, is_marked = read_checked(path, AGAIN)
+    table = pa.Table.from_batches([batch for batch, _ in batches]) if batches else pa.table({})
+    if CRC32 in table.column_names and not is_marked:  # another tool may have changed the vectors
+        return table.drop_columns(CRC32)
     return table
 
 
@@ -117,9 +137,10 @@ def features_of(path: Path, table: pa.Table) -> FeatureFile | None:
         return None
     column = table[COLUMN]
     dim = _dim(path, column.type)
-    if column.null_count:
+    empty = column.null_count or sum(_num_empty(chunk) for chunk in column.chunks)
+    if empty:
         raise ManifestError(
-            f"{path}: {column.null_count} cells of '{COLUMN}' are null",
+            f"{path}: {empty} cells of '{COLUMN}' are null",
             "a clip without features has an empty list",
         )
     sizes = [len(chunk) for chunk in column.chunks]
@@ -127,23 +148,29 @@ def features_of(path: Path, table: pa.Table) -> FeatureFile | None:
     return FeatureFile(
         path=path,
         dim=dim,
-        about=_metadata(table, _ABOUT),
+        about=_metadata(path, table, _ABOUT),
         batches=np.repeat(np.arange(len(sizes)), sizes),
         starts=np.concatenate([np.zeros(0, np.int64), *(e[:-1] - e[0] for e in ends)]),
         lengths=np.concatenate([np.zeros(0, np.int64), *map(np.diff, ends)]),
         errors=_errors(table),
+        crcs=_crcs(table),
     )
 
 
-def read_class_names(table: pa.Table) -> dict[str, tuple[str, ...]]:
+def read_class_names(path: Path, table: pa.Table) -> dict[str, tuple[str, ...]]:
     """Head -> class names, as the table's metadata has them."""
-    return {head: tuple(names) for head, names in _metadata(table, CLASSES).items()}
+    facts = _metadata(path, table, CLASSES)
+    classes = as_value(dict[str, tuple[str, ...]], facts, path, ManifestError, AGAIN)
+    for head, names in classes.items():
+        if not names or len(set(names)) < len(names):
+            raise ManifestError(f"{path}: the classes of '{head}' are none, or one is there twice")
+    return classes
 
 
 class FeatureWriter:
     """Appends rows to a file of features; see `feature_writer`."""
 
-    def __init__(self, file: pa.ipc.RecordBatchFileWriter, schema: pa.Schema) -> None:
+    def __init__(self, file: MarkedWriter, schema: pa.Schema) -> None:
         self._file, self._schema = file, schema
 
     def write(
@@ -156,10 +183,15 @@ class FeatureWriter:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), type=kind.value_type)
         lists = pa.LargeListArray.from_arrays(pa.array(lengths), vectors)
         columns = {name: rows[name] for name in rows.column_names}
-        columns |= {COLUMN: lists, ERROR: pa.array(errors, pa.large_string())}
+        crcs = [_crc32(flat[start:stop]) for start, stop in pairwise(lengths)]
+        columns |= {
+            COLUMN: lists,
+            ERROR: pa.array(errors, pa.large_string()),
+            CRC32: pa.array(crcs, pa.uint32()),
+        }
         table = pa.table(columns, schema=self._schema).combine_chunks()
         for batch in table.to_batches():
-            self._file.write_batch(batch)
+            self._file.write(batch)
 
 
 def feature_schema(
@@ -175,7 +207,7 @@ def feature_schema(
     schema: of the manifest, whose columns come first.
     """
     kind = pa.large_list(pa.list_(pa.from_numpy_dtype(np.dtype(dtype)), dim))
-    for name, column in ((COLUMN, kind), (ERROR, pa.large_string())):
+    for name, column in ((COLUMN, kind), (ERROR, pa.large_string()), (CRC32, pa.uint32())):
         schema = schema.append(pa.field(name, column))
     metadata = {_ABOUT: json.dumps(dict(about)), CLASSES: json.dumps(dict(classes))}
     return schema.with_metadata(metadata)
@@ -184,31 +216,32 @@ def feature_schema(
 @contextmanager
 def feature_writer(file: BinaryIO, schema: pa.Schema) -> Iterator[FeatureWriter]:
     """A writer of rows and their features into an open file, of a `feature_schema`."""
-    with pa.ipc.new_file(file, schema) as writer:
+    with marked_writer(file, schema) as writer:
         yield FeatureWriter(writer, schema)
 
 
 def join_features(paths: Sequence[Path], out: Path) -> None:
     """Write the rows of files of features of one schema, in order, into the one file `out`."""
     tables = [open_table(path) for path in paths]
-    with replacing(out) as file, pa.ipc.new_file(file, tables[0].schema) as writer:
-        for table in tables:
-            writer.write_table(table)
+    with replacing(out) as file, marked_writer(file, tables[0].schema) as writer:
+        for batch in chain.from_iterable(table.to_batches() for table in tables):
+            writer.write(batch)
 
 
 _ABOUT = b"marey.features"
 
 
-def _metadata(table: pa.Table, key: bytes) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads((table.schema.metadata or {}).get(key, b"{}"))
-    return facts
+def _metadata(path: Path, table: pa.Table, key: bytes) -> dict[str, Any]:
+    with reading(path, ManifestError, AGAIN):
+        facts = json.loads((table.schema.metadata or {}).get(key, b"{}"))
+    return as_value(dict[str, Any], facts, path, ManifestError, AGAIN)
 
 
 def _dim(path: Path, kind: pa.DataType) -> int:
     """The width of the vectors of a column of that type."""
     is_list = pa.types.is_large_list(kind) or pa.types.is_list(kind)
     vector = kind.value_type if is_list else kind
-    if not pa.types.is_fixed_size_list(vector) or not (
+    if not (pa.types.is_fixed_size_list(vector) and vector.list_size > 0) or not (
         pa.types.is_float16(vector.value_type) or pa.types.is_float32(vector.value_type)
     ):
         raise ManifestError(
@@ -234,8 +267,26 @@ def _vectors(chunk: pa.Array, dim: int) -> npt.NDArray[Any]:
     return values.reshape(-1, dim)
 
 
+def _num_empty(chunk: pa.Array) -> int:
+    """Vectors, and numbers of vectors, that are null: they take no room, so others would move."""
+    vectors = chunk if pa.types.is_fixed_size_list(chunk.type) else chunk.flatten()
+    return int(vectors.null_count + vectors.flatten().null_count)
+
+
+def _crc32(vectors: npt.NDArray[Any]) -> int:
+    return zlib.crc32(vectors.ravel().view(np.uint8).data)
+
+
+def _crcs(table: pa.Table) -> npt.NDArray[np.uint32] | None:
+    """The checksum [n] of each clip, if the file has them."""
+    if CRC32 not in table.column_names:
+        return None
+    crcs: npt.NDArray[np.uint32] = table[CRC32].to_numpy()
+    return crcs
+
+
 def _errors(table: pa.Table) -> dict[int, str]:
-    if ERROR not in table.column_names:
+    if ERROR not in table.column_names or table[ERROR].type != pa.large_string():
         return {}
     rows = np.flatnonzero(pc.is_valid(table[ERROR]).to_numpy())
     return dict(zip(rows.tolist(), table[ERROR].take(pa.array(rows)).to_pylist(), strict=True))

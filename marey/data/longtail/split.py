@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from marey.data.features.feature_file import FeatureFile, is_arrow, open_table
+from marey.data.features.marks import marked_writer
 from marey.data.longtail.profile import (
     ParetoProfile,
     Wish,
@@ -213,9 +214,9 @@ def _write_features(tail: LongTail, out: Path) -> None:
     kept = np.zeros(len(table), dtype=bool)
     kept[tail.rows] = True
     start = 0
-    with replacing(out) as file, pa.ipc.new_file(file, table.schema) as writer:
+    with replacing(out) as file, marked_writer(file, table.schema) as writer:
         for batch in table.to_batches():
-            writer.write_batch(batch.filter(pa.array(kept[start : start + len(batch)])))
+            writer.write(batch.filter(pa.array(kept[start : start + len(batch)])))
             start += len(batch)
 
 

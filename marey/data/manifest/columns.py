@@ -38,7 +38,7 @@ Values: TypeAlias = Sequence[Any] | np.ndarray | pa.Array | pa.ChunkedArray
 """What a column is made of: text or numbers, None where unknown; bool [n k] for several classes."""
 
 TEXT, CODED = pa.large_string(), pa.dictionary(pa.int32(), pa.large_string())
-_TYPES = (
+TYPES = (
     dict.fromkeys(("path", ID), TEXT)
     | dict.fromkeys(TEXTS, CODED)
     | dict.fromkeys(NUMBERS, pa.float64())
@@ -60,8 +60,8 @@ def as_table(columns: Mapping[str, Values | None], heads: Collection[str] = ()) 
     table = {}
     for name, values in columns.items():
         if values is not None:
-            is_label = name in heads or name not in _TYPES
-            table[name] = _labels(name, values) if is_label else _known(values, _TYPES[name])
+            is_label = name in heads or name not in TYPES
+            table[name] = _labels(name, values) if is_label else _known(values, TYPES[name])
     return pa.table(table)
 
 

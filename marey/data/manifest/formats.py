@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet
 
 from marey.data.features.feature_file import (
     FeatureFile,
@@ -33,6 +32,7 @@ from marey.data.manifest.header import (
     read_header,
 )
 from marey.errors import ManifestError
+from marey.storage.arrow_files import map_file, parquet_columns, read_parquet
 
 OTHER_FORMATS = "`marey data init` reads other columns and formats and writes a manifest"
 log = logging.getLogger("marey")
@@ -68,10 +68,7 @@ def read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
 def header_of(path: Path) -> list[str]:
     """The names of the columns of a CSV or Parquet file."""
     if is_parquet(path):
-        try:
-            return list(pyarrow.parquet.read_schema(path).names)
-        except pa.ArrowInvalid as error:
-            raise ManifestError(f"{path}: not a Parquet file: {error}") from error
+        return parquet_columns(path, ManifestError)
     return _csv_header(path)[1]
 
 
@@ -91,7 +88,7 @@ def _csv_header(path: Path) -> tuple[str, list[str]]:
 def _read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
     if is_arrow(path):
         table = open_table(path)
-        classes, features = read_class_names(table), features_of(path, table)
+        classes, features = read_class_names(path, table), features_of(path, table)
         chosen = _heads(path, table.column_names, heads, classes)
         _refuse_header(path, table.column_names, chosen)
         types = _types(table.column_names, chosen)
@@ -148,7 +145,7 @@ def _read_csv(path: Path, header: Header, types: dict[str, pa.DataType]) -> pa.T
     separator, _ = _csv_header(path)
     try:
         return pa.csv.read_csv(
-            path,
+            pa.BufferReader(map_file(path)),
             read_options=pa.csv.ReadOptions(
                 column_names=header.names, skip_rows=1, block_size=1 << 24
             ),
@@ -165,11 +162,8 @@ def _read_csv(path: Path, header: Header, types: dict[str, pa.DataType]) -> pa.T
 
 
 def _read_parquet(path: Path, header: Header, types: dict[str, pa.DataType]) -> pa.Table:
-    try:
-        columns = [header.as_written(name) for name in types]
-        table = pyarrow.parquet.read_table(path, columns=columns)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ManifestError(f"{path}: {error}") from error
+    columns = [header.as_written(name) for name in types]
+    table = read_parquet(path, columns, ManifestError)
     return _cast(path, table.select(columns).rename_columns(list(types)), types)
 
 

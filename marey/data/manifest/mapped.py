@@ -3,10 +3,12 @@
 `write_manifest(manifest, "NAME.arrow")` writes one Arrow record batch: paths and ids, labels as
 numbers, splits, groups and sources as codes, spans, frame counts and rates as they are in memory.
 Its rows were checked before they were written, and the batch carries a mark that says so, with the
-format's version, the number of rows and their digest; so reading checks nothing again (but that
-paths stay below an explicit root), and such a file is to be taken only from people one trusts. The
-mark stands on the batch, not in the schema: a tool that writes the table anew loses it, and what it
-wrote is checked wholly, as a CSV is.
+format's version, the number of rows and their digest. So reading does not check every rule again
+(that no clip is there twice, say), but what damage and malice may have changed: bytes by their
+checksums (`marey.data.features.marks`), or, of files that have none, by the digest; columns and
+labels by their types and range; and that paths stay below an explicit root. That is 0.1 s for a
+million rows. The mark stands on the batch, not in the schema: a tool that writes the table anew
+loses it, and what it wrote is checked wholly, as a CSV is.
 
 Rows of a split lie together (in the order they had), so that a split is a stretch of the file and
 costs no copy. What travels to another process is the file's name and the stretch.
@@ -15,7 +17,7 @@ costs no copy. What travels to another process is the file's name and the stretc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +27,9 @@ import numpy as np
 import pyarrow as pa
 
 from marey.data.features.feature_file import CLASSES, read_class_names
+from marey.data.features.marks import marked_writer, read_batches, read_checked
 from marey.data.manifest.classes import refuse_other_classes
-from marey.data.manifest.columns import as_array, from_array, whole
+from marey.data.manifest.columns import TYPES, as_array, from_array, whole
 from marey.errors import ManifestError
 from marey.storage.atomic import replacing
 
@@ -44,6 +47,8 @@ class MappedRows:
     stop: int
     digest: str
     """`Manifest.digest` of the whole file with all its heads; empty if anything is not as there."""
+    is_compared: bool
+    """Whether the file has checksums, which were right."""
     inside: bool
     """Whether every path stays below its root."""
     stamp: tuple[int, int]
@@ -55,7 +60,8 @@ class MappedRows:
 
         ManifestError if the file has been replaced since it was opened.
         """
-        batch = _open(self.path)[0].slice(self.start, self.stop - self.start)
+        ((batch, _),) = read_batches(self.path, AGAIN)  # looked at when it was opened
+        batch = batch.slice(self.start, self.stop - self.start)
         if _stamp(self.path) != self.stamp:
             raise ManifestError(f"{self.path} was replaced while it was in use", "start again")
         return pa.Table.from_batches([batch]).select(self.names).replace_schema_metadata()
@@ -87,12 +93,18 @@ def open_mapped(
 
     heads: name -> number of classes, as the model has them; default: all.
     """
-    batch, mark = _open(path)
+    stamp = _stamp(path)  # before anything is read
+    batches, is_marked = read_checked(path, AGAIN)
+    if len(batches) != 1:
+        return None
+    ((batch, metadata),) = batches
+    mark = _facts(metadata.get(_MARK, b""))
     if mark is None or mark["rows"] != batch.num_rows:
         return None
     if mark["version"] != VERSION:
         raise ManifestError(f"{path} has version {mark['version']}, this is {VERSION}", AGAIN)
-    classes = read_class_names(batch)
+    classes = read_class_names(path, batch)
+    _refuse_columns(path, batch, classes)
     for head, num_classes in (heads or {}).items():
         if head not in classes:
             raise ManifestError(f"{path}: no column '{head}', only {', '.join(classes)}")
@@ -105,8 +117,9 @@ def open_mapped(
         start=0,
         stop=batch.num_rows,
         digest=mark["digest"],
+        is_compared=is_marked,
         inside=mark["inside"],
-        stamp=_stamp(path),
+        stamp=stamp,
     )
     return rows, chosen
 
@@ -123,41 +136,60 @@ def write_mapped(
     arrays = [_trimmed(column) for column in table.columns]
     schema = table.schema.with_metadata({CLASSES: json.dumps(dict(classes))})
     mark = {"version": VERSION, "rows": len(table), "digest": digest, "inside": inside}
-    with replacing(path) as file, pa.ipc.new_file(file, schema) as writer:
+    with replacing(path) as file, marked_writer(file, schema) as writer:
         batch = pa.record_batch(arrays, schema=schema)
-        writer.write_batch(batch, custom_metadata={_MARK: json.dumps(mark)})
+        writer.write(batch, {_MARK: json.dumps(mark).encode()})
 
 
 _MARK = b"marey.checked"
-
-
-def _open(path: Path) -> tuple[pa.RecordBatch, dict[str, Any] | None]:
-    """The one record batch, and the mark it carries; an empty one if the file is another's."""
-    try:
-        file = pa.ipc.open_file(pa.memory_map(str(path)))
-        if file.num_record_batches != 1:
-            return pa.record_batch([], []), None
-        batch, metadata = file.get_batch_with_custom_metadata(0)
-        batch.validate()
-    except pa.ArrowInvalid as error:
-        raise ManifestError(f"{path}: not an Arrow file: {error}", AGAIN) from error
-    except OSError as error:
-        raise ManifestError(f"cannot read {path}: {error.strerror or error}") from error
-    mark = (metadata or {}).get(_MARK)
-    return batch, None if mark is None else _facts(mark)
 
 
 def _facts(mark: bytes) -> dict[str, Any] | None:
     """What a mark says; None for one that says something else, whose file is checked wholly."""
     try:
         facts = json.loads(mark)
-        return facts if facts.keys() >= {"version", "rows", "digest", "inside"} else None
-    except (ValueError, AttributeError):
+        kinds = {"version": int, "rows": int, "digest": str, "inside": bool}
+        return facts if all(type(facts[name]) is kind for name, kind in kinds.items()) else None
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
+def _refuse_columns(
+    path: Path, batch: pa.RecordBatch, classes: Mapping[str, Sequence[str]]
+) -> None:
+    """ManifestError for columns that no manifest has in memory, or labels that are no class."""
+    names = batch.schema.names
+    if "path" not in names or len(set(names)) < len(names) or not classes.keys() <= {*names}:
+        raise ManifestError(f"{path} has columns {', '.join(names)[:200]}", AGAIN)
+    for name, column in zip(names, batch.columns, strict=True):
+        if name in classes:
+            is_sound = _are_labels(column, len(classes[name]))
+        else:
+            is_sound = column.type == TYPES.get(name)
+        if not is_sound or column.null_count or getattr(column, "dictionary", column).null_count:
+            raise ManifestError(f"{path}: column '{name}' is not one of a manifest", AGAIN)
+
+
+def _are_labels(column: pa.Array, num_classes: int) -> bool:
+    if column.null_count:
+        return False
+    labels = as_array(pa.chunked_array([column])) if _holds_labels(column.type) else None
+    if labels is None:
+        return False
+    if labels.ndim == 2:
+        return labels.shape[1] == num_classes and bool((labels.view(np.uint8) <= 1).all())
+    return bool(((labels >= 0) & (labels < num_classes)).all())
+
+
+def _holds_labels(kind: pa.DataType) -> bool:
+    return bool(kind == pa.int64() or pa.types.is_fixed_size_binary(kind))
+
+
 def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ManifestError(f"cannot read {path}: {error.strerror}") from error
     return status.st_size, status.st_mtime_ns
 
 

@@ -18,9 +18,9 @@ from marey.data.manifest.faults import raise_faults, refuse
 from marey.data.manifest.formats import header_of, read_table
 from marey.data.manifest.location import BESIDE, Location, Roots, roots_among_urls, roots_by_source
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.mapped import open_mapped
+from marey.data.manifest.mapped import AGAIN, open_mapped
 from marey.data.manifest.paths import missing_fault, stay_inside, stray_faults, url_fault
-from marey.data.manifest.rules import checked_manifest
+from marey.data.manifest.rules import checked_manifest, refuse_cells
 from marey.errors import ManifestError
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
 
@@ -78,7 +78,21 @@ def _read(file: Path, heads: Mapping[str, int] | None) -> Manifest:
         return checked_manifest(file, read_table(file, heads), heads)
     rows, classes = opened
     roots = Roots((file.parent,))
-    return Manifest(source=file, roots=roots, table=rows.table, classes=classes, mapped=rows)
+    manifest = Manifest(source=file, roots=roots, table=rows.table, classes=classes, mapped=rows)
+    if rows.digest and not rows.is_compared:
+        _compare_digest(file, rows.digest)
+    refuse_cells(file, manifest)
+    return manifest
+
+
+def _compare_digest(file: Path, digest: str) -> None:
+    """ManifestError if the mapped manifest in the file has another digest than stands in it."""
+    opened = open_mapped(file, None)  # all heads have a part in it
+    assert opened is not None
+    rows, classes = opened
+    whole = Manifest(source=file, roots=Roots((file.parent,)), table=rows.table, classes=classes)
+    if whole.digest() != digest:
+        raise ManifestError(f"{file} is damaged: it holds other bytes than were written", AGAIN)
 
 
 def _located(manifest: Manifest, source: AnyPath, at: Location) -> Manifest:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from marey.data.manifest.classes import read_labels
-from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, TEXTS, Unit, Values, as_codes
+from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, TEXTS, Unit, Values, as_array, as_codes
 from marey.data.manifest.duplicates import text_buffers
 from marey.data.manifest.faults import Fault, clip_text, refuse, row_names
 from marey.data.manifest.formats import RawTable
@@ -41,6 +41,22 @@ def checked_manifest(path: Path, raw: RawTable, heads: Mapping[str, int] | None)
     manifest = Manifest.from_columns(path, path.parent, columns, classes)
     refuse(path, [_duplicates_fault(path, manifest)])
     return replace(manifest, features=raw.features)
+
+
+def refuse_cells(path: Path, manifest: Manifest) -> None:
+    """ManifestError with the first cells of a mapped manifest that no list of clips may have."""
+    table = manifest.table
+    own = [name for name in table.column_names if name not in manifest.classes]
+    codes = {name: as_codes(table[name]) for name in TEXTS if name in own}
+    numbers = table.select([name for name in NUMBERS if name in own])
+    if "num_frames" in own:
+        counts = as_array(table["num_frames"])
+        place = numbers.column_names.index("num_frames")
+        known = pa.array(counts.astype(np.float64), mask=counts == -1)
+        numbers = numbers.set_column(place, "num_frames", known)
+    empty = [_empty_fault(name, column) for name, column in codes.items()]
+    texts = {name: table[name] for name in ("path", ID) if name in own}
+    refuse(path, [*_text_faults(texts), *_numbers(numbers)[1], *empty])
 
 
 def _text_faults(texts: Mapping[str, pa.ChunkedArray]) -> list[Fault]:

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet
 
 from marey.data.features.feature_file import FeatureFile, is_arrow
 from marey.data.features.feature_folder import pack_features
@@ -19,6 +18,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.mapped import write_mapped
 from marey.data.manifest.paths import rebased, stay_inside
 from marey.errors import ManifestError
+from marey.storage.arrow_files import write_parquet
 from marey.storage.atomic import replacing
 
 
@@ -54,7 +54,7 @@ def write_manifest(
     write_classes(manifest.classes, path.parent)
     with replacing(path) as file:
         if is_parquet(path):
-            pyarrow.parquet.write_table(table, file)
+            write_parquet(table, file)
             return None
         file.write((",".join(table.column_names) + "\n").encode())
         options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=_quoting(table))

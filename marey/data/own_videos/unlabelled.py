@@ -26,6 +26,7 @@ from marey.data.manifest.paths import Folders, stray_faults
 from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.folders import clips_below
 from marey.errors import ManifestError
+from marey.storage.arrow_files import map_file
 from marey.storage.url import AnyPath, Url, any_path
 
 MANIFESTS = (".csv", ".tsv", ".parquet", ".pq", *SUFFIXES)
@@ -83,7 +84,7 @@ def _read_lines(path: Path) -> pa.ChunkedArray:
     """The lines that are not empty, ten million of them in seconds."""
     try:
         table = pa.csv.read_csv(
-            path,
+            pa.BufferReader(map_file(path)),
             read_options=pa.csv.ReadOptions(column_names=["path"]),
             parse_options=pa.csv.ParseOptions(delimiter="\x1f", quote_char=False),
             convert_options=pa.csv.ConvertOptions(column_types={"path": pa.large_string()}),

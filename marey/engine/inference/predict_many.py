@@ -33,7 +33,6 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from marey.data.manifest.location import Location
@@ -50,6 +49,7 @@ from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
 from marey.jobs.tables import read_tables, write_table
 from marey.recipes.compatible import check_clips
+from marey.storage.arrow_files import parquet_writer, read_parquet
 from marey.storage.atomic import replacing, run_error
 
 ERROR = "error"
@@ -191,11 +191,11 @@ def _lists(values: np.ndarray, unread: np.ndarray, kind: pa.DataType | None = No
 def _join(out: Path, paths: Sequence[Path]) -> None:
     """One row group a part."""
     (first,) = read_tables(paths[:1])
-    with replacing(out, run_error) as file, pq.ParquetWriter(file, first.schema) as writer:
+    with replacing(out, run_error) as file, parquet_writer(file, first.schema) as writer:
         for table in read_tables(paths):
             writer.write_table(table)
 
 
 def _summary(out: Path) -> Predictions:
-    errors = pq.read_table(out, columns=[ERROR])[ERROR]
+    errors = read_parquet(out, [ERROR])[ERROR]
     return Predictions(out, len(errors), len(errors) - errors.null_count)

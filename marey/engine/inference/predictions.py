@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.measures import head_metrics
 from marey.errors import RunError
 from marey.metrics.catalog import Labels, Scores
+from marey.storage.arrow_files import read_parquet
 
 _ABOUT = ("id", "path", "start", "end")
 
@@ -67,10 +67,8 @@ class Predictions:
 
 def read_predictions(path: Path) -> Predictions:
     """What is in the file at `path`; RunError if it is not what an evaluation writes."""
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunError(f"{path} is not a dump of predictions: {error}", "evaluate again") from error
+    table = read_parquet(path, None, RunError, "evaluate again")
+    _refuse_columns(path, table)
     columns = [name for name in table.column_names if name.split(".")[0] == "scores"]
     if not columns:
         raise RunError(f"{path} has no column 'scores'; it has {', '.join(table.column_names)}")
@@ -88,6 +86,29 @@ def read_predictions(path: Path) -> Predictions:
     )
 
 
+def _refuse_columns(path: Path, table: pa.Table) -> None:
+    """RunError for columns of another kind than an evaluation writes."""
+    if len(set(table.column_names)) < len(table.column_names):
+        raise RunError(f"{path} has two columns of one name", "evaluate again")
+    for name, is_right in (("path", _is_text), ("start", _is_number), ("end", _is_number)):
+        if name in table.column_names and not is_right(table[name].type):
+            raise RunError(f"{path}: '{name}' is {table[name].type}", "evaluate again")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
 def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
     """Metrics of every head from a predictions.parquet alone, over the clips that are in it."""
     predictions = read_predictions(path)
@@ -99,7 +120,7 @@ def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
 
 def labels_of_column(column: pa.ChunkedArray, num_classes: int) -> Labels | None:
     """Labels int64 [n], or bool [n k] of a column of lists; None if not all are classes."""
-    lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+    lists = _is_list(column.type)
     classes = (pc.list_flatten(column) if lists else column).to_numpy()
     if classes.dtype.kind not in "iu" or not ((classes >= 0) & (classes < num_classes)).all():
         return None
@@ -124,6 +145,10 @@ def _scores_and_labels(
     if head not in table.column_names:
         raise RunError(f"{path} has '{column}' but no labels for it", f"it needs '{head}'")
     kind = table[column].type
+    if not _is_list(kind) or not _is_number(kind.value_type):
+        raise RunError(f"{path}: '{column}' is {kind}, expected lists of numbers")
+    if table[column].null_count or pc.list_flatten(table[column]).null_count:
+        raise RunError(f"{path}: '{column}' is empty in a row, expected scores a clip")
     fixed = pa.types.is_fixed_size_list(kind)  # which knows the number without a clip
     lengths = (
         [kind.list_size] if fixed else pc.unique(pc.list_value_length(table[column])).to_pylist()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from marey.engine.environment import decoder, environment
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.predictions import prediction_table
@@ -16,6 +14,7 @@ from marey.models.profile import gmacs, num_parameters
 from marey.models.video_model import VideoModel
 from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Recipe
+from marey.storage.arrow_files import write_parquet
 from marey.storage.atomic import replacing, run_error
 
 
@@ -23,7 +22,7 @@ def write_results(evaluation: Evaluation, folder: Path, model: VideoModel, recip
     """Write predictions.parquet and results.json into `folder`; returns the latter."""
     read = evaluation.readable
     with replacing(folder / "predictions.parquet", run_error) as file:
-        pq.write_table(prediction_table(read.manifest, read.scores, evaluation.readable_rows), file)
+        write_parquet(prediction_table(read.manifest, read.scores, evaluation.readable_rows), file)
     return results_of(evaluation, model, recipe).write(folder)
 
 

@@ -31,8 +31,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
+from marey.storage.arrow_files import map_file
 from marey.storage.faults import read_error
-from marey.storage.mapped_file import map_file
 from marey.storage.url import WHOLE, AnyPath, Url
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.jpeg import decode_jpeg, plain_jpeg_size
