@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -37,23 +39,11 @@ def train(
     quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
 ) -> None:
     """Train a recipe; several processes by torchrun or srun, without another flag."""
-    from marey.engine.train.loop import train as run_training
-    from marey.engine.train.stop_signals import Stopped
-    from marey.engine.weights.checkpoint import last_checkpoint
-    from marey.engine.weights.trained import read_run_recipe
-    from marey.recipes.catalog import find
-    from marey.recipes.schema import override
+    from marey.engine.train.distributed import LoneError, find_ranks
+    from marey.errors import MareyError
 
     if recipe and "=" in recipe:
         overrides, recipe = [recipe, *(overrides or [])], None
-    checkpoint = None if resume in (None, "latest") else Path(resume)
-    if work_dir is None:
-        work_dir = checkpoint.parent.parent if checkpoint else Path("runs") / find(recipe).name
-    if resume == "latest":
-        checkpoint = last_checkpoint(work_dir)
-    chosen = find(recipe) if checkpoint is None and recipe else read_run_recipe(work_dir)
-    if resume and checkpoint is None and not quiet:
-        console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
     options = {
         "data.train": manifest[0] if manifest else None,
         "data.more": manifest[1:] if manifest else None,
@@ -64,9 +54,59 @@ def train(
         "seed": seed,
         "amp": amp or None,
     }
+    is_main = find_ranks(os.environ).rank == 0
+    try:
+        _train(
+            recipe,
+            [*(overrides or []), *_as_overrides(options)],
+            work_dir,
+            resume,
+            device=device,
+            save_steps=save_steps,
+            quiet=quiet,
+            speaks=is_main,
+        )
+    except MareyError as error:
+        if is_main or isinstance(error, LoneError):
+            raise
+        raise typer.Exit(2) from None  # process 0 met the same, or was told, and says it
+
+
+def _train(
+    recipe: str | None,
+    overrides: Sequence[str],
+    work_dir: Path | None,
+    resume: str | None,
+    *,
+    device: str | None,
+    save_steps: int | None,
+    quiet: bool,
+    speaks: bool,
+) -> None:
+    """Find the recipe and the checkpoint that are meant, and train.
+
+    speaks: whether this process is the one of several that says what all do.
+    """
+    from marey.engine.train.loop import train as run_training
+    from marey.engine.train.stop_signals import Stopped
+    from marey.engine.weights.checkpoint import last_checkpoint
+    from marey.engine.weights.trained import read_run_recipe
+    from marey.recipes.catalog import find
+    from marey.recipes.schema import override
+
+    checkpoint = None if resume in (None, "latest") else Path(resume)
+    if work_dir is None:
+        work_dir = checkpoint.parent.parent if checkpoint else Path("runs") / find(recipe).name
+    if resume == "latest":
+        checkpoint = last_checkpoint(work_dir)
+    if resume and checkpoint is None and speaks and not quiet:
+        console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
+    chosen = find(recipe) if recipe else read_run_recipe(work_dir)
+    if recipe and checkpoint and not chosen.data.train:
+        chosen = replace(chosen, data=read_run_recipe(work_dir).data)
     try:
         run_training(
-            override(chosen, [*(overrides or []), *_as_overrides(options)]),
+            override(chosen, overrides),
             work_dir,
             resume=checkpoint,
             device=device,
@@ -74,11 +114,12 @@ def train(
             quiet=quiet,
         )
     except Stopped as stop:
-        errors.print(
-            f"stopped and saved. Go on with: marey train --resume --work-dir {stop.work_dir}"
-        )
+        if speaks:
+            again = f"marey train --resume --work-dir {stop.work_dir}"
+            errors.print(f"stopped and saved. Go on with: {again}")
         raise typer.Exit(130) from None
-    console.print(f"trained: {work_dir}")
+    if speaks:
+        console.print(f"trained: {work_dir}")
 
 
 def _as_overrides(options: Mapping[str, object]) -> list[str]:

@@ -6,8 +6,11 @@ Nothing has to be said on the command line: `torchrun --nproc-per-node 8 -m mare
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import signal
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from marey.engine.environment import usable_device
-from marey.errors import RunError
+from marey.errors import MareyError, RunError
 
 _TIMEOUT = timedelta(hours=2)  # the other ranks wait while rank 0 validates
 
@@ -48,6 +51,33 @@ class World:
         if self.size > 1:
             dist.barrier()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All processes get through the block, or none: an error of one is raised in each.
+
+        Without it the others would wait for one that has ended. Every process must come here.
+        """
+        error: MareyError | None = None
+        try:
+            yield
+        except MareyError as own:
+            if self.size == 1:
+                raise
+            error = own
+        if self.size > 1:
+            errors: list[MareyError | None] = [None] * self.size
+            dist.all_gather_object(errors, error)
+            if first := next(filter(None, errors), None):
+                raise first if self.is_main else ToldError(first.message, first.hint)
+
+
+class ToldError(RunError):
+    """What ends this process, and is told by process 0."""
+
+
+class LoneError(RunError):
+    """What one process of several met alone, in the middle of a step; it has to say so itself."""
+
 
 @contextmanager
 def join_world(device: str | None = None) -> Iterator[World]:
@@ -57,14 +87,41 @@ def join_world(device: str | None = None) -> Iterator[World]:
     if ranks.size == 1:
         yield World(device=chosen)
         return
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _end_with_launcher()
     os.environ.setdefault("MASTER_ADDR", ranks.master)
     os.environ.setdefault("MASTER_PORT", str(ranks.port))
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, rank=ranks.rank, world_size=ranks.size, timeout=_TIMEOUT)
     try:
         yield World(ranks.rank, ranks.size, chosen)
+    except MareyError:
+        raise
+    except (ConnectionError, RuntimeError) as error:
+        if not _is_of_others(error):
+            raise
+        first = str(error).splitlines()[0]
+        raise RunError(
+            f"another process of the run ended: {first}",
+            "it says why, above or in its own output; go on with --resume",
+        ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _is_of_others(error: Exception) -> bool:
+    """Whether a process met that another one is gone."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+def _end_with_launcher() -> None:
+    """Have this process told to stop, as by SIGTERM, when torchrun dies, however it does.
+
+    Else its processes would train on, unseen, in a folder that somebody goes on with.
+    """
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 @dataclass(frozen=True)

@@ -9,42 +9,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from marey.data.loading.clips import Batch
-from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import evaluate
 from marey.engine.train.bad_clips import BadClips
-from marey.engine.train.best_epoch import check_save_best, training_counts, worth
-from marey.engine.train.distributed import World, join_world
+from marey.engine.train.best_epoch import training_counts, worth
+from marey.engine.train.distributed import LoneError, ToldError, World, join_world
 from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
-from marey.engine.train.run_folder import open_run
+from marey.engine.train.optim import go_on
+from marey.engine.train.run_folder import begin_run, held, refuse_run, write_about
 from marey.engine.train.run_log import RunLog
-from marey.engine.train.steps import Position, Totals, draw_steps, mixed_seed
+from marey.engine.train.saved import Saved, as_plain
+from marey.engine.train.start import Start, clips_a_step, ready
+from marey.engine.train.steps import Totals, draw_steps, mixed_seed
 from marey.engine.train.stop_signals import StopFlag, Stopped, stop_signals
-from marey.engine.weights.checkpoint import (
-    initialize,
-    load_checkpoint,
-    load_strictly,
-    save_checkpoint,
-)
-from marey.engine.weights.imagenet import starting_weights
-from marey.errors import RunError
+from marey.engine.weights.checkpoint import load_strictly, save_checkpoint
+from marey.errors import MareyError, RunError
 from marey.longtail.decouple import change_heads, training_mode
 from marey.longtail.objective import FollowsEpochs
-from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
-from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe, Stage
-from marey.recipes.resolve import read_data, resolve
-from marey.recipes.schema import to_readable_yaml, to_yaml
+from marey.recipes.schema import to_yaml
 from marey.types import Clip, Labels, check_numbers
 from marey.video.augment import augment
 
@@ -81,31 +73,37 @@ def train(
     """
     check_numbers(at_least=1, save_steps=save_steps)
     with join_world(device) as world, stop_signals() as stop, ExitStack() as stack:
-        to_readable_yaml(recipe, str(work_dir / "recipe.yaml"))  # before its classes are used
-        train_set, val_set = read_data(recipe)
-        recipe = resolve(recipe, train_set)
-        check_save_best(recipe, train_set, val_set)
-        state = load_checkpoint(resume) if resume else None
-        weights = None if resume else starting_weights(recipe)
-        at = Position(**state["progress"]) if state else Position()
-        if world.is_main:
-            open_run(work_dir, recipe, train_set, resume=resume is not None)
-        world.wait()
-        log = stack.enter_context(RunLog(work_dir, at.global_step, world.is_main, quiet=quiet))
-        run = Training(
-            recipe,
-            work_dir,
-            train_set,
-            val_set,
-            world=world,
-            log=log,
-            stop=stop,
-            save_steps=save_steps,
-            at=at,
-            state=state,
-            weights=weights,
+        notes = []
+        with world.together():
+            if world.is_main and resume is not None:  # held before the checkpoint is read
+                notes.append(stack.enter_context(held(work_dir)))
+        with world.together():
+            start = ready(recipe, work_dir, resume, world)
+        with world.together():
+            if world.is_main and resume is None:
+                notes.append(stack.enter_context(held(work_dir)))
+                refuse_run(work_dir)  # another may have begun and ended meanwhile
+            if world.is_main:
+                write = begin_run if start.saved is None else write_about
+                write(work_dir, start.recipe, start.train_set)
+        log = stack.enter_context(
+            RunLog(
+                work_dir,
+                start.at.global_step,
+                world.is_main,
+                num_epochs=start.saved.num_epochs if start.saved else 0,
+                epochs=start.saved.epochs if start.saved else [],
+                quiet=quiet,
+            )
         )
-        run.loop()
+        for note in filter(None, (*notes, *start.notes)):
+            log.say(note)
+        try:
+            Training(start, work_dir, world=world, log=log, stop=stop, save_steps=save_steps).loop()
+        except MareyError as error:
+            if world.is_main or isinstance(error, ToldError):
+                raise
+            raise LoneError(f"process {world.rank}: {error.message}", error.hint) from error
     return work_dir
 
 
@@ -118,46 +116,40 @@ class Training:
 
     def __init__(
         self,
-        recipe: Recipe,
+        start: Start,
         work_dir: Path,
-        train_set: Manifest,
-        val_set: Manifest | None,
         *,
         world: World,
         log: RunLog,
         stop: StopFlag,
         save_steps: int | None,
-        at: Position,
-        state: Mapping[str, Any] | None,
-        weights: Path | None,
     ) -> None:
-        """A run at the place `at`: as the checkpoint `state` has it, else from its beginning."""
-        self.recipe, self.work_dir, self.at = recipe, work_dir, at
-        self.train_set, self.val_set = train_set, val_set
+        """A run at the place where its checkpoint left it, else at its beginning."""
+        self.recipe, self.work_dir, self.at = start.recipe, work_dir, start.at
+        self.train_set, self.val_set, self.data = start.train_set, start.val_set, start.data
         self.world, self.log, self.stop, self.save_steps = world, log, stop, save_steps
-        self.bad_clips = BadClips(work_dir, train_set, recipe.data.bad_clip_budget)
+        self.bad_clips = BadClips(work_dir, self.train_set, self.recipe.data.bad_clip_budget)
         self.saved_at = time.monotonic()
-        torch.manual_seed(recipe.seed)
-        self.model = channels_last(built(recipe.model).to(world.device))
-        if weights is not None:
-            log.say(initialize(self.model, weights))
-        self.ema = None if recipe.ema is None else averaged(self.model, recipe.ema)
-        if state is None:
+        self.model, ema = start.model, self.recipe.ema
+        self.ema = None if ema is None else averaged(self.model, ema)
+        self.totals = start.saved.totals if start.saved else Totals()
+        if start.saved is None:
             self.learner = self.begin_stage()
             self.save()
         else:
-            self.learner = self.resumed(state)
+            self.learner = self.resumed(start.saved)
 
     def loop(self) -> None:
         """All that is left of training."""
         while True:
             while self.at.epoch < max(self.stage.epochs, 1):  # one without steps if there are none
-                totals = Totals()
+                if not self.at.step:
+                    self.totals = Totals()
                 for batches, waited in self.steps():
                     loss = self.step(batches)
-                    self.note(totals, loss, batches, waited)
+                    self.note(loss, batches, waited)
                     self.save_if_due()
-                self.finish_epoch(totals)
+                self.finish_epoch()
             if self.at.stage + 1 == len(self.recipe.stages):
                 return
             self.at.stage, self.at.epoch = self.at.stage + 1, 0
@@ -233,13 +225,14 @@ class Training:
             change_heads(model, reset=self.stage.reset_heads, tau=self.stage.normalize_heads)
         return self.build_learner()
 
-    def resumed(self, state: Mapping[str, Any]) -> Learner:
+    def resumed(self, saved: Saved) -> Learner:
         """What the stage under way learns with, it and the model as the checkpoint has them."""
-        load_strictly(self.model, state["model"], source=self.work_dir)
+        state = saved.state
+        load_strictly(self.model, state["model"], source=saved.path)
         if self.ema is not None:
-            load_strictly(self.ema, state["ema"], source=self.work_dir)
+            load_strictly(self.ema, state["ema"], source=saved.path)
         learner = self.build_learner()
-        learner.optimizer.load_state_dict(state["optimizer"])
+        go_on(learner.optimizer, state["optimizer"], self.stage.optim)
         learner.objective.load_state_dict(state["objective"])
         at = self.at
         self.log.say(f"resumed at stage {at.stage}, epoch {at.epoch}, step {at.step}")
@@ -251,7 +244,7 @@ class Training:
         The recipe's rate is meant for a batch of `lr_batch_size`, and grows with the total batch.
         """
         recipe, lr = self.recipe, self.stage.optim.lr
-        total = recipe.batch_size * recipe.accumulate * self.world.size
+        total = clips_a_step(recipe, self.world)
         scale = total / recipe.lr_batch_size if recipe.lr_batch_size else 1.0
         self.log.say(
             f"learning rate {lr:g} x {total}/{recipe.lr_batch_size} = {lr * scale:g}"
@@ -261,12 +254,12 @@ class Training:
         counts = {h: torch.from_numpy(self.train_set.class_counts(h)) for h in self.num_classes}
         return Learner(self.stage, self.model, counts, self.world, lr_scale=scale)
 
-    def note(self, totals: Totals, loss: float, batches: Sequence[Batch], waited: float) -> None:
+    def note(self, loss: float, batches: Sequence[Batch], waited: float) -> None:
         """Write down what a step gave."""
-        totals.add(loss, sum(len(batch.rows) for batch in batches), waited)
+        self.totals.add(loss, sum(len(batch.rows) for batch in batches), waited)
         self.log.step(
             self.at.global_step,
-            totals.text(self.world.size),
+            self.totals.text(self.world.size),
             loss=loss,
             lr=self.learner.lr,
             data_wait=waited,
@@ -281,9 +274,10 @@ class Training:
         if stopping:
             raise Stopped(self.work_dir)
 
-    def finish_epoch(self, totals: Totals) -> None:
+    def finish_epoch(self) -> None:
         """Validate, log and save; the next epoch begins."""
-        self.bad_clips.check_all(self.world)
+        with self.world.together():
+            self.bad_clips.check_all(self.world)
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
         if isinstance(self.learner.objective, FollowsEpochs):
             self.learner.objective.finish_epoch()
@@ -292,7 +286,7 @@ class Training:
             done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage])
             done += min(self.at.epoch, self.stage.epochs)
             row = {"epoch": done, "step": self.at.global_step, "lr": self.learner.lr}
-            self.log.epoch(row | totals.means(self.world.size) | metrics)
+            self.log.epoch(row | self.totals.means(self.world.size) | metrics)
             best = worth(metrics, self.recipe.save_best, float(self.at.global_step))
             if best > self.at.best:
                 self.at.best = best
@@ -333,5 +327,12 @@ class Training:
     def write(self, name: str, state: dict[str, Any]) -> None:
         """Write a checkpoint of that name, with the recipe and the progress in it."""
         refuse_not_finite(self.model, self.at.global_step)
-        about = {"recipe": to_yaml(self.recipe), "progress": asdict(self.at)}
+        about = as_plain(
+            to_yaml(self.recipe),
+            self.at,
+            self.totals,
+            epochs=self.log.epochs,
+            data=self.data,
+            clips_a_step=clips_a_step(self.recipe, self.world),
+        )
         save_checkpoint(self.work_dir / "checkpoints" / name, about | state)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import optim
 
+from marey.errors import RunError
 from marey.longtail.decouple import HeadScales
 from marey.models.own_groups import Group
 from marey.models.video_model import VideoModel
@@ -43,6 +45,29 @@ def build_scales_optimizer(
     optimizer.register_state_dict_post_hook(with_scales)
     optimizer.register_load_state_dict_pre_hook(take_scales)
     return optimizer
+
+
+def go_on(optimizer: optim.Optimizer, state: Mapping[str, Any], spec: Optim) -> None:
+    """Take up what an optimiser had come to, at the rates and decays of `spec`, not at its own.
+
+    torch's `load_state_dict` brings back every number of a group, so that a rate that was changed
+    since would be logged and not used. What only the optimiser knows of a group stays.
+
+    Raises:
+        RunError: the groups are not those of `state`, so that it could not be told apart.
+    """
+    sizes = [len(group["params"]) for group in optimizer.param_groups]
+    if sizes != [len(group["params"]) for group in state["param_groups"]]:
+        raise RunError(
+            f"the optimiser has groups of {sizes} weights, that of the checkpoint has others",
+            "go on with the optimiser that the run began with",
+        )
+    own = {"lr", "base_lr", "weight_decay"}
+    own |= {field.name for field in fields(spec)} if is_dataclass(spec) else set()
+    groups = [{k: v for k, v in group.items() if k in own} for group in optimizer.param_groups]
+    optimizer.load_state_dict(dict(state))
+    for group, values in zip(optimizer.param_groups, groups, strict=True):
+        group.update(values)
 
 
 def set_rates(optimizer: optim.Optimizer, factor: float) -> None:

@@ -1,25 +1,31 @@
-"""The folder of a run: what stands in it before the first step, and the clips it could not read.
+"""The folder of a run: what stands in it before the first step, and who may write there.
 
 RUN/recipe.yaml  env.json  labels.txt  class_counts.json  bad_clips.csv
 RUN/log.jsonl  metrics.csv  train.log
 RUN/checkpoints/last.pt  best.pt      RUN/results/NAME/predictions.parquet  results.json
+
+Nothing is written in place: a file is replaced by a whole one, and lines of a log are added at its
+end and mended when the run goes on.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 from marey.data.manifest.classes import write_classes
 from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import environment
-from marey.engine.weights.checkpoint import last_checkpoint
+from marey.engine.weights.checkpoint import has_trained
 from marey.engine.weights.class_counts import write_class_counts
 from marey.errors import RunError
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_readable_yaml
-from marey.storage.atomic import make_folder, run_error, write_text
+from marey.storage.atomic import make_folder, run_error, write_text, writing
+from marey.storage.lock import NoLocks, locked
 
 training_error = partial(
     run_error,
@@ -28,17 +34,46 @@ training_error = partial(
 """What is raised where a file of the folder cannot be written."""
 
 
-def open_run(folder: Path, recipe: Recipe, train_set: Manifest, *, resume: bool) -> None:
-    """Make the folder of a run, or see that it is the one to resume; never overwrites a run.
+@contextmanager
+def held(folder: Path) -> Iterator[str]:
+    """Keep other trainings out of `folder` while the block runs; `Held` if one is in it.
 
-    RecipeError, and no folder is made, if the recipe could not be read back from it.
+    It gives a sentence to be said, if the disk has no locks. Evaluations of the run may go on.
     """
-    text = to_readable_yaml(recipe, str(folder / "recipe.yaml"))
-    if last_checkpoint(folder) and not resume:
+    make_folder(folder, training_error)
+    note = ""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock", f"trains in {folder}"))
+        except NoLocks as error:
+            note = f"{error.message}: nothing keeps a second training out of {folder}"
+        yield note
+
+
+def refuse_run(folder: Path) -> None:
+    """RunError if `folder` holds a run that has trained; one that never has is begun anew."""
+    saved = [path for path in (folder / "checkpoints").glob("*.pt") if has_trained(path)]
+    if saved:
         raise RunError(
             f"{folder} already holds a run", "go on with --resume, or give another --work-dir"
         )
+
+
+def begin_run(folder: Path, recipe: Recipe, train_set: Manifest) -> None:
+    """Write what stands in the folder before the first step, in place of an earlier beginning."""
     make_folder(folder / "checkpoints", training_error)
+    with writing(folder, training_error):
+        for name in ("checkpoints/last.pt", "bad_clips.csv"):
+            (folder / name).unlink(missing_ok=True)
+    write_about(folder, recipe, train_set)
+
+
+def write_about(folder: Path, recipe: Recipe, train_set: Manifest) -> None:
+    """Write what a run says of itself, in place of what its folder said before.
+
+    RecipeError, and nothing is written, if the recipe could not be read back from it.
+    """
+    text = to_readable_yaml(recipe, str(folder / "recipe.yaml"))
     write_text(folder / "recipe.yaml", text, training_error)
     write_text(folder / "env.json", json.dumps(environment(), indent=1), training_error)
     write_classes(train_set.classes, folder, training_error)

@@ -1,18 +1,20 @@
 """What a run writes while it goes: log.jsonl, metrics.csv, train.log, and TensorBoard if there.
 
 log.jsonl has one object a line: `{"kind": "step", "step": 12, "loss": 1.9, ...}`, of kind step,
-epoch or event; null stands for a number of which nothing was tested. A resumed run first drops the
-lines that its checkpoint has not seen, so that each step stands there once.
+epoch or event; null stands for a number of which nothing was tested. A resumed run first mends its
+logs: what its checkpoint has not seen goes, as does what is no whole line (a full disk leaves half
+of one, a power cut NUL bytes), and each step and each epoch stands there once.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -24,20 +26,33 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from marey.engine.train.epoch_table import add_epoch, keep_epochs
+from marey.engine.train.epoch_table import add_epoch, mend_epochs, read_epochs
 from marey.engine.train.run_folder import training_error
+from marey.errors import RunError
 from marey.metrics.catalog import find_metric
 from marey.storage.atomic import write_text, writing
-from marey.storage.text_files import read_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
 class RunLog:
-    """The log of a run in `folder`, for rank 0: the other processes have a silent one."""
+    """The log of a run in `folder`, for rank 0: the other processes have a silent one.
 
-    def __init__(self, folder: Path, step: int = 0, active: bool = True, *, quiet: bool = False):
+    Of a run that goes on: the step it has come to, how many epochs it has ended, and their rows of
+    metrics.csv, as far as its checkpoint has them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        step: int = 0,
+        active: bool = True,
+        *,
+        num_epochs: int = 0,
+        epochs: Sequence[Mapping[str, float]] | None = None,
+        quiet: bool = False,
+    ) -> None:
         self.folder, self.active = folder, active
         self.console = Console(quiet=quiet or not active, highlight=False, soft_wrap=True)
         self._bars = Progress(
@@ -50,9 +65,13 @@ class RunLog:
             transient=True,
         )
         self._task: TaskID | None = None
+        self.epochs: list[dict[str, float]] = [dict(row) for row in epochs or ()]
         if active:
-            _keep_steps(folder / "log.jsonl", step)
-            keep_epochs(folder, step)
+            mend_epochs(folder, step, num_epochs, epochs)
+            if epochs is None:
+                self.epochs = [_whole_numbers(row) for row in read_epochs(folder)]
+            _mend_steps(folder / "log.jsonl", step, self.epochs)
+            _mend_lines(folder / "train.log")
             self._board = _tensorboard(folder / "tb", step)
 
     def __enter__(self) -> RunLog:
@@ -82,7 +101,7 @@ class RunLog:
             self._bars.update(self._task, advance=1, text=text)
 
     def epoch(self, metrics: Mapping[str, float]) -> None:
-        """A row of metrics.csv, the same in log.jsonl, and a line for people.
+        """A row of metrics.csv, the same in log.jsonl and in `epochs`, and a line for people.
 
         `metrics` has the keys of the catalog, all those of its rows of training among them.
         """
@@ -91,6 +110,7 @@ class RunLog:
         rows = {key: find_metric(key) for key in metrics}
         named = {key: each for key, each in rows.items() if each is not None}
         row = {named[key].column if key in named else key: v for key, v in metrics.items()}
+        self.epochs.append({k: v if isinstance(v, int) else float(v) for k, v in row.items()})
         self._record("epoch", int(row["step"]), {k: v for k, v in row.items() if k != "step"})
         add_epoch(self.folder, row)
         watched = [
@@ -104,9 +124,7 @@ class RunLog:
         )
 
     def _record(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        known = {name: None if math.isnan(value) else value for name, value in values.items()}
-        line = json.dumps({"kind": kind, "step": step, **known}, allow_nan=False)
-        self._append("log.jsonl", line + "\n")
+        self._append("log.jsonl", _line(kind, step, values))
         if self.active and self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
@@ -119,17 +137,60 @@ class RunLog:
             file.write(text)
 
 
-def _keep_steps(path: Path, step: int) -> None:
-    """Drop the lines after `step`, and one that a kill cut short."""
-    kept = []
-    for line in read_text(path).splitlines(keepends=True):
+def _line(kind: str, step: int, values: Mapping[str, float]) -> str:
+    known = {name: None if math.isnan(value) else value for name, value in values.items()}
+    return json.dumps({"kind": kind, "step": step, **known}, allow_nan=False) + "\n"
+
+
+def _whole_numbers(row: Mapping[str, float]) -> dict[str, float]:
+    return {**row, "epoch": int(row["epoch"]), "step": int(row["step"])}
+
+
+def _mend_steps(path: Path, step: int, epochs: Sequence[Mapping[str, float]]) -> None:
+    """Leave the lines up to `step`, each step once, and one for each of the `epochs`."""
+    if not path.is_file():
+        return
+    kept: dict[object, tuple[int, str]] = {}
+    of_epochs: dict[tuple[object, int], str] = {}
+    for number, fact in enumerate(_objects(path)):
+        kind, at, line = fact.get("kind"), fact.get("step"), json.dumps(fact) + "\n"
+        if kind == "epoch" and isinstance(at, int):
+            of_epochs[fact.get("epoch"), at] = line
+        elif isinstance(at, int) and at <= step:
+            kept[at if kind == "step" else (kind, number)] = (at, line)
+    lines = list(kept.values())
+    for row in epochs:
+        at = int(row["step"])
+        values = {name: value for name, value in row.items() if name != "step"}
+        lines.append((at, of_epochs.get((row["epoch"], at)) or _line("epoch", at, values)))
+    lines.sort(key=lambda line: line[0])
+    write_text(path, "".join(text for _, text in lines), training_error)
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
+    """What is whole in the file, also where half a line stands before it."""
+    for text in re.split(r'\n|(?=\{"kind":)', _clean(path)):
         try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError):
+            fact = json.loads(text)
+        except ValueError:
             continue
-    if path.is_file():
-        write_text(path, "".join(kept), training_error)
+        if isinstance(fact, dict):
+            yield fact
+
+
+def _mend_lines(path: Path) -> None:
+    """End the last line of a log for people, so that nothing is glued to it."""
+    text = _clean(path) if path.is_file() else ""
+    if text and (not text.endswith("\n") or text.encode() != path.read_bytes()):
+        write_text(path, text.removesuffix("\n") + "\n", training_error)
+
+
+def _clean(path: Path) -> str:
+    """The text of a log, without what is none: a byte-order mark, NUL bytes, bad UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig", "replace").replace("\0", "")
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from marey.data.loading.loader import clip_batches
 from marey.data.loading.samplers import EpochSampler, draw_epoch
 from marey.data.manifest.manifest import Manifest
 from marey.engine.train.distributed import World
-from marey.errors import RunError
+from marey.errors import RecipeError, RunError
 from marey.recipes.recipe import Recipe
 
 
@@ -59,6 +59,23 @@ class Steps:
 
 def draw_steps(recipe: Recipe, train_set: Manifest, at: Position, world: World) -> Steps:
     """The steps of the epoch at `at`: drawn by the stage's sampler, read as the recipe trains."""
+    keys = _epoch_keys(recipe, train_set, at, world)
+    views, data = recipe.train, recipe.data
+    clips = ClipDataset(train_set, views.sampling, views.crop, backend=data.backend)
+    pin_memory = world.device.type == "cuda"
+    batches = clip_batches(clips, keys, workers=data.workers, pin_memory=pin_memory)
+    num_steps = keys.num_steps // recipe.accumulate
+    return Steps(num_steps, num_steps - at.step, recipe.accumulate, batches)
+
+
+def check_steps(recipe: Recipe, train_set: Manifest, world: World) -> None:
+    """RecipeError if the clips of an epoch, in any stage, are too few for one step."""
+    for number, stage in enumerate(recipe.stages):
+        if stage.epochs:
+            _epoch_keys(recipe, train_set, Position(stage=number), world)
+
+
+def _epoch_keys(recipe: Recipe, train_set: Manifest, at: Position, world: World) -> EpochSampler:
     seed = mixed_seed(recipe.seed, at.stage)
     sampler = recipe.stages[at.stage].sampler
     rows = draw_epoch(sampler, train_set.labels, train_set.sources, seed=seed, epoch=at.epoch)
@@ -71,12 +88,13 @@ def draw_steps(recipe: Recipe, train_set: Manifest, at: Position, world: World) 
         world_size=world.size,
         start_step=at.step * recipe.accumulate,
     )
-    views, data = recipe.train, recipe.data
-    clips = ClipDataset(train_set, views.sampling, views.crop, backend=data.backend)
-    pin_memory = world.device.type == "cuda"
-    batches = clip_batches(clips, keys, workers=data.workers, pin_memory=pin_memory)
-    num_steps = keys.num_steps // recipe.accumulate
-    return Steps(num_steps, num_steps - at.step, recipe.accumulate, batches)
+    if keys.num_steps < recipe.accumulate:
+        raise RecipeError(
+            f"{len(rows)} clips are {keys.num_steps} batches, fewer than the {recipe.accumulate} "
+            "that accumulate asks for a step",
+            f"lower accumulate to {keys.num_steps} or less",
+        )
+    return keys
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -96,6 +114,18 @@ class Totals:
     clips: int = 0
     waited: float = 0.0
     since: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, sums: Mapping[str, float]) -> Totals:
+        """What `sums` gave in an earlier sitting of the run; zeros if it gave nothing."""
+        whole = {name: int(sums.get(name, 0)) for name in ("steps", "clips")}
+        loss, waited = sums.get("loss", 0.0), sums.get("waited", 0.0)
+        return cls(loss, waited=waited, **whole, since=time.monotonic() - sums.get("seconds", 0.0))
+
+    def sums(self) -> dict[str, float]:
+        """All of it in plain numbers, which mean the same in another process."""
+        parts = {name: getattr(self, name) for name in ("loss", "steps", "clips", "waited")}
+        return parts | {"seconds": time.monotonic() - self.since}
 
     def add(self, loss: float, clips: int, waited: float) -> None:
         """Count one step."""

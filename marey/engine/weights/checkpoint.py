@@ -152,6 +152,17 @@ def last_checkpoint(folder: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+def has_trained(path: Path) -> bool:
+    """Whether a checkpoint was saved after the beginning of its run.
+
+    An older marey saved one before the first step as well, which is no trained model.
+    """
+    progress = load_checkpoint(path).get("progress")
+    return not isinstance(progress, dict) or any(
+        progress.get(name) for name in ("stage", "epoch", "global_step")
+    )
+
+
 def weights_digest(module: nn.Module) -> str:
     """Sha256 of the names and values of a module's weights."""
     total = hashlib.sha256()

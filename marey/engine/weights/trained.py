@@ -7,6 +7,8 @@ RELEASE/README.md (model card)
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,13 @@ from marey.data.manifest.classes import classes_file, read_classes, write_classe
 from marey.engine.environment import usable_device
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import read_results
-from marey.engine.weights.checkpoint import load_strictly, load_weights
+from marey.engine.weights.checkpoint import (
+    has_trained,
+    last_checkpoint,
+    load_checkpoint,
+    load_strictly,
+    load_weights,
+)
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.errors import CheckpointError, RunError
 from marey.metrics.catalog import headlines
@@ -60,7 +68,7 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
     folder, device = Path(folder), usable_device(device)
     if (folder / "config.json").is_file():
         recipe, weights = _read_config(folder / "config.json"), folder / "model.safetensors"
-    elif (folder / "recipe.yaml").is_file():
+    elif (folder / "recipe.yaml").is_file() or last_checkpoint(folder):
         recipe, weights = read_run_recipe(folder), _best(folder / "checkpoints")
     else:
         raise CheckpointError(
@@ -169,9 +177,12 @@ def _read_config(path: Path) -> Recipe:
 
 def _best(folder: Path) -> Path:
     for path in (folder / "best.pt", folder / "last.pt"):
-        if path.is_file():
+        if path.is_file() and has_trained(path):
             return path
-    raise CheckpointError(f"{folder} holds no checkpoint", "has the run finished an epoch?")
+    raise CheckpointError(
+        f"{folder.parent} holds no trained model: no step of its run is saved",
+        "wait until it is, or train it: marey train",
+    )
 
 
 def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:
@@ -190,10 +201,41 @@ def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:
 
 
 def read_run_recipe(folder: Path) -> Recipe:
-    """The resolved recipe of the run in `folder`."""
-    path = folder / "recipe.yaml"
-    if not path.is_file():
-        raise RunError(
-            f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir"
-        )
-    return from_yaml(Recipe, read_text(path), source=str(path))
+    """The resolved recipe of the run in `folder`.
+
+    Where recipe.yaml is lost, empty or cut off it is that of last.pt, and it is said on stderr.
+
+    Raises:
+        RunError: there is neither.
+        RecipeError: recipe.yaml, which somebody has edited, cannot be understood.
+    """
+    path, last = folder / "recipe.yaml", last_checkpoint(folder)
+    data = path.read_bytes() if path.is_file() else b""
+    saved = str(load_checkpoint(last).get("recipe", "")) if last else ""
+    fault = _damage(data, saved) if path.is_file() else "is missing"
+    if not fault:
+        return from_yaml(Recipe, data.decode(), source=str(path))
+    if saved:
+        log.warning("%s %s: the recipe in %s is used", path, fault, last)
+        return from_yaml(Recipe, saved, source=str(path))
+    if path.is_file():
+        raise RunError(f"{path} {fault}, and no checkpoint has the recipe", "begin the run again")
+    raise RunError(f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir")
+
+
+def _damage(data: bytes, saved: str) -> str:
+    """What a full disk or a power cut did to a recipe, of which the checkpoint has `saved`."""
+    if not data.strip():
+        return "is empty"
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    if "\0" in text:
+        return "holds NUL bytes"
+    keys = re.compile(r"^(\w+):", re.MULTILINE)
+    missing = [key for key in keys.findall(saved) if key not in keys.findall(text)]
+    return f"is cut off: it lacks {', '.join(missing)}" if missing else ""
+
+
+log = logging.getLogger("marey")

@@ -56,7 +56,7 @@ def test_the_best_checkpoint_is_that_of_the_number_the_recipe_names(
         * 2
     )
     monkeypatch.setattr(Evaluation, "metrics", property(lambda _: next(by_epoch)))
-    monkeypatch.setattr("marey.engine.train.loop.check_save_best", lambda *_: None)
+    monkeypatch.setattr("marey.engine.train.start.check_save_best", lambda *_: None)
     for name, epoch in (("acc/few", 2), ("", 3)):
         run = train(recipe_of(manifest, name), tmp_path / f"run{epoch}", quiet=True)
         assert load_checkpoint(run / "checkpoints" / "best.pt")["progress"]["epoch"] == epoch

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marey.engine.train.epoch_table import add_epoch, keep_epochs, read_epochs
+from marey.engine.train.epoch_table import add_epoch, mend_epochs, read_epochs
 from marey.engine.train.loop import train
 from marey.engine.train.run_log import RunLog
 from marey.errors import RunError
@@ -90,14 +90,14 @@ def test_new_columns_come_in_the_order_of_the_catalog_behind_the_old_ones(tmp_pa
 
 def test_rows_after_the_step_and_one_cut_short_are_dropped(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(OLD + "2,4,0.25,0.1,,60,\n3,", encoding="utf-8")
-    keep_epochs(tmp_path, 4)
+    mend_epochs(tmp_path, 4, 2, None)
     assert [row["epoch"] for row in rows_of(tmp_path)] == ["1", "2"]
-    keep_epochs(tmp_path, 2)
+    mend_epochs(tmp_path, 2, 1, None)
     assert (tmp_path / "metrics.csv").read_text(encoding="utf-8") == OLD
 
 
 def test_without_an_epoch_there_are_no_rows_and_no_file(tmp_path: Path) -> None:
-    keep_epochs(tmp_path, 4)
+    mend_epochs(tmp_path, 4, 2, None)
     assert read_epochs(tmp_path) == []
     assert not (tmp_path / "metrics.csv").exists()
 

@@ -1,0 +1,203 @@
+"""What last.pt says of a run beside its weights: where it is, and what it was made of.
+
+    progress       where the run is          epochs   the rows of metrics.csv
+    totals         of the epoch under way    data     the clips of both splits, as `ClipFacts`
+    clips_a_step   of all processes          recipe   as YAML
+
+The last four are younger than the format: a checkpoint without them is read, and it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from marey.data.manifest.classes import classes_file, read_classes
+from marey.data.manifest.manifest import Manifest
+from marey.storage.text_files import as_value
+from marey.engine.train.changes import Change, changes
+from marey.engine.train.clip_facts import ClipFacts, clip_facts, other_classes, what_changed
+from marey.engine.train.steps import Position, Totals
+from marey.engine.weights.checkpoint import load_checkpoint
+from marey.errors import CheckpointError, RunError
+from marey.recipes.recipe import Recipe
+from marey.recipes.schema import from_yaml
+
+_STATE = ("recipe", "progress", "model", "ema", "optimizer", "objective")
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The clips that a run trains on, and those that it validates on, if it does."""
+
+    train: ClipFacts
+    val: ClipFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """The plain entries of a checkpoint."""
+
+    recipe: str
+    progress: Position
+    totals: dict[str, float] = field(default_factory=dict)
+    epochs: list[dict[str, int | float]] | None = None
+    data: DataFacts | None = None
+    clips_a_step: int | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Saved:
+    """A checkpoint to go on from; None stands for what an older marey did not write."""
+
+    path: Path
+    recipe: Recipe
+    at: Position
+    totals: Totals
+    epochs: list[dict[str, float]] | None
+    data: DataFacts | None
+    clips_a_step: int | None
+    state: Mapping[str, Any]
+    """All of it: model, ema, optimizer, objective."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run that wrote it."""
+        return self.path.parent.parent
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether it is of a run that was more than begun."""
+        return self.at.global_step > 0 or self.at.epoch > 0 or self.at.stage > 0
+
+    @property
+    def num_epochs(self) -> int:
+        """The epochs that have ended, each with a row; a stage without epochs has one as well."""
+        over = self.recipe.stages[: self.at.stage]
+        return sum(max(stage.epochs, 1) for stage in over) + self.at.epoch
+
+
+def data_facts(train_set: Manifest, val_set: Manifest | None) -> DataFacts:
+    """The facts of both."""
+    return DataFacts(clip_facts(train_set), None if val_set is None else clip_facts(val_set))
+
+
+def as_plain(
+    recipe_text: str,
+    at: Position,
+    totals: Totals,
+    *,
+    epochs: list[dict[str, float]],
+    data: DataFacts,
+    clips_a_step: int,
+) -> dict[str, Any]:
+    """What a checkpoint keeps of them."""
+    return {
+        "recipe": recipe_text,
+        "progress": asdict(at),
+        "totals": totals.sums(),
+        "epochs": epochs,
+        "data": asdict(data),
+        "clips_a_step": clips_a_step,
+    }
+
+
+def read_saved(path: Path) -> Saved:
+    """The checkpoint to go on from.
+
+    Raises:
+        CheckpointError: it is a model to use and no state to go on from, as best.pt is.
+        RecipeError: its recipe needs a class that is not there.
+    """
+    state = load_checkpoint(path)
+    if missing := [name for name in _STATE if name not in state]:
+        raise CheckpointError(
+            f"{path} holds no run to go on with: it lacks {', '.join(missing)}",
+            f"go on from last.pt, or begin another run from these weights: --weights {path}",
+        )
+    known = {f.name: state[f.name] for f in fields(_Facts) if f.name in state}
+    facts = as_value(_Facts, known, path)
+    return Saved(
+        path=path,
+        recipe=from_yaml(Recipe, facts.recipe, source=f"{path} (its recipe)"),
+        at=facts.progress,
+        totals=Totals.of(facts.totals),
+        epochs=facts.epochs,
+        data=facts.data,
+        clips_a_step=facts.clips_a_step,
+        state=state,
+    )
+
+
+def refuse_other_run(saved: Saved, work_dir: Path, last: Path | None) -> None:
+    """RunError if the checkpoint is to go on in a folder that holds another run."""
+    if last is not None and saved.folder.resolve() != work_dir.resolve():
+        raise RunError(
+            f"{saved.path} is not a checkpoint of the run in {work_dir}",
+            "give --work-dir a new folder, or the checkpoint's own",
+        )
+
+
+def check_clips(saved: Saved, recipe: Recipe, now: DataFacts) -> str:
+    """What is to be said of the clips of a run that goes on with these; empty if they are its own.
+
+    Raises:
+        RunError: the training clips, their labels or classes are not those of the checkpoint; or
+            the validation clips are not, although the recipe names the same manifests.
+    """
+    hint = f"put them back, or begin another run from the weights: --weights {saved.path}"
+    if saved.data is None:
+        _check_classes(saved, now.train, hint)
+        return f"{saved.path} does not say which clips it saw (an older marey): taken to be these"
+    if change := what_changed(saved.data.train, now.train):
+        raise RunError(f"the training clips changed since the run was saved: {change}", hint)
+    nothing = ClipFacts(0)
+    change = what_changed(saved.data.val or nothing, now.val or nothing)
+    if change and recipe.data.val_lists == saved.recipe.data.val_lists:
+        raise RunError(f"the validation clips changed since the run was saved: {change}", hint)
+    return change and f"validated on other clips from here on: {change}"
+
+
+def recipe_changes(saved: Saved, recipe: Recipe) -> list[Change]:
+    """What of the recipe changed; RecipeError names what may not."""
+    return changes(
+        saved.recipe,
+        recipe,
+        stage=saved.at.stage,
+        epoch=saved.at.epoch + (saved.at.step > 0),
+        hint="leave it as it was (--resume alone takes the run's own recipe), or begin another "
+        f"run from the weights: --weights {saved.path}",
+    )
+
+
+def position(
+    saved: Saved, before: int, now: int, *, same_measure: bool
+) -> tuple[Position, list[str]]:
+    """Where the run goes on, and what is to be said of it.
+
+    before, now: clips a step. same_measure: whether what made an epoch the best still counts.
+
+    The clips of an epoch have an order of their own, so a step of another size begins where the
+    clips end that were seen, or before that.
+    """
+    at, notes = replace(saved.at), []
+    if before != now and at.step:
+        at.step, twice = divmod(at.step * before, now)
+        notes.append(
+            f"{now} clips a step, not {before}: goes on at step {at.step} of the epoch"
+            + (f", {twice} of its clips are seen again" if twice else "")
+        )
+    if not same_measure:
+        at.best = -float("inf")
+        notes.append("other clips, views or metric decide what is best: best.pt is chosen anew")
+    return at, notes
+
+
+def _check_classes(saved: Saved, now: ClipFacts, hint: str) -> None:
+    """RunError if the class names in the folder of the run are not those of the clips."""
+    for head, names in now.classes.items():
+        file = classes_file(saved.folder, head)
+        if file.is_file() and (change := other_classes(head, read_classes(file), names)):
+            raise RunError(f"the classes changed since the run was saved: {change}", hint)

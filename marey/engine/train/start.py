@@ -1,0 +1,118 @@
+"""All that can be known to be wrong with a run before anything of it is written.
+
+So an attempt that fails (a model that cannot be built, fewer clips than a batch, weights that are
+not there) leaves nothing that the next one has to be told about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from marey.data.manifest.manifest import Manifest
+from marey.engine.train.best_epoch import check_save_best
+from marey.engine.train.changes import MEASURES
+from marey.engine.train.distributed import World
+from marey.engine.train.run_folder import refuse_run
+from marey.engine.train.saved import (
+    DataFacts,
+    Saved,
+    check_clips,
+    data_facts,
+    position,
+    read_saved,
+    recipe_changes,
+    refuse_other_run,
+)
+from marey.engine.train.steps import Position, check_steps
+from marey.engine.weights.checkpoint import initialize, last_checkpoint
+from marey.engine.weights.imagenet import starting_weights
+from marey.models.layout import channels_last
+from marey.models.video_model import VideoModel
+from marey.recipes.compatible import built
+from marey.recipes.recipe import Recipe
+from marey.recipes.resolve import read_data, resolve
+from marey.recipes.schema import to_readable_yaml
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Start:
+    """What a run begins with or, where `saved` is a checkpoint, goes on with."""
+
+    recipe: Recipe
+    """Resolved by the training clips."""
+    train_set: Manifest
+    val_set: Manifest | None
+    data: DataFacts
+    """Of both."""
+    model: VideoModel
+    """On its device; with the weights that the run starts from."""
+    saved: Saved | None
+    at: Position
+    notes: tuple[str, ...]
+    """What is to be said once there is a log."""
+
+
+def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> Start:
+    """What `recipe` begins or goes on with in `work_dir`; writes nothing.
+
+    Raises:
+        MareyError: the run cannot begin or go on like this, see `marey.engine.train.loop.train`.
+    """
+    to_readable_yaml(recipe, str(work_dir / "recipe.yaml"))  # before its classes are used
+    saved = None if resume is None else read_saved(resume)
+    notes = []
+    if saved is None:
+        refuse_run(work_dir)
+    else:
+        refuse_other_run(saved, work_dir, last_checkpoint(work_dir))
+        if not saved.has_trained:
+            saved = None
+            notes.append("no step was trained yet: starting from the beginning")
+    train_set, val_set = read_data(recipe)
+    data = data_facts(train_set, val_set)
+    if saved is not None and (note := check_clips(saved, recipe, data)):
+        notes.append(note)
+    recipe = resolve(recipe, train_set)
+    check_save_best(recipe, train_set, val_set)
+    check_steps(recipe, train_set, world)
+    at = Position()
+    if saved is not None:
+        at, more = _goes_on(saved, recipe, data, world)
+        notes += more
+    weights = None if saved else starting_weights(recipe)
+    torch.manual_seed(recipe.seed)
+    model = channels_last(built(recipe.model).to(world.device))
+    if weights is not None:
+        notes.append(initialize(model, weights))
+    return Start(
+        recipe=recipe,
+        train_set=train_set,
+        val_set=val_set,
+        data=data,
+        model=model,
+        saved=saved,
+        at=at,
+        notes=tuple(notes),
+    )
+
+
+def _goes_on(
+    saved: Saved, recipe: Recipe, data: DataFacts, world: World
+) -> tuple[Position, list[str]]:
+    """Where the run goes on, and what is to be said of what changed since."""
+    changed = recipe_changes(saved, recipe)
+    same_clips = saved.data is None or saved.data.val == data.val
+    same_measure = same_clips and not any(each.touches(MEASURES) for each in changed)
+    before = saved.clips_a_step or clips_a_step(saved.recipe, world)
+    at, notes = position(saved, before, clips_a_step(recipe, world), same_measure=same_measure)
+    if changed:
+        notes.insert(0, f"changed since the run was saved: {', '.join(map(str, changed))}")
+    return at, notes
+
+
+def clips_a_step(recipe: Recipe, world: World) -> int:
+    """The clips that all processes take together in a step of the optimiser."""
+    return recipe.batch_size * recipe.accumulate * world.size
