@@ -13,8 +13,10 @@ import io
 import os
 import platform
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -59,6 +61,7 @@ def replacing(path: Path, failure: Failure = manifest_error) -> Iterator[BinaryI
 
     The folders above `path` are made. Raises what `failure` makes of an `OSError`.
     """
+    _clear_drafts(path.parent)
     # process numbers repeat on the machines that share a disk
     draft = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.draft")
     with placing(draft, path, failure), draft.open("wb") as file:
@@ -106,6 +109,33 @@ def write_csv(
     writer.writerow(columns)
     writer.writerows(rows)
     write_text(path, text.getvalue(), failure)
+
+
+@lru_cache(maxsize=1024)
+def _clear_drafts(folder: Path) -> None:
+    """Remove what killed processes left in a folder; looked for once in the life of this one.
+
+    Of other machines nobody knows what runs there: their drafts go after a day.
+    """
+    for draft in folder.glob(".*.draft"):
+        name, _, process = draft.name.removesuffix(".draft").rpartition(".")
+        with suppress(OSError):  # it is gone, or not ours to remove
+            if name.endswith(f".{platform.node()}") and process.isdecimal():
+                is_left = not _is_running(int(process))
+            else:
+                is_left = time.time() - draft.stat().st_mtime > 24 * 3600
+            if is_left:
+                _remove(draft)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
 
 
 def _remove(draft: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -49,3 +49,15 @@ def locked(path: Path, doing: str, *, wait_seconds: float = 0.0) -> Iterator[Non
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def locked_if_possible(path: Path, doing: str) -> Iterator[str]:
+    """As `locked`, but on a disk without locks go on: it gives the sentence to be said then."""
+    note = ""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, doing))
+        except NoLocks as error:
+            note = f"{error.message}: nothing keeps out another process that {doing}"
+        yield note

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +32,8 @@ from marey.jobs.tables import read_tables, write_table
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
 from marey.recipes.schema import override
+from marey.storage.atomic import make_folder, run_error
+from marey.storage.lock import locked_if_possible
 
 MISSING = "missing"
 """The column of a part that says why a clip could not be read."""
@@ -120,7 +123,11 @@ def evaluate_folder(
         write_results(result, out, job.model, job.recipe)
         results.append(result)
 
-    run(job, options, parts, join, executor=executor, shard=shard, progress=progress)
+    make_folder(out, run_error)
+    with ExitStack() as stack:
+        if shard.is_whole:  # shares of one evaluation work side by side, two evaluations do not
+            stack.enter_context(locked_if_possible(out / ".lock", f"evaluates into {out}"))
+        run(job, options, parts, join, executor=executor, shard=shard, progress=progress)
     if shard.is_whole and not results:  # there are no others to wait for
         path, remedy = parts.target, "give another folder, or read it"
         raise RunError(f"another process wrote {path} meanwhile", remedy)

@@ -18,7 +18,6 @@ from marey.engine.train.run_folder import training_error
 from marey.errors import RunError
 from marey.metrics.catalog import METRICS, find_metric
 from marey.storage.atomic import write_csv
-from marey.storage.text_files import read_text
 
 FILE = "metrics.csv"
 Row: TypeAlias = dict[str, str]

@@ -164,6 +164,8 @@ class Training:
             return
         training_mode(self.model, self.stage.trainable)
         steps = draw_steps(self.recipe, self.train_set, self.at, self.world)
+        if self.at.step:  # the last rate, for the log, where no step is left
+            self.learner.set_rates(self.at.epoch + (self.at.step - 1) / steps.num_steps)
         self.log.begin_epoch(f"epoch {self.at.epoch + 1}", steps.num_steps, self.at.step)
         for batches, waited in steps:
             self.learner.set_rates(self.at.epoch + self.at.step / steps.num_steps)

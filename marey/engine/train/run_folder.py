@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from marey.errors import RunError
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_readable_yaml
 from marey.storage.atomic import make_folder, run_error, write_text, writing
-from marey.storage.lock import NoLocks, locked
+from marey.storage.lock import locked_if_possible
 
 training_error = partial(
     run_error,
@@ -41,12 +41,7 @@ def held(folder: Path) -> Iterator[str]:
     It gives a sentence to be said, if the disk has no locks. Evaluations of the run may go on.
     """
     make_folder(folder, training_error)
-    note = ""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder / ".lock", f"trains in {folder}"))
-        except NoLocks as error:
-            note = f"{error.message}: nothing keeps a second training out of {folder}"
+    with locked_if_possible(folder / ".lock", f"trains in {folder}") as note:
         yield note
 
 

@@ -172,7 +172,7 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
     for text in re.split(r'\n|(?=\{"kind":)', _clean(path)):
         try:
             fact = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(fact, dict):
             yield fact

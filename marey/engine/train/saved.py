@@ -16,7 +16,6 @@ from typing import Any
 
 from marey.data.manifest.classes import classes_file, read_classes
 from marey.data.manifest.manifest import Manifest
-from marey.storage.text_files import as_value
 from marey.engine.train.changes import Change, changes
 from marey.engine.train.clip_facts import ClipFacts, clip_facts, other_classes, what_changed
 from marey.engine.train.steps import Position, Totals
@@ -24,6 +23,7 @@ from marey.engine.weights.checkpoint import load_checkpoint
 from marey.errors import CheckpointError, RunError
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
+from marey.storage.text_files import as_value
 
 _STATE = ("recipe", "progress", "model", "ema", "optimizer", "objective")
 
@@ -118,7 +118,7 @@ def read_saved(path: Path) -> Saved:
             f"go on from last.pt, or begin another run from these weights: --weights {path}",
         )
     known = {f.name: state[f.name] for f in fields(_Facts) if f.name in state}
-    facts = as_value(_Facts, known, path)
+    facts = as_value(_Facts, known, path, CheckpointError, "go on from another checkpoint")
     return Saved(
         path=path,
         recipe=from_yaml(Recipe, facts.recipe, source=f"{path} (its recipe)"),

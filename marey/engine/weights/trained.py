@@ -37,7 +37,7 @@ from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_plain, from_yaml, to_plain
 from marey.storage.atomic import make_folder, replacing, run_error, write_text
-from marey.storage.text_files import read_json, read_text
+from marey.storage.text_files import read_json
 
 CONVERTED = "converted"
 """The entry of config.json that says what a conversion found; the rest is the recipe."""

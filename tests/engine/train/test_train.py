@@ -293,7 +293,7 @@ def test_two_processes_see_and_learn_what_one_with_the_joint_batch_does(
         for rank in range(2)
     ]
     processes.append(launch([str(manifest), str(one), "4", str(tmp_path / "seen")]))
-    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    assert [process.wait(timeout=600) for process in processes] == [0, 0, 0]
     joint = json.loads((tmp_path / "seen").read_text())
     first, second = (json.loads((tmp_path / f"seen{rank}").read_text()) for rank in range(2))
     assert [a + b for a, b in zip(first, second, strict=True)] == joint
