@@ -207,7 +207,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_without_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
     shutil.copy(run / "recipe.yaml", tmp_path)
-    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+    with pytest.raises(CheckpointError, match="holds no trained model: no step"):
         load(tmp_path)
 
 
