@@ -99,11 +99,11 @@ def _train(
         work_dir = checkpoint.parent.parent if checkpoint else Path("runs") / find(recipe).name
     if resume == "latest":
         checkpoint = last_checkpoint(work_dir)
-    if resume and checkpoint is None and speaks and not quiet:
-        console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
     chosen = find(recipe) if recipe else read_run_recipe(work_dir)
     if recipe and checkpoint and not chosen.data.train:
         chosen = replace(chosen, data=read_run_recipe(work_dir).data)
+    if resume and checkpoint is None and speaks and not quiet:
+        console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
     try:
         run_training(
             override(chosen, overrides),

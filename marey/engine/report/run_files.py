@@ -22,7 +22,6 @@ from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import MissingClip, Results, read_results
 from marey.engine.train.bad_clips import read_bad_clips
 from marey.engine.train.epoch_table import read_epochs
-from marey.engine.weights.checkpoint import has_trained
 from marey.engine.weights.class_counts import FILE as CLASS_COUNTS
 from marey.errors import RunError
 from marey.metrics.accuracy import class_accuracy, confusion_matrix
@@ -175,17 +174,7 @@ def read_run(folder: str | Path) -> RunFiles:
             f"{folder} is not the folder of a run: it has no recipe.yaml, metrics.csv or results",
             "give the folder that `marey train` wrote",
         )
-    if not (run.epochs or run.results or _is_trained(folder)):
-        raise RunError(
-            f"{folder} holds no trained model: no step of its run is saved",
-            "wait until it is, or train it: marey train",
-        )
     return run
-
-
-def _is_trained(folder: Path) -> bool:
-    """Whether there is a checkpoint with a step in it."""
-    return any(map(has_trained, (folder / "checkpoints").glob("*.pt")))
 
 
 def _recipe(path: Path) -> RunRecipe:

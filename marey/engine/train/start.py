@@ -77,7 +77,6 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
         notes.append(note)
     recipe = resolve(recipe, train_set)
     check_save_best(recipe, train_set, val_set)
-    check_steps(recipe, train_set, world)
     at = Position()
     if saved is not None:
         at, more = _goes_on(saved, recipe, data, world)
@@ -85,6 +84,7 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     weights = None if saved else starting_weights(recipe)
     torch.manual_seed(recipe.seed)
     model = channels_last(built(recipe.model).to(world.device))
+    check_steps(recipe, train_set, world)
     if weights is not None:
         notes.append(initialize(model, weights))
     return Start(

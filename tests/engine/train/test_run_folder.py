@@ -84,9 +84,10 @@ def begun(recipe: Recipe, tmp_path: Path) -> Path:
 def test_a_run_that_never_trained_is_no_model_and_is_begun_anew(
     resumes: bool, begun: Path, run: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
-    for use in (load_trained, write_report, lambda folder: export_release(folder, tmp_path / "x")):
+    for use in (load_trained, lambda folder: export_release(folder, tmp_path / "x")):
         with pytest.raises(MareyError, match="no trained model: no step of its run is saved"):
             use(begun)
+    assert "No epoch is finished" in write_report(begun).read_text(encoding="utf-8")
     last = begun / "checkpoints" / "last.pt"
     train(recipe, begun, resume=last if resumes else None, quiet=True)
     assert len((begun / "metrics.csv").read_text().splitlines()) == 2
