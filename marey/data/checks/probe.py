@@ -170,4 +170,4 @@ def _probe_span(path: AnyPath, whole: Probe, span: Span | None) -> Probe:
         with open_video(path, span=span, num_frames=whole.frames) as clip:
             return replace(whole, frames=len(clip))
     except DecodeError as error:
-        return Probe(file_frames=whole.frames, error=str(error))
+        return Probe(file_frames=whole.frames, fps=whole.fps, error=str(error))

@@ -6,7 +6,6 @@ list a split. What it was read as, how it was split and what was left out is sai
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,27 +13,25 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.data.checks.probe import Probes, probe_clips
 from marey.data.lists.class_files import find_class_file, find_head_files, read_class_ids
 from marey.data.lists.epic import in_frames
 from marey.data.lists.listing import Listing
-from marey.data.lists.manifest_of import count_notes, label_column, manifest_of, spans_of
+from marey.data.lists.manifest_of import count_notes, label_column
 from marey.data.lists.numbering import number_classes
 from marey.data.lists.wanted_columns import AS_NAMED, ROLES, WantedColumns
 from marey.data.manifest.classes import classes_file, split_labels
 from marey.data.manifest.columns import Values
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import SPLITS, Manifest
-from marey.data.manifest.paths import Folders, leaves
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
+from marey.data.own_videos.files import counted, located, refuse_outside
 from marey.data.own_videos.given_columns import given_columns
 from marey.data.own_videos.name_groups import Groups, groups_by_name
 from marey.data.own_videos.record import command_of, write_record
 from marey.data.own_videos.source import read_source
-from marey.data.own_videos.splits import Division, SplitRule, divide
+from marey.data.own_videos.splits import Division, SplitRule, divide, leak_notes
 from marey.errors import ManifestError
-from marey.jobs.executors import Processes
 from marey.jobs.parts import Progress
 from marey.storage.atomic import write_csv
 
@@ -45,6 +42,7 @@ BY_DEFAULT = SplitRule()
 class InitReport:
     """The manifest that was made, and what there is to say about it."""
 
+    source: Path
     manifest: Manifest
     path: Path
     format: str
@@ -65,6 +63,7 @@ class InitReport:
     def facts(self) -> dict[str, object]:
         """What init.json beside the manifest says of it."""
         return {
+            "source": str(self.source),
             "read_as": self.format,
             "columns": dict(self.columns),
             "left": self.left,
@@ -118,11 +117,19 @@ def init_dataset(
     if not overwrite:
         _keep_classes(classes, target.parent)
     if root is not None:
-        _refuse_outside(listing, start)
-    manifest, rejects = _located(listing, start)
+        refuse_outside(listing, start)
+    manifest, rejects = located(listing, start)
     manifest = manifest.with_columns(labels, classes)
     if probe:
-        manifest = _counted(manifest, rejects, num_workers, timeout_seconds, progress)
+        manifest, said = counted(
+            manifest,
+            listing,
+            rejects,
+            num_workers=num_workers,
+            timeout_seconds=timeout_seconds,
+            progress=progress,
+        )
+        notes += said
     kept = np.array([row for row in range(len(listing)) if row not in rejects], np.int64)
     if not len(kept):
         raise ManifestError(
@@ -140,11 +147,13 @@ def init_dataset(
     left_out = tuple((listing.rows[row].path, rejects[row]) for row in sorted(rejects))
     _write_rejects(target.with_name("rejects.csv"), left_out)
     notes += [groups.note] if groups and groups.note else []
+    notes += [] if rule.group is None else _leaks(manifest, division, groups)
     used = dict(listing.used)
     if listing.source.is_file():  # else the split is that of folders or of lists, and no column
         used |= {n: c for n, c in (("split", given.split), ("group", given.group)) if c}
     used = {role: used[role] for role in ROLES if role in used}
     report = InitReport(
+        source=source,
         manifest=read_manifest(target),
         path=target,
         format=listing.format,
@@ -228,87 +237,6 @@ def _stratum(manifest: Manifest) -> np.ndarray:
     return rarest
 
 
-# --- files --------------------------------------------------------------------------------------
-
-
-def _refuse_outside(listing: Listing, root: Path) -> None:
-    """ManifestError if a path leads out of the root."""
-    paths = [row.path for row in listing.rows]
-    listing.refuse(
-        [row for row, path in enumerate(paths) if leaves(root, path)],
-        lambda row: (
-            f"path {clip_text(paths[row])} is outside the root {root}",
-            "give paths relative to the root",
-        ),
-    )
-
-
-def _located(listing: Listing, root: Path) -> tuple[Manifest, dict[int, str]]:
-    """The manifest of all rows, its paths empty where there is no file; row -> why there is none.
-
-    ManifestError if a clip is given twice, under the same id if there are ids: EPIC-KITCHENS and
-    EGTEA have a few parts that were annotated twice, under two.
-    """
-    clips, folders = listing.rows, Folders(root)
-    paths: list[str] = []
-    rejects: dict[int, str] = {}
-    for row, clip in enumerate(clips):
-        path = folders.video(clip.path) if clip.path else None
-        if path is None:
-            rejects[row] = "no such file" if clip.path else "the path is empty"
-        elif re.search(r"[\r\n\0\ud800-\udfff]", path):  # what no line of a manifest can hold
-            rejects[row] = "its name holds a line break or is not UTF-8: rename it"
-        paths.append("" if row in rejects else path or "")
-    manifest = manifest_of(
-        listing.source,
-        root,
-        paths=paths,
-        ids=[clip.id for clip in clips],
-        spans=spans_of((clip.start, clip.end) for clip in clips),
-        unit=listing.unit,
-        num_frames=[clip.num_frames for clip in clips],
-        rates=np.array([np.nan if clip.rate is None else clip.rate for clip in clips]),
-    )
-    earlier = manifest.duplicates()
-    listing.refuse(
-        sorted(earlier.keys() - rejects.keys()),
-        lambda row: (
-            f"{clip_text(clips[row].path)} was given before, at {clips[earlier[row]].line}",
-            _twice_hint(listing),
-        ),
-    )
-    return manifest, rejects
-
-
-def _twice_hint(listing: Listing) -> str:
-    """What may be done about clips that are given twice."""
-    others = ", ".join(f"`{name}`" for name in listing.columns if name)
-    times = f"; if {others} say which part of a file is meant: --columns start=COLUMN,end=COLUMN"
-    return f"keep one line a clip{times if others and not listing.has_spans else ''}"
-
-
-def _counted(
-    manifest: Manifest,
-    rejects: dict[int, str],
-    num_workers: int | None,
-    timeout_seconds: float,
-    progress: Progress | None,
-) -> Manifest:
-    """The manifest with the frames that decode from every file; adds to `rejects` what fails."""
-    probed = probe_clips(
-        manifest,
-        np.array([row for row in range(len(manifest)) if row not in rejects], np.int64),
-        thorough=False,
-        executor=Processes(num_workers),
-        timeout_seconds=timeout_seconds,
-        progress=progress,
-    )
-    probes = Probes(len(manifest), probed)
-    rejects |= probes.errors
-    counts = np.where(probes.file_frames > 0, probes.file_frames, -1)
-    return manifest.with_columns({"num_frames": counts})
-
-
 # --- what is written ----------------------------------------------------------------------------
 
 
@@ -320,12 +248,22 @@ def _groups(
         return Groups(column, columns[column])
     if rule.group is None:
         return None
-    paths = list(manifest.texts())
-    names = next(iter(manifest.classes.values()))
-    found = groups_by_name(paths, [names[label] for label in _stratum(manifest)])
-    if found is None and len(set(paths)) < len(paths):
-        found = Groups("file", paths, "clips of one file stay together; --group none divides them")
-    return found
+    return next(iter(_videos(manifest)), None)
+
+
+def _videos(manifest: Manifest) -> list[Groups]:
+    """The videos that clips are cut from, by their names, and the files that have several."""
+    paths, names = list(manifest.texts()), next(iter(manifest.classes.values()))
+    by_name = groups_by_name(paths, [names[label] for label in _stratum(manifest)])
+    several = len(set(paths)) < len(paths)
+    note = "clips of one file stay together; --group none divides them"
+    return [*([by_name] if by_name else []), *([Groups("file", paths, note)] if several else [])]
+
+
+def _leaks(manifest: Manifest, division: Division, groups: Groups | None) -> list[str]:
+    """What there is to say of videos on both sides of a split that goes by something else."""
+    others = [each for each in _videos(manifest) if groups is None or each.name != groups.name]
+    return [note for each in others[:1] for note in leak_notes(division.sides, each)]
 
 
 def _divided(manifest: Manifest, division: Division) -> Manifest:

@@ -204,15 +204,19 @@ def _sides_where(
 
 def _split_notes(sides: np.ndarray, labels: np.ndarray, groups: Groups | None) -> Iterator[str]:
     if groups is not None:
-        on_side = set(zip(groups.values, sides.tolist(), strict=True))
-        num_groups = len({group for group, _ in on_side})
-        if len(on_side) > num_groups:
-            yield f"the same {groups.name} is on several sides: results will not tell of a new one"
+        yield from leak_notes(sides, groups)
     if sides.max(initial=0) == 0 and len(sides) > 1:
         yield "all clips are for training, none to validate or test on"
     untrained = np.setdiff1d(labels, labels[sides == 0])
     if len(untrained):
         yield f"{len(untrained)} of {len(np.unique(labels))} classes have no clip to train on"
+
+
+def leak_notes(sides: np.ndarray, groups: Groups) -> Iterator[str]:
+    """What there is to say of groups on several sides."""
+    on_side = set(zip(groups.values, sides.tolist(), strict=True))
+    if len(on_side) > len({group for group, _ in on_side}):
+        yield f"the same {groups.name} is on several sides: results will not tell of a new one"
 
 
 def _fill_empty_sides(side_of: np.ndarray, order: np.ndarray, sides: np.ndarray) -> None:

@@ -1,0 +1,131 @@
+"""The files of a list: found below the root, each once, and opened to count their frames."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from marey.data.checks.probe import Probes, probe_clips
+from marey.data.lists.listing import Listing
+from marey.data.lists.manifest_of import manifest_of, spans_of
+from marey.data.lists.wanted_columns import UNIT_OF
+from marey.data.manifest.faults import clip_text
+from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.paths import Folders, leaves
+from marey.errors import ManifestError
+from marey.jobs.executors import Processes
+from marey.jobs.parts import Progress
+
+
+def refuse_outside(listing: Listing, root: Path) -> None:
+    """ManifestError if a path leads out of the root."""
+    paths = [row.path for row in listing.rows]
+    listing.refuse(
+        [row for row, path in enumerate(paths) if leaves(root, path)],
+        lambda row: (
+            f"path {clip_text(paths[row])} is outside the root {root}",
+            "give paths relative to the root",
+        ),
+    )
+
+
+def located(listing: Listing, root: Path) -> tuple[Manifest, dict[int, str]]:
+    """The manifest of all rows, its paths empty where there is no file; row -> why there is none.
+
+    ManifestError if a clip is given twice, under the same id if there are ids: EPIC-KITCHENS and
+    EGTEA have a few parts that were annotated twice, under two.
+    """
+    clips, folders = listing.rows, Folders(root)
+    paths: list[str] = []
+    rejects: dict[int, str] = {}
+    for row, clip in enumerate(clips):
+        path = folders.video(clip.path) if clip.path else None
+        if path is None:
+            rejects[row] = "no such file" if clip.path else "the path is empty"
+        elif re.search(r"[\r\n\0\ud800-\udfff]", path):  # what no line of a manifest can hold
+            rejects[row] = "its name holds a line break or is not UTF-8: rename it"
+        paths.append("" if row in rejects else path or "")
+    manifest = manifest_of(
+        listing.source,
+        root,
+        paths=paths,
+        ids=[clip.id for clip in clips],
+        spans=spans_of((clip.start, clip.end) for clip in clips),
+        unit=listing.unit,
+        num_frames=[clip.num_frames for clip in clips],
+        rates=np.array([np.nan if clip.rate is None else clip.rate for clip in clips]),
+    )
+    earlier = manifest.duplicates()
+    listing.refuse(
+        sorted(earlier.keys() - rejects.keys()),
+        lambda row: (
+            f"{clip_text(clips[row].path)} was given before, at {clips[earlier[row]].line}",
+            _twice_hint(listing),
+        ),
+    )
+    return manifest, rejects
+
+
+def _twice_hint(listing: Listing) -> str:
+    """What may be done about clips that are given twice."""
+    others = ", ".join(f"`{name}`" for name in listing.columns if name)
+    times = f"; if {others} say which part of a file is meant: --columns start=COLUMN,end=COLUMN"
+    return f"keep one line a clip{times if others and not listing.has_spans else ''}"
+
+
+def counted(
+    manifest: Manifest,
+    listing: Listing,
+    rejects: dict[int, str],
+    *,
+    num_workers: int | None,
+    timeout_seconds: float,
+    progress: Progress | None,
+) -> tuple[Manifest, list[str]]:
+    """The manifest with the frames that decode from every file, and what there is to say of spans.
+
+    Adds to `rejects` what fails. ManifestError if most spans of a table end after their files: then
+    their times are of another unit.
+    """
+    probed = probe_clips(
+        manifest,
+        np.array([row for row in range(len(manifest)) if row not in rejects], np.int64),
+        thorough=False,
+        executor=Processes(num_workers),
+        timeout_seconds=timeout_seconds,
+        progress=progress,
+    )
+    probes = Probes(len(manifest), probed)
+    rejects |= probes.errors
+    notes = _late_spans(manifest, listing, probes)
+    counts = np.where(probes.file_frames > 0, probes.file_frames, -1)
+    return manifest.with_columns({"num_frames": counts}), notes
+
+
+def _late_spans(manifest: Manifest, listing: Listing, probes: Probes) -> list[str]:
+    """What there is to say of spans that end, or begin, after their files do."""
+    if manifest.starts is None:
+        return []
+    rates = probes.fps if manifest.unit == "seconds" else np.ones(len(manifest))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lengths = np.where(rates > 0, probes.file_frames / rates, 0)
+    bounds = np.fmax(manifest.starts, manifest.starts if manifest.ends is None else manifest.ends)
+    opened = (lengths > 0) & ~np.isnan(bounds)
+    slack = 1 if manifest.unit == "frames" else 0.1
+    late = opened & (bounds > lengths + slack)
+    if not late.any():
+        return []
+    columns = [name for role, name in listing.used.items() if role in UNIT_OF]
+    if columns and 2 * late.sum() > opened.sum():
+        row = int(np.flatnonzero(late)[0])
+        shown = " and ".join(f"`{name}`" for name in columns)
+        raise ManifestError(
+            f"{listing.rows[row].line}: {shown} are read as {manifest.unit}, and {late.sum():,} of"
+            f" {opened.sum():,} clips end after their files; the first at {bounds[row]:g} of"
+            f" {lengths[row]:.4g}",
+            "name their unit: --columns start=COLUMN,end=COLUMN is seconds, start_frame and"
+            f" end_frame are frames, start_ms and end_ms; --ignore {','.join(columns)} leaves them",
+        )
+    return [f"{late.sum():,} clips end after their files, and are cut short there"]
