@@ -1,6 +1,7 @@
 """Answers for many jobs from processes that may crash or hang, as decoders do on odd files.
 
-A job that kills its process, or takes longer than its time, costs that job and no other.
+A job that kills its process, or takes longer than its time, costs that job and no other. Where
+somebody else ended the process, by SIGTERM, the job is begun anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from multiprocessing.context import BaseContext
 from typing import Generic, TypeAlias, TypeVar
 
 from marey.errors import RunError
+from marey.jobs.signals import starting_a_process, work_for
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -96,8 +98,10 @@ class Worker(Generic[Job, Answer]):
     def do(self, job: Job) -> Answer | Lost:
         """What `function` says of the job, once it does or is lost."""
         self.give(job)
-        wait([self.answers], self.seconds_left)
-        return self.collect()[1]
+        while True:
+            wait([self.answers], self.seconds_left)
+            for _, answer in self.collect():
+                return answer
 
     def give(self, job: Job) -> None:
         """Start on a job; `collect` has the answer."""
@@ -110,20 +114,25 @@ class Worker(Generic[Job, Answer]):
             self.answers.send(job)
         self._deadline = time.monotonic() + self._timeout
 
-    def collect(self) -> tuple[Job, Answer | Lost]:
-        """The job it had, with its answer or why there is none."""
+    def collect(self) -> Answers[Job, Answer]:
+        """The job it had, with its answer or why there is none; nothing if it was begun anew."""
         (job,), self._job = self._job, []
         try:
             if self.answers.poll():
                 answer: Answer = self.answers.recv()
-                return job, answer
+                yield job, answer
+                return
             lost = Lost(f"not done after {self._timeout:g} s")
         except (EOFError, OSError):
             self._process.join()
-            lost = Lost(f"the process that read it died ({_exit_text(self._process.exitcode)})")
+            lost = Lost(f"the process that read it died ({exit_text(self._process.exitcode)})")
+        ended = self._process.exitcode == -signal.SIGTERM
         self.stop()
         self._start()
-        return job, lost
+        if ended:  # by somebody else: no fault of the job
+            self.give(job)
+        else:
+            yield job, lost
 
     def stop(self) -> None:
         """End the process, whatever it does."""
@@ -136,7 +145,8 @@ class Worker(Generic[Job, Answer]):
         self._process = self._context.Process(  # type: ignore[attr-defined]
             target=_serve, args=(self._function, theirs), daemon=self._daemon
         )
-        self._process.start()
+        with starting_a_process():
+            self._process.start()
         theirs.close()
         try:
             self.answers.recv()  # so that start-up is not counted as the time of a job
@@ -154,11 +164,11 @@ def _collect(workers: list[Worker[Job, Answer]]) -> Answers[Job, Answer]:
     ready = wait([worker.answers for worker in busy], patience)
     for worker in busy:
         if worker.answers in ready or not worker.seconds_left:
-            yield worker.collect()
+            yield from worker.collect()
 
 
 def _serve(function: Callable[[Job], Answer], jobs: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    work_for(os.getppid())  # of a server of forks, which ends with the process that it serves
     jobs.send("ready")
     while True:
         try:
@@ -194,7 +204,8 @@ def modules_of(function: object) -> list[str]:
     return own or ([name] if name and name != "__main__" else [])
 
 
-def _exit_text(code: int | None) -> str:
+def exit_text(code: int | None) -> str:
+    """How a process ended: by which signal, or with which status."""
     if code is None or code >= 0:
         return f"exit status {code}"
     try:

@@ -69,6 +69,7 @@ class DataSpec:
         backend: what decodes videos.
         workers: processes that read clips; 0 reads them in the process that trains.
         bad_clip_budget: the share of training clips that may be unreadable, from 0 to 1.
+        clip_seconds: how long a worker may be on one clip, which then is one it cannot read.
     """
 
     train: str = ""
@@ -80,11 +81,13 @@ class DataSpec:
     backend: Literal["pyav", "torchcodec"] = "pyav"
     workers: int = 2
     bad_clip_budget: float = 0.01
+    clip_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         Location(roots=dict(self.roots), urls=self.urls)  # which refuses both
         check_numbers(at_least=0, workers=self.workers)
         check_numbers(at_least=0, at_most=1, bad_clip_budget=self.bad_clip_budget)
+        check_numbers(above=0, clip_seconds=self.clip_seconds)
         if self.more and not self.train:
             raise ValueError(f"more is {self.more} without a manifest `train` to join")
 

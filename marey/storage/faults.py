@@ -39,11 +39,11 @@ def _is_own_fault(place: object, code: int | None) -> bool:
     if code in OWN_FAULTS:
         return True
     if isinstance(place, Path):
-        return code in NOT_THERE | CLOSED and _holds_anything(place.parent)
+        return code in NOT_THERE | CLOSED and holds_anything(place.parent)
     return code in NOT_THERE
 
 
-def _holds_anything(folder: Path) -> bool:
+def holds_anything(folder: Path) -> bool:
     """Whether something can be seen there: an empty folder may be one where nothing is mounted."""
     try:
         with os.scandir(folder) as entries:

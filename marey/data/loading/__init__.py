@@ -1,1 +1,1 @@
-"""Rows of a manifest to batches: data sets, samplers, mixing, and the one DataLoader."""
+"""Rows of a manifest to batches: data sets, samplers, mixing, and workers that read ahead."""

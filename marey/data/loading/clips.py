@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 from marey.data.features.feature_file import FeatureFile
 from marey.data.features.feature_folder import FeatureFiles
 from marey.data.manifest.manifest import Manifest
-from marey.errors import DecodeError, ManifestError
+from marey.errors import DecodeError, ManifestError, StorageError
 from marey.types import Labels
 from marey.video.crops import Crop
 from marey.video.reading.reader import Backend, open_video
@@ -46,6 +46,8 @@ class Sample:
     """Head -> class, or bool [k] where clips have several."""
     seed: int
     error: str | None
+    away: bool = False
+    """Whether what holds the clip did not give it, by no fault of the clip (`StorageError`)."""
     seconds: dict[str, float]
     """What the time went into: decode, resize."""
 
@@ -91,7 +93,7 @@ class ClipDataset(Dataset[Sample]):
     def __getitem__(self, key: tuple[int, int | None]) -> Sample:
         row, seed = key
         labels = {head: column[row] for head, column in self.manifest.labels.items()}
-        clip, error, seconds = None, None, {"decode": 0.0, "resize": 0.0}
+        clip, error, away, seconds = None, None, False, {"decode": 0.0, "resize": 0.0}
         rng = None if seed is None else clip_rng(seed)
         try:
             if self.manifest.features is None:
@@ -99,9 +101,25 @@ class ClipDataset(Dataset[Sample]):
             else:
                 clip = self._read(self.manifest.features, row, rng, seconds)
         except DecodeError as fault:
-            error = str(fault)
-        seed = NO_SEED if seed is None else seed
-        return Sample(row=row, clip=clip, labels=labels, seed=seed, error=error, seconds=seconds)
+            error, away = str(fault), isinstance(fault, StorageError)
+        except (MemoryError, RuntimeError) as fault:
+            if not _memory_ran_out(fault):
+                raise
+            error = f"{self.manifest.path(row)}: too large for the memory"
+        return Sample(
+            row=row,
+            clip=clip,
+            labels=labels,
+            seed=NO_SEED if seed is None else seed,
+            error=error,
+            away=away,
+            seconds=seconds,
+        )
+
+    def lost(self, row: int, reason: str) -> Sample:
+        """The sample of a clip that is not to be read, for that reason."""
+        labels = {head: column[row] for head, column in self.manifest.labels.items()}
+        return Sample(row=row, clip=None, labels=labels, seed=NO_SEED, error=reason, seconds={})
 
     def _load(self, row: int, rng: np.random.Generator | None, seconds: dict[str, float]) -> Tensor:
         start = time.perf_counter()
@@ -152,7 +170,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         )
     nothing = torch.empty(0, 0, 0, 3, 0, 0, dtype=torch.uint8)
     stacked = _joined(torch.stack, clips) if clips else nothing
-    parts = {part: sum(s.seconds[part] for s in samples) for part in ("decode", "resize")}
+    parts = {part: sum(s.seconds.get(part, 0.0) for s in samples) for part in ("decode", "resize")}
     return Batch(
         rows=torch.tensor([sample.row for sample in read], dtype=torch.int64),
         clip=stacked,
@@ -161,6 +179,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
         failures=tuple((s.row, s.error or "") for s in samples if s.clip is None),
         seconds=parts | {"collate": time.perf_counter() - start},
     )
+
+
+def _memory_ran_out(error: Exception) -> bool:
+    """Whether there was no memory for an array or a tensor: torch has no class for that error."""
+    return isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _joined(join: Callable[[list[Tensor]], Tensor], clips: list[Tensor]) -> Tensor:

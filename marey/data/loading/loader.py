@@ -2,39 +2,82 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterable, Iterator
+import logging
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
-from torch.utils.data import DataLoader
+import torch
 
-from marey.data.loading.clips import Batch, ClipDataset, collate
+from marey.data.loading.clips import Batch, ClipDataset
+from marey.data.loading.one_batch import OUTAGE_SECONDS, Key, Say, Task, read_batch, witness_of
+from marey.data.loading.workers import Workers
+
+log = logging.getLogger("marey")
 
 
 def clip_batches(
     clips: ClipDataset,
-    keys: Iterable[list[tuple[int, int]]] | Iterable[list[tuple[int, None]]],
+    keys: Iterable[Sequence[Key]],
     *,
     workers: int,
     pin_memory: bool = False,
-) -> Iterator[Batch]:
+    clip_seconds: float = 60.0,
+) -> Generator[Batch]:
     """The batches of `clips` that `keys` name: for each a list of (row, seed), see `ClipDataset`.
 
-    workers: processes that load, at once from here on; 0 loads in this one. `pin_memory` is for
-    batches that go to a GPU.
+    Args:
+        workers: processes that load, from the first batch on and until it ends or is closed; 0
+            loads in this one, which a clip that hangs or crashes takes along.
+        pin_memory: put batches into page-locked memory, from which copies to a GPU overlap with
+            work.
+        clip_seconds: how long a clip may take a worker; one that takes longer, or crashes it,
+            leaves its batch by name as one that cannot be read.
+
+    Raises:
+        RunError: a worker was killed, or what holds the clips is away for longer than a while.
     """
-    return iter(
-        DataLoader(
-            clips,
-            batch_sampler=keys,
-            num_workers=workers,
-            collate_fn=collate,
-            pin_memory=pin_memory,
-            worker_init_fn=_ignore_signals,
-        )
-    )
+    say = _now_and_then()
+    if workers:
+        pool = Workers(clips, keys, limit=workers, clip_seconds=clip_seconds, say=say)
+        batches = pool.batches()
+    else:
+        batches = _read_here(clips, keys, say)
+    return _pinned(batches) if pin_memory else batches
 
 
-def _ignore_signals(_: int) -> None:
-    """Let the main process decide: Ctrl-C and Slurm's SIGTERM reach loader workers too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _read_here(clips: ClipDataset, keys: Iterable[Sequence[Key]], say: Say) -> Generator[Batch]:
+    witness = None
+    for number, each in enumerate(keys):
+        batch = read_batch(clips, Task(number=number, keys=each, witness=witness), say=say)
+        witness = witness_of(batch) or witness
+        yield batch
+
+
+def _pinned(batches: Generator[Batch]) -> Generator[Batch]:
+    """The same in page-locked memory; the next one is copied there while one is worked on."""
+    device = torch.cuda.current_device()  # a thread begins with the first, whose memory it takes
+    copier = ThreadPoolExecutor(1, initializer=torch.cuda.set_device, initargs=(device,))
+    copies: deque[Future[Batch]] = deque()
+    with closing(batches), copier:
+        for batch in batches:
+            copies.append(copier.submit(batch.pin_memory))
+            if len(copies) > 1:
+                yield copies.popleft().result()
+        while copies:
+            yield copies.popleft().result()
+
+
+def _now_and_then() -> Say:
+    """What is said is logged, unless something was just before: workers all see the same."""
+    said = -OUTAGE_SECONDS
+
+    def say(remark: str) -> None:
+        nonlocal said
+        if time.monotonic() - said > OUTAGE_SECONDS:
+            said = time.monotonic()
+            log.warning(remark)
+
+    return say

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -78,7 +79,7 @@ class Extractor(ClipJob):
         manifest, size = self.clips(rows), self.clips_at_once
         nothing = np.zeros((0, self.model.encoder.num_features), np.float32)
         batches = view_batches(manifest, self.recipe, workers=self.workers, batch_size=size)
-        with feature_writer(file, self.schema) as writer:
+        with closing(batches), feature_writer(file, self.schema) as writer:
             for start, batch in zip(range(0, len(rows), size), batches, strict=True):
                 here = range(start, min(start + size, len(rows)))
                 missing, of_row = dict(batch.failures), self._features(batch, manifest)

@@ -8,6 +8,7 @@ memory bank filled by class-balanced sampling has them. W is near to even over t
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -184,14 +185,14 @@ def _features(
 ) -> tuple[Rows, Tensor]:
     """The rows [n] that could be read, and their features [n d]."""
     recipe, rows, parts = trained.recipe, [], []
-    for batch in view_batches(clips, recipe, workers=workers, batch_size=batch_size):
-        if len(batch.rows):
-            rows.append(batch.rows.numpy())
-            parts.append(
-                view_features(trained.model, batch.clip, recipe, per="clip", device=device)[:, 0]
-            )
-        if progress:
-            progress(sum(map(len, rows)), len(clips))
+    with closing(view_batches(clips, recipe, workers=workers, batch_size=batch_size)) as batches:
+        for batch in batches:
+            if len(batch.rows):
+                rows.append(batch.rows.numpy())
+                x = view_features(trained.model, batch.clip, recipe, per="clip", device=device)
+                parts.append(x[:, 0])
+            if progress:
+                progress(sum(map(len, rows)), len(clips))
     if not rows:
         raise RunError(f"{clips.source}: no training clip could be read")
     return np.concatenate(rows), torch.cat(parts).cpu()

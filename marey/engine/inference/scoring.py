@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import TypeAlias
 
 import numpy as np
@@ -52,28 +53,34 @@ def score_clips(
     }
     missing: dict[int, str] = {}
     done = 0
-    for batch in view_batches(manifest, recipe, workers=workers, batch_size=batch_size):
-        missing |= dict(batch.failures)
-        if len(batch.rows):
-            found = score_views(model, batch.clip, recipe, device=device)
-            check_finite(found, [manifest.path(row) for row in batch.rows.tolist()])
-            for name, values in found.items():
-                scores[name][batch.rows.numpy()] = values.cpu().numpy()
-        done += len(batch.rows) + len(batch.failures)
-        if progress:
-            progress(done, len(manifest))
+    with closing(view_batches(manifest, recipe, workers=workers, batch_size=batch_size)) as batches:
+        for batch in batches:
+            missing |= dict(batch.failures)
+            if len(batch.rows):
+                found = score_views(model, batch.clip, recipe, device=device)
+                check_finite(found, [manifest.path(row) for row in batch.rows.tolist()])
+                for name, values in found.items():
+                    scores[name][batch.rows.numpy()] = values.cpu().numpy()
+            done += len(batch.rows) + len(batch.failures)
+            if progress:
+                progress(done, len(manifest))
     return scores, missing
 
 
 def view_batches(
     manifest: Manifest, recipe: Recipe, *, workers: int | None, batch_size: int | None
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """The fixed test views of every row, in order; None: as many as the recipe says."""
     size, views, data = batch_size or recipe.batch_size, recipe.test, recipe.data
     rows = range(len(manifest))
-    keys = [[(row, None) for row in rows[i : i + size]] for i in rows[::size]]
+    keys = ([(row, None) for row in rows[i : i + size]] for i in rows[::size])
     clips = ClipDataset(manifest, views.sampling, views.crop, backend=data.backend)
-    return clip_batches(clips, keys, workers=data.workers if workers is None else workers)
+    return clip_batches(
+        clips,
+        keys,
+        workers=data.workers if workers is None else workers,
+        clip_seconds=data.clip_seconds,
+    )
 
 
 @torch.no_grad()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,7 @@ from marey.data.loading.loader import clip_batches
 from marey.data.loading.samplers import EpochSampler, draw_epoch
 from marey.data.manifest.manifest import Manifest
 from marey.engine.train.distributed import World
-from marey.errors import RecipeError, RunError
+from marey.errors import RecipeError
 from marey.recipes.recipe import Recipe
 
 
@@ -36,25 +37,18 @@ class Steps:
     num_steps: int
     num_left: int
     accumulate: int
-    batches: Iterator[Batch]
+    batches: Generator[Batch]
 
     def __iter__(self) -> Iterator[tuple[list[Batch], float]]:
         """The batches of each step that is left, and the seconds that passed until they were there.
 
-        RunError if a loader process died.
+        RunError if a loader process was killed, or clips are out of reach.
         """
-        for _ in range(self.num_left):
-            start = time.monotonic()
-            try:
+        with closing(self.batches):
+            for _ in range(self.num_left):
+                start = time.monotonic()
                 together = [next(self.batches) for _ in range(self.accumulate)]
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
-                    raise
-                raise RunError(
-                    f"a loader worker died: {str(error).splitlines()[0]}",
-                    "most often memory ran out: lower data.workers, then go on with --resume",
-                ) from error
-            yield together, time.monotonic() - start
+                yield together, time.monotonic() - start
 
 
 def draw_steps(recipe: Recipe, train_set: Manifest, at: Position, world: World) -> Steps:
@@ -63,7 +57,13 @@ def draw_steps(recipe: Recipe, train_set: Manifest, at: Position, world: World) 
     views, data = recipe.train, recipe.data
     clips = ClipDataset(train_set, views.sampling, views.crop, backend=data.backend)
     pin_memory = world.device.type == "cuda"
-    batches = clip_batches(clips, keys, workers=data.workers, pin_memory=pin_memory)
+    batches = clip_batches(
+        clips,
+        keys,
+        workers=data.workers,
+        pin_memory=pin_memory,
+        clip_seconds=data.clip_seconds,
+    )
     num_steps = keys.num_steps // recipe.accumulate
     return Steps(num_steps, num_steps - at.step, recipe.accumulate, batches)
 

@@ -75,7 +75,8 @@ def test_a_process_killed_while_it_waits_costs_no_job():
         os.kill(worker._process.pid, number)
         worker._process.join()
         worker._job = ["b"]
-        assert worker.collect() == ("b", Lost(f"the process that read it died (signal {number})"))
+        lost = Lost(f"the process that read it died (signal {number})")
+        assert list(worker.collect()) == [("b", lost)]
     finally:
         worker.stop()
 

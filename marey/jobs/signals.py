@@ -1,0 +1,67 @@
+"""Ctrl-C and SIGTERM while processes work for this one: it answers, and none outlives it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+_PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def starting_a_process() -> Iterator[None]:
+    """What asks this process to stop waits until the block, which starts another, is done.
+
+    Half started, the other would print a traceback, or be unknown to who has to end it. It is born
+    deaf to Ctrl-C, which reaches it too: that is for the process that it works for.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals reach main only
+        yield
+        return
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    before = {each: signal.signal(each, note) for each in STOPPING}
+    try:
+        with _deaf_to_interrupts():
+            yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a child inherits the mask
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def work_for(parent: int) -> None:
+    """Called in a new process: it leaves Ctrl-C to `parent`, and ends by SIGTERM or when that ends.
+
+    The latter at once on Linux, whatever it does. SIGTERM must not be ignored: Python ends
+    processes by it when it exits, and waits until they are gone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise SystemExit
