@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from marey.cli.app import app
+from marey.cli.shared import stopping
 from marey.cli.train import resume_latest
+from marey.jobs.signals import STOPPING
 from tests.tiny import write_set
 
 
@@ -152,3 +155,26 @@ def test_a_share_that_there_is_not_is_a_mistake_of_usage(tmp_path: Path) -> None
     status, output = marey("data", "check", "nothing.csv", "--shard", "3/3", cwd=tmp_path)
     assert status == 2
     assert "shard is 3/3, expected i/n" in " ".join(output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("number", STOPPING)
+@pytest.mark.parametrize("caught", [False, True])
+def test_a_command_that_is_asked_to_stop_says_so(
+    number: int, caught: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handlers = [signal.getsignal(each) for each in STOPPING]
+
+    def run() -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # a second ends at once
+            if caught:  # as typer does
+                sys.exit(130)
+            raise
+
+    with pytest.raises(SystemExit) as end, stopping():
+        run()
+    assert end.value.code == 130
+    assert capfd.readouterr().err == "stopped\n"
+    assert [signal.getsignal(each) for each in STOPPING] == handlers

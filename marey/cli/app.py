@@ -16,7 +16,7 @@ from rich.markup import escape
 from marey.cli import evaluate, features, models, pack, predict, prepare, report, train
 from marey.cli.bench import bench_app
 from marey.cli.data import data_app
-from marey.cli.shared import console, errors
+from marey.cli.shared import console, errors, stopping
 
 app = typer.Typer(
     help="Action recognition from frames to the long tail.",
@@ -35,12 +35,13 @@ app.add_typer(models.weights_app, name="weights")
 
 
 def main() -> None:
-    """Run a command; an error of ours ends it with status 2."""
+    """Run a command; an error of ours ends it with status 2, Ctrl-C and SIGTERM with 130."""
     from marey.errors import MareyError
 
     sys.path.append("")  # the current folder, last: recipes may name a class of a file in it
     try:
-        app(train.resume_latest(sys.argv[1:]), prog_name="marey")
+        with stopping():
+            app(train.resume_latest(sys.argv[1:]), prog_name="marey")
     except MareyError as error:
         errors.print(f"[red]error:[/] {escape(error.message)}")
         if error.hint:

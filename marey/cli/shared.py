@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
+
+from marey.jobs.signals import STOPPING
 
 if TYPE_CHECKING:
     from marey.jobs.executors import Executor
@@ -57,6 +61,37 @@ def above_zero(text: str | float) -> float:
         number = float(text)
         check_numbers(above=0, it=number)
     return number
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Ctrl-C and SIGTERM leave the block as `KeyboardInterrupt`; it says so, with status 130.
+
+    A second one ends the process at once, whatever it does.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals reach main only
+        yield
+        return
+    asked = False
+
+    def stop(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        for each in STOPPING:
+            signal.signal(each, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in STOPPING}
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as end:  # typer makes an exit of the former
+        if not asked and not isinstance(end, KeyboardInterrupt):
+            raise
+        errors.print("stopped")
+        raise SystemExit(130) from None
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from multiprocessing.context import BaseContext
 from typing import Generic, TypeAlias, TypeVar
 
 from marey.errors import RunError
-from marey.jobs.signals import starting_a_process, work_for
+from marey.jobs.signals import starting_a_process, work_for_parent
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -168,7 +168,7 @@ def _collect(workers: list[Worker[Job, Answer]]) -> Answers[Job, Answer]:
 
 
 def _serve(function: Callable[[Job], Answer], jobs: Connection) -> None:
-    work_for(os.getppid())  # of a server of forks, which ends with the process that it serves
+    work_for_parent()
     jobs.send("ready")
     while True:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -53,15 +54,22 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def work_for(parent: int) -> None:
-    """Called in a new process: it leaves Ctrl-C to `parent`, and ends by SIGTERM or when that ends.
+def work_for_parent() -> None:
+    """Called in a new process: it leaves Ctrl-C to its parent, and ends by SIGTERM or with that.
 
-    The latter at once on Linux, whatever it does. SIGTERM must not be ignored: Python ends
-    processes by it when it exits, and waits until they are gone.
+    SIGTERM must not be ignored: Python ends processes by it when it exits, and waits until they
+    are gone.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
+    if sys.platform == "linux":  # of who forked it, at once and whatever it does
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        raise SystemExit
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """What forked it may be a server, which outlives who asked for it as long as it has work."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)

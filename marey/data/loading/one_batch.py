@@ -68,22 +68,39 @@ def read_batch(
 
     if task.lost and task.witness:  # the clips at fault, or what holds them? it hangs in the latter
         read(task.witness)
-    samples = [read(key) for key in task.keys]
-    since: float | None = None
-    while any(sample.away for sample in samples) and _is_away(clips, samples, task.witness, read):
-        reason = next(sample.error for sample in samples if sample.away)
-        if since is None:
-            since = time.monotonic()
-            say(f"clips are out of reach, trying for up to {OUTAGE_SECONDS:g} s: {reason}")
-        elif time.monotonic() - since > OUTAGE_SECONDS:
-            raise RunError(
-                f"clips are out of reach, after {OUTAGE_SECONDS:g} s: {reason}",
-                f"once they are back, {GO_ON}",
-            )
-        time.sleep(POLL_SECONDS)
+    samples, since = [read(key) for key in task.keys], None
+    while away := [sample for sample in samples if sample.away]:
+        witness = next((_key(each) for each in samples if each.clip is not None), task.witness)
+        is_up = not read(witness).away if witness else _is_there(clips, away[0].row)
+        if not is_up:
+            since = since or time.monotonic()
+            _outlast(away[0].error, since, say)
         pairs = zip(task.keys, samples, strict=True)
         samples = [read(key) if sample.away else sample for key, sample in pairs]
+        if is_up:  # only these clips of it are away, as under a folder that is misspelt
+            break
     return collate(samples)
+
+
+def _outlast(reason: str | None, since: float, say: Say) -> None:
+    """Wait a little for storage that is away `since` then; RunError if that is too long."""
+    if time.monotonic() - since > OUTAGE_SECONDS:
+        raise RunError(
+            f"clips are out of reach, after {OUTAGE_SECONDS:g} s: {reason}",
+            f"once they are back, {GO_ON}",
+        )
+    say(f"clips are out of reach, trying for up to {OUTAGE_SECONDS:g} s: {reason}")
+    time.sleep(POLL_SECONDS)
+
+
+def _is_there(clips: ClipDataset, row: int) -> bool:
+    """Whether the root of a clip holds anything: where nothing is mounted it does not."""
+    root = clips.manifest.roots.of(row)
+    return isinstance(root, Path) and holds_anything(root)
+
+
+def _key(sample: Sample) -> Key:
+    return sample.row, None if sample.seed == NO_SEED else sample.seed
 
 
 def witness_of(batch: Batch) -> Key | None:
@@ -92,18 +109,3 @@ def witness_of(batch: Batch) -> Key | None:
         return None
     row, seed = int(batch.rows[-1]), int(batch.seeds[-1])
     return row, None if seed == NO_SEED else seed
-
-
-def _is_away(
-    clips: ClipDataset,
-    samples: list[Sample],
-    witness: Key | None,
-    read: Callable[[Key], Sample],
-) -> bool:
-    """Whether storage is away, and not only these clips of it, as under a folder misspelt."""
-    if witness is not None:
-        return read(witness).away
-    if any(sample.clip is not None for sample in samples):
-        return False
-    root = clips.manifest.roots.of(next(sample.row for sample in samples if sample.away))
-    return not isinstance(root, Path) or not holds_anything(root)

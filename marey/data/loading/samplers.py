@@ -144,7 +144,7 @@ def column_of(sampler: Sampler, labels: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 class EpochSampler:
-    """The keys of batches, for `clip_batches`: lists of (row, seed), rank `rank`'s share of every step.
+    """The keys of batches for `clip_batches`: lists of (row, seed), the share of rank `rank`.
 
     rows: int64 [n], an epoch as a sampler gives it, the same on all ranks. Each step takes the
     next `batch_size * world_size` of them, of which rank r has the r-th slice; an incomplete last

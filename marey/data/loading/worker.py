@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 import time
 import traceback
@@ -18,7 +17,7 @@ import torch
 from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.one_batch import Task, read_batch
 from marey.errors import MareyError, RunError
-from marey.jobs.signals import starting_a_process, work_for
+from marey.jobs.signals import starting_a_process, work_for_parent
 
 SURE_SECONDS = 1.0
 """How long a worker must have been late: all clocks jump where the whole machine had stopped."""
@@ -48,7 +47,7 @@ class Worker:
         self._board: Board = context.RawArray("d", [-1.0, 0.0])
         self._late: tuple[float, float, float] | None = None
         self._process = context.Process(
-            target=_serve, args=(clips, theirs, self._board, os.getpid()), daemon=True
+            target=_serve, args=(clips, theirs, self._board), daemon=True
         )
         try:
             with starting_a_process():
@@ -114,9 +113,9 @@ class Worker:
         return Death(None if row < 0 else row, self._process.exitcode)
 
 
-def _serve(clips: ClipDataset, tasks: Connection, board: Board, parent: int) -> None:
+def _serve(clips: ClipDataset, tasks: Connection, board: Board) -> None:
     """Read what tasks ask for, until there are no more."""
-    work_for(parent)
+    work_for_parent()
     torch.set_num_threads(1)  # workers are many
 
     def announce(row: int | None) -> None:

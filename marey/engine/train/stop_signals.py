@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM end a run between two steps, after it was saved; a second Ctrl-C at once."""
+"""Ctrl-C and SIGTERM end a run where its state is whole, after it was saved; the second at once.
+
+While a batch is waited for, or clips are validated, nothing would be lost but the wait: there the
+run ends at once. A step under way is finished first.
+"""
 
 from __future__ import annotations
 
@@ -19,29 +23,47 @@ class Stopped(Exception):
         self.work_dir = work_dir
 
 
+class StopAsked(BaseException):
+    """Leaves a block that ends at once when the run is asked to stop; as `KeyboardInterrupt` is."""
+
+
 @dataclass
 class StopFlag:
     """Whether somebody asked the run to stop."""
 
     asked: bool = False
+    _at_once: bool = False
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """`StopAsked` leaves the block, wherever it is, when the run is or was asked to stop."""
+        self._at_once = True
+        try:
+            if self.asked:
+                raise StopAsked
+            yield
+        finally:
+            self._at_once = False
+
+    def ask(self, number: int, _: FrameType | None) -> None:
+        """The handler of both signals."""
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+        if self._at_once:
+            raise StopAsked
 
 
 @contextmanager
 def stop_signals() -> Iterator[StopFlag]:
     """A flag that SIGINT and SIGTERM raise while the block runs."""
     flag = StopFlag()
-
-    def ask(number: int, _: FrameType | None) -> None:
-        if flag.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        flag.asked = True
-
     if threading.current_thread() is not threading.main_thread():  # signals reach main only
         yield flag
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.signal(each, flag.ask) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield flag
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for each, handler in before.items():
+            signal.signal(each, handler)
