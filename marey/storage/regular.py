@@ -35,13 +35,19 @@ def open_regular(path: Path) -> BinaryIO:
     return file
 
 
-def read_regular(path: Path, *, most: int) -> bytes:
+def read_regular(path: Path, *, most: int = 1 << 32) -> bytes:
     """All bytes of the regular file at `path`; OSError as above, EFBIG if it has over `most`."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise OSError(errno.EFBIG, f"the file has {size:,} bytes, more than {most:,}")
         return file.read(size)
+
+
+def refuse_stream(path: Path) -> None:
+    """OSError where neither a file nor a folder lies, but what is read once, or for ever."""
+    if path.exists() and not path.is_dir():
+        _require_regular(path.stat())
 
 
 def _require_regular(status: os.stat_result) -> None:

@@ -29,6 +29,7 @@ from marey.data.features.feature_file import (
 from marey.errors import DecodeError
 from marey.storage.atomic import replacing
 from marey.storage.faults import read_error
+from marey.storage.regular import open_regular
 
 HDF5 = (".h5", ".hdf5")
 
@@ -96,11 +97,13 @@ def container(path: Path) -> Path | None:
 def open_features(path: Path) -> Iterator[Any]:
     """The features [t d] of one clip, still on the disk; DecodeError if there are none."""
     whole = container(path)
+    hdf5 = None if whole is None else _hdf5()
     try:
-        if whole is None:
+        open_regular(whole or path).close()  # a named pipe would wait for ever
+        if hdf5 is None or whole is None:
             yield _as_frames(path, np.load(path, mmap_mode="r", allow_pickle=False))
         else:
-            with _hdf5().File(whole) as file:
+            with hdf5.File(whole) as file:
                 yield _as_frames(path, file[path.relative_to(whole).as_posix()])
     except (OSError, ValueError, EOFError, KeyError) as error:
         if isinstance(error, OSError) and error.errno:  # HDF5 has none where the file is damaged

@@ -17,6 +17,7 @@ from pathlib import Path
 from marey.data.lists.rejects import Faults, SourceLine
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
+from marey.storage.regular import read_regular
 
 MOST_LINES = 50
 """Lines that a cell in quotes may span."""
@@ -105,11 +106,10 @@ class TextFile:
 def read_text(path: Path, faults: Faults) -> TextFile:
     """All of a file, a mark of byte order left out; ManifestError if it cannot be read."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
-        raise ManifestError(
-            f"cannot read {path}: {error.strerror or error}", "can this user read it?"
-        ) from error
+        reason = f"cannot read {path}: {error.strerror or error}"
+        raise ManifestError(reason, "can this user read it?") from error
     text = data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
     return TextFile(path, text, hashlib.sha256(data).hexdigest(), faults)
 

@@ -22,6 +22,7 @@ from marey.data.manifest.mapped import AGAIN, open_mapped
 from marey.data.manifest.paths import missing_fault, stay_inside, stray_faults, url_fault
 from marey.data.manifest.rules import checked_manifest, refuse_cells
 from marey.errors import ManifestError
+from marey.storage.regular import refuse_stream
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
 
 
@@ -142,6 +143,11 @@ def _at_hand(source: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]
     A copy that is mapped into memory stays until the process ends. Messages name the url.
     """
     if isinstance(source, Path):
+        try:
+            refuse_stream(source)  # it would be read twice, and paths in it start at its folder
+        except OSError as error:
+            reason = f"cannot read {source}: {error.strerror}"
+            raise ManifestError(reason, "write the list into a file first") from error
         yield source
         return
     folder = Path(tempfile.mkdtemp(prefix="marey-manifest-"))

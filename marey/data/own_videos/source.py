@@ -39,7 +39,7 @@ def read_source(
     """
     if not source.exists():
         raise ManifestError(f"{source} does not exist", "give a folder of videos or a list")
-    if source.is_file():
+    if not source.is_dir():
         if layout:
             raise ManifestError(f"{source} is a file: it has no layout", "give the folder")
         return read_listing(source, wanted, root=root), _unread(source.parent, [source])

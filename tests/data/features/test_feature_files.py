@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -300,3 +301,11 @@ def test_clips_of_several_classes_are_drawn_for_each_of_them(sampler):
     assert len(rows) == 4000
     few = np.isin(rows, np.arange(40, 44)).mean()
     assert few == pytest.approx(share[2] + share[0] * 4 / 4000, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.h5/clip"])
+def test_a_pipe_holds_no_features(tmp_path, name):
+    path = tmp_path / name
+    os.mkfifo(path if path.parent == tmp_path else path.parent)
+    with pytest.raises(DecodeError, match="a named pipe, not a file"), open_features(path):
+        pass

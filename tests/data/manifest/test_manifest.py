@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -405,3 +406,14 @@ def test_a_million_rows_open_in_seconds(tmp_path):
     manifest = read_manifest(path)
     assert len(manifest) == 1_000_000
     assert time.process_time() - start < 4  # 0.6 s on an idle core
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.parquet", "m.arrow"])
+def test_a_pipe_or_a_device_is_no_manifest(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ManifestError, match=f"{name}: a named pipe, not a file.*into a file first"):
+        read_manifest(tmp_path / name)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(ManifestError, match=f"{name}: a device, not a file"):
+        read_manifest(tmp_path / name)

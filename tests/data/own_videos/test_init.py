@@ -374,29 +374,8 @@ def test_clips_that_are_given_twice_ask_whether_a_column_says_the_part(tmp_path,
         init(source / "l.csv", tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("names", "spans", "said"),
-    [
-        ("start,end", ["1,5", "2,9"], "are read as seconds, and 2 of 2 clips end after"),
-        ("start_time,end_time", ["100,500", "200,900"], "are read as seconds, and 2 of 2 clips"),
-        ("start_frame,end_frame", ["100,500", "200,900"], "are read as frames, and 2 of 2 clips"),
-    ],
-)
-def test_times_in_another_unit_are_told_by_the_lengths_of_files(tmp_path, put, names, spans, said):
-    source = put("a.mp4", "b.mp4")  # 12 frames, less than a second
-    rows = "".join(f"{n}.mp4,{span},x\n" for n, span in zip("ab", spans, strict=True))
-    write(source, "l.csv", f"path,{names},label\n{rows}")
-    with pytest.raises(ManifestError, match=rf"l\.csv:2: .*{said}.*start_ms and end_ms"):
-        init(source / "l.csv", tmp_path, probe=True)
-    some = "".join(f"a.mp4,0,0.{n},x\n" for n in range(1, 4))
-    write(source, "l.csv", f"path,start,end,label\n{some}b.mp4,0,9,y\n")
-    report = init(source / "l.csv", tmp_path, probe=True)
-    assert "1 clips end after their files, and are cut short there" in report.notes
-
-
-def test_a_video_on_both_sides_of_a_split_by_something_else_is_said(tmp_path, put):
-    source = put("a.mp4", "b.mp4", "c.mp4", "d.mp4")
-    rows = [f"{c}.mp4,{n},{n + 1},x,{n}\n" for c in "abcd" for n in range(2)]
-    write(source, "l.csv", "path,start_frame,end_frame,label,scene\n" + "".join(rows))
-    report = init(source / "l.csv", tmp_path)
-    assert "the same file is on several sides: results will not tell of a new one" in report.notes
+@pytest.mark.parametrize("name", ["clips.csv", "clips.txt"])
+def test_a_pipe_is_no_list(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ManifestError, match=f"{name}: a named pipe, not a file"):
+        init_dataset(tmp_path / name, tmp_path / "out")
