@@ -4,6 +4,7 @@
 |-------------------------|---------------------------------------------------------------------|
 | a header, then columns  | csv with a path and a label by any usual name; EPIC-KITCHENS        |
 | json of id and template | Something-Something                                                 |
+| exports                 | labelling tools: `marey.data.lists.exports.tools`                   |
 | lines of other kinds    | `marey.data.lists.plain_lists`                                      |
 
 Nothing is guessed for a line that does not fit: it is an error with its number.
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from marey.data.lists.epic import participant
+from marey.data.lists.exports.tools import read_export
 from marey.data.lists.headers import header_separator
 from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.plain_lists import RULSTM, SAMPLE, read_plain
@@ -40,6 +42,9 @@ def read_listing(
         root: where its paths start (default: its folder).
     """
     file = read_text(path, FatalFaults())
+    export = read_export(file, wanted, root=root or path.parent)
+    if export is not None:
+        return export
     if path.suffix.lower() == ".json":
         return read_json(file)
     separator = separator_of_header(file, wanted, root)

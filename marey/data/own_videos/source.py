@@ -12,6 +12,7 @@ from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
 from marey.data.manifest.header import NoLabels
 from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.folders import read_folder
+from marey.data.own_videos.labelled_folders import read_labelled_folder
 from marey.data.own_videos.layout import some, split_in
 from marey.data.own_videos.splits import split_name
 from marey.data.own_videos.tree import LIST
@@ -29,8 +30,8 @@ def read_source(
 ) -> tuple[Listing, list[str]]:
     """What `source` lists, and what there is to say about how it was read.
 
-    A file is a list; a folder holds one table, or a list a split, or class folders: these alone
-    if their layout is given.
+    A file is a list; a folder holds metadata or exports (`labelled_folders`), one table, or a list
+    a split, or class folders: these alone if their layout is given.
 
     Args:
         wanted: what a person says of the columns of a table.
@@ -43,6 +44,9 @@ def read_source(
         if layout:
             raise ManifestError(f"{source} is a file: it has no layout", "give the folder")
         return read_listing(source, wanted, root=root), _unread(source.parent, [source])
+    labelled = None if layout else read_labelled_folder(source, wanted, root=root)
+    if labelled is not None:
+        return labelled
     lists = [] if layout else lists_in(source)
     tables = [path for path in lists if is_table(path, wanted, root=root)]
     parts = _split_lists(source, lists)
