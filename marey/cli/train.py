@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -55,6 +56,7 @@ def train(
         "amp": amp or None,
     }
     is_main = find_ranks(os.environ).rank == 0
+    logging.getLogger("marey").disabled = not is_main
     try:
         _train(
             recipe,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import subprocess
 import sys
 from functools import partial
@@ -103,3 +104,17 @@ def test_a_process_that_dies_while_it_writes_leaves_the_old_file(tmp_path: Path)
 def test_a_table_has_empty_cells_and_texts_that_are_no_unicode(tmp_path: Path) -> None:
     write_csv(tmp_path / "t.csv", ("a", "b"), [(None, "x,y"), (1, "\udcff")])
     assert (tmp_path / "t.csv").read_bytes() == b'a,b\n,"x,y"\n1,\\udcff\n'
+
+
+def test_the_next_writer_removes_what_killed_processes_left(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    assert subprocess.run([sys.executable, "-c", _KILLED, path], check=False).returncode == 9
+    (left,) = names(tmp_path)
+    assert left.startswith(".b.txt.")
+    ours, theirs = (f".b.txt.{name}.draft" for name in (f"{platform.node()}.1", "elsewhere.1"))
+    old = tmp_path / ".c.elsewhere.2.draft"
+    for name in (ours, theirs, old.name):
+        (tmp_path / name).touch()  # process 1 runs; of another machine nobody knows, for a day
+    os.utime(old, (0, 0))
+    write_text(path, "new")
+    assert names(tmp_path) == sorted([ours, theirs, "b.txt"])

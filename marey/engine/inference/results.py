@@ -8,6 +8,7 @@ from pathlib import Path
 from marey.engine.environment import decoder, environment
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.predictions import prediction_table
+from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import MissingClip, Results, ViewCounts
 from marey.metrics.longtail import Estimate
 from marey.models.profile import gmacs, num_parameters
@@ -15,7 +16,7 @@ from marey.models.video_model import VideoModel
 from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Recipe
 from marey.storage.arrow_files import write_parquet
-from marey.storage.atomic import replacing, run_error
+from marey.storage.atomic import replacing, run_error, writing
 
 
 def write_results(evaluation: Evaluation, folder: Path, model: VideoModel, recipe: Recipe) -> Path:
@@ -23,6 +24,8 @@ def write_results(evaluation: Evaluation, folder: Path, model: VideoModel, recip
     read = evaluation.readable
     with replacing(folder / "predictions.parquet", run_error) as file:
         write_parquet(prediction_table(read.manifest, read.scores, evaluation.readable_rows), file)
+        with writing(folder / RESULTS, run_error):  # else new predictions, old numbers after a kill
+            (folder / RESULTS).unlink(missing_ok=True)
     return results_of(evaluation, model, recipe).write(folder)
 
 

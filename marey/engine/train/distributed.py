@@ -100,7 +100,7 @@ def join_world(device: str | None = None) -> Iterator[World]:
     except (ConnectionError, RuntimeError) as error:
         if not _is_of_others(error):
             raise
-        first = str(error).splitlines()[0]
+        first = str(error).partition("\n")[0]
         raise RunError(
             f"another process of the run ended: {first}",
             "it says why, above or in its own output; go on with --resume",

@@ -230,12 +230,14 @@ class Training:
     def resumed(self, saved: Saved) -> Learner:
         """What the stage under way learns with, it and the model as the checkpoint has them."""
         state = saved.state
-        load_strictly(self.model, state["model"], source=saved.path)
-        if self.ema is not None:
-            load_strictly(self.ema, state["ema"], source=saved.path)
+        with saved.reading():
+            load_strictly(self.model, state["model"], source=saved.path)
+            if self.ema is not None:
+                load_strictly(self.ema, state["ema"], source=saved.path)
         learner = self.build_learner()
-        go_on(learner.optimizer, state["optimizer"], self.stage.optim)
-        learner.objective.load_state_dict(state["objective"])
+        with saved.reading():
+            go_on(learner.optimizer, state["optimizer"], self.stage.optim)
+            learner.objective.load_state_dict(state["objective"])
         at = self.at
         self.log.say(f"resumed at stage {at.stage}, epoch {at.epoch}, step {at.step}")
         return learner

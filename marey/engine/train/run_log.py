@@ -81,7 +81,8 @@ class RunLog:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
         if self.active and self._board is not None:
-            self._board.close()
+            with writing(self.folder / "tb", training_error):
+                self._board.close()
 
     def say(self, message: str) -> None:
         """A line for people: on the terminal and, with the time, in train.log."""
@@ -126,8 +127,9 @@ class RunLog:
     def _record(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         self._append("log.jsonl", _line(kind, step, values))
         if self.active and self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+            with writing(self.folder / "tb", training_error):
+                for name, value in values.items():
+                    self._board.add_scalar(name, value, step)
 
     def _append(self, name: str, text: str) -> None:
         if not self.active:
@@ -198,4 +200,5 @@ def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:  # the extra marey[tensorboard] is not installed
         return None
-    return SummaryWriter(str(folder), purge_step=step or None)
+    with writing(folder, training_error):
+        return SummaryWriter(str(folder), purge_step=step or None)

@@ -9,7 +9,8 @@ The last four are younger than the format: a checkpoint without them is read, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from marey.engine.train.changes import Change, changes
 from marey.engine.train.clip_facts import ClipFacts, clip_facts, other_classes, what_changed
 from marey.engine.train.steps import Position, Totals
 from marey.engine.weights.checkpoint import load_checkpoint
-from marey.errors import CheckpointError, RunError
+from marey.errors import CheckpointError, MareyError, RunError
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
 from marey.storage.text_files import as_value
@@ -66,6 +67,20 @@ class Saved:
     def folder(self) -> Path:
         """The folder of the run that wrote it."""
         return self.path.parent.parent
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What torch raises in the block, as it takes up `state`, is a `CheckpointError`."""
+        try:
+            yield
+        except MareyError:
+            raise
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            first = str(error).partition("\n")[0]
+            raise CheckpointError(
+                f"{self.path} holds no state of this run: {first or type(error).__name__}",
+                "it is damaged, or code of yours changed since; go on from another checkpoint",
+            ) from error
 
     @property
     def has_trained(self) -> bool:

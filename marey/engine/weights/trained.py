@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import safetensors.torch
@@ -176,9 +176,9 @@ def _read_config(path: Path) -> Recipe:
 
 
 def _best(folder: Path) -> Path:
-    for path in (folder / "best.pt", folder / "last.pt"):
-        if path.is_file() and has_trained(path):
-            return path
+    best, last = folder / "best.pt", folder / "last.pt"
+    if best.is_file() or (last.is_file() and has_trained(last)):
+        return best if best.is_file() else last
     raise CheckpointError(
         f"{folder.parent} holds no trained model: no step of its run is saved",
         "wait until it is, or train it: marey train",
@@ -209,10 +209,13 @@ def read_run_recipe(folder: Path) -> Recipe:
         RunError: there is neither.
         RecipeError: recipe.yaml, which somebody has edited, cannot be understood.
     """
-    path, last = folder / "recipe.yaml", last_checkpoint(folder)
+    path, last, saved = folder / "recipe.yaml", last_checkpoint(folder), ""
     data = path.read_bytes() if path.is_file() else b""
-    saved = str(load_checkpoint(last).get("recipe", "")) if last else ""
-    fault = _damage(data, saved) if path.is_file() else "is missing"
+    fault = _damage(data) if path.is_file() else "is missing"
+    if last and (fault or _missing(data, [field.name for field in fields(Recipe)])):
+        saved = str(load_checkpoint(last).get("recipe", ""))
+        if not fault and (missing := _missing(data, _keys(saved))):  # not just of an older marey
+            fault = f"is cut off: it lacks {', '.join(missing)}"
     if not fault:
         return from_yaml(Recipe, data.decode(), source=str(path))
     if saved:
@@ -223,19 +226,28 @@ def read_run_recipe(folder: Path) -> Recipe:
     raise RunError(f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir")
 
 
-def _damage(data: bytes, saved: str) -> str:
-    """What a full disk or a power cut did to a recipe, of which the checkpoint has `saved`."""
+def _damage(data: bytes) -> str:
+    """What a full disk or a power cut did to a text; empty if nothing."""
     if not data.strip():
         return "is empty"
+    if b"\0" in data:
+        return "holds NUL bytes"
     try:
-        text = data.decode()
+        data.decode()
     except UnicodeDecodeError:
         return "is not UTF-8"
-    if "\0" in text:
-        return "holds NUL bytes"
-    keys = re.compile(r"^(\w+):", re.MULTILINE)
-    missing = [key for key in keys.findall(saved) if key not in keys.findall(text)]
-    return f"is cut off: it lacks {', '.join(missing)}" if missing else ""
+    return ""
+
+
+def _missing(data: bytes, keys: Sequence[str]) -> list[str]:
+    """The keys that YAML written by marey does not have."""
+    there = _keys(data.decode())
+    return [key for key in keys if key not in there]
+
+
+def _keys(text: str) -> list[str]:
+    """The outermost keys of YAML written by marey."""
+    return re.findall(r"^(\w+):", text, re.MULTILINE)
 
 
 log = logging.getLogger("marey")

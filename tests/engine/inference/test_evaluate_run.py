@@ -18,6 +18,8 @@ from marey.engine.inference.predictions import metrics_of_dump
 from marey.engine.train.loop import train
 from marey.engine.weights.trained import load_trained
 from marey.errors import ManifestError, RecipeError, RunError
+from marey.jobs.shards import Shard
+from marey.storage.lock import Held, locked
 from tests.tiny import CLASSES, tiny_recipe, write_set
 
 
@@ -30,6 +32,33 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(clips: Path) -> Path:
     recipe = tiny_recipe(clips / "manifest.csv", epochs=4)
     return train(replace(recipe, ema=0.5), clips.parent / "run", quiet=True)
+
+
+def test_two_evaluations_under_one_name_are_not_made_at_once(run: Path, tmp_path: Path) -> None:
+    test = EvalOptions(folder=run, workers=0, device="cpu")
+    with locked(tmp_path / ".lock", "evaluates"):
+        with pytest.raises(Held, match="another process evaluates into"):
+            evaluate_folder(test, tmp_path)
+        evaluate_folder(test, tmp_path, shard=Shard(0, 2))
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_an_evaluation_that_is_killed_mixes_no_numbers_with_other_predictions(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    test = EvalOptions(folder=run, workers=0, device="cpu")
+    evaluate_folder(test, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("marey.engine.results_file.Results.write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_folder(replace(test, split="train"), tmp_path)
+    assert not (tmp_path / "results.json").exists()
+    assert not [*tmp_path.glob(".*.draft")]
+    evaluate_folder(test, tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text())["num_clips"] == 8
 
 
 def test_without_names_a_manifest_takes_those_of_the_model(

@@ -2,8 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from marey.engine.train.distributed import Ranks, find_ranks, first_host
-from marey.errors import RunError
+from marey.engine.train.distributed import (
+    Ranks,
+    ToldError,
+    World,
+    find_ranks,
+    first_host,
+    join_world,
+)
+from marey.errors import MareyError, RunError
 
 
 def test_an_empty_environment_is_one_process() -> None:
@@ -30,3 +37,46 @@ def test_torchrun_inside_slurm_wins() -> None:
 def test_an_empty_node_list_is_an_error() -> None:
     with pytest.raises(RunError, match="names no host"):
         first_host("")
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, errors: list[MareyError | None]) -> None:
+    """Have the processes of a run meet these errors."""
+
+    def gather(into: list[MareyError | None], own: MareyError | None) -> None:
+        into[:] = [own if error is None else error for error in errors]
+
+    monkeypatch.setattr("torch.distributed.all_gather_object", gather)
+
+
+def test_an_error_of_one_process_ends_all_and_the_first_process_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full = RunError("disk full", "buy one")
+    answers(monkeypatch, [None, full])
+    with (
+        pytest.raises(RunError, match=r"disk full\. hint: buy one") as told,
+        World(0, 2).together(),
+    ):
+        pass
+    assert not isinstance(told.value, ToldError)
+    answers(monkeypatch, [full, None])
+    with pytest.raises(ToldError, match="disk full"), World(1, 2).together():
+        raise RunError("what the others do not see")
+    answers(monkeypatch, [None, None])
+    with World(1, 2).together():
+        pass
+    with pytest.raises(RunError, match="alone"), World().together():
+        raise RunError("alone")
+
+
+def test_a_run_says_that_another_process_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(f"torch.distributed.{name}", lambda *_, **__: None)
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    gone = RuntimeError("[/x/gloo/transport/tcp/pair.cc:525] Connection closed by peer\nmore")
+    with pytest.raises(RunError, match="another process of the run ended: .* by peer"):  # noqa: SIM117
+        with join_world("cpu"):
+            raise gone
+    with pytest.raises(RuntimeError, match="a bug"), join_world("cpu"):
+        raise RuntimeError("a bug")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -334,6 +335,43 @@ def test_a_checkpoint_goes_on_in_its_own_folder_or_a_new_one(
         train(recipe, run, resume=last(whole), quiet=True)
     train(recipe, tmp_path / "new", resume=last(whole), quiet=True)
     assert rows_of(tmp_path / "new") == rows_of(whole)
+
+
+def no_momentum(state: dict[str, Any]) -> None:
+    state["optimizer"]["param_groups"] = state["optimizer"]["param_groups"][:1]
+
+
+def no_optimizer(state: dict[str, Any]) -> None:
+    state["optimizer"] = {}
+
+
+def other_objective(state: dict[str, Any]) -> None:
+    state["objective"] = {"memory": torch.ones(2)}
+
+
+@pytest.mark.parametrize("change", [no_momentum, no_optimizer, other_objective])
+def test_a_state_that_is_not_that_of_the_run_is_an_error(
+    change: Callable[[dict[str, Any]], None], run: Path, recipe: Recipe
+) -> None:
+    state = load_checkpoint(last(run))
+    change(state)
+    save_checkpoint(last(run), state)
+    with pytest.raises((CheckpointError, RunError), match="checkpoint|no state of this run"):
+        go_on(run, recipe)
+
+
+def test_a_write_that_fails_is_named_and_the_run_goes_on_when_there_is_space(
+    run: Path, whole: Path, recipe: Recipe
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(RunError, match=r"run/\S+ could not be written: .*File too large"):
+            go_on(run, recipe)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    go_on(run, recipe)
+    assert rows_of(run) == rows_of(whole)
 
 
 @pytest.mark.parametrize("entry", ["progress", "totals", "epochs", "data", "clips_a_step"])

@@ -1,0 +1,78 @@
+"""`marey train --resume`, with and without a recipe beside it, and as one of several processes."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from marey.cli.app import main
+from marey.engine.train.loop import train
+from marey.recipes.schema import to_yaml
+from tests.tiny import tiny_recipe, write_set
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    manifest = write_set(folder / "clips", per_class=1, val_per_class=1)
+    (folder / "recipe.yaml").write_text(to_yaml(tiny_recipe(manifest, epochs=1)), encoding="utf-8")
+    train(tiny_recipe(manifest, epochs=1), folder / "run", quiet=True)
+    return folder
+
+
+def marey(*words: object) -> int:
+    """The status of a command in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["marey", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained / "run", tmp_path / "run")
+
+
+def resumed(run: Path, *words: object) -> int:
+    return marey("train", *words, "--resume", "--work-dir", run, "--device", "cpu")
+
+
+def test_the_command_that_began_a_run_goes_on_with_it(
+    trained: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = trained / "recipe.yaml"
+    assert resumed(run, recipe) == 0
+    assert "changed" not in capsys.readouterr().out
+    recipe = shutil.copy(recipe, run.parent / "mine.yaml")
+    text = Path(recipe).read_text(encoding="utf-8").replace("epochs: 1", "epochs: 2", 1)
+    without_data = text.replace(str(trained / "clips" / "manifest.csv"), "''")
+    Path(recipe).write_text(without_data.replace("name: tiny", "name: mine"), encoding="utf-8")
+    assert resumed(run, recipe) == 0
+    said = capsys.readouterr().out
+    assert "changed since the run was saved: name tiny -> mine, stages.0.epochs 1 -> 2" in said
+    assert len((run / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_another_recipe_is_not_ignored(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resumed(run, "tsm-r18") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: a run that goes on cannot change model.encoder tests.tiny.TinySpec ->"
+    )
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_of_several_processes_the_first_alone_says_what_is_wrong(
+    rank: str, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert resumed(run, "stages.0.optim.lrr=1") == 2
+    assert resumed(run.parent / "nothing") == 2
+    captured = capsys.readouterr()
+    assert ("error:" in captured.err) == (rank == "0")
+    assert not captured.out
