@@ -60,9 +60,7 @@ def test_the_command_that_began_a_run_goes_on_with_it(
 def test_another_recipe_is_not_ignored(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert resumed(run, "tsm-r18") == 2
     error = capsys.readouterr().err
-    assert error.startswith(
-        "error: a run that goes on cannot change model.encoder tests.tiny.TinySpec ->"
-    )
+    assert error.startswith("error: a run that goes on cannot change model.encoder tests.tiny.")
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])

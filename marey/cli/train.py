@@ -56,7 +56,8 @@ def train(
         "amp": amp or None,
     }
     is_main = find_ranks(os.environ).rank == 0
-    logging.getLogger("marey").disabled = not is_main
+    log = logging.getLogger("marey")
+    log.disabled = not is_main
     try:
         _train(
             recipe,
@@ -72,6 +73,8 @@ def train(
         if is_main or isinstance(error, LoneError):
             raise
         raise typer.Exit(2) from None  # process 0 met the same, or was told, and says it
+    finally:
+        log.disabled = False
 
 
 def _train(
