@@ -49,5 +49,5 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert "up to\n32 MiB is read at once" in TEXT
     assert asking.TRIES == 3
     assert asking.Patience(60, 10, 20, 64 << 10) == asking.Patience()
-    assert pixels.MOST_PIXELS == 134_217_728
+    assert (pixels.MOST_PIXELS, pixels.LONGEST) == (134_217_728, 256)
     assert (media_file.MOST_UNUSED, jpeg.MOST_BYTES) == (128 << 20, 512 << 20)

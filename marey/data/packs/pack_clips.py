@@ -37,7 +37,7 @@ from marey.data.packs.checksums import read_checksums, write_checksums
 from marey.data.packs.clip_names import Names, clip_names, earlier_names
 from marey.data.packs.crashes import crashing_clips, noted, time_limit
 from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
-from marey.errors import DecodeError, ManifestError
+from marey.errors import DecodeError, ManifestError, StorageError
 from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.half_done import input_digest
 from marey.jobs.parts import Parts, Progress, make_parts
@@ -178,23 +178,14 @@ def _made(job: _Packing, clip: VideoClip, write: Write) -> dict[str, Any]:
     try:
         with time_limit(job.clip_seconds):
             return asdict(write(clip, job.names.name(clip, job.clips.roots.of(clip.row))))
-    except (DecodeError, MemoryError, av.FFmpegError) as error:
-        _require_root(job.clips, clip)
-        return {"error": str(error) or "too large for the memory"}
-
-
-def _require_root(manifest: Manifest, clip: VideoClip) -> None:
-    """ManifestError if not the clip but all that lies beside it cannot be reached."""
-    root = manifest.roots.of(clip.row)
-    try:
-        is_there = root.exists()
-    except OSError:
-        is_there = False
-    if not is_there:
+    except StorageError as error:  # else all clips there would be left out
         raise ManifestError(
-            f"{root}: the root of the clips is gone",
-            "bring it back and give the same command: finished work is kept",
-        )
+            error.message,
+            "if it is away, bring it back and give the same command: finished work is kept; if it"
+            " is this clip alone, leave it out of the list",
+        ) from error
+    except (DecodeError, MemoryError, av.FFmpegError) as error:
+        return {"error": str(error) or "too large for the memory"}
 
 
 # --- the whole -----------------------------------------------------------------------------------

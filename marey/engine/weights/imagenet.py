@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from importlib.metadata import distributions
@@ -27,6 +29,7 @@ from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.encoders.tdn import TDNSpec
 from marey.recipes.recipe import Recipe
+from marey.storage.asking import patience
 
 _SERVER = "https://download.pytorch.org/models/"
 _TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vitjx/"
@@ -179,13 +182,26 @@ def download(official: Official, folder: Path | None = None) -> Path:
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(official.url, str(path), official.digits[0])
+        wait = patience()
+        with _socket_timeout(min(wait.read_seconds, wait.seconds)):
+            torch.hub.download_url_to_file(official.url, str(path), official.digits[0])
     except (OSError, ValueError, HTTPException, RuntimeError) as error:  # the last: its checksum
         raise CheckpointError(
             f"{official.url} could not be downloaded: {error}",
             f"fetch {official.file} where there is a network and put it into {folder}",
         ) from error
     return path
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """A time limit for servers that say nothing, since torch.hub has none of its own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def download_folder() -> Path:

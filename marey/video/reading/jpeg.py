@@ -77,7 +77,7 @@ def decode_image(data: bytes, name: str | AnyPath) -> Picture:
         frame = decoder.decode(Packet(data))[0]
     except (av.FFmpegError, IndexError) as error:
         raise DecodeError(f"{name}: a damaged image", AGAIN) from error
-    return ToRGB((frame.width, frame.height))(frame)
+    return ToRGB(require_size(name, (frame.width, frame.height)))(frame)
 
 
 def _png_pixels(data: bytes) -> Iterator[bytes]:

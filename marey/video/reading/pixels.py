@@ -38,15 +38,23 @@ Matrix: TypeAlias = tuple[int, int, int, int]
 WIDEST_PIXEL = 8
 MOST_PIXELS = 1 << 27
 """Of a picture, some more than 16K video has: 384 MiB. A file of few bytes may claim more."""
+LONGEST = 256
+"""One side in the other."""
 QUARTER_TURNS: tuple[Matrix, ...] = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 """Turns by 0, 90, 180 and 270 degrees, counter-clockwise."""
 
 
 def require_size(name: object, size: Size) -> Size:
-    """`size`, which a picture of `name` may have; `DecodeError` for more than `MOST_PIXELS`."""
-    if size[0] * size[1] > MOST_PIXELS:
+    """`size`, which a picture of `name` may have.
+
+    `DecodeError` for more than `MOST_PIXELS`, and for a strip: its short side, at the size that
+    networks see, would make the other that much longer.
+    """
+    short, long = sorted(size)
+    if short * long > MOST_PIXELS or long > LONGEST * max(short, 1):
         raise DecodeError(
-            f"{name}: a picture of {size[0]} x {size[1]}, more than {MOST_PIXELS:,} pixels",
+            f"{name}: a picture of {size[0]} x {size[1]}, expected at most {MOST_PIXELS:,} pixels,"
+            f" and one side at most {LONGEST} times the other",
             "is the size true? if so, scale it down once, before training",
         )
     return size

@@ -412,7 +412,7 @@ def test_a_root_that_vanishes_stops_the_work_instead_of_rejecting_all(tmp_path: 
     manifest = read_manifest(root / "manifest.csv")
     (root / "manifest.csv").unlink()
     root.rmdir()
-    with pytest.raises(ManifestError, match="the root of the clips is gone"):
+    with pytest.raises(ManifestError, match=r"a\.mp4: no such file .*bring it back"):
         pack_clips(manifest, tmp_path / "out", FORMS["jpeg"], executor=Here())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -112,6 +113,15 @@ def test_without_a_network_it_is_said_where_to_put_the_file(url: str, nowhere: P
     said = f"could not be downloaded.*fetch {file} .* put it into {nowhere}"
     with pytest.raises(CheckpointError, match=said):
         download(Official("net", file, url=url))
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch, nowhere: Path) -> None:
+    monkeypatch.setenv("MAREY_STORE_SECONDS", "0.2")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/w.pth"
+        with pytest.raises(CheckpointError, match="could not be downloaded: .*timed out"):
+            download(Official("net", f"net-{DIGITS}.pth", url=url))
+    assert socket.getdefaulttimeout() is None
 
 
 def test_a_damaged_file_is_refused_where_it_lies(served: Served, nowhere: Path) -> None:

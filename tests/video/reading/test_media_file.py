@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from marey.errors import DecodeError, StorageError
@@ -184,17 +185,26 @@ def test_a_picture_of_a_size_that_nobody_films_is_refused_before_it_is_made(tmp_
     gif += struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00;"
     for name, data in {"a.y4m": y4m, "a.gif": gif}.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(DecodeError, match=rf"{name}: .*(more than|size|no frame decodes)"):
+        with pytest.raises(DecodeError, match=rf"{name}: .*(at most|size|no frame decodes)"):
             open_video(tmp_path / name).read([0])
 
 
 def test_an_image_of_a_size_that_nobody_films_is_refused_before_it_is_made():
     jpeg = bytearray(encode_image(numbered(1)[0]))
     struct.pack_into(">HH", jpeg, jpeg.index(b"\xff\xc0") + 5, 65000, 65000)
-    with pytest.raises(DecodeError, match=r"a\.jpg: a picture of 65000 x 65000, more than 134"):
+    with pytest.raises(DecodeError, match=r"a\.jpg: a picture of 65000 x 65000, .* at most 134"):
         decode_image(bytes(jpeg) + bytes(5 << 20), "a.jpg")
     with pytest.raises(DecodeError, match=r"a\.png: a damaged image"):
         decode_image(_png(16000, 16000, bytes(1000)), "a.png")
+
+
+def test_a_strip_is_refused_before_it_is_scaled(tmp_path):
+    strip = np.zeros((2, 600, 3), np.uint8)
+    write_video(tmp_path / "a.mkv", [strip], codec="ffv1", pix_fmt="bgr0")
+    write_folder(tmp_path / "frames", [strip], template="{:05d}.png")
+    for name in ("a.mkv", "frames"):
+        with pytest.raises(DecodeError, match=rf"{name}.*600 x 2, .* at most 256 times the other"):
+            open_video(tmp_path / name).read([0])
 
 
 def test_a_text_in_an_image_is_not_unpacked():
