@@ -17,7 +17,8 @@ from marey.cli.shared import console, errors
 
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="name, YAML file or folder of a run; +crt: a second stage")
+        str | None,
+        typer.Argument(help="name, YAML file or folder of a run or release; +crt: a second stage"),
     ] = None,
     overrides: opt.Overrides = None,
     manifest: Annotated[
@@ -29,7 +30,10 @@ def train(
         str | None, typer.Option(metavar="[PATH]", help="go on from the latest, or from PATH")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(metavar="FILE", help="to start from; imagenet: the official ones")
+        str | None,
+        typer.Option(
+            metavar="PATH", help="to start from: file, run or release; imagenet: the official ones"
+        ),
     ] = None,
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
@@ -95,7 +99,7 @@ def _train(
     from marey.engine.train.loop import train as run_training
     from marey.engine.train.stop_signals import Stopped
     from marey.engine.weights.checkpoint import last_checkpoint
-    from marey.engine.weights.trained import read_run_recipe
+    from marey.engine.weights.origin import read_run_recipe
     from marey.recipes.catalog import find
     from marey.recipes.schema import override
 

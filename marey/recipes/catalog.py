@@ -1,4 +1,4 @@
-"""Finding a recipe: by the name of a row, a YAML file, or the folder of a run.
+"""Finding a recipe: by the name of a row, a YAML file, or the folder of a run or release.
 
 A plus sign and a word after any of them add a second stage: ``tsm-r18+crt``.
 """
@@ -13,6 +13,7 @@ from types import ModuleType
 from marey.errors import RecipeError, did_you_mean
 from marey.recipes.longtail import SECOND_STAGES
 from marey.recipes.recipe import Recipe
+from marey.recipes.release import CONFIG, going_on_from
 from marey.recipes.schema import from_yaml
 from marey.storage.text_files import read_text
 
@@ -49,8 +50,9 @@ def find(name: str | None) -> Recipe:
     """The recipe that `name` means.
 
     Args:
-        name: that of a row (`marey recipes` lists them), a YAML file or the folder of a run; a plus
-            sign and a word add a second stage.
+        name: that of a row (`marey recipes` lists them), a YAML file, the folder of a run, or that
+            of a release, whose weights it then starts from; a plus sign and a word add a second
+            stage.
 
     Raises:
         RecipeError: there is none; suggests the nearest name.
@@ -67,6 +69,8 @@ def find(name: str | None) -> Recipe:
     if name in known:
         return known[name]
     path = Path(name)
+    if (path / CONFIG).is_file():
+        return going_on_from(path)
     if path.is_dir():
         path = path / "recipe.yaml"
     if path.is_file():

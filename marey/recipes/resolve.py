@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from marey.data.loading.samplers import draw_epoch
 from marey.data.manifest.join import read_manifests
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import require_local_files
-from marey.errors import RecipeError, did_you_mean
+from marey.errors import ManifestError, RecipeError, did_you_mean
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.video_model import Head
 from marey.recipes.compatible import check_clips, check_objectives, check_same_features
@@ -23,7 +24,7 @@ def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
         raise RecipeError("data.train names no manifest", "give --manifest FILE")
     heads = {head.name: head.num_classes for head in recipe.model.heads} or None
     several = [head.name for head in recipe.model.heads if head.several]
-    whole = read_manifests(data.train_lists, heads=heads, at=data.location)
+    whole = _read(data, heads)
     require_local_files(whole, "train")
     train_set = whole.select("train").with_several(several)
     _check_roots(data, train_set)
@@ -36,6 +37,31 @@ def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
     several = [head for head in train_set.labels if train_set.has_several(head)]
     check_same_features(train_set, val_set)
     return train_set, val_set.with_several(several)
+
+
+def _read(data: DataSpec, heads: Mapping[str, int] | None) -> Manifest:
+    """The manifests to train on; where the recipe's heads do not fit them, the error says how."""
+    try:
+        return read_manifests(data.train_lists, heads=heads, at=data.location)
+    except ManifestError as error:
+        found = _heads_of(data) if heads else None
+        if found is None or found == heads:
+            raise
+        has = ", ".join(f"'{name}' with {k} classes" for name, k in found.items())
+        raise ManifestError(
+            error.message,
+            f"to train on the classes of this manifest ({has}) say model.heads=[]: new heads are "
+            "made for them; otherwise correct the manifest",
+        ) from error
+
+
+def _heads_of(data: DataSpec) -> dict[str, int] | None:
+    """Head -> number of classes, as the manifests themselves have them; None if there are none."""
+    try:
+        found = read_manifests(data.train_lists, at=data.location)
+    except ManifestError:
+        return None
+    return {name: len(classes) for name, classes in found.classes.items()}
 
 
 def _check_roots(data: DataSpec, train_set: Manifest) -> None:

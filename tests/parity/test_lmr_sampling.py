@@ -17,7 +17,8 @@ from marey.data.lists.epic import frames_a_second, in_frames
 from marey.data.lists.listing import Listing
 from marey.data.lists.lists import read_listing
 from marey.data.lists.manifest_of import spans_of
-from marey.engine.weights.checkpoint import initialize, load_strictly
+from marey.engine.weights.checkpoint import load_strictly
+from marey.engine.weights.starting import initialize
 from marey.errors import CheckpointError
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import Head, ModelSpec, VideoModel

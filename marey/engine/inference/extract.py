@@ -20,8 +20,9 @@ from marey.data.manifest.location import Location
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.extractor import DType, Extractor, Per, read_features
 from marey.engine.inference.jobs import Options, load_for, run
-from marey.engine.weights.checkpoint import initialize
 from marey.engine.weights.imagenet import starting_weights
+from marey.engine.weights.origin import origin_of
+from marey.engine.weights.starting import differences, initialize
 from marey.engine.weights.trained import load_trained
 from marey.errors import RecipeError, RunError
 from marey.jobs.executors import HERE, Executor
@@ -130,6 +131,11 @@ def source_model(
         if file is None:
             raise RecipeError(
                 f"{recipe.name} starts from nothing", "give --weights FILE or imagenet"
+            )
+        if differing := differences(recipe, origin_of(file)):
+            raise RecipeError(
+                f"{file} holds weights of another model: {'; '.join(differing)}",
+                f"make features with the model itself: marey features {file}",
             )
         model = built(with_some_head(recipe.model))
         initialize(model, file)

@@ -27,8 +27,9 @@ from marey.engine.train.saved import (
     refuse_other_run,
 )
 from marey.engine.train.steps import Position, check_steps
-from marey.engine.weights.checkpoint import initialize, last_checkpoint
+from marey.engine.weights.checkpoint import last_checkpoint
 from marey.engine.weights.imagenet import starting_weights
+from marey.engine.weights.starting import initialize
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
@@ -86,7 +87,7 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     model = channels_last(built(recipe.model).to(world.device))
     check_steps(recipe, train_set, world)
     if weights is not None:
-        notes.append(initialize(model, weights))
+        notes.append(initialize(model, weights, recipe, train_set.classes))
     return Start(
         recipe=recipe,
         train_set=train_set,

@@ -22,8 +22,6 @@ from marey.engine.weights.state_dict import state_dict_of, unwrapped
 from marey.engine.weights.usable import check_tensors, check_weights
 from marey.errors import CheckpointError, first_few
 from marey.models.imagenet import misfit
-from marey.models.sites import is_added
-from marey.models.video_model import VideoModel
 from marey.storage.atomic import replacing, run_error
 
 FORMAT = 1
@@ -54,47 +52,17 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """Name -> tensor, on the CPU, of the model in a file; no code in the file is run.
 
     Args:
-        path: a .safetensors file, the folder of a release, a bare state dict, or a checkpoint of
-            ours, of which the averaged (EMA) weights are taken if it has them.
+        path: a .safetensors file, a bare state dict, or a checkpoint of ours, of which the averaged
+            (EMA) weights are taken if it has them.
 
     Raises:
         CheckpointError: the file cannot be read, or holds no state dict.
     """
-    inside = path / "model.safetensors"
-    file = inside if inside.is_file() else path
-    state = _load_dict(file)
+    state = _load_dict(path)
     if state.get("format") == FORMAT:
-        _check_ours(state, file)
-        return check_weights(_averaged(state.get("ema") or {}) or state["model"], file)
-    return check_weights(state_dict_of(unwrapped(state).content, file), file)
-
-
-def initialize(model: VideoModel, path: Path) -> str:
-    """Start `model` from the weights in `path`; returns a sentence on what was taken.
-
-    Weights of a whole `VideoModel` fill everything but heads of another name or size and what
-    temporal ops added that they lack altogether; weights of a picture network fill the encoder.
-
-    Raises:
-        CheckpointError: the file cannot be read, or anything else in it does not fit.
-    """
-    weights = load_weights(path)
-    if not any(name.startswith(("encoder.", "heads.")) for name in weights):
-        model.load_encoder(weights)
-        return f"encoder from {path}"
-    own = model.state_dict()
-    others = [
-        name
-        for name in dict.fromkeys((*own, *weights))
-        if name.startswith("heads.")
-        and (name not in own or name not in weights or own[name].shape != weights[name].shape)
-    ]
-    added = [name for name in own if is_added(name)]
-    new = [] if set(added) & set(weights) else added
-    kept = {name: value for name, value in weights.items() if name not in others}
-    load_strictly(model, kept, may_miss=[*others, *new], source=path)
-    left = [*others, *([f"what the temporal ops added ({len(new)} tensors)"] if new else [])]
-    return f"weights from {path}" + (f", without {', '.join(left)}" if left else "")
+        _check_ours(state, path)
+        return check_weights(_averaged(state.get("ema") or {}) or state["model"], path)
+    return check_weights(state_dict_of(unwrapped(state).content, path), path)
 
 
 def load_strictly(

@@ -7,40 +7,30 @@ RELEASE/README.md (model card)
 from __future__ import annotations
 
 import json
-import logging
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from marey.data.manifest.classes import classes_file, read_classes, write_classes
+from marey.data.manifest.classes import write_classes
 from marey.engine.environment import usable_device
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import read_results
-from marey.engine.weights.checkpoint import (
-    has_trained,
-    last_checkpoint,
-    load_checkpoint,
-    load_strictly,
-    load_weights,
-)
+from marey.engine.weights.checkpoint import load_strictly, load_weights
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
+from marey.engine.weights.origin import WEIGHTS, origin_of
 from marey.errors import CheckpointError, RunError
 from marey.metrics.catalog import headlines
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
-from marey.recipes.schema import from_plain, from_yaml, to_plain
+from marey.recipes.release import CONFIG, CONVERTED
+from marey.recipes.schema import to_plain
 from marey.storage.atomic import make_folder, replacing, run_error, write_text
-from marey.storage.text_files import read_json
-
-CONVERTED = "converted"
-"""The entry of config.json that says what a conversion found; the rest is the recipe."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,19 +56,17 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
         RunError: there is no such device.
     """
     folder, device = Path(folder), usable_device(device)
-    if (folder / "config.json").is_file():
-        recipe, weights = _read_config(folder / "config.json"), folder / "model.safetensors"
-    elif (folder / "recipe.yaml").is_file() or last_checkpoint(folder):
-        recipe, weights = read_run_recipe(folder), _best(folder / "checkpoints")
-    else:
+    origin = origin_of(folder)
+    recipe = origin.recipe
+    if recipe is None:
         raise CheckpointError(
             f"{folder} is neither a run nor a release",
             "give a folder with recipe.yaml and checkpoints/, or with config.json",
         )
     model = channels_last(built(recipe.model))
-    load_strictly(model, load_weights(weights), source=weights)
+    load_strictly(model, load_weights(origin.file), source=origin.file)
     counts = read_class_counts(folder, {head.name: head.num_classes for head in recipe.model.heads})
-    return Trained(recipe, model.to(device).eval(), _classes(folder, recipe), counts)
+    return Trained(recipe, model.to(device).eval(), dict(origin.classes), counts)
 
 
 def export_release(run: Path, out: Path) -> Path:
@@ -119,10 +107,10 @@ def write_release(
     own = {name: value.contiguous().clone() for name, value in weights.items()}
     facts = to_plain(recipe) | ({CONVERTED: dict(made_by)} if made_by else {})
     make_folder(out, run_error)
-    write_text(out / "config.json", json.dumps(facts, indent=1), run_error)
+    write_text(out / CONFIG, json.dumps(facts, indent=1), run_error)
     write_classes(classes, out, run_error)
     write_text(out / "README.md", card, run_error)
-    with replacing(out / "model.safetensors", run_error) as file:
+    with replacing(out / WEIGHTS, run_error) as file:
         file.write(safetensors.torch.save(own))
     return out
 
@@ -166,88 +154,3 @@ def _card_row(path: Path) -> str:
     ]
     views = f"{results.views.clips} x {results.views.crops}"
     return f"| {path.parent.name} | {', '.join(numbers)} | {results.num_clips} | {views} |"
-
-
-def _read_config(path: Path) -> Recipe:
-    plain = read_json(path, CheckpointError, "get the release again")
-    if isinstance(plain, dict):
-        plain.pop(CONVERTED, None)
-    return from_plain(Recipe, plain, source=str(path))
-
-
-def _best(folder: Path) -> Path:
-    best, last = folder / "best.pt", folder / "last.pt"
-    if best.is_file() or (last.is_file() and has_trained(last)):
-        return best if best.is_file() else last
-    raise CheckpointError(
-        f"{folder.parent} holds no trained model: no step of its run is saved",
-        "wait until it is, or train it: marey train",
-    )
-
-
-def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:
-    classes = {}
-    for head in recipe.model.heads:
-        path = classes_file(folder, head.name)
-        if not path.is_file():
-            raise CheckpointError(f"{path} is missing: the names of head '{head.name}'")
-        classes[head.name] = tuple(read_classes(path))
-        if len(classes[head.name]) != head.num_classes:
-            raise CheckpointError(
-                f"{path} has {len(classes[head.name])} names, head '{head.name}' has "
-                f"{head.num_classes} classes"
-            )
-    return classes
-
-
-def read_run_recipe(folder: Path) -> Recipe:
-    """The resolved recipe of the run in `folder`.
-
-    Where recipe.yaml is lost, empty or cut off it is that of last.pt, and it is said on stderr.
-
-    Raises:
-        RunError: there is neither.
-        RecipeError: recipe.yaml, which somebody has edited, cannot be understood.
-    """
-    path, last, saved = folder / "recipe.yaml", last_checkpoint(folder), ""
-    data = path.read_bytes() if path.is_file() else b""
-    fault = _damage(data) if path.is_file() else "is missing"
-    if last and (fault or _missing(data, [field.name for field in fields(Recipe)])):
-        saved = str(load_checkpoint(last).get("recipe", ""))
-        if not fault and (missing := _missing(data, _keys(saved))):  # not just of an older marey
-            fault = f"is cut off: it lacks {', '.join(missing)}"
-    if not fault:
-        return from_yaml(Recipe, data.decode(), source=str(path))
-    if saved:
-        log.warning("%s %s: the recipe in %s is used", path, fault, last)
-        return from_yaml(Recipe, saved, source=str(path))
-    if path.is_file():
-        raise RunError(f"{path} {fault}, and no checkpoint has the recipe", "begin the run again")
-    raise RunError(f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir")
-
-
-def _damage(data: bytes) -> str:
-    """What a full disk or a power cut did to a text; empty if nothing."""
-    if not data.strip():
-        return "is empty"
-    if b"\0" in data:
-        return "holds NUL bytes"
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return "is not UTF-8"
-    return ""
-
-
-def _missing(data: bytes, keys: Sequence[str]) -> list[str]:
-    """The keys that YAML written by marey does not have."""
-    there = _keys(data.decode())
-    return [key for key in keys if key not in there]
-
-
-def _keys(text: str) -> list[str]:
-    """The outermost keys of YAML written by marey."""
-    return re.findall(r"^(\w+):", text, re.MULTILINE)
-
-
-log = logging.getLogger("marey")

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from marey.cli.app import app
-from marey.engine.weights.trained import read_run_recipe
+from marey.engine.weights.origin import read_run_recipe
 from tests.store import serving
 from tests.tiny import write_set
 

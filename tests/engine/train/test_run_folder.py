@@ -14,7 +14,8 @@ from marey.engine.report.report import write_report
 from marey.engine.train.loop import train
 from marey.engine.train.run_folder import held
 from marey.engine.weights.checkpoint import load_checkpoint
-from marey.engine.weights.trained import export_release, load_trained, read_run_recipe
+from marey.engine.weights.origin import read_run_recipe
+from marey.engine.weights.trained import export_release, load_trained
 from marey.errors import MareyError, RunError
 from marey.models import TSM, ResNetSpec
 from marey.recipes.optim import SGD

@@ -16,7 +16,7 @@ from marey.engine.weights.checkpoint import (
     load_strictly,
     save_checkpoint,
 )
-from marey.engine.weights.trained import read_run_recipe
+from marey.engine.weights.origin import read_run_recipe
 from marey.recipes import longtail
 from marey.recipes.recipe import Recipe
 from tests.engine.train.test_train import differs, epochs_of, model_of, state_of, without_dropout

@@ -19,8 +19,9 @@ from marey.convert.repository import Settings
 from marey.engine.inference.predict import load
 from marey.engine.train.loop import train
 from marey.engine.weights import imagenet
-from marey.engine.weights.checkpoint import initialize, load_weights
+from marey.engine.weights.checkpoint import load_weights
 from marey.engine.weights.imagenet import OFFICIAL, Official, download, find, official_for
+from marey.engine.weights.starting import initialize
 from marey.errors import CheckpointError
 from marey.models import TSM, GroupContext, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
 from marey.models.encoder import Encoder

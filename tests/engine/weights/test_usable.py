@@ -18,8 +18,9 @@ from torch import Tensor
 
 from marey.convert.convert import convert
 from marey.convert.repository import Settings
-from marey.engine.weights.checkpoint import initialize, load_checkpoint, load_weights
+from marey.engine.weights.checkpoint import load_checkpoint, load_weights
 from marey.engine.weights.read_file import read_weights_file
+from marey.engine.weights.starting import initialize
 from marey.errors import CheckpointError
 from marey.models import Head, ModelSpec, ResNetSpec
 from marey.models.video_model import VideoModel

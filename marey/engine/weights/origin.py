@@ -1,0 +1,138 @@
+"""Where weights come from: a run, a release, or a file, which may lie in one of them.
+
+A folder says which model its weights are of, and what its classes are called; a bare file does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from marey.data.manifest.classes import classes_file, read_classes
+from marey.engine.weights.checkpoint import has_trained, last_checkpoint, load_checkpoint
+from marey.errors import CheckpointError, RunError
+from marey.recipes.recipe import Recipe
+from marey.recipes.release import CONFIG, read_config
+from marey.recipes.schema import from_yaml
+
+log = logging.getLogger("marey")
+
+WEIGHTS = "model.safetensors"
+"""Those of a release."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """A file of weights, the recipe of its model if that is known, and its class names by head."""
+
+    file: Path
+    recipe: Recipe | None = None
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def origin_of(path: Path) -> Origin:
+    """What `path` means: of a run the best checkpoint is taken, else the last.
+
+    Raises:
+        CheckpointError: a folder is neither a run nor a release, or has no checkpoint.
+    """
+    if path.is_dir():
+        file = _weights_in(path)
+        bare = file.parent == path and not (path / CONFIG).is_file()
+        return Origin(file=file) if bare else _of_folder(path, file)
+    if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
+        return _of_folder(path.parent, path)
+    if path.parent.name == "checkpoints" and (path.parent.parent / "recipe.yaml").is_file():
+        return _of_folder(path.parent.parent, path)
+    return Origin(file=path)
+
+
+def read_run_recipe(folder: Path) -> Recipe:
+    """The resolved recipe of the run in `folder`.
+
+    Where recipe.yaml is lost, empty or cut off it is that of last.pt, and it is said on stderr.
+
+    Raises:
+        RunError: there is neither.
+        RecipeError: recipe.yaml, which somebody has edited, cannot be understood.
+    """
+    path, last, saved = folder / "recipe.yaml", last_checkpoint(folder), ""
+    data = path.read_bytes() if path.is_file() else b""
+    fault = _damage(data) if path.is_file() else "is missing"
+    if last and (fault or _missing(data, [field.name for field in fields(Recipe)])):
+        saved = str(load_checkpoint(last).get("recipe", ""))
+        if not fault and (missing := _missing(data, _keys(saved))):  # not just of an older marey
+            fault = f"is cut off: it lacks {', '.join(missing)}"
+    if not fault:
+        return from_yaml(Recipe, data.decode(), source=str(path))
+    if saved:
+        log.warning("%s %s: the recipe in %s is used", path, fault, last)
+        return from_yaml(Recipe, saved, source=str(path))
+    if path.is_file():
+        raise RunError(f"{path} {fault}, and no checkpoint has the recipe", "begin the run again")
+    raise RunError(f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir")
+
+
+def _damage(data: bytes) -> str:
+    """What a full disk or a power cut did to a text; empty if nothing."""
+    if not data.strip():
+        return "is empty"
+    if b"\0" in data:
+        return "holds NUL bytes"
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    return ""
+
+
+def _missing(data: bytes, keys: Sequence[str]) -> list[str]:
+    """The keys that YAML written by marey does not have."""
+    there = _keys(data.decode())
+    return [key for key in keys if key not in there]
+
+
+def _keys(text: str) -> list[str]:
+    """The outermost keys of YAML written by marey."""
+    return re.findall(r"^(\w+):", text, re.MULTILINE)
+
+
+def _of_folder(folder: Path, file: Path) -> Origin:
+    is_release = (folder / CONFIG).is_file()
+    recipe = read_config(folder) if is_release else read_run_recipe(folder)
+    return Origin(file=file, recipe=recipe, classes=_classes(folder, recipe))
+
+
+def _weights_in(folder: Path) -> Path:
+    if (folder / CONFIG).is_file() or (folder / WEIGHTS).is_file():
+        return folder / WEIGHTS
+    if not (folder / "recipe.yaml").is_file() and not last_checkpoint(folder):
+        raise CheckpointError(
+            f"{folder} is neither a run nor a release",
+            "give a folder with recipe.yaml and checkpoints/, or with config.json",
+        )
+    best, last = folder / "checkpoints" / "best.pt", folder / "checkpoints" / "last.pt"
+    if best.is_file() or (last.is_file() and has_trained(last)):
+        return best if best.is_file() else last
+    raise CheckpointError(
+        f"{folder} holds no trained model: no step of its run is saved",
+        "wait until it is, or train it: marey train",
+    )
+
+
+def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    classes = {}
+    for head in recipe.model.heads:
+        path = classes_file(folder, head.name)
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing: the names of head '{head.name}'")
+        classes[head.name] = tuple(read_classes(path))
+        if len(classes[head.name]) != head.num_classes:
+            raise CheckpointError(
+                f"{path} has {len(classes[head.name])} names, head '{head.name}' has "
+                f"{head.num_classes} classes"
+            )
+    return classes

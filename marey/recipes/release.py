@@ -1,0 +1,41 @@
+"""The recipe in a release, and what a run that goes on from the release begins with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from marey.errors import CheckpointError
+from marey.recipes.recipe import DataSpec, Recipe
+from marey.recipes.schema import from_plain
+from marey.storage.text_files import read_json
+
+CONFIG = "config.json"
+CONVERTED = "converted"
+"""The entry of config.json that says what a conversion found; the rest is the recipe."""
+
+
+def read_config(folder: Path) -> Recipe:
+    """The recipe of the release in `folder`."""
+    path = folder / CONFIG
+    plain = read_json(path, CheckpointError, "get the release again")
+    if isinstance(plain, dict):
+        plain.pop(CONVERTED, None)
+    return from_plain(Recipe, plain, source=str(path))
+
+
+def going_on_from(folder: Path) -> Recipe:
+    """A recipe that starts from the release in `folder`, and takes classes and clips as given.
+
+    What belongs to the data of the release is left out: heads, manifests, pairs of mirrored classes
+    and the number it claims.
+    """
+    recipe = read_config(folder)
+    return replace(
+        recipe,
+        model=replace(recipe.model, heads=()),
+        data=DataSpec(backend=recipe.data.backend, workers=recipe.data.workers),
+        augment=replace(recipe.augment, flip_pairs=None),
+        weights=str(folder),
+        claim=None,
+    )
