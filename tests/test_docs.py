@@ -25,7 +25,7 @@ from marey.models.video_model import Head, ModelSpec
 from marey.recipes import catalog
 from tests.convert import upstream
 from tests.convert.test_convert import MOBILENET, NAME
-from tests.tiny import CLASSES, write_clip
+from tests.tiny import CLASSES, write_clip, write_set
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 LATER = (BLVNetSpec, I3DResNetSpec, TDNSpec, ECal, GST, TAM, LongTermDifference)
@@ -54,6 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         torch.save({"state_dict": weights}, name)
     Path("names.txt").write_text("\n".join(CLASSES))
     write_clip(tmp_path / "clip.mp4", 1)
+    write_set(tmp_path / "my-data", per_class=1, val_per_class=1)
     return tmp_path
 
 
@@ -62,6 +63,7 @@ def test_commands_about_checkpoints_run_in_order(folder: Path) -> None:
         run(command)
     assert (folder / "tsm-mine" / "model.safetensors").is_file()
     assert (folder / "tsm-best" / "config.json").is_file()
+    assert "weights from tsm-mine" in (folder / "runs" / "tsm-mine" / "train.log").read_text()
 
 
 def test_commands_about_models_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from marey.errors import ManifestError, RecipeError
+from marey.recipes.catalog import rows
+from marey.recipes.recipe import DataSpec
 from marey.recipes.resolve import read_data, resolve
+from marey.recipes.schema import override
 from tests.tiny import tiny_recipe
 
 ROWS = "path,label,split\na.mp4,0,train\nb.mp4,1,train\nc.mp4,1,val\nd.mp4,0,test\n"
@@ -30,6 +33,16 @@ def test_one_manifest_serves_for_training_and_validation(tmp_path: Path) -> None
     assert read_data(replace(recipe, data=replace(recipe.data, val="")))[1] is None
     with pytest.raises(ManifestError, match="no rows of split 'val'"):
         read_data(recipe)
+
+
+def test_every_row_of_videos_takes_the_classes_of_a_manifest(tmp_path: Path) -> None:
+    manifest = clips(tmp_path, ROWS.replace("c.mp4,1,val", "c.mp4,1,train"))
+    train_set = read_data(replace(tiny_recipe(manifest), data=DataSpec(train=str(manifest))))[0]
+    of_videos = [r for r in rows().values() if r.model.encoder.in_channels == 3]
+    assert len(of_videos) > 100
+    for row in of_videos:
+        resolved = resolve(override(row, ["model.heads=[]"]), train_set)
+        assert [(h.name, h.num_classes) for h in resolved.model.heads] == [("label", 2)], row.name
 
 
 @pytest.mark.parametrize(("name", "line"), [("b", 3), ("c", 4)])
