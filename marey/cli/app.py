@@ -6,9 +6,10 @@ ours is printed as two lines, without a traceback, and ends the command with sta
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
@@ -16,7 +17,10 @@ from rich.markup import escape
 from marey.cli import evaluate, features, models, pack, predict, prepare, report, train
 from marey.cli.bench import bench_app
 from marey.cli.data import data_app
+from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
 from marey.cli.shared import console, errors, stopping
+from marey.errors import MareyError
+from marey.terminal import TerminalHandler, write_any_text
 
 app = typer.Typer(
     help="Action recognition from frames to the long tail.",
@@ -35,18 +39,29 @@ app.add_typer(models.weights_app, name="weights")
 
 
 def main() -> None:
-    """Run a command; an error of ours ends it with status 2, Ctrl-C and SIGTERM with 130."""
-    from marey.errors import MareyError
-
+    """Run a command; an error of ours, or no memory, ends it with status 2, Ctrl-C with 130."""
+    write_any_text()
+    logging.getLogger("marey").addHandler(TerminalHandler(errors))
+    if reason := too_little():
+        _fail(f"the memory is too little: {reason}", "lift the limit (ulimit -v)")
     sys.path.append("")  # the current folder, last: recipes may name a class of a file in it
     try:
         with stopping():
             app(train.resume_latest(sys.argv[1:]), prog_name="marey")
     except MareyError as error:
-        errors.print(f"[red]error:[/] {escape(error.message)}")
-        if error.hint:
-            errors.print(f"[cyan]hint:[/] {escape(error.hint)}")
-        sys.exit(2)
+        _fail(error.message, error.hint)
+    except MAY_BE as error:
+        reason = ran_out(error)
+        if not reason:
+            raise
+        _fail(f"the memory ran out: {reason}", HINT)
+
+
+def _fail(message: str, hint: str) -> NoReturn:
+    errors.print(f"[red]error:[/] {escape(message)}")
+    if hint:
+        errors.print(f"[cyan]hint:[/] {escape(hint)}")
+    sys.exit(2)
 
 
 app.command()(train.train)

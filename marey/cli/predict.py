@@ -19,6 +19,7 @@ from marey.cli.shared import (
     progress_bar,
 )
 from marey.jobs.shards import WHOLE
+from marey.terminal import visible_json
 
 
 def predict(
@@ -124,7 +125,7 @@ def _predict_one(
     if window is not None:
         by_file = {file: timeline(of_file) for file, of_file in by_file.items()}
     if as_json:
-        print(json.dumps(by_file, indent=1, ensure_ascii=False))
+        print(visible_json(json.dumps(by_file, indent=1, ensure_ascii=False)))
         return
     for file, of_file in by_file.items():
         console.print(escape(file))

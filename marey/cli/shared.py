@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
 from marey.jobs.signals import STOPPING
+from marey.terminal import Terminal
 
 if TYPE_CHECKING:
     from marey.jobs.executors import Executor
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Terminal()
+errors = Terminal(stderr=True)
 
 
 @contextmanager

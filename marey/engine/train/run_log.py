@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -31,6 +30,7 @@ from marey.engine.train.run_folder import training_error
 from marey.errors import RunError
 from marey.metrics.catalog import find_metric
 from marey.storage.atomic import write_text, writing
+from marey.terminal import Terminal, visible
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -54,7 +54,7 @@ class RunLog:
         quiet: bool = False,
     ) -> None:
         self.folder, self.active = folder, active
-        self.console = Console(quiet=quiet or not active, highlight=False, soft_wrap=True)
+        self.console = Terminal(quiet=quiet or not active)
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -87,7 +87,7 @@ class RunLog:
     def say(self, message: str) -> None:
         """A line for people: on the terminal and, with the time, in train.log."""
         self.console.print(message, markup=False)
-        self._append("train.log", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
+        self._append("train.log", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(message)}\n")
 
     def begin_epoch(self, title: str, num_steps: int, done: int) -> None:
         """A new progress bar over the steps of an epoch."""
