@@ -28,18 +28,33 @@ def read_bad_clips(folder: Path) -> list[MissingClip]:
 
 
 class BadClips:
-    """The clips that could not be read in training: listed in bad_clips.csv, up to a budget."""
+    """The clips that could not be read in training: listed in bad_clips.csv, up to a budget.
+
+    What was listed before this run was resumed is tried again, and counts only if it fails again:
+    it may have been mended, or what holds the clips was away.
+    """
 
     def __init__(self, folder: Path, train_set: Manifest, budget: float) -> None:
         self.path, self.train_set = folder / FILE, train_set
         self.allowed = math.ceil(budget * len(train_set))
-        self.rows = {clip.row for clip in read_bad_clips(folder) if clip.row is not None}
+        self.rows: set[int] = set()
+        self.listed = {clip.row for clip in read_bad_clips(folder) if clip.reason}
+        self.is_cut = not read_text(self.path).endswith("\n")
 
     def add(self, row: int, reason: str) -> None:
         """Note a clip once; RunError past the budget."""
         if row in self.rows:
             return
         self.rows.add(row)
+        if row not in self.listed:
+            self._list(row, reason)
+        self._check(len(self.rows))
+
+    def check_all(self, world: World) -> None:
+        """The budget over all processes, each of which has met some."""
+        self._check(len(set().union(*world.gather(self.rows))))
+
+    def _list(self, row: int, reason: str) -> None:
         with (
             writing(self.path, training_error),
             self.path.open("a", encoding="utf-8", newline="") as file,
@@ -47,12 +62,10 @@ class BadClips:
             writer = csv.writer(file)
             if file.tell() == 0:
                 writer.writerow(["row", "path", "reason"])
+            elif self.is_cut:  # by a kill: nothing must be glued to that line
+                file.write("\n")
             writer.writerow([row, self.train_set.path(row), reason])
-        self._check(len(self.rows))
-
-    def check_all(self, world: World) -> None:
-        """The budget over all processes, each of which has met other clips."""
-        self._check(int(world.sum(len(self.rows))))
+        self.is_cut = False
 
     def _check(self, count: int) -> None:
         if count > self.allowed:

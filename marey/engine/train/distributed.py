@@ -11,18 +11,27 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 from marey.engine.environment import usable_device
+from marey.engine.train.stop_signals import StopAsked
 from marey.errors import MareyError, RunError
 
-_TIMEOUT = timedelta(hours=2)  # the other ranks wait while rank 0 validates
+_TIMEOUT = timedelta(hours=2)
+"""How long a process waits for a sign of the others."""
+BEAT_SECONDS = 60.0
+"""How often one that works alone gives it."""
+
+T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,14 @@ class World:
         if self.size > 1:
             dist.barrier()
 
+    def gather(self, value: T) -> list[T]:
+        """The value of every process; every process must call it."""
+        if self.size == 1:
+            return [value]
+        values: list[T] = [value] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """All processes get through the block, or none: an error of one is raised in each.
@@ -64,11 +81,44 @@ class World:
             if self.size == 1:
                 raise
             error = own
-        if self.size > 1:
-            errors: list[MareyError | None] = [None] * self.size
-            dist.all_gather_object(errors, error)
-            if first := next(filter(None, errors), None):
-                raise first if self.is_main else ToldError(first.message, first.hint)
+        if first := next(filter(None, self.gather(error)), None):
+            raise first if self.is_main else _told(first)
+
+    def alone(self, work: Callable[[Callable[[], None]], T]) -> T | None:
+        """What `work` of process 0 gives, in that; the others wait, however long it takes.
+
+        It must call what it is given now and then. If it fails or is stopped, all end alike.
+        """
+        if self.size == 1:
+            return work(lambda: None)
+        result: T | None = None
+        error: MareyError | StopAsked | None = None
+        if self.is_main:
+            try:
+                result = work(self._beat())
+            except (MareyError, StopAsked) as own:
+                error = own
+            self.sum(0)
+        else:
+            while self.sum(0):
+                pass
+        told = [error]
+        dist.broadcast_object_list(told)
+        if told[0] is None:
+            return result
+        raise error or _told(told[0])
+
+    def _beat(self) -> Callable[[], None]:
+        """A function that tells the others once in a while that there is no end yet."""
+        last = time.monotonic()
+
+        def beat() -> None:
+            nonlocal last
+            if time.monotonic() - last >= BEAT_SECONDS:
+                self.sum(1)
+                last = time.monotonic()
+
+        return beat
 
 
 class ToldError(RunError):
@@ -77,6 +127,11 @@ class ToldError(RunError):
 
 class LoneError(RunError):
     """What one process of several met alone, in the middle of a step; it has to say so itself."""
+
+
+def _told(error: E) -> E | ToldError:
+    """The error of process 0 for another one."""
+    return ToldError(error.message, error.hint) if isinstance(error, MareyError) else error
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from marey.engine.train.run_log import RunLog
 from marey.engine.train.saved import Saved, as_plain
 from marey.engine.train.start import Start, clips_a_step, ready
 from marey.engine.train.steps import Totals, draw_steps, mixed_seed
-from marey.engine.train.stop_signals import StopFlag, Stopped, stop_signals
+from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped, stop_signals
 from marey.engine.weights.checkpoint import load_strictly, save_checkpoint
 from marey.errors import MareyError, RunError
 from marey.longtail.decouple import change_heads, training_mode
@@ -72,7 +72,7 @@ def train(
         Stopped: after Ctrl-C or SIGTERM, once the run is saved.
     """
     check_numbers(at_least=1, save_steps=save_steps)
-    with join_world(device) as world, stop_signals() as stop, ExitStack() as stack:
+    with join_world(device) as world, ExitStack() as stack:
         notes = []
         with world.together():
             if world.is_main and resume is not None:  # held before the checkpoint is read
@@ -98,6 +98,7 @@ def train(
         )
         for note in filter(None, (*notes, *start.notes)):
             log.say(note)
+        stop = stack.enter_context(stop_signals())
         try:
             Training(start, work_dir, world=world, log=log, stop=stop, save_steps=save_steps).loop()
         except MareyError as error:
@@ -163,13 +164,16 @@ class Training:
         if not self.stage.epochs:
             return
         training_mode(self.model, self.stage.trainable)
-        steps = draw_steps(self.recipe, self.train_set, self.at, self.world)
+        steps = draw_steps(
+            self.recipe, self.train_set, self.at, self.world, waiting=self.may_end_at_once
+        )
         if self.at.step:  # the last rate, for the log, where no step is left
             self.learner.set_rates(self.at.epoch + (self.at.step - 1) / steps.num_steps)
         self.log.begin_epoch(f"epoch {self.at.epoch + 1}", steps.num_steps, self.at.step)
-        for batches, waited in steps:
-            self.learner.set_rates(self.at.epoch + self.at.step / steps.num_steps)
-            yield batches, waited
+        with self.saved_at_the_end():
+            for batches, waited in steps:
+                self.learner.set_rates(self.at.epoch + self.at.step / steps.num_steps)
+                yield batches, waited
 
     def step(self, batches: Sequence[Batch]) -> float:
         """One optimiser step over `accumulate` batches; returns the mean loss."""
@@ -282,10 +286,10 @@ class Training:
         """Validate, log and save; the next epoch begins."""
         with self.world.together():
             self.bad_clips.check_all(self.world)
+        metrics = self.validate()
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
         if isinstance(self.learner.objective, FollowsEpochs):
             self.learner.objective.finish_epoch()
-        metrics = self.validate()
         if self.world.is_main:
             done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage])
             done += min(self.at.epoch, self.stage.epochs)
@@ -300,15 +304,43 @@ class Training:
 
     def validate(self) -> dict[str, float]:
         """The metrics of the validation set under the recipe's test views; rank 0's work."""
-        if self.val_set is None or not self.world.is_main:
+        val_set = self.val_set
+        if val_set is None:
             return {}
-        return evaluate(
-            self.eval_model(),
-            self.val_set,
-            self.recipe,
-            device=self.world.device,
-            trained_on=training_counts(self.train_set),
-        ).metrics
+
+        def work(beat: Callable[[], None]) -> dict[str, float]:
+            def between_batches(*_: int) -> None:
+                beat()
+                if self.stop.asked:
+                    raise StopAsked
+
+            return evaluate(
+                self.eval_model(),
+                val_set,
+                self.recipe,
+                device=self.world.device,
+                trained_on=training_counts(self.train_set),
+                progress=between_batches,
+            ).metrics
+
+        with self.saved_at_the_end(), self.may_end_at_once():
+            return self.world.alone(work) or {}
+
+    def may_end_at_once(self) -> AbstractContextManager[None]:
+        """A block that a signal ends wherever it is, unless other processes wait for this one."""
+        return self.stop.at_once() if self.world.size == 1 else nullcontext()
+
+    @contextmanager
+    def saved_at_the_end(self) -> Iterator[None]:
+        """What the run has learnt is saved if it is stopped in the block, or cannot go on there."""
+        try:
+            yield
+        except StopAsked:
+            self.save()
+            raise Stopped(self.work_dir) from None
+        except RunError:
+            self.save()
+            raise
 
     def eval_model(self) -> VideoModel:
         """The model that is tested and kept: the average of weights if the recipe has one."""

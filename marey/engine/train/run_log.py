@@ -9,10 +9,11 @@ of one, a power cut NUL bytes), and each step and each epoch stands there once.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,7 @@ class RunLog:
             console=self.console,
             transient=True,
         )
+        self._remarks = _Remarks(self.say)
         self._task: TaskID | None = None
         self.epochs: list[dict[str, float]] = [dict(row) for row in epochs or ()]
         if active:
@@ -76,9 +78,11 @@ class RunLog:
 
     def __enter__(self) -> RunLog:
         self._bars.start()
+        logging.getLogger("marey").addHandler(self._remarks)
         return self
 
     def __exit__(self, *_: object) -> None:
+        logging.getLogger("marey").removeHandler(self._remarks)
         self._bars.stop()
         if self.active and self._board is not None:
             with writing(self.folder / "tb", training_error):
@@ -137,6 +141,17 @@ class RunLog:
         path = self.folder / name
         with writing(path, training_error), path.open("a", encoding="utf-8") as file:
             file.write(text)
+
+
+class _Remarks(logging.Handler):
+    """What is remarked anywhere while the run goes on, as that clips are out of reach, is said."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
 
 
 def _line(kind: str, step: int, values: Mapping[str, float]) -> str:

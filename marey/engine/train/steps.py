@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +38,8 @@ class Steps:
     num_left: int
     accumulate: int
     batches: Generator[Batch]
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Around every wait."""
 
     def __iter__(self) -> Iterator[tuple[list[Batch], float]]:
         """The batches of each step that is left, and the seconds that passed until they were there.
@@ -47,12 +49,23 @@ class Steps:
         with closing(self.batches):
             for _ in range(self.num_left):
                 start = time.monotonic()
-                together = [next(self.batches) for _ in range(self.accumulate)]
+                with self.waiting():
+                    together = [next(self.batches) for _ in range(self.accumulate)]
                 yield together, time.monotonic() - start
 
 
-def draw_steps(recipe: Recipe, train_set: Manifest, at: Position, world: World) -> Steps:
-    """The steps of the epoch at `at`: drawn by the stage's sampler, read as the recipe trains."""
+def draw_steps(
+    recipe: Recipe,
+    train_set: Manifest,
+    at: Position,
+    world: World,
+    *,
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Steps:
+    """The steps of the epoch at `at`: drawn by the stage's sampler, read as the recipe trains.
+
+    Every wait for batches is in a block of `waiting`.
+    """
     keys = _epoch_keys(recipe, train_set, at, world)
     views, data = recipe.train, recipe.data
     clips = ClipDataset(train_set, views.sampling, views.crop, backend=data.backend)
@@ -65,7 +78,7 @@ def draw_steps(recipe: Recipe, train_set: Manifest, at: Position, world: World) 
         clip_seconds=data.clip_seconds,
     )
     num_steps = keys.num_steps // recipe.accumulate
-    return Steps(num_steps, num_steps - at.step, recipe.accumulate, batches)
+    return Steps(num_steps, num_steps - at.step, recipe.accumulate, batches, waiting)
 
 
 def check_steps(recipe: Recipe, train_set: Manifest, world: World) -> None:
