@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from typing import Any
 import torch
 
 from marey.data.loading.clips import Batch
-from marey.engine.inference.evaluate import evaluate
 from marey.engine.train.bad_clips import BadClips
-from marey.engine.train.best_epoch import training_counts, worth
+from marey.engine.train.best_epoch import worth
 from marey.engine.train.distributed import LoneError, ToldError, World, join_world
 from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
@@ -30,6 +29,7 @@ from marey.engine.train.saved import Saved, as_plain
 from marey.engine.train.start import Start, clips_a_step, ready
 from marey.engine.train.steps import Totals, draw_steps, mixed_seed
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped, stop_signals
+from marey.engine.train.validation import validate
 from marey.engine.weights.checkpoint import load_strictly, save_checkpoint
 from marey.errors import MareyError, RunError
 from marey.longtail.decouple import change_heads, training_mode
@@ -286,7 +286,15 @@ class Training:
         """Validate, log and save; the next epoch begins."""
         with self.world.together():
             self.bad_clips.check_all(self.world)
-        metrics = self.validate()
+        with self.saved_at_the_end(), self.may_end_at_once():
+            metrics = validate(
+                self.eval_model(),
+                self.recipe,
+                self.train_set,
+                self.val_set,
+                world=self.world,
+                stop=self.stop,
+            )
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
         if isinstance(self.learner.objective, FollowsEpochs):
             self.learner.objective.finish_epoch()
@@ -301,30 +309,6 @@ class Training:
                 self.write("best.pt", {"model": self.eval_model().state_dict()})
         self.save()
         self.world.wait()
-
-    def validate(self) -> dict[str, float]:
-        """The metrics of the validation set under the recipe's test views; rank 0's work."""
-        val_set = self.val_set
-        if val_set is None:
-            return {}
-
-        def work(beat: Callable[[], None]) -> dict[str, float]:
-            def between_batches(*_: int) -> None:
-                beat()
-                if self.stop.asked:
-                    raise StopAsked
-
-            return evaluate(
-                self.eval_model(),
-                val_set,
-                self.recipe,
-                device=self.world.device,
-                trained_on=training_counts(self.train_set),
-                progress=between_batches,
-            ).metrics
-
-        with self.saved_at_the_end(), self.may_end_at_once():
-            return self.world.alone(work) or {}
 
     def may_end_at_once(self) -> AbstractContextManager[None]:
         """A block that a signal ends wherever it is, unless other processes wait for this one."""
