@@ -3,7 +3,7 @@
 | file                    | who writes it                                                       |
 |-------------------------|---------------------------------------------------------------------|
 | a header, then columns  | csv with a path and a label by any usual name; EPIC-KITCHENS        |
-| json of id and template | Something-Something                                                 |
+| json of objects         | their keys are columns; Something-Something's id and template       |
 | exports                 | labelling tools: `marey.data.lists.exports.tools`                   |
 | lines of other kinds    | `marey.data.lists.plain_lists`                                      |
 
@@ -46,7 +46,7 @@ def read_listing(
     if export is not None:
         return export
     if path.suffix.lower() == ".json":
-        return read_json(file)
+        return read_json(file, wanted)
     separator = separator_of_header(file, wanted, root)
     if separator is not None:
         return read_table(file, separator, wanted)

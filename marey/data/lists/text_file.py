@@ -69,7 +69,7 @@ class TextFile:
 
     def objects(self, *keys: str) -> Iterator[tuple[SourceLine, dict[str, object]]]:
         """The objects of a JSON list that have these keys, each with the line it begins in."""
-        wanted = f"expected a list of objects with {', '.join(keys)}"
+        wanted = "expected a list of objects" + (f" with {', '.join(keys)}" if keys else "")
         for number, value in _json_items(self.path, self.text, wanted):
             line = SourceLine(self.path, number)
             if not isinstance(value, dict):

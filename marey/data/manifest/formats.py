@@ -28,7 +28,6 @@ from marey.data.manifest.header import (
     Header,
     NoLabels,
     init_hint,
-    likely_label,
     read_header,
 )
 from marey.errors import ManifestError
@@ -90,13 +89,14 @@ def _read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
         table = open_table(path)
         classes, features = read_class_names(path, table), features_of(path, table)
         chosen = _heads(path, table.column_names, heads, classes)
-        _refuse_header(path, table.column_names, chosen)
+        names = tuple(table.column_names)
+        _refuse_header(path, Header(names, names), chosen)
         types = _types(table.column_names, chosen)
         return RawTable(_cast(path, table, types), chosen, classes, features)
     written = header_of(path)
     chosen = _heads(path, written, heads, {})
     header = read_header(path, written, chosen)
-    _refuse_header(path, header.names, chosen)
+    _refuse_header(path, header, chosen)
     if header.note:
         log.warning("%s: %s", path, header.note)
     read = _read_parquet if is_parquet(path) else _read_csv
@@ -112,26 +112,29 @@ def _heads(
     return tuple(named) or heads_beside(path, header) or ("label",)
 
 
-def _refuse_header(path: Path, header: Sequence[str], heads: Sequence[str]) -> None:
+def _refuse_header(path: Path, header: Header, heads: Sequence[str]) -> None:
     """ManifestError about a header that lacks a column, or has one that may be another."""
-    for name in header:
-        if name and header.count(name) > 1:
+    names = header.names
+    for name in names:
+        if name and names.count(name) > 1:
             raise ManifestError(f"{path}:1: two columns are named {clip_text(name)}")
         near = difflib.get_close_matches(name.lower(), _MISTAKABLE, n=1, cutoff=0.8)
-        if name not in KNOWN and near and near[0] not in header and name not in heads:
+        if name not in KNOWN and near and near[0] not in names and name not in heads:
             raise ManifestError(
                 f"{path}:1: unknown column {clip_text(name)}", f"did you mean '{near[0]}'?"
             )
     for name in ("path", *heads):
-        if name not in header:
-            known = ", ".join(map(clip_text, header[:12])) or "nothing"
-            hint = f"call it so, or {init_hint(path, header)}" if any(header) else OTHER_FORMATS
-            lacks = ManifestError if name == "path" or likely_label(header) else NoLabels
+        if name not in names:
+            known = ", ".join(map(clip_text, header.written[:12])) or "nothing"
+            hint = (
+                f"call it so, or {init_hint(path, header.written)}" if any(names) else OTHER_FORMATS
+            )
+            lacks = ManifestError if name == "path" else NoLabels
             raise lacks(f"{path}:1: no column '{name}', only {known}", hint)
     for start, end in BOUNDS.values():
-        if end in header and start not in header:
+        if end in names and start not in names:
             raise ManifestError(f"{path}:1: '{end}' needs a column '{start}' beside it")
-    if "start" in header and "start_frame" in header:
+    if "start" in names and "start_frame" in names:
         raise ManifestError(f"{path}:1: spans both in seconds and in frames", "keep one of them")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -221,3 +222,22 @@ def test_neither_the_order_of_columns_nor_their_synonyms_nor_the_separator_count
     found = [(row.path, row.labels["label"], row.start, row.end) for row in listing.rows]
     assert found == [("a.mp4", "hop", 0.5, 2), ("a.mp4", "run", 2, None)]
     assert listing.columns == {names["note"]: ["dry", "wet"]}
+
+
+def test_keys_of_json_are_columns(tmp_path):
+    entries = [
+        {"id": 7, "video": "a.mp4", "label": "hop", "start": 1, "end": 2.5, "tags": ["x", "y"]},
+        {"id": 8, "video": "b.mp4", "label": "run", "start": None, "subject": "s"},
+    ]
+    listing = read(tmp_path, json.dumps(entries), name="l.json")
+    assert [row.path for row in listing.rows] == ["a.mp4", "b.mp4"]
+    assert (labels(listing), spans(listing)) == (["hop", "run"], [(1, 2.5), (None, None)])
+    assert listing.columns == {"id": ["7", "8"], "tags": ["x|y", ""], "subject": ["", "s"]}
+    listing = read(tmp_path, '[{"movie": "a", "mood": 3}]', "path=movie,label=mood", name="l.json")
+    assert labels(listing) == ["3"]
+    several = read(tmp_path, '[{"file": "a.mp4", "labels": ["x", "y"]}]', name="l.json")
+    assert labels(several) == ["x|y"]
+    with pytest.raises(ManifestError, match="`segment` may say which part"):
+        read(tmp_path, '[{"file": "a.mp4", "label": "x", "segment": [1, 2]}]', name="l.json")
+    with pytest.raises(ManifestError, match=r"l\.json:1: no column is known as the paths"):
+        read(tmp_path, '[{"movie": "a", "mood": 3}]', name="l.json")

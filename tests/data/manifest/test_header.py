@@ -142,11 +142,14 @@ def test_neither_the_order_of_columns_nor_their_names_nor_the_separator_count(
 def test_a_list_without_labels_is_checked_and_predicted_for(tmp_path, video):
     shutil.copy(video, tmp_path / "a.mp4")
     (tmp_path / "m.csv").write_text("Video,uid\na.mp4,1\n")
-    with pytest.raises(NoLabels, match=r"m\.csv:1: no column 'label', only 'path', 'uid'"):
+    with pytest.raises(NoLabels, match=r"m\.csv:1: no column 'label', only 'Video', 'uid'"):
         read_manifest(tmp_path / "m.csv")
     result = CliRunner().invoke(app, ["data", "check", str(tmp_path / "m.csv"), "-j", "1"])
     assert result.exit_code == 0, result.output
     assert "clips without labels" in result.output
     assert (tmp_path / "check.csv").read_text().splitlines()[1].startswith("a.mp4,,,ok,12,")
+    (tmp_path / "m.csv").write_text("Video,gloss\na.mp4,x\n")
+    with pytest.raises(ManifestError, match=r"init m\.csv DIR --columns path=Video,label=gloss"):
+        read_manifest(tmp_path / "m.csv")
     (tmp_path / "m.tsv").write_text("Video\tuid\na.mp4\t1\n")
     assert list(read_clips(tmp_path / "m.tsv").texts()) == ["a.mp4"]
