@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from marey.data.lists.class_names import unbracketed
 from marey.data.lists.listing import Listing, ListRow
+from marey.data.lists.object_table import object_table
 from marey.data.lists.plain_lists import SEPARATORS
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.roles import Roles, Table, choose_roles
 from marey.data.lists.text_file import TextFile
 from marey.data.lists.times import seconds
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
-from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -30,25 +31,19 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
     file.faults.settle()
     if not table.rows:
         raise ManifestError(f"{file.path}: no rows, only a header", "give at least one clip")
-    return _listing(file, table, wanted, "a table", f", {SEPARATORS[separator]}-separated")
-
-
-def _listing(
-    file: TextFile, table: Table, wanted: WantedColumns, kind: str, form: str = ""
-) -> Listing:
-    """The rows of a table, by what its columns are."""
     roles = choose_roles(table, wanted)
-    rows = list(file.faults.fitting(table.rows, partial(_row, table.names, roles)))
+    rows = list(file.faults.fitting(table.rows, partial(_row, names, roles)))
     file.faults.settle()
     times = roles.times.columns if roles.times else ()
     read = {roles.path, *roles.heads.values(), *times}
     labels = " and ".join(f"`{name}`" for name in roles.heads.values())
     return Listing(
         source=file.path,
-        format=f"{kind} with `{roles.path}` and {labels}{form}, {len(rows):,} rows",
+        format=f"a table with `{roles.path}` and {labels},"
+        f" {SEPARATORS[separator]}-separated, {len(rows):,} rows",
         rows=rows,
         unit="frames" if roles.times and roles.times.unit == "frames" else "seconds",
-        columns={name: table.cells(name) for name in table.names if name not in read},
+        columns={name: table.cells(name) for name in names if name not in read},
         used=roles.used,
         class_names=roles.class_names,
         notes=[*roles.notes, *_frame_notes(roles)],
@@ -103,16 +98,8 @@ def read_json(file: TextFile, wanted: WantedColumns = AS_NAMED) -> Listing:
         raise ManifestError(f"{file.path}: the list is empty", "expected a list of objects")
     if not wanted.roles and any("template" in entry for _, entry in entries):
         return _read_templates(file)
-    names = list(dict.fromkeys(name for _, entry in entries for name in entry))
-    cells = [(line, [_cell(entry.get(name)) for name in names]) for line, entry in entries]
-    return _listing(file, Table(entries[0][0], names, cells), wanted, "json of objects")
-
-
-def _cell(value: object) -> str:
-    """A value of JSON as it stands in a table: ["a", "b"] is a|b, as of several labels."""
-    if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
-        return SEPARATOR.join(map(str, value))
-    return "" if value is None else str(value).strip()
+    listing = read_table(object_table(file, entries), ",", wanted)
+    return replace(listing, format=listing.format.replace("comma-separated", "of objects of JSON"))
 
 
 def _read_templates(file: TextFile) -> Listing:

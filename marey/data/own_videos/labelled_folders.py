@@ -17,9 +17,9 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet
 
-from marey.data.lists.exports.json_text import object_table
 from marey.data.lists.exports.tools import TOOLS, read_export, tool_of
 from marey.data.lists.listing import Listing, join_listings
+from marey.data.lists.object_table import object_table
 from marey.data.lists.rejects import FatalFaults, Faults, SourceLine
 from marey.data.lists.tables import read_table
 from marey.data.lists.text_file import TextFile, read_text

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from marey.data.lists.exports.json_text import first_object, object_table
+from marey.data.lists.exports.json_text import first_object
 from marey.data.lists.listing import Listing
+from marey.data.lists.object_table import object_table
 from marey.data.lists.tables import read_table
 from marey.data.lists.text_file import TextFile
 from marey.data.lists.wanted_columns import WantedColumns
