@@ -178,3 +178,26 @@ def test_a_command_that_is_asked_to_stop_says_so(
     assert end.value.code == 130
     assert capfd.readouterr().err == "stopped\n"
     assert [signal.getsignal(each) for each in STOPPING] == handlers
+
+
+STUCK = """
+import ctypes, sys
+from marey.cli.shared import stopping
+lock, mutex = ctypes.CDLL(None).pthread_mutex_lock, ctypes.create_string_buffer(64)
+with stopping():
+    print("begun", flush=True)
+    lock(mutex)
+    lock(mutex)  # for ever, in C
+"""
+
+
+def test_a_second_interrupt_ends_a_command_that_is_stuck_in_c() -> None:
+    command = [sys.executable, "-c", STUCK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 130

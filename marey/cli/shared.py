@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from marey.jobs.signals import STOPPING
+from marey.jobs.signals import STOPPING, second_interrupt_ends
 from marey.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def stopping() -> Iterator[None]:
 
     before = {each: signal.signal(each, stop) for each in STOPPING}
     try:
-        yield
+        with second_interrupt_ends():
+            yield
     except (KeyboardInterrupt, SystemExit) as end:  # typer makes an exit of the former
         if not asked and not isinstance(end, KeyboardInterrupt):
             raise

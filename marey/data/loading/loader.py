@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
@@ -25,6 +25,7 @@ def clip_batches(
     workers: int,
     pin_memory: bool = False,
     clip_seconds: float = 60.0,
+    suspects: Collection[int] = (),
 ) -> Generator[Batch]:
     """The batches of `clips` that `keys` name: for each a list of (row, seed), see `ClipDataset`.
 
@@ -35,13 +36,23 @@ def clip_batches(
             work.
         clip_seconds: how long a clip may take a worker; one that takes longer, or crashes it,
             leaves its batch by name as one that cannot be read.
+        suspects: rows on which a worker was killed before; if one is again, they are too large for
+            the memory, and leave their batches likewise.
 
     Raises:
-        RunError: a worker was killed, or what holds the clips is away for longer than a while.
+        WorkerKilled: a worker was killed.
+        RunError: what holds the clips is away, for longer than a while.
     """
     say = _now_and_then()
     if workers:
-        pool = Workers(clips, keys, limit=workers, clip_seconds=clip_seconds, say=say)
+        pool = Workers(
+            clips,
+            keys,
+            limit=workers,
+            clip_seconds=clip_seconds,
+            suspects=suspects,
+            say=say,
+        )
         batches = pool.batches()
     else:
         batches = _read_here(clips, keys, say)

@@ -7,7 +7,7 @@
 A worker that crashes, or is longer on a clip than it may be, is replaced, and its batches are read
 anew without that clip, which leaves its batch by name. One that somebody ended (SIGTERM) is
 replaced, too. One that was killed ends the work: the kernel does so when memory runs out, and
-another would fare no better.
+another would fare no better, unless the clip is one that has cost a worker so before.
 
 torch's DataLoader cannot go on without a worker, and raises wherever the main process may be.
 """
@@ -15,7 +15,7 @@ torch's DataLoader cannot go on without a worker, and raises wherever the main p
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import replace
 from multiprocessing import util
 from multiprocessing.connection import wait
@@ -36,6 +36,12 @@ MOST_HANG = 8
 """Clips that may hang before any was read; then it is not they."""
 
 
+class WorkerKilled(RunError):
+    """A worker was killed; `row` is the clip that it was on, if any."""
+
+    row: int | None = None
+
+
 class Workers:
     """The processes, the tasks that they have, and the batches that came back."""
 
@@ -46,11 +52,12 @@ class Workers:
         *,
         limit: int,
         clip_seconds: float,
+        suspects: Collection[int],
         say: Say,
     ) -> None:
         """At most `limit` processes, each of which may take `clip_seconds` for a clip."""
         self._clips, self._keys, self._limit = clips, iter(keys), limit
-        self._clip_seconds, self._say = clip_seconds, say
+        self._clip_seconds, self._suspects, self._say = clip_seconds, suspects, say
         self._workers: list[Worker] = []
         self._read: dict[int, Batch] = {}
         self._num_given = 0
@@ -138,7 +145,7 @@ class Workers:
     def _died(self, worker: Worker, death: Death) -> None:
         """Find out what a worker died of, and have another go on if it may."""
         row, code, how = death.row, death.code, exit_text(death.code)
-        if code == -signal.SIGKILL:
+        if code == -signal.SIGKILL and row not in self._suspects:
             raise self._killed(row)
         if code != -signal.SIGTERM:
             if row is None:
@@ -156,13 +163,15 @@ class Workers:
         if any(worker.exit_code == -signal.SIGKILL for worker in self._workers):
             raise self._killed(None)
 
-    def _killed(self, row: int | None) -> RunError:
+    def _killed(self, row: int | None) -> WorkerKilled:
         on = "" if row is None else f" while it read {self._clips.manifest.path(row)}"
-        return RunError(
+        error = WorkerKilled(
             f"a loader worker was killed (SIGKILL){on}",
             "most often the system does so when memory runs out: lower data.workers (-j) or "
-            f"batch_size; then {GO_ON}",
+            f"batch_size, or leave out a clip that is too large; then {GO_ON}",
         )
+        error.row = row
+        return error
 
     def _lose(self, row: int, reason: str) -> None:
         self._lost[row] = f"{self._clips.manifest.path(row)}: {reason}"

@@ -16,6 +16,7 @@ from marey.storage.atomic import writing
 from marey.storage.text_files import as_value, read_text
 
 FILE = "bad_clips.csv"
+KILLED = "a worker was killed while it read it"
 
 
 def read_bad_clips(folder: Path) -> list[MissingClip]:
@@ -31,14 +32,16 @@ class BadClips:
     """The clips that could not be read in training: listed in bad_clips.csv, up to a budget.
 
     What was listed before this run was resumed is tried again, and counts only if it fails again:
-    it may have been mended, or what holds the clips was away.
+    it may have been mended, or memory was short for another reason.
     """
 
     def __init__(self, folder: Path, train_set: Manifest, budget: float) -> None:
         self.path, self.train_set = folder / FILE, train_set
         self.allowed = math.ceil(budget * len(train_set))
         self.rows: set[int] = set()
-        self.listed = {clip.row for clip in read_bad_clips(folder) if clip.reason}
+        listed = {clip.row: clip.reason for clip in read_bad_clips(folder) if clip.row is not None}
+        self.listed = set(listed)
+        self.suspects = {row for row, reason in listed.items() if reason == KILLED}
         self.is_cut = not read_text(self.path).endswith("\n")
 
     def add(self, row: int, reason: str) -> None:
@@ -46,15 +49,21 @@ class BadClips:
         if row in self.rows:
             return
         self.rows.add(row)
-        if row not in self.listed:
-            self._list(row, reason)
+        self._list(row, reason)
         self._check(len(self.rows))
+
+    def suspect(self, row: int) -> None:
+        """List a clip on which a worker was killed: if one is again, it is the clip."""
+        self._list(row, KILLED)
 
     def check_all(self, world: World) -> None:
         """The budget over all processes, each of which has met some."""
         self._check(len(set().union(*world.gather(self.rows))))
 
     def _list(self, row: int, reason: str) -> None:
+        if row in self.listed:
+            return
+        self.listed.add(row)
         with (
             writing(self.path, training_error),
             self.path.open("a", encoding="utf-8", newline="") as file,

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from marey.data.loading.clips import Batch
+from marey.data.loading.workers import WorkerKilled
 from marey.engine.train.bad_clips import BadClips
 from marey.engine.train.best_epoch import worth
 from marey.engine.train.distributed import LoneError, ToldError, World, join_world
@@ -165,15 +166,25 @@ class Training:
             return
         training_mode(self.model, self.stage.trainable)
         steps = draw_steps(
-            self.recipe, self.train_set, self.at, self.world, waiting=self.may_end_at_once
+            self.recipe,
+            self.train_set,
+            self.at,
+            self.world,
+            suspects=self.bad_clips.suspects,
+            waiting=self.may_end_at_once,
         )
         if self.at.step:  # the last rate, for the log, where no step is left
             self.learner.set_rates(self.at.epoch + (self.at.step - 1) / steps.num_steps)
         self.log.begin_epoch(f"epoch {self.at.epoch + 1}", steps.num_steps, self.at.step)
         with self.saved_at_the_end():
-            for batches, waited in steps:
-                self.learner.set_rates(self.at.epoch + self.at.step / steps.num_steps)
-                yield batches, waited
+            try:
+                for batches, waited in steps:
+                    self.learner.set_rates(self.at.epoch + self.at.step / steps.num_steps)
+                    yield batches, waited
+            except WorkerKilled as error:
+                if error.row is not None:
+                    self.bad_clips.suspect(error.row)
+                raise
 
     def step(self, batches: Sequence[Batch]) -> float:
         """One optimiser step over `accumulate` batches; returns the mean loss."""

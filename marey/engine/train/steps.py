@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 
@@ -60,11 +60,13 @@ def draw_steps(
     at: Position,
     world: World,
     *,
+    suspects: Collection[int] = (),
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Steps:
     """The steps of the epoch at `at`: drawn by the stage's sampler, read as the recipe trains.
 
-    Every wait for batches is in a block of `waiting`.
+    `suspects` are rows on which a worker was killed before, see `clip_batches`; every wait for
+    batches is in a block of `waiting`.
     """
     keys = _epoch_keys(recipe, train_set, at, world)
     views, data = recipe.train, recipe.data
@@ -76,6 +78,7 @@ def draw_steps(
         workers=data.workers,
         pin_memory=pin_memory,
         clip_seconds=data.clip_seconds,
+        suspects=suspects,
     )
     num_steps = keys.num_steps // recipe.accumulate
     return Steps(num_steps, num_steps - at.step, recipe.accumulate, batches, waiting)

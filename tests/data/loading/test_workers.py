@@ -236,3 +236,28 @@ def test_where_a_clip_that_was_read_hangs_storage_is_to_blame(tmp_path: Path) ->
     acts = dict.fromkeys(range(4, NUM), hangs) | {3: stall}
     with pytest.raises(RunError, match=r"out of reach: .*3\.mp4, not read after .*, as it was"):
         read(Clips(tmp_path, acts), workers=1, clip_seconds=0.5)
+
+
+def test_batches_are_pinned_ahead_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned: list[int] = []
+
+    def pin(self: Batch) -> Batch:
+        pinned.append(int(self.rows[0]))
+        return self
+
+    monkeypatch.setattr(Batch, "pin_memory", pin)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    batches = clip_batches(Clips(tmp_path, {}), KEYS, workers=2, pin_memory=True)
+    assert next(batches).rows.tolist() == WHOLE[0]
+    assert rows(list(batches)) == WHOLE[1:]
+    assert pinned == [row for row, _ in WHOLE]
+
+
+@pytest.mark.gpu
+def test_pinned_batches_are_in_locked_memory(tmp_path: Path) -> None:
+    for workers in (0, 2):
+        batches = clip_batches(Clips(tmp_path, {}), KEYS, workers=workers, pin_memory=True)
+        assert all(batch.clip.is_pinned() for batch in batches)

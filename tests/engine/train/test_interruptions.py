@@ -134,6 +134,28 @@ def test_a_run_whose_worker_was_killed_is_saved(
     assert_same(run, whole)
 
 
+def test_a_clip_on_which_a_worker_is_killed_again_is_a_bad_one(
+    manifest: Path, tmp_path: Path
+) -> None:
+    run, recipe = tmp_path / "run", with_workers(tiny_recipe(manifest), 1)
+    recipe = replace(recipe, data=replace(recipe.data, bad_clip_budget=0.1))
+
+    def act(key: Key) -> None:
+        if key[1] is None:
+            (tmp_path / "validated").touch()
+        elif key[0] == 7 and (tmp_path / "validated").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with reading(act):
+        with pytest.raises(RunError, match="leave out a clip that is too large"):
+            train(recipe, run, quiet=True)
+        resume(run, recipe)
+    with (run / "bad_clips.csv").open(newline="") as file:
+        (bad,) = csv.DictReader(file)
+    assert bad["row"] == "7"
+    assert bad["reason"] == "a worker was killed while it read it"
+
+
 def test_clips_that_crash_or_hang_are_bad_ones_in_training_and_missing_in_evaluation(
     manifest: Path, tmp_path: Path
 ) -> None:
