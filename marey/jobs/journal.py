@@ -23,7 +23,7 @@ def read_journals(paths: Iterable[Path]) -> Iterator[list[Any]]:
         for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 entry = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(entry, list):
                 yield entry

@@ -8,8 +8,6 @@ are split `val`.
 
 from __future__ import annotations
 
-import json
-
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
 from marey.data.datasets.list_clips import list_clips, plain_lists
 from marey.data.lists.annotations import Annotations
@@ -42,9 +40,10 @@ def _names(files: Annotations) -> tuple[str, ...]:
     file = files.open("classes")
     if file.path.suffix != ".json":
         return tuple(numbered_names(files, "classes", NUM_CLASSES))
+    parts = file.json()
     try:
-        names = ["+".join(parts) for parts in json.loads(file.text)]
-    except (ValueError, TypeError) as error:
+        names = ["+".join(words) for words in parts]  # type: ignore[attr-defined]
+    except TypeError as error:
         raise ManifestError(
             f"{file.path}: not a list of lists of words: {error}", "download it again"
         ) from error

@@ -5,14 +5,14 @@
 | one name a line             | 0                                                                 |
 | `id name` on every line     | as it says; also with tab, comma or semicolon                     |
 | `name id` on every line     | as it says, without gaps, where names differ without their numbers|
-| csv with an id and a name   | as it says; EPIC-KITCHENS' `id,key`                               |
+| csv with a header           | as its column of ids says, else from 0; EPIC-KITCHENS' `id,key`   |
 | json                        | names to ids, ids to names, or a list of names; Diving48's parts  |
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_names import expect_count
 from marey.data.lists.rejects import FatalFaults, Misfit, SourceLine
 from marey.data.lists.text_file import TextFile, read_text, whole
+from marey.data.manifest.column_names import squashed
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -37,17 +38,28 @@ KNOWN = (
 _ID_NAME = re.compile(r"(?P<id>\d+)[\s,;]+(?P<name>.+)", re.ASCII)
 _NAME_ID = re.compile(r"(?P<name>.+?)[\s,;]+(?P<id>\d+)(?:\s+\d+\.\d+)?", re.ASCII)
 """VideoLT's has the number of clips after the id."""
+_KINDS = ("class", "label", "category", "action", "activity", "gloss", "verb", "noun")
+_ID = re.compile(rf"(?:{'|'.join(_KINDS)})?(?:id|index|idx|number|num|no|nr)")
+_NAMES = ("name", "key", *(f"{kind}{end}" for end in ("name", "key", "") for kind in _KINDS))
+"""What columns of ids and of names are called, by letters alone; of names the surest first."""
 
 
-def find_class_file(source: Path) -> Path | None:
-    """The file of class names beside the list `source`; None if there is none, or several."""
-    folder = source.parent
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path != source)
+def find_class_files(folder: Path, lists: Collection[Path]) -> list[Path]:
+    """The files of class names in `folder` that are none of `lists`: those of the surest name.
+
+    None if there is none, several where a person has to say which.
+    """
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path not in lists)
     for pattern in KNOWN:
         matches = [name for name in names if re.fullmatch(pattern, name, re.IGNORECASE)]
-        if len(matches) == 1:
-            return folder / matches[0]
-    return None
+        if matches:
+            return [folder / name for name in matches]
+    return []
+
+
+def is_class_file(path: Path) -> bool:
+    """Whether the name is one that files of class names have."""
+    return any(re.fullmatch(pattern, path.name, re.IGNORECASE) for pattern in KNOWN)
 
 
 def find_head_files(folder: Path, heads: Sequence[str]) -> dict[str, Path]:
@@ -112,16 +124,40 @@ def _from_json(file: TextFile) -> list[tuple[int, str]]:
 
 def _from_lines(file: TextFile) -> list[tuple[int, str]]:
     lines = [text for _, text in file.lines()]
-    header = [name.strip().lower() for name in lines[0].split(",")] if lines else []
-    name = next((name for name in ("name", "key", "label", "class") if name in header), None)
-    if name and "id" in header:
-        id_place, name_place = header.index("id"), header.index(name)
-        rows = list(file.records())[1:]
-        return list(file.faults.fitting(rows, partial(_row, id_place, name_place)))
+    if table := _columns(file, lines):
+        separator, places = table
+        rows = list(file.records(separator))[1:]
+        pairs = list(file.faults.fitting(rows, partial(_row, *places)))
+        return [(n if number is None else number, name) for n, (number, name) in enumerate(pairs)]
     trailing = _matches(_NAME_ID, lines)
     ids = sorted(number for number, _ in trailing)
     without_gaps = _differ(trailing) and ids == list(range(ids[0], ids[0] + len(ids)))
     return _matches(_ID_NAME, lines) or (trailing if without_gaps else list(enumerate(lines)))
+
+
+def _columns(file: TextFile, lines: Sequence[str]) -> tuple[str, tuple[int | None, int]] | None:
+    """The separator of a header, and the places of its ids, if it has them, and names.
+
+    ManifestError if a column is like one of ids or names, and no column is clearly the names.
+    """
+    is_csv = file.path.suffix.lower() in (".csv", ".tsv")
+    for separator in (",", ";", "\t") if lines else ():
+        cells = [squashed(cell) for cell in lines[0].split(separator)]
+        ids = [place for place, cell in enumerate(cells) if _ID.fullmatch(cell)]
+        names = [cells.index(name) for name in _NAMES if name in cells]
+        if len(cells) == 1 or not (ids or (names and is_csv)):
+            continue
+        if names and len(ids) < 2:
+            return separator, (ids[0] if ids else None, names[0])
+        if is_csv:
+            raise ManifestError(
+                f"{file.path}:1: which columns are the ids and names of classes is not clear:"
+                f" {clip_text(lines[0])}",
+                "call them id and name",
+            )
+    if is_csv and lines and squashed(lines[0]) in _NAMES:
+        return ",", (None, 0)
+    return None
 
 
 def _differ(pairs: Sequence[tuple[int, str]]) -> bool:
@@ -137,8 +173,12 @@ def _matches(pattern: re.Pattern[str], lines: Sequence[str]) -> list[tuple[int, 
     return [(int(match["id"]), match["name"]) for match in matches]
 
 
-def _row(id_place: int, name_place: int, _: SourceLine, cells: list[str]) -> tuple[int, str]:
-    """Id and name of a row of a csv."""
+def _row(
+    id_place: int | None, name_place: int, _: SourceLine, cells: list[str]
+) -> tuple[int | None, str]:
+    """Id and name of a row of a csv; None for a csv without ids."""
+    if id_place is None:
+        return None, cells[name_place]
     number = whole(cells[id_place].strip())
     if number is None:
         raise Misfit("expected a whole number, each once", value=cells[id_place])

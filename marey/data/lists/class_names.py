@@ -8,7 +8,10 @@ tells the classes of every data set here apart; where it would not, they are com
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from marey.data.lists.rejects import Misfit
@@ -63,6 +66,22 @@ def plain_name(name: str) -> str:
     'pettinganimalnotcat'
     """
     return "".join(filter(str.isalnum, name.casefold()))
+
+
+def nearly_equal(names: Iterable[str]) -> Iterator[str]:
+    """The names that differ by letter case, encoding of accents or blanks alone, in words.
+
+    >>> list(nearly_equal(["Jump", "jump", "run"]))
+    ["'Jump' and 'jump' are 2 classes, though nearly one name"]
+    """
+    alike = defaultdict(list)
+    for name in sorted(set(names)):
+        plain = unicodedata.normalize("NFC", name).casefold()
+        alike[" ".join(re.split(r"[\s_-]+", plain)).strip()].append(name)
+    for several in alike.values():
+        if len(several) > 1:
+            shown = " and ".join(map(clip_text, several))
+            yield f"{shown} are {len(several)} classes, though nearly one name"
 
 
 def expect_count(path: Path, names: Sequence[str], *num_classes: int) -> None:

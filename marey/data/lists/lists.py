@@ -13,6 +13,7 @@ Nothing is guessed for a line that does not fit: it is an error with its number.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,9 @@ from marey.data.lists.tables import read_json, read_table
 from marey.data.lists.text_file import TextFile, read_text
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
 from marey.data.manifest.faults import clip_text
-from marey.data.manifest.paths import IMAGE, VIDEO, Folders
+from marey.data.manifest.header import NoLabels
+from marey.data.manifest.paths import IMAGE, VIDEO
+from marey.data.manifest.spellings import Spellings
 from marey.errors import ManifestError
 
 
@@ -42,6 +45,12 @@ def read_listing(
         root: where its paths start (default: its folder).
     """
     file = read_text(path, FatalFaults())
+    listing = _read(file, wanted, root)
+    return replace(listing, notes=[*file.notes, *listing.notes])
+
+
+def _read(file: TextFile, wanted: WantedColumns, root: Path | None) -> Listing:
+    path = file.path
     export = read_export(file, wanted, root=root or path.parent)
     if export is not None:
         return export
@@ -75,24 +84,24 @@ def is_table(path: Path, wanted: WantedColumns = AS_NAMED, *, root: Path | None 
     separator = separator_of_header(file, wanted, root)
     if separator is None:
         return False
-    folders = Folders(root or path.parent)
+    files = Spellings(root or path.parent)
     cells = {cell.strip(' "') for line in _first_lines(file)[1:] for cell in line.split(separator)}
-    return any(VIDEO.fullmatch(cell) or (cell and _is_clip(folders, cell)) for cell in cells)
+    return any(VIDEO.fullmatch(cell) or (cell and _is_clip(files, cell)) for cell in cells)
 
 
-def _is_clip(folders: Folders, name: str) -> bool:
+def _is_clip(files: Spellings, name: str) -> bool:
     """Whether there is a video of this name, or a folder of images; a class has folders too."""
-    found = folders.video(name)
+    found = files.find(name).path
     return found is not None and bool(
-        VIDEO.fullmatch(found) or any(map(IMAGE.fullmatch, folders.names(found)))
+        VIDEO.fullmatch(found) or any(map(IMAGE.fullmatch, files.names(found)))
     )
 
 
 def separator_of_header(file: TextFile, wanted: WantedColumns, root: Path | None) -> str | None:
     """What separates the columns of the header that a list begins with; None if it has none."""
     lines = _first_lines(file)
-    folders = Folders(root or file.path.parent)
-    return header_separator(lines, wanted, partial(_is_clip, folders))
+    files = Spellings(root or file.path.parent)
+    return header_separator(lines, wanted, partial(_is_clip, files))
 
 
 def _first_lines(file: TextFile) -> list[str]:
@@ -100,10 +109,10 @@ def _first_lines(file: TextFile) -> list[str]:
 
 
 def _refuse_files_as_labels(path: Path, rows: Sequence[ListRow]) -> None:
-    """ManifestError if the labels are names of videos: a list with an id and a path, say."""
+    """NoLabels if the labels are names of videos: a list with an id and a path, say."""
     labels = [label for row in rows for label in row.labels.values()]
     if 2 * sum(bool(VIDEO.fullmatch(label)) for label in labels) > len(labels):
-        raise ManifestError(
+        raise NoLabels(
             f"{path}: no labels: the last column has files, as {clip_text(labels[0])}",
             "give `path label` on every line, or a header that names the columns",
         )

@@ -29,7 +29,7 @@ def object_table(
     file: TextFile, objects: Sequence[tuple[SourceLine, Mapping[str, object]]]
 ) -> ObjectTable:
     """The table of objects that stand in `file`."""
-    return ObjectTable(file.path, file.text, file.digest, file.faults, objects)
+    return ObjectTable(file.path, file.text, file.digest, file.faults, file.notes, objects)
 
 
 def _cell(value: object) -> str:

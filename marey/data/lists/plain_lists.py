@@ -33,6 +33,7 @@ from marey.data.lists.rejects import Faults, Misfit, SourceLine
 from marey.data.lists.text_file import TextFile, whole
 from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.columns import Unit
+from marey.data.manifest.header import NoLabels
 from marey.errors import ManifestError
 
 SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", " ": "space"}
@@ -120,7 +121,7 @@ def list_format(path: Path, lines: Sequence[str], separator: str | None = None) 
     separator = separator or separator_of(lines[:SAMPLE])
     rows = [_split(line, separator) for line in lines]
     if rows and all(len(cells) == 1 for cells in rows):
-        raise ManifestError(f"{path}: paths without labels", "give `path label` on every line")
+        raise NoLabels(f"{path}: paths without labels", "give `path label` on every line")
     shapes = Counter((len(cells), _count_numbers(cells)) for cells in rows)
     if separator == "," and shapes.most_common(1)[0][0] == (7, 5):
         return RULSTM

@@ -17,6 +17,7 @@ from pathlib import Path
 from marey.data.lists.rejects import Faults, SourceLine
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
+from marey.storage.encodings import NotText, decode_text
 from marey.storage.regular import read_regular
 
 MOST_LINES = 50
@@ -33,6 +34,8 @@ class TextFile:
     digest: str
     """Sha256 of its bytes."""
     faults: Faults
+    notes: tuple[str, ...] = ()
+    """What was odd about it, and read all the same."""
 
     def lines(self) -> Iterator[tuple[SourceLine, str]]:
         """The lines that are not blank, stripped; those that are not UTF-8 are faults."""
@@ -104,14 +107,18 @@ class TextFile:
 
 
 def read_text(path: Path, faults: Faults) -> TextFile:
-    """All of a file, a mark of byte order left out; ManifestError if it cannot be read."""
+    """All of a file, also of UTF-16 or with Excel's `sep=;`; ManifestError if it is no text."""
     try:
         data = read_regular(path)
+        text, notes = decode_text(data)
     except OSError as error:
         reason = f"cannot read {path}: {error.strerror or error}"
         raise ManifestError(reason, "can this user read it?") from error
-    text = data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
-    return TextFile(path, text, hashlib.sha256(data).hexdigest(), faults)
+    except NotText as error:
+        raise ManifestError(f"{path} is {error}", error.remedy) from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n\ufeff", "\n")
+    notes = tuple(f"{path.name}: {note}" for note in notes)
+    return TextFile(path, text, hashlib.sha256(data).hexdigest(), faults, notes)
 
 
 def whole(text: str) -> int | None:

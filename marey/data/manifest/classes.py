@@ -15,6 +15,7 @@ from marey.data.manifest.columns import as_codes
 from marey.data.manifest.faults import Fault, clip_text
 from marey.errors import ManifestError
 from marey.storage.atomic import Failure, manifest_error, write_text
+from marey.storage.encodings import NotText, decode_text
 
 MOST_UNNAMED = 100_000
 """Classes a head may have without a file that names them; above, a label is an id of something."""
@@ -38,10 +39,13 @@ def heads_beside(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
 def read_classes(path: Path) -> tuple[str, ...]:
     """The class names in `path`, one a line; line number less one is the class index."""
     try:
-        names = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        text = decode_text(path.read_bytes()).text
+        names = text.encode().decode().rstrip().splitlines()
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
+    except NotText as error:
+        raise ManifestError(f"{path} is {error}", error.remedy) from error
+    except UnicodeEncodeError as error:  # of a surrogate, which stands for a byte
         raise ManifestError(f"{path}: not UTF-8 text ({error})", "save it as UTF-8") from error
     seen: dict[str, int] = {}
     for line, name in enumerate(map(str.strip, names), start=1):

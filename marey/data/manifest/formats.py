@@ -32,6 +32,7 @@ from marey.data.manifest.header import (
 )
 from marey.errors import ManifestError
 from marey.storage.arrow_files import map_file, parquet_columns, read_parquet
+from marey.storage.encodings import is_plain
 
 OTHER_FORMATS = "`marey data init` reads other columns and formats and writes a manifest"
 log = logging.getLogger("marey")
@@ -75,6 +76,8 @@ def _csv_header(path: Path) -> tuple[str, list[str]]:
     """What separates the columns of a CSV file, and their names."""
     with path.open("rb") as file:
         line = file.readline(1 << 16)
+    if not is_plain(line):
+        raise ManifestError(f"{path}: not CSV in UTF-8 with a header first", OTHER_FORMATS)
     try:
         text = line.decode("utf-8-sig")
         headers = [(sign, next(csv.reader([text], delimiter=sign), [])) for sign in SEPARATORS]

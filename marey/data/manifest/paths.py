@@ -62,17 +62,6 @@ def stay_inside(paths: pa.ChunkedArray) -> bool:
     return not pc.any(pc.match_substring_regex(paths, SUSPECT)).as_py()
 
 
-def missing_fault(manifest: Manifest, root: AnyPath, rows: np.ndarray) -> Fault:
-    """Those of `rows`, which lie below `root`, that have no file."""
-    folders = Folders(root)
-    exist = np.fromiter((folders.has(path) for path in manifest.texts(rows)), bool, len(rows))
-    return Fault(
-        rows[~exist],
-        lambda row: f"no file {clip_text(str(manifest.path(row)), 200)}",
-        f"paths start at {root}; give another root if the clips lie elsewhere",
-    )
-
-
 def rebased(manifest: Manifest, folder: Path) -> pa.ChunkedArray:
     """Paths as they read from `folder`; below a single url they stay, and need it as root again."""
     paths, roots = manifest.paths, manifest.roots

@@ -19,8 +19,9 @@ from marey.data.manifest.formats import header_of, read_table
 from marey.data.manifest.location import BESIDE, Location, Roots, roots_among_urls, roots_by_source
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.mapped import AGAIN, open_mapped
-from marey.data.manifest.paths import missing_fault, stay_inside, stray_faults, url_fault
+from marey.data.manifest.paths import stay_inside, stray_faults, url_fault
 from marey.data.manifest.rules import checked_manifest, refuse_cells
+from marey.data.manifest.spellings import missing_fault
 from marey.errors import ManifestError
 from marey.storage.regular import refuse_stream
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path

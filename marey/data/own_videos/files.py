@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,24 @@ from marey.data.lists.manifest_of import manifest_of, spans_of
 from marey.data.lists.wanted_columns import UNIT_OF
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.paths import Folders, leaves
+from marey.data.manifest.paths import leaves
+from marey.data.manifest.spellings import Meant, Spellings
 from marey.errors import ManifestError
 from marey.jobs.executors import Processes
 from marey.jobs.parts import Progress
 
 
-def refuse_outside(listing: Listing, root: Path) -> None:
+def meant_files(listing: Listing, root: Path) -> list[Meant]:
+    """The file that each row means."""
+    files = Spellings(root)
+    empty = Meant(None, reason="the path is empty")
+    return [files.find(row.path) if row.path else empty for row in listing.rows]
+
+
+def refuse_outside(listing: Listing, root: Path, meant: Sequence[Meant]) -> None:
     """ManifestError if a path leads out of the root."""
-    paths = [row.path for row in listing.rows]
+    pairs = zip(listing.rows, meant, strict=True)
+    paths = [row.path if file.path is None else file.path for row, file in pairs]
     listing.refuse(
         [row for row, path in enumerate(paths) if leaves(root, path)],
         lambda row: (
@@ -31,19 +41,20 @@ def refuse_outside(listing: Listing, root: Path) -> None:
     )
 
 
-def located(listing: Listing, root: Path) -> tuple[Manifest, dict[int, str]]:
+def located(
+    listing: Listing, root: Path, meant: Sequence[Meant]
+) -> tuple[Manifest, dict[int, str]]:
     """The manifest of all rows, its paths empty where there is no file; row -> why there is none.
 
     ManifestError if a clip is given twice, under the same id if there are ids: EPIC-KITCHENS and
     EGTEA have a few parts that were annotated twice, under two.
     """
-    clips, folders = listing.rows, Folders(root)
+    clips = listing.rows
     paths: list[str] = []
     rejects: dict[int, str] = {}
-    for row, clip in enumerate(clips):
-        path = folders.video(clip.path) if clip.path else None
+    for row, (path, _, reason) in enumerate(meant):
         if path is None:
-            rejects[row] = "no such file" if clip.path else "the path is empty"
+            rejects[row] = reason
         elif re.search(r"[\r\n\0\ud800-\udfff]", path):  # what no line of a manifest can hold
             rejects[row] = "its name holds a line break or is not UTF-8: rename it"
         paths.append("" if row in rejects else path or "")

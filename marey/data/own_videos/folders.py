@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from marey.data.lists.class_names import nearly_equal
 from marey.data.lists.listing import Listing, ListRow, without_suffix
 from marey.data.lists.rejects import SourceLine
 from marey.data.manifest.faults import clip_text
@@ -41,7 +41,7 @@ def read_folder(root: Path, layout: str | None = None) -> tuple[Listing, list[st
     _refuse_names(root, labels)
     columns = _columns(list(places.values()))
     splits = columns.get("split", [])
-    doubts = [*_alike(labels), *_strange_splits(labels, splits)]
+    doubts = [*nearly_equal(labels), *_strange_splits(labels, splits)]
     if doubts and not layout:
         remedy = f"rename, move it away, or take it as it is with --layout '{form.text}'"
         raise ManifestError(f"{root}: {doubts[0]}", remedy)
@@ -129,18 +129,6 @@ def _refuse_names(root: Path, labels: Sequence[str]) -> None:
             )
 
 
-def _alike(labels: Sequence[str]) -> Iterator[str]:
-    """The classes whose names differ by letter case, form of letters or spaces alone."""
-    alike = defaultdict(list)
-    for name in sorted(set(labels)):
-        plain = unicodedata.normalize("NFC", name).casefold()
-        alike[" ".join(re.split(r"[\s_-]+", plain)).strip()].append(name)
-    for names in alike.values():
-        if len(names) > 1:
-            shown = " and ".join(map(clip_text, names))
-            yield f"{shown} are {len(names)} classes, though nearly one name"
-
-
 def _strange_splits(labels: Sequence[str], splits: Sequence[str]) -> Iterator[str]:
     classes = _classes_of(labels, splits)
     trained = classes.get("train", set())
@@ -210,7 +198,8 @@ def _left_out(tree: Tree, unfit: Sequence[str], num_replaced: int) -> Iterator[s
     if tree.system:
         yield f"passed over {tree.system.total():,} folders of the system: {some(tree.system)}"
     if tree.lists:
-        yield f"did not read {some(tree.lists, end='')}; a list is read if it is given"
+        remedy = "lists are read if given, class names by --names"
+        yield f"did not read {some(tree.lists, end='')}; {remedy}"
     if tree.other:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in tree.other.most_common(5))
         yield f"passed over {tree.other.total():,} files that are not videos: {kinds}"

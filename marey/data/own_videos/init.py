@@ -6,14 +6,15 @@ list a split. What it was read as, how it was split and what was left out is sai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from marey.data.lists.class_files import find_class_file, find_head_files, read_class_ids
+from marey.data.lists.class_files import find_class_files, find_head_files, read_class_ids
+from marey.data.lists.class_names import nearly_equal
 from marey.data.lists.epic import in_frames
 from marey.data.lists.listing import Listing
 from marey.data.lists.manifest_of import count_notes, label_column
@@ -24,8 +25,9 @@ from marey.data.manifest.columns import Values
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import SPLITS, Manifest
 from marey.data.manifest.read import read_manifest
+from marey.data.manifest.spellings import spelling_notes
 from marey.data.manifest.write import write_manifest
-from marey.data.own_videos.files import counted, located, refuse_outside
+from marey.data.own_videos.files import counted, located, meant_files, refuse_outside
 from marey.data.own_videos.given_columns import given_columns
 from marey.data.own_videos.name_groups import Groups, groups_by_name
 from marey.data.own_videos.record import command_of, write_record
@@ -113,12 +115,14 @@ def init_dataset(
     listing = in_frames(listing, start)
     given = given_columns(listing, rule, wanted)
     notes = [*listing.notes, *notes]
-    labels, classes = _read_labels(listing, _class_files(listing, source, names), notes)
+    labels, classes = _read_labels(listing, _class_files(listing, names), notes)
     if not overwrite:
         _keep_classes(classes, target.parent)
+    meant = meant_files(listing, start)
     if root is not None:
-        refuse_outside(listing, start)
-    manifest, rejects = located(listing, start)
+        refuse_outside(listing, start, meant)
+    notes += spelling_notes([row.path for row in listing.rows], meant)
+    manifest, rejects = located(listing, start, meant)
     manifest = manifest.with_columns(labels, classes)
     if probe:
         manifest, said = counted(
@@ -182,13 +186,25 @@ def init_dataset(
 # --- classes ------------------------------------------------------------------------------------
 
 
-def _class_files(listing: Listing, source: Path, names: str | Path | None) -> dict[str, Path]:
-    """Head -> its file of class names, if there is one."""
-    heads = listing.heads
-    if len(heads) > 1:
-        return find_head_files(source if source.is_dir() else source.parent, heads)
-    file = Path(names) if names else find_class_file(source) if source.is_file() else None
-    return {heads[0]: file} if file else {}
+def _class_files(listing: Listing, names: str | Path | None) -> dict[str, Path]:
+    """Head -> its file of class names, if there is one: as given, or beside the lists."""
+    head, *others = listing.heads
+    if names:
+        return {head: Path(names)}
+    lists = [path for path in {row.line.path for row in listing.rows} if path.is_file()]
+    if not lists:  # class folders, which have names
+        return {}
+    folder = lists[0].parent
+    if others:
+        return find_head_files(folder, listing.heads)
+    found = find_class_files(folder, lists)
+    if len(found) > 1 and all(row.labels[head].strip().isdecimal() for row in listing.rows):
+        shown = ", ".join(path.name for path in found)
+        raise ManifestError(
+            f"{folder}: labels are numbers, and several files may name their classes: {shown}",
+            "give one of them: --names FILE",
+        )
+    return {head: found[0]} if len(found) == 1 else {}
 
 
 def _read_labels(
@@ -214,7 +230,18 @@ def _read_labels(
         )
         classes[head] = numbered.classes
         notes += [numbered.note] if numbered.note else []
+        notes += _doubts(listing, head, numbered.classes)
     return labels, classes
+
+
+def _doubts(listing: Listing, head: str, classes: Sequence[str]) -> Iterator[str]:
+    """What a person should look at before training on these classes."""
+    if len(classes) == 1:
+        yield f"one class of '{head}', {clip_text(classes[0])}: there is nothing to tell apart"
+    if listing.rows[0].line.number:  # a list: names of folders were looked at
+        yield from nearly_equal(classes)
+        if 2 < len(listing) == len(classes):
+            yield f"each of {len(listing):,} clips has a class of '{head}' of its own"
 
 
 def _keep_classes(classes: Mapping[str, tuple[str, ...]], folder: Path) -> None:

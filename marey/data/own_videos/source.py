@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from marey.data.lists.class_files import is_class_file
 from marey.data.lists.listing import Listing, join_listings
 from marey.data.lists.lists import is_table, read_listing
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
+from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.header import NoLabels
 from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.folders import read_folder
@@ -49,12 +51,15 @@ def read_source(
         return labelled
     lists = [] if layout else lists_in(source)
     tables = [path for path in lists if is_table(path, wanted, root=root)]
+    if len(tables) > 1:
+        tables = [path for path in tables if not is_class_file(path)] or tables
     parts = _split_lists(source, lists)
     if len(tables) == 1 and not parts:
         return read_listing(tables[0], wanted, root=root), _of_list(source, tables)
     if "train" in parts:
-        listing, notes = _read_splits(source, parts, wanted, root)
-        return listing, [*_of_list(source, list(parts.values())), *notes]
+        listings, notes = _read_splits(parts, wanted, root)
+        read = [parts[split] for split in listings]
+        return join_listings(source, listings), [*_of_list(source, read), *notes]
     if tables:
         names = ", ".join(path.name for path in tables)
         raise ManifestError(f"{source} holds several lists: {names}", "name the one to read")
@@ -70,18 +75,41 @@ def lists_in(folder: Path) -> list[Path]:
 
 
 def _read_splits(
-    folder: Path, parts: Mapping[str, Path], wanted: WantedColumns, root: Path | None
-) -> tuple[Listing, list[str]]:
-    """One listing of a list a split (split -> list), but for a list to test on without labels."""
+    parts: Mapping[str, Path], wanted: WantedColumns, root: Path | None
+) -> tuple[dict[str, Listing], list[str]]:
+    """The lists of splits (split -> list), but for a list to test on without labels."""
     listings, notes = {}, []
     for split, path in parts.items():
         try:
-            listings[split] = read_listing(path, wanted, root=root)
+            listing = read_listing(path, wanted, root=root)
+            if _labels(listing) <= {"", "-1"}:
+                raise NoLabels(f"{path}: no row has a label", "give it labels, or move it away")
+            listings[split] = listing
         except NoLabels:
             if split != "test":
                 raise
             notes.append(f"{path.name} has no labels and is left: `marey predict` takes it")
-    return join_listings(folder, listings), notes
+    train = listings["train"]
+    for split, listing in listings.items():
+        labels = _labels(listing)
+        shown = some(labels, end="")
+        if labels.isdisjoint(_labels(train)):
+            raise ManifestError(
+                f"{parts[split]} has no class of {parts['train'].name}, only {shown}",
+                f"are these its labels? Else give {parts['train'].name} alone",
+            )
+        if len(labels) == 1 and len(listing) > 2 and labels != _labels(train):
+            notes.append(f"all clips of {parts[split].name} have one label, {shown}")
+    if len(listings) == 1:
+        notes.append(f"all clips are train; give {parts['train'].name} itself to have it divided")
+    return listings, notes
+
+
+def _labels(listing: Listing) -> set[str]:
+    """The labels of the first head, as they are written."""
+    head = listing.heads[0]
+    words = (row.labels[head].strip() for row in listing.rows)
+    return {word for label in set(words) for word in label.split(SEPARATOR)}
 
 
 def _of_list(folder: Path, read: Sequence[Path]) -> list[str]:

@@ -27,6 +27,7 @@ from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.folders import clips_below
 from marey.errors import ManifestError
 from marey.storage.arrow_files import map_file
+from marey.storage.encodings import NotText, decode_text, is_plain
 from marey.storage.url import AnyPath, Url, any_path
 
 MANIFESTS = (".csv", ".tsv", ".parquet", ".pq", *SUFFIXES)
@@ -84,13 +85,15 @@ def _read_lines(path: Path) -> pa.ChunkedArray:
     """The lines that are not empty, ten million of them in seconds."""
     try:
         table = pa.csv.read_csv(
-            pa.BufferReader(map_file(path)),
+            pa.BufferReader(_plain(path)),
             read_options=pa.csv.ReadOptions(column_names=["path"]),
             parse_options=pa.csv.ParseOptions(delimiter="\x1f", quote_char=False),
             convert_options=pa.csv.ConvertOptions(column_types={"path": pa.large_string()}),
         )
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror or error}") from error
+    except NotText as error:
+        raise ManifestError(f"{path} is {error}", error.remedy) from error
     except pa.ArrowInvalid as error:
         if not path.stat().st_size:
             raise ManifestError(f"{path}: the list is empty", "give one path a line") from error
@@ -98,6 +101,15 @@ def _read_lines(path: Path) -> pa.ChunkedArray:
     if not table.num_rows:
         raise ManifestError(f"{path}: the list is empty", "give one path a line")
     return pa.chunked_array([table["path"].combine_chunks()])
+
+
+def _plain(path: Path) -> pa.Buffer:
+    """The bytes of the list as UTF-8: its own, or those of the text that it is."""
+    data = map_file(path)
+    if is_plain(bytes(data[:4096])):
+        return data
+    text = decode_text(bytes(data)).text
+    return pa.py_buffer(text.encode("utf-8", "surrogateescape"))
 
 
 def _lines(path: Path, rows: Sequence[int]) -> list[str]:

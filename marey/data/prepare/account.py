@@ -127,7 +127,7 @@ def made_of(folder: Path) -> str | None:
     try:
         facts = json.loads((folder / FACTS).read_bytes())
         return str(facts["data set"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -197,8 +197,8 @@ def test_diving48_is_read_from_its_json(tmp_path: Path) -> None:
 
 
 def test_a_vocabulary_that_is_none_is_refused(tmp_path: Path) -> None:
-    for text in ("{", "[1, 2]"):
-        with pytest.raises(ManifestError, match="not a list of lists of words"):
+    for text in ("{", "[1, 2]", "[" * 100_000):
+        with pytest.raises(ManifestError, match="not a list of lists of words|not JSON"):
             read("diving48", tmp_path, Diving48_vocab__json=text, Diving48_V2_test__json="[]")
 
 

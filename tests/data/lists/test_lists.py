@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marey.data.lists.class_files import find_class_file, read_class_ids
+from marey.data.lists.class_files import find_class_files, read_class_ids
 from marey.data.lists.listing import Listing
 from marey.data.lists.lists import read_listing
 from marey.data.lists.numbering import number_classes
@@ -224,6 +224,15 @@ CLASS_FILES = {
         {0: "marching", 1: "riding a bike"},
     ),
     "id,name": ("classes.csv", 'id,name\n0,"a, b"\n1,c\n', {0: "a, b", 1: "c"}),
+    "csv with columns of other names": (
+        "verb_classes.csv",
+        "verb_id,class_key,verbs\n0,take,\"['take', 'grab']\"\n1,put,['put']\n",
+        {0: "take", 1: "put"},
+    ),
+    "csv with semicolons": ("x.csv", "Class Name;Index\njump;1\nrun;2\n", {1: "jump", 2: "run"}),
+    "csv of names alone": ("labels.csv", "label\njump\nrun\n", {0: "jump", 1: "run"}),
+    "csv without ids": ("classes.csv", "class,count\njump,12\nrun,3\n", {0: "jump", 1: "run"}),
+    "names with a comma": ("labels.txt", "action, fast\nrun\n", {0: "action, fast", 1: "run"}),
     "names to ids": ("classids.json", '{"\\"run far\\"": 1, "jump": 0}', {0: "jump", 1: "run far"}),
     "names to text ids": ("x.json", '{"jump": "0", "run": "1"}', {0: "jump", 1: "run"}),
     "ids to names": ("x.json", '{"0": "jump", "1": "run"}', {0: "jump", 1: "run"}),
@@ -248,13 +257,31 @@ def test_class_names_that_cannot_be_right_are_an_error(tmp_path, text, message):
         read_class_ids(tmp_path / "labels.txt")
 
 
-def test_the_file_of_class_names_beside_a_list_is_found_if_there_is_only_one(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.json", "[" * 100_000, "x.json: not JSON that can be read"),
+        ("x.json", '{"a":' * 100_000, "x.json: not JSON that can be read"),
+        ("x.json", "[" * 100_000 + "]" * 100_000, "x.json: not JSON that can be read"),
+        ("x.json", f'{{"a": {"9" * 5000}}}', "x.json: not JSON that can be read"),
+        ("x.json", '{"a": {"b": 1}}', "x.json: expected names and ids"),
+        ("x.csv", "class_id,verb_id,class\n0,1,a\n", r"x\.csv:1: which columns are the ids"),
+        ("x.csv", "id,translation\n0,a\n", r"x\.csv:1: which columns are the ids"),
+    ],
+)
+def test_a_file_of_class_names_that_cannot_be_read_is_named(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ManifestError, match=message):
+        read_class_ids(tmp_path / name)
+
+
+def test_the_file_of_class_names_beside_a_list_is_found(tmp_path):
     source = tmp_path / "train_labels.csv"
     for name in ("train_labels.csv", "notes.txt", "label_map_k400.txt"):
         (tmp_path / name).touch()
-    assert find_class_file(source) == tmp_path / "label_map_k400.txt"
+    assert find_class_files(tmp_path, [source]) == [tmp_path / "label_map_k400.txt"]
     (tmp_path / "label_map_k600.txt").touch()
-    assert find_class_file(source) is None
+    assert len(find_class_files(tmp_path, [source])) == 2
 
 
 def numbered(values: list[str], class_ids=None):

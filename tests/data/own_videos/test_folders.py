@@ -227,7 +227,7 @@ def test_a_layout_reads_folders_whatever_lists_lie_there_and_no_file(put, tmp_pa
     (source / "clips.csv").write_text("path,label\njump/1.mp4,x\n")
     made = init_dataset(source, tmp_path / "out", layout="{class}/{name}", probe=False)
     assert made.manifest.classes["label"] == ("jump", "run")
-    assert "did not read clips.csv; a list is read if it is given" in made.notes
+    assert "did not read clips.csv; lists are read if given, class names by --names" in made.notes
     with pytest.raises(ManifestError, match=r"clips\.csv is a file: it has no layout"):
         init_dataset(source / "clips.csv", tmp_path / "o", layout="{class}/{name}", probe=False)
 
