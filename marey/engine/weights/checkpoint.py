@@ -107,8 +107,8 @@ def _averaged(ema: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(own): v for name, v in ema.items() if name.startswith(own)}
 
 
-def _load_dict(path: Path) -> dict[str, Any]:
-    state = read_weights_file(path)
+def _load_dict(path: Path, *, mapped: bool = False) -> dict[str, Any]:
+    state = read_weights_file(path, mapped=mapped)
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__}, expected a state dict")
     return state
@@ -120,12 +120,28 @@ def last_checkpoint(folder: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+def read_facts(path: Path) -> dict[str, Any]:
+    """What a checkpoint of ours says beside its tensors, which are not read."""
+    state = _load_dict(path, mapped=True)
+    _check_ours(state, path)
+    tensors = ("model", "ema", "optimizer", "objective")
+    return {name: value for name, value in state.items() if name not in tensors}
+
+
+def trained_classes(path: Path) -> dict[str, tuple[str, ...]]:
+    """Head -> the class names that weights learned, if their file is a checkpoint that says so."""
+    facts: Any = _load_dict(path, mapped=True)
+    for key in ("data", "train", "classes"):
+        facts = facts.get(key) if isinstance(facts, dict) else None
+    return {head: tuple(map(str, names)) for head, names in (facts or {}).items()}
+
+
 def has_trained(path: Path) -> bool:
     """Whether a checkpoint was saved after the beginning of its run.
 
     An older marey saved one before the first step as well, which is no trained model.
     """
-    progress = load_checkpoint(path).get("progress")
+    progress = read_facts(path).get("progress")
     return not isinstance(progress, dict) or any(
         progress.get(name) for name in ("stage", "epoch", "global_step")
     )

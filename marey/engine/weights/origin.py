@@ -12,7 +12,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from marey.data.manifest.classes import classes_file, read_classes
-from marey.engine.weights.checkpoint import has_trained, last_checkpoint, load_checkpoint
+from marey.engine.weights.checkpoint import (
+    has_trained,
+    last_checkpoint,
+    read_facts,
+    trained_classes,
+)
 from marey.errors import CheckpointError, RunError
 from marey.recipes.recipe import Recipe
 from marey.recipes.release import CONFIG, read_config
@@ -63,7 +68,7 @@ def read_run_recipe(folder: Path) -> Recipe:
     data = path.read_bytes() if path.is_file() else b""
     fault = _damage(data) if path.is_file() else "is missing"
     if last and (fault or _missing(data, [field.name for field in fields(Recipe)])):
-        saved = str(load_checkpoint(last).get("recipe", ""))
+        saved = str(read_facts(last).get("recipe", ""))
         if not fault and (missing := _missing(data, _keys(saved))):  # not just of an older marey
             fault = f"is cut off: it lacks {', '.join(missing)}"
     if not fault:
@@ -103,7 +108,8 @@ def _keys(text: str) -> list[str]:
 def _of_folder(folder: Path, file: Path) -> Origin:
     is_release = (folder / CONFIG).is_file()
     recipe = read_config(folder) if is_release else read_run_recipe(folder)
-    return Origin(file=file, recipe=recipe, classes=_classes(folder, recipe))
+    known = {} if is_release else trained_classes(file)
+    return Origin(file=file, recipe=recipe, classes=_classes(folder, recipe, known))
 
 
 def _weights_in(folder: Path) -> Path:
@@ -123,10 +129,20 @@ def _weights_in(folder: Path) -> Path:
     )
 
 
-def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:
+def _classes(
+    folder: Path, recipe: Recipe, known: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """The class names of each head; `known` are those of the checkpoint, as far as it has them.
+
+    Names may be changed in the file, not their order: the weights of a class are a row each.
+    """
     classes = {}
     for head in recipe.model.heads:
-        path = classes_file(folder, head.name)
+        path, names = classes_file(folder, head.name), known.get(head.name, ())
+        if names and (not path.is_file() or not path.read_bytes().strip(b"\0 \n")):
+            log.warning("%s is missing or empty: the names in the checkpoint are used", path)
+            classes[head.name] = names
+            continue
         if not path.is_file():
             raise CheckpointError(f"{path} is missing: the names of head '{head.name}'")
         classes[head.name] = tuple(read_classes(path))
@@ -135,4 +151,10 @@ def _classes(folder: Path, recipe: Recipe) -> dict[str, tuple[str, ...]]:
                 f"{path} has {len(classes[head.name])} names, head '{head.name}' has "
                 f"{head.num_classes} classes"
             )
+        for i, (ours, theirs) in enumerate(zip(classes[head.name], names, strict=False)):
+            if ours != theirs and ours in names:
+                raise CheckpointError(
+                    f"{path}:{i + 1}: class {i} is '{ours}', the weights have it as '{theirs}'",
+                    "put the lines back in order; without the file the checkpoint's names are used",
+                )
     return classes

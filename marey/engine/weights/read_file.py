@@ -27,10 +27,11 @@ import torch
 from marey.errors import CheckpointError
 
 
-def read_weights_file(path: Path) -> Any:
+def read_weights_file(path: Path, *, mapped: bool = False) -> Any:
     """What the file holds, mostly a dict, tensors on the CPU; CheckpointError says what is wrong.
 
-    No code in the file is run.
+    No code in the file is run. `mapped` reads of a tensor what is looked at, for what stands beside
+    them.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
@@ -48,7 +49,8 @@ def read_weights_file(path: Path) -> Any:
         warnings.simplefilter("ignore")  # that the pickle is old, or unlike what torch writes
         try:
             with torch.serialization.safe_globals([*_HARMLESS, *_LEFT_OUT]):
-                return torch.load(path, map_location="cpu", weights_only=True)
+                mapped = mapped and head.startswith(b"PK")  # what torch writes since 1.6
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except _UNREADABLE as error:
             raise _explained(path, head, error) from error
 

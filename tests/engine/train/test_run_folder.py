@@ -16,7 +16,7 @@ from marey.engine.train.run_folder import held
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.engine.weights.origin import read_run_recipe
 from marey.engine.weights.trained import export_release, load_trained
-from marey.errors import MareyError, RunError
+from marey.errors import CheckpointError, MareyError, RunError
 from marey.models import TSM, ResNetSpec
 from marey.recipes.optim import SGD
 from marey.recipes.recipe import Recipe
@@ -135,3 +135,18 @@ def test_a_recipe_that_somebody_edits_wrongly_is_an_error(run: Path, tmp_path: P
     path.write_text(path.read_text().replace("seed:", "sed: 1\nseed:"))
     with pytest.raises(MareyError, match=r"recipe\.yaml: sed"):
         read_run_recipe(run)
+
+
+def test_the_names_of_classes_keep_their_order(run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(run, tmp_path / "run")
+    file, names = run / "labels.txt", load_trained(run).classes["label"]
+    for text in (b"", b"\0\0\n"):
+        file.write_bytes(text)
+        assert load_trained(run).classes["label"] == names
+    file.unlink()
+    assert load_trained(run).classes["label"] == names
+    file.write_text("\n".join(["night", *names[1:]]))
+    assert load_trained(run).classes["label"][0] == "night"
+    file.write_text("\n".join(names[::-1]))
+    with pytest.raises(CheckpointError, match=r"labels\.txt:1: class 0 is 'blue', .* as 'dark'"):
+        load_trained(run)
