@@ -1,0 +1,148 @@
+"""Every kind of recipe is trained, evaluated, exported and predicts, each in a process of its own.
+
+What a command does not import itself, the next one must find by its name in recipe.yaml: a process
+that has run one command cannot show that for another. The processes are forks of one that has
+loaded torch and nothing of marey.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from marey.models.encoders.motionformer import MotionformerSpec
+from marey.recipes.catalog import rows
+from marey.recipes.optim import Warmup
+from marey.recipes.recipe import DataSpec, Recipe
+from marey.recipes.schema import to_yaml
+from tests.tiny import CLASSES, write_clip
+
+FRESH = """
+import os, runpy, sys
+import torch
+torch.set_num_threads(1)
+for line in sys.stdin:
+    if not (child := os.fork()):
+        sys.argv = ["marey", *line.split()]
+        runpy.run_module("marey", run_name="__main__")
+    if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        sys.exit(f"marey {line.strip()}: status {status}")
+"""
+FEATURES = 24
+"""Numbers a frame in the features that recipes of features are trained on."""
+
+
+def kind(recipe: Recipe) -> frozenset[str]:
+    """The names of the classes that a recipe is made of."""
+    return frozenset(re.findall(r"\b[A-Z]\w+(?=:|$)", to_yaml(replace(recipe, claim=None)), re.M))
+
+
+KINDS = {
+    kind(recipe): name
+    for name, recipe in reversed(rows().items())
+    if recipe.model.takes_features or recipe.model.encoder.in_channels == 3  # no flow
+}
+
+
+def small(recipe: Recipe, folder: Path) -> Recipe:
+    """The same classes with few numbers in them, trained for a step or two a stage."""
+    encoder: Any = recipe.model.encoder
+    if isinstance(encoder, MotionformerSpec):
+        encoder = replace(encoder, depth=1, width=64, num_heads=4)
+    elif recipe.model.takes_features:
+        encoder = replace(encoder, dim=FEATURES)
+    elif hasattr(encoder, "channels"):
+        encoder = replace(encoder, channels=8)
+    crops: list[Any] = [recipe.train.crop, recipe.test.crop]
+    sizes = {"size": 32, "resize": 36, "sides": (36, 44)}
+    crops = [
+        replace(crop, **{k: v for k, v in sizes.items() if hasattr(crop, k)}) for crop in crops
+    ]
+    if crops[1].__class__.__name__ in ("ThreeCrop", "UniformCrop"):  # of the whole short side
+        crops[1] = replace(crops[1], resize=32)
+    if recipe.model.takes_features:
+        crops = [recipe.train.crop, recipe.test.crop]
+    return replace(
+        recipe,
+        model=replace(recipe.model, encoder=encoder, heads=()),
+        train=replace(recipe.train, crop=crops[0]),
+        test=replace(recipe.test, crop=crops[1]),
+        data=DataSpec(train=str(folder / f"{clips_of(recipe)}.csv"), workers=0),
+        stages=tuple(replace(stage, epochs=1, warmup=Warmup()) for stage in recipe.stages),
+        batch_size=4,
+        accumulate=1,
+        amp=False,
+        weights="",
+        claim=None,
+    )
+
+
+def clips_of(recipe: Recipe) -> str:
+    return "features" if recipe.model.takes_features else "videos"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Videos and files of features of two classes, with a manifest each."""
+    folder = tmp_path_factory.mktemp("every")
+    rng = np.random.default_rng(0)
+    for clips, ending in (("videos", "mp4"), ("features", "npy")):
+        lines = ["path,label,split"]
+        for number, (label, split) in enumerate(_rows()):
+            path = folder / f"{number}.{ending}"
+            if ending == "mp4":
+                write_clip(path, label, seed=number)
+            else:
+                np.save(path, rng.normal(label, 1, (6, FEATURES)).astype(np.float32))
+            lines.append(f"{path.name},{label},{split}")
+        (folder / f"{clips}.csv").write_text("\n".join(lines) + "\n")
+    (folder / "labels.txt").write_text("\n".join(CLASSES[:2]) + "\n")
+    return folder
+
+
+def _rows() -> Iterator[tuple[int, str]]:
+    """Classes of 6 and 2 clips to train on, and one of each to test."""
+    for label, number in ((0, 6), (1, 2)):
+        yield from [(label, "train")] * number
+        yield label, "val"
+
+
+def walk(name: str, folder: Path, tmp_path: Path) -> None:
+    recipe = small(rows()[name], folder)
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
+    run, clip = tmp_path / "run", folder / ("0.npy" if recipe.model.takes_features else "0.mp4")
+    commands = (
+        f"train {tmp_path / 'recipe.yaml'} --work-dir {run} -q",
+        f"eval {run} -j 0",
+        f"predict {run} {clip}",
+        f"export {run} {tmp_path / 'release'}",
+        f"predict {tmp_path / 'release'} {clip}",
+        f"eval {tmp_path / 'release'} -j 0 --manifest {folder / clips_of(recipe)}.csv "
+        f"--out {tmp_path / 'results'}",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH],
+        input="\n".join(commands),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{name}\n{done.stdout}{done.stderr}"
+
+
+def test_a_recipe_of_many_names_goes_all_the_way(folder: Path, tmp_path: Path) -> None:
+    walk("lmr-motionformer-ssv2-lt", folder, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", KINDS.values())
+def test_every_kind_of_recipe_goes_all_the_way(name: str, folder: Path, tmp_path: Path) -> None:
+    walk(name, folder, tmp_path)
