@@ -24,6 +24,7 @@ from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.origin import origin_of
 from marey.engine.weights.starting import differences, initialize
 from marey.engine.weights.trained import load_trained
+from marey.engine.weights.usable import check_weights
 from marey.errors import RecipeError, RunError
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Progress
@@ -120,7 +121,9 @@ def source_model(
     """
     if source.startswith("hf:"):
         recipe = override(_hugging_face(Path(source.removeprefix("hf:"))), overrides)
-        model = built(recipe.model).to(device).eval()
+        model = built(recipe.model)
+        check_weights(dict(model.named_parameters()), Path(source.removeprefix("hf:")))
+        model = model.to(device).eval()
     elif Path(source).is_dir():
         trained = load_trained(source, device)
         recipe, model = override(trained.recipe, overrides), trained.model
