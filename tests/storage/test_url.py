@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -158,6 +159,21 @@ def test_a_store_nobody_knows_and_one_that_is_not_there_are_errors_that_name_the
         open_video("nostore://b/a.mp4")
     with pytest.raises(DecodeError, match=r"http://127\.0\.0\.1:9/a\.mp4: .*hint: is the url"):
         open_video("http://127.0.0.1:9/a.mp4")
+
+
+def test_a_pipe_and_a_device_are_no_files_of_a_store_either(tmp_path):
+    write_folder(tmp_path / "frames", numbered(3))
+    frame = tmp_path / "frames" / "img_00002.jpg"
+    frame.unlink()
+    os.mkfifo(frame)
+    os.mkfifo(tmp_path / "a.mp4")
+    (tmp_path / "b.mp4").symlink_to("/dev/zero")
+    root = Url(tmp_path.as_uri())
+    for name in ("a.mp4", "b.mp4"):
+        with pytest.raises(DecodeError, match=rf"{name}: (the file is empty|.*, not a file)"):
+            open_video(root / name)
+    with pytest.raises(DecodeError, match=r"img_00002\.jpg: a named pipe, not a file"):
+        open_video(root / "frames").read([1])
 
 
 def test_an_empty_file_and_one_that_is_no_video_are_errors(folder, store):

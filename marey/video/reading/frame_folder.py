@@ -80,7 +80,7 @@ class FrameFolder(FrameReader):
         file = self.path / self.template.name(self.base + index)
         try:
             if isinstance(file, Url):
-                return file.read_bytes()
+                return file.read_bytes(most=MOST_BYTES)
             return read_regular(file, most=MOST_BYTES)
         except OSError as error:
             raise read_error(file, error) from error
