@@ -21,7 +21,7 @@ data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args
 
 @data_app.command("init")
 def data_init(
-    source: Annotated[Path, typer.Argument(help="folder of class folders, CSV or list file")],
+    source: Annotated[Path, typer.Argument(help="folder of class folders, list, tool's export")],
     out: Annotated[Path, typer.Argument(help="folder for manifest.csv and labels.txt")],
     root: Annotated[Path | None, typer.Option(help="where the paths of a list start")] = None,
     names: Annotated[Path | None, typer.Option(help="class names: one a line, or id,name")] = None,

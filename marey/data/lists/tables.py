@@ -23,7 +23,7 @@ from marey.errors import ManifestError
 def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED) -> Listing:
     """The rows of a table whose first line that is not blank is a header."""
     records = ((line, [cell.strip() for cell in cells]) for line, cells in file.records(separator))
-    first, header = next(records)
+    first, header = next(records, (SourceLine(file.path), [""]))  # none is whole: a fault
     names = [name.strip('"') for name in header]
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
         raise ManifestError(f"{first}: two columns are named {clip_text(twice[0])}")

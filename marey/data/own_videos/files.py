@@ -139,4 +139,6 @@ def _late_spans(manifest: Manifest, listing: Listing, probes: Probes) -> list[st
             "name their unit: --columns start=COLUMN,end=COLUMN is seconds, start_frame and"
             f" end_frame are frames, start_ms and end_ms; --ignore {','.join(columns)} leaves them",
         )
-    return [f"{late.sum():,} clips end after their files, and are cut short there"]
+    late[[*probes.errors]] = False  # those are left out
+    cut = int(late.sum())
+    return [f"{cut:,} clips end after their files, and are cut short there"] if cut else []

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet
 
+from marey.data.lists.exports.json_text import json_lines
 from marey.data.lists.exports.tools import TOOLS, read_export, tool_of
 from marey.data.lists.listing import Listing, join_listings
 from marey.data.lists.object_table import object_table
@@ -115,19 +116,7 @@ def _table(path: Path, faults: Faults | None = None) -> TextFile:
         file = TextFile(path, "", "", faults)
         return object_table(file, _parquet(path))
     file = read_text(path, faults)
-    return object_table(file, list(_lines(file))) if path.suffix == ".jsonl" else file
-
-
-def _lines(file: TextFile) -> Iterator[tuple[SourceLine, Mapping[str, object]]]:
-    for line, text in file.lines():
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            value = None
-        if isinstance(value, dict):
-            yield line, value
-        else:
-            file.faults.add(line, text, "no JSON object", "write one object a line")
+    return object_table(file, list(json_lines(file))) if path.suffix == ".jsonl" else file
 
 
 def _parquet(path: Path) -> Objects:

@@ -18,7 +18,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from marey.data.lists.exports.reading import Found, class_text, listing_of, refuse_roles
+from marey.data.lists.exports.reading import (
+    Found,
+    class_text,
+    header_and_rows,
+    listing_of,
+    refuse_roles,
+)
 from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile
@@ -48,14 +54,13 @@ def read_table(file: TextFile, wanted: Mapping[str, str]) -> Listing:
     lines = file.text.split("\n")
     before = dict(line.split(separator)[:2] for line in lines[:number] if separator in line)
     lines[:number] = [""] * number  # lines keep their numbers
-    records = replace(file, text="\n".join(lines)).records(separator)
-    _, cells = next(records)
-    names = [cell.strip() for cell in cells]
+    names, rows = header_and_rows(replace(file, text="\n".join(lines)), separator)
+    aggregated = "Start (s)" in names
+    for name in ("Start (s)", "Stop (s)") if aggregated else ("Time",):
+        _column(file, {}, names, name, (name,))
     path = _column(file, wanted, names, "path", _MEDIA)
     label = _column(file, wanted, names, "label", ("Behavior",))
-    rows = [(line, dict(zip(names, map(str.strip, cells), strict=True))) for line, cells in records]
     passed: Counter[str] = Counter()
-    aggregated = "Start (s)" in names
     events = _aggregated(rows, passed) if aggregated else _paired(file, rows, passed)
     clock = _Clock([row for _, row in rows], path, before.get(_OFFSET, ""))
     found: list[tuple[ListRow, str]] = []

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from marey.data.lists.exports.reading import Found, choose, class_text, listing_of, refuse_roles
+from marey.data.lists.exports.reading import (
+    Found,
+    choose,
+    class_text,
+    listing_of,
+    moved,
+    refuse_roles,
+)
 from marey.data.lists.exports.xml_text import Element, read_xml, root_name
 from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.rejects import Misfit
@@ -58,6 +65,7 @@ def read_file(file: TextFile, wanted: Mapping[str, str]) -> Listing:
         unit="seconds",
         rows=rows,
         passed=passed,
+        notes=[moved(path, origin)] if origin else [],
     )
     return listing_of(file, export, wanted)
 

@@ -12,7 +12,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from marey.data.lists.exports.reading import Found, choose, class_text, listing_of, refuse_roles
+from marey.data.lists.exports.reading import (
+    Found,
+    choose,
+    class_text,
+    header_and_rows,
+    listing_of,
+    moved,
+    refuse_roles,
+)
 from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile
@@ -60,6 +68,7 @@ def read_text_export(file: TextFile, wanted: Mapping[str, str]) -> Listing:
         unit="seconds",
         rows=found,
         passed=passed,
+        notes=[moved(path, origin)] if origin else [],
     )
     return listing_of(file, export, wanted)
 
@@ -70,15 +79,9 @@ def _table(file: TextFile) -> tuple[list[str], list[tuple[SourceLine, dict[str, 
     first = _lines(file)[0]
     header = _has_header(first)
     text = "\n".join(lines if header else [_names_of(first), *lines])
-    records = replace(file, text=text).records("\t")
-    _, cells = next(records)
-    names = [cell.strip() for cell in cells]
+    names, rows = header_and_rows(replace(file, text=text), "\t")
     back = 0 if header else 1  # the line that was put before the others
-    rows = []
-    for line, cells in records:
-        row = dict(zip(names, map(str.strip, cells), strict=True))
-        rows.append((line._replace(number=line.number - back), row))
-    return names, rows
+    return names, [(line._replace(number=line.number - back), row) for line, row in rows]
 
 
 def _is_remark(line: str) -> bool:

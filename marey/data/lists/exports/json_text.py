@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from marey.data.lists.rejects import SourceLine
 from marey.data.lists.text_file import TextFile
 
 
@@ -18,3 +19,16 @@ def first_object(file: TextFile) -> Mapping[str, object]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def json_lines(file: TextFile) -> Iterator[tuple[SourceLine, Mapping[str, object]]]:
+    """The object on every line; a line that is none is a fault."""
+    for line, text in file.lines():
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            yield line, value
+        else:
+            file.faults.add(line, text, "no JSON object", "write one object a line")

@@ -24,6 +24,7 @@ from marey.data.lists.exports.reading import (
     Found,
     choose,
     class_text,
+    header_and_rows,
     listing_of,
     refuse_roles,
 )
@@ -93,12 +94,8 @@ def read_json(file: TextFile, wanted: Mapping[str, str]) -> Listing:
 def read_table(file: TextFile, wanted: Mapping[str, str]) -> Listing:
     """The clips of an export as CSV or TSV."""
     separator = "\t" if "\t" in file.text.partition("\n")[0] else ","
-    records = file.records(separator)
-    _, header = next(records)
-    rows = [
-        (line, {name.strip(): _cell(cell) for name, cell in zip(header, cells, strict=True)})
-        for line, cells in records
-    ]
+    _, cells = header_and_rows(file, separator)
+    rows = [(line, {name: _cell(cell) for name, cell in row.items()}) for line, row in cells]
     name = "TSV" if separator == "\t" else "CSV"
     return _listing(file, f"Label Studio {name}", _minimal(file, rows), wanted, Counter())
 
@@ -132,7 +129,7 @@ def _listing(
     others = dict.fromkeys(
         name
         for name, value in all_data
-        if name not in media and isinstance(value, str | int | float)
+        if name not in media and name != control and isinstance(value, str | int | float)
     )
     export = Found(
         title=title,
@@ -155,6 +152,8 @@ def _row(task: Task, region: Region, path: str) -> ListRow:
     label = class_text(region.labels)
     if region.unit is None:
         return ListRow(task.line, place, {"label": label}, id=task.id)
+    if region.start is not None and region.start < 0:
+        raise Misfit(f"task {task.id}: a span before the first frame", "frames count from 1")
     if region.start is not None and region.end is not None and region.end <= region.start:
         raise Misfit(f"task {task.id}: a span that ends before it starts", value=region[3:])
     return ListRow(task.line, place, {"label": label}, region.start, region.end)
@@ -264,10 +263,10 @@ def _minimal(file: TextFile, rows: Iterable[tuple[SourceLine, Mapping[str, objec
                 regions += _of_value(name, value["choices"], {})
             elif isinstance(value, list):
                 regions += _of_regions(name, value)
-            elif _is_media(value) or spans or not isinstance(value, str):
+            else:
                 data[name] = value
-            else:  # one choice; without spans any word may be the class
-                regions.append(Region(name, (value,)))
+                if isinstance(value, str) and not spans and not _is_media(value):
+                    regions.append(Region(name, (value,)))  # any word may be the one choice
         task = str(row.get("id", f"row {number + 1}"))
         by_task[task].append(Task(line, task, data, regions))
     return [task for tasks in by_task.values() for task in _agreed(file, tasks)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from marey.data.lists.listing import Listing, ListRow
-from marey.data.lists.rejects import Misfit
+from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile
 from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.columns import Unit
@@ -79,6 +79,18 @@ def _spans(found: Found) -> str:
     return f"spans in {found.unit}" + (f" ({found.counted})" if found.counted else "")
 
 
+def header_and_rows(
+    file: TextFile, separator: str
+) -> tuple[list[str], list[tuple[SourceLine, dict[str, str]]]]:
+    """The names of the columns of a table, and its rows by them, cells without blanks around."""
+    records = file.records(separator)
+    _, header = next(records, (None, list[str]()))
+    names = [name.strip() for name in header]
+    rows = [(line, dict(zip(names, map(str.strip, cells), strict=True))) for line, cells in records]
+    file.faults.settle()
+    return names, rows
+
+
 def choose(
     file: TextFile, role: str, kind: str, fields: Mapping[str, int], wanted: Mapping[str, str]
 ) -> str:
@@ -123,6 +135,11 @@ def class_text(names: Sequence[str]) -> str:
             value=wrong[0],
         )
     return SEPARATOR.join(dict.fromkeys(name for name in names if name))
+
+
+def moved(path: str, seconds: float) -> str:
+    """The note that a video does not begin when the time of its annotations does."""
+    return f"times are moved by {seconds:g} seconds, the offset of {path}"
 
 
 def refuse_roles(path: Path, wanted: Mapping[str, str], *known: str) -> None:

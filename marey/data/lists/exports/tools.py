@@ -35,7 +35,8 @@ TOOLS = (
     Tool("BORIS", _TABLES, boris.is_table, boris.read_table),
     Tool("ELAN", (".eaf", ".xml"), elan.is_xml, elan.read_file),
     Tool("ELAN", _TABLES, elan_text.is_text, elan_text.read_text_export),
-    Tool("Create ML", (".json",), objects.is_json, objects.read_json),
+    Tool("Create ML", (".json",), objects.is_create_ml, objects.read_create_ml),
+    Tool("JSON lines", (".jsonl",), objects.is_lines, objects.read_lines),
 )
 XML = (".xml", ".eaf")
 
@@ -56,9 +57,13 @@ def read_export(file: TextFile, wanted: WantedColumns = AS_NAMED, *, root: Path)
         root: below which the files are looked for.
     """
     tool = tool_of(file)
-    if tool is not None:
-        return with_files_below(tool.read(file, wanted.roles), root)
-    if file.path.suffix.lower() in XML:
+    suffix = file.path.suffix.lower()
+    read = tool.read if tool else None
+    if read is None and suffix == ".jsonl":  # whatever its names: an error asks for them
+        read = objects.read_lines
+    if read is not None:
+        return with_files_below(read(file, wanted.roles), root)
+    if suffix in XML:
         raise ManifestError(
             f"{file.path}: {root_name(file) or 'no XML'}, which is no export that is known",
             "XML is read of CVAT (annotations) and ELAN (ANNOTATION_DOCUMENT)",

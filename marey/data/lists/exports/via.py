@@ -16,6 +16,7 @@ from marey.data.lists.exports.reading import Found, choose, class_text, listing_
 from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile
+from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
 _CSV_HEADER, _ATTRIBUTES = "# CSV_HEADER = ", ("# ATTRIBUTE = ", "# ATTRIBUTES = ")
@@ -63,24 +64,35 @@ def read_table(file: TextFile, wanted: Mapping[str, str]) -> Listing:
 
 def read_json(file: TextFile, wanted: Mapping[str, str]) -> Listing:
     """The clips of a project."""
-    project = file.json()
+    project: Any = file.json()
     try:
-        assert isinstance(project, dict)
         version = str(project["project"].get("data_format_version", "3"))
         names = {key: str(one["fname"]) for key, one in project["file"].items()}
         views = {
-            key: [names[str(i)] for i in view["fid_list"]] for key, view in project["view"].items()
+            key: [names[str(each)] for each in view["fid_list"]]
+            for key, view in project["view"].items()
         }
-        entries = [
-            Entry(SourceLine(file.path), views[str(one["vid"])], one["z"], one["xy"], one["av"])
-            for one in project["metadata"].values()
-        ]
-        attributes = dict(project["attribute"])
-    except (AssertionError, AttributeError, KeyError, TypeError) as error:
+        attributes = _of_type("attribute", project["attribute"], dict)
+        entries = [_of_project(file, one, views) for one in project["metadata"].values()]
+    except (AttributeError, KeyError, TypeError) as error:
         raise ManifestError(
-            f"{file.path}: a project of VIA 3 that is damaged: no {error}", "save it anew"
+            f"{file.path}: a project of VIA 3 that is damaged ({error})", "save it anew"
         ) from error
     return _listing(file, f"VGG Video Annotator project {version}", entries, attributes, wanted)
+
+
+def _of_project(
+    file: TextFile, one: Mapping[str, Any], views: Mapping[str, Sequence[str]]
+) -> Entry:
+    times, place = (_of_type(name, one[name], list) for name in ("z", "xy"))
+    values = _of_type("av", one["av"], dict)
+    return Entry(SourceLine(file.path), views[str(one["vid"])], times, place, values)
+
+
+def _of_type(name: str, value: object, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {clip_text(value)}")
+    return value
 
 
 def _entry(line: SourceLine, row: Mapping[str, str]) -> Entry:

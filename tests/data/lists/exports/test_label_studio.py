@@ -129,6 +129,17 @@ def test_json_min_and_tables_say_the_same(tmp_path: Path, kind: str) -> None:
     assert listing.columns == {"who": ["x"]}
 
 
+def test_words_beside_the_choice_are_columns(tmp_path: Path) -> None:
+    text = (
+        "id,video,choice,subject,annotation_id,lead_time\n1,a.mp4,jump,s1,5,1\n2,b.mp4,run,s2,6,1\n"
+    )
+    with pytest.raises(ManifestError, match=r"`choice` \(2\), `subject` \(2\)"):
+        read(tmp_path / "c.csv", text)
+    listing = read(tmp_path / "c.csv", text, "label=choice,group=subject")
+    assert listing.columns == {"subject": ["s1", "s2"]}
+    assert listing.used == {"path": "video", "label": "choice", "group": "subject"}
+
+
 def test_choices_in_tables_have_the_ids_of_their_tasks(tmp_path: Path) -> None:
     text = (
         "annotation_id,annotator,choice,created_at,id,lead_time,video\n"
@@ -148,6 +159,7 @@ def test_choices_in_tables_have_the_ids_of_their_tasks(tmp_path: Path) -> None:
     ("entries", "message"),
     [
         ([task(timeline("jump", (9, 3)))], r"ls.json:1: task 1: a span that ends before"),
+        ([task(timeline("jump", (0, 3)))], r"ls.json:1: task 1: a span before the first frame"),
         ([{"id": 1, "data": 3, "annotations": []}], "no task with data and annotations"),
         ('[{"id": 1, "data": {"video": "a.mp4"}, "annotations": [', "not JSON from here on"),
         ([task(choice("a"), video="notes.txt")], "no data fields that could be the paths"),

@@ -1,4 +1,4 @@
-"""Create ML's annotations of videos."""
+"""JSON objects as rows of a table: Create ML's annotations of videos, JSON lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,18 @@ def test_times_are_seconds_as_numbers_and_on_the_clock(tmp_path: Path) -> None:
         ("p2.mp4", "run", None, None),
     ]
     assert listing.unit == "seconds"
-    assert "of Create ML's JSON" in listing.format
+    assert "of objects of JSON" in listing.format
+
+
+def test_any_names_of_columns_will_do_and_others_are_named(tmp_path: Path) -> None:
+    entries = [{"filename": "a.mp4", "action": "jump", "start_time": 1.0, "end_time": 2.0}]
+    assert clips(read(tmp_path / "c.json", entries)) == [("a.mp4", "jump", 1, 2)]
+    lines = '{"clip": "a.mp4", "gloss": "hello"}\n\n{"clip": "b.mp4", "gloss": "bye"}\n'
+    wanted = [("a.mp4", "hello", None, None), ("b.mp4", "bye", None, None)]
+    assert clips(read(tmp_path / "c.jsonl", lines, "label=gloss")) == wanted
+    assert clips(read(tmp_path / "c.jsonl", lines.replace("gloss", "label"))) == wanted
+    array = "[" + ",".join(lines.split("\n\n")) + "]"
+    assert clips(read(tmp_path / "c.json", array, "label=gloss")) == wanted
 
 
 def test_damage_is_named(tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from marey.data.lists.exports.tools import TOOLS, tool_of
+from marey.data.lists.lists import read_listing
 from marey.data.lists.rejects import Faults
 from marey.data.lists.text_file import read_text
 from marey.data.own_videos.init import init_dataset
 from marey.data.packs.clips import open_clip
+from marey.errors import MareyError
 from tests.video.media import numbered, write_video
 
 TIMELINE = {"ranges": [{"start": 6, "end": 10}], "timelinelabels": ["jump"]}
@@ -50,6 +54,7 @@ EXPORTS = {
     ' TIME_SLOT_REF1="1" TIME_SLOT_REF2="2"><ANNOTATION_VALUE>jump</ANNOTATION_VALUE>'
     "</ALIGNABLE_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>",
     "p1.txt": "Begin Time - ss.msec\tEnd Time - ss.msec\tT\n0.5\t1\tjump\n",
+    "lines.jsonl": '{"video": "p1.mp4", "label": "jump", "start": 0.5, "end": "00:01"}\n',
     "ml.json": '[{"video": "p1.mp4", "label": "jump", "start": 0.5, "end": "00:01"}]',
 }
 """Of each kind one, of frames 5 to 9 of ten a second; a choice is of all twelve."""
@@ -75,7 +80,7 @@ def test_clips_have_the_frames_that_were_labelled(folder: Path, name: str, tmp_p
 
 def test_every_tool_is_told_by_its_file_and_by_no_other(folder: Path) -> None:
     order = [*("Label Studio",) * 2, "CVAT", *("VGG Video Annotator",) * 2, "BORIS", "ELAN", "ELAN"]
-    assert [tool.name for tool in TOOLS] == [*order, "Create ML"]
+    assert [tool.name for tool in TOOLS] == [*order, "Create ML", "JSON lines"]
     for name in EXPORTS:
         file = read_text(folder / name, Faults())
         fitting = [
@@ -83,6 +88,19 @@ def test_every_tool_is_told_by_its_file_and_by_no_other(folder: Path) -> None:
         ]
         assert len(fitting) == 1
         assert tool_of(file) == fitting[0]
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_no_damage_is_more_than_an_error_of_ours(tmp_path: Path, name: str) -> None:
+    rng, text, path = random.Random(0), EXPORTS[name], tmp_path / name
+    words = ['"', "'", "{", "}", "[", "]", ",", "<", ">", "\t", "null", "1e999", "-1", "&x;", "|"]
+    for _ in range(60):
+        start = rng.randrange(len(text))
+        stop = start + rng.choice([0, 1, 5, len(text)])
+        damaged = text[:start] + rng.choice(words) + text[stop:]
+        path.write_bytes(damaged.encode() if rng.random() < 0.9 else damaged.encode("utf-16"))
+        with suppress(MareyError):
+            assert len(read_listing(path))
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_project_says_the_same(tmp_path: Path) -> None:
     assert clips(listing) == [("p1.mp4", "jump", 0.5, 2.25)]
     assert "VGG Video Annotator project 3.1.1, spans in seconds" in listing.format
     del project["view"]
-    with pytest.raises(ManifestError, match=r"via.json: a project .* is damaged: no 'view'"):
+    with pytest.raises(ManifestError, match=r"via.json: a project .* is damaged \('view'\)"):
         read(tmp_path / "via.json", project)
 
 
