@@ -5,6 +5,7 @@
 | a header, then columns  | csv with a path and a label by any usual name; EPIC-KITCHENS        |
 | json of objects         | their keys are columns; Something-Something's id and template       |
 | exports                 | labelling tools: `marey.data.lists.exports.tools`                   |
+| `path;class;number`     | `marey.data.lists.class_lists`                                      |
 | lines of other kinds    | `marey.data.lists.plain_lists`                                      |
 
 Nothing is guessed for a line that does not fit: it is an error with its number.
@@ -17,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from marey.data.lists.class_lists import read_class_list
 from marey.data.lists.epic import participant
 from marey.data.lists.exports.tools import read_export
 from marey.data.lists.headers import header_separator
@@ -59,6 +61,9 @@ def _read(file: TextFile, wanted: WantedColumns, root: Path | None) -> Listing:
     separator = separator_of_header(file, wanted, root)
     if separator is not None:
         return read_table(file, separator, wanted)
+    with_numbers = read_class_list(file)
+    if with_numbers is not None:
+        return with_numbers
     plain = read_plain(file)
     rows = list(plain)
     file.faults.settle()
