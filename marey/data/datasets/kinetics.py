@@ -38,6 +38,10 @@ _ID = re.compile(r"[\w-]{11}", re.ASCII)
 _NAME = re.compile(r"([\w-]{11})_(\d{6})_\d{6}", re.ASCII)
 _COLUMNS = ("youtube_id", "time_start", "time_end")
 _TOPS = ("{split}/", "videos_{split}/", "rawframes_{split}/", "videos/", "images/", "frames/", "")
+_REPLACEMENTS = tuple(
+    f"{top}replacement_for_corrupted_k400/{{stem}}" for top in ("replacement/", "", "train/")
+)
+"""Videos that take the place of those that the archives hold damaged: looked for first."""
 _CLIPS = ("{class}/{stem}", "{class_}/{stem}", "{stem}", "{class_}/{id}_{start}", "{id}")
 """Where copies have their clips: folders of splits, of classes, then one of the names."""
 
@@ -139,7 +143,11 @@ def _kinetics(num_classes: int) -> DataSet:
                 read=partial(read_lists, num_classes=num_classes),
             ),
         ),
-        layouts=("{name}", *(f"{top}{clip}" for top, clip in product(_TOPS, _CLIPS))),
+        layouts=(
+            *_REPLACEMENTS,
+            "{name}",
+            *(f"{top}{clip}" for top, clip in product(_TOPS, _CLIPS)),
+        ),
     )
 
 

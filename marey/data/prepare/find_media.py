@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from marey.data.datasets.dataset import AnnotatedClip
@@ -26,6 +27,8 @@ class Media:
 
     paths: list[str | None]
     reasons: dict[int, str]
+    layouts: Counter[str] = field(default_factory=Counter)
+    """Layout -> how many clips lie so."""
 
 
 def find_media(
@@ -39,8 +42,9 @@ def find_media(
     known = class_names if any("{class" in layout for layout in usable) else ()
     media = Media([], {})
     for row, clip in enumerate(clips):
-        matches = _matches(folders, root, usable, _values(clip, known))
+        layout, matches = _matches(folders, root, usable, _values(clip, known))
         media.paths.append(matches[0] if len(matches) == 1 else None)
+        media.layouts[layout] += len(matches) == 1
         if not matches:
             media.reasons[row] = "no such video or folder"
         elif len(matches) > 1:
@@ -65,7 +69,8 @@ def is_folder(path: str) -> bool:
 
 def _matches(
     folders: Folders, root: Path, layouts: Sequence[str], values: dict[str, str]
-) -> list[str]:
+) -> tuple[str, list[str]]:
+    """The first layout that is there, and what lies so."""
     for layout in layouts:
         try:
             path = layout.format_map(values)
@@ -77,8 +82,8 @@ def _matches(
             ) from error
         matches = folders.named(path)
         if matches and not (_SUSPECT.search(path) and leaves(root, path)):
-            return matches
-    return []
+            return layout, matches
+    return "", []
 
 
 def _values(clip: AnnotatedClip, class_names: Sequence[str]) -> dict[str, str]:

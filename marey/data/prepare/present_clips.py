@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class PresentClips:
     """Position in `clips` -> why it has no media."""
     manifest: Manifest
     """That of all others, in the order of `clips`, without labels."""
+    layouts: Mapping[str, int]
+    """Where these lie: layout -> how many."""
     probes: Probes | None = None
     """Of the rows of the manifest, if it was probed."""
 
@@ -97,6 +99,9 @@ class PresentClips:
     def notes(self) -> list[str]:
         """What a person should know of the clips that are there."""
         counts = count_notes([self.clips[row].num_frames for row in self.rows], self._counts())
+        if len(self.layouts) > 1:
+            shown = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.items())
+            counts.append(f"clips lie in several places: {shown}")
         unknown = "files were not opened: what is unreadable is not known"
         return [*counts, unknown] if self.probes is None else counts
 
@@ -134,7 +139,11 @@ def present_clips(
     }
     kept = np.array([n for n in range(len(rows)) if n not in earlier], np.int64)
     return PresentClips(
-        index=index, clips=clips, absent=media.reasons | same, manifest=manifest.take(kept)
+        index=index,
+        clips=clips,
+        absent=media.reasons | same,
+        manifest=manifest.take(kept),
+        layouts={layout: count for layout, count in media.layouts.items() if count},
     )
 
 

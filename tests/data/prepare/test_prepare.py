@@ -344,3 +344,25 @@ def test_the_command_prints_coverage_and_lists_all_data_sets(root: Path, tmp_pat
     listed = CliRunner().invoke(app, ["data", "prepare"])
     assert "kinetics700" in listed.output
     assert CliRunner().invoke(app, words[:3]).exit_code == 2
+
+
+def test_clips_of_kinetics_are_their_replacements_where_there_are_some(
+    tmp_path: Path, video: Path
+) -> None:
+    root = tmp_path / "root"
+    names = [f"{'abcdefghij'}{n}_000001_000011" for n in range(3)]
+    replaced = root / "replacement" / "replacement_for_corrupted_k400"
+    for folder, name in ((root / "train", names[0]), (root / "train", names[1])):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(video, folder / f"{name}.mp4")
+    (root / "train" / f"{names[0]}.mp4").write_bytes(b"damaged")
+    replaced.mkdir(parents=True)
+    for name in (names[0], names[2]):
+        shutil.copy(video, replaced / f"{name}.mp4")
+    (root / "label_map_k400.txt").write_text("\n".join(f"class {n}." for n in range(400)))
+    rows = "".join(f"class 1.,{name[:11]},1,11,train\n" for name in names)
+    (root / "train.csv").write_text(f"label,youtube_id,time_start,time_end,split\n{rows}")
+    made = prepare(find_dataset("kinetics400"), MediaFolder(root, probe=False), tmp_path / "out")
+    paths = [*read_complete(made.manifest).texts()]
+    assert [Path(path).parent.name for path in paths] == [replaced.name, "train", replaced.name]
+    assert any("2 as replacement/replacement_for_corrupted" in n for n in made.account.notes)
