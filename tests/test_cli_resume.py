@@ -57,6 +57,13 @@ def test_the_command_that_began_a_run_goes_on_with_it(
     assert len((run / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 3
 
 
+def test_a_run_is_named_by_its_folder(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert marey("train", run, "--resume", "--device", "cpu") == 0
+    assert f"trained: {run}" in capsys.readouterr().out
+    assert marey("train", "--resume") == 2
+    assert "--resume of which run?" in capsys.readouterr().err
+
+
 def test_another_recipe_is_not_ignored(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert resumed(run, "tsm-r18") == 2
     error = capsys.readouterr().err

@@ -100,10 +100,16 @@ def _train(
     from marey.engine.train.stop_signals import Stopped
     from marey.engine.weights.checkpoint import last_checkpoint
     from marey.engine.weights.origin import read_run_recipe
+    from marey.errors import RunError
     from marey.recipes.catalog import find
     from marey.recipes.schema import override
 
     checkpoint = None if resume in (None, "latest") else Path(resume)
+    if resume and work_dir is None and checkpoint is None:
+        if recipe is None:
+            raise RunError("--resume of which run?", "give its folder: --work-dir RUN")
+        if Path(recipe).is_dir():
+            work_dir, recipe = Path(recipe), None
     if work_dir is None:
         work_dir = checkpoint.parent.parent if checkpoint else Path("runs") / find(recipe).name
     if resume == "latest":

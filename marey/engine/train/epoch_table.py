@@ -59,10 +59,11 @@ def mend_epochs(
     disk, a power cut, an editor), is written anew. None (of an older marey): what is whole stays.
     """
     table = _read(folder)
+    whole = table.whole
     if known is None:
-        kept = [row for row in table.whole if int(row["step"]) <= step][:num_epochs]
+        kept = [row for row in whole if int(row["step"]) <= step][:num_epochs]
     else:
-        kept = [_taken(table.whole, row) for row in map(_texts, known)]
+        kept = [_taken(whole, row) for row in map(_texts, known)]
     if table.columns or kept:
         _write(folder, table.columns if table.is_ours else (), kept)
 

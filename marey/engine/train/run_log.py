@@ -168,18 +168,19 @@ def _mend_steps(path: Path, step: int, epochs: Sequence[Mapping[str, float]]) ->
     if not path.is_file():
         return
     kept: dict[object, tuple[int, str]] = {}
-    of_epochs: dict[tuple[object, int], str] = {}
+    of_epochs: dict[tuple[object, int], list[str]] = {}
     for number, fact in enumerate(_objects(path)):
         kind, at, line = fact.get("kind"), fact.get("step"), json.dumps(fact) + "\n"
         if kind == "epoch" and isinstance(at, int):
-            of_epochs[fact.get("epoch"), at] = line
+            of_epochs.setdefault((fact.get("epoch"), at), []).append(line)
         elif isinstance(at, int) and at <= step:
             kept[at if kind == "step" else (kind, number)] = (at, line)
     lines = list(kept.values())
     for row in epochs:
         at = int(row["step"])
         values = {name: value for name, value in row.items() if name != "step"}
-        lines.append((at, of_epochs.get((row["epoch"], at)) or _line("epoch", at, values)))
+        known = of_epochs.get((row["epoch"], at))  # two, where a stage without epochs follows
+        lines.append((at, known.pop(0) if known else _line("epoch", at, values)))
     lines.sort(key=lambda line: line[0])
     write_text(path, "".join(text for _, text in lines), training_error)
 

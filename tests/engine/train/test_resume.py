@@ -122,6 +122,16 @@ def test_an_epoch_stands_once_where_the_kill_came_between_its_row_and_its_save(
     assert sum(kind == "epoch" for kind, _ in kinds) == 3
 
 
+def test_the_row_of_a_stage_without_epochs_is_another(recipe: Recipe, tmp_path: Path) -> None:
+    first = replace(recipe.stages[0], epochs=1)
+    two = replace(recipe, stages=(first, replace(first, epochs=0, normalize_heads=1.0)))
+    run = train(two, tmp_path / "run", quiet=True)
+    kept = {name: (run / name).read_bytes() for name in ("metrics.csv", "log.jsonl")}
+    assert len(rows_of(run)) == 2
+    go_on(run, two)
+    assert kept == {name: (run / name).read_bytes() for name in kept}
+
+
 def damaged(run: Path) -> None:
     metrics, log = run / "metrics.csv", run / "log.jsonl"
     header, row, *_ = metrics.read_text(encoding="utf-8").splitlines()
