@@ -50,6 +50,9 @@ def main() -> None:
             app(train.resume_latest(sys.argv[1:]), prog_name="marey")
     except MareyError as error:
         _fail(error.message, error.hint)
+    except UnicodeEncodeError as error:  # in a library that takes names of UTF-8 alone
+        name = str(error.object)[:200]
+        _fail(f"{name!r} is not UTF-8, or {error.encoding} lacks a letter of it", "rename it")
     except MAY_BE as error:
         reason = ran_out(error)
         if not reason:

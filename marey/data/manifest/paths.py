@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from marey.data.features.feature_folder import names_in
 from marey.data.manifest.faults import Fault, clip_text
 from marey.data.manifest.manifest import Manifest
-from marey.errors import DecodeError
+from marey.errors import DecodeError, ManifestError
 from marey.storage.url import LEADS_OUT, REMOTE, AnyPath, Url, without_secrets
 from marey.video.reading.pack import names_in_pack
 
@@ -85,7 +85,13 @@ def _moved(paths: pa.ChunkedArray, root: Path, folder: Path) -> pa.ChunkedArray:
 
 def _joined(prefix: AnyPath, paths: pa.ChunkedArray) -> pa.ChunkedArray:
     text = pa.large_string()
-    start = pa.scalar(prefix.as_posix().rstrip("/"), text)
+    try:
+        start = pa.scalar(prefix.as_posix().rstrip("/"), text)
+    except UnicodeEncodeError as error:
+        raise ManifestError(
+            f"{prefix}: a name that is not UTF-8, which no manifest can hold",
+            "rename it, or write the manifest beside the clips",
+        ) from error
     return pc.binary_join_element_wise(start, paths, pa.scalar("/", text))
 
 

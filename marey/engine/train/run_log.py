@@ -33,6 +33,8 @@ from marey.metrics.catalog import find_metric
 from marey.storage.atomic import write_text, writing
 from marey.terminal import Terminal, visible
 
+log = logging.getLogger("marey")
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
@@ -216,5 +218,9 @@ def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:  # the extra marey[tensorboard] is not installed
         return None
-    with writing(folder, training_error):
-        return SummaryWriter(str(folder), purge_step=step or None)
+    try:
+        with writing(folder, training_error):
+            return SummaryWriter(str(folder), purge_step=step or None)
+    except UnicodeEncodeError:
+        log.warning("%s: a name that is not UTF-8, which TensorBoard does not take", folder)
+        return None

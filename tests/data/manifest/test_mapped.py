@@ -228,3 +228,14 @@ def test_a_worker_shares_the_rows_with_the_process_that_started_it(tmp_path, met
     process.join()
     assert path.stat().st_size > 25e6
     assert taken < 7e6
+
+
+def test_a_folder_whose_name_is_not_utf8_holds_manifests_and_is_named_where_it_cannot(tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    found = read_csv(odd)
+    for name in ("m.arrow", "m.parquet"):
+        again = mapped(found, odd / name)
+        assert sorted(again.texts()) == sorted(found.texts())
+    with pytest.raises(ManifestError, match="a name that is not UTF-8, which no manifest can hold"):
+        write_manifest(found, tmp_path / "m.csv")
