@@ -24,6 +24,14 @@ Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 
 
+ATTEMPTS = 3
+"""How often a process is started, or a job begun whose process somebody ended."""
+PAUSE_SECONDS = 0.3
+"""Between two attempts to start."""
+_ENDED = (-signal.SIGTERM, 255)
+"""How a process ends that somebody ended, or whose server of forks they killed."""
+
+
 @dataclass(frozen=True)
 class Lost:
     """A job without an answer, and why."""
@@ -105,7 +113,11 @@ class Worker(Generic[Job, Answer]):
 
     def give(self, job: Job) -> None:
         """Start on a job; `collect` has the answer."""
-        self._job = [job]
+        self._times = 0
+        self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        self._job, self._times = [job], self._times + 1
         try:
             self.answers.send(job)
         except OSError:  # it was killed while it had nothing to do: not for this job
@@ -126,35 +138,54 @@ class Worker(Generic[Job, Answer]):
         except (EOFError, OSError):
             self._process.join()
             lost = Lost(f"the process that read it died ({exit_text(self._process.exitcode)})")
-        ended = self._process.exitcode == -signal.SIGTERM
+        ended = self._process.exitcode in _ENDED
         self.stop()
         self._start()
-        if ended:  # by somebody else: no fault of the job
-            self.give(job)
+        if ended and self._times < ATTEMPTS:  # by somebody else: no fault of the job
+            self._begin(job)
         else:
             yield job, lost
 
     def stop(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
-        self._process.join()
+        if self._process.pid is not None:  # it has started
+            self._process.kill()
+            self._process.join()
         self.answers.close()
 
     def _start(self) -> None:
+        for _ in range(ATTEMPTS):
+            try:
+                self._start_once()
+            except (EOFError, OSError) as error:  # of it, or of the server that forks it
+                reason = f"{type(error).__name__} {error}".strip()
+                time.sleep(PAUSE_SECONDS)  # a server that was killed may not be gone yet
+            else:
+                return
+            self.stop()
+            code = self._process.exitcode
+            if code is not None and code not in _ENDED and code > 0:
+                raise RunError(
+                    "a worker process could not start",
+                    "in a script, call this below `if __name__ == '__main__':`",
+                )
+        raise RunError(
+            f"a worker process could not start, in {ATTEMPTS} attempts: "
+            f"{reason if code is None else exit_text(code)}",
+            "most often memory ran out: use fewer workers (-j)",
+        )
+
+    def _start_once(self) -> None:
         self.answers, theirs = self._context.Pipe()
         self._process = self._context.Process(  # type: ignore[attr-defined]
             target=_serve, args=(self._function, theirs), daemon=self._daemon
         )
-        with starting_a_process():
-            self._process.start()
-        theirs.close()
         try:
-            self.answers.recv()  # so that start-up is not counted as the time of a job
-        except EOFError as error:
-            raise RunError(
-                "a worker process could not start",
-                "in a script, call this below `if __name__ == '__main__':`",
-            ) from error
+            with starting_a_process():
+                self._process.start()
+        finally:
+            theirs.close()
+        self.answers.recv()  # so that start-up is not counted as the time of a job
 
 
 def _collect(workers: list[Worker[Job, Answer]]) -> Answers[Job, Answer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from marey.errors import RunError
 from marey.jobs.processes import Processes
 from marey.jobs.signals import STOPPING, starting_a_process
 
@@ -43,6 +45,24 @@ def end_once(mark: Path, word: str) -> str:
 def test_a_job_whose_process_somebody_ended_is_begun_anew(tmp_path: Path) -> None:
     work = partial(end_once, tmp_path / "mark")
     assert dict(Processes(1).answers(work, ["a", "b"])) == {"a": "A", "b": "B"}
+
+
+def test_work_goes_on_when_the_server_of_forks_is_killed() -> None:
+    answers = Processes(1).answers(str.upper, iter("abcd"))
+    first = next(answers)
+    forks = [each for each in psutil.Process().children() if "forkserver" in str(each.cmdline())]
+    for server in forks:
+        server.kill()
+    assert sorted([first, *answers]) == [("a", "A"), ("b", "B"), ("c", "C"), ("d", "D")]
+
+
+def test_a_process_that_never_starts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise ConnectionRefusedError("no")
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
+    with pytest.raises(RunError, match="could not start, in 3 attempts: ConnectionRefusedError no"):
+        next(Processes(1).answers(str.upper, "a"))
 
 
 PARENT = """
