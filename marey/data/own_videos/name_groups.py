@@ -80,7 +80,10 @@ def _matched(
     pattern: re.Pattern[str], names: Sequence[str], labels: Sequence[str]
 ) -> list[str] | None:
     """The group of every name, itself where the pattern fails; None if it fails for many."""
-    matches = [_match(pattern, name) for name in names]
+    matches = [
+        None if match and match["group"].rpartition("/")[2] == label else match  # a class folder
+        for match, label in zip((_match(pattern, name) for name in names), labels, strict=True)
+    ]
     if sum(match is not None for match in matches) < _SHARE * len(names):
         return None
     return [

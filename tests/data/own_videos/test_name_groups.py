@@ -59,6 +59,12 @@ def test_names_that_only_look_so_are_no_groups(kind):
     assert groups_by_name(NO_GROUPS[kind], ["run", "run", "hop", "hop"]) is None
 
 
+def test_a_folder_of_a_class_in_a_folder_of_a_split_is_no_video():
+    splits, words, takes = ("train", "val"), ("run", "hop"), (1, 2)
+    clips = [(f"{s}/{word}/{n}.mp4", word) for s in splits for word in words for n in takes]
+    assert groups_by_name(*zip(*clips, strict=True)) is None
+
+
 clips = st.tuples(st.integers(0, 5), st.integers(0, 40))
 
 
