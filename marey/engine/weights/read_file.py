@@ -9,7 +9,6 @@ pointer of git-lfs, an archive, a file cut short.
 from __future__ import annotations
 
 import argparse
-import mmap
 import pickle
 import re
 import struct
@@ -24,6 +23,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from marey.engine.weights.pickle_scan import scan_pickles
 from marey.errors import CheckpointError
 
 
@@ -126,8 +126,7 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
 def _refuse_bombs(path: Path, head: bytes) -> None:
     """CheckpointError for a file that would become larger in memory than it is.
 
-    torch.save compresses nothing, and writes no bytearray, the one thing that a restricted pickle
-    can make large out of a number.
+    torch.save compresses nothing.
     """
     size = path.stat().st_size
     if head.startswith(b"PK"):
@@ -139,9 +138,7 @@ def _refuse_bombs(path: Path, head: bytes) -> None:
                     f"{sum(entry.file_size for entry in entries):,}",
                     "torch.save compresses nothing: pack it again with `zip -0`, if you trust it",
                 )
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(b"\nbytearray\n") >= 0:
-            raise CheckpointError(f"{path} holds a bytearray, which weights are none of", _PLAIN)
+    scan_pickles(path)
 
 
 def _names_in_zip(path: Path) -> list[str] | None:

@@ -133,13 +133,38 @@ def test_a_checkpoint_of_ours_holds_plain_tensors_throughout(tmp_path: Path) -> 
                 read(tmp_path / "x.pt")
 
 
-def test_containers_in_containers_may_go_as_deep_as_they_like(tmp_path: Path) -> None:
-    deep = b"\x80\x02}X\x01\x00\x00\x00a" + b"]" * 100_000 + b"a" * 99_999 + b"s."
+def with_pickle(path: Path, content: bytes) -> None:
+    """A zip as torch.save writes it, with another pickle inside."""
     file = io.BytesIO()
     torch.save({}, file)
-    with zipfile.ZipFile(file) as old, zipfile.ZipFile(tmp_path / "x.pt", "w") as new:
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
-            new.writestr(name, deep if name.endswith("data.pkl") else old.read(name))
+            new.writestr(name, content if name.endswith("data.pkl") else old.read(name))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"K\x01" + b"\x85" * 200_000,  # hashing it would end the process
+        b"K\x01" + b"q\x00h\x00\x86" * 60,  # or never come to an end
+    ],
+)
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_keys_that_cannot_be_hashed_are_never_made(
+    key: bytes, as_zip: bool, tmp_path: Path
+) -> None:
+    content = b"\x80\x02}" + key + b"K\x01s."
+    if as_zip:
+        with_pickle(tmp_path / "x.pt", content)
+    else:
+        (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.pt holds tuples in tuples"):
+        load_weights(tmp_path / "x.pt")
+
+
+def test_containers_in_containers_may_go_as_deep_as_they_like(tmp_path: Path) -> None:
+    deep = b"\x80\x02}X\x01\x00\x00\x00a" + b"]" * 100_000 + b"a" * 99_999 + b"s."
+    with_pickle(tmp_path / "x.pt", deep)
     for read in (load_weights, load_checkpoint):
         with pytest.raises(CheckpointError, match=r"x\.pt"):
             read(tmp_path / "x.pt")
