@@ -87,11 +87,11 @@ def _hugging_face(
             continue
         start = path.parent.relative_to(folder)
         rows = [row._replace(path=(start / row.path).as_posix()) for row in listing.rows]
-        kind = path.suffix.removeprefix(".")
-        shown = f"Hugging Face metadata ({kind}), {len(rows):,} rows"
+        shown = f"Hugging Face's {path.relative_to(folder)}, {len(rows):,} rows"
         parts[split or ""] = replace(listing, rows=rows, format=shown)
     if "" not in parts:
-        return join_listings(folder, parts), notes
+        form = "; ".join(part.format for part in parts.values())
+        return replace(join_listings(folder, parts), format=form), notes
     return _split_by_folders(parts[""]), notes
 
 

@@ -24,6 +24,8 @@ from marey.data.lists.listing import video_name, without_suffix
 
 _PART = "(?:clip|part|segment|seg|shot|chunk|cut|piece|snippet)"
 _SITES = "yt|youtube|flickr|getty|giphy|vine|vimeo|meta|vb"
+_SPLIT = "(?:train(?:ing)?|val(?:id(?:ation)?)?|dev|test(?:ing)?)"
+"""Folders whose clips are of many videos."""
 _PATTERNS = {
     "NAME_g01_c02": r"(?P<group>.+_g\d+)_c\d+",
     "MOVIE_CLASS_f_cm_np1_ba_med_0": (
@@ -32,7 +34,7 @@ _PATTERNS = {
     "NAME_000010_000020": r"(?P<group>.+?)[_-](?P<start>\d+(?:\.\d+)?)[_-](?P<end>\d+(?:\.\d+)?)",
     "NAME_clip3": rf"(?P<group>.+?)[_.-]?(?:{_PART}[_-]?\d+|c\d+)",
     "ID_3": rf"(?P<group>(?:{_SITES})-.+|(?=\S*[A-Z])(?=\S*[a-z])[\w-]{{11}})_\d+",
-    "NAME/clip3": rf"(?P<group>.*[^/])/(?:{_PART}[_-]?)?\d+",
+    "NAME/clip3": rf"(?!(?:.*/)?{_SPLIT}/[^/]*$)(?P<group>.*[^/])/(?:{_PART}[_-]?)?\d+",
 }
 """The shape of a name, as it is said -> its pattern; the last is of a name with its folder."""
 _SHARE = 0.95

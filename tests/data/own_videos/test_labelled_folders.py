@@ -52,7 +52,10 @@ def test_metadata_of_each_split(tmp_path: Path, kind: str) -> None:
         ("validation/3.mp4", "run"),
     ]
     assert listing.columns["split"] == ["train", "train", "val"]
-    assert f"Hugging Face metadata ({kind}), 2 rows" in listing.format
+    shown = (
+        f"Hugging Face's train/metadata.{kind}, 2 rows; Hugging Face's validation/metadata.{kind}"
+    )
+    assert listing.format == f"{shown}, 1 rows"
 
 
 def test_metadata_at_the_top_whose_paths_say_the_split(tmp_path: Path) -> None:

@@ -81,3 +81,10 @@ def test_clips_are_in_one_group_exactly_if_they_are_of_one_video(pairs, word):
         assert (
             len(set(zip(groups.values, (video for video, _ in pairs), strict=True))) == num_videos
         )
+
+
+def test_a_folder_of_a_split_is_no_video() -> None:
+    paths = [f"{split}/{number}.mp4" for split in ("train", "validation") for number in range(4)]
+    assert groups_by_name(paths, ["jump", "run"] * 4) is None
+    paths = [f"in/{video}/{number}.mp4" for video in ("trainer", "b") for number in range(4)]
+    assert groups_by_name(paths, ["jump", "run"] * 4) is not None
