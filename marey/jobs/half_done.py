@@ -86,7 +86,8 @@ class HalfDone:
     def _is_made(self) -> bool:
         """Whether the target is there and was made, by shards, from this input."""
         note = self.home / "made"
-        return self.target.exists() and note.is_file() and note.read_text() == self.folder.name
+        name = note.read_bytes() if note.is_file() else b""
+        return self.target.exists() and name == self.folder.name.encode()
 
     def _clear(self, *, keep_note: bool) -> None:
         if keep_note:

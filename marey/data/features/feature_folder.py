@@ -7,6 +7,7 @@ frame; `marey data pack` writes them into one mapped file, from which they come 
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -104,11 +105,18 @@ def open_features(path: Path) -> Iterator[Any]:
             yield _as_frames(path, np.load(path, mmap_mode="r", allow_pickle=False))
         else:
             with hdf5.File(whole) as file:
-                yield _as_frames(path, file[path.relative_to(whole).as_posix()])
-    except (OSError, ValueError, EOFError, KeyError) as error:
+                yield _as_frames(path, _dataset(file, path.relative_to(whole).as_posix()))
+    except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno:  # HDF5 has none where the file is damaged
             raise read_error(whole or path, error) from error
         raise DecodeError(f"{path}: {error}") from error
+
+
+_DAMAGE = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, RuntimeError, OverflowError),
+    *(SyntaxError, MemoryError, RecursionError, tokenize.TokenError),
+)
+"""What NumPy, whose headers are Python's text, and h5py raise of damaged files."""
 
 
 def names_in(path: Path) -> list[str] | None:
@@ -117,10 +125,28 @@ def names_in(path: Path) -> list[str] | None:
     if whole is None or not whole.is_file():
         return None
     group = path.relative_to(whole).as_posix()
-    with _hdf5().File(whole) as file:
-        if group == ".":
-            return list(file)
-        return list(file[group]) if group in file else []
+    try:
+        with _hdf5().File(whole) as file:
+            if group == ".":
+                return list(file)
+            return list(file[group]) if group in file else []
+    except _DAMAGE as error:
+        raise DecodeError(f"{path}: {error}") from error
+
+
+def _dataset(file: Any, name: str) -> Any:
+    """What stands under `name` in an HDF5 file itself; ValueError for what lies in other files."""
+    link = _hdf5().ExternalLink
+    parts = name.split("/")
+    above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    if any(isinstance(file.get(part, getlink=True), link) for part in above):
+        raise ValueError("a link into another file, which is not followed")
+    found = file[name]
+    if not hasattr(found, "shape"):
+        raise ValueError("a group, no features")
+    if found.is_virtual or found.external:
+        raise ValueError("its numbers lie in another file, which is not opened")
+    return found
 
 
 def _as_frames(path: Path, array: Any) -> npt.NDArray[Any]:

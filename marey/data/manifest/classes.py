@@ -51,6 +51,8 @@ def read_classes(path: Path) -> tuple[str, ...]:
     for line, name in enumerate(map(str.strip, names), start=1):
         if not name:
             raise ManifestError(f"{path}:{line}: no class name", "remove the blank line")
+        if "\0" in name:  # a disk that lost power leaves blocks of them
+            raise ManifestError(f"{path}:{line}: zero bytes are no class name", "write it again")
         if name in seen:
             raise ManifestError(
                 f"{path}:{line}: {clip_text(name)} stands in line {seen[name]} too",

@@ -21,6 +21,7 @@ from marey.engine.inference.measures import head_metrics
 from marey.errors import RunError
 from marey.metrics.catalog import Labels, Scores
 from marey.storage.arrow_files import read_parquet
+from marey.terminal import visible
 
 _ABOUT = ("id", "path", "start", "end")
 
@@ -31,7 +32,7 @@ def prediction_table(
     """The table of the clips of `manifest` with their scores [n k] a head; `rows` are their ids."""
     columns: dict[str, Any] = {
         "id": rows,
-        "path": [str(manifest.path(i)) for i in range(len(manifest))],
+        "path": [visible(str(manifest.path(i))) for i in range(len(manifest))],
     }
     for name, bounds in (("start", manifest.starts), ("end", manifest.ends)):
         columns[name] = pa.array(

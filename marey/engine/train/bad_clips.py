@@ -13,7 +13,7 @@ from marey.engine.train.distributed import World
 from marey.engine.train.run_folder import training_error
 from marey.errors import RunError
 from marey.storage.atomic import writing
-from marey.storage.text_files import as_value, read_text
+from marey.storage.text_files import as_value, read_text, reading
 
 FILE = "bad_clips.csv"
 KILLED = "a worker was killed while it read it"
@@ -22,7 +22,8 @@ KILLED = "a worker was killed while it read it"
 def read_bad_clips(folder: Path) -> list[MissingClip]:
     """The clips that are listed in the folder of a run; none without a list."""
     path = folder / FILE
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    with reading(path):
+        rows = [*csv.DictReader(io.StringIO(read_text(path), newline=""))]
     # a line that a kill cut short lacks cells
     facts = [{name: text for name, text in row.items() if name and text} for row in rows]
     return as_value(list[MissingClip], facts, path)

@@ -309,3 +309,48 @@ def test_a_pipe_holds_no_features(tmp_path, name):
     os.mkfifo(path if path.parent == tmp_path else path.parent)
     with pytest.raises(DecodeError, match="a named pipe, not a file"), open_features(path):
         pass
+
+
+NPY = [
+    b"\x93NUMPY\x01\x00",
+    b"\x93NUMPY\x01\x00\x06\x00{'a':\n",
+    b"\x93NUMPY\x01\x00\x10\x00" + b"(" * 16,
+    b"\x93NUMPY\x01\x00\x3f\x00{'descr': '<f4', 'fortran_order': False, 'shape': (999999999,9)}",
+    b"\0" * 200,
+]
+
+
+@pytest.mark.parametrize("data", NPY)
+def test_an_array_whose_header_lies_is_named(tmp_path, data):
+    (tmp_path / "a.npy").write_bytes(data)
+    with (
+        pytest.raises(DecodeError, match=r"a\.npy"),
+        open_features(tmp_path / "a.npy") as frames,
+    ):
+        np.asarray(frames)
+
+
+def test_hdf5_leads_into_no_other_file(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["x"] = np.ones((2, DIM), np.float32)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["own/x"] = np.ones((2, DIM), np.float32)
+        file["link"] = h5py.ExternalLink("secret.h5", "x")
+        layout = h5py.VirtualLayout((2, DIM), np.float32)
+        layout[:] = h5py.VirtualSource("secret.h5", "x", (2, DIM))
+        file.create_virtual_dataset("virtual", layout)
+    with open_features(tmp_path / "f.h5" / "own" / "x") as frames:
+        assert frames.shape == (2, DIM)
+    for name, message in (("link", "not followed"), ("virtual", "other file"), ("own", "group")):
+        with (
+            pytest.raises(DecodeError, match=rf"f\.h5/{name}: .*{message}"),
+            open_features(tmp_path / "f.h5" / name),
+        ):
+            pass
+    (tmp_path / "bad.h5").write_bytes(b"no hdf5")
+    with (
+        pytest.raises(DecodeError, match=r"bad\.h5"),
+        open_features(tmp_path / "bad.h5" / "x"),
+    ):
+        pass

@@ -9,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from marey.data.manifest.classes import read_classes
 from marey.data.manifest.columns import as_array, from_array
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
+from marey.errors import ManifestError
 
 NAMES = {"label": ("jump", "run")}
 COLUMNS = {
@@ -104,3 +106,10 @@ def test_of_a_mapped_manifest_only_columns_of_its_own_travel(tmp_path: Path) -> 
 def test_roots_by_source_and_urls_are_not_given_together() -> None:
     with pytest.raises(ValueError, match="roots and urls are both given, expected one of them"):
         Location(roots={"made": "s3://b/made"}, urls=["s3://b"])
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\0\0\n", b"wave\n\0\0\n", b"caf\xe9\n\xff"])
+def test_class_names_that_are_damaged_are_named(tmp_path, data):
+    (tmp_path / "labels.txt").write_bytes(data)
+    with pytest.raises(ManifestError, match=r"labels\.txt"):
+        read_classes(tmp_path / "labels.txt")
