@@ -23,10 +23,10 @@ from torch.nn.functional import interpolate
 
 from marey.errors import DecodeError
 from marey.types import Frames
+from marey.video.reading.decoding import count_frames, scan_packets
 from marey.video.reading.ffmpeg_stream import open_stream
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.pixels import Picture, ShortSide, square_size
-from marey.video.reading.pyav import count_frames, scan_packets
 
 try:
     from torchcodec.decoders import VideoDecoder

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from marey.errors import DecodeError, StorageError
-from marey.video.reading import media_file
+from marey.video.reading import decoding, media_file
 from marey.video.reading.jpeg import MOST_SCANS, decode_image
 from marey.video.reading.reader import open_video
 from tests.video.media import encode_image, numbered, numbers_of, write_folder, write_video
@@ -98,12 +98,8 @@ def _with_reference(mp4: bytes, path: str) -> bytes:
     alias += bytes(16) + struct.pack(">HH", 2, len(name)) + name + struct.pack(">HH", 0xFFFF, 0)
     entry = struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias
     at = mp4.index(b"url \0\0\0\1") - 4
-    grown = bytearray(mp4[:at] + entry + mp4[at + 12 :])
-    for kind in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
-        start = grown.index(kind, grown.index(b"moov")) - 4
-        (size,) = struct.unpack_from(">I", grown, start)
-        struct.pack_into(">I", grown, start, size + len(entry) - 12)
-    return bytes(grown)
+    new = mp4[:at] + entry + mp4[at + 12 :]
+    return _grown(new, len(entry) - 12, b"minf", b"dinf", b"dref")
 
 
 def test_a_text_and_a_file_of_another_kind_are_named(tmp_path):
@@ -141,6 +137,41 @@ def test_zeros_after_a_stream_are_not_read_for_ever(tmp_path, monkeypatch, name,
         file.truncate(1 << 40)
     with pytest.raises(DecodeError, match=rf"{name}: no picture in 1 MiB of it"):
         len(open_video(path))
+
+
+def test_an_index_that_lists_frames_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "MOST_IN_VAIN", 100)
+    mp4 = write_video(tmp_path / "a.mp4", numbered(4)).read_bytes()
+    (tmp_path / "b.mp4").write_bytes(_with_index(mp4, in_chunk=1000, chunks=100) + bytes(4096))
+    with pytest.raises(DecodeError, match=r"b\.mp4: no picture in 100 packets of it"):
+        len(open_video(tmp_path / "b.mp4"))
+
+
+def _with_index(mp4: bytes, *, in_chunk: int, chunks: int) -> bytes:
+    """`mp4`, its index last, which lists the first bytes of it, one a frame, again and again."""
+    start, frames = mp4.index(b"mdat") + 4, in_chunk * chunks
+    tables = {
+        b"stsz": struct.pack(">III", 0, 1, frames),
+        b"stsc": struct.pack(">IIIII", 0, 1, 1, in_chunk, 1),
+        b"stts": struct.pack(">IIII", 0, 1, frames, 1),
+        b"stco": struct.pack(">II", 0, chunks) + struct.pack(">I", start) * chunks,
+    }
+    for kind, body in tables.items():
+        at = mp4.index(kind) - 4
+        (size,) = struct.unpack_from(">I", mp4, at)
+        new = struct.pack(">I4s", 8 + len(body), kind) + body
+        mp4 = _grown(mp4[:at] + new + mp4[at + size :], len(new) - size, b"minf", b"stbl")
+    return mp4
+
+
+def _grown(mp4: bytes, by: int, *inner: bytes) -> bytes:
+    """`mp4` with the sizes of the boxes that hold the one that was changed."""
+    grown = bytearray(mp4)
+    for kind in (b"moov", b"trak", b"mdia", *inner):
+        start = grown.index(kind, grown.index(b"moov")) - 4
+        (size,) = struct.unpack_from(">I", grown, start)
+        struct.pack_into(">I", grown, start, size + by)
+    return bytes(grown)
 
 
 def test_a_long_video_is_read_whatever_it_holds_altogether(tmp_path, monkeypatch):

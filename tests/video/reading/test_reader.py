@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marey.errors import DecodeError
-from marey.video.reading import ffmpeg_stream, pyav
+from marey.video.reading import decoding, ffmpeg_stream
 from marey.video.reading.reader import Span, open_video
 from tests.video.media import (
     encode_image,
@@ -565,7 +565,7 @@ def test_a_picture_too_large_for_memory_is_not_passed_over(video: Path) -> None:
 
     full = replace(opened, stream=Full())  # type: ignore[arg-type]
     with opened, pytest.raises(DecodeError, match=r"b\.mp4: not enough memory .* 64 x 64.*hint"):
-        pyav._decode(full, None)
+        decoding._decode(full, None)
 
 
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
