@@ -145,14 +145,17 @@ def init_dataset(
     claimed = [listing.rows[row].num_frames for row in kept]
     notes += count_notes(claimed, list(map(manifest.num_frames, range(len(kept)))) if probe else ())
     columns = {name: [values[row] for row in kept] for name, values in listing.columns.items()}
-    groups = _groups(manifest, columns, given.group, rule)
+    videos = [] if rule.group is None else _videos(manifest)
+    named = Groups(given.group, columns[given.group]) if given.group else None
+    groups = named or next(iter(videos), None)
     division = divide(_stratum(manifest), rule, columns=columns, split=given.split, groups=groups)
     write_manifest(_divided(manifest, division), target)
     left_out = tuple((listing.rows[row].path, rejects[row]) for row in sorted(rejects))
     _write_rejects(target.with_name("rejects.csv"), left_out)
     notes += [groups.note] if groups and groups.note else []
-    notes += [] if rule.group is None else _leaks(manifest, division, groups)
-    used = dict(listing.used)
+    if named and videos:
+        notes += leak_notes(division.sides, videos[0])
+    used = {**wanted.roles, **listing.used}
     if listing.source.is_file():  # else the split is that of folders or of lists, and no column
         used |= {n: c for n, c in (("split", given.split), ("group", given.group)) if c}
     used = {role: used[role] for role in ROLES if role in used}
@@ -267,17 +270,6 @@ def _stratum(manifest: Manifest) -> np.ndarray:
 # --- what is written ----------------------------------------------------------------------------
 
 
-def _groups(
-    manifest: Manifest, columns: Mapping[str, Sequence[str]], column: str, rule: SplitRule
-) -> Groups | None:
-    """What no split may divide: a column of the list, the video of several clips, or nothing."""
-    if column:
-        return Groups(column, columns[column])
-    if rule.group is None:
-        return None
-    return next(iter(_videos(manifest)), None)
-
-
 def _videos(manifest: Manifest) -> list[Groups]:
     """The videos that clips are cut from, by their names, and the files that have several."""
     paths, names = list(manifest.texts()), next(iter(manifest.classes.values()))
@@ -285,12 +277,6 @@ def _videos(manifest: Manifest) -> list[Groups]:
     several = len(set(paths)) < len(paths)
     note = "clips of one file stay together; --group none divides them"
     return [*([by_name] if by_name else []), *([Groups("file", paths, note)] if several else [])]
-
-
-def _leaks(manifest: Manifest, division: Division, groups: Groups | None) -> list[str]:
-    """What there is to say of videos on both sides of a split that goes by something else."""
-    others = [each for each in _videos(manifest) if groups is None or each.name != groups.name]
-    return [note for each in others[:1] for note in leak_notes(division.sides, each)]
 
 
 def _divided(manifest: Manifest, division: Division) -> Manifest:

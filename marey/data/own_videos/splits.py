@@ -207,6 +207,8 @@ def _split_notes(sides: np.ndarray, labels: np.ndarray, groups: Groups | None) -
         yield from leak_notes(sides, groups)
     if sides.max(initial=0) == 0 and len(sides) > 1:
         yield "all clips are for training, none to validate or test on"
+    if len(np.unique(labels)) == len(labels) > 3:
+        yield "every clip has a class of its own: are these labels?"
     untrained = np.setdiff1d(labels, labels[sides == 0])
     if len(untrained):
         yield f"{len(untrained)} of {len(np.unique(labels))} classes have no clip to train on"

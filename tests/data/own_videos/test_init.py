@@ -367,6 +367,14 @@ def test_a_file_of_classes_beside_class_folders_is_no_list(tmp_path, put, header
         init(source, tmp_path, wanted=wanted, overwrite=True)
 
 
+def test_a_class_a_clip_is_said(tmp_path, put):
+    source = put("a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    write(source, "l.txt", "".join(f"{c}.mp4 word{c}\n" for c in "abcd"))
+    notes = init(source / "l.txt", tmp_path).notes
+    assert "every clip has a class of its own: are these labels?" in notes
+    assert "all clips are for training, none to validate or test on" in notes
+
+
 def test_clips_that_are_given_twice_ask_whether_a_column_says_the_part(tmp_path, put):
     source = put("a.mp4", "b.mp4")
     write(source, "l.csv", "path,label,at second\na.mp4,x,1\na.mp4,y,2\nb.mp4,x,1\n")
