@@ -103,7 +103,7 @@ class ClipDataset(Dataset[Sample]):
         except DecodeError as fault:
             error, away = str(fault), isinstance(fault, StorageError)
         except (MemoryError, RuntimeError) as fault:
-            if not _memory_ran_out(fault):
+            if not memory_ran_out(fault):
                 raise
             error = f"{self.manifest.path(row)}: too large for the memory"
         return Sample(
@@ -181,7 +181,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
-def _memory_ran_out(error: Exception) -> bool:
+def memory_ran_out(error: Exception) -> bool:
     """Whether there was no memory for an array or a tensor: torch has no class for that error."""
     return isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from marey.data.features.feature_folder import holds_features, open_features
+from marey.data.loading.clips import memory_ran_out
 from marey.data.manifest.paths import VIDEO
 from marey.engine.inference.scoring import check_finite, score_views
 from marey.engine.weights.trained import Trained, load_trained
@@ -102,10 +103,15 @@ class Predictor:
     ) -> list[Answer]:
         """As `predict`, for one file or folder of frames."""
         backend = self.trained.recipe.data.backend
-        with open_video(path, backend=backend) as reader:
-            if window is None:
-                return self._answers(self.scores(reader), top)
-            return self._timeline(reader, window, stride or window / 2)
+        try:
+            with open_video(path, backend=backend) as reader:
+                if window is None:
+                    return self._answers(self.scores(reader), top)
+                return self._timeline(reader, window, stride or window / 2)
+        except (MemoryError, RuntimeError) as error:
+            if not memory_ran_out(error):
+                raise
+            raise DecodeError(f"{path}: too large for the memory", "scale it down") from error
 
     def _or_error(
         self, path: Path, top: int, window: float | None, stride: float | None

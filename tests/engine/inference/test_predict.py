@@ -17,6 +17,9 @@ from marey.errors import RunError
 from marey.models import ResNetSpec
 from marey.recipes.compatible import check_clips
 from marey.recipes.resolve import resolve
+from marey.types import Frames
+from marey.video.reading.frame_reader import Indices
+from marey.video.reading.pyav import VideoFile
 from tests.tiny import CLASSES, tiny_recipe, write_set
 
 
@@ -50,6 +53,28 @@ def test_all_labels_have_probabilities_that_sum_to_one(tmp_path: Path) -> None:
     assert isinstance(answers, list)
     assert {answer["label"] for answer in answers} == set(CLASSES)
     assert sum(answer["score"] for answer in answers) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_video_too_large_for_the_memory_is_named_and_the_others_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, read = untrained(tmp_path), VideoFile.read
+
+    def read_most(self: VideoFile, indices: Indices) -> Frames:
+        if "red" in str(self.path):
+            raise MemoryError
+        return read(self, indices)
+
+    monkeypatch.setattr(VideoFile, "read", read_most)
+    answers = predictor.predict(tmp_path)
+    assert isinstance(answers, dict)
+    errors = {
+        Path(file).stem: of_file[0]["error"]
+        for file, of_file in answers.items()
+        if "error" in of_file[0]
+    }
+    assert sorted(errors) == ["red_0", "red_1"]
+    assert "red_0.mp4: too large for the memory" in errors["red_0"]
 
 
 def test_scores_that_are_no_numbers_are_an_error_that_names_the_clip(tmp_path: Path) -> None:
