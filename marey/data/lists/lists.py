@@ -13,6 +13,7 @@ Nothing is guessed for a line that does not fit: it is an error with its number.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,6 +35,8 @@ from marey.data.manifest.paths import IMAGE, VIDEO
 from marey.data.manifest.spellings import Spellings
 from marey.errors import ManifestError
 
+_TIMED = re.compile(r"[^\s;]+ \d+(\.\d+)? \d+(\.\d+)?(;.+)?", re.ASCII)
+
 
 def read_listing(
     path: Path, wanted: WantedColumns = AS_NAMED, *, root: Path | None = None
@@ -48,6 +51,7 @@ def read_listing(
     """
     file = read_text(path, FatalFaults())
     listing = _read(file, wanted, root)
+    _refuse_spans_as_labels(listing)
     return replace(listing, notes=[*file.notes, *listing.notes])
 
 
@@ -120,6 +124,20 @@ def _refuse_files_as_labels(path: Path, rows: Sequence[ListRow]) -> None:
         raise NoLabels(
             f"{path}: no labels: the last column has files, as {clip_text(labels[0])}",
             "give `path label` on every line, or a header that names the columns",
+        )
+
+
+def _refuse_spans_as_labels(listing: Listing) -> None:
+    """ManifestError if labels are classes with times, as Charades writes `c092 11.9 21.2;c147 ...`.
+
+    Each such text would be a class.
+    """
+    labels = [text for row in listing.rows for text in row.labels.values() if text]
+    timed = [text for text in labels if _TIMED.fullmatch(text)]
+    if 2 * len(timed) > len(labels):
+        raise ManifestError(
+            f"{listing.source}: labels are classes with times, as {clip_text(timed[0])}",
+            "write a line for each, with the columns path,label,start,end",
         )
 
 

@@ -83,7 +83,8 @@ def _twice_hint(listing: Listing) -> str:
     """What may be done about clips that are given twice."""
     others = ", ".join(f"`{name}`" for name in listing.columns if name)
     times = f"; if {others} say which part of a file is meant: --columns start=COLUMN,end=COLUMN"
-    return f"keep one line a clip{times if others and not listing.has_spans else ''}"
+    hint = "keep one line a clip, several classes as a|b"
+    return hint + (times if others and not listing.has_spans else "")
 
 
 def counted(

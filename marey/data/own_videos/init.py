@@ -233,17 +233,17 @@ def _read_labels(
         )
         classes[head] = numbered.classes
         notes += [numbered.note] if numbered.note else []
-        notes += _doubts(listing, head, numbered.classes)
+        notes += _doubts(listing, head, numbered.classes, len(set(numbered.indices.tolist())))
     return labels, classes
 
 
-def _doubts(listing: Listing, head: str, classes: Sequence[str]) -> Iterator[str]:
+def _doubts(listing: Listing, head: str, classes: Sequence[str], num_used: int) -> Iterator[str]:
     """What a person should look at before training on these classes."""
     if len(classes) == 1:
         yield f"one class of '{head}', {clip_text(classes[0])}: there is nothing to tell apart"
     if listing.rows[0].line.number:  # a list: names of folders were looked at
         yield from nearly_equal(classes)
-        if 2 < len(listing) == len(classes):
+        if 2 < len(listing) == num_used == len(classes):
             yield f"each of {len(listing):,} clips has a class of '{head}' of its own"
 
 

@@ -91,9 +91,18 @@ def test_lists_to_learn_from_without_labels_are_refused(lists, files, message):
         lists(files)
 
 
+def test_classes_with_times_in_one_cell_are_refused(lists):
+    cells = ['"c092 11.90 21.20;c147 0.00 12.60"', "c098 1 2.5", ""]
+    table = "id,actions,length\n" + "".join(f"v{n},{cell},24\n" for n, cell in enumerate(cells))
+    with pytest.raises(ManifestError, match="classes with times, as 'c092 11.90.*a line for each"):
+        lists({"charades.csv": table}, "charades.csv")
+
+
 def test_labels_that_cannot_be_learned_are_said(lists):
     notes = lists({"list.txt": "".join(f"v{n}.mp4;w{n}\n" for n in range(4))}, "list.txt").notes
     assert "each of 4 clips has a class of 'label' of its own" in notes
+    files = {"list.txt": "v0.mp4 0\nv1.mp4 1\nv2.mp4 1\nv3.mp4 3\n"}
+    assert not any("of its own" in note for note in lists(files, "list.txt").notes)
     notes = lists({"list.txt": "v0.mp4 x\nv1.mp4 x\n"}, "list.txt").notes
     assert "one class of 'label', 'x': there is nothing to tell apart" in notes
     notes = lists({"list.txt": "v0.mp4 Up\nv1.mp4 up\n"}, "list.txt").notes
