@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from marey.moved import keep_earlier_names
+
 if TYPE_CHECKING:
     from marey.data.manifest.location import Location
     from marey.data.manifest.read import read_manifest, require_files
@@ -30,6 +32,9 @@ _WHERE = {
     "recipe": ("marey.recipes.catalog", "find"),
     "train": ("marey.engine.train.loop", "train"),
 }
+
+
+keep_earlier_names()
 
 
 def __getattr__(name: str) -> object:
