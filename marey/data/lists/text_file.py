@@ -54,7 +54,8 @@ class TextFile:
                 yield line, cells
             else:
                 reason = f"{len(cells)} fields, the header has {len(header)}"
-                self.faults.add(line, text, reason)
+                remedy = f"every line has as many; a cell that holds {separator!r} is in quotes"
+                self.faults.add(line, text, reason, remedy)
 
     def table(self, columns: Sequence[str]) -> Iterator[tuple[SourceLine, dict[str, str]]]:
         """The rows of a csv whose header names at least these columns, else ManifestError."""

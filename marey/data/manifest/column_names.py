@@ -19,18 +19,19 @@ def _names(stems: str, endings: str) -> tuple[str, ...]:
     return tuple(stem + ending.strip("-") for ending in endings.split() for stem in stems.split())
 
 
-_CLASSES = "label class category action activity target"
-_PEOPLE = (
+_CLASSES = "label class category action activity target klasse"
+PEOPLE = (
     "speaker subject person participant actor performer signer user patient player athlete child"
     " student driver volunteer individual identity animal"
 )
+"""Words for those who are in a clip."""
 _NUMBERS = "id name no number num idx index code"
 
 NAMES: Mapping[Kind, tuple[str, ...]] = {
     "path": (
         *("path", "file", "filename", "filepath", "fullpath", "relativepath", "relpath", "fname"),
-        *_names("video clip media", "- path name file filename filepath"),
-        *("uri", "url", "name", "id", "videoid", "clipid", "youtubeid", "ytid", "vid"),
+        *_names("video vid clip media", "- path name file filename filepath"),
+        *("uri", "url", "name", "id", "videoid", "fileid", "clipid", "youtubeid", "ytid", "datei"),
     ),
     "label": (
         *_names(_CLASSES, "- name label class text title"),
@@ -43,13 +44,13 @@ NAMES: Mapping[Kind, tuple[str, ...]] = {
     ),
     "group": (
         *("group", "groupid", "groupname"),
-        *_names(_PEOPLE, f"- {_NUMBERS}"),
+        *_names(PEOPLE, f"- {_NUMBERS}"),
         *_names("source scene sequence session recording originalvideo sourcevideo", "- id name"),
         *_names("camera cam location site room", f"- {_NUMBERS}"),
     ),
     "id": (
         *("id", "narrationid", "uid", "uuid", "clipid", "segmentid", "annotationid", "sampleid"),
-        *("instanceid", "videoid", "youtubeid", "ytid", "vid"),
+        *("instanceid", "videoid", "fileid", "youtubeid", "ytid", "vid"),
     ),
 }
 

@@ -152,7 +152,8 @@ def init_dataset(
     write_manifest(_divided(manifest, division), target)
     left_out = tuple((listing.rows[row].path, rejects[row]) for row in sorted(rejects))
     _write_rejects(target.with_name("rejects.csv"), left_out)
-    notes += [groups.note] if groups and groups.note else []
+    decides = not (given.split or rule.val_where or rule.test_where)
+    notes += [groups.note] if groups and groups.note and decides else []
     if named and videos:
         notes += leak_notes(division.sides, videos[0])
     used = {**wanted.roles, **listing.used}

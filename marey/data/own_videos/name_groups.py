@@ -1,7 +1,11 @@
-"""Clips that are cut from one video, by their names.
+"""Clips of one person, of one take, or cut from one video, by their names.
 
 | names                          | clips of        | who writes them              |
 |--------------------------------|-----------------|------------------------------|
+| `S001C002P003R001A007`         | `P003`          | NTU RGB+D                    |
+| `person03_run`, `Run_p02_c03`  | `person03`      | KTH, Toyota Smarthome        |
+| `NAME_cam1`, `NAME-front`      | `NAME`          | several cameras at once      |
+| `GX010042`, `GX020042`         | `0042`          | GoPro: parts of one take     |
 | `v_Archery_g01_c02`            | `v_Archery_g01` | UCF101: a group is one video |
 | `ID_000010_000020`, `ID_3.5_7` | `ID`            | Kinetics; cutters by times   |
 | `NAME_clip3`, `NAME-part02`    | `NAME`          | cutters of videos            |
@@ -22,12 +26,26 @@ from typing import NamedTuple
 
 from marey.data.lists.listing import video_name, without_suffix
 from marey.data.lists.plain_lists import SAMPLE
+from marey.data.manifest.column_names import PEOPLE
 
 _PART = "(?:clip|part|segment|seg|shot|chunk|cut|piece|snippet)"
 _SITES = "yt|youtube|flickr|getty|giphy|vine|vimeo|meta|vb"
 _SPLIT = "(?:train(?:ing)?|val(?:id(?:ation)?)?|dev|test(?:ing)?)"
 """Folders whose clips are of many videos."""
-_PATTERNS = {
+_PERSON = "|".join([*PEOPLE.split(), "subj", "sub"])
+_CAMERA = r"(?:(?:cam|camera|view)[_-]?\d+|front|side|top|rear|overhead)"
+_OF_PEOPLE = {
+    "S001C002P003R001A007": r"(?:.*/)?S\d{3}C\d{3}(?P<group>P\d{3})R\d{3}A\d{3}(?:_.*)?",
+    "person03": rf"(?:.*[/_ .-])?(?P<group>(?:{_PERSON})[_-]?\d+)(?:[/_ .-].*)?",
+    # not at the end, where p2 is a part
+    "p03_NAME": r"(?:.*[/_ .-])?(?P<group>[ps]\d+)[/_ .-].+",
+}
+_OF_TAKES = {
+    "NAME_cam1": rf"(?P<group>.+)[_-]{_CAMERA}",
+    "cam1_NAME": rf"{_CAMERA}[_-](?P<group>.+)",
+    "GX010042": r"(?:.*/)?(?:GOPR|GP\d\d|G[HX]\d\d)(?P<group>\d{4})",
+}
+_OF_VIDEOS = {
     "NAME_g01_c02": r"(?P<group>.+_g\d+)_c\d+",
     "MOVIE_CLASS_f_cm_np1_ba_med_0": (
         r"(?P<group>.+)_[fuhl]_(?:cm|nm)_np\d_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+"
@@ -38,6 +56,12 @@ _PATTERNS = {
     "NAME/clip3": rf"(?!(?:.*/)?{_SPLIT}/[^/]*$)(?P<group>.*[^/])/(?:{_PART}[_-]?)?\d+",
 }
 """The shape of a name, as it is said -> its pattern; the last is of a name with its folder."""
+_KINDS = (
+    ("person", "people are in several clips", _OF_PEOPLE),
+    ("take", "takes have several clips", _OF_TAKES),
+    ("video", "videos are cut into several clips", _OF_VIDEOS),
+)
+"""What a group is, what is said of groups, and how names tell."""
 _SHARE = 0.95
 """Of the names that a pattern must explain."""
 
@@ -53,23 +77,28 @@ class Groups(NamedTuple):
 
 
 def groups_by_name(paths: Sequence[str], labels: Sequence[str]) -> Groups | None:
-    """The video that each clip is cut from, by the first pattern that fits; None if none does.
+    """The person, take or video of each clip, by the first pattern that fits; None if none does.
 
     Args:
         labels: the class of each clip, by its name.
     """
-    for shape, pattern in _PATTERNS.items():
-        groups = _matched(re.compile(pattern, re.IGNORECASE), _keys(paths, shape), labels)
-        if groups is not None and _are_videos(groups, labels):
-            sizes = Counter(groups)
-            several = sum(size > 1 for size in sizes.values())
-            first = next(row for row, group in enumerate(groups) if sizes[group] > 1)
-            note = (
-                f"names like {shape}, such as {paths[first]}: {several:,} videos are cut into"
-                " several clips, which stay together; --group none divides them"
-            )
-            return Groups("video, by the names of its clips", groups, note)
+    for kind, said, patterns in _KINDS:
+        for shape, pattern in patterns.items():
+            groups = _matched(re.compile(pattern, re.IGNORECASE), _keys(paths, shape), labels)
+            if groups is not None and _are_groups(groups, labels):
+                note = _note(shape, said, paths, groups)
+                return Groups(f"{kind}, by the names of its clips", groups, note)
     return None
+
+
+def _note(shape: str, said: str, paths: Sequence[str], groups: Sequence[str]) -> str:
+    sizes = Counter(groups)
+    several = sum(size > 1 for size in sizes.values())
+    first = next(row for row, group in enumerate(groups) if sizes[group] > 1)
+    return (
+        f"names like {shape}, such as {paths[first]}: {several:,} {said}, which stay together;"
+        " --group none divides them"
+    )
 
 
 def _keys(paths: Sequence[str], shape: str) -> list[str]:
@@ -112,7 +141,7 @@ def _without_label(group: str, label: str) -> str:
     return group[: -len(ending)] if group.lower().endswith(ending.lower()) else group
 
 
-def _are_videos(groups: Sequence[str], labels: Sequence[str]) -> bool:
+def _are_groups(groups: Sequence[str], labels: Sequence[str]) -> bool:
     """Whether some groups have several clips, and most classes several groups."""
     groups_of = defaultdict(set)
     for group, label in zip(groups, labels, strict=True):
