@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ from marey.errors import ManifestError
 from marey.storage.atomic import Failure, manifest_error, write_text
 from marey.storage.encodings import NotText, decode_text
 
+Heads: TypeAlias = Mapping[str, int | Sequence[str]]
+"""Head -> its classes as a model has them: how many, or their names."""
 MOST_UNNAMED = 100_000
 """Classes a head may have without a file that names them; above, a label is an id of something."""
 
@@ -167,19 +170,23 @@ def read_labels(
     path: Path,
     column: pa.ChunkedArray,
     head: str,
-    num_classes: int | None,
+    of_model: int | Sequence[str] | None,
     names: Sequence[str] | None,
 ) -> tuple[np.ndarray, tuple[str, ...], Fault]:
     """Labels int64 [n], or bool [n k] if a cell has several; class names; rows without a class.
 
-    num_classes: of the model's head, if there is one. names: the classes, if the file itself names
-    them; else those of the file of classes beside it.
+    of_model: the classes of the model's head, if there is one: how many, or their names. names: the
+    classes, if the file itself names them; else those of the file of classes beside it, or, if
+    there is none, of the model.
     """
+    num_classes = of_model if isinstance(of_model, int | None) else len(of_model)
     file = classes_file(path.parent, head)
     if names is None and file.is_file():
         names = read_classes(file)
     if names and num_classes:
         refuse_other_classes(file if file.is_file() else path, head, names, num_classes)
+    elif num_classes and not isinstance(of_model, int | None):
+        names = of_model
     cells = as_codes(column)
     codes, texts = cells.indices.to_numpy(), cells.dictionary.to_pylist()
     known = frozenset(names or ())

@@ -20,7 +20,7 @@ from marey.data.features.feature_file import (
     open_table,
     read_class_names,
 )
-from marey.data.manifest.classes import heads_beside
+from marey.data.manifest.classes import Heads, heads_beside
 from marey.data.manifest.columns import BOUNDS, CODED, ID, KNOWN, NUMBERS, TEXT, TEXTS, is_parquet
 from marey.data.manifest.faults import clip_text, structural_error
 from marey.data.manifest.header import (
@@ -54,7 +54,7 @@ class RawTable:
     features: FeatureFile | None
 
 
-def read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
+def read_table(path: Path, heads: Heads | None) -> RawTable:
     """The columns of the manifest file at `path` that mean something; see `read_manifest`."""
     try:
         raw = _read_table(path, heads)
@@ -87,7 +87,7 @@ def _csv_header(path: Path) -> tuple[str, list[str]]:
     return separator, [name.strip() for name in header]
 
 
-def _read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
+def _read_table(path: Path, heads: Heads | None) -> RawTable:
     if is_arrow(path):
         table = open_table(path)
         classes, features = read_class_names(path, table), features_of(path, table)
@@ -107,7 +107,7 @@ def _read_table(path: Path, heads: Mapping[str, int] | None) -> RawTable:
 
 
 def _heads(
-    path: Path, header: Sequence[str], heads: Mapping[str, int] | None, named: Collection[str]
+    path: Path, header: Sequence[str], heads: Heads | None, named: Collection[str]
 ) -> tuple[str, ...]:
     """The label columns to read."""
     if heads is not None:

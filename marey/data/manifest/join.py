@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pyarrow as pa
 
+from marey.data.manifest.classes import Heads
 from marey.data.manifest.columns import repeated
 from marey.data.manifest.faults import Fault, clip_text, raise_faults
 from marey.data.manifest.location import BESIDE, Location, joined_roots, roots_by_source
@@ -24,7 +25,7 @@ def read_manifests(
     paths: Sequence[str | AnyPath],
     *,
     split: str | None = None,
-    heads: Mapping[str, int] | None = None,
+    heads: Heads | None = None,
     at: Location = BESIDE,
 ) -> Manifest:
     """The manifest of one file, or of several in one, as `read_manifest` reads each.

@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from marey.data.features.feature_file import CLASSES, read_class_names
 from marey.data.features.marks import marked_writer, read_batches, read_checked
-from marey.data.manifest.classes import refuse_other_classes
+from marey.data.manifest.classes import Heads, refuse_other_classes
 from marey.data.manifest.columns import TYPES, as_array, from_array, whole
 from marey.errors import ManifestError
 from marey.storage.atomic import replacing
@@ -85,13 +85,13 @@ class MappedRows:
 
 
 def open_mapped(
-    path: Path, heads: Mapping[str, int] | None
+    path: Path, heads: Heads | None
 ) -> tuple[MappedRows, dict[str, tuple[str, ...]]] | None:
     """All rows of the file at `path` and the class names of its heads.
 
     None if it does not say that they were checked.
 
-    heads: name -> number of classes, as the model has them; default: all.
+    heads: name -> the classes that the model has; default: all.
     """
     stamp = _stamp(path)  # before anything is read
     batches, is_marked = read_checked(path, AGAIN)
@@ -105,10 +105,11 @@ def open_mapped(
         raise ManifestError(f"{path} has version {mark['version']}, this is {VERSION}", AGAIN)
     classes = read_class_names(path, batch)
     _refuse_columns(path, batch, classes)
-    for head, num_classes in (heads or {}).items():
+    for head, of_model in (heads or {}).items():
         if head not in classes:
             raise ManifestError(f"{path}: no column '{head}', only {', '.join(classes)}")
-        refuse_other_classes(path, head, classes[head], num_classes)
+        count = of_model if isinstance(of_model, int) else len(of_model)
+        refuse_other_classes(path, head, classes[head], count)
     chosen = {head: classes[head] for head in (classes if heads is None else heads)}
     unread = classes.keys() - chosen.keys()
     rows = MappedRows(

@@ -6,13 +6,13 @@ import atexit
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from marey.data.features.feature_file import FeatureFile, is_arrow
-from marey.data.manifest.classes import classes_file
+from marey.data.manifest.classes import Heads, classes_file
 from marey.data.manifest.columns import KNOWN
 from marey.data.manifest.faults import raise_faults, refuse
 from marey.data.manifest.formats import header_of, read_table
@@ -31,7 +31,7 @@ def read_manifest(
     path: str | AnyPath,
     *,
     split: str | None = None,
-    heads: Mapping[str, int] | None = None,
+    heads: Heads | None = None,
     at: Location = BESIDE,
 ) -> Manifest:
     """The manifest of a CSV, Parquet or Arrow file, checked wholly, of one split if asked for.
@@ -41,8 +41,9 @@ def read_manifest(
     Args:
         path: the file, or its url.
         split: train, val, test or another word of the column `split`; default: all rows.
-        heads: name -> number of classes, as the model has them; default: `label` and every column
-            with a ``labels.<column>.txt``; empty: clips without labels.
+        heads: name -> the classes that the model has, their number or their names, which serve
+            where the list brings none; default: `label` and every column with a
+            ``labels.<column>.txt``; empty: clips without labels.
         at: where the clips lie; default: paths start at the folder of the file. Paths that leave a
             root that is given are refused, those that leave a url always.
 
@@ -73,7 +74,7 @@ def require_local_files(manifest: Manifest, split: str | None = None) -> None:
         _refuse_missing(manifest, split, (Path,))
 
 
-def _read(file: Path, heads: Mapping[str, int] | None) -> Manifest:
+def _read(file: Path, heads: Heads | None) -> Manifest:
     """The manifest in the file, whose clips lie beside it."""
     opened = open_mapped(file, heads) if is_arrow(file) else None
     if opened is None:
@@ -138,7 +139,7 @@ def _refuse_missing(
 
 
 @contextmanager
-def _at_hand(source: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]:
+def _at_hand(source: AnyPath, heads: Heads | None) -> Iterator[Path]:
     """The manifest as a file of this machine: itself, or a copy that is gone after the block.
 
     A copy that is mapped into memory stays until the process ends. Messages name the url.
@@ -167,7 +168,7 @@ def _at_hand(source: AnyPath, heads: Mapping[str, int] | None) -> Iterator[Path]
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _download(url: Url, file: Path, heads: Mapping[str, int] | None) -> None:
+def _download(url: Url, file: Path, heads: Heads | None) -> None:
     """Copy the manifest to `file`, and the class names of its heads beside it."""
     with _url_errors(url):
         url.download(file)

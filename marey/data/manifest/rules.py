@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from marey.data.manifest.classes import read_labels
+from marey.data.manifest.classes import Heads, read_labels
 from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, TEXTS, Unit, Values, as_array, as_codes
 from marey.data.manifest.duplicates import text_buffers
 from marey.data.manifest.faults import Fault, clip_text, refuse, row_names
@@ -18,7 +18,7 @@ from marey.data.manifest.formats import RawTable
 from marey.data.manifest.manifest import Manifest
 
 
-def checked_manifest(path: Path, raw: RawTable, heads: Mapping[str, int] | None) -> Manifest:
+def checked_manifest(path: Path, raw: RawTable, heads: Heads | None) -> Manifest:
     """The manifest in the file at `path`, whose clips lie beside it; see `read_manifest`.
 
     ManifestError with the first cells that break a rule, else with rows that give a clip again.

@@ -68,9 +68,10 @@ class EvalOptions(Options["ScoringJob"]):
         if recipe.model != trained.recipe.model:
             changes = ", ".join(self.overrides)
             raise RecipeError(f"{changes} changes the model, which is trained already")
-        heads = {head.name: head.num_classes for head in recipe.model.heads}
         lists = (self.manifest,) if self.manifest else recipe.data.val_lists
-        clips = read_manifests(lists, split=self.split, heads=heads, at=recipe.data.location)
+        clips = read_manifests(
+            lists, split=self.split, heads=trained.classes, at=recipe.data.location
+        )
         manifest = with_class_names(clips, trained)
         check_heads(trained.model, manifest, recipe.test.average)
         return ScoringJob(
@@ -178,11 +179,10 @@ def _class_counts(job: ScoringJob, train_manifest: Path | None) -> Mapping[str, 
     trained = job.trained
     if train_manifest is None:
         return trained.class_counts
-    heads = {head: len(names) for head, names in trained.classes.items()}
     at = Location(job.recipe.data.root or None)
-    clips = read_manifest(train_manifest, split="train", heads=heads, at=at)
+    clips = read_manifest(train_manifest, split="train", heads=trained.classes, at=at)
     manifest = with_class_names(clips, trained)
-    return {head: manifest.class_counts(head) for head in heads}
+    return {head: manifest.class_counts(head) for head in trained.classes}
 
 
 def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:

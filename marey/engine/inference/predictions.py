@@ -92,7 +92,7 @@ def _refuse_columns(path: Path, table: pa.Table) -> None:
     if len(set(table.column_names)) < len(table.column_names):
         raise RunError(f"{path} has two columns of one name", "evaluate again")
     for name, is_right in (("path", _is_text), ("start", _is_number), ("end", _is_number)):
-        if name in table.column_names and not is_right(table[name].type):
+        if len(table) and name in table.column_names and not is_right(table[name].type):
             raise RunError(f"{path}: '{name}' is {table[name].type}", "evaluate again")
 
 

@@ -73,6 +73,21 @@ def test_without_names_a_manifest_takes_those_of_the_model(
     assert json.loads(path.read_text())["classes"] == {"label": list(CLASSES)}
 
 
+def test_words_of_a_list_without_class_names_are_those_of_the_model(
+    run: Path, clips: Path, tmp_path: Path
+) -> None:
+    lines = [f"{clips}/dark_5.mp4;dark", f"{clips}/blue_5.mp4;blue"]
+    (tmp_path / "two.csv").write_text("\n".join(["video;class", *lines]) + "\n")
+    result, _ = evaluate_folder(
+        EvalOptions(folder=run, manifest=tmp_path / "two.csv", workers=0, device="cpu"), tmp_path
+    )
+    labels = [CLASSES.index(word) for word in ("dark", "blue")]
+    assert result.manifest.labels["label"].tolist() == labels
+    (tmp_path / "two.csv").write_text(f"video;class\n{clips}/dark_5.mp4;black\n")
+    with pytest.raises(ManifestError, match=r"two.csv:2: 'label' is .*black"):
+        evaluate_folder(EvalOptions(folder=run, manifest=tmp_path / "two.csv"), tmp_path)
+
+
 def test_the_same_classes_in_another_order_are_refused(
     run: Path, clips: Path, tmp_path: Path
 ) -> None:
@@ -198,7 +213,7 @@ def test_a_dump_that_does_not_add_up_is_refused(
 
 def test_a_file_that_is_no_dump_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.parquet").write_text("text")
-    with pytest.raises(RunError, match="is not a dump of predictions"):
+    with pytest.raises(RunError, match="not a Parquet file, or damaged"):
         metrics_of_dump(tmp_path / "p.parquet")
 
 
