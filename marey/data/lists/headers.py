@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import get_args
 
 from marey.data.lists.plain_lists import SAMPLE, SEPARATORS, separator_of
+from marey.data.lists.text_file import TextFile
 from marey.data.lists.wanted_columns import WantedColumns, find_name
 from marey.data.manifest.column_names import Kind, of_kind, squashed
+from marey.data.manifest.faults import clip_text
 from marey.data.manifest.paths import VIDEO
 from marey.data.manifest.time_names import time_name
 
 _NUMBER = re.compile(r"[\d.:]+", re.ASCII)
+_COMMENT = re.compile(r"#+\s*")
 _SHARE = 0.9
 """Of the lines below a header that are alike where it is not."""
 
@@ -39,6 +43,34 @@ def header_separator(
     separator = separator_of(lines[:SAMPLE])
     cells, *rows = ([c.strip() for c in line.split(separator)] for line in lines[:SAMPLE])
     return separator if names or _is_header(cells, rows, is_clip) else None
+
+
+def without_comments(file: TextFile) -> TextFile:
+    """The file without the lines that begin with # above its first row, which are said.
+
+    One that names a path and a label is the header. Where every line begins so, they are paths.
+    """
+    lines = file.text.split("\n")
+    first = next((n for n, line in enumerate(lines) if line.strip() and line[0] != "#"), 0)
+    left = []
+    for number, line in enumerate(lines[:first]):
+        text = _COMMENT.sub("", line, count=1)
+        cells = [text.split(separator) for separator in SEPARATORS]
+        if any(VIDEO.fullmatch(cell.strip()) for row in cells for cell in row):
+            return file
+        if any(of_kind("path", row) and _has_label(row) for row in cells):
+            lines[number] = text
+        elif line.strip():
+            left.append(line)
+            lines[number] = ""
+    if not first:
+        return file
+    notes = (
+        [f"{file.path.name}: left out {len(left)} lines of comment, {clip_text(left[0])}"]
+        if left
+        else []
+    )
+    return replace(file, text="\n".join(lines), notes=(*file.notes, *notes))
 
 
 def _has_label(names: Sequence[str]) -> bool:

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from marey.data.lists.class_lists import read_class_list
 from marey.data.lists.epic import participant
-from marey.data.lists.exports.tools import read_export
-from marey.data.lists.headers import header_separator
+from marey.data.lists.exports.tools import read_export, tool_of
+from marey.data.lists.headers import header_separator, without_comments
 from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.plain_lists import RULSTM, SAMPLE, read_plain
 from marey.data.lists.rejects import FatalFaults, Faults
@@ -35,6 +35,9 @@ from marey.data.manifest.paths import IMAGE, VIDEO
 from marey.data.manifest.spellings import Spellings
 from marey.errors import ManifestError
 
+HMDB51_HINT = (
+    "`marey data prepare hmdb51-split1 --root CLIPS --annotations FOLDER` reads all of them"
+)
 _TIMED = re.compile(r"[^\s;]+ \d+(\.\d+)? \d+(\.\d+)?(;.+)?", re.ASCII)
 
 
@@ -50,6 +53,8 @@ def read_listing(
         root: where its paths start (default: its folder).
     """
     file = read_text(path, FatalFaults())
+    if tool_of(file) is None:  # whose exports may begin with lines of #
+        file = without_comments(file)
     listing = _read(file, wanted, root)
     _refuse_spans_as_labels(listing)
     return replace(listing, notes=[*file.notes, *listing.notes])
@@ -76,6 +81,8 @@ def _read(file: TextFile, wanted: WantedColumns, root: Path | None) -> Listing:
     if plain.format is RULSTM:
         rows = _with_heads(rows)
     _refuse_files_as_labels(path, rows)
+    if of_hmdb51(path) and {row.labels.get("label") for row in rows} <= {"0", "1", "2"}:
+        raise ManifestError(f"{path} is a list of HMDB51: it says sides, no classes", HMDB51_HINT)
     return Listing(
         source=path,
         format=f"{plain.format}, {len(rows):,} rows",
@@ -84,10 +91,15 @@ def _read(file: TextFile, wanted: WantedColumns, root: Path | None) -> Listing:
     )
 
 
+def of_hmdb51(path: Path) -> bool:
+    """Whether a list is called as those of HMDB51, one a class and split."""
+    return re.fullmatch(r".+_test_split[123]\.txt", path.name) is not None
+
+
 def is_table(path: Path, wanted: WantedColumns = AS_NAMED, *, root: Path | None = None) -> bool:
     """Whether a file is a table of clips: a header, and below it names of videos."""
     try:
-        file = read_text(path, Faults())
+        file = without_comments(read_text(path, Faults()))
     except ManifestError:
         return False
     separator = separator_of_header(file, wanted, root)

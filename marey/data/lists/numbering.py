@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from marey.data.manifest.classes import MOST_UNNAMED
 from marey.data.manifest.faults import clip_text
+
+_TENTHS = re.compile(r"\.0+$")
+_WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,12 @@ def number_classes(
     are numbered anew from 0 in their order, and named by their old number or by the file.
     """
     distinct = sorted(set(values))
+    whole = [_TENTHS.sub("", value) for value in distinct]
+    if whole != distinct and all(map(_WHOLE.fullmatch, whole)):  # as tables write numbers
+        exact = dict(zip(distinct, whole, strict=True))
+        numbered = number_classes(head, [exact[value] for value in values], class_ids)
+        said = f"labels like {next(v for v in distinct if v != exact[v])} are whole numbers"
+        return replace(numbered, note="; ".join(filter(None, (said, numbered.note))))
     if all(value.removeprefix("-").isdecimal() and value.isascii() for value in distinct):
         return _number_ids(head, values, {value: int(value) for value in distinct}, class_ids)
     names = list(class_ids.values()) if class_ids else distinct

@@ -7,7 +7,8 @@ left aside without a word.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -130,7 +131,7 @@ class _Choice:
         """The column in which every clip has a name of its own, or one that is made for that."""
         names = of_kind("id", self.free)
         differ = (n for n in names if len(set(self.table.cells(n))) == len(self.table.rows))
-        made = (name for name in names if squashed(name) in ("id", "narrationid"))
+        made = (name for name in names if squashed(name) == "narrationid")
         return self.wanted.get("id") or next(iter([*differ, *made]), "")
 
     def _heads(self) -> dict[str, str]:
@@ -183,7 +184,9 @@ class _Choice:
             times = self._chosen(pairs)
         self._use(*(name for pair in pairs for name in pair.columns))
         if stray := [name for name in self.free if looks_like_time(name)]:
-            raise self._ask(stray, f"--columns start={stray[0]} reads where clips begin")
+            raise self._ask(
+                stray, f"--columns {_options([f'start={stray[0]}'])} reads where clips begin"
+            )
         return times
 
     def _wanted_times(self) -> Times | None:
@@ -211,7 +214,7 @@ class _Choice:
             raise self._ask(
                 [*times.columns, *rivals],
                 *(
-                    f"--columns {','.join(f'{role}{SUFFIXES[unit]}={name}' for role, name in pair)}"
+                    f"--columns {_options(f'{role}{SUFFIXES[unit]}={name}' for role, name in pair)}"
                     f" if they are {unit}"
                     for unit, pair in pairs_of.items()
                 ),
@@ -222,7 +225,7 @@ class _Choice:
         shown = " and ".join(f"`{name}`" for name in names)
         return ManifestError(
             f"{self.table.line}: {shown} may say which part of a file a clip is",
-            f"{'; '.join(readings)}; --ignore {','.join(names)} leaves them",
+            f"{'; '.join(readings)}; --ignore {_options(names)} leaves them",
         )
 
 
@@ -234,7 +237,16 @@ def unknown_header(
     known = ", ".join(NAMES[kind][:8])
     videos = (name for name in free if any(map(VIDEO.fullmatch, table.cells(name))))
     path = next(iter(of_kind("path", table.names)), "") or next(videos, "")
-    label = likely_label([name for name in free if name != path])
+    others = [name for name in free if name != path]
+    label = likely_label([name for name in others if _is_of_words(table.cells(name))][:1])
+    label = label or likely_label(others)
+    flags = [name for name in others if set(table.cells(name)) == {"0", "1"}]
+    if kind == "label" and len(flags) > 1:
+        names = ", ".join(f"`{name}`" for name in flags[:5])
+        raise ManifestError(
+            f"{table.line}: no column of labels, but {len(flags)} of 0 and 1, as {names}",
+            "if each is a class, write one column `label` with its name, several as a|b",
+        )
     if kind == "label" and not label:
         return NoLabels(
             f"{table.line}: no column of labels among {shown}",
@@ -250,6 +262,18 @@ def unknown_header(
 def _say_the_same(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether each value of one column stands beside one value of the other, always the same."""
     return len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
+
+
+def _is_of_words(cells: Sequence[str]) -> bool:
+    """Whether a column may name classes: words, of which some are there several times."""
+    return 1 < len(set(cells)) < len(cells) and not all(
+        re.fullmatch(r"[\d.,:/ -]*", c) for c in cells
+    )
+
+
+def _options(names: Iterable[str]) -> str:
+    """Names as a shell takes them for one option."""
+    return shlex.quote(",".join(names))
 
 
 def _is_whole(cell: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +15,8 @@ from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.roles import Roles, Table, choose_roles
 from marey.data.lists.text_file import TextFile
 from marey.data.lists.times import seconds
-from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
+from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns, find_name
+from marey.data.manifest.column_names import of_kind
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError
 
@@ -24,6 +25,9 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
     """The rows of a table whose first line that is not blank is a header."""
     records = ((line, [cell.strip() for cell in cells]) for line, cells in file.records(separator))
     first, header = next(records, (SourceLine(file.path), [""]))  # none is whole: a fault
+    records = (
+        (line, cells) for line, cells in records if any(cells)
+    )  # blank lines of spreadsheets
     names = [name.strip('"') for name in header]
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
         raise ManifestError(f"{first}: two columns are named {clip_text(twice[0])}")
@@ -98,8 +102,28 @@ def read_json(file: TextFile, wanted: WantedColumns = AS_NAMED) -> Listing:
         raise ManifestError(f"{file.path}: the list is empty", "expected a list of objects")
     if not wanted.roles and any("template" in entry for _, entry in entries):
         return _read_templates(file)
+    _refuse_nested(file, [entry for _, entry in entries], wanted)
     listing = read_table(object_table(file, entries), ",", wanted)
     return replace(listing, format=listing.format.replace("comma-separated", "of objects of JSON"))
+
+
+def _refuse_nested(
+    file: TextFile, entries: Sequence[Mapping[str, object]], wanted: WantedColumns
+) -> None:
+    """ManifestError if what would be clips or labels are objects in objects, as WLASL has them."""
+    nested = {
+        name
+        for entry in entries
+        for name, value in entry.items()
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    }
+    names = [name for name in dict.fromkeys(n for e in entries for n in e) if name not in nested]
+    asked = [find_name(name, [*nested]) for name in wanted.roles.values()]
+    if nested and (any(asked) or not (wanted.roles or of_kind("path", names))):
+        raise ManifestError(
+            f"{file.path}: `{sorted(nested)[0]}` holds objects in objects",
+            'write one object a clip: [{"path": "1.mp4", "label": "jump"}, ...]',
+        )
 
 
 def _read_templates(file: TextFile) -> Listing:

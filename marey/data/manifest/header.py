@@ -6,6 +6,7 @@ look at the cells can tell is left to `marey data init`.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def likely_columns(names: Sequence[str], path: str = "", label: str = "") -> str
     named = [name for name in names if name]
     path = path or next(iter([*of_kind("path", named), *named]), "COLUMN")
     label = label or likely_label([name for name in named if name != path]) or "COLUMN"
-    return f"path={path},label={label}"
+    return shlex.quote(f"path={path},label={label}")
 
 
 def likely_label(names: Sequence[str]) -> str:

@@ -24,8 +24,43 @@ from marey.jobs.parts import Progress
 def meant_files(listing: Listing, root: Path) -> list[Meant]:
     """The file that each row means."""
     files = Spellings(root)
-    empty = Meant(None, reason="the path is empty")
-    return [files.find(row.path) if row.path else empty for row in listing.rows]
+    return [_meant(files, row.path) for row in listing.rows]
+
+
+def _meant(files: Spellings, path: str) -> Meant:
+    if not path:
+        return Meant(None, reason="the path is empty")
+    if re.match(r"\w+://", path):
+        return Meant(None, reason="a url; give the path of its file here")
+    return files.find(path)
+
+
+def refuse_empty_spans(listing: Listing) -> None:
+    """ManifestError if a clip ends before it begins, or where it does."""
+    rows = listing.rows
+    listing.refuse(
+        [n for n, row in enumerate(rows) if row.end is not None and row.end <= (row.start or 0)],
+        lambda n: (
+            f"the end, {rows[n].end:g}, is not after the start, {rows[n].start or 0:g}",
+            "the end is not included; leave a cell empty for the end of the file",
+        ),
+    )
+
+
+def none_read(listing: Listing, start: Path, reason: str) -> ManifestError:
+    """The error that no clip of a list can be read; `reason` is that of the first."""
+    path = listing.rows[0].path
+    hint = f"paths start at {start}; give another root if the clips lie elsewhere"
+    if re.match(r"[A-Za-z]:[\\/]|/", path):
+        folder = path[: max(path.rfind("/"), path.rfind("\\")) + 1]
+        hint = f"take {clip_text(folder)} out of the paths: they begin below {start}, or --root"
+    elif "://" in path:
+        hint = "download the clips, and write their paths instead of urls"
+    return ManifestError(
+        f"{listing.source}: none of its {len(listing):,} clips can be read; the first,"
+        f" {clip_text(path)}: {reason}",
+        hint,
+    )
 
 
 def refuse_outside(listing: Listing, root: Path, meant: Sequence[Meant]) -> None:

@@ -7,6 +7,7 @@ it holds apart would be mixed without a word.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -60,6 +61,8 @@ def _split(listing: Listing, columns: Mapping[str, Sequence[str]]) -> str:
     named = listing.used.get("split", "")
     names = [named] if named else of_kind("split", [*columns])
     names = [name for name in names if len(set(columns[name])) > 1 or split_name(columns[name][0])]
+    if not named:
+        names += [name for name in columns if name not in names and _says_splits(columns[name])]
     of_words = [name for name in names if any(map(split_name, columns[name]))]
     if not names:
         return ""
@@ -68,20 +71,26 @@ def _split(listing: Listing, columns: Mapping[str, Sequence[str]]) -> str:
         raise ManifestError(
             f"{listing.source}: `{names[0]}` looks like a split, but {values} are not"
             " train, val and test",
-            f"--val-where {names[0]}:VALUE takes some for validation;"
-            f" --ignore {names[0]} divides anew",
+            f"--val-where {shlex.quote(names[0])}:VALUE takes some for validation;"
+            f" --ignore {shlex.quote(names[0])} divides anew",
         )
     first, *others = of_words
     _refuse_rows(
         listing,
         first,
         [not split_name(cell) for cell in columns[first]],
-        "write train, val or test",
+        f"write train, val or test, take some by --val-where {shlex.quote(first)}:VALUE",
     )
     for other in [*others, *(name for name in names if name not in of_words)]:
         if list(map(split_name, columns[other])) != list(map(split_name, columns[first])):
-            raise _ask(listing, first, other, f"--columns split={first}")
+            raise _ask(listing, first, other, f"--columns {shlex.quote(f'split={first}')}")
     return first
+
+
+def _says_splits(cells: Sequence[str]) -> bool:
+    """Whether cells, empty ones aside, are words for splits, of which training is one."""
+    splits = {split_name(cell) for cell in cells if cell}
+    return "train" in splits and len(splits) > 1 and None not in splits
 
 
 # --- groups ---------------------------------------------------------------------------------------
@@ -118,7 +127,7 @@ def _group(listing: Listing, columns: Mapping[str, Sequence[str]], *, decides: b
     _refuse_rows(listing, first, [not cell for cell in columns[first]], "give every clip a group")
     for other in others:
         if not _lies_within(columns[other], columns[first]):
-            raise _ask(listing, first, other, f"--group {first}")
+            raise _ask(listing, first, other, f"--group {shlex.quote(first)}")
     return first
 
 
@@ -144,7 +153,7 @@ def _refuse_rows(listing: Listing, name: str, wrong: Sequence[bool], remedy: str
         [row for row, is_wrong in enumerate(wrong) if is_wrong],
         lambda row: (
             f"'{name}' is {clip_text(cells[row]) if cells[row] else 'empty'}",
-            f"{remedy}, or leave the column: --ignore {name}",
+            f"{remedy}, or leave the column: --ignore {shlex.quote(name)}",
         ),
     )
 
@@ -153,5 +162,5 @@ def _ask(listing: Listing, first: str, other: str, choice: str) -> ManifestError
     kind = "splits" if choice.startswith("--columns") else "groups that no split may divide"
     return ManifestError(
         f"{listing.source}: `{first}` and `{other}` both look like {kind}",
-        f"{choice} goes by the first; --ignore {other} leaves the other",
+        f"{choice} goes by the first; --ignore {shlex.quote(other)} leaves the other",
     )

@@ -6,7 +6,7 @@ list a split. What it was read as, how it was split and what was left out is sai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from marey.data.lists.class_files import find_class_files, find_head_files, read_class_ids
-from marey.data.lists.class_names import nearly_equal
 from marey.data.lists.epic import in_frames
 from marey.data.lists.listing import Listing
 from marey.data.lists.manifest_of import count_notes, label_column
@@ -22,12 +21,19 @@ from marey.data.lists.numbering import number_classes
 from marey.data.lists.wanted_columns import AS_NAMED, ROLES, WantedColumns
 from marey.data.manifest.classes import classes_file, split_labels
 from marey.data.manifest.columns import Values
-from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import SPLITS, Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.spellings import spelling_notes
 from marey.data.manifest.write import write_manifest
-from marey.data.own_videos.files import counted, located, meant_files, refuse_outside
+from marey.data.own_videos.class_doubts import doubts_of_classes, refuse_blanks
+from marey.data.own_videos.files import (
+    counted,
+    located,
+    meant_files,
+    none_read,
+    refuse_empty_spans,
+    refuse_outside,
+)
 from marey.data.own_videos.given_columns import given_columns
 from marey.data.own_videos.name_groups import Groups, groups_by_name
 from marey.data.own_videos.record import command_of, write_record
@@ -113,6 +119,7 @@ def init_dataset(
     start = Path(root) if root else source if source.is_dir() else source.parent
     listing, notes = read_source(source, wanted, root=start if root else None, layout=layout)
     listing = in_frames(listing, start)
+    refuse_empty_spans(listing)
     given = given_columns(listing, rule, wanted)
     notes = [*listing.notes, *notes]
     labels, classes = _read_labels(listing, _class_files(listing, names), notes)
@@ -136,11 +143,7 @@ def init_dataset(
         notes += said
     kept = np.array([row for row in range(len(listing)) if row not in rejects], np.int64)
     if not len(kept):
-        raise ManifestError(
-            f"{source}: none of its {len(listing):,} clips can be read; the first,"
-            f" {clip_text(listing.rows[0].path)}: {rejects[0]}",
-            f"paths start at {start}; give another root if the clips lie elsewhere",
-        )
+        raise none_read(listing, start, rejects[0])
     manifest = manifest.take(kept)
     claimed = [listing.rows[row].num_frames for row in kept]
     notes += count_notes(claimed, list(map(manifest.num_frames, range(len(kept)))) if probe else ())
@@ -169,7 +172,7 @@ def init_dataset(
         left=given.left,
         ignored=given.ignored,
         split=division.how,
-        notes=(*notes, *division.notes),
+        notes=tuple(dict.fromkeys([*notes, *division.notes])),
         rejects=left_out,
     )
     again = command_of(
@@ -223,6 +226,7 @@ def _read_labels(
         known = frozenset((class_ids or {}).values())
         cells = [split_labels(row.labels[head].strip(), known) for row in listing.rows]
         words = [(row, word) for row, cell in enumerate(cells) for word in cell]
+        refuse_blanks(listing, head, words)
         numbered = number_classes(head, [word for _, word in words], class_ids)
         wrong = dict(words[place] for place in np.flatnonzero(numbered.indices < 0)[::-1])
         listing.refuse(sorted(wrong), lambda row: numbered.describe(wrong[row]))  # noqa: B023
@@ -234,18 +238,10 @@ def _read_labels(
         )
         classes[head] = numbered.classes
         notes += [numbered.note] if numbered.note else []
-        notes += _doubts(listing, head, numbered.classes, len(set(numbered.indices.tolist())))
+        notes += doubts_of_classes(
+            listing, head, numbered.classes, len(set(numbered.indices.tolist()))
+        )
     return labels, classes
-
-
-def _doubts(listing: Listing, head: str, classes: Sequence[str], num_used: int) -> Iterator[str]:
-    """What a person should look at before training on these classes."""
-    if len(classes) == 1:
-        yield f"one class of '{head}', {clip_text(classes[0])}: there is nothing to tell apart"
-    if listing.rows[0].line.number:  # a list: names of folders were looked at
-        yield from nearly_equal(classes)
-        if 2 < len(listing) == num_used == len(classes):
-            yield f"each of {len(listing):,} clips has a class of '{head}' of its own"
 
 
 def _keep_classes(classes: Mapping[str, tuple[str, ...]], folder: Path) -> None:

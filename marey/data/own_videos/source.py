@@ -8,7 +8,7 @@ from pathlib import Path
 
 from marey.data.lists.class_files import is_class_file
 from marey.data.lists.listing import Listing, join_listings
-from marey.data.lists.lists import is_table, read_listing
+from marey.data.lists.lists import HMDB51_HINT, is_table, of_hmdb51, read_listing
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
 from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.header import NoLabels
@@ -136,6 +136,8 @@ def _split_lists(folder: Path, lists: Sequence[Path]) -> dict[str, Path]:
     for path in plain if any(split_name(path.stem) == "train" for path in plain) else lists:
         if split := split_in(path.stem):
             named[split].append(path)
+    if len(lists) > 1 and all(map(of_hmdb51, lists)):
+        raise ManifestError(f"{folder} holds the lists of HMDB51, one a class", HMDB51_HINT)
     for split, paths in named.items():
         if len(paths) > 1:
             raise ManifestError(

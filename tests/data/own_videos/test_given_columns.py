@@ -113,3 +113,14 @@ def test_columns_that_are_used_or_ignored_are_not_left(tmp_path):
     columns = {"uid": list("1234"), "split": [T, T, V, V], "note": list("abab"), "b": list("xyxy")}
     found = given(tmp_path, columns, ignore="B")
     assert (found.left, found.ignored) == (("note",), ("b",))
+
+
+def test_a_column_whose_cells_are_splits_is_the_split_whatever_its_name(tmp_path):
+    assert given(tmp_path, {"purpose": [T, V, E, T]}).split == "purpose"
+    assert given(tmp_path, {"purpose": [T, T, "shelf", T]}).split == ""
+    with pytest.raises(ManifestError, match="`split_1` and `split_2` both look like splits"):
+        given(tmp_path, {"split_1": [T, V, T, T], "split_2": [V, T, T, T]})
+
+
+def test_ids_that_repeat_are_groups(tmp_path):
+    assert given(tmp_path, {"id": ["1", "1", "2", "2"]}).group == "id"

@@ -1,0 +1,47 @@
+"""Labels that are none, and classes that a person should look at before training on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from marey.data.lists.class_names import nearly_equal
+from marey.data.lists.listing import Listing
+from marey.data.manifest.faults import clip_text
+
+_BLANK = re.compile(r"nan|<NA>|#N/A|#NV|#[A-Z]+[!?]|Err:\d+|N/A", re.IGNORECASE)
+"""Of pandas, Excel and LibreOffice; None and null may be classes."""
+
+
+def refuse_blanks(listing: Listing, head: str, words: Sequence[tuple[int, str]]) -> None:
+    """ManifestError if a label is what tables write where they have none."""
+    wrong = {row: word for row, word in words if _BLANK.fullmatch(word)}
+    listing.refuse(
+        sorted(wrong),
+        lambda row: (
+            f"'{head}' is {clip_text(wrong[row])}, which tables write where nothing is",
+            "give the class or remove the row",
+        ),
+    )
+
+
+def doubts_of_classes(
+    listing: Listing, head: str, classes: Sequence[str], num_used: int
+) -> Iterator[str]:
+    """What a person should look at before training on these classes."""
+    if len(classes) == 1:
+        yield f"one class of '{head}', {clip_text(classes[0])}: there is nothing to tell apart"
+    if listing.rows[0].line.number:  # a list: names of folders were looked at
+        yield from nearly_equal(classes)
+        joined = [name for name in classes if _joins(name, classes)]
+        if joined:
+            shown = clip_text(joined[0])
+            yield f"{shown} is read as one class; where a clip has several they are written a|b"
+        if 2 < len(listing) == num_used == len(classes):
+            yield f"each of {len(listing):,} clips has a class of '{head}' of its own"
+
+
+def _joins(name: str, classes: Sequence[str]) -> bool:
+    """Whether a class is several others, with commas or the like between them."""
+    words = [word.strip() for word in re.split("[,;/&+]", name)]
+    return len(words) > 1 and set(words) <= set(classes)
