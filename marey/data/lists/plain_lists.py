@@ -121,6 +121,9 @@ def list_format(path: Path, lines: Sequence[str], separator: str | None = None) 
     separator = separator or separator_of(lines[:SAMPLE])
     rows = [_split(line, separator) for line in lines]
     if rows and all(len(cells) == 1 for cells in rows):
+        if all("|" in line for line in lines):
+            remedy = "write commas, semicolons or tabs between the columns"
+            raise ManifestError(f"{path} is separated by '|', which joins classes", remedy)
         raise NoLabels(f"{path}: paths without labels", "give `path label` on every line")
     shapes = Counter((len(cells), _count_numbers(cells)) for cells in rows)
     if separator == "," and shapes.most_common(1)[0][0] == (7, 5):

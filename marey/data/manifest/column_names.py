@@ -22,7 +22,8 @@ def _names(stems: str, endings: str) -> tuple[str, ...]:
 _CLASSES = "label class category action activity target klasse"
 PEOPLE = (
     "speaker subject person participant actor performer signer user patient player athlete child"
-    " student driver volunteer individual identity animal"
+    " student driver volunteer individual identity animal family household proband teilnehmer sujet"
+    " sujeto"
 )
 """Words for those who are in a clip."""
 _NUMBERS = "id name no number num idx index code"

@@ -30,8 +30,9 @@ _UNITS: Mapping[TimeUnit, str] = {
     "seconds": "s|secs?|seconds?",
 }
 _EDGES: Mapping[Edge, str] = {
-    "start": "start|starts(?=at)|starting|begin|beg|beginning|onset|from|first|in",
-    "end": "end|ends(?=at)|ending|stop|finish|offset|to|last|until|out",
+    "start": "start|starts(?=at)|starting|begin|beg|beginning|onset|from|first|in|min"
+    "|beginn|anfang|von|debut|début|inicio|inizio",
+    "end": "end|ends(?=at)|ending|stop|finish|offset|to|last|until|out|max|ende|bis|fin|fine",
     "duration": "duration|dur|length|len",
 }
 
@@ -48,7 +49,7 @@ _NAME = re.compile(f"{_side(1)}(?:{_EDGE}){_side(2)}")
 _LOOSE = re.compile("timestamps?|times?|intervals?|timespans?|spans?|segments?|(?:t|time|ts)[012]")
 _NUMBERED = re.compile(r"(?P<stem>t|time|ts)(?P<number>[012])")
 """`t0` and `t1`, or `t1` and `t2`: the lower number is the start."""
-_PARTNERED = ("from", "to", "in", "out", "first", "last")
+_PARTNERED = ("from", "to", "in", "out", "first", "last", "von", "bis", "fin", "fine")
 """Mean a time only where there is a start and an end."""
 
 
@@ -98,6 +99,8 @@ def time_name(name: str) -> TimeName | None:
     timed = bool(match["time1"] or match["time2"])
     if match[edge] in ("first", "last") and units != ["frames"]:
         return None  # of a name
+    if match[edge] in ("min", "max") and not (timed or units):
+        return None  # of a number
     what = match["what1"] or match["what2"] or ""
     unit = units[0] if units else "seconds" if timed else ""
     return TimeName(edge, unit, " ".join(filter(None, (what, "time" * timed, *units))))

@@ -15,6 +15,7 @@ from marey.data.lists.listing import Listing
 from marey.data.lists.wanted_columns import WantedColumns, find_name
 from marey.data.manifest.column_names import of_kind
 from marey.data.manifest.faults import clip_text
+from marey.data.manifest.paths import VIDEO
 from marey.data.own_videos.splits import SplitRule, split_name
 from marey.errors import ManifestError
 
@@ -117,6 +118,7 @@ def _group(listing: Listing, columns: Mapping[str, Sequence[str]], *, decides: b
     """
     likely = [*of_kind("group", [*columns]), *of_kind("id", [*columns])]
     likely += [name for name in columns if _ID.fullmatch(name) and not _OF_LABELS.match(name)]
+    likely += [name for name in columns if _are_files(columns[name])]
     read = {*listing.used.values(), *of_kind("label", [*columns])}
     names = [n for n in dict.fromkeys(likely) if n not in read and _repeats(columns[n])]
     if not decides:
@@ -129,6 +131,12 @@ def _group(listing: Listing, columns: Mapping[str, Sequence[str]], *, decides: b
         if not _lies_within(columns[other], columns[first]):
             raise _ask(listing, first, other, f"--group {shlex.quote(first)}")
     return first
+
+
+def _are_files(cells: Sequence[str]) -> bool:
+    """Whether a column names videos, which clips may be cut from, or their urls."""
+    named = [cell for cell in cells if cell]
+    return bool(named) and all(VIDEO.fullmatch(cell) or "://" in cell for cell in named)
 
 
 def _repeats(cells: Sequence[str]) -> bool:

@@ -5,6 +5,8 @@
 | `S001C002P003R001A007`         | `P003`          | NTU RGB+D                    |
 | `person03_run`, `Run_p02_c03`  | `person03`      | KTH, Toyota Smarthome        |
 | `NAME_cam1`, `NAME-front`      | `NAME`          | several cameras at once      |
+| `NAME_flip`, `NAME_aug2`       | `NAME`          | makers of more clips         |
+| `anna_run`, `anna_hop_2`       | `anna`          | Weizmann: NAME and class     |
 | `GX010042`, `GX020042`         | `0042`          | GoPro: parts of one take     |
 | `v_Archery_g01_c02`            | `v_Archery_g01` | UCF101: a group is one video |
 | `ID_000010_000020`, `ID_3.5_7` | `ID`            | Kinetics; cutters by times   |
@@ -56,6 +58,11 @@ _OF_VIDEOS = {
     "NAME/clip3": rf"(?!(?:.*/)?{_SPLIT}/[^/]*$)(?P<group>.*[^/])/(?:{_PART}[_-]?)?\d+",
 }
 """The shape of a name, as it is said -> its pattern; the last is of a name with its folder."""
+_COPY = re.compile(
+    r"(.+?)(?:[_-](?:h?flip(?:ped)?|mirror(?:ed)?|aug(?:mented)?[_-]?\d*|copy|rot\d+|flow|depth)"
+    r"| - copy)+",
+    re.IGNORECASE,
+)
 _KINDS = (
     ("person", "people are in several clips", _OF_PEOPLE),
     ("take", "takes have several clips", _OF_TAKES),
@@ -88,7 +95,34 @@ def groups_by_name(paths: Sequence[str], labels: Sequence[str]) -> Groups | None
             if groups is not None and _are_groups(groups, labels):
                 note = _note(shape, said, paths, groups)
                 return Groups(f"{kind}, by the names of its clips", groups, note)
+    groups = _beside_classes(paths, labels)
+    if groups and len(set(groups)) > 2 and _are_groups(groups, labels):
+        note = _note("NAME_CLASS", "names are in several clips", paths, groups)
+        return Groups("name beside the class", groups, note)
+    names = _keys(paths, "")
+    groups = [match[1] if (match := _COPY.fullmatch(name)) else name for name in names]
+    if len(set(groups)) < len(set(names)) and _are_groups(groups, labels):
+        note = _note("NAME_flip", "clips have others made of them", paths, groups)
+        return Groups("clip and what is made of it", groups, note)
     return None
+
+
+def _beside_classes(paths: Sequence[str], labels: Sequence[str]) -> list[str] | None:
+    """What stands before or after the class in every name, a number aside; None if there is none.
+
+    >>> _beside_classes(["anna_run_1.mp4", "hop-anna.mp4"], ["run", "hop"])
+    ['anna', 'anna']
+    """
+    groups = []
+    for name, label in zip(_keys(paths, ""), labels, strict=True):
+        word = re.escape(label)
+        form = rf"(?:.*/)?(?:(.+)[_-]{word}|{word}[_-](.+?))(?:[_-]?\d+)?"
+        match = re.fullmatch(form, name, re.IGNORECASE)
+        group = (match[1] or match[2]) if match else ""
+        if not re.search(r"[^\W\d]{2}", group):  # 01, a3: clips are counted
+            return None
+        groups.append(group)
+    return groups
 
 
 def _note(shape: str, said: str, paths: Sequence[str], groups: Sequence[str]) -> str:

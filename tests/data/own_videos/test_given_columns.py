@@ -122,5 +122,12 @@ def test_a_column_whose_cells_are_splits_is_the_split_whatever_its_name(tmp_path
         given(tmp_path, {"split_1": [T, V, T, T], "split_2": [V, T, T, T]})
 
 
+def test_videos_that_clips_were_cut_from_are_groups(tmp_path):
+    for cells in (["a.mp4", "a.mp4", "b.mp4", ""], ["http://x/1", "http://x/1", "http://x/2"]):
+        name = "orig" if len(cells) == 3 else "cut of"
+        columns = {name: cells[:3]}
+        assert given(tmp_path, columns).group == name
+
+
 def test_ids_that_repeat_are_groups(tmp_path):
     assert given(tmp_path, {"id": ["1", "1", "2", "2"]}).group == "id"

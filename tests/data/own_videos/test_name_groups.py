@@ -26,6 +26,8 @@ NAMES = {
     "own people": ["run_subject-3.mp4", "hop_subject-3.mp4", "run_subject-4.mp4"],
     "cameras": ["take1_front.mp4", "take1-side.mp4", "take2_front.mp4"],
     "numbered cameras": ["cam1_take7.mp4", "cam2_take7.mp4", "cam1_take8.mp4"],
+    "mirrored": ["hop1.mp4", "hop1_flip.mp4", "hop2.mp4"],
+    "flow beside": ["v1", "v1_flow", "v2"],
     "GoPro": ["GX010042.MP4", "GX020042.MP4", "GX010043.MP4"],
     "old GoPro": ["GOPR0042.MP4", "GP010042.MP4", "GOPR0043.MP4"],
     "folders": ["one/1.mp4", "one/2.mp4", "two/clip_1.mp4", "two/0002.mp4"],
@@ -48,6 +50,15 @@ def test_a_movie_is_one_whatever_is_done_in_it():
     )
     assert groups is not None
     assert [*groups.values] == ["m", "m", "n", "o"]
+
+
+def test_a_name_beside_the_class_is_a_group():
+    pairs = [(f"{name}_{word}.avi", word) for word in ("run", "hop") for name in ("ed", "al", "bo")]
+    groups = groups_by_name(*zip(*pairs, strict=True))
+    assert groups is not None
+    assert [*groups.values] == ["ed", "al", "bo"] * 2
+    counted = [(f"{word}_{n}.avi", word) for word in ("run", "hop") for n in range(3)]
+    assert groups_by_name(*zip(*counted, strict=True)) is None
 
 
 NO_GROUPS = {

@@ -204,6 +204,7 @@ def test_a_class_that_joins_others_is_said(tmp_path, clips):
 
 REFUSED = {
     "flags": ("video,jump,run\na.mp4,0,1\nb.mp4,1,0\n", "2 of 0 and 1, as `jump`, `run`"),
+    "lines between": ("video|label\nclips/a.mp4|jump\n", r"separated by '\|'"),
     "blanks in names": (
         "Video file,Gloss\nclips/a.mp4,x\nclips/b.mp4,x\nc.mp4,y\n",
         "--columns 'path=Video file,label=Gloss'",
