@@ -147,7 +147,7 @@ def _record_faults(
     for name, position in numeric.items():
         field = record[position]
         if field != name and not _is_number(field):
-            yield f"'{name}' is {clip_text(field)}; expected a number", ""
+            yield f"'{name}' is {clip_text(field)}; expected a number", "write numbers with a point"
 
 
 def _is_unicode(text: str) -> bool:

@@ -92,6 +92,10 @@ def _times(path: Path, written: Sequence[str], free: Sequence[str]) -> dict[str,
 
 def init_hint(path: Path, names: Sequence[str], label: str = "") -> str:
     """How `marey data init` reads a table whose columns have other names."""
+    if names[:1] and names[0].startswith("#") and not of_kind("path", names):  # a comment
+        return (
+            f"`marey data init {path.name} DIR`, which leaves lines of comment, writes a manifest"
+        )
     columns = likely_columns(names, label=label)
     return f"`marey data init {path.name} DIR --columns {columns}` writes a manifest"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import numpy as np
 from marey.data.checks.probe import Probes, probe_clips
 from marey.data.lists.listing import Listing
 from marey.data.lists.manifest_of import manifest_of, spans_of
+from marey.data.lists.times import seconds
 from marey.data.lists.wanted_columns import UNIT_OF
+from marey.data.manifest.column_names import squashed
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import leaves
@@ -127,6 +130,7 @@ def counted(
     listing: Listing,
     rejects: dict[int, str],
     *,
+    left: Sequence[str],
     num_workers: int | None,
     timeout_seconds: float,
     progress: Progress | None,
@@ -134,7 +138,10 @@ def counted(
     """The manifest with the frames that decode from every file, and what there is to say of spans.
 
     Adds to `rejects` what fails. ManifestError if most spans of a table end after their files: then
-    their times are of another unit.
+    their times are of another unit; or if a column says frames of another rate than the files'.
+
+    Args:
+        left: the columns of which nothing is used.
     """
     probed = probe_clips(
         manifest,
@@ -146,9 +153,30 @@ def counted(
     )
     probes = Probes(len(manifest), probed)
     rejects |= probes.errors
+    _refuse_other_rates(manifest, listing, probes, left)
     notes = _late_spans(manifest, listing, probes)
     counts = np.where(probes.file_frames > 0, probes.file_frames, -1)
     return manifest.with_columns({"num_frames": counts}), notes
+
+
+def _refuse_other_rates(
+    manifest: Manifest, listing: Listing, probes: Probes, left: Sequence[str]
+) -> None:
+    """ManifestError if frames of spans are counted at another rate than their files have."""
+    rates = [name for name in left if squashed(name) in ("fps", "framerate", "framespersecond")]
+    if manifest.starts is None or manifest.unit != "frames" or not rates:
+        return
+    cells = listing.columns[rates[0]]
+    said = np.array([seconds(cell) or 0 for cell in cells])
+    other = (said > 0) & (probes.fps > 0) & (np.abs(said - probes.fps) > 0.02 * said)
+    if other.any():
+        row = int(np.flatnonzero(other)[0])
+        raise ManifestError(
+            f"{listing.rows[row].line}: `{rates[0]}` is {cells[row]}, but the file has"
+            f" {probes.fps[row]:g} frames a second, as {other.sum():,} of {len(other):,} clips",
+            f"if frames are counted at `{rates[0]}`, divide by it and give seconds; if they are"
+            f" those of the file: --ignore {shlex.quote(rates[0])}",
+        )
 
 
 def _late_spans(manifest: Manifest, listing: Listing, probes: Probes) -> list[str]:

@@ -136,6 +136,7 @@ def init_dataset(
             manifest,
             listing,
             rejects,
+            left=given.left,
             num_workers=num_workers,
             timeout_seconds=timeout_seconds,
             progress=progress,

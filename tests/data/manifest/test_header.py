@@ -153,3 +153,13 @@ def test_a_list_without_labels_is_checked_and_predicted_for(tmp_path, video):
         read_manifest(tmp_path / "m.csv")
     (tmp_path / "m.tsv").write_text("Video\tuid\na.mp4\t1\n")
     assert list(read_clips(tmp_path / "m.tsv").texts()) == ["a.mp4"]
+
+
+def test_a_line_of_comment_is_left_to_init(tmp_path):
+    with pytest.raises(ManifestError, match=r"`marey data init m\.csv DIR`, which leaves"):
+        read(tmp_path, "# mine\npath,label\na.mp4,0\n")
+
+
+def test_decimal_commas_get_a_remedy(tmp_path):
+    with pytest.raises(ManifestError, match=r"(?s)'start' is '0,5'.*with a point"):
+        read(tmp_path, "path;label;start;end\na.mp4;0;0,5;1,5\n")

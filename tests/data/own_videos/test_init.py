@@ -387,3 +387,13 @@ def test_a_pipe_is_no_list(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(ManifestError, match=f"{name}: a named pipe, not a file"):
         init_dataset(tmp_path / name, tmp_path / "out")
+
+
+def test_frames_counted_at_another_rate_than_the_file_has_are_asked_for(tmp_path, put):
+    source = put("a.mp4", "b.mp4")
+    text = "path,label,fps,start_frame,end_frame\na.mp4,hop,250,0,6\nb.mp4,run,250,0,6\n"
+    listed = write(source, "list.csv", text)
+    with pytest.raises(ManifestError, match=r"csv:2: `fps` is 250, but the file has.*--ignore fps"):
+        init(listed, tmp_path, probe=True)
+    report = init(listed, tmp_path, probe=True, wanted=WantedColumns.parse(None, "fps"))
+    assert report.manifest.span(0).end == 6
