@@ -206,18 +206,34 @@ def find_ranks(environ: Mapping[str, str]) -> Ranks:
     Ranks(rank=5, size=8, local=1, master='gpu03', port=20017)
     """
     if "RANK" in environ and "WORLD_SIZE" in environ:
+        size = _number(environ, "WORLD_SIZE", 1)
+        rank = _number(environ, "RANK", 0, below=size)
+        return Ranks(rank, size, _number(environ, "LOCAL_RANK", 0))
+    if "SLURM_PROCID" in environ and _number(environ, "SLURM_NTASKS", 1) > 1:
+        size = _number(environ, "SLURM_NTASKS", 1)
         return Ranks(
-            int(environ["RANK"]), int(environ["WORLD_SIZE"]), int(environ.get("LOCAL_RANK", 0))
-        )
-    if "SLURM_PROCID" in environ and int(environ.get("SLURM_NTASKS", 1)) > 1:
-        return Ranks(
-            rank=int(environ["SLURM_PROCID"]),
-            size=int(environ["SLURM_NTASKS"]),
-            local=int(environ.get("SLURM_LOCALID", 0)),
+            rank=_number(environ, "SLURM_PROCID", 0, below=size),
+            size=size,
+            local=_number(environ, "SLURM_LOCALID", 0),
             master=first_host(environ.get("SLURM_JOB_NODELIST", "127.0.0.1")),
-            port=20000 + int(environ.get("SLURM_JOB_ID", 0)) % 10000,
+            port=20000 + _number(environ, "SLURM_JOB_ID", 0) % 10000,
         )
     return Ranks()
+
+
+def _number(environ: Mapping[str, str], name: str, least: int, *, below: int | None = None) -> int:
+    """Of a variable, `least` if it is not set; a rank that no group has would wait for ever."""
+    text = environ.get(name, str(least))
+    is_number = text.isascii() and text.isdecimal() and len(text) < 10
+    if is_number and least <= int(text) and (below is None or int(text) < below):
+        return int(text)
+    bound = "" if below is None else f" and below the number of processes ({below})"
+    raise RunError(
+        f"the environment variable {name} is '{text[:40]}', "
+        f"expected a whole number of at least {least}{bound}",
+        "torchrun and srun set it; if neither runs this command: "
+        "unset RANK WORLD_SIZE SLURM_PROCID",
+    )
 
 
 def first_host(nodelist: str) -> str:

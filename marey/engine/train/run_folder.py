@@ -48,10 +48,16 @@ def held(folder: Path) -> Iterator[str]:
 def refuse_run(folder: Path) -> None:
     """RunError if `folder` holds a run that has trained; one that never has is begun anew."""
     saved = [path for path in (folder / "checkpoints").glob("*.pt") if has_trained(path)]
-    if saved:
+    if not saved:
+        return
+    if not (folder / "checkpoints" / "last.pt").exists():
         raise RunError(
-            f"{folder} already holds a run", "go on with --resume, or give another --work-dir"
+            f"{folder} holds a run without checkpoints/last.pt, so that it cannot go on",
+            f"begin another run from its weights: --weights {saved[0]} and another --work-dir",
         )
+    raise RunError(
+        f"{folder} already holds a run", "go on with --resume, or give another --work-dir"
+    )
 
 
 def begin_run(folder: Path, recipe: Recipe, train_set: Manifest) -> None:

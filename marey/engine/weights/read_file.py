@@ -94,6 +94,9 @@ _UNREADABLE = (
 )
 
 
+_OF_A_RUN = "; if a run wrote it, use another of its checkpoints (best.pt, last.pt)"
+
+
 class _Foreign(NamedTuple):
     what: str
     remedy: str
@@ -103,7 +106,7 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
     """What a file is that holds no weights, if its first bytes say so."""
     start = head.lstrip().lower()
     if not head:
-        return _Foreign("empty (0 bytes)", "download it again")
+        return _Foreign("empty (0 bytes)", f"download it again{_OF_A_RUN}")
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return _Foreign(
             "a web page, saved under the name of weights",
@@ -200,7 +203,7 @@ def _explained(path: Path, head: bytes, error: BaseException) -> CheckpointError
     return CheckpointError(
         f"{path} cannot be read as weights: {reason} ({path.stat().st_size:,} bytes; "
         f"{_first_line(error)})",
-        "compare its size with that of the original and download it again",
+        f"compare its size with that of the original and download it again{_OF_A_RUN}",
     )
 
 

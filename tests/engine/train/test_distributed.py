@@ -29,6 +29,24 @@ def test_slurm_is_found_only_with_several_tasks() -> None:
     assert find_ranks(two) == Ranks(rank=1, size=2, master="n1", port=20000)
 
 
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"RANK": "abc", "WORLD_SIZE": "2"}, "RANK is 'abc'"),
+        ({"RANK": "3", "WORLD_SIZE": "2"}, r"RANK is '3'.*below the number of processes \(2\)"),
+        ({"RANK": "-1", "WORLD_SIZE": "2"}, "RANK is '-1'"),
+        ({"RANK": "0", "WORLD_SIZE": "0"}, "WORLD_SIZE is '0'.*at least 1"),
+        ({"RANK": "0", "WORLD_SIZE": ""}, "WORLD_SIZE is ''"),
+        ({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "x"}, "LOCAL_RANK is 'x'"),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2(x3)"}, r"SLURM_NTASKS is '2\(x3\)'"),
+        ({"SLURM_PROCID": "2", "SLURM_NTASKS": "2"}, "SLURM_PROCID is '2'"),
+    ],
+)
+def test_ranks_that_cannot_be_are_refused(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(RunError, match=f"(?s){said}.*unset RANK"):
+        find_ranks(environ)
+
+
 def test_torchrun_inside_slurm_wins() -> None:
     environ = {"RANK": "0", "WORLD_SIZE": "2", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"}
     assert find_ranks(environ).rank == 0

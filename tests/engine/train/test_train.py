@@ -173,6 +173,9 @@ def test_a_run_is_never_overwritten(manifest: Path, tmp_path: Path) -> None:
     train(recipe, tmp_path / "run", quiet=True)
     with pytest.raises(RunError, match="already holds a run.*--resume"):
         train(recipe, tmp_path / "run", quiet=True)
+    (tmp_path / "run/checkpoints/last.pt").unlink()
+    with pytest.raises(RunError, match=r"without checkpoints/last.pt.*--weights \S+best.pt"):
+        train(recipe, tmp_path / "run", quiet=True)
 
 
 def test_an_unwritable_work_dir_is_a_clear_error(manifest: Path, tmp_path: Path) -> None:
