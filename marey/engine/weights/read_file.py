@@ -123,7 +123,12 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
             f"a zip archive of {', '.join(names[:3]) or 'nothing'}",
             "unpack it and give the file of weights inside",
         )
-    return None
+    if any(name.partition("/")[2].startswith("code/") for name in names or ()):
+        return _Foreign("a TorchScript program, code and weights in one", _PLAIN)
+    for magic, name in _NO_STATE_DICTS:
+        if head.startswith(magic):
+            return _Foreign(name, _PLAIN)
+    return _Foreign("an ONNX graph", _PLAIN) if path.suffix == ".onnx" else None
 
 
 def _refuse_bombs(path: Path, head: bytes) -> None:
@@ -152,6 +157,11 @@ def _names_in_zip(path: Path) -> list[str] | None:
     except (zipfile.BadZipFile, *_UNREADABLE):
         return None
 
+
+_NO_STATE_DICTS = (
+    (b"\x93NUMPY", "an array of numpy"),
+    (b"\x89HDF\r\n", "an HDF5 file, as of Keras"),
+)
 
 _ARCHIVES = (
     (0, b"\x1f\x8b", "gzip"),

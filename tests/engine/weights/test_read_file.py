@@ -102,9 +102,21 @@ def tar_of_weights() -> bytes:
     return file.getvalue()
 
 
+def scripted() -> bytes:
+    """As torch.jit.save lays it out."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in ("data.pkl", "code/__torch__.py", "constants.pkl"):
+            archive.writestr(f"model/{name}", b"")
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
+        (scripted(), "a TorchScript program.*plain state dict"),
+        (b"\x93NUMPY\x01\x00", "an array of numpy.*plain state dict"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file.*plain state dict"),
         (b"", r"empty \(0 bytes\).*hint: download it again"),
         (b"<!DOCTYPE html><html>Google Drive - Virus scan warning", "a web page.*in a browser"),
         (b"\n  <html><body>404</body></html>", "a web page"),
@@ -121,6 +133,13 @@ def test_what_is_no_file_of_weights_is_named(content: bytes, problem: str, tmp_p
     path = tmp_path / "w.pth"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=problem):
+        read_weights_file(path)
+
+
+def test_an_onnx_graph_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "w.onnx"
+    path.write_bytes(b"\x08\x07\x12\x07pytorch")
+    with pytest.raises(CheckpointError, match="an ONNX graph.*plain state dict"):
         read_weights_file(path)
 
 
