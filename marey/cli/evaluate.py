@@ -48,6 +48,7 @@ def evaluate(
     """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
     from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
     from marey.engine.inference.predictions import metrics_of_dump
+    from marey.engine.weights.origin import Origin
 
     if model.suffix == ".parquet":
         for head, metrics in metrics_of_dump(model).items():
@@ -64,10 +65,14 @@ def evaluate(
         batch_size=batch_size,
         device=device,
     )
+    if model.is_file():  # one checkpoint of a run, beside the results of its best
+        results, tested = Origin(file=model).folder / "results", f"{model.stem}-{split}"
+    else:
+        results, tested = model / "results", split
     with progress_bar("evaluating") as progress:
         result, path = evaluate_folder(
             options,
-            out or model / "results" / (name or split),
+            out or results / (name or tested),
             train_manifest=train_manifest,
             rule=groups,
             executor=executor_of_a_model(executor, address, workers, device),

@@ -37,6 +37,12 @@ class Origin:
     recipe: Recipe | None = None
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """The run or release that the file lies in."""
+        parent = self.file.parent
+        return parent.parent if parent.name == "checkpoints" else parent
+
 
 def origin_of(path: Path) -> Origin:
     """What `path` means: of a run the best checkpoint is taken, else the last.

@@ -48,7 +48,8 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
     """The trained model in `folder`, in evaluation mode, with its recipe and class names.
 
     Args:
-        folder: of a run, of which the best checkpoint is taken, else the last; or of a release.
+        folder: of a run, of which the best checkpoint is taken, else the last; or of a release; or
+            a file of weights in one of them.
         device: where the model goes.
 
     Raises:
@@ -65,7 +66,9 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
         )
     model = channels_last(built(recipe.model))
     load_strictly(model, load_weights(origin.file), source=origin.file)
-    counts = read_class_counts(folder, {head.name: head.num_classes for head in recipe.model.heads})
+    counts = read_class_counts(
+        origin.folder, {head.name: head.num_classes for head in recipe.model.heads}
+    )
     return Trained(recipe, model.to(device).eval(), dict(origin.classes), counts)
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from marey.cli.app import app
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, with_class_names
@@ -160,6 +162,18 @@ def test_nothing_readable_is_an_answer_too(run: Path, clips: Path, tmp_path: Pat
     assert facts["metrics_readable"]["acc/top1"] is None
     with pytest.raises(RunError, match="scores a clip"):
         metrics_of_dump(tmp_path / "predictions.parquet")
+
+
+def test_one_checkpoint_of_a_run_has_its_results_beside_those_of_the_best(
+    run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    last = copy / "checkpoints" / "last.pt"
+    shown = CliRunner().invoke(app, ["eval", str(last), "-j", "0", "--device", "cpu"])
+    assert shown.exit_code == 0, shown.output
+    assert (copy / "results" / "last-val" / "results.json").is_file()
+    counts = load_trained(last).class_counts["label"]  # the training clips are those of the run
+    assert counts.tolist() == load_trained(run).class_counts["label"].tolist()
 
 
 def test_a_run_without_a_best_checkpoint_gives_its_averaged_weights(
