@@ -55,6 +55,8 @@ def parts(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
         if ".attn.proj_kv." in name and weight.ndim:
             apart[name.replace("proj_kv", "proj_k")] = weight[: encoder.width]
             apart[name.replace("proj_kv", "proj_v")] = weight[encoder.width :]
+        elif name == "patch_embed.proj.weight" and weight.ndim == 4:
+            apart[name] = weight.unsqueeze(2)  # patches of one frame, as ours are of `tubelet`
         else:
             apart[name] = weight
     unused = _unused(encoder)

@@ -113,7 +113,7 @@ def test_counts_of_other_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="'label' is not one number for each of 4 classes"):
         read_class_counts(tmp_path, {"label": 4})
     (tmp_path / "class_counts.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="holds no clips a class"):
+    with pytest.raises(CheckpointError, match="'label' is not one number for each of 4 classes"):
         read_class_counts(tmp_path, {"label": 4})
 
 
