@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -191,11 +193,20 @@ with stopping():
 """
 
 
+def wait_until_asleep(pid: int) -> None:
+    """Return when the main thread of a process waits, and nothing wakes it."""
+    process, before = psutil.Process(pid), None
+    while process.status() != psutil.STATUS_SLEEPING or process.num_ctx_switches() != before:
+        before = process.num_ctx_switches()
+        time.sleep(0.1)
+
+
 def test_a_second_interrupt_ends_a_command_that_is_stuck_in_c() -> None:
     command = [sys.executable, "-c", STUCK]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
+        wait_until_asleep(process.pid)  # in C: before, Python would hear of the first at once
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
