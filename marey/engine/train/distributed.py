@@ -21,7 +21,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from marey.engine.environment import usable_device
+from marey.engine.environment import default_device, usable_device
 from marey.engine.train.stop_signals import StopAsked
 from marey.errors import MareyError, RunError
 
@@ -249,8 +249,8 @@ def first_host(nodelist: str) -> str:
 
 
 def _device(name: str | None, local_rank: int) -> torch.device:
-    device = usable_device(name)
-    if device.type == "cuda" and device.index is None:
-        device = usable_device(f"cuda:{local_rank}")
-        torch.cuda.set_device(device)
+    if (name or default_device()) != "cuda":
+        return usable_device(name)
+    device = usable_device(f"cuda:{local_rank}")  # the first GPU is not touched by all
+    torch.cuda.set_device(device)
     return device

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from marey.engine.train import distributed
 from marey.engine.train.distributed import (
     Ranks,
     ToldError,
@@ -98,3 +100,24 @@ def test_a_run_says_that_another_process_ended(monkeypatch: pytest.MonkeyPatch) 
             raise gone
     with pytest.raises(RuntimeError, match="a bug"), join_world("cpu"):
         raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize("name", [None, "cuda"])
+def test_each_process_computes_on_the_gpu_of_its_number_and_touches_no_other(
+    monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    touched: list[object] = []
+
+    def usable(name: str | None) -> torch.device:
+        touched.append(name)
+        return torch.device(name or "cuda")
+
+    monkeypatch.setattr(distributed, "default_device", lambda: "cuda")
+    monkeypatch.setattr(distributed, "usable_device", usable)
+    monkeypatch.setattr(torch.cuda, "set_device", touched.append)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with join_world(name) as world:
+        assert world.device == torch.device("cuda:2")
+    assert touched == ["cuda:2", torch.device("cuda:2")]
