@@ -68,6 +68,15 @@ class RunError(MareyError):
     """A run cannot start or go on; what it had saved stays."""
 
 
+def cut_short(text: str, limit: int = 80) -> str:
+    """The beginning of a text that is longer than a message should show.
+
+    >>> cut_short("abcdefgh", limit=6)
+    'abc...'
+    """
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def first_few(names: Iterable[object], most: int = 5) -> str:
     """The first of `names`, for a message.
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import textwrap
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import yaml
 
-from marey.errors import RecipeError
+from marey.errors import RecipeError, cut_short
 from marey.recipes.names import (
     class_named,
     classes_for,
@@ -325,8 +324,7 @@ def _differences(one: Plain, other: Plain, where: str = "") -> Iterator[str]:
 
 
 def _shown(plain: Plain) -> str:
-    """A value as an error shows it: its beginning, should it be long."""
-    return textwrap.shorten(repr(plain), 80, placeholder="...")
+    return cut_short(repr(plain))
 
 
 def _join(where: str, key: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from marey.errors import MareyError, RunError
+from marey.errors import MareyError, RunError, cut_short
 from marey.storage.atomic import run_error, write_text
 
 T = TypeVar("T")
@@ -97,8 +97,7 @@ def as_value(
     except ValidationError as fault:
         first = fault.errors()[0]
         field = ".".join(map(str, first["loc"])) or "it"
-        shown = repr(first["input"])
-        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        shown = cut_short(repr(first["input"]))
         raise error(f"{path}: {field} is {shown}. {first['msg']}", hint) from fault
     except RecursionError as fault:
         raise error(f"{path} is nested too deeply", hint) from fault

@@ -18,7 +18,7 @@ import numpy as np
 
 from marey.data.features.feature_file import is_arrow
 from marey.data.manifest.columns import is_parquet
-from marey.errors import ManifestError
+from marey.errors import ManifestError, cut_short
 
 NUM_SHOWN = 5
 """Faults that are spelled out; the others are counted."""
@@ -164,5 +164,4 @@ def _is_number(text: str) -> bool:
 
 def clip_text(text: object, limit: int = 80) -> str:
     """A value in quotes for a message, printable and of bounded length."""
-    shown = str(text)
-    return repr(shown if len(shown) <= limit else shown[: limit - 3] + "...")
+    return repr(cut_short(str(text), limit))
