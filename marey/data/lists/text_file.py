@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from marey.data.lists.rejects import Faults, SourceLine
@@ -39,13 +40,13 @@ class TextFile:
 
     def lines(self) -> Iterator[tuple[SourceLine, str]]:
         """The lines that are not blank, stripped; those that are not UTF-8 are faults."""
-        return ((line, text.strip()) for line, text in self._numbered())
+        return ((line, text.strip()) for line, text in self._numbered)
 
     def records(self, separator: str = ",") -> Iterator[tuple[SourceLine, list[str]]]:
         """The header of a table, then the rows that have as many cells as it."""
         header: list[str] | None = None
         blanks = " " if separator == "\t" else None  # tabs at the ends are empty cells
-        lines = [(line, text.strip(blanks)) for line, text in self._numbered()]
+        lines = [(line, text.strip(blanks)) for line, text in self._numbered]
         for line, text, cells in _records(lines, separator):
             if cells is None:
                 self.faults.add(line, text, "a quote that is not closed", 'inside quotes write ""')
@@ -92,12 +93,14 @@ class TextFile:
         except (ValueError, RecursionError) as error:  # numbers of 4300 digits, lists in lists
             raise ManifestError(f"{self.path}: not JSON that can be read: {error}") from error
 
-    def _numbered(self) -> Iterator[tuple[SourceLine, str]]:
-        for number, text in enumerate(self.text.split("\n"), start=1):
-            if text and not text.isspace():
-                line = SourceLine(self.path, number)
-                if text.isascii() or self._is_utf8(line, text):
-                    yield line, text
+    @cached_property  # what a list is, is asked of several readers: a line is at fault once
+    def _numbered(self) -> list[tuple[SourceLine, str]]:
+        lines = (
+            (SourceLine(self.path, number), text)
+            for number, text in enumerate(self.text.split("\n"), start=1)
+            if text and not text.isspace()
+        )
+        return [(line, text) for line, text in lines if text.isascii() or self._is_utf8(line, text)]
 
     def _is_utf8(self, line: SourceLine, text: str) -> bool:
         if not any("\udc80" <= char <= "\udcff" for char in text):

@@ -189,3 +189,11 @@ def test_parts_of_rulstm_are_told_by_their_seven_cells(tmp_path: Path) -> None:
         (5, "numbers are whole"),
     ]
     assert str(RULSTM) == "`uid,video,start,stop,verb,noun,action`, comma-separated"
+
+
+def test_a_line_is_at_fault_once_however_many_readers_looked_at_it(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"\xe4\xe4\xf0\n\x00\xff\xf7\n")
+    with pytest.raises(ManifestError) as caught:
+        read_listing(path)
+    assert [str(caught.value).count(f"list.csv:{line}:") for line in (1, 2)] == [1, 1]
