@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -104,20 +105,42 @@ def recipes(context: typer.Context) -> None:
             model = model_in_words(recipe.model)
             table.add_row(name, model, frames, epochs, claim_in_words(recipe.claim))
         console.print(table)
+    console.print(_table_of_ensembles())
+
+
+def _table_of_ensembles() -> Table:
+    from marey.recipes.describe import claim_in_words
+    from marey.recipes.ensembles import ensembles
+
+    name = Column("name", no_wrap=True)
+    table = Table(
+        name, "members", "claim", title="Ensembles, for marey eval --row", title_justify="left"
+    )
+    for row in ensembles().values():
+        members = "\n".join(member.name for member in row.members)
+        table.add_row(row.name, members, claim_in_words(row.claim))
+    return table
 
 
 @recipes_app.command()
 def show(name: opt.RecipeName) -> None:
     """Explain one: its model, training, test views, what is claimed and what deviates."""
     from marey.recipes.catalog import deviations, find, rows
-    from marey.recipes.describe import facts
+    from marey.recipes.describe import ensemble_facts, facts
+    from marey.recipes.ensembles import ensembles
 
+    if name in ensembles():
+        _print_facts(name, ensemble_facts(ensembles()[name]), deviations(name))
+        return
     recipe = find(name)
-    console.print(recipe.name)
-    for what, fact in facts(recipe).items():
+    is_row = recipe.name in rows()
+    _print_facts(recipe.name, facts(recipe), deviations(recipe.name) if is_row else "")
+
+
+def _print_facts(name: str, facts: Mapping[str, str], deviates: str) -> None:
+    console.print(name)
+    for what, fact in (*facts.items(), *([("deviates", deviates)] if deviates else [])):
         console.print(f"  {what:14} {escape(fact)}")
-    if recipe.name in rows() and (text := deviations(recipe.name)):
-        console.print(f"  {'deviates':14} {escape(text)}")
 
 
 @recipes_app.command()

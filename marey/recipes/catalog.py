@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from marey.errors import RecipeError, did_you_mean
+from marey.recipes import ensembles as ensemble_rows
+from marey.recipes.ensembles import ensembles
 from marey.recipes.longtail import SECOND_STAGES
 from marey.recipes.recipe import Recipe
 from marey.recipes.release import CONFIG, going_on_from
@@ -39,8 +41,12 @@ def groups() -> dict[str, dict[str, Recipe]]:
 
 
 def deviations(name: str) -> str:
-    """What the rows of this recipe's file do otherwise than what was published; empty for none."""
-    module = next(module for module in _MODULES if name in {r.name for r in _of(module)})
+    """What the rows of this recipe's file do otherwise than what was published; empty for none.
+
+    `name` may be that of an ensemble.
+    """
+    of_one_model = (module for module in _MODULES if name in {r.name for r in _of(module)})
+    module = ensemble_rows if name in ensembles() else next(of_one_model)
     paragraphs = (module.__doc__ or "").split("\n\n")
     deviations = (" ".join(text.split()) for text in paragraphs if text.startswith("**Deviates**"))
     return next(deviations, "").removeprefix("**Deviates**: ")
@@ -55,14 +61,20 @@ def find(name: str | None) -> Recipe:
             stage.
 
     Raises:
-        RecipeError: there is none; suggests the nearest name.
+        RecipeError: there is none; suggests the nearest name. An ensemble is no recipe.
 
     >>> find("tsm-r18+crt").stages[1].trainable
     'heads'
     """
+    if name in ensembles():
+        members = " and ".join(member.name for member in ensembles()[name].members)
+        raise RecipeError(
+            f"'{name}' is an ensemble: of {members}, each trained on its own",
+            f"marey recipes show {name} has the commands",
+        )
     base, plus, second = (name or "").rpartition("+")
     if plus and not Path(name or "").exists():
-        return _second_stage(second)(find(base))
+        return _second_stage(base, second)(find(base))
     known = rows()
     if name is None:
         raise RecipeError("which recipe?", "marey recipes lists them")
@@ -77,13 +89,17 @@ def find(name: str | None) -> Recipe:
         return from_yaml(Recipe, read_text(path, RecipeError), source=str(path))
     raise RecipeError(
         f"no recipe or file '{name}'",
-        did_you_mean(name, known, otherwise="marey recipes lists those that there are"),
+        did_you_mean(
+            name, known | ensembles(), otherwise="marey recipes lists those that there are"
+        ),
     )
 
 
-def _second_stage(word: str) -> Callable[[Recipe], Recipe]:
+def _second_stage(base: str, word: str) -> Callable[[Recipe], Recipe]:
     if word not in SECOND_STAGES:
-        raise RecipeError(f"no second stage '{word}'", did_you_mean(word, SECOND_STAGES))
+        unknown = did_you_mean(word, SECOND_STAGES)
+        near = did_you_mean(f"{base}+{word}", ensembles(), otherwise=unknown)
+        raise RecipeError(f"no second stage '{word}'", near)
     return SECOND_STAGES[word]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.video_model import Head, ModelSpec
+from marey.recipes.ensembles import Ensemble
 from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Claim, Recipe, Stage
 
@@ -78,6 +79,31 @@ def facts(recipe: Recipe) -> dict[str, str]:
             "starts from": "nothing; the features are those of a trained network",
         }
     return facts | (_claim_facts(claim) if claim else {"claim": "none"})
+
+
+def ensemble_facts(row: Ensemble) -> dict[str, str]:
+    """All that `marey recipes show` says of an ensemble, by its name."""
+    members = {f"member {i}": _member(member) for i, member in enumerate(row.members, start=1)}
+    weights = ", ".join(f"{weight:g}" for weight in row.weights)
+    facts = {
+        **members,
+        "weights": weights or "equal",
+        "average": f"mean of the members' {_SCORES[row.average]}",
+        **_claim_facts(row.claim),
+    }
+    commands = {f"command {i}": text for i, text in enumerate(row.commands(), start=1)}
+    return facts | commands
+
+
+_SCORES = {"logits": "logits", "probs": "probabilities"}
+
+
+def _member(member: Recipe) -> str:
+    test = member.test
+    return (
+        f"{member.name}; clips x crops: {test.sampling.clips} x {test.crop.views}; "
+        f"{brief(test.sampling)}, {brief(test.crop)}; mean of {test.average}"
+    )
 
 
 def _input(recipe: Recipe) -> str:

@@ -4,8 +4,7 @@ The accuracy is that of one crop of the full 256 pixels and of two clips on Some
 for GC-TDN), ten on Kinetics (three crops for GC-TDN and where the name says so), one elsewhere.
 Calibrators learn five times as fast as the rest, but for GC-TDN, whose trainer ignores its groups.
 
-The README's rows "8 + 16" add the logits of two models; they are no recipes. Evaluate both, and
-average what `marey eval` dumps.
+The README's rows "(8+16)" average the logits of two models: `marey.recipes.ensembles`.
 
 **Deviates**: only the schedule for Something-Something V1 is published; all data sets have it here,
 from ImageNet. GC-TDN's own schedule is for 64 clips on 8 processes. The batch norm of gate G sees
@@ -41,7 +40,7 @@ from marey.recipes.published import (
 from marey.recipes.recipe import Claim, Recipe, TestViews, Views
 from marey.video.sampling.segments import Dense, Segments
 
-_README = "README of haoyanbin918/Group-Contextualization"
+README = "README of haoyanbin918/Group-Contextualization"
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _row(
         weights="imagenet",
         claim=Claim(
             top1=top1,
-            source=_README,
+            source=README,
             top5=top5,
             params_millions=parameters(it.millions, data),
             gmacs_per_view=it.gmacs[t],

@@ -246,6 +246,8 @@ def _row(
 _REPAIRED = (
     _row("tdn-1x1", _tdn_middles, _center,
              "middles of the segments, 5 frames from each; centre 224 of 256", _TDN),
+    _row("tdn-1x3", _tdn_middles, _three_full,
+             "middles of the segments; three of the full 256 (Something-Something)", _TDN, "probs"),
     _row("tdn-10x3", _tdn_tenths, _three_full,
              "ten clips of the segments; three of the full 256 (Kinetics)", _TDN, "probs"),
     _row("tsm-1x1", _middles, _center,

@@ -84,6 +84,11 @@ def dense(frames: int, *, crops: int = 3) -> TestViews:
     return TestViews(Dense(frames), THREE_FULL if crops == 3 else CENTER_FULL)
 
 
+def three_full(segments: int, frames: int = 1) -> TestViews:
+    """One clip, three crops of the full 256 pixels, probabilities (TDN on Something-Something)."""
+    return TestViews(Segments(segments, frames), THREE_FULL, "probs")
+
+
 def ten_three(segments: int, frames: int) -> TestViews:
     """Ten clips of the segments, three crops of the full 256 pixels, probabilities (TDN)."""
     return TestViews(Uniform(segments, frames, clips=10), THREE_FULL, "probs")
