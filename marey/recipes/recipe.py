@@ -163,7 +163,10 @@ class Recipe:
         model: network and heads; without heads a run takes them from the manifest's classes.
         data: the manifests.
         train: clips to train on.
-        test: clips to validate and test on.
+        test: the clips of a test, whose numbers are those that are published.
+        val: those that validate a run while it trains; None takes one view, see
+            `marey.recipes.val_views`.
+        eval_every: epochs of a stage from one validation to the next; its last one validates too.
         augment: what happens to the pixels of a training clip, and how all are normalised.
         stages: what training consists of, one after the other.
         batch_size: clips a process reads at a time.
@@ -189,6 +192,8 @@ class Recipe:
     data: DataSpec = field(default_factory=DataSpec)
     train: Views = field(default_factory=Views)
     test: TestViews = field(default_factory=TestViews)
+    val: TestViews | None = None
+    eval_every: int = 1
     augment: Augment = field(default_factory=Augment)
     stages: tuple[Stage, ...] = field(default_factory=lambda: (Stage(),))
     batch_size: int = 32
@@ -204,7 +209,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         wanted = self.model.frames
-        for part, views in (("train", self.train), ("test", self.test)):
+        parts = (("train", self.train), ("test", self.test), ("val", self.val))
+        for part, views in parts:
+            if views is None:
+                continue
             if self.model.takes_features:
                 _refuse_crops(part, views)
             elif views.sampling.frames != wanted:
@@ -224,7 +232,9 @@ class Recipe:
             raise ValueError(f"augment.mean has {values} values, expected 1, or 3 (r, g, b)")
         if self.train.crop.views != 1:
             raise ValueError(f"train.crop gives {self.train.crop.views} views, expected one")
-        check_counts(batch_size=self.batch_size, accumulate=self.accumulate)
+        check_counts(
+            batch_size=self.batch_size, accumulate=self.accumulate, eval_every=self.eval_every
+        )
         check_numbers(at_least=1, lr_batch_size=self.lr_batch_size)
         check_numbers(above=0, clip_grad=self.clip_grad)
         check_numbers(at_least=0, below=1, ema=self.ema)

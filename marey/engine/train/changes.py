@@ -18,8 +18,19 @@ from marey.recipes.schema import to_plain
 
 TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
     # places of a recipe, and why they may not change: empty if they may. The first row that fits.
-    (("name", "claim*", "data.*", "train.*", "test.*", "augment.*", "model.dropout"), ""),
-    (("batch_size", "accumulate", "lr_batch_size", "clip_grad", "amp", "save_best"), ""),
+    (("name", "claim*", "data.*", "train.*", "test.*", "val*", "augment.*", "model.dropout"), ""),
+    (
+        (
+            "batch_size",
+            "accumulate",
+            "lr_batch_size",
+            "clip_grad",
+            "amp",
+            "save_best",
+            "eval_every",
+        ),
+        "",
+    ),
     (("model*",), "the weights are those of this model"),
     (("weights",), "a run takes them when it begins"),
     (("ema",), "the average of the weights began with the run"),
