@@ -161,6 +161,11 @@ def _pack(
     console.print(f"{made.num_clips:,} clips, {made.num_bytes / 2**20:,.0f} MiB")
     if made.num_rejects:
         errors.print(f"{made.num_rejects:,} clips left out; see {out / 'rejects.csv'}")
+    if made.num_renamed:
+        where = out / "renamed.csv"
+        console.print(
+            f"note: {made.num_renamed:,} clips are not called by their paths; see {where}"
+        )
     if made.earlier_names:
         console.print("note: clips have names of an earlier version; remove the folder to rename")
     console.print(f"written: {made.manifest}")

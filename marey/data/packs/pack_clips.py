@@ -5,6 +5,7 @@
     packed/
         manifest.csv, labels.txt    the clips that could be read, as every command takes them
         rejects.csv                 the others: path, row (from 1), reason
+        renamed.csv                 clips that are not called by path and span: path, row, name
         checksums.csv               bytes and sha256 of files and folders (packs have their own)
         packing.json                what was asked for, so that nothing else is mixed in
         packs/00000.tar ...         or clips/, or frames/
@@ -22,6 +23,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,8 +36,9 @@ from marey.data.manifest.manifest import Manifest, VideoClip, digest_with
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
 from marey.data.packs.checksums import read_checksums, write_checksums
-from marey.data.packs.clip_names import Names, clip_names, earlier_names
+from marey.data.packs.clip_names import Names, clip_names
 from marey.data.packs.crashes import crashing_clips, noted, time_limit
+from marey.data.packs.earlier_names import root_names, row_names
 from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
 from marey.errors import DecodeError, ManifestError, StorageError
 from marey.jobs.executors import PROCESSES, Executor
@@ -48,11 +51,15 @@ from marey.storage.text_files import read_csv, read_json, reading
 
 REJECTS = ("path", "row", "reason")
 """The columns of rejects.csv; rows count from 1."""
+RENAMED = ("path", "row", "name")
+"""The columns of renamed.csv, which is there if a clip is."""
 COPIED = ("splits", "groups", "sources", "ids")
 """The columns, beside labels, that a packing's manifest has from the one it was made of."""
 
-NAMING = "by the common folder"
+NAMING = "by path and span"
 """How clips are named (`marey.data.packs.clip_names`): a packing has names of one kind."""
+BY_ROW = "by the common folder"
+"""How they were named before; before that, nothing was noted (`marey.data.packs.earlier_names`)."""
 
 RECEIPT = pa.schema(
     [
@@ -70,7 +77,7 @@ RECEIPT = pa.schema(
 """What a part says of its clips; with an `error` everything but `row` is null."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Packed:
     """What a packing came to."""
 
@@ -79,8 +86,10 @@ class Packed:
     num_rejects: int
     num_bytes: int
     """Of frames or files."""
+    num_renamed: int
+    """Clips that are called otherwise than by their paths and spans, as renamed.csv has them."""
     earlier_names: bool
-    """Whether clips have the names of an earlier version (`marey.data.packs.clip_names`)."""
+    """Whether clips have the names of an earlier version (`marey.data.packs.earlier_names`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +110,7 @@ def pack_clips(
     *,
     executor: Executor = PROCESSES,
     shard: Shard = WHOLE,
+    spaces: bool = True,
     clip_seconds: float = 600.0,
     progress: Progress | None = None,
 ) -> Packed | None:
@@ -114,6 +124,7 @@ def pack_clips(
         form: what clips become: `JpegPacks`, `Mp4Files` or `FrameFolders`.
         executor: the processes that pack, a part at a time each.
         shard: the share of the parts to make.
+        spaces: whether names keep spaces; else they have `_` in their place.
         clip_seconds: how long a clip may take before it counts as one that hangs the decoder.
         progress: called with clips (done, total) of the shard.
 
@@ -130,8 +141,8 @@ def pack_clips(
     if target.exists() and not (out / "packing.json").exists():
         raise ManifestError(f"{target} is there and was not packed", "give another folder")
     facts = {"form": type(form).__name__, **asdict(form), "clips": _clips_digest(manifest)}  # type: ignore[call-overload]
-    if not _named_as_before(out):
-        facts["names"] = NAMING
+    naming = _noted(out).get("names") if _noted(out) else NAMING
+    facts |= ({"names": naming} if naming else {}) | ({} if spaces else {"spaces": False})
     labels_before, labels = _claim(out, facts), digest_with(manifest, *COPIED)
     if target.exists():
         if labels_before != labels:
@@ -139,9 +150,8 @@ def pack_clips(
             _note(out, facts, labels)
         return _account(out, target)
     _note(out, facts, labels)
-    named = clip_names if "names" in facts else earlier_names
     slim = manifest.without(*manifest.labels, "split", "group", "id")
-    names = named(manifest, suffixes=form.suffixes)
+    names = _names(manifest, out, naming, suffixes=form.suffixes, spaces=spaces)
     job = _Packing(slim, out.absolute(), form, names, clip_seconds)
     done = make_parts(
         Parts(target, len(manifest), form.part_size, input_digest(facts)),
@@ -242,10 +252,19 @@ def _packed(manifest: Manifest, out: Path, rows: np.ndarray, made: pa.Table) -> 
     return packed if has_rates else packed.without("fps")
 
 
-def _named_as_before(out: Path) -> bool:
-    """Whether what is in `out` has the names of earlier versions, which noted nothing of them."""
-    before = _noted(out)
-    return bool(before) and "names" not in before
+def _names(
+    manifest: Manifest, out: Path, naming: str | None, *, suffixes: bool, spaces: bool
+) -> Names:
+    """The names of all clips; those that are not path and span are listed in `out`."""
+    if naming is None:
+        return root_names(manifest, suffixes=suffixes)
+    if naming == BY_ROW:
+        return row_names(manifest, suffixes=suffixes)
+    names = clip_names(manifest, suffixes=suffixes, spaces=spaces)
+    if names.renamed:
+        rows = ((str(manifest.paths[row]), row + 1, names.renamed[row]) for row in names.renamed)
+        write_csv(out / "renamed.csv", RENAMED, sorted(rows, key=itemgetter(1)))
+    return names
 
 
 def _claim(out: Path, facts: dict[str, Any]) -> str:
@@ -279,7 +298,17 @@ def _note(out: Path, facts: dict[str, Any], labels: str) -> None:
 def _account(out: Path, target: Path) -> Packed:
     num_bytes = sum(size for _, size, _ in read_checksums(out))
     num_rejects = len(_rejects(out))
-    return Packed(target, len(read_manifest(target)), num_rejects, num_bytes, _named_as_before(out))
+    renamed = out / "renamed.csv"
+    hint = "remove the folder, pack again"
+    num_renamed = len(read_csv(renamed, RENAMED, ManifestError, hint)) if renamed.exists() else 0
+    return Packed(
+        manifest=target,
+        num_clips=len(read_manifest(target)),
+        num_rejects=num_rejects,
+        num_bytes=num_bytes,
+        num_renamed=num_renamed,
+        earlier_names=_noted(out).get("names") in (None, BY_ROW),
+    )
 
 
 def _rejects(out: Path) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,14 +33,15 @@ def names(
     *,
     roots: Sequence[str] = ("/data",),
     codes: Sequence[int] = (),
-    starts: Sequence[float] = (),
     suffixes: bool = False,
+    spaces: bool = True,
+    **more: Sequence[float | None] | Sequence[str],
 ) -> list[str]:
-    columns = {"path": list(paths)} | ({"start": np.array(starts)} if starts else {})
+    columns = {"path": list(paths)} | {name: list(values) for name, values in more.items()}
     clips = Manifest.from_columns(Path("m.csv"), Path("/data"), columns)
     where = Roots(tuple(map(any_path, roots)), np.array(codes, np.uint16) if codes else None)
     vars(clips)["roots"] = where
-    named = clip_names(clips, suffixes=suffixes)
+    named = clip_names(clips, suffixes=suffixes, spaces=spaces)
     return [named.name(clips.clip(row), where.of(row)) for row in range(len(clips))]
 
 
@@ -72,31 +74,55 @@ def test_clips_of_several_roots_are_named_from_what_the_roots_have_in_common() -
     assert names(both, roots=one, codes=[0, 1]) == ["real/jump/1", "made/jump/1"]
     stores = ["s3://b/real", "/d"]
     assert names(["jump/1.mp4", "run/2.mp4"], roots=stores, codes=[0, 1]) == ["1", "2"]
-    assert names(both, roots=stores, codes=[0, 1]) == ["1@00000000", "1@00000001"]
+    assert names(both, roots=stores, codes=[0, 1]) == ["1_e874c935", "1_da9fbc0a"]
 
 
-def test_the_row_ends_the_names_of_those_alone_that_would_share_one() -> None:
-    spans = names(["c/a.mp4", "d/b.mp4", "c/a.mp4"], starts=[0, 1, 2])
-    assert spans == ["c/a@00000000", "d/b", "c/a@00000002"]
+def test_a_span_ends_the_name_in_the_unit_of_the_manifest() -> None:
+    paths = ["c/a.mp4", "d/b.mp4", "c/a.mp4"]
+    spans = {"start": [0, 1, 2.5], "end": [1, None, 62.25]}
+    assert names(paths, **spans) == ["c/a_0_1", "d/b_1_end", "c/a_2.5_62.25"]
+    assert names(paths, **spans, suffixes=True)[2] == "c/a_2.5_62.25.mp4"
+    frames = {"start_frame": [5, 10, 0], "end_frame": [10, None, 30], "num_frames": [30, 30, 30]}
+    assert names(paths, **frames) == ["c/a_5_10", "d/b_10_end", "c/a"]  # the whole file
+
+
+def test_clips_that_would_share_a_name_are_told_apart_by_suffix_then_id_then_a_digest() -> None:
     beside = ["c/a.mp4", "c/a.avi", "d/b.mp4"]
-    assert names(beside) == ["c/a@00000000", "c/a@00000001", "d/b"]
+    assert names(beside) == ["c/a_mp4", "c/a_avi", "d/b"]
     assert names(beside, suffixes=True) == beside
-    assert names(["c/A.mp4", "C/a.mp4", "d/b.mp4"])[:2] == ["c/A@00000000", "C/a@00000001"]
-    assert names(["c/e\u0301.mp4", "c/\u00e9.mp4"])[1] == "\u00e9@00000001"  # NFD and NFC
+    assert names(["a_mp4", "a.mp4", "a.avi"]) == ["a_mp4", "a_0c8ec455", "a_avi"]
+    twice = {"start": [0, 0, 2], "end": [1, 1, 3], "id": ["u1", "u/2", "u3"]}
+    assert names(["x.mp4"] * 3, **twice) == ["x_0_1_u1", "x_0_1_u_2", "x_2_3"]
+    assert names(["c/A.mp4", "C/a.mp4", "d/b.mp4"])[:2] == ["c/A_d25e4346", "C/a_f834daee"]
+    assert names(["c/e\u0301.mp4", "c/\u00e9.mp4"])[1] == "\u00e9_e98c2b2d"  # NFD and NFC
+    assert names(["x/a.mp4", "x/./a.mp4"])[1] == "a_7f07dbc4_1"  # one clip, in two spellings
+
+
+def test_names_do_not_depend_on_the_order_of_the_clips() -> None:
+    paths = ["c/a.mp4", "c/a.avi", "c/A.avi", "c/a_avi", "d/b.mp4", "d/b.mp4", "c"]
+    starts = [None, None, None, None, 1, 2, None]
+    made = dict(zip(zip(paths, starts, strict=True), names(paths, start=starts), strict=True))
+    back = names(paths[::-1], start=starts[::-1])
+    assert back == [*made.values()][::-1]
 
 
 def test_no_clip_lies_inside_of_another() -> None:
-    assert names(["x/a", "x/a/b", "x/c"]) == ["a@00000000", "a/b", "c"]
-    assert names(["x/a", "x/a.mp4/b"]) == ["a@00000000", "a.mp4/b"]  # as mp4 files
+    assert names(["x/a", "x/a/b", "x/c"]) == ["a_550e80a9", "a/b", "c"]
+    assert names(["x/a", "x/a.mp4/b"]) == ["a_550e80a9", "a.mp4/b"]  # as mp4 files
 
 
-def test_a_name_that_ends_in_a_row_before_stays_its_own() -> None:
-    twice = names(["a@00000001", "a", "a.mp4", "b"])
-    assert twice == ["a@00000001", "a@@00000001", "a@@00000002", "b"]
-    assert names(["x/a@00000000", "y/a"]) == ["x/a@00000000", "y/a"]
+def test_names_are_such_as_every_system_takes() -> None:
+    odd = ["x/what?.mp4", "x/a: b.mp4", "x/con.mp4", "x/end .mp4", "x/\u4e2d\u6587 (1).mp4"]
+    safe = ["what_", "a_ b", "con_", "end_", "\u4e2d\u6587 (1)"]
+    assert names(odd) == safe
+    assert names(odd, spaces=False)[1:] == ["a__b", "con_", "end_", "\u4e2d\u6587_(1)"]
+    assert names(["x/a?.mp4", "x/a_.mp4"]) == ["a__8a7ad12c", "a__f45eaf28"]
+    long = names(["x/" + "\u00e9" * 120 + end for end in ("a.mp4", "b.mp4")])
+    assert all(190 < len(name.encode()) <= 200 for name in long)
+    assert long[0] != long[1]
 
 
-_PART = st.sampled_from(["a", "A", "b", "..", ".", "a.mp4", "a.avi", "x.tar", "@00000000", "c.d"])
+_PART = st.sampled_from(["a", "A", "b", "..", ".", "a.mp4", "a.avi", "x.tar", "a_mp4", "a?", "c.d"])
 
 
 @given(st.lists(st.lists(_PART, min_size=1, max_size=4).map("/".join), min_size=1, max_size=6))
@@ -139,18 +165,22 @@ def test_frames_of_the_readmes_walk_are_found_by_the_names_of_the_videos(tmp_pat
 def test_a_packing_of_an_earlier_version_ends_with_its_names_and_it_is_said(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", numbered(3))
     (tmp_path / "in").mkdir()
-    (tmp_path / "in/manifest.csv").write_text("path,label\n../a.mp4,0\n")
+    rows = "../a.mp4,0,0,1\n../a.mp4,0,2,3\n"
+    (tmp_path / "in/manifest.csv").write_text(f"path,label,start_frame,end_frame\n{rows}")
     words = ["data", "extract", str(tmp_path / "in/manifest.csv"), str(tmp_path / "out")]
     words += ["--workers", "1", "--size", "48"]
     assert "names of an earlier" not in CliRunner().invoke(app, words).output
-    assert (tmp_path / "out/frames/a").is_dir()
+    assert (tmp_path / "out/frames/a_0_1").is_dir()
     note = tmp_path / "out/packing.json"
     facts = json.loads(note.read_text())
-    del facts["names"]  # as it was begun before, with nothing done yet
-    note.write_text(json.dumps(facts))
-    (tmp_path / "out/manifest.csv").unlink()
-    for _ in range(2):  # while it is made, and when it is finished
-        said = CliRunner().invoke(app, words)
-        assert said.exit_code == 0, said.output
-        assert "names of an earlier version" in said.output
-        assert (tmp_path / "out/frames/a@00000000").is_dir()
+    for naming in ("by the common folder", None):  # as it was begun before, with nothing done yet
+        note.write_text(
+            json.dumps({k: v for k, v in (facts | {"names": naming}).items() if k != "names" or v})
+        )
+        (tmp_path / "out/manifest.csv").unlink()
+        shutil.rmtree(tmp_path / "out/frames")
+        for _ in range(2):  # while it is made, and when it is finished
+            said = CliRunner().invoke(app, words)
+            assert said.exit_code == 0, said.output
+            assert "names of an earlier version" in said.output
+            assert (tmp_path / "out/frames/a@00000000").is_dir()

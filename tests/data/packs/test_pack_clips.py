@@ -226,7 +226,7 @@ def test_a_clip_with_a_span_is_packed_as_its_frames_only(tmp_path: Path) -> None
         for row, wanted in enumerate([range(5, 10), range(10, 30), range(30)]):
             with open_video(packed.path(row)) as video:
                 assert numbers_of(video.read(range(len(video)))) == list(wanted)
-    assert (tmp_path / "frames/frames/a@00000001").is_dir()
+    assert (tmp_path / "frames/frames/a_1_end").is_dir()
 
 
 def test_a_pack_of_an_extracted_folder_has_its_very_pixels(videos: Path, tmp_path: Path) -> None:
@@ -375,8 +375,8 @@ def test_what_is_outside_of_the_root_is_packed_inside_of_the_target(tmp_path: Pa
     write_rows(tmp_path / "lists/manifest.csv", rows)
     pack(tmp_path / "lists", tmp_path / "out", FORMS["mp4"])
     assert sorted(path.name for path in (tmp_path / "out/clips").rglob("*.mp4")) == [
-        "a@00000000.mp4",
-        "a@00000001.mp4",
+        "a_0c8ec455_0.mp4",
+        "a_0c8ec455_1.mp4",
     ]
 
 
