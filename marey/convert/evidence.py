@@ -54,7 +54,7 @@ def measured(spec: ModelSpec) -> dict[str, Any]:
     encoder = spec.encoder
     facts: dict[str, Any] = {
         name: getattr(encoder, name)
-        for name in ("depth", "width", "tubelet")
+        for name in ("depth", "width", "tubelet", "patch", "positions", "mlp_ratio", "qkv_bias")
         if hasattr(encoder, name)
     }
     if hasattr(encoder, "attention"):

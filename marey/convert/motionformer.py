@@ -83,6 +83,7 @@ def recipe_of(spec: ModelSpec, name: str, settings: Settings) -> Recipe:
 def _unused(encoder: MotionformerSpec) -> re.Pattern[str]:
     names = [
         "patch_embed.proj" if encoder.tubelet > 1 else "patch_embed_3d",
+        *(["pos_embed"] if encoder.positions == "joint" else []),
         rf"blocks.{encoder.depth - 1}.attn.proj_[qkv]",
         r"blocks.\d+.attn.proj_k.bias",
     ]
@@ -99,18 +100,30 @@ def _spec(_: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     width = shapes["blocks.0.attn.proj.weight"][0]
     attention = _attention(shapes, settings)
     settings.need("size", *([] if width in (768, 1024) else ["num_heads"]))
+    patch = shapes["patch_embed_3d.proj.weight"]  # [d c t h w]
     encoder = MotionformerSpec(
         attention=attention,
         depth=sum(name.endswith(".norm1.weight") for name in shapes),
         width=width,
         num_heads=settings.num_heads or width // 64,
-        tubelet=shapes["patch_embed_3d.proj.weight"][2],
+        tubelet=patch[2],
         pre_logits=any(name.startswith("pre_logits.") for name in shapes),
-        in_channels=shapes["patch_embed_3d.proj.weight"][1],
+        in_channels=patch[1],
         activation=settings.activation or "tanh",
+        positions="joint" if "st_embed" in shapes else "separate",
+        patch=patch[3],
+        mlp_ratio=shapes["blocks.0.mlp.fc1.weight"][0] / width,
+        qkv_bias="blocks.0.attn.qkv.bias" in shapes,
     )
-    frames = shapes["temp_embed"][1] * encoder.tubelet
+    frames = _times(encoder, shapes) * encoder.tubelet
     return ModelSpec(encoder, (), num_segments=frames, heads=_heads(shapes), dropout=0.0)
+
+
+def _times(encoder: MotionformerSpec, shapes: Shapes) -> int:
+    """How many tokens lie behind one another in time."""
+    if encoder.positions == "joint":
+        return (shapes["st_embed"][1] - 1) // encoder.grid**2
+    return shapes["temp_embed"][1]
 
 
 def _attention(shapes: Shapes, settings: Settings) -> Attention:

@@ -8,7 +8,7 @@ VIT.DEPTH, EMBED_DIM, PATCH_SIZE_TEMP, ATTN_LAYER, DATA.NUM_FRAMES              
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -32,7 +32,7 @@ def told(beside: Mapping[str, Any]) -> Told:
     is_trajectory = vit.get("ATTN_LAYER", "trajectory") == "trajectory"
     settings = {
         "num_heads": vit.get("NUM_HEADS"),
-        "activation": _activation(vit.get("HEAD_ACT", "tanh")) if vit.get("USE_MLP") else None,
+        "activation": activation(vit.get("HEAD_ACT", "tanh")) if vit.get("USE_MLP") else None,
         "values": ("released" if original else "corrected") if is_trajectory else None,
         "approximation": approximation if is_trajectory else None,
         "landmarks": vit.get("APPROX_ATTN_DIM") if approximation != "none" else None,
@@ -106,8 +106,12 @@ def _refuse(vit: Mapping[str, Any], data: Mapping[str, Any]) -> None:
             raise CheckpointError(f"its cfg says DATA.{name} {value!r}; known here: 0.5")
 
 
-def _activation(said: object) -> str:
-    return said if said in ("tanh", "gelu") else "relu"
+def activation(said: object) -> Literal["tanh", "gelu", "relu"]:
+    """What VIT.HEAD_ACT means: of any other word than two it makes a ReLU."""
+    match said:
+        case "tanh" | "gelu":
+            return said
+    return "relu"
 
 
 def _stride(dataset: str, rate: object) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,43 +13,56 @@ from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
 from tests.parity import specs_blvnet, specs_gc, specs_motionformer, specs_tdn
 from tests.parity.golden import Golden
-
-KNOWN = {
-    *("T", "num_class", "arch", "modality", "new_length", "dropout", "partial_bn", "fc_lr5"),
-    *("shift", "shift_div", "place", "tpool", "nl", "n_class", "width_mult"),
-}
+from tests.parity.options import NotBuiltYet, options
 
 
 def not_built_yet(golden: Golden) -> str:
     """The name of what this file needs and we have not; empty if we can build its model."""
-    return "" if golden.builder in RULES else golden.builder
+    if golden.builder not in RULES:
+        return golden.builder
+    try:
+        spec_of(golden)
+    except NotBuiltYet as error:
+        return str(error)
+    return ""
 
 
 def differs_on_purpose(golden: Golden) -> str:
     """The fault of upstream, mended here, that this file has in its numbers; mostly none."""
-    if golden.config.get("nl") and golden.config.get("tpool"):
+    config = said(golden)
+    partial_bn = golden.is_training and config.get("partial_bn")
+    if config.get("nl") and config.get("tpool"):
         return "upstream's non-local block mixes clips once time is pooled"
-    if golden.config.get("nl") and golden.config.get("partial_bn"):
+    if config.get("nl") and partial_bn:
         return "upstream never trains the non-local norm under partial batch norm"
-    if golden.builder in ("tdn", "gc_tdn") and golden.config.get("partial_bn"):
+    if golden.builder in ("tdn", "gc_tdn") and partial_bn:
         return "upstream freezes the norms of the long-term module, which ImageNet does not know"
-    if golden.is_training and golden.builder.startswith("gc_") and golden.config.get("fc_lr5"):
+    if golden.is_training and golden.builder.startswith("gc_") and config.get("fc_lr5"):
         return "upstream's group lr10_bias has five times the rate"
-    if golden.builder == "arp.resnet" and not golden.config["without_t_stride"]:
-        halvings = 3 if golden.config["temporal_module_name"] == "TAM" else 2
-        if golden.config["groups"] % 2**halvings:
+    if golden.builder == "arp.resnet" and not config.get("without_t_stride", False):
+        halvings = 3 if config.get("temporal_module_name") == "TAM" else 2
+        if config["groups"] % 2**halvings:
             return "upstream tells what follows an odd number of pooled frames one too few"
-    is_spatial = golden.builder == "v0" and str(golden.config.get("net")).startswith("S")
-    if golden.is_training and is_spatial and golden.config.get("partial_bn"):
+    if golden.builder == "v0" and str(config.get("net")).startswith("S") and partial_bn:
         return "upstream freezes the 2-D norms of calibrators, which ImageNet does not know"
     return ""
+
+
+def said(golden: Golden) -> dict[str, Any]:
+    """The options of a file, those of Group Contextualization's family by our words."""
+    return options(golden.config) if golden.family == "gc" else golden.config
+
+
+def learns_head_fast(golden: Golden) -> bool:
+    """Whether heads learn five times as fast (upstream's `fc_lr5`)."""
+    return bool(said(golden).get("fc_lr5", False))
 
 
 def calibrator_lr_of(golden: Golden) -> Literal[1, 2, 5]:
     """How fast calibrators learn (upstream's `ef_lr5`), which files of GC do not always say."""
     multiples: dict[str, Literal[2, 5]]
     multiples = {"v0": 2, "gc_tsn": 5, "gc_tsm": 5, "gc_gst": 5, "gc_tdn": 5}
-    asked = golden.config.get("ef_lr5", golden.builder != "v0")
+    asked = said(golden).get("ef_lr5", golden.builder != "v0")
     return multiples.get(golden.builder, 1) if asked else 1
 
 
@@ -64,13 +77,11 @@ def rename_of(golden: Golden) -> Callable[[str], str | None]:
 
 
 def _tsm(golden: Golden) -> ModelSpec:
-    config = golden.config
-    unknown = set(config) - KNOWN
-    assert not unknown, f"{golden.path.name}: no rule for config {sorted(unknown)}"
-    is_flow = config.get("modality", "RGB") == "Flow"
-    channels = 2 * config.get("new_length", 5) if is_flow else 3  # (x, y) of each field
+    config = options(golden.config)
     return ModelSpec(
-        encoder=_encoder(config.get("arch", "resnet50"), channels),
+        encoder=_encoder(
+            config.get("arch", "resnet50"), _channels(config), config.get("width_mult", 1.0)
+        ),
         temporal=_tsm_ops(config),
         num_segments=config.get("T", 8),
         heads=(Head("label", config.get("num_class", 174)),),
@@ -79,22 +90,31 @@ def _tsm(golden: Golden) -> ModelSpec:
     )
 
 
-def _encoder(arch: str, channels: int) -> Encoder:
-    if arch == "mobilenetv2":
-        return MobileNetV2Spec(in_channels=channels, rounding="up")
+def _channels(config: Mapping[str, Any]) -> int:
+    """Of a frame: RGB, or (x, y) of each of the flow fields that make one."""
+    modality = config.get("modality", "RGB").lower()
+    if modality not in ("rgb", "flow"):
+        raise NotBuiltYet(f"modality {config['modality']}")
+    return 3 if modality == "rgb" else 2 * config.get("new_length", 5)
+
+
+def _encoder(arch: str, channels: int, width: float = 1.0) -> Encoder:
+    if arch in ("mobilenetv2", "mobilenet_v2"):
+        return MobileNetV2Spec(width, in_channels=channels, rounding="up")
     arch = re.sub(r"^wide_resnet(\d+)_2$", r"resnet\1_1x128d", arch)
     match = re.fullmatch(r"resne(?:t|xt|t_x)(\d+)(?:_(\d+)x(\d+)d)?", arch)
-    assert match, f"no rule for arch '{arch}'"
+    if not match:
+        raise NotBuiltYet(f"arch {arch}")
     depth, groups, width = match.groups()
     return ResNetSpec(int(depth), int(groups or 1), int(width or 64), in_channels=channels)
 
 
-def _tsm_ops(config: dict[str, Any]) -> tuple[TemporalOp, ...]:
+def _tsm_ops(config: Mapping[str, Any]) -> tuple[TemporalOp, ...]:
     """temporal-shift-module: MobileNetV2 knows one place; only "blockres" is ever thinned out."""
     ops: list[TemporalOp] = []
     shift_div, place = config.get("shift_div", 8), config.get("place", "blockres")
     if config.get("shift", True):
-        if "blockres" in place or config.get("arch") == "mobilenetv2":
+        if "blockres" in place or str(config.get("arch")).startswith("mobilenet"):
             ops.append(TSM(shift_div, place="residual_in", alternate="network"))
         elif place == "block":
             ops.append(TSM(shift_div, place="block_in", alternate="none"))
@@ -107,12 +127,12 @@ def _tsm_ops(config: dict[str, Any]) -> tuple[TemporalOp, ...]:
 
 def _online(golden: Golden) -> ModelSpec:
     """The streaming MobileNetV2 equals the clip form that shifts from the past only."""
-    config = golden.config
+    config = options(golden.config)
     return ModelSpec(
         encoder=MobileNetV2Spec(config.get("width_mult", 1.0), rounding="up"),
-        temporal=(TSM(direction="past"),),
+        temporal=(TSM(config.get("shift_div", 8), direction="past"),),
         num_segments=golden.values["input_shape"][0],
-        heads=(Head("label", config["n_class"]),),
+        heads=(Head("label", config.get("num_class", 1000)),),
     )
 
 

@@ -28,6 +28,7 @@ from tests.parity.golden import Golden, golden_rule, read
 from tests.parity.specs import (
     calibrator_lr_of,
     differs_on_purpose,
+    learns_head_fast,
     not_built_yet,
     rename_of,
     spec_of,
@@ -126,7 +127,7 @@ def test_one_training_step_is_upstreams(golden: Golden) -> None:
         momentum=step["momentum"],
         weight_decay=step["weight_decay"],
         groups="tsm" if step.get("multipliers_applied", True) else "one",
-        head_lr5=bool(golden.config.get("fc_lr5", False)),
+        head_lr5=learns_head_fast(golden),
         calibrator_lr=calibrator_lr_of(golden),
     )
     learn = {theirs[name] for name, p in model.named_parameters() if p.requires_grad}

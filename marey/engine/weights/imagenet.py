@@ -111,9 +111,9 @@ def official_for(encoder: Encoder) -> Official:
             name = f"resnet{depth}"
         case MobileNetV2Spec(width=1.0):
             name = "mobilenet_v2"
-        case MotionformerSpec(depth=12, width=768):
+        case MotionformerSpec(depth=12, width=768, patch=16, mlp_ratio=4, qkv_bias=True):
             name = "vit_base_patch16_224"
-        case MotionformerSpec(depth=24, width=1024):
+        case MotionformerSpec(depth=24, width=1024, patch=16, mlp_ratio=4, qkv_bias=True):
             name = "vit_large_patch16_224"
         case (
             BLVNetSpec(depth=50 | 101, alpha=2, beta=4, channels=64)

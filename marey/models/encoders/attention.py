@@ -42,20 +42,29 @@ from marey.types import check_choices
 class Joint:
     """Every token looks at every other."""
 
-    def branches(self, width: int, num_heads: int, num_frames: int) -> list[SelfAttention]:  # noqa: ARG002
+    def branches(
+        self,
+        width: int,
+        num_heads: int,
+        num_frames: int,  # noqa: ARG002
+        *,
+        bias: bool = True,
+    ) -> list[SelfAttention]:
         """The attentions of a block, each added to its tokens after the one before."""
-        return [JointAttention(width, num_heads)]
+        return [JointAttention(width, num_heads, bias)]
 
 
 @dataclass(frozen=True)
 class Divided:
     """Tokens look along time, and then across their frame."""
 
-    def branches(self, width: int, num_heads: int, num_frames: int) -> list[SelfAttention]:
+    def branches(
+        self, width: int, num_heads: int, num_frames: int, *, bias: bool = True
+    ) -> list[SelfAttention]:
         """The attentions of a block, each added to its tokens after the one before."""
         return [
-            TimeAttention(width, num_heads, num_frames),
-            SpaceAttention(width, num_heads, num_frames),
+            TimeAttention(width, num_heads, num_frames, bias),
+            SpaceAttention(width, num_heads, num_frames, bias),
         ]
 
 
@@ -69,21 +78,26 @@ class Trajectory:
     def __post_init__(self) -> None:
         check_choices(self)
 
-    def branches(self, width: int, num_heads: int, num_frames: int) -> list[SelfAttention]:
+    def branches(
+        self, width: int, num_heads: int, num_frames: int, *, bias: bool = True
+    ) -> list[SelfAttention]:
         """The attentions of a block, each added to its tokens after the one before."""
-        return [TrajectoryAttention(self, width, num_heads, num_frames)]
+        return [TrajectoryAttention(self, width, num_heads, num_frames, bias)]
 
 
 Attention: TypeAlias = Trajectory | Divided | Joint
 
 
 class SelfAttention(nn.Module):
-    """The layers that all attentions have: into queries, keys and values, and out of them."""
+    """The layers that all attentions have: into queries, keys and values, and out of them.
 
-    def __init__(self, width: int, num_heads: int) -> None:
+    `bias` is of all layers but the last one.
+    """
+
+    def __init__(self, width: int, num_heads: int, bias: bool = True) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(width, 3 * width)
+        self.qkv = nn.Linear(width, 3 * width, bias=bias)
         self.proj = nn.Linear(width, width)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,8 +113,9 @@ class ClsAttention(SelfAttention):
         """CLS [b 1 d] after its look at all tokens [b n d]."""
         width = x.shape[2]
         weight, bias = self.qkv.weight, self.qkv.bias
-        q = split_axis(F.linear(x[:, :1], weight[:width], bias[:width]), 2, self.num_heads, -1)
-        kv = F.linear(x, weight[width:], bias[width:])
+        bias_q, bias_kv = (None, None) if bias is None else (bias[:width], bias[width:])
+        q = split_axis(F.linear(x[:, :1], weight[:width], bias_q), 2, self.num_heads, -1)
+        kv = F.linear(x, weight[width:], bias_kv)
         k, v = split_axis(kv, 2, 2, self.num_heads, -1).unbind(2)
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))
         seen = F.scaled_dot_product_attention(q, k, v)
@@ -120,8 +135,8 @@ class JointAttention(SelfAttention):
 class GroupedAttention(SelfAttention):
     """Tokens [b n d] -> [b n d]; places look at CLS and at those of their group."""
 
-    def __init__(self, width: int, num_heads: int, num_frames: int) -> None:
-        super().__init__(width, num_heads)
+    def __init__(self, width: int, num_heads: int, num_frames: int, bias: bool = True) -> None:
+        super().__init__(width, num_heads, bias)
         self.num_frames = num_frames
 
     def grouped(self, x: Tensor) -> Tensor:
@@ -161,13 +176,16 @@ class SpaceAttention(GroupedAttention):
 class TrajectoryAttention(SelfAttention):
     """Tokens [b n d] -> [b n d], along their trajectories; see `Trajectory`."""
 
-    def __init__(self, spec: Trajectory, width: int, num_heads: int, num_frames: int) -> None:
-        super().__init__(width, num_heads)
+    def __init__(
+        self, spec: Trajectory, width: int, num_heads: int, num_frames: int, bias: bool = True
+    ) -> None:
+        super().__init__(width, num_heads, bias)
         self.num_frames = num_frames
         self.frames = spec.frames.build(width // num_heads)
-        self.proj_q = nn.Linear(width, width)
+        self.proj_q = nn.Linear(width, width, bias=bias)
         self.proj_k = nn.Linear(width, width, bias=False)
-        self.proj_v = nn.Linear(width, width) if spec.values == "corrected" else None
+        corrected = spec.values == "corrected"
+        self.proj_v = nn.Linear(width, width, bias=bias) if corrected else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens [b n d] after their look at others."""
@@ -192,8 +210,8 @@ class TrajectoryAttention(SelfAttention):
             heads = split_axis(z, 3, self.num_heads, -1)
             return torch.einsum("bshf,bsfhe->bshe", weights, heads).flatten(2)
         weight = split_axis(self.proj_v.weight, 0, self.num_heads, -1)
-        summed = torch.einsum("bshd,hed->bshe", weights @ z, weight)
-        return summed.flatten(2) + self.proj_v.bias
+        summed = torch.einsum("bshd,hed->bshe", weights @ z, weight).flatten(2)
+        return summed if self.proj_v.bias is None else summed + self.proj_v.bias
 
 
 def own(z: Tensor) -> Tensor:

@@ -9,12 +9,13 @@
     ViT-L            MotionformerSpec(depth=24, width=1024, num_heads=16)
 
 Places are learned on ViT's grid of 14 x 14 and resized to that of the clip, so a model takes any
-size that 16 divides; it does best on that of its training. Start: ImageNet weights of timm's ViT,
-whose 2-D patches become the second of the two frames of a 3-D one, the first being zero.
+size that 16 divides; it does best on that of its training. With `positions="joint"` every token has
+an embedding of its own instead of the sum of one of its place and one of its time, so that clips
+have 224 pixels; no published model does that. Start: ImageNet weights of timm's ViT, whose 2-D
+patches become the second of the two frames of a 3-D one, the first being zero.
 
-**Deviates**: the release carries a 2-D ``patch_embed`` that no clip meets; it is not here. In the
-last block only what leads to CLS is computed. Upstream can also learn one embedding a token
-(``st_embed``), which no published model does; that is not here.
+**Deviates**: the release carries a 2-D ``patch_embed`` that no clip meets, and with joint positions
+the places of a picture; they are not here. In the last block only what leads to CLS is computed.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ from marey.models.encoders.vit import EPS, Block, initialize, resized
 from marey.models.sites import TemporalOp
 from marey.types import Clip, check_choices, check_counts, check_numbers
 
-PATCH = 16
-"""Pixels of a side of a token."""
-GRID = 14
-"""Places of a side of the learned grid."""
+PIXELS = 224
+"""Of a side of a clip whose places are those of the learned grid."""
 
 
 @dataclass(frozen=True)
 class MotionformerSpec:
     """A ViT on clips; the default is ViT-B with the trajectory attention of the published models.
 
-    A token covers `tubelet` frames. `pre_logits` is a linear layer with `activation` behind the
-    last norm.
-    Branches are left out in training at a rate that rises from 0 to `drop_path` over the depth.
+    A token covers `tubelet` frames of `patch` x `patch` pixels. Its embedding is the sum of those
+    of its place and its time (`positions` "separate"), or its own ("joint"). The layers of a block
+    have `mlp_ratio` times the width; `qkv_bias` is of queries, keys and values. `pre_logits` is a
+    linear layer with `activation` behind the last norm. Branches are left out in training at a rate
+    that rises from 0 to `drop_path` over the depth.
     """
 
     attention: Attention = field(default_factory=Trajectory)
@@ -59,18 +60,30 @@ class MotionformerSpec:
     drop_path: float = 0.2
     in_channels: int = 3
     activation: Literal["tanh", "gelu", "relu"] = "tanh"
+    positions: Literal["separate", "joint"] = "separate"
+    patch: int = 16
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
 
     frames_per_segment: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_choices(self)
         check_counts(depth=self.depth, width=self.width, num_heads=self.num_heads)
-        check_counts(tubelet=self.tubelet, in_channels=self.in_channels)
+        check_counts(tubelet=self.tubelet, in_channels=self.in_channels, patch=self.patch)
         if self.width % self.num_heads:
             raise ValueError(
                 f"width is {self.width}, expected a multiple of {self.num_heads} (num_heads)"
             )
+        if self.patch > PIXELS:
+            raise ValueError(f"patch is {self.patch}, expected at most {PIXELS}")
         check_numbers(at_least=0, below=1, drop_path=self.drop_path)
+        check_numbers(at_least=1 / self.width, mlp_ratio=self.mlp_ratio)
+
+    @property
+    def grid(self) -> int:
+        """Places of a side of the learned grid."""
+        return PIXELS // self.patch
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> Motionformer:
         """The encoder of clips of `num_segments` frames; it has no place for temporal ops."""
@@ -87,22 +100,29 @@ class MotionformerSpec:
 
 
 class Motionformer(EncoderModule):
-    """Features [b 1 d] of clips [b t c h w]; h and w are multiples of 16."""
+    """Features [b 1 d] of clips [b t c h w]; h and w are multiples of the patch."""
 
     def __init__(self, spec: MotionformerSpec, num_frames: int) -> None:
         super().__init__()
+        self.spec = spec
         width = self.num_features = spec.width
-        size = (spec.tubelet, PATCH, PATCH)
+        size = (spec.tubelet, spec.patch, spec.patch)
         self.patch_embed = nn.Conv3d(spec.in_channels, width, size, stride=size)
         self.cls_token = nn.Parameter(torch.empty(1, 1, width))
-        self.pos_embed = nn.Parameter(torch.empty(1, 1 + GRID * GRID, width))
-        self.temp_embed = nn.Parameter(torch.zeros(1, num_frames, width))
+        places = spec.grid**2
+        if spec.positions == "joint":
+            self.st_embed = nn.Parameter(torch.empty(1, 1 + num_frames * places, width))
+        else:
+            self.pos_embed = nn.Parameter(torch.empty(1, 1 + places, width))
+            self.temp_embed = nn.Parameter(torch.zeros(1, num_frames, width))
         self.blocks = nn.ModuleList(
             Block(
                 spec.attention,
                 width,
                 spec.num_heads,
                 num_frames,
+                mlp_ratio=spec.mlp_ratio,
+                qkv_bias=spec.qkv_bias,
                 drop_path=spec.drop_path * index / max(1, spec.depth - 1),
                 is_last=index == spec.depth - 1,
             )
@@ -112,7 +132,8 @@ class Motionformer(EncoderModule):
         head = OrderedDict(fc=nn.Linear(width, width), act=_ACTIVATIONS[spec.activation]())
         self.pre_logits = nn.Sequential(head if spec.pre_logits else OrderedDict())
         self.apply(initialize)
-        for embedding in (self.cls_token, self.pos_embed):
+        joint = spec.positions == "joint"
+        for embedding in (self.cls_token, self.st_embed if joint else self.pos_embed):
             nn.init.trunc_normal_(embedding, std=0.02)
 
     @property
@@ -121,7 +142,7 @@ class Motionformer(EncoderModule):
         return self.norm
 
     def forward(self, clip: Clip) -> Tensor:
-        """Features [b 1 d]; ValueError if the frames are no multiple of 16 pixels."""
+        """Features [b 1 d]; ValueError if the frames are of a size that has no tokens."""
         x = self.tokens(clip)
         for block in self.blocks:
             x = block(x)
@@ -130,17 +151,27 @@ class Motionformer(EncoderModule):
 
     def tokens(self, clip: Clip) -> Tensor:
         """CLS and the tokens of all frames [b 1+f*p d], each with its place and time."""
-        if clip.shape[3] % PATCH or clip.shape[4] % PATCH:
-            raise ValueError(
-                f"frames are {clip.shape[3]} x {clip.shape[4]} pixels, expected "
-                f"multiples of {PATCH}"
-            )
+        height, width, patch = *clip.shape[3:], self.spec.patch
+        if height % patch or width % patch:
+            raise ValueError(f"frames are {height} x {width} pixels, expected multiples of {patch}")
         x = self.patch_embed(clip.transpose(1, 2))
-        positions = resized(self.pos_embed[:, 1:], x.shape[3], x.shape[4])
-        x = x.flatten(3).permute(0, 2, 3, 1)  # [b f p d]
-        x = x + (positions[:, None] + self.temp_embed[:, :, None])
-        cls = (self.cls_token + self.pos_embed[:, :1]).expand(x.shape[0], -1, -1)
-        return torch.cat([cls, x.flatten(1, 2)], dim=1)
+        positions = self._positions(x.shape[3], x.shape[4])
+        x = x.flatten(3).permute(0, 2, 3, 1).flatten(1, 2)  # [b f*p d]
+        return torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + positions
+
+    def _positions(self, height: int, width: int) -> Tensor:
+        """What is added to CLS and the tokens, [1 1+f*p d], of a grid of `height` x `width`."""
+        if self.spec.positions == "joint":
+            side = self.spec.grid
+            if (height, width) != (side, side):
+                raise ValueError(
+                    f"frames have {height} x {width} patches, expected {side} x {side}: "
+                    "joint positions are learned for one size"
+                )
+            return self.st_embed
+        places = resized(self.pos_embed[:, 1:], height, width)
+        of_tokens = places[:, None] + self.temp_embed[:, :, None]  # [1 f p d]
+        return torch.cat([self.pos_embed[:, :1], of_tokens.flatten(1, 2)], dim=1)
 
     def from_image_model(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """A ViT of timm's; what it has not keeps its start, as do the times, which are zero."""
@@ -155,6 +186,10 @@ class Motionformer(EncoderModule):
             ours["patch_embed.weight"] = torch.stack(slices, dim=2)
         if (bias := ours.pop("patch_embed.proj.bias", None)) is not None:
             ours["patch_embed.bias"] = bias
+        if self.spec.positions == "joint" and "pos_embed" in ours:
+            cls, places = ours.pop("pos_embed").split([1, self.spec.grid**2], dim=1)
+            frames = (self.st_embed.shape[1] - 1) // places.shape[1]
+            ours["st_embed"] = torch.cat([cls, places.repeat(1, frames, 1)], dim=1)
         return ours
 
 

@@ -1,6 +1,6 @@
 """Parts of a vision transformer (arXiv 2010.11929): blocks, stochastic depth, places on a grid.
 
-    x += attention(norm1(x));  x += mlp(norm2(x))        mlp: d -> 4d, GELU, -> d
+    x += attention(norm1(x));  x += mlp(norm2(x))        mlp: d -> 4 d as a rule, GELU, -> d
 
 A block whose attention has two branches adds the first before them, x += timeattn(norm3(x)). Names
 are those of timm, from whose weights these networks start.
@@ -35,17 +35,19 @@ class Block(nn.Module):
         num_heads: int,
         num_frames: int,
         *,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
         drop_path: float = 0.0,
         is_last: bool = False,
     ) -> None:
         super().__init__()
-        *first, attn = attention.branches(width, num_heads, num_frames)
+        *first, attn = attention.branches(width, num_heads, num_frames, bias=qkv_bias)
         self.norm3 = nn.LayerNorm(width, EPS) if first else None
         self.timeattn = first[0] if first else None
         self.norm1 = nn.LayerNorm(width, EPS)
-        self.attn = ClsAttention(width, num_heads) if is_last else attn
+        self.attn = ClsAttention(width, num_heads, qkv_bias) if is_last else attn
         self.norm2 = nn.LayerNorm(width, EPS)
-        self.mlp = mlp(width)
+        self.mlp = mlp(width, int(width * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,13 +79,13 @@ class DropPath(nn.Module):
         return f"rate={self.rate}"
 
 
-def mlp(width: int) -> nn.Sequential:
+def mlp(width: int, hidden: int) -> nn.Sequential:
     """The two layers [... d] -> [... d] that follow the attention of a block."""
     return nn.Sequential(
         OrderedDict(
-            fc1=nn.Linear(width, 4 * width),
+            fc1=nn.Linear(width, hidden),
             act=nn.GELU(),
-            fc2=nn.Linear(4 * width, width),
+            fc2=nn.Linear(hidden, width),
         )
     )
 

@@ -325,3 +325,37 @@ def test_a_vit_starts_a_model_of_other_channels_by_the_mean_over_rgb() -> None:
     mean = weights["patch_embed.proj.weight"].mean(1)
     for channel in range(2):
         torch.testing.assert_close(model.encoder.patch_embed.weight[:, channel, 1], mean)
+
+
+@pytest.mark.parametrize("attention", [Trajectory(), Trajectory("corrected"), Joint(), Divided()])
+def test_every_weight_learns_without_biases_and_with_positions_of_its_own(
+    attention: Attention,
+) -> None:
+    spec = replace(SMALL, attention=attention, qkv_bias=False, mlp_ratio=1.5, patch=112)
+    model = model_of(replace(spec, positions="joint"))
+    model(torch.randn(2, 4, 3, 224, 224))["label"].square().sum().backward()
+    assert not [name for name, p in model.named_parameters() if p.grad is None]
+    assert not [name for name in model.state_dict() if name.endswith("qkv.bias")]
+    assert model.encoder.get_parameter("blocks.0.mlp.fc1.weight").shape == (24, 16)
+
+
+def test_joint_positions_fit_one_size_and_start_from_those_of_pictures() -> None:
+    model = model_of(replace(SMALL, positions="joint", patch=112))
+    with pytest.raises(ValueError, match="have 1 x 2 patches, expected 2 x 2: joint positions"):
+        model(torch.randn(1, 4, 3, 112, 224))
+    picture = {"pos_embed": torch.randn(1, 5, 16)}
+    start = model.encoder.from_image_model(picture)["st_embed"]
+    assert start.shape == (1, 9, 16)
+    assert torch.equal(start[:, 5:], picture["pos_embed"][:, 1:])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"patch": 225}, "patch is 225, expected at most 224"),
+        ({"mlp_ratio": 0}, "mlp_ratio is 0"),
+    ],
+)
+def test_layers_of_no_size_are_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MotionformerSpec(**options)  # type: ignore[arg-type]
