@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from marey.cli import options as opt
+from marey.cli.ensemble import evaluate_ensemble, models_and_overrides
+from marey.cli.metric_tables import print_metrics
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
 from marey.jobs.shards import WHOLE
-
-if TYPE_CHECKING:
-    from marey.metrics.longtail import Estimate
 
 
 def evaluate(
     model: Annotated[
         Path, typer.Argument(help="folder of a run or release, or a dump of predictions")
     ],
-    overrides: opt.Overrides = None,
-    manifest: Annotated[str | None, typer.Option(help="default: that of the run")] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]... [KEY=VALUE]...",
+            help="more models, for an ensemble; then what changes the test views",
+        ),
+    ] = None,
+    manifest: Annotated[
+        list[str] | None,
+        typer.Option(help="default: that of the run; of several models one for each, or for all"),
+    ] = None,
     split: opt.Split = "val",
     train_manifest: Annotated[
         Path | None, typer.Option(help="counts its training clips; default: as the run counted")
@@ -36,6 +42,16 @@ def evaluate(
     reconstruction: Annotated[
         bool, typer.Option("--reconstruction", help="also: what LMR rebuilds rare classes from")
     ] = False,
+    weights_of: Annotated[
+        str | None, typer.Option(metavar="W,W...", help="of several models; default: equal")
+    ] = None,
+    average: Annotated[
+        Literal["logits", "probs"] | None,
+        typer.Option(help="over several models; default: as over their views"),
+    ] = None,
+    row: Annotated[
+        str | None, typer.Option(help="the published ensemble that the models are to be")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="folder in RUN/results; default: SPLIT")] = None,
     out: Annotated[Path | None, typer.Option(help="default: MODEL/results/NAME")] = None,
     workers: opt.Workers = None,
@@ -45,26 +61,52 @@ def evaluate(
     address: opt.Address = None,
     shard: opt.Share = WHOLE,
 ) -> None:
-    """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."""
+    """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...).
+
+    Of several models, the weighted mean of their scores: an ensemble.
+    """
     from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
     from marey.engine.inference.predictions import metrics_of_dump
     from marey.engine.weights.origin import Origin
 
-    if model.suffix == ".parquet":
+    others, overrides = models_and_overrides(more or [])
+    is_dump = model.suffix == ".parquet"
+    is_ensemble = bool(others or weights_of or average or row)
+    if is_dump and not is_ensemble:
         for head, metrics in metrics_of_dump(model).items():
-            _print_metrics(metrics, {}, title=head)
+            print_metrics(metrics, {}, title=head)
         return
+    if len(manifest or []) > 1 and not is_ensemble:
+        raise typer.BadParameter(f"{len(manifest or [])} manifests for one model, expected one")
     device = device_or_default(device)
     options = EvalOptions(
         folder=model,
-        manifest=manifest,
+        manifest=manifest[0] if manifest else None,
         split=split,
         protocol=protocol,
-        overrides=tuple(overrides or ()),
+        overrides=tuple(overrides),
         workers=workers,
         batch_size=batch_size,
         device=device,
     )
+    if is_ensemble:
+        if reconstruction:
+            raise typer.BadParameter("--reconstruction is of one model")
+        evaluate_ensemble(
+            [model, *others],
+            options,
+            manifests=manifest or [],
+            weights=weights_of,
+            average=average,
+            row=row,
+            out=out,
+            name=name or split,
+            train_manifest=train_manifest,
+            rule=groups,
+            executor=executor_of_a_model(executor, address, workers, device),
+            shard=shard,
+        )
+        return
     if model.is_file():  # one checkpoint of a run, beside the results of its best
         results, tested = Origin(file=model).folder / "results", f"{model.stem}-{split}"
     else:
@@ -82,9 +124,9 @@ def evaluate(
     if result is None:
         console.print(f"{path} is there when all shards are done")
         return
-    _print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
+    print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
     for source, part in result.by_source.items():
-        _print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
+        print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
     for head in result.scores:
         if grouped := result.trained_on.groups(head):
             console.print(f"groups of {head} by {grouped.rule}")
@@ -106,20 +148,3 @@ def evaluate(
                 progress=progress,
             )
         console.print(f"written: {written}")
-
-
-def _print_metrics(
-    metrics: Mapping[str, float], estimates: Mapping[str, Estimate], title: str
-) -> None:
-    from marey.metrics.catalog import find_metric, interval_text
-
-    table = Table("metric", title, "95 % interval", "classes", "clips")
-    for name, value in metrics.items():
-        named = find_metric(name)
-        row = [name, named.metric.number(value, digits=2) if named else f"{value:.4g}"]
-        if name in estimates:
-            estimate = estimates[name]
-            row.append(interval_text(estimate, digits=2))
-            row += [f"{estimate.num_classes:,}", f"{estimate.num_clips:,}"]
-        table.add_row(*row)
-    console.print(table)

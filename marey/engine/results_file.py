@@ -49,11 +49,34 @@ class ClassGroups:
 
 @dataclass(frozen=True)
 class MissingClip:
-    """A clip that could not be read: its row in the manifest, its path, and why."""
+    """A clip that could not be read: its row in the manifest, its path, and why.
+
+    With what the manifest says of it otherwise, so that an ensemble can count it too.
+    """
 
     row: int | None = None
     path: str = ""
     reason: str = ""
+    start: float | None = None
+    end: float | None = None
+    source: str | None = None
+    clip_id: str | None = None
+    labels: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Head -> its classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberResult:
+    """What one model of an ensemble gives alone, on the clips of the ensemble."""
+
+    name: str
+    path: str = ""
+    weight: float = 1.0
+    average: Literal["logits", "probs"] = "logits"
+    protocol: str | None = None
+    views: ViewCounts = ViewCounts()
+    num_missing: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +97,20 @@ class Results:
     average: Literal["logits", "probs"] = "logits"
     protocol: str | None = None
     views: ViewCounts = ViewCounts()
+    model: str = ""
+    """Encoder and temporal ops in words; empty of an ensemble."""
+    row: str = ""
+    """The published ensemble that was evaluated, if it was one."""
+    members: tuple[MemberResult, ...] = ()
+    """The models of an ensemble."""
     parameters: int | None = None
     gmacs_per_view: float | None = None
     gmacs_total: float | None = None
     decoder: str | None = None
     versions: dict[str, Any] = field(default_factory=dict)
     manifest: str | None = None
+    root: str | None = None
+    """Where the paths start; None if they start in several places."""
     data_hash: str | None = None
     span_unit: Literal["seconds", "frames"] = "seconds"
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -102,8 +133,13 @@ def read_results(path: Path) -> Results:
     facts = read_json(path)
     for name in ("metrics", "metrics_readable", "metrics_by_source", "estimates"):
         facts[name] = _nan_for_null(facts.get(name) or {})
+    facts["members"] = [_nan_for_null_metrics(each) for each in facts.get("members") or ()]
     facts["groups"] = {head: of for head, of in (facts.get("groups") or {}).items() if of}
     return as_value(Results, facts, path)
+
+
+def _nan_for_null_metrics(member: Any) -> Any:
+    return member | {"metrics": _nan_for_null(member["metrics"])} if "metrics" in member else member
 
 
 def _nan_for_null(facts: Any) -> Any:

@@ -34,6 +34,12 @@ def input_digest(facts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def is_in_work(target: Path) -> bool:
+    """Whether something is done of the file `target`, of whatever input, and it is not in place."""
+    home = HalfDone(target, "").home
+    return home.is_dir() and any(path.is_dir() for path in home.iterdir())
+
+
 @dataclass(frozen=True)
 class HalfDone:
     """What is done of the file `target`."""

@@ -18,7 +18,7 @@ import torch
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.measures import (
     UNKNOWN,
-    TrainingCounts,
+    ClassCounts,
     by_head,
     head_estimates,
     metrics_of_heads,
@@ -39,7 +39,7 @@ class Evaluation:
     missing: dict[int, str] = field(default_factory=dict)
     """Row -> reason."""
     average: Literal["logits", "probs"] = "logits"
-    trained_on: TrainingCounts = UNKNOWN
+    trained_on: ClassCounts = UNKNOWN
     """What says which classes are head, tail and few-shot; metrics of groups need it."""
 
     @property
@@ -100,7 +100,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     workers: int | None = None,
     batch_size: int | None = None,
-    trained_on: TrainingCounts = UNKNOWN,
+    trained_on: ClassCounts = UNKNOWN,
     progress: Progress | None = None,
 ) -> Evaluation:
     """The scores of `model` for every clip of `manifest`, and the numbers that follow from them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,21 +19,24 @@ from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.measures import TrainingCounts
-from marey.engine.inference.results import write_results
+from marey.engine.inference.results import results_of, write_results
 from marey.engine.inference.scoring import ScoreArrays, check_heads
+from marey.engine.results_file import read_results
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import ManifestError, RecipeError, RunError
 from marey.jobs.executors import HERE, Executor
-from marey.jobs.parts import Progress
+from marey.jobs.parts import Parts, Progress
 from marey.jobs.shards import WHOLE, Shard
 from marey.jobs.tables import read_tables, write_table
 from marey.metrics.groups import RuleName
 from marey.recipes.protocols import protocol as named
+from marey.recipes.recipe import Recipe, TestViews
 from marey.recipes.schema import override
-from marey.storage.atomic import make_folder, run_error
+from marey.storage.atomic import make_folder, run_error, write_text
 from marey.storage.lock import locked_if_possible
+from marey.storage.text_files import read_text
 
 MISSING = "missing"
 """The column of a part that says why a clip could not be read."""
@@ -52,6 +55,7 @@ class EvalOptions(Options["ScoringJob"]):
         split: rows to take, if the manifest has a column of splits.
         protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
         overrides: ``key=value`` that change how it is tested.
+        views: test views in place of the model's own.
     """
 
     folder: Path
@@ -59,15 +63,23 @@ class EvalOptions(Options["ScoringJob"]):
     split: str = "val"
     protocol: str | None = None
     overrides: tuple[str, ...] = ()
+    views: TestViews | None = None
+
+    def tested(self, trained: Recipe) -> Recipe:
+        """The recipe of the trained model, with the views that it is tested in."""
+        recipe = replace(trained, test=self.views) if self.views else trained
+        recipe = override(
+            named(self.protocol).applied(recipe) if self.protocol else recipe, self.overrides
+        )
+        if recipe.model != trained.model:
+            changes = ", ".join(self.overrides)
+            raise RecipeError(f"{changes} changes the model, which is trained already")
+        return recipe
 
     def load(self, device: str) -> ScoringJob:
         """The model and the clips; ManifestError unless their classes are the model's."""
         trained = load_trained(self.folder, device)
-        views = named(self.protocol).applied(trained.recipe) if self.protocol else trained.recipe
-        recipe = override(views, self.overrides)
-        if recipe.model != trained.recipe.model:
-            changes = ", ".join(self.overrides)
-            raise RecipeError(f"{changes} changes the model, which is trained already")
+        recipe = self.tested(trained.recipe)
         lists = (self.manifest,) if self.manifest else recipe.data.val_lists
         clips = read_manifests(
             lists, split=self.split, heads=trained.classes, at=recipe.data.location
@@ -94,10 +106,12 @@ def evaluate_folder(
     executor: Executor = HERE,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
+    keep: bool = False,
 ) -> tuple[Evaluation | None, Path]:
     """The evaluation of the model in a folder, and the results.json it was written to.
 
-    With a `shard` None, if others have clips to score yet or have written the results.
+    None if they were kept; or, with a `shard`, if others have clips to score yet or have written
+    the results.
 
     Args:
         options: what is tested and how.
@@ -108,6 +122,8 @@ def evaluate_folder(
         executor: whose processes score.
         shard: the share of the clips to score.
         progress: called with clips (done, total).
+        keep: whether results that an earlier call with `keep` made of the same, without a missing
+            clip, are left as they are.
 
     Raises:
         RecipeError: if overrides would change what was trained.
@@ -118,10 +134,12 @@ def evaluate_folder(
     counts = TrainingCounts(_class_counts(job, train_manifest), rule)
     parts = job.parts(out / "results.json", rule=rule, train_manifest=str(train_manifest))
     results: list[Evaluation] = []
+    if keep and _is_kept(out, parts):
+        return None, parts.target
 
     def join(paths: Sequence[Path]) -> None:
         result = job.evaluation(paths, counts)
-        write_results(result, out, job.model, job.recipe)
+        write_results(result, out, results_of(result, job.model, job.recipe))
         results.append(result)
 
     make_folder(out, run_error)
@@ -132,7 +150,20 @@ def evaluate_folder(
     if shard.is_whole and not results:  # there are no others to wait for
         path, remedy = parts.target, "give another folder, or read it"
         raise RunError(f"another process wrote {path} meanwhile", remedy)
+    if keep and results:
+        write_text(out / _KEPT, parts.digest, run_error)
     return (results[0] if results else None), parts.target
+
+
+_KEPT = ".made-of"
+"""The digest of what the results beside it were made of."""
+
+
+def _is_kept(out: Path, parts: Parts) -> bool:
+    """Whether the results in `out` are there, wanted, and lack no clip."""
+    if not parts.target.is_file() or read_text(out / _KEPT) != parts.digest:
+        return False
+    return not read_results(parts.target).num_missing
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

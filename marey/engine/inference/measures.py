@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,16 @@ from marey.metrics.groups import RULES, Groups, RuleName, profile
 from marey.metrics.longtail import ALL, Estimate
 
 T = TypeVar("T")
+
+
+class ClassCounts(Protocol):
+    """What says which classes of a head are frequent and rare."""
+
+    def groups(self, head: str) -> Groups | None:
+        """The groups of a head; None if there are none."""
+
+    def class_groups(self, head: str) -> ClassGroups | None:
+        """The same as results.json holds them, with the profile of the training clips."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +88,7 @@ def head_estimates(
 def metrics_of_heads(
     scores: Mapping[str, Scores],
     labels: Mapping[str, Labels],
-    trained_on: TrainingCounts,
+    trained_on: ClassCounts,
     average: Literal["logits", "probs"],
 ) -> dict[str, float]:
     """Key -> number; of several heads those of all at once, then those of each under its name."""

@@ -23,7 +23,7 @@ from marey.metrics.catalog import Labels, Scores
 from marey.storage.arrow_files import read_parquet
 from marey.terminal import visible
 
-_ABOUT = ("id", "path", "start", "end")
+_ABOUT = ("id", "path", "start", "end", "source", "clip_id")
 
 
 def prediction_table(
@@ -64,6 +64,8 @@ class Predictions:
     """Empty where the file does not name them."""
     spans: list[tuple[float | None, float | None]]
     heads: dict[str, tuple[Scores, Labels]]
+    sources: list[str | None] | None = None
+    clip_ids: list[str | None] | None = None
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -84,6 +86,8 @@ def read_predictions(path: Path) -> Predictions:
         heads={
             head: _scores_and_labels(path, table, column, head) for head, column in heads.items()
         },
+        sources=cells.get("source"),
+        clip_ids=cells.get("clip_id"),
     )
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import decoder, environment
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.predictions import prediction_table
@@ -13,33 +17,55 @@ from marey.engine.results_file import MissingClip, Results, ViewCounts
 from marey.metrics.longtail import Estimate
 from marey.models.profile import gmacs, num_parameters
 from marey.models.video_model import VideoModel
+from marey.recipes.describe import model_in_words
 from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Recipe
 from marey.storage.arrow_files import write_parquet
 from marey.storage.atomic import replacing, run_error, writing
+from marey.terminal import visible
 
 
-def write_results(evaluation: Evaluation, folder: Path, model: VideoModel, recipe: Recipe) -> Path:
+def write_results(evaluation: Evaluation, folder: Path, results: Results) -> Path:
     """Write predictions.parquet and results.json into `folder`; returns the latter."""
     read = evaluation.readable
     with replacing(folder / "predictions.parquet", run_error) as file:
         write_parquet(prediction_table(read.manifest, read.scores, evaluation.readable_rows), file)
         with writing(folder / RESULTS, run_error):  # else new predictions, old numbers after a kill
             (folder / RESULTS).unlink(missing_ok=True)
-    return results_of(evaluation, model, recipe).write(folder)
+    return results.write(folder)
 
 
 def results_of(evaluation: Evaluation, model: VideoModel, recipe: Recipe) -> Results:
-    """What results.json says; `recipe` is the one that was tested by."""
-    manifest, views = evaluation.manifest, recipe.test
-    clips, crops, size = views.sampling.clips, views.crop.views, views.crop.size
-    cost = gmacs(model, size)
+    """What results.json says of one model; `recipe` is the one that was tested by."""
+    views = recipe.test.sampling.clips * recipe.test.crop.views
+    cost = gmacs(model, recipe.test.crop.size)
+    return replace(
+        results_of_clips(evaluation),
+        protocol=protocol_of(recipe) or None,
+        views=view_counts(recipe),
+        model=model_in_words(recipe.model),
+        parameters=num_parameters(model),
+        gmacs_per_view=round(cost, 4),
+        gmacs_total=round(cost * views, 4),
+        decoder=decoder(recipe.data.backend),
+    )
+
+
+def view_counts(recipe: Recipe) -> ViewCounts:
+    """Clips, crops, frames and size of its test views."""
+    sampling, crop = recipe.test.sampling, recipe.test.crop
+    return ViewCounts(sampling.clips, crop.views, sampling.frames or "all", crop.size)
+
+
+def results_of_clips(evaluation: Evaluation) -> Results:
+    """What results.json says of the clips and their scores, whosever they are."""
+    manifest = evaluation.manifest
     groups = {head: evaluation.trained_on.class_groups(head) for head in evaluation.scores}
     return Results(
-        metrics=_rounded(evaluation.metrics),
-        metrics_readable=_rounded(evaluation.readable.metrics),
+        metrics=rounded(evaluation.metrics),
+        metrics_readable=rounded(evaluation.readable.metrics),
         metrics_by_source={
-            source: _rounded(part.metrics) | {"num_clips": len(part.manifest)}
+            source: rounded(part.metrics) | {"num_clips": len(part.manifest)}
             for source, part in evaluation.by_source.items()
         },
         estimates={
@@ -50,25 +76,40 @@ def results_of(evaluation: Evaluation, model: VideoModel, recipe: Recipe) -> Res
         num_clips=len(manifest),
         num_missing=len(evaluation.missing),
         average=evaluation.average,
-        protocol=protocol_of(recipe) or None,
-        views=ViewCounts(clips, crops, views.sampling.frames or "all", size),
-        parameters=num_parameters(model),
-        gmacs_per_view=round(cost, 4),
-        gmacs_total=round(cost * clips * crops, 4),
-        decoder=decoder(recipe.data.backend),
         versions=environment(),
         manifest=str(manifest.source),
+        root=str(manifest.root) if manifest.roots.codes is None else None,
         data_hash=manifest.digest(),
         span_unit=manifest.unit,
         classes=dict(manifest.classes),
         missing=tuple(
-            MissingClip(row, str(manifest.path(row)), reason)
+            _missing_clip(manifest, row, reason)
             for row, reason in sorted(evaluation.missing.items())
         ),
     )
 
 
-def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+def _missing_clip(manifest: Manifest, row: int, reason: str) -> MissingClip:
+    span = manifest.span(row)
+    return MissingClip(
+        row,
+        visible(str(manifest.path(row))),
+        reason,
+        start=span.start if span else None,
+        end=span.end if span else None,
+        source=str(manifest.sources[row]) if manifest.sources is not None else None,
+        clip_id=str(manifest.ids[row]) if manifest.ids is not None else None,
+        labels={head: classes_of(labels[row]) for head, labels in manifest.labels.items()},
+    )
+
+
+def classes_of(label: np.ndarray) -> tuple[int, ...]:
+    """The classes of a clip, whose label is a number or, of several classes, bool [k]."""
+    return tuple(np.flatnonzero(label).tolist()) if label.ndim else (int(label),)
+
+
+def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The numbers as results.json has them."""
     return {key: round(value, 4) for key, value in metrics.items()}
 
 

@@ -14,7 +14,7 @@ from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation, evaluate
 from marey.engine.inference.predict import Predictor, as_frames, load, timeline, windows
 from marey.engine.inference.predictions import metrics_of_dump
-from marey.engine.inference.results import write_results
+from marey.engine.inference.results import results_of, write_results
 from marey.engine.train.loop import train
 from marey.engine.weights.trained import Trained, export_release, load_trained
 from marey.errors import CheckpointError, DecodeError, ManifestError, RunError
@@ -50,7 +50,7 @@ def manifest_of(run: Path) -> Path:
 def test_six_views_are_averaged_and_counted(run: Path, trained: Trained, tmp_path: Path) -> None:
     result = evaluated(trained, manifest_of(run))
     assert result.metrics["acc/top1"] > 50
-    path = write_results(result, tmp_path, trained.model, trained.recipe)
+    path = write_results(result, tmp_path, results_of(result, trained.model, trained.recipe))
     facts = json.loads(path.read_text())
     assert facts["views"] == {"clips": 2, "crops": 3, "frames": 2, "size": 32}
     assert facts["gmacs_total"] == pytest.approx(6 * facts["gmacs_per_view"], abs=1e-3)
@@ -85,7 +85,7 @@ def test_an_unreadable_clip_is_missing_listed_and_wrong(
     assert np.isnan(holed.scores["label"][row]).all()
     lost = whole.scores["label"][row].argmax() == 1
     assert holed.metrics["acc/top1"] == whole.metrics["acc/top1"] - 12.5 * lost
-    path = write_results(holed, tmp_path / "out", trained.model, trained.recipe)
+    path = write_results(holed, tmp_path / "out", results_of(holed, trained.model, trained.recipe))
     facts = json.loads(path.read_text())
     assert [entry["path"] for entry in facts["missing"]] == [str(clips / "red_5.mp4")]
     assert facts["num_missing"] == 1

@@ -1,0 +1,202 @@
+"""`marey eval` of several models: what its words mean, and what it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Column, Table
+
+from marey.cli.metric_tables import print_metrics
+from marey.cli.shared import console, errors, progress_bar, refused_values
+
+if TYPE_CHECKING:
+    from marey.engine.inference.ensemble import Combined
+    from marey.engine.inference.ensemble_run import Source
+    from marey.engine.inference.evaluate_run import EvalOptions
+    from marey.engine.results_file import Results
+    from marey.jobs.executors import Executor
+    from marey.jobs.shards import Shard
+    from marey.metrics.groups import RuleName
+    from marey.recipes.ensembles import Ensemble
+
+
+def models_and_overrides(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The models and the KEY=VALUE among the words; RunError for one that is neither."""
+    from marey.errors import RunError
+
+    models, overrides = list[Path](), list[str]()
+    for word in words:
+        if Path(word).exists():
+            models.append(Path(word))
+        elif "=" in word:
+            overrides.append(word)
+        else:
+            raise RunError(
+                f"'{word}' is neither a model, of which there is no file or folder, nor KEY=VALUE",
+                "give folders of runs or releases, checkpoints or predictions.parquet, then what "
+                "changes the test views, such as test.crop=ThreeCrop",
+            )
+    return models, overrides
+
+
+def evaluate_ensemble(
+    models: Sequence[Path],
+    options: EvalOptions,
+    *,
+    manifests: Sequence[str],
+    weights: str | None,
+    average: Literal["logits", "probs"] | None,
+    row: str | None,
+    out: Path | None,
+    name: str,
+    train_manifest: Path | None,
+    rule: RuleName,
+    executor: Executor,
+    shard: Shard,
+) -> None:
+    """Evaluate the models together, and print each and the ensemble.
+
+    options: of each model, but for its folder and manifest.
+    """
+    from marey.engine.inference.ensemble_run import (
+        EnsembleOptions,
+        evaluate_together,
+        member_names,
+    )
+    from marey.engine.results_file import read_results
+    from marey.recipes.ensembles import find_ensemble
+
+    if len(models) < 2:
+        raise typer.BadParameter(
+            "--weights-of, --average and --row are of several models: give two"
+        )
+    published = find_ensemble(row) if row else None
+    with refused_values():
+        if published:
+            _refuse_options_of_a_row(options, weights, average)
+        together = EnsembleOptions(
+            members=tuple(_members(models, options, manifests)),
+            weights=_weights(weights),
+            average=average,
+            row=published,
+        )
+        folder = out or Path("runs", row or "+".join(member_names(models)), "results", name)
+        with progress_bar("evaluating") as progress:
+            combined, path = evaluate_together(
+                together,
+                folder,
+                train_manifest=train_manifest,
+                rule=rule,
+                executor=executor,
+                shard=shard,
+                progress=progress,
+            )
+    if combined is None:
+        console.print(f"{path} is there when all shards are done")
+        return
+    _print_ensemble(combined, read_results(path))
+    if published:
+        _print_claim(published, read_results(path))
+    console.print(f"written: {path}")
+
+
+def _members(
+    models: Sequence[Path], options: EvalOptions, manifests: Sequence[str]
+) -> list[Source]:
+    """What is evaluated and what is read; ValueError for manifests that are not one for each."""
+    from marey.engine.inference.stored import dump_of
+
+    dumps = [dump_of(model) for model in models]
+    to_score = dumps.count(None)
+    if len(manifests) > 1 and len(manifests) != to_score:
+        raise ValueError(
+            f"{len(manifests)} manifests for {to_score} models to evaluate, expected one, or one "
+            "for each; predictions have their clips"
+        )
+    if not to_score and (manifests or options.overrides or options.protocol):
+        raise ValueError("predictions have their clips and views: give models to change them")
+    lists = iter(manifests if len(manifests) > 1 else [*manifests] * to_score)
+    return [
+        dump or replace(options, folder=model, manifest=next(lists, None))
+        for model, dump in zip(models, dumps, strict=True)
+    ]
+
+
+def _weights(text: str | None) -> tuple[float, ...]:
+    """The numbers of ``1,1.5``."""
+    try:
+        return tuple(float(word) for word in text.split(",")) if text else ()
+    except ValueError:
+        raise ValueError(f"weights are '{text}', expected numbers like 1,1.5") from None
+
+
+def _refuse_options_of_a_row(
+    options: EvalOptions, weights: str | None, average: str | None
+) -> None:
+    views = [text for text in options.overrides if text.startswith(("test.", "model."))]
+    given = {"--weights-of": weights, "--average": average, "--protocol": options.protocol}
+    if wrong := [*(name for name, value in given.items() if value), *views]:
+        raise ValueError(f"{', '.join(wrong)}: --row has its own views and weights")
+
+
+def _print_ensemble(combined: Combined, results: Results) -> None:
+    from marey.engine.report.summary import views_cell
+    from marey.engine.results_file import Results as Facts
+    from marey.metrics.catalog import headlines
+
+    shown = headlines(results.metrics)
+    table = Table(
+        Column("model", overflow="fold"),
+        *("weight", "average", "views"),
+        *(named.heading for named in shown.values()),
+        "missing",
+    )
+    for member in results.members:
+        numbers = [
+            named.metric.number(member.metrics.get(key, float("nan")), digits=2)
+            for key, named in shown.items()
+        ]
+        cell = views_cell(Facts(views=member.views, protocol=member.protocol))
+        about = f"{member.weight:g}", member.average, cell
+        table.add_row(escape(member.name), *about, *numbers, str(member.num_missing))
+    numbers = [n.metric.number(results.metric(key), digits=2) for key, n in shown.items()]
+    about = f"{sum(each.weight for each in results.members):g}", results.average, ""
+    table.add_row("ensemble", *about, *numbers, str(results.num_missing), style="bold")
+    console.print(table)
+    console.print(escape(f"clips are matched by {combined.matched_by}"))
+    print_metrics(
+        results.metrics, combined.result.named_estimates, title=f"{results.num_clips} clips"
+    )
+    for source, part in combined.result.by_source.items():
+        print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
+    _print_missing(combined)
+
+
+def _print_missing(combined: Combined) -> None:
+    """Say how many clips each model lacks, and the first of them."""
+    from marey.errors import first_few
+
+    for member in combined.members:
+        if rows := sorted(member.evaluation.missing):
+            paths = first_few(str(member.evaluation.manifest.path(row)) for row in rows[:6])
+            errors.print(escape(f"{member.name} lacks {len(rows)} clips: {paths}"))
+    if missing := combined.result.missing:
+        errors.print(f"{len(missing)} clips that one of them lacks count as wrong")
+
+
+def _print_claim(row: Ensemble, results: Results) -> None:
+    from marey.metrics.catalog import find_metric
+
+    for key, claimed in (("acc/top1", row.claim.top1), ("acc/top5", row.claim.top5)):
+        named, measured = find_metric(key), results.metric(key)
+        if named and claimed is not None:
+            title = f"{row.name}: {named.metric.title}"
+            numbers = f"measured {named.metric.number(measured, digits=2)}"
+            console.print(
+                f"{title} claimed {claimed}, {numbers}, difference {measured - claimed:+.2f}"
+            )

@@ -1,0 +1,359 @@
+"""Evaluating several models together: those in folders are evaluated first, dumps are read.
+
+    OUT/members/1-NAME/     the evaluation of a model, as it is written alone
+    OUT/                    results.json and predictions.parquet of the ensemble
+
+Each model is tested by its own recipe. What can be refused is refused before a clip is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from marey.data.manifest.location import Location
+from marey.data.manifest.read import read_manifest
+from marey.engine.inference.ensemble import (
+    Average,
+    Combined,
+    check_average,
+    checked_weights,
+    combine,
+    common_average,
+)
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
+from marey.engine.inference.measures import TrainingCounts
+from marey.engine.inference.members import Member, check_classes
+from marey.engine.inference.results import results_of_clips, rounded, view_counts, write_results
+from marey.engine.inference.stored import DUMP, Stored, read_stored
+from marey.engine.results_file import FILE as RESULTS
+from marey.engine.results_file import MemberResult, Results, ViewCounts
+from marey.engine.weights.trained import load_trained
+from marey.errors import RecipeError
+from marey.jobs.executors import HERE, Executor
+from marey.jobs.half_done import is_in_work
+from marey.jobs.parts import Progress
+from marey.jobs.shards import WHOLE, Shard
+from marey.metrics.groups import RuleName
+from marey.recipes.describe import model_in_words
+from marey.recipes.ensembles import Ensemble
+from marey.recipes.protocols import protocol_of
+from marey.recipes.recipe import Recipe
+from marey.storage.atomic import make_folder, run_error
+from marey.storage.lock import locked_if_possible
+
+T = TypeVar("T")
+N = TypeVar("N", int, float)
+Source: TypeAlias = EvalOptions | Path
+"""What a member is: a model to evaluate, or the predictions of one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleOptions:
+    """What is evaluated together.
+
+    Args:
+        members: two or more.
+        weights: of their scores; none are equal weights, or those of `row`.
+        average: what is averaged over members; by default as their views are, or as `row` says.
+        row: the published ensemble that this is to be.
+    """
+
+    members: tuple[Source, ...]
+    weights: tuple[float, ...] = ()
+    average: Average | None = None
+    row: Ensemble | None = None
+
+    def __post_init__(self) -> None:
+        if self.row and (self.weights or self.average):
+            raise ValueError(f"{self.row.name} says itself how its members are averaged")
+
+
+def evaluate_together(
+    options: EnsembleOptions,
+    out: Path,
+    *,
+    train_manifest: Path | None = None,
+    rule: RuleName = "paper",
+    executor: Executor = HERE,
+    shard: Shard = WHOLE,
+    progress: Progress | None = None,
+) -> tuple[Combined | None, Path]:
+    """The ensemble, and the results.json it was written to; None while other shards have clips.
+
+    Args:
+        options: the members, and how they are averaged.
+        out: folder for results.json and predictions.parquet, and for those of models.
+        train_manifest, rule, executor, shard, progress: as of `evaluate_folder`, for each model.
+
+    Raises:
+        ValueError: weights that cannot be.
+        RecipeError: the members are not those of the row.
+        RunError: members that do not go together, or `out` cannot be written.
+    """
+    plans = _plans(options)
+    row, weights = options.row, checked_weights(options.weights, len(plans))
+    if row:
+        plans = of_row(plans, row)
+        weights = row.weights or weights
+    check_classes({plan.name: plan.classes for plan in plans})
+    averages = {plan.name: plan.average for plan in plans}
+    average = row.average if row else options.average or common_average(averages)
+    check_average(averages, average)
+    make_folder(out, run_error)
+    with ExitStack() as stack:
+        if shard.is_whole:
+            stack.enter_context(locked_if_possible(out / ".lock", f"evaluates into {out}"))
+        folders = [out / "members" / f"{i}-{p.folder_name}" for i, p in enumerate(plans, start=1)]
+        for plan, folder in zip(plans, folders, strict=True):
+            if isinstance(plan.source, EvalOptions):
+                evaluate_folder(
+                    plan.source,
+                    folder,
+                    train_manifest=train_manifest,
+                    rule=rule,
+                    executor=executor,
+                    shard=shard,
+                    progress=progress,
+                    keep=shard.is_whole,
+                )
+        made = [f for p, f in zip(plans, folders, strict=True) if p.stored is None]
+        if any(is_in_work(folder / RESULTS) for folder in made):
+            return None, out / RESULTS
+        stored = [p.stored or read_stored(f / DUMP) for p, f in zip(plans, folders, strict=True)]
+        members = [
+            Member(plan.name, each.evaluation, weight)
+            for plan, each, weight in zip(plans, stored, weights, strict=True)
+        ]
+        combined = combine(members, average)
+        if train_manifest:
+            combined = _with_counts(combined, train_manifest, rule)
+        results = _results(combined, plans, stored, row)
+        return combined, write_results(combined.result, out, results)
+
+
+def member_names(paths: Sequence[Path]) -> list[str]:
+    """What models are called: their folders' names, with a number where these are the same."""
+    names = [_name(path) for path in paths]
+    return [
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
+
+
+def _name(path: Path) -> str:
+    path = path.resolve()
+    if path.parent.name == "checkpoints":
+        return f"{path.parent.parent.name}/{path.stem}"
+    folder = path.parent if path.suffix and path.is_file() else path
+    if path.is_file() and path.stem not in ("predictions", "model"):
+        return path.stem
+    return folder.parent.parent.name if folder.parent.name == "results" else folder.name
+
+
+# --- before a clip is scored -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is known of a member before its clips are scored."""
+
+    name: str
+    source: Source
+    recipe: Recipe | None = None
+    """As a model was trained."""
+    stored: Stored | None = None
+    """Of predictions."""
+    classes: Mapping[str, Sequence[str]]
+    average: Average
+    model: str
+    views: ViewCounts
+    protocol: str
+
+    @property
+    def folder_name(self) -> str:
+        """The name, as that of a folder."""
+        return self.name.replace("/", "-").replace(" ", "-")
+
+    @property
+    def where(self) -> str:
+        """The path that was given."""
+        return str(self.source.folder if isinstance(self.source, EvalOptions) else self.source)
+
+
+def _plans(options: EnsembleOptions) -> list[Plan]:
+    paths = [each.folder if isinstance(each, EvalOptions) else each for each in options.members]
+    pairs = zip(member_names(paths), options.members, strict=True)
+    return [_plan(name, source) for name, source in pairs]
+
+
+def _plan(name: str, source: Source) -> Plan:
+    if isinstance(source, EvalOptions):
+        trained = load_trained(source.folder)
+        plan = _plan_of_recipe(name, source, source.tested(trained.recipe), trained.classes)
+        return replace(plan, recipe=trained.recipe)
+    stored = read_stored(source)
+    facts = stored.facts
+    return Plan(
+        name=name,
+        source=source,
+        stored=stored,
+        classes=stored.evaluation.manifest.classes,
+        average=stored.evaluation.average,
+        model=facts.model,
+        views=facts.views,
+        protocol=facts.protocol or "",
+    )
+
+
+def _plan_of_recipe(
+    name: str, source: Source, recipe: Recipe, classes: Mapping[str, Sequence[str]]
+) -> Plan:
+    return Plan(
+        name=name,
+        source=source,
+        classes=classes,
+        average=recipe.test.average,
+        model=model_in_words(recipe.model),
+        views=view_counts(recipe),
+        protocol=protocol_of(recipe),
+    )
+
+
+def of_row(plans: Sequence[Plan], row: Ensemble) -> list[Plan]:
+    """The members in the order of the row, models in its views.
+
+    Raises:
+        RecipeError: they are not the models of the row, or were tested in other views.
+    """
+    if len(plans) != len(row.members):
+        raise RecipeError(
+            f"{row.name} is of {len(row.members)} models, {len(plans)} are given",
+            f"marey recipes show {row.name}",
+        )
+    left, ordered = list(plans), []
+    for member in row.members:
+        wanted = _plan_of_recipe(member.name, Path(), member, {})
+        plan = next((plan for plan in left if _is_model(plan, wanted)), None)
+        if plan is None:
+            others = "; ".join(f"{plan.name} is {_in_words(plan)}" for plan in left)
+            raise RecipeError(
+                f"{row.name} needs {member.name}, {_in_words(wanted)}: {others}",
+                f"marey recipes show {row.name} has the commands",
+            )
+        left.remove(plan)
+        ordered.append(_in_views_of(plan, member, wanted))
+    return ordered
+
+
+def _is_model(plan: Plan, wanted: Plan) -> bool:
+    return (plan.model, plan.views.frames) == (wanted.model, wanted.views.frames)
+
+
+def _in_words(plan: Plan) -> str:
+    return f"{plan.model} of {plan.views.frames} frames" if plan.model else "of an unknown model"
+
+
+def _in_views_of(plan: Plan, member: Recipe, wanted: Plan) -> Plan:
+    """The plan with the test views of the row's member; RecipeError for predictions of others."""
+    for head in member.model.heads:
+        if len(plan.classes.get(head.name, ())) != head.num_classes:
+            raise RecipeError(
+                f"{plan.name} has {len(plan.classes.get(head.name, ()))} classes of "
+                f"'{head.name}', {member.name} {head.num_classes}",
+                "a row's number is of its data set",
+            )
+    if isinstance(plan.source, EvalOptions) and plan.recipe:
+        source = replace(plan.source, views=member.test)
+        plan = _plan_of_recipe(plan.name, source, source.tested(plan.recipe), plan.classes)
+    if (plan.views, plan.average, plan.protocol) != (wanted.views, wanted.average, wanted.protocol):
+        raise RecipeError(
+            f"{plan.name} is tested in other views than {member.name} of the row: "
+            f"{_views(plan)}, expected {_views(wanted)}",
+            "evaluate the model itself here, without options of views",
+        )
+    return plan
+
+
+def _views(plan: Plan) -> str:
+    views = plan.views
+    name = f" ({plan.protocol})" if plan.protocol else ""
+    return f"{views.clips} x {views.crops} of {views.size} pixels{name}, mean of {plan.average}"
+
+
+# --- after all clips are scored ----------------------------------------------------------------
+
+
+def _with_counts(combined: Combined, train_manifest: Path, rule: RuleName) -> Combined:
+    """The same with the groups of classes that this training set has."""
+    classes = combined.result.manifest.classes
+    clips = read_manifest(train_manifest, split="train", heads=classes, at=Location())
+    counts = TrainingCounts({head: clips.class_counts(head) for head in classes}, rule)
+    members = tuple(
+        replace(each, evaluation=replace(each.evaluation, trained_on=counts))
+        for each in combined.members
+    )
+    result = replace(combined.result, trained_on=counts)
+    return replace(combined, members=members, result=result)
+
+
+def _results(
+    combined: Combined, plans: Sequence[Plan], stored: Sequence[Stored], row: Ensemble | None
+) -> Results:
+    """What results.json says of the ensemble."""
+    facts = [each.facts for each in stored]
+    manifests = dict.fromkeys(each.facts.manifest or str(each.path) for each in stored)
+    return replace(
+        results_of_clips(combined.result),
+        parameters=_sum(each.parameters for each in facts),
+        gmacs_total=_sum(each.gmacs_total for each in facts),
+        protocol=_common(each.protocol for each in facts),
+        decoder=_common(each.decoder for each in facts),
+        views=_common_views([each.views for each in facts]),
+        row=row.name if row else "",
+        manifest=" + ".join(manifests),
+        members=tuple(map(_member_result, combined.members, plans, stored)),
+    )
+
+
+def _member_result(member: Member, plan: Plan, stored: Stored) -> MemberResult:
+    return MemberResult(
+        name=member.name,
+        path=plan.where,
+        weight=member.weight,
+        average=stored.evaluation.average,
+        protocol=stored.facts.protocol,
+        views=stored.facts.views,
+        num_missing=len(member.evaluation.missing),
+        metrics=rounded(member.evaluation.metrics),
+    )
+
+
+def _common_views(views: Sequence[ViewCounts]) -> ViewCounts:
+    """What all members have; frames of several as a sum: "8 + 16"."""
+    frames = _common(each.frames for each in views)
+    return ViewCounts(
+        clips=_common(each.clips for each in views),
+        crops=_common(each.crops for each in views),
+        frames=frames or " + ".join(str(each.frames) for each in views if each.frames) or None,
+        size=_common(each.size for each in views),
+    )
+
+
+def _common(values: Iterable[T]) -> T | None:
+    """The value that all have."""
+    first, *others = values
+    return first if all(each == first for each in others) else None
+
+
+def _sum(values: Iterable[N | None]) -> N | None:
+    """The sum; None if a value is unknown."""
+    total: N | None = None
+    for value in values:
+        if value is None:
+            return None
+        total = value if total is None else total + value
+    return total
