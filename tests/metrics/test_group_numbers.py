@@ -21,6 +21,7 @@ from marey.metrics.groups import (
     profile,
     release_groups,
     release_noun_groups,
+    release_rule,
     videolt_groups,
 )
 from marey.metrics.longtail import ALL, class_estimates
@@ -65,7 +66,25 @@ def test_a_class_with_few_clips_is_few_shot_though_it_be_the_largest() -> None:
 
 
 def test_the_release_leaves_the_last_class_out() -> None:
-    assert members(release_groups(np.array([90, 60, 21, 20, 3, 3]), 0.5)) == [[0], [1, 2], [3, 4]]
+    assert members(release_rule(np.array([90, 60, 21, 20, 3, 3]), 0.5)) == [[0], [1, 2], [3, 4]]
+
+
+def test_ssv2_lt_is_known_by_its_counts_though_some_clips_be_missing() -> None:
+    counts = np.round(2500 * np.linspace(1, 2.46, 174) ** -7).astype(np.int64)
+    shuffled = np.random.default_rng(0).permutation(counts)
+    shuffled[shuffled.argmax()] -= 20
+    shuffled[shuffled.argmin()] -= 1
+    groups = release_groups(shuffled)
+    assert groups.rule == (
+        "release: SSv2-LT, head holds at most 50% of the data, few <= 20 but the last"
+    )
+    assert [len(classes) for _, classes in groups] == [14, 103, 56]
+    for others in (counts[:173], counts + 100, np.full(174, 290)):
+        assert release_groups(others).rule.startswith("release: head holds at most 90%")
+
+
+def test_other_sets_of_300_classes_have_the_rule_and_not_the_lists_of_nouns() -> None:
+    assert release_groups(np.arange(1, 301)).rule.startswith("release: head holds at most 90%")
 
 
 def test_only_epics_nouns_have_the_published_lists_of_nouns() -> None:

@@ -21,7 +21,6 @@ from marey.metrics.groups import (
     paper_groups,
     profile,
     release_groups,
-    release_noun_groups,
     videolt_groups,
 )
 from marey.metrics.longtail import release_epoch_stats, release_lt_accuracies
@@ -47,10 +46,7 @@ def counts_of(name: str) -> np.ndarray:
 
 
 def release_of(name: str) -> Groups:
-    counts = counts_of(name)
-    if name == "nouns":
-        return release_noun_groups(counts)
-    return release_groups(counts, 0.5 if name == "ssv2_lt" else 0.9)
+    return release_groups(counts_of(name))
 
 
 def rule_input(text: str) -> np.ndarray:

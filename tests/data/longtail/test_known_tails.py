@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from marey.cli.app import app
 from marey.data.checks.stats import ClassCounts, Stats, long_tail_lines, stats
 from marey.data.manifest.read import read_manifest
-from marey.metrics.groups import profile, release_groups, release_noun_groups, videolt_groups
+from marey.metrics.groups import profile, release_groups, videolt_groups
 
 
 @pytest.fixture
@@ -61,7 +61,9 @@ def test_epic_kitchens_100(tmp_path: Path, annotations: Path) -> None:
         "head 3 classes, 34,000 clips; tail 76 classes, 33,067 clips; few 18 classes, 150 clips",
         "head 19 classes, 60,392 clips; tail 60 classes, 6,675 clips; few 17 classes, 149 clips",
     ]
-    assert len(release_noun_groups(heads["noun"].training).few) == 97
+    nouns = release_groups(heads["noun"].training)
+    assert [len(classes) for _, classes in nouns] == [97, 111, 97]
+    assert nouns.rule.startswith("release: EPIC's nouns as listed")
 
 
 def test_something_something_v2_is_hardly_long_tailed(tmp_path: Path, annotations: Path) -> None:
@@ -78,7 +80,9 @@ def test_ssv2_lt(goldens_dir: Path) -> None:
     clips = np.array(golden["ssv2_lt_train_counts"])
     counts = ClassCounts(tuple(map(str, range(174))), {"train": clips})
     assert facts(counts) == (174, 50_418, 8.05, 32.76, 500)
-    assert len(release_groups(clips, 0.5).head) == 14
+    groups = release_groups(clips)
+    assert [len(classes) for _, classes in groups] == [14, 103, 56]
+    assert groups.rule.startswith("release: SSv2-LT, head holds at most 50%")
 
 
 def test_videolt(tmp_path: Path, annotations: Path) -> None:
