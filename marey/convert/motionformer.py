@@ -115,8 +115,8 @@ def _spec(_: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
         mlp_ratio=shapes["blocks.0.mlp.fc1.weight"][0] / width,
         qkv_bias="blocks.0.attn.qkv.bias" in shapes,
     )
-    frames = _times(encoder, shapes) * encoder.tubelet
-    return ModelSpec(encoder, (), num_segments=frames, heads=_heads(shapes), dropout=0.0)
+    frames, heads = _times(encoder, shapes) * encoder.tubelet, _heads(shapes)
+    return ModelSpec(encoder, (), num_segments=frames, heads=heads, dropout=0.0, head_std=0.02)
 
 
 def _times(encoder: MotionformerSpec, shapes: Shapes) -> int:

@@ -56,6 +56,8 @@ class ModelSpec:
         dropout: probability with which a feature is left out before the heads.
         partial_bn: whether every batch norm of the encoder but the first keeps its ImageNet
             statistics (see `VideoModel`).
+        head_std: the deviation of a head's fresh weights, its biases being 0: 0.001 in TSN's
+            wrapper, 0.02 in transformers; None draws both as `torch.nn.Linear` does.
 
     >>> ModelSpec(ResNetSpec(18), num_segments=4, heads=(Head("action", 5),)).clip_shape(224)
     (4, 3, 224, 224)
@@ -68,10 +70,12 @@ class ModelSpec:
     heads: tuple[Head, ...] = (Head("label", 400),)
     dropout: float = 0.5
     partial_bn: bool = False
+    head_std: float | None = 0.001
 
     def __post_init__(self) -> None:
         check_counts(num_segments=self.num_segments)
         check_numbers(at_least=0, below=1, dropout=self.dropout)
+        check_numbers(at_least=0, head_std=self.head_std)
         names = [head.name for head in self.heads]
         if len(set(names)) < len(names):
             raise ValueError(f"heads are named {', '.join(names)}, expected different names")
@@ -164,8 +168,13 @@ class VideoModel(nn.Module):
 
     def reset_heads(self) -> None:
         """Give every head fresh weights."""
-        for name, parameter in self.heads.named_parameters():
-            nn.init.normal_(parameter, std=0.0 if name.endswith("bias") else 0.001)
+        for head in self.heads.values():
+            assert isinstance(head, nn.Linear)
+            if self.spec.head_std is None:
+                head.reset_parameters()
+                continue
+            nn.init.normal_(head.weight, std=self.spec.head_std)
+            nn.init.zeros_(head.bias)
 
     def _later_norms(self) -> list[nn.BatchNorm2d]:
         norms = [

@@ -57,8 +57,7 @@ def facts(recipe: Recipe) -> dict[str, str]:
     facts = {
         "model": model_in_words(spec),
         "input": _input(recipe),
-        "heads": ", ".join(f"{head.name} ({head.num_classes})" for head in spec.heads)
-        or "those of the manifest",
+        "heads": _heads(spec),
         "starts from": _start(recipe.weights),
         **{f"stage {i}": _stage(stage) for i, stage in enumerate(recipe.stages)},
         "batch": f"{recipe.batch_size} a process"
@@ -128,6 +127,17 @@ def _claim_facts(claim: Claim) -> dict[str, str]:
         "note": claim.note,
     }
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _heads(spec: ModelSpec) -> str:
+    """Names and classes, and how their weights are drawn where it is not as usual."""
+    names = ", ".join(f"{head.name} ({head.num_classes})" for head in spec.heads)
+    if spec.head_std is None:
+        drawn = ", drawn as torch does"
+    else:
+        is_usual = spec.head_std == ModelSpec().head_std
+        drawn = "" if is_usual else f", drawn with deviation {spec.head_std:g}"
+    return (names or "those of the manifest") + drawn
 
 
 def _start(weights: str) -> str:

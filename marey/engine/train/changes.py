@@ -18,7 +18,8 @@ from marey.recipes.schema import to_plain
 
 TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
     # places of a recipe, and why they may not change: empty if they may. The first row that fits.
-    (("name", "claim*", "data.*", "train.*", "test.*", "val*", "augment.*", "model.dropout"), ""),
+    (("name", "claim*", "data.*", "train.*", "test.*", "val*", "augment.*"), ""),
+    (("model.dropout", "model.head_std"), ""),
     (
         (
             "batch_size",

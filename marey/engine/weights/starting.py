@@ -63,7 +63,8 @@ def initialize(
 def differences(recipe: Recipe, origin: Origin) -> list[str]:
     """In what the model of the weights, or what it is shown, differs from that of `recipe`.
 
-    Heads and dropout aside: a weight tells of the first, and nothing depends on the second.
+    Heads, how they begin and dropout aside: a weight tells of the first, and nothing depends on the
+    others.
     """
     if origin.recipe is None:
         return []
@@ -76,7 +77,7 @@ def differences(recipe: Recipe, origin: Origin) -> list[str]:
 
 
 def _facts(recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    model = replace(recipe.model, heads=(), dropout=0.0, partial_bn=False)
+    model = replace(recipe.model, heads=(), head_std=None, dropout=0.0, partial_bn=False)
     yield from _leaves("model", to_plain(model))
     for name in ("mean", "std", "channel_order"):
         yield f"augment.{name}", getattr(recipe.augment, name)
