@@ -178,7 +178,7 @@ def weights(context: typer.Context) -> None:
         column.overflow = "fold"
     for name, official in OFFICIAL.items():
         try:
-            where = str(local_file(official) or "no")
+            where = str(local_file(official) or ("no" if official.url else f"no, {official.how}"))
         except CheckpointError as error:
             where = error.message
         table.add_row(name, official.file, where)

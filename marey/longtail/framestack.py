@@ -10,13 +10,15 @@ targets y_i is stacked with a random partner j of the batch:
 
 So frames of rare classes, which have a low average precision (AP), fill more of the clip. AP is
 measured on the training clips of the epoch before; the first `share` of every batch is stacked, and
-nothing is until `warm_epochs` epochs have passed.
+nothing is until `warm_epochs` epochs have passed (the released option ``warm_epoch`` is one less:
+its published 0 is 1 here).
 
 The mean over c is over all classes, as in the released code: with many of them a_i is small, and
 the guard against division by 0 (a sum below 1e-5) already holds below a percent of AP.
 
 **Deviates**: each process measures the clips that it has seen. As released, AP is that of a second
-forward pass in training mode, with dropout, on clips that are not stacked.
+forward pass in training mode, with dropout, on clips that are not stacked. A partner is any clip of
+the batch, there any of those that are stacked.
 """
 
 from __future__ import annotations

@@ -1,15 +1,23 @@
 """Group Contextualization on TSN, TSM, GST and TDN (arXiv 2203.09694, README of commit b99be50).
 
-The accuracy is that of one crop of the full 256 pixels and of two clips on Something-Something (one
-for GC-TDN), ten on Kinetics (three crops for GC-TDN and where the name says so), one elsewhere.
+The README's "frames x view x clip" are crops x clips: two clips on Something-Something (one for
+GC-TDN), ten on Kinetics (three crops for GC-TDN and where the name says so), one elsewhere.
 Calibrators learn five times as fast as the rest, but for GC-TDN, whose trainer ignores its groups.
+
+Of the size of a test crop the sources say two things: the README "224 x 224" of
+Something-Something, the script beside it ``--full_res``, which is the full 256 pixels. Rows of
+GC-TSN, GC-TSM and GC-GST follow the script, and `marey eval RUN --protocol gc-2x1-224` the README.
+For GC-TDN the README sends to TDN's files, whose centre crop is of 224 and whose three crops are of
+the full 256 pixels, and so are its rows.
 
 The README's rows "(8+16)" average the logits of two models: `marey.recipes.ensembles`.
 
 **Deviates**: only the schedule for Something-Something V1 is published; all data sets have it here,
-from ImageNet. GC-TDN's own schedule is for 64 clips on 8 processes. The batch norm of gate G sees
-the clips of one process: 8, as published. Kinetics' ten clips are windows of 64 frames; GC-TDN's
-were drawn at random, here each segment gives one from each of its tenths.
+from ImageNet, and on Kinetics windows of 64 frames. GC-TDN's own schedule is for 64 clips on 8
+processes. The batch norm of gate G sees the clips of one process: 8, as published. GC-TDN's ten
+clips of Kinetics were drawn at random, here each segment gives one from each of its tenths.
+GC-TSN's trainer forces pictures to 320 x 240 first and validates on such, its test does not; here
+pictures keep their shape.
 """
 
 from __future__ import annotations
@@ -28,6 +36,7 @@ from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
 from marey.recipes.optim import SGD
 from marey.recipes.published import (
+    center,
     center_full,
     dense,
     head,
@@ -111,8 +120,11 @@ def _row(
 
 def _something(host: str, t: int, v1: tuple[float, float], v2: tuple[float, float]) -> list[Recipe]:
     """The two rows of a model: (top-1, top-5) on version 1 and on version 2."""
-    test = center_full(t, 5) if host == "gc-tdn" else twice(t)
-    return [_row(host, data, t, test, *acc) for data, acc in (("ssv1", v1), ("ssv2", v2))]
+    if host == "gc-tdn":
+        test, note = _once(host, t), "224 pixels: the README, and the test file of TDN it sends to"
+    else:
+        test, note = twice(t), "256 pixels: the test script (--full_res); the README says 224 x 224"
+    return [_row(host, data, t, test, *acc, note) for data, acc in (("ssv1", v1), ("ssv2", v2))]
 
 
 def _kinetics(host: str, t: int, top1: float, top5: float, *, crops: int = 1) -> Recipe:
@@ -123,15 +135,18 @@ def _kinetics(host: str, t: int, top1: float, top5: float, *, crops: int = 1) ->
     return recipe if crops == 1 else replace(recipe, name=f"{recipe.name}-3crop")
 
 
+def _once(host: str, t: int) -> TestViews:
+    """One clip, one crop: of 224 pixels by TDN's test file, of the full 256 by the script."""
+    return center(t, 5) if host == "gc-tdn" else center_full(t)
+
+
 def _diving(host: str, top1: float) -> Recipe:
-    test = center_full(16, _HOSTS[host].encoder.frames_per_segment)
-    return _row(host, "diving48", 16, test, top1, None)
+    return _row(host, "diving48", 16, _once(host, 16), top1, None)
 
 
 def _egtea(host: str, *splits: float) -> Recipe:
-    test = center_full(8, _HOSTS[host].encoder.frames_per_segment)
     note = f"split 1; {splits[1]} on split 2, {splits[2]} on split 3"
-    return _row(host, "egtea", 8, test, splits[0], None, note)
+    return _row(host, "egtea", 8, _once(host, 8), splits[0], None, note)
 
 
 ROWS = (

@@ -1,7 +1,9 @@
 """GST and GST-Large (arXiv 1909.13130, README of chenxuluo/GST-video).
 
 One clip, centre crop of 224 pixels, from ImageNet. GST-Large is beta 1: both kinds of filter see
-all channels.
+all channels. Rates, batch, dropout and schedule are the defaults of its options.
+
+**Deviates**: the released network takes pictures of 224 pixels alone; here any size.
 """
 
 from __future__ import annotations

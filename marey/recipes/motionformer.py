@@ -1,10 +1,11 @@
 """Motionformer as it is published (arXiv 2106.05392, README and yaml of its repository).
 
 AdamW for 256 clips a step, decay on every weight, the rate divided by ten twice. Kinetics starts
-from ImageNet, the others from Kinetics. Kinetics and EPIC are tested on 10 clips x 3 crops, whose
-probabilities are averaged, Something-Something on 3 crops of frames spread over the video. -HR has
-336 pixels, -L 32 frames; joint and divided attention are the baselines of the paper. All rows use
-the released attention (`Trajectory.values`), as their weights do; `marey convert` reads those.
+from ImageNet, the others from Kinetics; heads begin at a deviation of 0.02. Kinetics and EPIC are
+tested on 10 clips x 3 crops, whose probabilities are averaged, Something-Something on 3 crops of
+frames spread over the video. -HR has 336 pixels, -L 32 frames; joint and divided attention are the
+baselines of the paper. All rows use the released attention (`Trajectory.values`), as their weights
+do; `marey convert` reads those.
 
 **Deviates**: the release counts 8.9 M weights that nothing uses (109.1 M with 400 classes, here
 100.3 M) and computes twice the products (369 GMACs, here 189), so its costs are not claimed.
@@ -12,7 +13,9 @@ RandAugment is as `marey.video.rand_augment` says. On Kinetics the colours of ev
 jittered before it is normalised, there those of four in five, after. Test clips reach from the
 first frame to the last, where its last one stops short of the end. EPIC's models take BGR; how long
 its clips last depends on the rate of the frames, which a manifest says in its column fps (60 where
-it does not).
+it does not). The losses of its two heads are added, there their mean is taken: AdamW steps alike.
+-HR on Kinetics-600 has every fourth frame, as its yaml says; the name of its file says every
+eighth.
 """
 
 from __future__ import annotations
@@ -70,6 +73,7 @@ def _row(variant: Variant, data: str, top1: float, top5: float | None, note: str
             num_segments=frames,
             heads=_EPIC_HEADS if data == "epic100" else head(data),
             dropout=0.0,
+            head_std=0.02,
         ),
         train=Views(sampling, _crop(variant, data, size)),
         test=TestViews(sampling, UniformCrop(size, size), average="probs"),
@@ -114,7 +118,8 @@ def _crop(variant: Variant, data: str, size: int) -> Crop:
 
 
 def _epic(variant: Variant, action: float, verb: float, noun: float) -> Recipe:
-    return _row(variant, "epic100", action, None, f"of actions; verbs {verb}, nouns {noun}")
+    note = f"of actions; nouns {noun}, verbs {verb} (paperswithcode.com, not the README)"
+    return _row(variant, "epic100", action, None, note)
 
 
 ROWS = (

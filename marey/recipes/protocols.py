@@ -264,6 +264,8 @@ _REPAIRED = (
              "middles of the segments; centre of the full 256", _GC),
     _row("gc-2x1", _twice, _center_full,
              "middles and beginnings; centre of the full 256 (Something-Something)", _GC),
+    _row("gc-2x1-224", _twice, _center,
+             "middles and beginnings; centre 224 of 256, as the README's words say", _GC),
     _row("gc-dense-10x1", _dense, _center_full,
              "ten windows of 64 frames; centre of the full 256 (Kinetics)", _GC),
     _row("blvnet-1x1", _shared_place, _center_without_margin,

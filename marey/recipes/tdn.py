@@ -6,7 +6,10 @@ or, where the name says so, of three crops of the full 256 pixels; Kinetics rows
 crops. Probabilities of the views are averaged. Rows (8+16) stand in `marey.recipes.ensembles`.
 
 **Deviates**: Kinetics' ten clips were drawn at random, so that the number varied from run to run;
-here each segment gives one from each of its tenths, the same in every run (`ten_three`).
+here each segment gives one from each of its tenths, the same in every run (`ten_three`). Upstream a
+video of no more frames than segments + 4 (20 for 16 segments) is its first five frames everywhere,
+in validation and test; here its segments keep their places (`tdn-1x1-upstream` are those frames).
+Schedules of UCF101 and HMDB51 are those that the authors give in an issue.
 """
 
 from __future__ import annotations

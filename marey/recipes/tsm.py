@@ -9,8 +9,9 @@ accuracy of one centre crop, dense rows that of 10 clips x 3 crops, Something-So
 1e-4 that paper and author give for Something-Something, not the option's default 5e-4. The schedule
 of the dense rows is that of their file names (e100), their rate is not published. The crops of 256
 pixels are those that the table of Something-Something speaks of ("full resolution"); the command
-beside it takes three crops of 224. The schedule for flow is not published either; upstream mirrors
-its clips and negates the x fields, here they are not mirrored.
+beside it takes three crops of 224. Released files of Something-Something are those of epoch 45 of
+the 50 (their names end in e45). The schedule for flow is not published either; upstream mirrors its
+clips and negates the x fields, here they are not mirrored.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from marey.recipes.published import (
 )
 from marey.recipes.recipe import Claim, Recipe, TestViews, Views
 from marey.video.augment import Augment
+from marey.video.crops import MultiScaleCrop
 from marey.video.sampling.segments import Dense, Segments
 
 _README = "README of mit-han-lab/temporal-shift-module"
@@ -106,6 +108,15 @@ def _dense(
     return replace(row, stages=steps(100, 40, 80, optim=SGD(lr=0.01, weight_decay=1e-4)))
 
 
+def _tsn_dense(top1: float) -> Recipe:
+    """The model of TSN's uniform row in dense windows: the README links one file for both."""
+    row = _uniform("tsn-r50", (), 8, top1, 0)
+    assert row.claim is not None
+    note = "trained as tsn-r50-8f-k400: the file is TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth"
+    claim = replace(row.claim, note=note)
+    return replace(row, name=f"{row.name}-dense", test=dense(8), claim=claim)
+
+
 def _something(
     name: str, data: str, encoder: Encoder, frames: int, top1: float, center_crop: float | None
 ) -> Recipe:
@@ -132,7 +143,7 @@ ROWS = (
     _uniform("tsm-r50", _SHIFT, 8, 71.2, 72.8),
     _uniform("tsm-r50", _SHIFT, 16, 72.6, 73.7),
     # Kinetics-400, dense: 10 clips x 3 crops
-    _dense("tsn-r50", _R50, (), 70.6),
+    _tsn_dense(70.6),
     _dense("tsm-r50", _R50, _SHIFT, 74.1),
     _dense("tsm-r50-nl", _R50, _ATTEND, 75.6),
     _dense("tsm-resnext101", _RESNEXT101, _SHIFT, 76.3, "no weights were released"),
@@ -160,6 +171,7 @@ JESTER = replace(
 
 FLOW = replace(
     _row("tsm-r50-flow", "k400", _FLOW, _SHIFT, 8, center(8), 55.7),
+    train=Views(Segments(8), MultiScaleCrop(scales=(1.0, 0.875, 0.75))),
     augment=Augment(mean=(0.5,), std=(0.226,)),
     claim=Claim(
         top1=55.7, source=_README, top5=79.5, note="five (x, y) flow fields a frame, stacked"

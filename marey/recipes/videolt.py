@@ -2,7 +2,8 @@
 
 One hidden layer a frame and logits averaged over frames, on the 2048 features a frame that its
 authors hand out (ResNet-101, ResNet-50 and TSM on ResNet-50, each pooled). Training draws 60 frames
-of a video, test takes 150. Numbers are mean average precisions over the 1004 classes.
+of a video, test takes 150. Numbers are mean average precisions over the 1004 classes. FrameStack's
+`warm_epoch` is 0: the first epoch measures, the second stacks, which is `warm_epochs` 1 here.
 
 `marey data init` reads its lists; their clips are ``.npy`` files, and 295 GB a network.
 
@@ -11,8 +12,8 @@ that of the validation list. Head, medium and tail are classes of more than 500,
 up to 100 clips. With resampling, the authors leave the other classes of a clip that was drawn for
 one out of the loss, and take its sum over classes; here they count, and it is the mean. Deferred
 re-weighting begins a stage, and with it Adam anew. Mixup draws a weight for every clip and mixes it
-with the next one of the batch, which is as random as another. In which epoch FrameStack begins is
-not known; here it is the second.
+with the next one of the batch, which is as random as another. A class without a clip to test counts
+0 there, and is left out of the mean here.
 """
 
 from __future__ import annotations
@@ -98,7 +99,11 @@ def _row(network: str, method: str) -> Recipe:
     return Recipe(
         name=f"videolt-{method}-{network}",
         model=ModelSpec(
-            LateAverageSpec(2048), (), num_segments=60, heads=(Head("label", 1004, several=True),)
+            LateAverageSpec(2048),
+            (),
+            num_segments=60,
+            heads=(Head("label", 1004, several=True),),
+            head_std=None,
         ),
         data=DataSpec(workers=0),
         train=Views(EvenFrames(60)),

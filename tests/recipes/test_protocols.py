@@ -36,6 +36,8 @@ TSM, TDN = rows()["tsm-r50-8f-ssv1"], rows()["tdn-r50-8f-ssv1"]
         ("gc-tsm-r50-16f-k400", "gc-dense-10x1"),
         ("gc-tsm-r50-16f-k400-3crop", "tsm-dense-10x3"),
         ("gc-gst-r50-16f-diving48", "gc-1x1"),
+        ("gc-tdn-r50-8f-ssv1", "tdn-1x1"),
+        ("gc-tdn-r50-16f-diving48", "tdn-1x1"),
         ("gc-tdn-r50-8f-k400", "tdn-10x3"),
         ("gst-r50-8f-ssv1", "tsm-1x1"),
         ("tdn-r50-8f-ssv1", "tdn-1x1"),

@@ -54,6 +54,13 @@ class Official:
         """The first digits of its SHA-256, by each of its names."""
         return tuple(Path(file).stem.rpartition("-")[2] for file in self.files)
 
+    @property
+    def how(self) -> str:
+        """How to get it, in words."""
+        if self.url:
+            return f"marey weights get {self.name}, or from {self.url}"
+        return "by hand: the README of IBM/BigLittleNet links it"
+
 
 def _torchvision(name: str, digits: str, older: str = "") -> Official:
     file = f"{name}-{digits}.pth"
@@ -63,6 +70,11 @@ def _torchvision(name: str, digits: str, older: str = "") -> Official:
 def _timm(name: str, file: str) -> Official:
     """A ViT of Google's as timm first published it: what Motionformer starts from."""
     return Official(name, file, url=_TIMM + file)
+
+
+def _biglittle(name: str) -> Official:
+    """A bLResNet as IBM/BigLittleNet published it: what bLVNet starts from."""
+    return Official(name, f"ImageNet-{name}.pth.tar")
 
 
 OFFICIAL = {
@@ -80,6 +92,8 @@ OFFICIAL = {
         _torchvision("mobilenet_v2", "b0353104"),
         _timm("vit_base_patch16_224", "jx_vit_base_p16_224-80ecf9dd.pth"),
         _timm("vit_large_patch16_224", "jx_vit_large_p16_224-4ee7a4dc.pth"),
+        _biglittle("bLResNet-50-a2-b4"),
+        _biglittle("bLResNet-101-a2-b4"),
     )
 }
 
@@ -120,7 +134,6 @@ def official_for(encoder: Encoder) -> Official:
             | BLResNetSpec(depth=50 | 101, alpha=2, beta=4, groups=1, channels=64)
         ):
             name = f"bLResNet-{encoder.depth}-a{encoder.alpha}-b{encoder.beta}"
-            return Official(name, f"ImageNet-{name}.pth.tar")
     if name in OFFICIAL:
         return OFFICIAL[name]
     raise CheckpointError(
@@ -145,12 +158,9 @@ def find(official: Official) -> Path:
     """
     if (path := local_file(official)) is not None:
         return path
-    source = f"marey weights get {official.name}, or from {official.url}"
-    if not official.url:
-        source = "the README of IBM/BigLittleNet links it"
     raise CheckpointError(
         f"the ImageNet weights {official.file} are not on this machine",
-        f"get them ({source}) and put the file into {download_folder()}",
+        f"get them ({official.how}) and put the file into {download_folder()}",
     )
 
 
@@ -174,7 +184,7 @@ def download(official: Official, folder: Path | None = None) -> Path:
     if not official.url:
         raise CheckpointError(
             f"{official.file} is not to be had by a plain download",
-            f"fetch it by hand and put it into {folder}",
+            f"get it ({official.how}) and put it into {folder}",
         )
     path = folder / official.file
     if path.is_file():
