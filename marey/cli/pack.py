@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from marey.cli import options as opt
 from marey.cli.shared import (
@@ -20,6 +21,7 @@ from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
     from marey.data.packs.forms import PackFormat
+    from marey.data.packs.toolbox_lists import ListWish
     from marey.jobs.executors import Executor
     from marey.jobs.shards import Shard
 
@@ -29,6 +31,12 @@ Fps = Annotated[
     typer.Option(parser=above_zero, metavar="RATE", help="frames a second to keep; default: all"),
 ]
 Quality = Annotated[int, typer.Option(help="of JPEG: 1 (best) to 31")]
+Lists = Annotated[
+    list[str] | None,
+    typer.Option(help="write lists for tsm, blvnet, mmaction2, slowfast: one, a,b or repeated"),
+]
+Head = Annotated[str | None, typer.Option(help="whose labels lists have; default: the only one")]
+Spaces = Annotated[bool, typer.Option(help="names keep spaces; without, they get _")]
 
 
 def data_extract(
@@ -36,11 +44,15 @@ def data_extract(
     out: Annotated[Path, typer.Argument(help="folder for frames/ and manifest.csv")],
     size: Size = 256,
     template: Annotated[
-        str, typer.Option(help="ssv2, kinetics, ..., or a name like img_{:05d}.jpg")
-    ] = "kinetics",
+        str | None,
+        typer.Option(help="ssv2, kinetics, ..., or a name like img_{:05d}.jpg, which is default"),
+    ] = None,
     enlarge: Annotated[bool, typer.Option(help="smaller videos too get this size")] = True,
     fps: Fps = None,
     quality: Quality = 2,
+    lists: Lists = None,
+    head: Head = None,
+    spaces: Spaces = True,
     root: opt.Root = None,
     workers: opt.Workers = None,
     timeout: opt.Timeout = 600.0,
@@ -50,15 +62,17 @@ def data_extract(
 ) -> None:
     """Write the frames of every clip as JPEG files, in a folder a clip, and their manifest."""
     from marey.data.packs.forms import TEMPLATES, FrameFolders
+    from marey.data.packs.toolbox_lists import ListWish
     from marey.video.reading.pixels import ShortSide
 
+    toolboxes = _words(lists)
+    template = template or ("blvnet" if "blvnet" in toolboxes else "kinetics")
+    template = TEMPLATES.get(template, template)
     with refused_values():
-        form = FrameFolders(
-            TEMPLATES.get(template, template), ShortSide(size, enlarge), fps, quality
-        )
-    _pack(
-        manifest, out, form, root, timeout, executor_of_workers(executor, address, workers), shard
-    )
+        form = FrameFolders(template, ShortSide(size, enlarge), fps, quality)
+    wish = ListWish(toolboxes=toolboxes, head=head, template=template)
+    where = executor_of_workers(executor, address, workers)
+    _pack(manifest, out, form, root, timeout, where, shard, wish, spaces=spaces)
 
 
 def data_pack(
@@ -71,6 +85,9 @@ def data_pack(
     quality: Quality = 3,
     crf: Annotated[int, typer.Option(help="quality of mp4: 0 (best) to 51")] = 20,
     clips: Annotated[int, typer.Option(help="in a pack")] = 128,
+    lists: Lists = None,
+    head: Head = None,
+    spaces: Spaces = True,
     root: opt.Root = None,
     workers: opt.Workers = None,
     timeout: opt.Timeout = 600.0,
@@ -87,6 +104,7 @@ def data_pack(
     from marey.data.manifest.read import read_manifest, require_local_files
     from marey.data.manifest.write import write_manifest
     from marey.data.packs.forms import JpegPacks, Mp4Files
+    from marey.data.packs.toolbox_lists import ListWish
     from marey.errors import ManifestError
     from marey.video.reading.pixels import ShortSide
 
@@ -102,12 +120,18 @@ def data_pack(
         console.print(f"written: {out}")
         return
     form: PackFormat
+    toolboxes = _words(lists)
+    if toolboxes and to == "jpeg":
+        raise ManifestError(
+            "packs of JPEG are read by marey alone",
+            "`marey data extract` writes frames for other toolboxes, --to mp4 videos",
+        )
+    wish = ListWish(toolboxes=toolboxes, head=head)
     with refused_values():
         scale = ShortSide(size, enlarge)
         form = JpegPacks(scale, fps, quality, clips) if to == "jpeg" else Mp4Files(scale, fps, crf)
-    _pack(
-        manifest, out, form, root, timeout, executor_of_workers(executor, address, workers), shard
-    )
+    where = executor_of_workers(executor, address, workers)
+    _pack(manifest, out, form, root, timeout, where, shard, wish, spaces=spaces)
 
 
 def data_verify(
@@ -139,12 +163,22 @@ def _pack(
     timeout: float,
     executor: Executor,
     shard: Shard,
+    wish: ListWish,
+    *,
+    spaces: bool,
 ) -> None:
+    from marey.data.manifest.header import NoLabels
     from marey.data.manifest.location import Location
     from marey.data.manifest.read import read_manifest
     from marey.data.packs.pack_clips import pack_clips
+    from marey.data.packs.toolbox_lists import refuse_unlistable, write_toolbox_lists
 
-    clips = read_manifest(manifest, at=Location(root))
+    try:
+        clips = read_manifest(manifest, at=Location(root))
+    except NoLabels as error:
+        console.print(f"note: {escape(error.message)}: clips without labels")
+        clips = read_manifest(manifest, heads={}, at=Location(root))
+    refuse_unlistable(clips, out, wish, spaces=spaces)
     with progress_bar("packing") as progress:
         made = pack_clips(
             clips,
@@ -152,6 +186,7 @@ def _pack(
             form,
             executor=executor,
             shard=shard,
+            spaces=spaces,
             clip_seconds=timeout,
             progress=progress,
         )
@@ -169,3 +204,13 @@ def _pack(
     if made.earlier_names:
         console.print("note: clips have names of an earlier version; remove the folder to rename")
     console.print(f"written: {made.manifest}")
+    made_lists = write_toolbox_lists(made.manifest, wish, labelled=bool(clips.classes))
+    for toolbox, written in made_lists.items():
+        console.print(f"lists for {toolbox}: {escape(', '.join(written.files))}")
+        console.print(f"    {escape(written.settings)}")
+
+
+def _words(given: list[str] | None) -> tuple[str, ...]:
+    """The words of an option that may be repeated and holds commas, each once."""
+    words = (word.strip() for text in given or () for word in text.split(","))
+    return tuple(dict.fromkeys(word for word in words if word))

@@ -5,6 +5,7 @@
 | a header, then columns  | csv with a path and a label by any usual name; EPIC-KITCHENS        |
 | json of objects         | their keys are columns; Something-Something's id and template       |
 | exports                 | labelling tools: `marey.data.lists.exports.tools`                   |
+| a line a frame          | `marey.data.lists.frame_lists`: PySlowFast, Motionformer            |
 | `path;class;number`     | `marey.data.lists.class_lists`                                      |
 | lines of other kinds    | `marey.data.lists.plain_lists`                                      |
 
@@ -22,6 +23,7 @@ from pathlib import Path
 from marey.data.lists.class_lists import read_class_list
 from marey.data.lists.epic import participant
 from marey.data.lists.exports.tools import read_export, tool_of
+from marey.data.lists.frame_lists import is_frame_list, read_frame_list
 from marey.data.lists.headers import header_separator, without_comments
 from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.plain_lists import RULSTM, SAMPLE, read_plain
@@ -67,6 +69,8 @@ def _read(file: TextFile, wanted: WantedColumns, root: Path | None) -> Listing:
         return export
     if path.suffix.lower() == ".json":
         return read_json(file, wanted)
+    if is_frame_list(file):
+        return read_frame_list(file)
     separator = separator_of_header(file, wanted, root)
     if separator is not None:
         return read_table(file, separator, wanted)

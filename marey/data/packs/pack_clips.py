@@ -303,7 +303,7 @@ def _account(out: Path, target: Path) -> Packed:
     num_renamed = len(read_csv(renamed, RENAMED, ManifestError, hint)) if renamed.exists() else 0
     return Packed(
         manifest=target,
-        num_clips=len(read_manifest(target)),
+        num_clips=len(read_manifest(target, heads={})),
         num_rejects=num_rejects,
         num_bytes=num_bytes,
         num_renamed=num_renamed,

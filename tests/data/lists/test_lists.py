@@ -344,3 +344,40 @@ def test_a_part_that_was_annotated_twice_under_two_ids_is_two_clips(tmp_path):
     (tmp_path / "all.csv").write_text("\n".join([*lines, lines[0]]) + "\n")
     with pytest.raises(ManifestError, match=r"all\.csv:4: 'P01/P01_01' was given before, at .*:1"):
         init_dataset(tmp_path / "all.csv", tmp_path / "again", probe=False)
+
+
+# --- lists of frames ----------------------------------------------------------------------------
+
+FRAME_LIST = "original_vido_id video_id frame_id path labels\n"
+
+
+def frame_list(folder: Path, rows: str, header: str = FRAME_LIST) -> Path:
+    path = folder / "train.csv"
+    path.write_text(header + rows)
+    return path
+
+
+def test_a_clip_of_a_frame_list_is_the_folder_of_its_frames(tmp_path: Path) -> None:
+    rows = 'b 0 0 x/b/1.jpg "3"\nb 0 1 x/b/2.jpg "3,1"\na 1 0 x/a/1.jpg """2"""\n'
+    for header in (FRAME_LIST, FRAME_LIST.replace("vido", "video")):
+        listing = read_listing(frame_list(tmp_path, rows, header))
+        said = [(row.path, row.labels["label"], row.num_frames) for row in listing.rows]
+        assert said == [("x/b", "1|3", 2), ("x/a", "2", 1)]
+        assert listing.format.endswith("2 videos")
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ('b 0 0 x/b c/1.jpg "3"\n', ":2: 6 cells, a frame list has original_vido_id"),
+        ('b 0 0 x/b/1.jpg "3"\nb 0 1 x/c/2.jpg "3"\n', ":3: a frame of b in another folder than"),
+        ('b 0 0 x/b/1.jpg "jump"\n', ":2: labels are whole numbers, joined by commas"),
+        ('b 0 0 x/b/1.jpg ""\n', "a frame list without labels"),
+        ("", "the list is empty"),
+    ],
+)
+def test_lines_that_do_not_fit_a_frame_list_are_named(
+    rows: str, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ManifestError, match=reason):
+        read_listing(frame_list(tmp_path, rows))

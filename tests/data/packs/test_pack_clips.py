@@ -497,7 +497,7 @@ def test_the_commands_of_the_document_run(
     (tmp_path / "clips").symlink_to(videos)
     text = (Path(__file__).parents[3] / "docs/packing.md").read_text(encoding="utf-8")
     commands = [line.partition("#")[0] for line in text.splitlines() if line.startswith("marey ")]
-    assert len(commands) == 4
+    assert len(commands) == 5
     for command in commands:
         done = CliRunner().invoke(app, command.split()[1:])
         assert done.exit_code == 0, done.output
