@@ -71,3 +71,13 @@ def check_numbers(
 def check_counts(**counts: int) -> None:
     """ValueError for a count below 1, under its name."""
     check_numbers(at_least=1, **counts)
+
+
+MOST_SEGMENTS = 10_000
+"""Of a clip, whose frames are all in memory at once; more are a slip of the finger."""
+
+
+def check_segments(**counts: int) -> None:
+    """ValueError for a number of segments that no clip has, under its name."""
+    check_counts(**counts)
+    check_numbers(at_least=1, at_most=MOST_SEGMENTS, **counts)

@@ -63,7 +63,7 @@ def bench_model(
     from marey.recipes.schema import override
 
     chosen = override(find(recipe), overrides or [])
-    spec, size = with_some_head(chosen.model), chosen.test.crop.size
+    spec, size = with_some_head(chosen.tested_model), chosen.test.crop.size
     speed = measure(
         spec,
         size=size,

@@ -36,6 +36,7 @@ def evaluate(
     protocol: Annotated[
         str | None, typer.Option(help="test views by name: marey recipes protocols lists them")
     ] = None,
+    segments: opt.Segments = None,
     groups: Annotated[
         Literal["paper", "release", "videolt"], typer.Option(help="rule for head, tail and few")
     ] = "paper",
@@ -67,6 +68,7 @@ def evaluate(
     """
     from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
     from marey.engine.inference.predictions import metrics_of_dump
+    from marey.engine.results_file import read_results
     from marey.engine.weights.origin import Origin
 
     others, overrides = models_and_overrides(more or [])
@@ -84,6 +86,7 @@ def evaluate(
         manifest=manifest[0] if manifest else None,
         split=split,
         protocol=protocol,
+        segments=segments,
         overrides=tuple(overrides),
         workers=workers,
         batch_size=batch_size,
@@ -125,6 +128,8 @@ def evaluate(
         console.print(f"{path} is there when all shards are done")
         return
     print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
+    if words := read_results(path).other_segments:
+        console.print(words)
     for source, part in result.by_source.items():
         print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
     for head in result.scores:

@@ -65,7 +65,7 @@ def models(
     with progress_bar("counting") as progress:
         for done, (name, recipe) in enumerate(recipes.items()):
             progress(done, len(recipes))
-            spec, size = with_some_head(recipe.model), recipe.test.crop.size
+            spec, size = with_some_head(recipe.tested_model), recipe.test.crop.size
             try:
                 counted = cost_of(spec, size)
             except ValueError as error:
@@ -90,7 +90,7 @@ def recipes(context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     from marey.recipes.catalog import groups
-    from marey.recipes.describe import claim_in_words, model_in_words
+    from marey.recipes.describe import claim_in_words, frames_in_words, model_in_words
 
     for title, recipes in groups().items():
         table = Table(
@@ -101,8 +101,8 @@ def recipes(context: typer.Context) -> None:
             title_justify="left",
         )
         for name, recipe in recipes.items():
-            frames, epochs = str(recipe.model.frames), str(recipe.epochs)
-            model = model_in_words(recipe.model)
+            model, epochs = model_in_words(recipe.model), str(recipe.epochs)
+            frames = frames_in_words(recipe)
             table.add_row(name, model, frames, epochs, claim_in_words(recipe.claim))
         console.print(table)
     console.print(_table_of_ensembles())

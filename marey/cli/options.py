@@ -32,6 +32,9 @@ Timeout = Annotated[
     float, typer.Option(parser=above_zero, metavar="SECONDS", help="that a file may take")
 ]
 
+Segments = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="of a clip; default: as the test views say")
+]
 Workers = Annotated[
     int | None, typer.Option("-j", "--workers", min=0, help="processes that read clips")
 ]

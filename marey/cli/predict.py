@@ -43,6 +43,7 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="NAME.parquet: a row for each of many clips")
     ] = None,
+    segments: opt.Segments = None,
     split: Annotated[str | None, typer.Option(help="rows of a manifest; default: all")] = None,
     root: opt.Root = None,
     workers: opt.Workers = None,
@@ -66,7 +67,9 @@ def predict(
     device = device_or_default(device)
     if out is None:
         _refuse(many, "is for many clips: it needs --out NAME.parquet")
-        _predict_one(model, source, top, window, stride, as_json=as_json, device=device)
+        _predict_one(
+            model, source, top, window, stride, segments=segments, as_json=as_json, device=device
+        )
         return
     _refuse(one, "is for what is shown here: leave out --out")
 
@@ -78,6 +81,7 @@ def predict(
                 model=model,
                 source=source,
                 top=top,
+                segments=segments,
                 split=split,
                 root=root,
                 workers=workers,
@@ -107,6 +111,7 @@ def _predict_one(
     window: float | None,
     stride: float | None,
     *,
+    segments: int | None,
     as_json: bool,
     device: str,
 ) -> None:
@@ -115,12 +120,14 @@ def _predict_one(
     from marey.data.own_videos.unlabelled import lists_clips
     from marey.engine.inference.predict import load, timeline
     from marey.errors import ManifestError
+    from marey.recipes.testing import segments_in_words
 
     if lists_clips(video):
         raise ManifestError(f"{video} is a list of clips", "give --out NAME.parquet too")
-    answers = load(model, device).predict(
-        video, top=top, window_seconds=window, stride_seconds=stride
-    )
+    predictor = load(model, device, segments=segments)
+    if words := segments_in_words(predictor.trained.recipe):
+        errors.print(words)
+    answers = predictor.predict(video, top=top, window_seconds=window, stride_seconds=stride)
     by_file = answers if isinstance(answers, dict) else {video: answers}
     if window is not None:
         by_file = {file: timeline(of_file) for file, of_file in by_file.items()}

@@ -29,6 +29,8 @@ class ViewCounts:
     crops: int | None = None
     frames: int | str | None = None
     size: int | None = None
+    segments: int | None = None
+    """Of a view's frames, as the model counts them; None of features."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Results:
     average: Literal["logits", "probs"] = "logits"
     protocol: str | None = None
     views: ViewCounts = ViewCounts()
+    other_segments: str = ""
+    """How the test's segments differ from those of training, and the model with them, in words."""
     model: str = ""
     """Encoder and temporal ops in words; empty of an ensemble."""
     row: str = ""

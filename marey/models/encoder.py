@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -43,6 +43,21 @@ class Encoder(Protocol):
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> EncoderModule:
         """The module, with temporal ops placed in its blocks."""
+        ...
+
+
+@runtime_checkable
+class BoundToSegments(Protocol):
+    """An encoder that is bound to the number of segments it was trained on, or changes with it.
+
+    One without this method takes any number, with the same weights and no other change.
+    """
+
+    def on_segments(self, num_segments: int, trained: int) -> str:
+        """What else of the network changes on `num_segments`, having been trained on `trained`.
+
+        In words, empty for nothing; ValueError says why it cannot take them.
+        """
         ...
 
 

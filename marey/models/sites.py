@@ -100,6 +100,10 @@ class TemporalOp(Protocol):
         """How many frames a clip has in `stage`, having had `num_frames` before it."""
         return num_frames
 
+    def on_segments(self, num_segments: int, trained: int) -> str:  # noqa: ARG002
+        """What else changes on another number of segments: see `BoundToSegments`."""
+        return ""
+
 
 def check_beside_conv(sites: Iterable[Site], what: str) -> None:
     """ValueError for ``conv2`` among the sites of an op that stands beside other layers."""

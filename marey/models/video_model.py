@@ -9,16 +9,17 @@ It is split in two because long-tail methods work between the halves. This is th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 
+import torch
 from torch import Tensor, nn
 
-from marey.models.encoder import Encoder, freeze_unused
+from marey.models.encoder import BoundToSegments, Encoder, freeze_unused
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.resnet import ResNetSpec
-from marey.models.imagenet import adapt_torchvision
+from marey.models.imagenet import adapt_torchvision, misfit
 from marey.models.sites import TemporalOp, is_added
-from marey.types import Clip, Scores, check_counts, check_numbers
+from marey.types import Clip, Scores, check_counts, check_numbers, check_segments
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class ModelSpec:
     head_std: float | None = 0.001
 
     def __post_init__(self) -> None:
-        check_counts(num_segments=self.num_segments)
+        check_segments(num_segments=self.num_segments)
         check_numbers(at_least=0, below=1, dropout=self.dropout)
         check_numbers(at_least=0, head_std=self.head_std)
         names = [head.name for head in self.heads]
@@ -94,6 +95,38 @@ class ModelSpec:
         """The shape of one clip: [t c size size], or [t d] of features."""
         shape = (self.frames, self.encoder.in_channels)
         return shape if self.takes_features else (*shape, size, size)
+
+    def with_segments(self, num_segments: int) -> ModelSpec:
+        """The same model for clips of `num_segments`; its weights are the same tensors.
+
+        ValueError says which part of it takes no other number than it was trained on, and why.
+
+        >>> ModelSpec(ResNetSpec(50), num_segments=3).with_segments(25).frames
+        25
+        """
+        self.changes_on(num_segments)
+        return replace(self, num_segments=num_segments)
+
+    def with_frames(self, frames: int) -> ModelSpec:
+        """`with_segments` for clips of so many frames; a model of features takes any as it is."""
+        length = self.encoder.frames_per_segment
+        if self.takes_features:
+            return self
+        if frames % length:
+            raise ValueError(f"{frames} frames are not whole segments of {length} frames each")
+        return self.with_segments(frames // length)
+
+    def changes_on(self, num_segments: int) -> tuple[str, ...]:
+        """What is otherwise than in training on `num_segments`, part by part, in words.
+
+        ValueError as `with_segments`.
+        """
+        if num_segments == self.num_segments:
+            return ()
+        parts = (self.encoder, *self.temporal)
+        bound = [part for part in parts if isinstance(part, BoundToSegments)]
+        changes = [part.on_segments(num_segments, self.num_segments) for part in bound]
+        return tuple(filter(None, changes))
 
     def build(self) -> VideoModel:
         """A model with fresh weights; under `torch.device("meta")` it costs nothing."""
@@ -146,6 +179,24 @@ class VideoModel(nn.Module):
         """Scores [b k] of every head from features [b t d]: dropout, linear, mean over t."""
         x = self.dropout(x)
         return {name: head(x).mean(dim=1) for name, head in self.heads.items()}
+
+    def with_frames(self, frames: int) -> VideoModel:
+        """This model for clips of so many frames, which shares its weights; itself for its own.
+
+        ValueError as `ModelSpec.with_frames`, and if weights of the encoder depend on the frames
+        though it does not say so.
+        """
+        spec = self.spec.with_frames(frames)
+        if spec == self.spec:
+            return self
+        with torch.device("meta"):
+            other = VideoModel(spec)
+        weights = self.encoder.state_dict()
+        if reason := misfit(other.encoder.state_dict(), weights):
+            raise ValueError(f"{spec.encoder} has other weights for {frames} frames; {reason}")
+        other.encoder.load_state_dict(weights, assign=True)
+        other.heads = self.heads
+        return other.train(self.training)
 
     def train(self, mode: bool = True) -> VideoModel:
         """The model in training (or evaluation) mode; frozen batch norms stay in evaluation."""

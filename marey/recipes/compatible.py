@@ -18,6 +18,14 @@ def built(model: ModelSpec) -> VideoModel:
         raise RecipeError(f"the recipe's model cannot be built: {error}") from error
 
 
+def check_tested(model: VideoModel, recipe: Recipe) -> None:
+    """RecipeError if the model turns out not to take the frames of the test views."""
+    try:
+        model.with_frames(recipe.test.sampling.frames)
+    except ValueError as error:
+        raise RecipeError(f"the recipe's model cannot be tested: {error}") from error
+
+
 def check_clips(model: ModelSpec, manifest: Manifest) -> None:
     """ManifestError unless the clips of `manifest` are what `model` takes: frames or features."""
     features = manifest.features

@@ -41,6 +41,12 @@ def model_in_words(spec: ModelSpec) -> str:
     return " + ".join(map(brief, (spec.encoder, *spec.temporal)))
 
 
+def frames_in_words(recipe: Recipe) -> str:
+    """Frames of a clip in training and, where a test has others, in the test: ``5 (test: 8)``."""
+    trained, tested = recipe.model.frames, recipe.tested_model.frames
+    return str(trained) if trained == tested else f"{trained} (test: {tested})"
+
+
 def claim_in_words(claim: Claim | None) -> str:
     """The accuracy that is claimed: ``71.2 / 90.1``, or ``51.6 mAP``."""
     if claim is None:
@@ -110,7 +116,7 @@ def _input(recipe: Recipe) -> str:
     if spec.takes_features:
         return f"features of {spec.encoder.in_channels or 'any number of'} numbers a frame"
     size, channels = recipe.train.crop.size, spec.encoder.in_channels
-    return f"{spec.frames} frames of {size} pixels, {channels} channels"
+    return f"{frames_in_words(recipe)} frames of {size} pixels, {channels} channels"
 
 
 def _claim_facts(claim: Claim) -> dict[str, str]:

@@ -30,7 +30,14 @@ from marey.video.motionformer_crops import UniformCrop
 from marey.video.sampling.blvnet import Uniform
 from marey.video.sampling.motionformer import RoundedSegments, TimedClips
 from marey.video.sampling.repeated_draws import Drawn
-from marey.video.sampling.segments import AllFrames, Dense, EvenFrames, Sampling, Segments
+from marey.video.sampling.segments import (
+    AllFrames,
+    Dense,
+    EvenFrames,
+    Sampling,
+    Segments,
+    in_frames,
+)
 
 Variant: TypeAlias = Literal["repaired", "upstream"]
 
@@ -53,20 +60,28 @@ class Protocol:
         """The stem, with the variant if it is upstream's."""
         return self.stem if self.variant == "repaired" else f"{self.stem}-upstream"
 
-    def views(self, recipe: Recipe) -> TestViews:
-        """The test views for the model of `recipe`; ValueError says why it cannot take them."""
+    def views(self, recipe: Recipe, frames: int | None = None) -> TestViews:
+        """The test views for the model of `recipe`; ValueError says why it cannot take them.
+
+        `frames` are those of a clip, where they are not to be those of training.
+        """
         if recipe.model.takes_features != self.of_features:
             takes, has = ("videos", "features") if self.of_features else ("features", "videos")
             raise ValueError(f"the model takes {takes}, {self.name} has views of {has}")
+        if frames is not None and not self.of_features:
+            recipe = _as_if_trained_on(recipe, frames)
         sampling = self.sampling(recipe, self.variant)
+        if frames is not None and sampling.frames != frames:
+            has = f"{sampling.frames or 'all'} frames"
+            raise ValueError(f"{self.name} has views of {has}, not of {frames}")
         test = TestViews(sampling, self.crop(recipe), self.average)
         replace(recipe, test=test)  # which checks that they fit together
         return test
 
-    def applied(self, recipe: Recipe) -> Recipe:
+    def applied(self, recipe: Recipe, frames: int | None = None) -> Recipe:
         """`recipe` with these test views; RecipeError if its model cannot take them."""
         try:
-            return replace(recipe, test=self.views(recipe))
+            return replace(recipe, test=self.views(recipe, frames))
         except ValueError as error:
             raise RecipeError(
                 f"protocol {self.name} does not fit '{recipe.name}': {error}",
@@ -83,20 +98,27 @@ def protocol(name: str) -> Protocol:
     return known[name]
 
 
-def compatible_views(recipe: Recipe) -> dict[str, TestViews]:
+def compatible_views(recipe: Recipe, frames: int | None = None) -> dict[str, TestViews]:
     """Name -> test views, of all protocols that the model of `recipe` can take."""
     views = {}
     for one in PROTOCOLS:
         with suppress(ValueError):  # which is the answer: this one it cannot take
-            views[one.name] = one.views(recipe)
+            views[one.name] = one.views(recipe, frames)
     return views
 
 
 def protocol_of(recipe: Recipe) -> str:
     """The name of the recipe's test views; empty if they are those of no protocol."""
-    return next(
-        (name for name, views in compatible_views(recipe).items() if views == recipe.test), ""
-    )
+    frames = recipe.test.sampling.frames
+    others = None if frames == recipe.model.frames or recipe.model.takes_features else frames
+    named = compatible_views(recipe, others).items()
+    return next((name for name, views in named if views == recipe.test), "")
+
+
+def _as_if_trained_on(recipe: Recipe, frames: int) -> Recipe:
+    """`recipe` with clips of so many frames in training, from which those of a test follow."""
+    train = replace(recipe.train, sampling=in_frames(recipe.train.sampling, frames))
+    return replace(recipe, model=recipe.model.with_frames(frames), train=train)
 
 
 # --- frames: (recipe, variant) -> sampling ---------------------------------------------------
@@ -119,6 +141,16 @@ def _single_frames(recipe: Recipe) -> int:
 
 def _middles(recipe: Recipe, variant: Variant) -> Sampling:
     return Segments(*_segments(recipe), variant=variant)
+
+
+def _middles_of(segments: int) -> Callable[[Recipe, Variant], Sampling]:
+    """Middles of so many segments, whatever the model trained on."""
+
+    def sampling(recipe: Recipe, variant: Variant) -> Sampling:
+        _single_frames(recipe)
+        return Segments(segments, variant=variant)
+
+    return sampling
 
 
 def _tdn_middles(recipe: Recipe, variant: Variant) -> Sampling:
@@ -224,6 +256,7 @@ def _uncut(_recipe: Recipe) -> Crop:
 
 # --- the table -------------------------------------------------------------------------------
 
+_TSN = "TSN, arXiv 1608.00859"
 _TSM, _GC, _TDN = "TSM, arXiv 1811.08383", "GC, arXiv 2203.09694", "TDN, arXiv 2012.10071"
 _BLVNET, _ARP = "bLVNet-TAM, arXiv 1912.00869", "action-recognition-pytorch, arXiv 2010.11757"
 _MOTIONFORMER, _VIDEOLT = "Motionformer, arXiv 2106.05392", "VideoLT, arXiv 2105.02668"
@@ -250,6 +283,8 @@ _REPAIRED = (
              "middles of the segments; three of the full 256 (Something-Something)", _TDN, "probs"),
     _row("tdn-10x3", _tdn_tenths, _three_full,
              "ten clips of the segments; three of the full 256 (Kinetics)", _TDN, "probs"),
+    _row("tsn-25x10", _middles_of(25), _ten,
+             "middles of 25 segments; corners, centre 224 of 256, all mirrored too", _TSN),
     _row("tsm-1x1", _middles, _center,
              "middles of the segments; centre 224 of 256 (TSN, TSM, GST)", _TSM),
     _row("tsm-1x10", _middles, _ten,

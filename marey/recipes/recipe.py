@@ -163,7 +163,8 @@ class Recipe:
         model: network and heads; without heads a run takes them from the manifest's classes.
         data: the manifests.
         train: clips to train on.
-        test: the clips of a test, whose numbers are those that are published.
+        test: the clips of a test, whose numbers are those that are published; of another number of
+            segments than those to train on where the model takes them (`ModelSpec.with_segments`).
         val: those that validate a run while it trains; None takes one view, see
             `marey.recipes.val_views`.
         eval_every: epochs of a stage from one validation to the next; its last one validates too.
@@ -184,7 +185,7 @@ class Recipe:
         claim: the published number.
 
     Raises:
-        ValueError: parts that do not go together, such as views of more frames than the model has.
+        ValueError: parts that do not go together, such as views of frames the model does not take.
     """
 
     name: str
@@ -208,18 +209,18 @@ class Recipe:
     claim: Claim | None = None
 
     def __post_init__(self) -> None:
-        wanted = self.model.frames
-        parts = (("train", self.train), ("test", self.test), ("val", self.val))
-        for part, views in parts:
-            if views is None:
-                continue
-            if self.model.takes_features:
+        frames, takes_features = self.model.frames, self.model.takes_features
+        if not takes_features and self.train.sampling.frames != frames:
+            raise ValueError(
+                f"train.sampling gives {self.train.sampling.frames} frames, the model takes "
+                f"{frames}. hint: they change together, as does model.num_segments; "
+                "test.sampling alone says on how many a trained model is tested"
+            )
+        for part, views in (("train", self.train), ("test", self.test), ("val", self.val)):
+            if views is not None and takes_features:
                 _refuse_crops(part, views)
-            elif views.sampling.frames != wanted:
-                raise ValueError(
-                    f"{part}.sampling gives {views.sampling.frames} frames, the model takes "
-                    f"{wanted}. hint: they change together, as does model.num_segments"
-                )
+            elif views is not None:
+                _model_for(part, views, self.model)
         if self.model.takes_features and self.augment.changes_pixels:
             raise ValueError(
                 "augment changes pixels, but the model takes features, which only "
@@ -241,6 +242,11 @@ class Recipe:
         check_numbers(at_least=0, seed=self.seed)
 
     @property
+    def tested_model(self) -> ModelSpec:
+        """The model on the frames of the test views, which may be others than those of training."""
+        return _model_for("test", self.test, self.model)
+
+    @property
     def epochs(self) -> int:
         """Epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
@@ -248,6 +254,18 @@ class Recipe:
     def with_data(self, train: str, val: str = "") -> Recipe:
         """The same recipe on other manifests."""
         return replace(self, data=replace(self.data, train=train, val=val or train))
+
+
+def _model_for(part: str, views: Views | TestViews, model: ModelSpec) -> ModelSpec:
+    """`model` on the frames of `views`; ValueError if it takes only those of its training."""
+    frames = views.sampling.frames
+    try:
+        return model.with_frames(frames)
+    except ValueError as error:
+        raise ValueError(
+            f"{part}.sampling gives {frames} frames, the model is trained on {model.frames}: "
+            f"{error}. hint: {part}.sampling of {model.frames} frames"
+        ) from error
 
 
 def _refuse_crops(part: str, views: Views | TestViews) -> None:

@@ -68,7 +68,7 @@ def test_an_override_may_change_the_class() -> None:
         ("stages.0.optim=SGDD", "unknown name 'SGDD'.*did you mean 'SGD'"),
         ("seed", "'seed' is not an override"),
         ("seed=-1", "seed is -1, expected at least 0"),
-        ("test.sampling.num_segments=4", "gives 4 frames, the model takes 8"),
+        ("train.sampling.num_segments=4", "gives 4 frames, the model takes 8.*test.sampling alone"),
         ("seed.deep=1", "'deep' looks inside 0"),
         ("seed=[1", "seed is not YAML: line 1"),
         ("stages=3", "stages is 3, expected a list"),

@@ -25,15 +25,14 @@ from marey.engine.results_file import read_results
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.trained import Trained, load_trained
-from marey.errors import ManifestError, RecipeError, RunError
+from marey.errors import ManifestError, RunError
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Parts, Progress
 from marey.jobs.shards import WHOLE, Shard
 from marey.jobs.tables import read_tables, write_table
 from marey.metrics.groups import RuleName
-from marey.recipes.protocols import protocol as named
 from marey.recipes.recipe import Recipe, TestViews
-from marey.recipes.schema import override
+from marey.recipes.testing import for_test
 from marey.storage.atomic import make_folder, run_error, write_text
 from marey.storage.lock import locked_if_possible
 from marey.storage.text_files import read_text
@@ -54,6 +53,7 @@ class EvalOptions(Options["ScoringJob"]):
         manifest: the clips; by default those the model was validated on.
         split: rows to take, if the manifest has a column of splits.
         protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
+        segments: of a clip; by default as many as these views have.
         overrides: ``key=value`` that change how it is tested.
         views: test views in place of the model's own.
     """
@@ -62,19 +62,16 @@ class EvalOptions(Options["ScoringJob"]):
     manifest: str | Path | None = None
     split: str = "val"
     protocol: str | None = None
+    segments: int | None = None
     overrides: tuple[str, ...] = ()
     views: TestViews | None = None
 
     def tested(self, trained: Recipe) -> Recipe:
         """The recipe of the trained model, with the views that it is tested in."""
         recipe = replace(trained, test=self.views) if self.views else trained
-        recipe = override(
-            named(self.protocol).applied(recipe) if self.protocol else recipe, self.overrides
+        return for_test(
+            recipe, protocol=self.protocol, segments=self.segments, overrides=self.overrides
         )
-        if recipe.model != trained.model:
-            changes = ", ".join(self.overrides)
-            raise RecipeError(f"{changes} changes the model, which is trained already")
-        return recipe
 
     def load(self, device: str) -> ScoringJob:
         """The model and the clips; ManifestError unless their classes are the model's."""

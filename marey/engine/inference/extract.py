@@ -115,7 +115,7 @@ def extract_features(
 def source_model(
     source: str, weights: str | None, overrides: Sequence[str], device: str
 ) -> tuple[Recipe, VideoModel]:
-    """The recipe and the trained model that `source` means, on `device`.
+    """The recipe and the trained model that `source` means, on `device` and the test's frames.
 
     RecipeError for a recipe without weights: features of random weights would be of no use.
     """
@@ -145,7 +145,7 @@ def source_model(
         model = channels_last(model).to(device).eval()
     if recipe.model.encoder != model.spec.encoder or recipe.model.frames != model.spec.frames:
         raise RecipeError(f"{', '.join(overrides)} changes the model, which is trained already")
-    return recipe, model
+    return recipe, model.with_frames(recipe.test.sampling.frames)
 
 
 def _hugging_face(folder: Path) -> Recipe:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,8 +22,10 @@ from marey.data.manifest.paths import VIDEO
 from marey.engine.inference.scoring import check_finite, score_views
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError, RunError
+from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
+from marey.recipes.testing import for_test
 from marey.storage.url import AnyPath, any_path
 from marey.types import Frames, Scores, check_numbers
 from marey.video.reading.frame_reader import FrameReader
@@ -34,13 +37,19 @@ Answer: TypeAlias = dict[str, Any]
 model has several."""
 
 
-def load(folder: str | Path, device: str = "cpu") -> Predictor:
+def load(folder: str | Path, device: str = "cpu", *, segments: int | None = None) -> Predictor:
     """A `Predictor` from the folder of a run or of a release.
+
+    Args:
+        segments: of a clip; by default as many as the test views of its recipe have.
 
     Raises:
         CheckpointError: if it is neither, or its weights do not fit.
+        RecipeError: if the model does not take so many segments.
     """
-    return Predictor(load_trained(folder, device), torch.device(device))
+    trained = load_trained(folder, device)
+    recipe = for_test(trained.recipe, segments=segments)
+    return Predictor(replace(trained, recipe=recipe), torch.device(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +96,11 @@ class Predictor:
         if isinstance(path, Path) and (files := videos_in(path)):
             return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in files}
         return self.predict_file(path, top, window_seconds, stride_seconds)
+
+    @cached_property
+    def model(self) -> VideoModel:
+        """The model on the frames of the recipe's test views."""
+        return self.trained.model.with_frames(self.trained.recipe.test.sampling.frames)
 
     def scores(self, reader: FrameReader) -> Scores:
         """Scores [k] of every head, averaged over the recipe's test views, as `evaluate` gives."""
@@ -149,7 +163,7 @@ class Predictor:
 
     def _score_views(self, views: Tensor, clip: object) -> Scores:
         recipe = replace(self.trained.recipe, amp=False)
-        scores = score_views(self.trained.model, views[None], recipe, device=self.device)
+        scores = score_views(self.model, views[None], recipe, device=self.device)
         check_finite(scores, [clip])
         return {head: values[0] for head, values in scores.items()}
 

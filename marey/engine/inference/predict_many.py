@@ -49,6 +49,7 @@ from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
 from marey.jobs.tables import read_tables, write_table
 from marey.recipes.compatible import check_clips
+from marey.recipes.testing import for_test
 from marey.storage.arrow_files import parquet_writer, read_parquet
 from marey.storage.atomic import replacing, run_error
 
@@ -76,13 +77,16 @@ class PredictOptions(Options["PredictionJob"]):
     """As `marey.data.own_videos.unlabelled.read_clips` takes it."""
     top: int = 5
     """Class names a clip."""
+    segments: int | None = None
+    """Of a clip; by default as many as the test views of the model's recipe have."""
     split: str | None = None
     root: str | None = None
 
     def load(self, device: str) -> PredictionJob:
         """The model and the clips; ManifestError unless the clips are what it takes."""
         trained = load_trained(self.model, device)
-        recipe = replace(trained.recipe, amp=False)  # as Predictor, whatever it was trained with
+        tested = for_test(trained.recipe, segments=self.segments)
+        recipe = replace(tested, amp=False)  # as Predictor, whatever it was trained with
         at = Location(self.root, urls=recipe.data.urls)
         clips = read_clips(self.source, split=self.split, at=at)
         check_clips(trained.model.spec, clips)

@@ -185,11 +185,12 @@ def _features(
 ) -> tuple[Rows, Tensor]:
     """The rows [n] that could be read, and their features [n d]."""
     recipe, rows, parts = trained.recipe, [], []
+    model = trained.model.with_frames(recipe.test.sampling.frames)
     with closing(view_batches(clips, recipe, workers=workers, batch_size=batch_size)) as batches:
         for batch in batches:
             if len(batch.rows):
                 rows.append(batch.rows.numpy())
-                x = view_features(trained.model, batch.clip, recipe, per="clip", device=device)
+                x = view_features(model, batch.clip, recipe, per="clip", device=device)
                 parts.append(x[:, 0])
             if progress:
                 progress(sum(map(len, rows)), len(clips))

@@ -15,11 +15,12 @@ from marey.engine.inference.predictions import prediction_table
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import MissingClip, Results, ViewCounts
 from marey.metrics.longtail import Estimate
-from marey.models.profile import gmacs, num_parameters
+from marey.models.profile import cost, num_parameters
 from marey.models.video_model import VideoModel
 from marey.recipes.describe import model_in_words
 from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Recipe
+from marey.recipes.testing import segments_in_words
 from marey.storage.arrow_files import write_parquet
 from marey.storage.atomic import replacing, run_error, writing
 from marey.terminal import visible
@@ -38,23 +39,25 @@ def write_results(evaluation: Evaluation, folder: Path, results: Results) -> Pat
 def results_of(evaluation: Evaluation, model: VideoModel, recipe: Recipe) -> Results:
     """What results.json says of one model; `recipe` is the one that was tested by."""
     views = recipe.test.sampling.clips * recipe.test.crop.views
-    cost = gmacs(model, recipe.test.crop.size)
+    gmacs = cost(recipe.tested_model, recipe.test.crop.size).gmacs
     return replace(
         results_of_clips(evaluation),
         protocol=protocol_of(recipe) or None,
         views=view_counts(recipe),
+        other_segments=segments_in_words(recipe),
         model=model_in_words(recipe.model),
         parameters=num_parameters(model),
-        gmacs_per_view=round(cost, 4),
-        gmacs_total=round(cost * views, 4),
+        gmacs_per_view=round(gmacs, 4),
+        gmacs_total=round(gmacs * views, 4),
         decoder=decoder(recipe.data.backend),
     )
 
 
 def view_counts(recipe: Recipe) -> ViewCounts:
-    """Clips, crops, frames and size of its test views."""
-    sampling, crop = recipe.test.sampling, recipe.test.crop
-    return ViewCounts(sampling.clips, crop.views, sampling.frames or "all", crop.size)
+    """Clips, crops, frames, size and segments of its test views."""
+    sampling, crop, tested = recipe.test.sampling, recipe.test.crop, recipe.tested_model
+    segments = None if tested.takes_features else tested.num_segments
+    return ViewCounts(sampling.clips, crop.views, sampling.frames or "all", crop.size, segments)
 
 
 def results_of_clips(evaluation: Evaluation) -> Results:

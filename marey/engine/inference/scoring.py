@@ -47,6 +47,7 @@ def score_clips(
     Args: as `marey.engine.inference.evaluate.evaluate`.
     """
     check_clips(model.spec, manifest)
+    model = model.with_frames(recipe.test.sampling.frames)
     scores: ScoreArrays = {
         head.name: np.full((len(manifest), head.num_classes), np.nan, np.float32)
         for head in model.spec.heads
@@ -89,7 +90,8 @@ def score_views(
 ) -> Scores:
     """Scores [b k] a head: the mean over v of logits or, if the recipe says so, probabilities.
 
-    views: uint8 [b v t c h w], or features [b v t d].
+    views: uint8 [b v t c h w], or features [b v t d], of as many frames as `model` takes
+        (`VideoModel.with_frames`).
     """
     model.eval()
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in model.spec.heads}

@@ -32,10 +32,11 @@ from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.starting import initialize
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
-from marey.recipes.compatible import built
+from marey.recipes.compatible import built, check_tested
 from marey.recipes.recipe import Recipe
 from marey.recipes.resolve import read_data, resolve
 from marey.recipes.schema import to_readable_yaml
+from marey.recipes.testing import segments_in_words
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,9 +83,11 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     if saved is not None:
         at, more = _goes_on(saved, recipe, data, world)
         notes += more
+    notes.append(segments_in_words(recipe))
     weights = None if saved else starting_weights(recipe)
     torch.manual_seed(recipe.seed)
     model = channels_last(built(recipe.model).to(world.device))
+    check_tested(model, recipe)
     check_steps(recipe, train_set, world)
     if weights is not None:
         notes.append(initialize(model, weights, recipe, train_set.classes))

@@ -125,7 +125,7 @@ def model_card(trained: Trained, run: Path) -> str:
     classes = "\n".join(
         f"- **{head}**: {', '.join(names)}" for head, names in trained.classes.items()
     )
-    model = recipe.model
+    model = recipe.tested_model
     pixels = f"{model.frames} frames of {recipe.test.crop.size} x {recipe.test.crop.size} pixels"
     features = f"features of another network, {model.encoder.in_channels} numbers a frame"
     example = "features.npy" if model.takes_features else "clip.mp4"

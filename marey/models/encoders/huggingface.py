@@ -43,6 +43,13 @@ class HuggingFaceSpec:
             raise ValueError("an encoder of transformers has no blocks to place temporal ops in")
         return HuggingFaceEncoder(_load(Path(self.folder)))
 
+    def on_segments(self, num_segments: int, trained: int) -> str:
+        """ValueError: where tokens are in time is a table in most of these networks."""
+        raise ValueError(
+            f"{self.folder} holds a network of {trained} frames, which knows the places of their "
+            f"tokens, not of {num_segments} frames"
+        )
+
 
 class HuggingFaceEncoder(EncoderModule):
     """One vector a clip, by a network of transformers: [b t c h w] -> [b 1 d]."""

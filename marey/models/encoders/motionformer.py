@@ -98,6 +98,14 @@ class MotionformerSpec:
             )
         return Motionformer(self, num_segments // self.tubelet)
 
+    def on_segments(self, num_segments: int, trained: int) -> str:
+        """ValueError: each time has an embedding of its own; others would be another model's."""
+        raise ValueError(
+            f"a Motionformer learns where its {trained // self.tubelet} tokens of a place are in "
+            f"time (temp_embed, one for every {self.tubelet} of {trained} frames); resized to "
+            f"{num_segments} frames it would be another model"
+        )
+
 
 class Motionformer(EncoderModule):
     """Features [b 1 d] of clips [b t c h w]; h and w are multiples of the patch."""

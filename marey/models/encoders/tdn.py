@@ -37,8 +37,9 @@ class TDNSpec:
     """The short-term half of TDN around a ResNet whose convolutions have a bias.
 
     `fusion` is (a, b), the weights of picture and motion; None is the rule of the release: (0.5,
-    0.5) for 8 segments and (0.75, 0.25) for any other number. Name them to evaluate a model on
-    another number of segments than it was trained on.
+    0.5) for 8 segments and (0.75, 0.25) for any other number. So a model that is tested on another
+    number of segments than it was trained on is fused by the number of the test, as in the release
+    (`on_segments`); where it is named, it stays.
     """
 
     depth: int = 50
@@ -63,6 +64,13 @@ class TDNSpec:
     def fusion_for(self, num_segments: int) -> tuple[float, float]:
         """(a, b) of a model of `num_segments`."""
         return self.fusion or ((0.5, 0.5) if num_segments == 8 else (0.75, 0.25))
+
+    def on_segments(self, num_segments: int, trained: int) -> str:
+        """That picture and motion have other weights, where they have."""
+        ours, before = self.fusion_for(num_segments), self.fusion_for(trained)
+        if ours == before:
+            return ""
+        return f"TDN adds picture and motion by {ours}, not {before} as on {trained} segments"
 
 
 class TDN(EncoderModule):

@@ -61,6 +61,10 @@ class TimedClips(FrameRule):
         """Frames a clip has."""
         return self.num_frames
 
+    def in_segments(self, segments: int) -> TimedClips:
+        """The same stride for so many frames, so clips of another length in seconds."""
+        return replace(self, num_frames=segments)
+
     @property
     def span(self) -> float:
         """Frames of the video that a clip covers."""
@@ -109,6 +113,10 @@ class RoundedSegments(FrameRule):
     def frames(self) -> int:
         """Frames a clip has (T)."""
         return self.num_segments
+
+    def in_segments(self, segments: int) -> RoundedSegments:
+        """The same rule for another T."""
+        return replace(self, num_segments=segments)
 
     def _indices(self, num_frames: int, rng: np.random.Generator | None) -> Indices:
         t = self.num_segments

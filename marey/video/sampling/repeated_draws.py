@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from marey.types import check_counts, check_numbers
-from marey.video.sampling.segments import Indices, Sampling, Segments, at_rate
+from marey.video.sampling.segments import Indices, Sampling, Segments, at_rate, in_segments
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Drawn:
     def frames(self) -> int:
         """Frames a clip has."""
         return self.rule.frames
+
+    def in_segments(self, segments: int) -> Drawn:
+        """The same rule for so many."""
+        return replace(self, rule=in_segments(self.rule, segments))
 
     def at(self, fps: float) -> Drawn:
         """The same for a video of `fps` frames a second."""

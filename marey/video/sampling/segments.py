@@ -23,13 +23,13 @@ Kinetics rows. `Clips` is the "frames x stride" sampling of most toolboxes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from marey.types import check_counts
+from marey.types import check_counts, check_segments
 
 Indices: TypeAlias = Annotated[npt.NDArray[np.int64], "int64 [v t], 0-based"]
 
@@ -66,6 +66,38 @@ def at_rate(sampling: Sampling, fps: float | None) -> Sampling:
     return sampling.at(fps) if fps and isinstance(sampling, Timed) else sampling
 
 
+@runtime_checkable
+class Segmented(Protocol):
+    """A sampling whose clips can have any number of segments, or frames where it has no others."""
+
+    def in_segments(self, segments: int) -> Sampling:
+        """The same rule for clips of so many."""
+        ...
+
+
+def in_segments(sampling: Sampling, segments: int) -> Sampling:
+    """`sampling` for clips of so many segments.
+
+    A window of frames has as many frames then, and keeps its span or its stride. ValueError for a
+    number that no clip has, and for a sampling that takes all frames, or does not say how.
+
+    >>> in_segments(Segments(3), 25)
+    Segments(num_segments=25, frames_per_segment=1, clips=1, variant='repaired')
+    """
+    check_segments(segments=segments)
+    if not isinstance(sampling, Segmented):
+        raise ValueError(f"{sampling} has no number of segments")
+    return sampling.in_segments(segments)
+
+
+def in_frames(sampling: Sampling, frames: int) -> Sampling:
+    """`sampling` for clips of so many frames; ValueError if they are not whole segments of it."""
+    length = in_segments(sampling, 1).frames
+    if frames % length:
+        raise ValueError(f"{frames} frames are not whole segments of {length} frames each")
+    return in_segments(sampling, frames // length)
+
+
 class FrameRule(ABC):
     """What the rules here share: the video is checked before `_indices` picks from it."""
 
@@ -100,6 +132,10 @@ class SegmentRule(FrameRule):
     def frames(self) -> int:
         """Frames a clip has: T * L, segment-major."""
         return self.num_segments * self.frames_per_segment
+
+    def in_segments(self, segments: int) -> Self:
+        """The same rule for another T."""
+        return replace(self, num_segments=segments)
 
     @abstractmethod
     def starts(self, num_frames: int, rng: np.random.Generator | None = None) -> Indices:
@@ -170,6 +206,10 @@ class _FixedLength(FrameRule):
     def frames(self) -> int:
         """Frames a clip has."""
         return self.num_frames
+
+    def in_segments(self, segments: int) -> Self:
+        """The same rule for so many frames."""
+        return replace(self, num_frames=segments)
 
 
 @dataclass(frozen=True)

@@ -128,11 +128,44 @@ def test_another_protocol_is_named_in_the_results(run: Path, tmp_path: Path) -> 
     assert facts_of("own")["protocol"] is None
     other = facts_of("other", protocol="gc-2x1")
     assert other["protocol"] == "gc-2x1"
-    assert other["views"] == {"clips": 2, "crops": 1, "frames": 2, "size": 37}
+    views = {"clips": 2, "crops": 1, "frames": 2, "size": 37, "segments": 2}
+    assert other["views"] == views
     changed = facts_of("changed", protocol="gc-2x1", overrides=("test.sampling.clips=1",))
     assert changed["protocol"] == "gc-1x1"
     with pytest.raises(RecipeError, match="did you mean 'gc-2x1'"):
         facts_of("none", protocol="gc2x1")
+
+
+def test_other_segments_are_asked_for_in_three_ways(run: Path, tmp_path: Path) -> None:
+    """By number, by protocol and by override; the run's recipe stays that of 2 segments."""
+    stored = (run / "recipe.yaml").read_bytes()
+
+    def facts_of(**asked: Any) -> dict[str, Any]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        options = EvalOptions(folder=run, workers=0, device="cpu", **asked)
+        _, path = evaluate_folder(options, folder)
+        return cast("dict[str, Any]", json.loads(path.read_text()))
+
+    own, asked = facts_of(), facts_of(segments=5)
+    assert own["other_segments"] == ""
+    assert asked["other_segments"] == "trained on 2 segments (2 frames), tested on 5 (5 frames)"
+    assert (asked["views"]["segments"], asked["views"]["frames"]) == (5, 5)
+    assert asked["gmacs_per_view"] == pytest.approx(2.5 * own["gmacs_per_view"], abs=1e-3)
+    assert asked["metrics"] == facts_of(overrides=("test.sampling.num_segments=5",))["metrics"]
+    ten = facts_of(segments=25, protocol="tsm-1x10")
+    assert (ten["views"]["crops"], ten["views"]["segments"]) == (10, 25)
+    assert ten["protocol"] == facts_of(protocol="tsn-25x10")["protocol"] == "tsn-25x10"
+    assert (run / "recipe.yaml").read_bytes() == stored
+
+
+def test_the_command_says_on_how_many_segments_it_tested(run: Path, tmp_path: Path) -> None:
+    words = ["eval", str(run), "--segments", "4", "--out", str(tmp_path / "out"), "-j", "0"]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 0
+    assert "trained on 2 segments (2 frames), tested on 4 (4 frames)" in said.output
+    wrong = CliRunner().invoke(app, [*words[:3], "0"])
+    assert wrong.exit_code == 2
+    assert "Invalid value for '--segments'" in wrong.output
 
 
 def test_readable_clips_have_numbers_of_their_own(run: Path, clips: Path, tmp_path: Path) -> None:

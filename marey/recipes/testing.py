@@ -1,0 +1,112 @@
+"""How a trained model is tested: by a protocol, on a number of segments, with changes of its views.
+
+The weights of most networks are those of a frame and its neighbours, so that a model trained on 3
+segments may be tested on 25: the views of the test alone change, and `Recipe.tested_model` follows
+them (`ModelSpec.with_segments`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from marey.errors import RecipeError
+from marey.recipes.protocols import protocol as named
+from marey.recipes.recipe import Recipe
+from marey.recipes.schema import override
+from marey.video.sampling.segments import in_frames, in_segments
+
+
+def for_test(
+    recipe: Recipe,
+    *,
+    protocol: str | None = None,
+    segments: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Recipe:
+    """The recipe of a trained model with other test views.
+
+    Args:
+        protocol: test views by name (`marey.recipes.protocols`); by default the recipe's own.
+        segments: of a clip; by default as many as these views have.
+        overrides: ``key=value`` that change the recipe after that.
+
+    Raises:
+        RecipeError: the model cannot take the views, or a change is one of the model itself.
+    """
+    views = recipe
+    if protocol:
+        frames = None if segments is None else _frames(recipe, segments)
+        views = named(protocol).applied(recipe, frames)
+    elif segments is not None:
+        views = _on_segments(recipe, segments)
+    tested = override(views, overrides)
+    if tested.model != recipe.model:
+        raise RecipeError(
+            f"{', '.join(overrides)} changes the model, which is trained already",
+            "segments=N or test.sampling.num_segments=N tests it on another number of segments",
+        )
+    if segments is not None and tested.test.sampling.frames != views.test.sampling.frames:
+        raise RecipeError(
+            f"{segments} segments are asked for, but {', '.join(overrides)} gives "
+            f"{tested.test.sampling.frames or 'all'} frames a clip",
+            "leave out one of the two",
+        )
+    return tested
+
+
+def segments_in_words(recipe: Recipe) -> str:
+    """What a test on other segments than those of training is, and changes; empty if it is none.
+
+    >>> from marey.recipes.catalog import find
+    >>> segments_in_words(for_test(find("tsn-r18"), segments=25))
+    'trained on 8 segments (8 frames), tested on 25 (25 frames)'
+    """
+    trained, tested = recipe.model, recipe.tested_model
+    if trained == tested:
+        return ""
+    words = (
+        f"trained on {trained.num_segments} segments ({trained.frames} frames), "
+        f"tested on {tested.num_segments} ({tested.frames} frames)"
+    )
+    return "; ".join((words, *trained.changes_on(tested.num_segments)))
+
+
+def _on_segments(recipe: Recipe, segments: int) -> Recipe:
+    views, frames = recipe.test, _frames(recipe, segments)
+    try:
+        return replace(recipe, test=replace(views, sampling=in_frames(views.sampling, frames)))
+    except ValueError as error:
+        raise _refused(recipe, segments, error) from error
+
+
+def _frames(recipe: Recipe, segments: int) -> int:
+    """The frames of so many segments; RecipeError if they may be several, or the model's no more.
+
+    A segment of bLVNet is a pair of frames that are sampled apart.
+    """
+    try:
+        frames = in_segments(recipe.train.sampling, segments).frames
+        length = recipe.model.encoder.frames_per_segment
+        if not recipe.model.takes_features and frames != segments * length:
+            raise _ambiguous(recipe, segments, frames)
+        recipe.model.with_frames(frames)
+    except ValueError as error:
+        raise _refused(recipe, segments, error) from error
+    return frames
+
+
+def _ambiguous(recipe: Recipe, segments: int, frames: int) -> RecipeError:
+    length = recipe.model.encoder.frames_per_segment
+    whole = "" if frames % length == 0 else f", which are not whole segments of {length}"
+    name = "num_segments" if hasattr(recipe.test.sampling, "num_segments") else "num_frames"
+    return RecipeError(
+        f"{segments} segments of '{recipe.name}' may be {segments * length} frames, {length} to "
+        f"a segment of the model, or {frames} frames that are sampled apart{whole}",
+        f"say the frames: test.sampling.{name}={segments * length}"
+        + ("" if whole else f" or test.sampling.{name}={frames}"),
+    )
+
+
+def _refused(recipe: Recipe, segments: int, error: ValueError) -> RecipeError:
+    return RecipeError(f"'{recipe.name}' cannot be tested on {segments} segments: {error}")
