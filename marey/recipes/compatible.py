@@ -19,11 +19,12 @@ def built(model: ModelSpec) -> VideoModel:
 
 
 def check_tested(model: VideoModel, recipe: Recipe) -> None:
-    """RecipeError if the model turns out not to take the frames of the test views."""
-    try:
-        model.with_frames(recipe.test.sampling.frames)
-    except ValueError as error:
-        raise RecipeError(f"the recipe's model cannot be tested: {error}") from error
+    """RecipeError if the model turns out not to take the frames by which it is tested."""
+    for part, views in (("test", recipe.test), ("val", recipe.val)):
+        try:
+            model.with_frames(model.frames if views is None else views.sampling.frames)
+        except ValueError as error:
+            raise RecipeError(f"the model cannot take the views of {part}: {error}") from error
 
 
 def check_clips(model: ModelSpec, manifest: Manifest) -> None:
