@@ -29,8 +29,8 @@ class ViewCounts:
     crops: int | None = None
     frames: int | str | None = None
     size: int | None = None
-    segments: int | None = None
-    """Of a view's frames, as the model counts them; None of features."""
+    segments: int | None = field(default=None, compare=False)
+    """Of a view, as the model counts its frames; None of features, and of an earlier marey."""
 
 
 @dataclass(frozen=True)
