@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -20,10 +21,25 @@ from marey.errors import CheckpointError
 
 
 class _Value(NamedTuple):
-    """How deep tuples lie in a value, and how many values it is when all that is shared counts."""
+    """How deep tuples lie in a value, and how many values it is when all that is shared counts.
+
+    `maker` is the class or function that it is, or was made by.
+    """
 
     depth: int = 0
     size: int = 1
+    maker: str = ""
+
+
+@dataclass(frozen=True)
+class Makers:
+    """The classes and functions that pickles name, as ``module.name``."""
+
+    all: set[str] = field(default_factory=set)
+    filled_as_dict: set[str] = field(default_factory=set)
+    """Those of which a value is given items under keys, once it is made."""
+    filled_as_list: set[str] = field(default_factory=set)
+    """Those of which a value is given items in a row."""
 
 
 _DAMAGED = (
@@ -32,17 +48,25 @@ _DAMAGED = (
 )
 """What zip and pickle raise on arbitrary bytes."""
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_FILLS = {
+    "SETITEM": "filled_as_dict",
+    "SETITEMS": "filled_as_dict",
+    "APPEND": "filled_as_list",
+    "APPENDS": "filled_as_list",
+}
 _PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
 
 
-def scan_pickles(path: Path) -> None:
-    """CheckpointError if what is pickled at `path` is larger or deeper than any weights are.
+def scan_pickles(path: Path) -> Makers:
+    """What the pickles at `path` name; CheckpointError if they are larger or deeper than weights.
 
     What is no pickle at all is left to the reader, which says what is wrong.
     """
+    makers = Makers()
     with suppress(*_DAMAGED):
         for file in _pickles(path):
-            _scan(file, path)
+            _scan(file, path, makers)
+    return makers
 
 
 def _pickles(path: Path) -> Iterator[IO[bytes]]:
@@ -59,8 +83,8 @@ def _pickles(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
-def _scan(file: IO[bytes], path: Path) -> None:
-    """Go through one pickle, with the sizes of values on the stack in the place of values."""
+def _scan(file: IO[bytes], path: Path, makers: Makers) -> None:
+    """Go through one pickle, with what is known of values on the stack in the place of values."""
     stack: list[_Value | None] = []  # None is a mark
     memo: dict[Any, _Value | None] = {}
     most = path.stat().st_size  # values that each have a byte
@@ -83,8 +107,18 @@ def _scan(file: IO[bytes], path: Path) -> None:
                     "it is no file of weights, and may be meant to do harm",
                 )
             stack.append(made)
+        elif op.name == "GLOBAL":
+            name = str(arg).replace(" ", ".", 1)
+            makers.all.add(name)
+            stack.append(_Value(maker=name))
+        elif op.name in ("REDUCE", "NEWOBJ"):
+            _, maker = stack.pop(), stack.pop()
+            stack.append(_Value(maker=maker.maker if maker else ""))
         else:
-            _carry_out(op, stack)
+            target = _carry_out(op, stack)
+            kind = _FILLS.get(op.name)
+            if kind and target.maker:
+                getattr(makers, kind).add(target.maker)
 
 
 def _popped(stack: list[_Value | None], count: int | None) -> list[_Value]:
@@ -98,12 +132,19 @@ def _popped(stack: list[_Value | None], count: int | None) -> list[_Value]:
     return [value or _Value() for value in values]
 
 
-def _carry_out(op: pickletools.OpcodeInfo, stack: list[_Value | None]) -> None:
-    """Take from the stack what `op` takes, and put there what it puts; what that is matters not."""
+def _carry_out(op: pickletools.OpcodeInfo, stack: list[_Value | None]) -> _Value:
+    """Take from the stack what `op` takes, and put there what it puts; the lowest that it took.
+
+    What is put matters not, but where something is filled that stays where it was.
+    """
+    lowest: _Value | None = None
     for taken in reversed(op.stack_before):
         if taken is pickletools.stackslice:
             _popped(stack, None)
         elif taken is not pickletools.markobject:
-            stack.pop()
+            lowest = stack.pop()
+    lowest = lowest or _Value()
     for put in op.stack_after:
-        stack.append(None if put is pickletools.markobject else _Value())
+        stays = op.name in _FILLS or op.name == "BUILD"
+        stack.append(None if put is pickletools.markobject else lowest if stays else _Value())
+    return lowest

@@ -1,9 +1,10 @@
 """Files of weights, read without running anything in them.
 
 Read are .safetensors and whatever `torch.save` wrote (zip since 1.6, bare pickles before, often
-called .pth.tar), both by a restricted unpickler: classes that only hold numbers pass, everything
-else stops the reading. What is not such a file is named: a web page saved under its name, the
-pointer of git-lfs, an archive, a file cut short.
+called .pth.tar), both by a restricted unpickler: classes that only hold numbers pass, others that
+may stand beside weights are replaced (`marey.engine.weights.inert`), everything else stops the
+reading. What is not such a file is named: a web page saved under its name, the pointer of git-lfs,
+an archive, a file cut short.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-from marey.engine.weights.pickle_scan import scan_pickles
+from marey.engine.weights.inert import Unread, stand_ins
+from marey.engine.weights.pickle_scan import Makers, scan_pickles
 from marey.errors import CheckpointError
 
 
@@ -44,48 +46,38 @@ def read_weights_file(path: Path, *, mapped: bool = False) -> Any:
         )
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
-    _refuse_bombs(path, head)
+    beside = stand_ins(_scanned(path, head))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the pickle is old, or unlike what torch writes
         try:
-            with torch.serialization.safe_globals([*_HARMLESS, *_LEFT_OUT]):
+            with torch.serialization.safe_globals([*beside, *_HARMLESS]):
                 mapped = mapped and head.startswith(b"PK")  # what torch writes since 1.6
-                return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+                content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except _UNREADABLE as error:
             raise _explained(path, head, error) from error
+    if isinstance(content, Unread):
+        raise holds_an_object(path, content)
+    return content
+
+
+def holds_an_object(path: Path, unread: Unread, entry: str = "") -> CheckpointError:
+    """That weights lie in an object of a class, which is never made, and how to get them out."""
+    where = f" in '{entry}'" if entry else ""
+    return CheckpointError(
+        f"{path} cannot be read as weights: it holds an object of {unread.of}{where}, whose code "
+        "is never run",
+        f"{_PLAIN}; or, where you trust it and have its libraries, make one: {_SNIPPET}",
+    )
 
 
 _HARMLESS: list[Any] = [
     argparse.Namespace,  # the options of a training script
     np.dtype,
-    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
+    *(type(np.dtype(code)) for code in (*np.typecodes["AllInteger"], *"?efdFDUS")),
     np.float64(0).__reduce__()[0],  # how numpy pickles a number: the best accuracy
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
 ]
 
-
-class _LeftOut:
-    """Stands for an object that is not read: it takes everything and keeps nothing."""
-
-    def __new__(cls, *_: object) -> _LeftOut:
-        """One that ignores what it is made of."""
-        return super().__new__(cls)
-
-    def __setstate__(self, _: object) -> None:
-        """Nothing: what it held stays unread."""
-
-
-_LEFT_OUT: list[Any] = [
-    (_LeftOut, name)
-    for name in (
-        "mmengine.logging.history_buffer.HistoryBuffer",  # of the losses, in every epoch_N.pth
-        "builtins.getattr",  # how the buffer's methods are named
-        "numpy._core.multiarray._reconstruct",
-        "numpy.core.multiarray._reconstruct",
-        "numpy.ndarray",
-    )
-]
-"""Objects beside the weights, by the name of what would make them; none of it is called."""
 
 # What torch's unpickler, zip reader and old tar reader raise on arbitrary bytes.
 _UNREADABLE = (
@@ -131,8 +123,8 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
     return _Foreign("an ONNX graph", _PLAIN) if path.suffix == ".onnx" else None
 
 
-def _refuse_bombs(path: Path, head: bytes) -> None:
-    """CheckpointError for a file that would become larger in memory than it is.
+def _scanned(path: Path, head: bytes) -> Makers:
+    """What its pickles name; CheckpointError for a file that would become larger in memory.
 
     torch.save compresses nothing.
     """
@@ -146,7 +138,7 @@ def _refuse_bombs(path: Path, head: bytes) -> None:
                     f"{sum(entry.file_size for entry in entries):,}",
                     "torch.save compresses nothing: pack it again with `zip -0`, if you trust it",
                 )
-    scan_pickles(path)
+    return scan_pickles(path)
 
 
 def _names_in_zip(path: Path) -> list[str] | None:

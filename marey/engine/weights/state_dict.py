@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
+from marey.engine.weights.inert import Unread
+from marey.engine.weights.read_file import holds_an_object
 from marey.errors import CheckpointError, first_few
 
 _WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model")
@@ -68,6 +70,7 @@ def state_dict_of(content: Any, path: Path) -> dict[str, Tensor]:
     """
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, expected a state dict")
+    _check_read(content, path)
     odd = [name for name, value in content.items() if not isinstance(value, Tensor)]
     odd += [name for name in content if not isinstance(name, str)]
     if odd or not content:
@@ -85,3 +88,11 @@ def state_dict_of(content: Any, path: Path) -> dict[str, Tensor]:
         if all(name.startswith(prefix) for name in tensors):
             return {name.removeprefix(prefix): weight for name, weight in tensors.items()}
     return tensors
+
+
+def _check_read(content: Mapping[Any, Any], path: Path) -> None:
+    """CheckpointError if the weights lie in an object that was not read."""
+    unread = {name: value for name, value in content.items() if isinstance(value, Unread)}
+    if unread and not any(_is_state_dict(value) for value in content.values()):
+        name = next((name for name in _WRAPPERS if name in unread), next(iter(unread)))
+        raise holds_an_object(path, unread[name], str(name))
