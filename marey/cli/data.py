@@ -28,10 +28,8 @@ def data_init(
     layout: Annotated[
         str | None, typer.Option(help="what folders are: '{split}/{class}/{name}'")
     ] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="what columns are: path=video,label=gloss,start=t0,...")
-    ] = None,
-    ignore: Annotated[str | None, typer.Option(help="columns that do not matter: a,b")] = None,
+    columns: opt.Columns = None,
+    ignore: opt.Ignore = None,
     val: Annotated[float, typer.Option(help="share of the clips")] = 0.2,
     test: Annotated[float, typer.Option(help="share of the clips")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="of the split")] = 0,
@@ -87,8 +85,13 @@ def data_init(
 
 @data_app.command("check")
 def data_check(
-    manifest: opt.ManifestFile,
+    manifest: Annotated[
+        str, typer.Argument(help="manifest or list, also without labels: a file or a url")
+    ],
     out: Annotated[Path | None, typer.Option(help="default: check.csv beside it")] = None,
+    root: opt.Root = None,
+    columns: opt.Columns = None,
+    ignore: opt.Ignore = None,
     workers: opt.Workers = None,
     timeout: opt.Timeout = 60.0,
     executor: opt.Executor = "local",
@@ -97,14 +100,24 @@ def data_check(
 ) -> None:
     """Decode every clip wholly, in parallel, and write down what is wrong with each."""
     from marey.data.checks.check import check_manifest
+    from marey.data.lists.wanted_columns import WantedColumns
     from marey.data.manifest.header import NoLabels
+    from marey.data.manifest.location import Location
     from marey.data.manifest.read import read_manifest
+    from marey.data.own_videos.unlabelled import is_manifest, read_clips
 
-    try:
-        clips = read_manifest(manifest)
-    except NoLabels as error:
-        console.print(f"note: {escape(error.message)}: clips without labels")
-        clips = read_manifest(manifest, heads={})
+    wanted, at = WantedColumns.parse(columns, ignore), Location(root)
+    if is_manifest(manifest, wanted):
+        try:
+            clips = read_manifest(manifest, at=at)
+        except NoLabels as error:
+            console.print(f"note: {escape(error.message)}: clips without labels")
+            clips = read_manifest(manifest, heads={}, at=at)
+    else:
+        read = read_clips(manifest, wanted=wanted, at=at)
+        for line in read.lines():
+            console.print(escape(line))
+        clips = read.manifest
     with progress_bar("checking") as progress:
         report = check_manifest(
             clips,

@@ -24,6 +24,14 @@ Overrides = Annotated[
 ]
 RecipeName = Annotated[str, typer.Argument(help="name, YAML file or folder of a run")]
 
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="what the columns are: path=video,label=gloss,start=t0,...; without a header:"
+        " 'path start end'"
+    ),
+]
+Ignore = Annotated[str | None, typer.Option(help="columns that do not matter: a,b")]
 Root = Annotated[str | None, typer.Option(help="where the clips' paths start")]
 Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
 Probe = Annotated[bool, typer.Option(help="open every clip and count its frames")]

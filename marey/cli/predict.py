@@ -46,6 +46,8 @@ def predict(
     segments: opt.Segments = None,
     split: Annotated[str | None, typer.Option(help="rows of a manifest; default: all")] = None,
     root: opt.Root = None,
+    columns: opt.Columns = None,
+    ignore: opt.Ignore = None,
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
     device: opt.Device = None,
@@ -57,6 +59,8 @@ def predict(
     many = {
         "--split": split,
         "--root": root,
+        "--columns": columns,
+        "--ignore": ignore,
         "--workers": workers,
         "--batch-size": batch_size,
         "--executor": None if executor == "local" else executor,
@@ -84,6 +88,8 @@ def predict(
                 segments=segments,
                 split=split,
                 root=root,
+                columns=columns,
+                ignore=ignore,
                 workers=workers,
                 batch_size=batch_size,
                 device=device,
@@ -92,6 +98,7 @@ def predict(
             executor=executor_of_a_model(executor, address, workers, device),
             shard=shard,
             progress=progress,
+            say=lambda line: console.print(escape(line)),
         )
     if made is None:
         console.print(f"{out} is there when all shards are done")

@@ -17,6 +17,8 @@ from marey.data.manifest.time_names import time_name
 
 _NUMBER = re.compile(r"[\d.:]+", re.ASCII)
 _COMMENT = re.compile(r"#+\s*")
+_SINGLE = "\t"
+"""Separates the columns of a table that has one, of clips without labels."""
 _SHARE = 0.9
 """Of the lines below a header that are alike where it is not."""
 
@@ -27,7 +29,8 @@ def header_separator(
     """What separates the columns that the first line names; None if it names none.
 
     A line is a header if it has known names for a path and a label, or all the names that a person
-    wants; or, whatever its words, if it is unlike the lines below, and no clip is called so.
+    wants; or, whatever its words, if it is unlike the lines below, and no clip is called so. One
+    known name is a header where labels are not needed.
 
     Args:
         is_clip: whether a cell is the name of a clip that is there.
@@ -42,7 +45,10 @@ def header_separator(
             return separator
     separator = separator_of(lines[:SAMPLE])
     cells, *rows = ([c.strip() for c in line.split(separator)] for line in lines[:SAMPLE])
-    return separator if names or _is_header(cells, rows, is_clip) else None
+    if names or _is_header(cells, rows, is_clip):
+        return separator
+    is_alone = not wanted.needs_labels and _names_paths(*lines[:SAMPLE])
+    return _SINGLE if is_alone and not is_clip(lines[0]) else None
 
 
 def without_comments(file: TextFile) -> TextFile:
@@ -97,6 +103,12 @@ def _is_header(
     path = videos[0] if videos else 0
     numbers = any(_share(_NUMBER.fullmatch, column) for column in columns)
     return (bool(videos) or numbers or _share(is_clip, columns[0])) and not is_clip(cells[path])
+
+
+def _names_paths(first: str, *others: str) -> bool:
+    """Whether the first of some lines is the name of one column, of paths."""
+    of_videos = _share(VIDEO.fullmatch, others) and not VIDEO.fullmatch(first)
+    return bool(others and (of_videos or of_kind("path", [first])))
 
 
 def _is_known(name: str) -> bool:

@@ -15,7 +15,7 @@ Nothing is guessed for a line that does not fit: it is an error with its number.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,13 @@ from marey.data.lists.exports.tools import read_export, tool_of
 from marey.data.lists.frame_lists import is_frame_list, read_frame_list
 from marey.data.lists.headers import header_separator, without_comments
 from marey.data.lists.listing import Listing, ListRow
-from marey.data.lists.plain_lists import RULSTM, SAMPLE, read_plain
+from marey.data.lists.plain_lists import (
+    RULSTM,
+    SAMPLE,
+    PlainList,
+    given_format,
+    read_plain,
+)
 from marey.data.lists.rejects import FatalFaults, Faults
 from marey.data.lists.tables import read_json, read_table
 from marey.data.lists.text_file import TextFile, read_text
@@ -36,6 +42,7 @@ from marey.data.manifest.header import NoLabels
 from marey.data.manifest.paths import IMAGE, VIDEO
 from marey.data.manifest.spellings import Spellings
 from marey.errors import ManifestError
+from marey.storage.url import AnyPath
 
 HMDB51_HINT = (
     "`marey data prepare hmdb51-split1 --root CLIPS --annotations FOLDER` reads all of them"
@@ -51,53 +58,88 @@ def read_listing(
     ManifestError names the first five lines that do not fit, or says what was expected.
 
     Args:
-        wanted: what a person says of the columns of a table.
+        wanted: what a person says of the columns of a table, or of the lines of a list.
         root: where its paths start (default: its folder).
+    """
+    listing = read_rows(path, wanted, root=root, read_lines=partial(_labelled_lines, wanted))
+    _refuse_files_as_labels(path, listing.rows)
+    _refuse_spans_as_labels(listing)
+    if of_sides(listing):
+        raise ManifestError(f"{path} is a list of HMDB51: it says sides, no classes", HMDB51_HINT)
+    return listing
+
+
+def read_rows(
+    path: Path,
+    wanted: WantedColumns,
+    *,
+    root: AnyPath | None,
+    read_lines: Callable[[TextFile], tuple[PlainList, list[str]]],
+) -> Listing:
+    """As `read_listing`, but for what it refuses of labels.
+
+    Args:
+        read_lines: reads a list without a header, and says what there is to say of it.
     """
     file = read_text(path, FatalFaults())
     if tool_of(file) is None:  # whose exports may begin with lines of #
         file = without_comments(file)
-    listing = _read(file, wanted, root)
-    _refuse_spans_as_labels(listing)
+    listing = _read_known(file, wanted, root)
+    if listing is None:
+        listing = _of_lines(path, *read_lines(file))
     return replace(listing, notes=[*file.notes, *listing.notes])
 
 
-def _read(file: TextFile, wanted: WantedColumns, root: Path | None) -> Listing:
-    path = file.path
-    export = read_export(file, wanted, root=root or path.parent)
+def _read_known(file: TextFile, wanted: WantedColumns, root: AnyPath | None) -> Listing | None:
+    """The rows of a list that is an export, names its columns, or names and numbers classes."""
+    if wanted.line:
+        return None
+    start = path if isinstance(path := root or file.path.parent, Path) else file.path.parent
+    export = read_export(file, wanted, root=start)
     if export is not None:
         return export
-    if path.suffix.lower() == ".json":
+    if file.path.suffix.lower() == ".json":
         return read_json(file, wanted)
     if is_frame_list(file):
         return read_frame_list(file)
     separator = separator_of_header(file, wanted, root)
-    if separator is not None:
-        return read_table(file, separator, wanted)
-    with_numbers = read_class_list(file)
-    if with_numbers is not None:
-        return with_numbers
-    plain = read_plain(file)
+    return read_class_list(file) if separator is None else read_table(file, separator, wanted)
+
+
+def _labelled_lines(wanted: WantedColumns, file: TextFile) -> tuple[PlainList, list[str]]:
+    form = None
+    if wanted.line:
+        form = given_format(wanted.line, [text for _, text in file.lines()])
+        if not form.has_labels:
+            raise NoLabels(f"{file.path}: `{form.title}` has no labels", "`marey predict` takes it")
+    return read_plain(file, form), []
+
+
+def _of_lines(path: Path, plain: PlainList, notes: list[str]) -> Listing:
     rows = list(plain)
-    file.faults.settle()
+    plain.faults.settle()
     if not rows:
         raise ManifestError(f"{path}: the list is empty", "give one clip a line")
     if plain.format is RULSTM:
         rows = _with_heads(rows)
-    _refuse_files_as_labels(path, rows)
-    if of_hmdb51(path) and {row.labels.get("label") for row in rows} <= {"0", "1", "2"}:
-        raise ManifestError(f"{path} is a list of HMDB51: it says sides, no classes", HMDB51_HINT)
     return Listing(
         source=path,
         format=f"{plain.format}, {len(rows):,} rows",
         rows=rows,
         unit=plain.format.unit,
+        notes=notes,
     )
 
 
 def of_hmdb51(path: Path) -> bool:
     """Whether a list is called as those of HMDB51, one a class and split."""
     return re.fullmatch(r".+_test_split[123]\.txt", path.name) is not None
+
+
+def of_sides(listing: Listing) -> bool:
+    """Whether the labels of a list of HMDB51 are sides: neither, train and test."""
+    labels = {row.labels.get("label") for row in listing.rows}
+    return of_hmdb51(listing.source) and labels <= {"0", "1", "2"}
 
 
 def is_table(path: Path, wanted: WantedColumns = AS_NAMED, *, root: Path | None = None) -> bool:
@@ -122,7 +164,7 @@ def _is_clip(files: Spellings, name: str) -> bool:
     )
 
 
-def separator_of_header(file: TextFile, wanted: WantedColumns, root: Path | None) -> str | None:
+def separator_of_header(file: TextFile, wanted: WantedColumns, root: AnyPath | None) -> str | None:
     """What separates the columns of the header that a list begins with; None if it has none."""
     lines = _first_lines(file)
     files = Spellings(root or file.path.parent)

@@ -9,11 +9,12 @@ import numpy as np
 
 from marey.data.manifest.columns import BOUNDS, ID, Unit, Values
 from marey.data.manifest.manifest import Manifest
+from marey.storage.url import AnyPath
 
 
 def manifest_of(
     source: Path,
-    root: Path,
+    root: AnyPath,
     *,
     paths: Sequence[str],
     ids: Sequence[str],

@@ -6,6 +6,7 @@
 | `path num_frames label` | TSN, TSM, TDN, GST, GC, UniFormer; VideoLT                          |
 | `path start end label`  | IBM's action-recognition, bLVNet: frames from 1, end inclusive      |
 | seven cells of a csv    | RULSTM: parts of videos, in frames of 30 a second                   |
+| the same without labels | those toolboxes, to test on: `marey.data.own_videos.line_readings`  |
 
 The separator is a tab, `;`, `,` or space; a path may hold spaces, as class folders do. Several
 labels of a clip are joined by commas and nothing else. Separator and columns are decided once, by
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from pathlib import Path
 from marey.data.lists.listing import ListRow
 from marey.data.lists.rejects import Faults, Misfit, SourceLine
 from marey.data.lists.text_file import TextFile, whole
+from marey.data.lists.times import seconds
 from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.columns import Unit
 from marey.data.manifest.header import NoLabels
@@ -42,6 +44,8 @@ SAMPLE = 2000
 RULSTM_FPS = 30.0
 """Frames a second that RULSTM counts in, whatever the rate of a video."""
 _NUMBERS = re.compile(rf"-?\d{{1,18}}(?:{re.escape(SEPARATOR)}-?\d{{1,18}})*", re.ASCII)
+_HEADS = ("label", "verb", "noun", "action")
+_WHOLE = ("num_frames", "start", "end", "stop", "verb", "noun", "action")
 HEADER_HINT = "give the file a header that names its columns, with `path` and `label`"
 
 
@@ -57,27 +61,44 @@ class ListFormat:
     """An example of a line: the names of its columns."""
     separator: str
     num_numbers: int
-    """Columns at the end that hold whole numbers; 0 where labels are words."""
+    """Columns at the end that hold numbers; 0 where labels are words."""
     plain_paths: bool = True
     """Whether a separator and a number at the end of a path is a further label."""
 
     def __str__(self) -> str:
-        return f"`{self.title}`, {SEPARATORS[self.separator]}-separated"
+        separated = f", {SEPARATORS[self.separator]}-separated" if self.num_columns > 1 else ""
+        return f"`{self.title}`{separated}"
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(re.split("[ ,]", self.title))
 
     @cached_property
     def num_columns(self) -> int:
         """Cells of a line."""
-        return len(re.split("[ ,]", self.title))
+        return len(self.columns)
 
     @property
     def unit(self) -> Unit:
         """That of spans."""
-        return "frames" if self.title == _TITLES[3] else "seconds"
+        return "frames" if "start" in self.columns and self.columns[0] == "path" else "seconds"
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether lines say classes."""
+        return not {"label", "verb"}.isdisjoint(self.columns)
 
 
 _TITLES = ("path label", "path label", "path num_frames label", "path start end label")
 """By how many numbers end a line."""
+UNLABELLED = ("path", "path num_frames", "path start end")
+"""What is left of these without labels, by how many numbers end a line."""
+IN_SECONDS = ("path start_seconds end_seconds", "path start_seconds end_seconds label")
 RULSTM = ListFormat("uid,video,start,stop,verb,noun,action", ",", 5)
+RULSTM_TEST = ListFormat("uid,video,start,stop", ",", 2)
+TITLES = (*_TITLES[1:], *UNLABELLED, *IN_SECONDS, RULSTM.title, RULSTM_TEST.title)
+"""Of all formats."""
 
 
 @dataclass(frozen=True)
@@ -113,30 +134,16 @@ def plain_rows(
 
 
 def list_format(path: Path, lines: Sequence[str], separator: str | None = None) -> ListFormat:
-    """What most lines of the file at `path` are; ManifestError if that is no known list.
-
-    Where paths hold the separator, as they may hold spaces, they may also end in numbers of their
-    own ("take 2"): then the fewest numbers count that end more than one line in a hundred.
-    """
+    """What most lines of the file at `path` are; ManifestError if that is no known list."""
     separator = separator or separator_of(lines[:SAMPLE])
-    rows = [_split(line, separator) for line in lines]
+    rows = [split_line(line, separator) for line in lines]
     if rows and all(len(cells) == 1 for cells in rows):
-        if all("|" in line for line in lines):
-            remedy = "write commas, semicolons or tabs between the columns"
-            raise ManifestError(f"{path} is separated by '|', which joins classes", remedy)
+        refuse_bars(path, lines)
         raise NoLabels(f"{path}: paths without labels", "give `path label` on every line")
-    shapes = Counter((len(cells), _count_numbers(cells)) for cells in rows)
+    shapes = shapes_of(rows)
     if separator == "," and shapes.most_common(1)[0][0] == (7, 5):
         return RULSTM
-    counts: Counter[int] = Counter()
-    for (_, count), num_lines in shapes.items():
-        counts[count] += num_lines
-    usual = counts.most_common(1)[0][0] if rows else 1
-    num_numbered = len(rows) - counts[0]
-    num_plain = sum(n for (width, count), n in shapes.items() if 0 < count >= width - 1)
-    plain_paths = usual == 0 or num_plain >= 0.9 * num_numbered
-    if not plain_paths:
-        usual = min(n for n in counts if n and 100 * counts[n] >= num_numbered)
+    usual, plain_paths = usual_numbers(shapes)
     if usual > 3 or (usual == 3 and not _are_spans(rows)):
         raise ManifestError(
             f"{path}: {usual} numbers end a line, which is no known list", HEADER_HINT
@@ -144,12 +151,53 @@ def list_format(path: Path, lines: Sequence[str], separator: str | None = None) 
     return ListFormat(_TITLES[usual], separator, usual, plain_paths)
 
 
+def given_format(title: str, lines: Sequence[str]) -> ListFormat:
+    """The format of that title, one of `TITLES`, of lines as a person says what they are."""
+    if title in (RULSTM.title, RULSTM_TEST.title):
+        return RULSTM if title == RULSTM.title else RULSTM_TEST
+    columns = title.split()
+    separator = separator_of(lines[:SAMPLE])
+    cells = [split_line(line, separator) for line in lines[:SAMPLE]]
+    of_words = title == "path label" and 2 * sum(_is_number(row[-1]) for row in cells) < len(cells)
+    return ListFormat(title, separator, 0 if of_words else len(columns) - 1, plain_paths=False)
+
+
+def shapes_of(rows: Iterable[Sequence[str]]) -> Counter[tuple[int, int]]:
+    """How many lines have so many cells, of which so many numbers at the end."""
+    return Counter((len(cells), _count_numbers(cells)) for cells in rows)
+
+
+def usual_numbers(shapes: Mapping[tuple[int, int], int]) -> tuple[int, bool]:
+    """How many numbers end most lines, and whether one more before them is a fault.
+
+    Where paths hold the separator, as they may hold spaces, they may also end in numbers of their
+    own ("take 2"): then the fewest numbers count that end more than one line in a hundred.
+    """
+    counts: Counter[int] = Counter()
+    for (_, count), num_lines in shapes.items():
+        counts[count] += num_lines
+    usual = counts.most_common(1)[0][0] if counts else 1
+    num_numbered = counts.total() - counts[0]
+    num_plain = sum(n for (width, count), n in shapes.items() if 0 < count >= width - 1)
+    plain_paths = usual == 0 or num_plain >= 0.9 * num_numbered
+    if not plain_paths:
+        usual = min(n for n in counts if n and 100 * counts[n] >= num_numbered)
+    return usual, plain_paths
+
+
+def refuse_bars(path: Path, lines: Sequence[str]) -> None:
+    """ManifestError if bars part the columns of all lines."""
+    if lines and all("|" in line for line in lines):
+        remedy = "write commas, semicolons or tabs between the columns"
+        raise ManifestError(f"{path} is separated by '|', which joins classes", remedy)
+
+
 def separator_of(lines: Sequence[str]) -> str:
     """The one that nearly every line has, before a number if there is such; else most lines."""
     having: dict[str, int] = {}
     numbers: dict[str, int] = {}
     for separator in SEPARATORS:
-        rows = [cells for line in lines if len(cells := _split(line, separator)) > 1]
+        rows = [cells for line in lines if len(cells := split_line(line, separator)) > 1]
         having[separator] = len(rows)
         numbers[separator] = sum(_is_number(cells[-1]) for cells in rows)
     for counts, share in ((numbers, 0.9), (having, 0.9), (numbers, 0.5)):
@@ -163,7 +211,7 @@ def _trimmed(text: str) -> str:
     return text.strip().rstrip(",;")
 
 
-def _split(text: str, separator: str, width: int = -1) -> list[str]:
+def split_line(text: str, separator: str, width: int = -1) -> list[str]:
     """The cells of a line, of which only the first may hold the separator if `width` is given.
 
     Several labels at the end are as a manifest has them: 311,969 is 311|969.
@@ -176,36 +224,51 @@ def _split(text: str, separator: str, width: int = -1) -> list[str]:
     return [*cells[:-1], last] if len(cells) > 1 and _is_number(last) else cells
 
 
-def _cells(text: str, form: ListFormat) -> list[str]:
+def cells_of(text: str, form: ListFormat) -> list[str]:
     """The cells of a line; a path may hold the separator if that is a space, or numbers follow."""
+    if form.num_columns == 1:
+        return [text]
     in_paths = form.separator == " " or 0 < form.num_numbers <= 3
-    return _split(text, form.separator, form.num_columns - 1 if in_paths else -1)
+    return split_line(text, form.separator, form.num_columns - 1 if in_paths else -1)
 
 
 def _row(line: SourceLine, text: str, form: ListFormat) -> ListRow:
     """What a line says; `Misfit` if it is not of the format."""
-    cells = _cells(text, form)
+    cells = cells_of(text, form)
     if len(cells) != form.num_columns or not all(cells):
-        raise Misfit(f"not a `{form.title}`", "" if form.num_numbers else HEADER_HINT)
-    numbers = cells[len(cells) - form.num_numbers :]
-    single = numbers if form is RULSTM else numbers[:-1]  # a label may be several, or -1
-    if not all(map(_is_number, numbers)) or None in map(whole, single):
+        remedy = HEADER_HINT if form.has_labels and not form.num_numbers else ""
+        raise Misfit(f"not a `{form.title}`", remedy)
+    said = dict(zip(form.columns, cells, strict=True))
+    labels = {head: said[head] for head in _HEADS if head in said}
+    single = [said[name] for name in form.columns if name in _WHOLE]  # a label may be several
+    numbered = form.num_numbers and not all(map(_is_number, labels.values()))
+    if numbered or None in map(whole, single):
         raise Misfit(f"not a `{form.title}`", "numbers are whole")
-    if form is RULSTM:
-        uid, video, start, stop, verb, noun, action = cells
-        labels = {"verb": verb, "noun": noun, "action": action}
-        seconds = int(start) / RULSTM_FPS, int(stop) / RULSTM_FPS
-        return ListRow(line, video, labels, *seconds, id=uid)
-    path, *others, label = cells
-    if numbers and form.plain_paths and _count_numbers(_split(path, form.separator)):
+    if "uid" in said:
+        times = int(said["start"]) / RULSTM_FPS, int(said["stop"]) / RULSTM_FPS
+        return ListRow(line, said["video"], labels, *times, id=said["uid"])
+    path = said["path"]
+    if form.num_numbers and form.plain_paths and _count_numbers(split_line(path, form.separator)):
+        if not labels:
+            raise Misfit(f"more numbers than of a `{form.title}`")
         remedy = "join the labels of a clip by commas, without spaces: `path 3,17`"
         raise Misfit("several labels on a line", remedy)
+    if "start_seconds" in said:
+        return ListRow(line, path, labels, *_seconds(said["start_seconds"], said["end_seconds"]))
     if form.unit == "frames":
-        if not _is_span(*others):
-            raise Misfit(f"frames {others[0]} to {others[1]}", "frames count from 1")
-        return ListRow(line, path, {"label": label}, int(others[0]) - 1, int(others[1]))
-    num_frames = int(others[0]) if others else None
-    return ListRow(line, path, {"label": label}, num_frames=num_frames)
+        if not is_span(said["start"], said["end"]):
+            raise Misfit(f"frames {said['start']} to {said['end']}", "frames count from 1")
+        return ListRow(line, path, labels, int(said["start"]) - 1, int(said["end"]))
+    return ListRow(line, path, labels, num_frames=whole(said.get("num_frames", "")))
+
+
+def _seconds(start: str, end: str) -> tuple[float, float]:
+    times = seconds(start), seconds(end)
+    if times[0] is None or times[1] is None or times[0] >= times[1]:
+        raise Misfit(
+            f"seconds {start} to {end}", "write seconds with a point, the end after the start"
+        )
+    return times[0], times[1]
 
 
 def _count_numbers(cells: Sequence[str]) -> int:
@@ -223,10 +286,11 @@ def _is_number(text: str) -> bool:
 
 def _are_spans(rows: Sequence[Sequence[str]]) -> bool:
     """Whether most lines that end in three numbers have a first and a last frame."""
-    spans = [_is_span(*cells[-3:-1]) for cells in rows if _count_numbers(cells) >= 3]
+    spans = [is_span(*cells[-3:-1]) for cells in rows if _count_numbers(cells) >= 3]
     return 2 * sum(spans) > len(spans)
 
 
-def _is_span(start: str, end: str) -> bool:
+def is_span(start: str, end: str) -> bool:
+    """Whether these are the first and the last frame of a part, from 1."""
     first, last = whole(start), whole(end)
     return first is not None and last is not None and 1 <= first <= last

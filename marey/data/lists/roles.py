@@ -87,6 +87,7 @@ class _Choice:
         ignored = [self._named(name) for name in wanted.ignored]
         taken = [*self.wanted.values(), *ignored]
         self.free = [name for name in table.names if name and name not in taken]
+        self.needs_labels = wanted.needs_labels
         self.notes: list[str] = []
 
     def roles(self) -> Roles:
@@ -94,8 +95,8 @@ class _Choice:
         heads = self._heads()
         numbers = self.wanted.get("label_number", "")
         if not heads:
-            label, numbers = self._label()
-            heads = {"label": label}
+            label, numbers = self._label() if self.needs_labels else self._label_if_clear()
+            heads = {"label": label} if label else {}
         return Roles(
             path=path,
             heads=heads,
@@ -121,7 +122,8 @@ class _Choice:
         self.free = [name for name in self.free if name not in names]
 
     def _path(self) -> str:
-        name = self.wanted.get("path") or next(iter(of_kind("path", self.free)), "")
+        only = self.table.names[0] if self.table.names == self.free[:1] else ""
+        name = self.wanted.get("path") or next(iter(of_kind("path", self.free)), only)
         if not name:
             raise unknown_header(self.table, "path", self.free)
         self._use(name)
@@ -176,6 +178,15 @@ class _Choice:
             return first, ""
         self.notes.append(f"classes are named by `{words}` and ordered by `{numbers}`")
         return words, numbers
+
+    def _label_if_clear(self) -> tuple[str, str]:
+        """As `_label`; "" if there are none, or several that differ, which is said."""
+        names = of_kind("label", self.free)
+        try:
+            return self._label() if names else ("", "")
+        except ManifestError as error:
+            self.notes.append(f"labels are left: {error.message}; {error.hint}")
+            return "", ""
 
     def _times(self) -> Times | None:
         times = self._wanted_times()

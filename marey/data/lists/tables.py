@@ -40,11 +40,12 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
     file.faults.settle()
     times = roles.times.columns if roles.times else ()
     read = {roles.path, *roles.heads.values(), *times}
-    labels = " and ".join(f"`{name}`" for name in roles.heads.values())
+    read_columns = " and ".join(f"`{name}`" for name in (roles.path, *roles.heads.values()))
     return Listing(
         source=file.path,
-        format=f"a table with `{roles.path}` and {labels},"
-        f" {SEPARATORS[separator]}-separated, {len(rows):,} rows",
+        format=f"a table with {read_columns},"
+        + (f" {SEPARATORS[separator]}-separated," if len(names) > 1 or separator == "," else "")
+        + f" {len(rows):,} rows",
         rows=rows,
         unit="frames" if roles.times and roles.times.unit == "frames" else "seconds",
         columns={name: table.cells(name) for name in names if name not in read},

@@ -1,11 +1,16 @@
-"""What a person says of the columns of a list: `--columns path=video,label=gloss --ignore note`."""
+"""What a person says of the columns of a list: `--columns path=video,label=gloss --ignore note`.
+
+Of a list without a header it is what its lines are: `--columns "path start end"`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+from marey.data.lists.plain_lists import TITLES
 from marey.data.manifest.column_names import squashed
 from marey.data.manifest.time_names import SUFFIXES, TimeUnit
 from marey.errors import ManifestError, did_you_mean
@@ -25,14 +30,23 @@ class WantedColumns:
     """One of `ROLES` -> the name of its column."""
     ignored: Sequence[str] = ()
     """Names of columns that are to be left."""
+    line: str = ""
+    """What the lines of a list without a header are, one of `plain_lists.TITLES`; "" if unsaid."""
+    needs_labels: bool = True
+    """Whether a list without labels is refused."""
 
     @classmethod
     def parse(cls, columns: str | None, ignore: str | None = None) -> Self:
         """Of options as they are typed; ManifestError if they are none.
 
         >>> WantedColumns.parse("path=video, label=gloss", "note,Take 2")
-        WantedColumns(roles={'path': 'video', 'label': 'gloss'}, ignored=('note', 'Take 2'))
+        WantedColumns(roles={'path': 'video', 'label': 'gloss'}, ignored=('note', 'Take 2'), \
+line='', needs_labels=True)
+        >>> WantedColumns.parse("path start end").line
+        'path start end'
         """
+        if columns and "=" not in columns:
+            return cls(line=_line(columns), ignored=tuple(_parts(ignore)))
         roles: dict[str, str] = {}
         for part in _parts(columns):
             role, equals, name = (word.strip() for word in part.partition("="))
@@ -53,6 +67,22 @@ def find_name(wanted: str, names: Sequence[str]) -> str | None:
     if wanted in names:
         return wanted
     return next((name for name in names if squashed(name) == squashed(wanted) != ""), None)
+
+
+def _line(columns: str) -> str:
+    """The title of a line that is spelled with blanks or commas; ManifestError if it is none."""
+    title = next((each for each in TITLES if _words(each) == _words(columns)), None)
+    if title is None:
+        shown = ", ".join(f"'{each}'" for each in TITLES)
+        raise ManifestError(
+            f"{columns!r} names no columns",
+            f"write path=video,label=gloss; of a list without a header, what a line is: {shown}",
+        )
+    return title
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text)
 
 
 def _parts(text: str | None) -> list[str]:

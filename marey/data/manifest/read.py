@@ -54,7 +54,7 @@ def read_manifest(
     """
     source = any_path(path)
     with _at_hand(source, heads) as file:
-        manifest = _located(_read(file, heads), source, at)
+        manifest = placed(_read(file, heads), source, at)
         _refuse_strays(file, manifest, at)
     return manifest if split is None else manifest.select(split)
 
@@ -72,6 +72,23 @@ def require_local_files(manifest: Manifest, split: str | None = None) -> None:
     """`require_files` of this machine alone, and of no mapped manifest: that opens at once."""
     if manifest.mapped is None:
         _refuse_missing(manifest, split, (Path,))
+
+
+def placed(manifest: Manifest, source: AnyPath, at: Location) -> Manifest:
+    """The manifest as one of the file `source`, with the places that its clips lie in.
+
+    Whether paths stay there is not asked.
+    """
+    root = source.parent if at.root is None else any_path(at.root)
+    manifest = replace(manifest, source=source, roots=Roots((root,)), is_as_read=True)
+    if at.roots:
+        roots = roots_by_source(manifest.sources, manifest.roots, at.roots)
+        manifest = replace(manifest, roots=roots)
+    elif at.urls:
+        paths, roots = roots_among_urls(manifest.paths, root, at.urls)
+        if roots.codes is not None:
+            manifest = replace(manifest.with_columns({"path": paths}), roots=roots)
+    return manifest.with_feature_files()
 
 
 def _read(file: Path, heads: Heads | None) -> Manifest:
@@ -96,20 +113,6 @@ def _compare_digest(file: Path, digest: str) -> None:
     whole = Manifest(source=file, roots=Roots((file.parent,)), table=rows.table, classes=classes)
     if whole.digest() != digest:
         raise ManifestError(f"{file} is damaged: it holds other bytes than were written", AGAIN)
-
-
-def _located(manifest: Manifest, source: AnyPath, at: Location) -> Manifest:
-    """The manifest as one of the file `source`, with the places that its clips lie in."""
-    root = source.parent if at.root is None else any_path(at.root)
-    manifest = replace(manifest, source=source, roots=Roots((root,)), is_as_read=True)
-    if at.roots:
-        roots = roots_by_source(manifest.sources, manifest.roots, at.roots)
-        manifest = replace(manifest, roots=roots)
-    elif at.urls:
-        paths, roots = roots_among_urls(manifest.paths, root, at.urls)
-        if roots.codes is not None:
-            manifest = replace(manifest.with_columns({"path": paths}), roots=roots)
-    return manifest.with_feature_files()
 
 
 def _refuse_strays(file: Path, manifest: Manifest, at: Location) -> None:

@@ -22,9 +22,10 @@ from marey.data.manifest.spellings import Meant, Spellings
 from marey.errors import ManifestError
 from marey.jobs.executors import Processes
 from marey.jobs.parts import Progress
+from marey.storage.url import AnyPath
 
 
-def meant_files(listing: Listing, root: Path) -> list[Meant]:
+def meant_files(listing: Listing, root: AnyPath) -> list[Meant]:
     """The file that each row means."""
     files = Spellings(root)
     return [_meant(files, row.path) for row in listing.rows]

@@ -25,7 +25,7 @@ of the file, and joining holds one part in memory at a time.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,9 +35,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from marey.data.lists.wanted_columns import WantedColumns
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import digest_with
-from marey.data.own_videos.unlabelled import read_clips
+from marey.data.own_videos.unlabelled import Clips, read_clips
 from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.predict import probabilities
 from marey.engine.inference.predictions import prediction_table, scores_column
@@ -79,6 +80,10 @@ class PredictOptions(Options["PredictionJob"]):
     """Class names a clip."""
     segments: int | None = None
     """Of a clip; by default as many as the test views of the model's recipe have."""
+    columns: str | None = None
+    """What a person says of the columns or lines of a list, as `WantedColumns.parse` takes it."""
+    ignore: str | None = None
+    """Columns to leave."""
     split: str | None = None
     root: str | None = None
 
@@ -88,14 +93,18 @@ class PredictOptions(Options["PredictionJob"]):
         tested = for_test(trained.recipe, segments=self.segments)
         recipe = replace(tested, amp=False)  # as Predictor, whatever it was trained with
         at = Location(self.root, urls=recipe.data.urls)
-        clips = read_clips(self.source, split=self.split, at=at)
-        check_clips(trained.model.spec, clips)
+        wanted = WantedColumns.parse(self.columns, self.ignore)
+        clips = read_clips(
+            self.source, wanted=wanted, split=self.split, at=at, classes=trained.classes
+        )
+        check_clips(trained.model.spec, clips.manifest)
         return PredictionJob(
             classes=trained.classes,
             top=self.top,
             model=trained.model,
             recipe=recipe,
-            manifest=clips,
+            manifest=clips.manifest,
+            read=clips,
             workers=self.workers,
             batch_size=self.batch_size,
             device=device,
@@ -109,6 +118,7 @@ def predict_clips(
     executor: Executor = HERE,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Predictions | None:
     """Write what the model says of every clip to the file `out`, NAME.parquet.
 
@@ -118,6 +128,7 @@ def predict_clips(
         executor: whose processes score.
         shard: the share of the clips to score.
         progress: called with clips (done, total).
+        say: called with what the clips were read as.
 
     Raises:
         ManifestError: if there are no clips, or not what the model takes.
@@ -126,6 +137,8 @@ def predict_clips(
     if out.suffix.lower() != ".parquet":
         raise RunError(f"{out} is no name of a file of predictions", "call it NAME.parquet")
     job = load_for(options, executor)
+    for line in job.read.lines():
+        say(line)
     join = partial(_join, out)
     parts = job.parts(out)
     made = run(job, options, parts, join, executor=executor, shard=shard, progress=progress)
@@ -138,6 +151,8 @@ class PredictionJob(ClipJob):
 
     classes: Mapping[str, tuple[str, ...]]
     top: int
+    read: Clips
+    """The clips, and what they were read as."""
 
     def facts(self) -> Mapping[str, object]:
         """The clips with their sources and ids, the weights, and what is said of a clip."""
@@ -181,6 +196,7 @@ class PredictionJob(ClipJob):
             "average": self.recipe.test.average,
             "classes": self.classes,
             "span_unit": self.manifest.unit,
+            **self.read.facts,
         }
         return {"marey": json.dumps(facts)}
 

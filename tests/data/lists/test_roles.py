@@ -179,7 +179,7 @@ def test_kinetics_times_are_asked_for_as_its_clips_may_be_cut_already(tmp_path):
     ("columns", "message"),
     [
         ("lable=x", r"'lable' is no role of a column.*did you mean 'label'"),
-        ("path", r"'path' names no columns.*path=video,label=gloss"),
+        ("video", r"'video' names no columns.*path=video,label=gloss"),
         ("path=a,path=b", "names no columns"),
         ("path=nothing", r"list\.csv:1: no column 'nothing', only path, word, note"),
         ("label=word,end=note", "end=note is no part of a file.*a start"),

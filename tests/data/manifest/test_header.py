@@ -152,7 +152,7 @@ def test_a_list_without_labels_is_checked_and_predicted_for(tmp_path, video):
     with pytest.raises(ManifestError, match=r"init m\.csv DIR --columns path=Video,label=gloss"):
         read_manifest(tmp_path / "m.csv")
     (tmp_path / "m.tsv").write_text("Video\tuid\na.mp4\t1\n")
-    assert list(read_clips(tmp_path / "m.tsv").texts()) == ["a.mp4"]
+    assert list(read_clips(tmp_path / "m.tsv").manifest.texts()) == ["a.mp4"]
 
 
 def test_a_line_of_comment_is_left_to_init(tmp_path):

@@ -188,14 +188,14 @@ def test_what_cannot_be_predicted_is_said_before_the_work(trained: Trained, tmp_
     fails("gone.txt", None, "cannot read .*gone.txt")
     fails("none.txt", b"", "none.txt: the list is empty")
     fails("blank.txt", b"\n\n", "blank.txt: the list is empty")
-    fails("latin.txt", b"caf\xe9.mp4\n", "latin.txt is not a list of paths")
+    fails("latin.txt", b"caf\xe9.mp4\n", r"latin\.txt:1: bytes that are not UTF-8")
     fails("none.csv", b"path\n", "no rows, only a header")
-    fails("names.csv", b"movie\na.mp4\n", "no column 'path', only 'movie'")
+    fails("names.csv", b"movie,size\na.mp4,4\n", "no column is known as the paths, only `movie`")
     fails("a.npy", b"", "holds features, the model takes frames")
     fails("none.txt", None, "no name of a file of predictions", out="p.csv")
     rooted = replace(asked(trained, tmp_path / "out.txt"), root=str(tmp_path))
     (tmp_path / "out.txt").write_text("a.mp4\n../b.mp4\n")
-    with pytest.raises(ManifestError, match=r"out.txt: path 2: .*b.mp4', outside the root"):
+    with pytest.raises(ManifestError, match=r"out.txt:2: .*b.mp4', outside the root"):
         predict_clips(rooted, tmp_path / "p.parquet")
 
 

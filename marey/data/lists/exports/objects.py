@@ -37,5 +37,10 @@ def read_create_ml(file: TextFile, wanted: Mapping[str, str]) -> Listing:
 
 def read_lines(file: TextFile, wanted: Mapping[str, str]) -> Listing:
     """The clips of objects that stand on lines of their own."""
-    listing = read_table(object_table(file, list(json_lines(file))), ",", WantedColumns(wanted))
+    return read_any_lines(file, WantedColumns(wanted))
+
+
+def read_any_lines(file: TextFile, wanted: WantedColumns) -> Listing:
+    """The same, whatever their names: an error asks for those that are wanted and not known."""
+    listing = read_table(object_table(file, list(json_lines(file))), ",", wanted)
     return replace(listing, format=listing.format.replace("comma-separated", "of lines of JSON"))

@@ -58,11 +58,10 @@ def read_export(file: TextFile, wanted: WantedColumns = AS_NAMED, *, root: Path)
     """
     tool = tool_of(file)
     suffix = file.path.suffix.lower()
-    read = tool.read if tool else None
-    if read is None and suffix == ".jsonl":  # whatever its names: an error asks for them
-        read = objects.read_lines
-    if read is not None:
-        return with_files_below(read(file, wanted.roles), root)
+    if tool is not None:
+        return with_files_below(tool.read(file, wanted.roles), root)
+    if suffix == ".jsonl":
+        return with_files_below(objects.read_any_lines(file, wanted), root)
     if suffix in XML:
         raise ManifestError(
             f"{file.path}: {root_name(file) or 'no XML'}, which is no export that is known",
