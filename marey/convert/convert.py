@@ -8,6 +8,7 @@ its repository and listed. What the tensors cannot tell is asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,14 @@ from marey.convert import (
     gst,
     mmaction2,
     motionformer,
+    release_recipe,
     tdn,
     torchvision,
     tsm,
 )
 from marey.convert.converted import Converted
-from marey.convert.evidence import Evidence, others, with_value
-from marey.convert.file_names import told_by_name
+from marey.convert.evidence import Evidence, measured, others, with_value
+from marey.convert.file_names import told_by_path
 from marey.convert.repository import Repository, Settings, Shapes, renamed
 from marey.data.manifest.classes import read_classes
 from marey.engine.weights.checkpoint import check_fit
@@ -38,15 +40,10 @@ from marey.engine.weights.state_dict import Unwrapped, state_dict_of, unwrapped
 from marey.engine.weights.trained import refuse_occupied, write_release
 from marey.engine.weights.usable import check_tensors, check_weights
 from marey.errors import CheckpointError, did_you_mean, first_few
-from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import ModelSpec
-from marey.recipes.recipe import Recipe, TestViews, Views
+from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_plain
-from marey.video.augment import Augment
-from marey.video.crops import CenterCrop
-from marey.video.sampling.blvnet import Uniform
-from marey.video.sampling.segments import Sampling, Segments
 
 REPOSITORIES: tuple[Repository, ...] = (
     tsm.REPOSITORY,
@@ -93,16 +90,16 @@ def convert(
     source = named(repository) if repository else recognised(shapes, path)
     check_weights({name: w for name, w in weights.items() if source.rename(name)}, path)
     evidence = _evidence(settings or Settings(), found, source, path)
+    evidence, spec, differing = _believed(evidence, source, shapes, path)
     known = evidence.settings
-    spec = spec_of(source, shapes, known, path)
-    differing = _agreeing(evidence, spec, path)
     used = {name for name in known.given() if _decides(name, spec, source, shapes, known)}
     _refuse_unused(evidence.set, used, path)
     weights = source.parts(weights, spec)
     ours = fitted(weights, source, spec, path)
     converted = Converted(
         repository=source.name,
-        recipe=recipe_of(spec, out.name, known),
+        recipe=recipe_of(spec, out.name, known, source.name),
+        views=_views(spec, known, source.name),
         num_tensors=len(weights),
         inside=found.inside,
         dropped=tuple(name for name in weights if source.rename(name) is None),
@@ -114,7 +111,8 @@ def convert(
             if k in used - set(evidence.set) - set(evidence.cfg.settings)
         },
         differing=differing,
-        assumed=source.assumed(spec, known, evidence.cfg),
+        assumed=(*source.assumed(spec, known, evidence.cfg), *evidence.usual(used)),
+        name_read=evidence.name_read,
         absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
         not_read=tuple(found.beside),
     )
@@ -134,19 +132,55 @@ def _evidence(settings: Settings, found: Unwrapped, source: Repository, path: Pa
     try:
         cfg = source.told(found.beside)
         from_plain(Settings, dict(cfg.settings), source=f"{path}, its configuration")  # its types
-        evidence = Evidence(set=settings.given(), cfg=cfg, name=told_by_name(path.name))
+        name, read = told_by_path(path)
+        evidence = Evidence(set=settings.given(), cfg=cfg, name=name, name_read=read)
         evidence.check_agreement()
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", error.hint) from error
     return evidence
 
 
-def _agreeing(evidence: Evidence, spec: ModelSpec, path: Path) -> tuple[str, ...]:
-    """What the name says otherwise than the tensors; CheckpointError if the cfg does."""
+def _believed(
+    evidence: Evidence, source: Repository, shapes: Shapes, path: Path
+) -> tuple[Evidence, ModelSpec, tuple[str, ...]]:
+    """What is to be believed, the model by it, and what the file's name says otherwise.
+
+    The name is not believed in anything if it names other temporal ops than the tensors have.
+    """
+    marks = source.marks(shapes)
+    if not (doubts := evidence.doubts(marks)):
+        spec = spec_of(source, shapes, evidence.settings, path)
+        doubts = evidence.doubts(measured(spec))
+    if doubts:
+        spec = _without_name(evidence, doubts, source, shapes, path)
+        return evidence.without_name(), spec, tuple(doubts.values())
     try:
-        return evidence.against_tensors(spec)
+        return evidence, spec, evidence.against_tensors({**measured(spec), **marks})
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+
+
+def _without_name(
+    evidence: Evidence, doubts: Mapping[str, str], source: Repository, shapes: Shapes, path: Path
+) -> ModelSpec:
+    """The model by what else is said; CheckpointError if only the name says enough.
+
+    The hint asks for what the name says, but where that is in doubt.
+    """
+    try:
+        return source.model_of(shapes, evidence.without_name().settings)
+    except CheckpointError as error:
+        hint = error.hint or ""
+        for key, value in evidence.name.settings.items():
+            if not (key in ("shift_div", "place") and "shift" in doubts):
+                hint = re.sub(rf"--set {key}=\w+", f"--set {key}={str(value).lower()}", hint)
+        raise CheckpointError(
+            f"{path}: {evidence.name_read} says {'; '.join(doubts.values())}. Either it is the "
+            "name of another model, in which segments, shift and views are wrong, too, or a part "
+            f"of the model is not in the file. So nothing is taken from the name, and "
+            f"{error.message}",
+            hint,
+        ) from error
 
 
 def _refuse_unused(said: Mapping[str, Any], used: Collection[str], path: Path) -> None:
@@ -184,27 +218,17 @@ def recognised(shapes: Shapes, path: Path) -> Repository:
     )
 
 
-def recipe_of(spec: ModelSpec, name: str, settings: Settings) -> Recipe:
-    """A recipe that tests the model on one centre clip; how it was trained is not known."""
+def recipe_of(spec: ModelSpec, name: str, settings: Settings, repository: str = "") -> Recipe:
+    """A recipe that tests the model as its code base did."""
     if isinstance(spec.encoder, MotionformerSpec):
         return motionformer.recipe_of(spec, name, settings)
-    frames = sampling_of(spec)
-    short_side = 224 if isinstance(spec.encoder, BLVNetSpec) else 256
-    is_flow = spec.encoder.in_channels != 3
-    return Recipe(
-        name=name,
-        model=spec,
-        train=Views(frames),
-        test=TestViews(frames, CenterCrop(224, short_side)),
-        augment=Augment(mean=(0.5,), std=(0.226,)) if is_flow else Augment(),
-    )
+    return release_recipe.recipe_of(spec, name, settings, repository)
 
 
-def sampling_of(spec: ModelSpec) -> Sampling:
-    """Frames spread evenly; TDN's five follow each other, bLVNet's are those it was tested with."""
-    if isinstance(spec.encoder, BLVNetSpec):
-        return Uniform(spec.frames, variant="upstream")
-    return Segments(spec.num_segments, spec.encoder.frames_per_segment)
+def _views(spec: ModelSpec, settings: Settings, repository: str) -> str:
+    if isinstance(spec.encoder, MotionformerSpec):
+        return ""
+    return release_recipe.views_in_words(spec, settings, repository)
 
 
 def spec_of(source: Repository, shapes: Shapes, settings: Settings, path: Path) -> ModelSpec:
@@ -225,11 +249,12 @@ def _decides(
     name: str, spec: ModelSpec, source: Repository, shapes: Shapes, settings: Settings
 ) -> bool:
     """Whether model or recipe would be others, or none, had something else been said of `name`."""
-    recipe = recipe_of(spec, "", settings)
+    recipe = recipe_of(spec, "", settings, source.name)
     for value in others(name, getattr(settings, name)):
         other = with_value(settings, name, value)
         try:
-            if recipe_of(spec_of(source, shapes, other, Path()), "", other) != recipe:
+            spec = spec_of(source, shapes, other, Path())
+            if recipe_of(spec, "", other, source.name) != recipe:
                 return True
         except (CheckpointError, ValueError):
             return True

@@ -27,6 +27,10 @@ class Converted:
     """What its name says that its tensors tell otherwise."""
     assumed: tuple[str, ...] = ()
     """What nothing tells, and has one usual answer."""
+    views: str = ""
+    """The test views of the recipe, and why these."""
+    name_read: str = ""
+    """Whose name was read: the file's, or its folder's."""
     absent_counters: int = 0
     """Batch counters that files of before 2018 lack; nothing but momentum=None reads them."""
     not_read: tuple[str, ...] = ()
@@ -49,9 +53,11 @@ class Converted:
             "dropped": first_few(self.dropped) if num_dropped else "",
             "from --set": _pairs(self.from_set),
             "from its cfg": _pairs(self.from_cfg),
+            "name": self.name_read if self.from_name or self.differing else "",
             "from its name": _pairs(self.from_name),
             "against its name": "; ".join(self.differing),
             "assumed": "; ".join(self.assumed),
+            "test views": self.views,
             "absent": f"{self.absent_counters} batch counters" if self.absent_counters else "",
             "not read": ", ".join(self.not_read),
         }
@@ -66,8 +72,7 @@ Converted by marey from `{source}`. `marey.load("this folder").predict("clip.mp4
 
 {facts}
 
-What is not named is read from the tensors. How it was trained is not in the file; the recipe in
-config.json tests one clip, centre crop.
+What is not named is read from the tensors. How it was trained is not in the file.
 """
 
 

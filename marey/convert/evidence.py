@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from marey.convert.repository import Settings, Told
 from marey.errors import CheckpointError
+from marey.models.encoders.blvnet import BLVNetSpec
+from marey.models.encoders.mobilenet import MobileNetV2Spec
+from marey.models.encoders.resnet import ResNetSpec
+from marey.models.sites import TemporalOp
+from marey.models.temporal.ecal import ECal
+from marey.models.temporal.group_context import GroupContext
+from marey.models.temporal.gst import GST
+from marey.models.temporal.tam import TAM
 from marey.models.video_model import ModelSpec
 
 
@@ -18,28 +26,58 @@ class Evidence:
     set: Mapping[str, Any] = field(default_factory=dict)
     cfg: Told = field(default_factory=Told)
     name: Told = field(default_factory=Told)
+    name_read: str = ""
+    """Whose name that is: the file's, or its folder's."""
 
     @property
     def settings(self) -> Settings:
         """All of it, as one."""
         return Settings(**{**self.name.settings, **self.cfg.settings, **self.set})
 
+    def usual(self, used: Collection[str]) -> tuple[str, ...]:
+        """What of the settings in use follows by what is usual, from nothing better, and why."""
+        better = {*self.set, *self.cfg.settings}
+        why = self.name.usual
+        return tuple(
+            f"{key}={self.name.settings[key]}: {why[key]}"
+            for key in self.name.settings
+            if key in why and key in used and key not in better
+        )
+
     def check_agreement(self) -> None:
         """CheckpointError where name and cfg differ, and nobody says which is right."""
         for key, value in self.name.settings.items():
             other = self.cfg.settings.get(key, value)
-            if other != value and key not in self.set:
+            if other != value and key not in self.set and key not in self.name.usual:
                 raise CheckpointError(
                     f"its name says {key}={value}, its configuration {key}={other}",
                     f"say which is right: --set {key}={other}",
                 )
 
-    def against_tensors(self, spec: ModelSpec) -> tuple[str, ...]:
+    def doubts(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """What the name says otherwise than `found` of the temporal ops, which decide scores.
+
+        A name that is wrong in this is of another model, and what only it says is not to be
+        trusted: it is left out (`without_name`). An op that it does not name, and the tensors
+        have, may have been left out of it.
+        """
+        said = self.name.by_tensors
+        differing = {key for key in _OPS if key in said and said[key] != found.get(key, said[key])}
+        differing |= {key for key in _ADDED if said.get(key) and not found.get(key, True)}
+        return {
+            key: _WORDS.get((key, said[key]), f"{key} {said[key]}, the tensors {found[key]}")
+            for key in sorted(differing)
+        }
+
+    def without_name(self) -> Evidence:
+        """The same, but for what the name alone says."""
+        return replace(self, name=Told())
+
+    def against_tensors(self, found: Mapping[str, Any]) -> tuple[str, ...]:
         """What the name says that the tensors tell otherwise; CheckpointError if the cfg does.
 
         A file may be renamed, so its name is only a hint.
         """
-        found = measured(spec)
         if differing := _differing(self.cfg.by_tensors, found):
             raise CheckpointError(
                 f"its configuration and its tensors differ: {'; '.join(differing)}",
@@ -47,6 +85,16 @@ class Evidence:
                 "it does not tell by --set",
             )
         return _differing(self.name.by_tensors, found)
+
+
+_OPS = ("shift", "place", "calibrators", "groups", "split", "branches", "taps")
+_ADDED = ("non_local", "temporal_pool")
+_WORDS = {
+    ("shift", True): "a shift (shiftN), no name of a tensor marks one (.net)",
+    ("shift", False): "no shift, so a TSN; names of the tensors mark one (.net)",
+    ("non_local", True): "non-local blocks (nl), of which it has no tensors",
+    ("temporal_pool", True): "a temporal pool (tpool), no name of a tensor marks one (layer2.net)",
+}
 
 
 def measured(spec: ModelSpec) -> dict[str, Any]:
@@ -60,7 +108,25 @@ def measured(spec: ModelSpec) -> dict[str, Any]:
     if hasattr(encoder, "attention"):
         facts |= {"attention": type(encoder.attention).__name__.lower(), "frames": spec.frames}
     modality = {3: "rgb", 10: "flow"}.get(encoder.in_channels, f"{encoder.in_channels} channels")
+    if isinstance(encoder, BLVNetSpec):
+        facts["branches"] = f"alpha {encoder.alpha}, beta {encoder.beta}"
+    elif isinstance(encoder, ResNetSpec | MobileNetV2Spec):
+        facts["network"] = "ResNet" if isinstance(encoder, ResNetSpec) else "MobileNetV2"
+    facts |= {"calibrators": ""} | {k: v for op in spec.temporal for k, v in _of_op(op).items()}
     return facts | {"modality": modality, "classes": spec.heads[0].num_classes}
+
+
+def _of_op(op: TemporalOp) -> dict[str, Any]:
+    match op:
+        case GroupContext():
+            return {"calibrators": op.gates, "groups": op.cdiv}
+        case ECal():
+            return {"calibrators": op.gate, "groups": op.reduction}
+        case GST():
+            return {"split": f"alpha {op.alpha}, beta {op.beta}"}
+        case TAM():
+            return {"taps": op.taps}
+    return {}
 
 
 def _differing(said: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:

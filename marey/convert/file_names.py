@@ -1,85 +1,82 @@
 """What the published names of checkpoints say, because their tensors do not.
 
-TSM_something_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth   temporal-shift-module, GC, TDN
-TSN_M4_resnet50_somethingv1_RGB_avg_segment8_e50_ef4_loop.pth     GC, its groups rotating
-st2stv2-bLVNet-TAM-50-a2-b4-f8x2.pth.tar                          8 pairs of frames
-K400-TAM-ResNet-50-f32.pth.tar                                    32 frames, no temporal stride
-st2stv2-rgb-TAM-b3-max-resnet-50-ts-avg-f8                        8 frames, halved by their mean
-tsm_r50_1x1x8_50e_sthv1_rgb_20210203-01dce462.pth                 mmaction2: 8 segments of one frame
-k400_motionformer_336_16x8.pyth                                   frames of 336 pixels, 8 apart
+Most names follow a convention of their code base (`marey.convert.naming`), whatever stands before
+and behind: "Copy of TSM_something_..._e45 (1).pth.tar". A training script calls the file
+ckpt.best.pth.tar or model_best.pth.tar and its folder by the convention: then the folder's name is
+read. Of any other name single words are taken, such as segment8.
 
 A name is a hint: what was taken from it is shown, and `--set` says otherwise. What it says of
-things that tensors tell is compared with them, and a difference is shown, too.
+things that tensors tell is compared with them (`marey.convert.evidence`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from marey.convert.naming import CONVENTIONS, DATA, data_named, place_named
 from marey.convert.repository import Settings, Told
+from marey.recipes.published import CLASSES
+
+
+def told_by_path(path: Path) -> tuple[Told, str]:
+    """What the name of the file at `path` says, or that of its folder; and which one was read."""
+    folder = path.absolute().parent.name
+    told = told_by_name(path.name)
+    if not told.settings and (of_folder := _by_convention(folder)):
+        return of_folder, f"'{folder}', its folder: its own name says nothing"
+    data = data_named(folder)
+    if not data or not told.settings or "data" in told.settings:
+        return told, f"'{path.name}'"
+    settings = {**told.settings, "data": data}
+    tensors = {**told.by_tensors, "classes": CLASSES[data]}
+    return replace(told, settings=settings, by_tensors=tensors), f"'{folder}/{path.name}'"
 
 
 def told_by_name(name: str) -> Told:
     """What a file of weights that is called `name` says of its model."""
-    return Told(settings_in_name(name).given(), _of_tensors(name))
+    return _by_convention(name) or _by_words(name)
 
 
 def settings_in_name(name: str) -> Settings:
     """Of this, what tensors do not tell."""
+    return Settings(**told_by_name(name).settings)
+
+
+def _by_convention(name: str) -> Told | None:
+    return next(filter(None, (convention(name) for convention in CONVENTIONS)), None)
+
+
+def _by_words(name: str) -> Told:
+    """What single words of a name say that follows no convention."""
     values: dict[str, Any] = {}
     for pattern in (r"segment(\d+)", r"-f(\d+)(?:x2)?(?=[-_.]|$)", r"(?<!\d)1x\d+x(\d+)(?!\d)"):
-        if match := re.search(pattern, name):
+        if match := re.search(pattern, name, re.IGNORECASE):
             values["num_segments"] = int(match[1])
             break
-    if match := re.search(r"shift(\d+)_(blockres|block)", name):
-        values |= {"shift_div": int(match[1]), "place": match[2]}
-    elif name.startswith("TSN_"):
+    match = re.search(r"shift(\d+)_([a-z]+)", name, re.IGNORECASE)
+    if match and (place := place_named(match[2])):
+        values |= {"shift_div": int(match[1]), "place": place}
+    elif name.upper().startswith("TSN_"):
         values["shift_div"] = 0
-    if re.search(r"segment\d+.*_loop(?=[_.]|$)", name):
-        values["loop"] = True
-    if match := _ARP.search(name):
-        values["temporal_stride"] = (match["how"] or "max") if match["stride"] else "none"
-        if match["tam"]:
-            values["blending"] = "max" if match["blending"] == "max" else "sum"
-    if match := re.search(r"(motionformer|divided|joint)_(\d{3})_\d+x(\d+)", name):
-        values |= {"size": int(match[2]), "values": "released"}
-        if not name.startswith("ssv2"):  # whose frames are spread over the video
-            doubled = name.startswith("ek")  # 60 frames a second, counted as if they were 30
-            values["stride"] = int(match[3]) * (2 if doubled else 1)
-    return Settings(**values)
+    tensors = _of_tensors(name)
+    datas = {data for words, data in DATA.items() if _has(words, name)}
+    if len(datas) == 1:  # of two, one may be what it started from
+        values["data"] = datas.pop()
+        tensors["classes"] = CLASSES[values["data"]]
+    return Told(values, tensors)
 
 
-def _of_tensors(name: str) -> Mapping[str, Any]:
-    """Of this, what tensors tell as well."""
+def _of_tensors(name: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if match := re.search(r"(?:resnet|_r)[-_]?(18|34|50|101|152)(?=\D|$)", name, re.IGNORECASE):
         values["depth"] = int(match[1])
     if match := re.search(r"[-_](rgb|flow)(?=[-_.])", name, re.IGNORECASE):
         values["modality"] = match[1].lower()
-    if match := re.search(r"_(?:motionformer|divided|joint)_\d{3}_(\d+)x\d+", name):
-        values["frames"] = int(match[1])
-    for pattern, classes in _CLASSES.items():
-        if re.search(rf"(?:^|[-_]){pattern}(?=[-_.])", name, re.IGNORECASE):
-            values["classes"] = classes
-            break
     return values
 
 
-_CLASSES = {
-    "kinetics": 400,
-    "k400": 400,
-    "k600": 600,
-    "something(v1|v2)?": 174,
-    "(sthv|ssv|st2stv)[12]": 174,
-    "jester": 27,
-}
-"""Names of data sets in names of files -> their classes."""
-
-_ARP = re.compile(
-    r"-(?:(?P<tam>TAM)(?:-b\d+-(?P<blending>sum|max))?(?:-allc)?-)?(?:I3D-)?resnet-\d+"
-    r"(?P<stride>-ts(?:-(?P<how>max|avg))?)?-f\d+",
-    re.IGNORECASE,
-)
-"""Names that action-recognition-pytorch gives."""
+def _has(words: str, name: str) -> bool:
+    return bool(re.search(rf"(?<![a-z0-9])(?:{words})(?![a-z0-9])", name, re.IGNORECASE))

@@ -16,7 +16,7 @@ from typing import Literal
 
 from marey.convert.repository import Repository, Rules, Settings, Shapes, by_rules
 from marey.convert.shapes import dropout_of, model_of, resnet_of
-from marey.convert.tsm import encoder_or_head, unmarked_shift, with_shift
+from marey.convert.tsm import assumed, encoder_or_head, unmarked_shift, with_shift
 from marey.models.temporal.ecal import ECal
 from marey.models.temporal.group_context import ORDER, GroupContext
 from marey.models.video_model import ModelSpec
@@ -72,15 +72,15 @@ def _has(shapes: Shapes, pattern: str) -> bool:
 
 
 def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
-    settings.need("num_segments", "shift_div", "loop")
+    shift = unmarked_shift(settings, "loop")
     gates, cdiv = groups_of(ours, "after_bn2")
     groups = GroupContext(gates, cdiv=cdiv, loop=bool(settings.loop), variant=variant_of(cdiv))
-    ops = with_shift(unmarked_shift(settings), settings, groups)
+    ops = with_shift(shift, settings, groups)
     return model_of(resnet_of(ours), ops, ours, settings, dropout_of(shapes))
 
 
 def _spec_earlier(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
-    settings.need("num_segments", "shift_div")
+    shift = unmarked_shift(settings)
     reduce, expand = (
         ours[f"encoder.layer4.0.residual_out.{layer}.weight"] for layer in ("reduce", "expand")
     )
@@ -89,14 +89,20 @@ def _spec_earlier(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec
         reduction=reduce[1] // reduce[0],
         kernels="31" if expand[2:3] == (1,) else "33",
     )
-    ops = with_shift(unmarked_shift(settings), settings, ecal)
+    ops = with_shift(shift, settings, ecal)
     return model_of(resnet_of(ours), ops, ours, settings, dropout_of(shapes))
 
 
-REPOSITORY = Repository(name="gc", recognises=_recognises, rename=rename, spec=_spec)
+REPOSITORY = Repository(
+    name="gc", recognises=_recognises, rename=rename, spec=_spec, assumed=assumed
+)
 """haoyanbin918's Group-Contextualization, as released with the paper."""
 
 EARLIER = Repository(
-    name="ecal", recognises=_recognises_earlier, rename=rename_earlier, spec=_spec_earlier
+    name="ecal",
+    recognises=_recognises_earlier,
+    rename=rename_earlier,
+    spec=_spec_earlier,
+    assumed=assumed,
 )
 """Its earlier generation, which the first README's rows ECal-L-TSN and ECal-T-TSM are."""

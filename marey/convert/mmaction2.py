@@ -19,6 +19,7 @@ from marey.convert.repository import Repository, Settings, Shapes, Told
 from marey.convert.shapes import mobilenet_of, model_of, num_blocks, resnet_of
 from marey.convert.tsm import (
     check_wrapped_whole,
+    marks,
     matches,
     mobilenet_shift_of,
     shift_of,
@@ -172,6 +173,7 @@ REPOSITORY = Repository(
     spec=_spec,
     told=told,
     assumed=assumed,
+    marks=marks,
 )
 MOBILENET = Repository(
     name="mmaction2-mobilenetv2",
@@ -179,5 +181,6 @@ MOBILENET = Repository(
     rename=rename_mobilenet,
     spec=_mobilenet_spec,
     told=told,
+    marks=marks,
 )
 """Apart from the ResNets, because the two give the name ``backbone.conv1`` to different layers."""

@@ -17,6 +17,11 @@ Rules: TypeAlias = Mapping[str, str | Callable[[re.Match[str]], str]]
 """Pattern -> what becomes of the words of a name that it matches, in the order of use."""
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Upstream name -> shape, of a whole state dict, without the ``module.`` of DataParallel."""
+Data: TypeAlias = Literal[
+    "k400", "k600", "ssv1", "ssv2", "jester", "ucf101", "hmdb51", "diving48", "egtea",
+    "mini-ssv2", "mini-k400", "mini-mit",
+]  # fmt: skip
+"""The data sets of `marey.recipes.published.CLASSES`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,9 @@ class Settings:
     what trajectory attention sums, `num_heads` in how many heads, `approximation` how it finds its
     places and by how many `landmarks`, `activation` what follows the layer before the
     classifier, `size` the pixels of a clip and `stride` how far apart its frames are (not said:
-    spread over the video).
+    spread over the video). `data` is the data set it was trained on and `sampling` which frames of
+    a video: one of each of its segments, the same and tested on their beginnings too ("twice"), or
+    of a dense window.
     """
 
     num_segments: int | None = None
@@ -46,6 +53,8 @@ class Settings:
     activation: Literal["tanh", "gelu", "relu"] | None = None
     size: int | None = None
     stride: int | None = None
+    data: Data | None = None
+    sampling: Literal["segments", "twice", "dense"] | None = None
 
     def given(self) -> dict[str, Any]:
         """Those that are said, by name."""
@@ -58,16 +67,20 @@ class Settings:
         assert self.num_segments is not None
         return self.num_segments
 
-    def need(self, *names: str, **usual: str) -> None:
+    def need(self, *names: str, because: str = "", **usual: str) -> None:
         """CheckpointError that asks for those of `names` that are not said, all at once.
 
-        `usual` are answers to show in place of the most common ones.
+        `usual` are answers to show in place of the most common ones, and `because` is why it could
+        be either.
         """
         unsaid = [name for name in names if getattr(self, name) is None]
         if unsaid:
             meanings = "; ".join(f"{name} ({_MEANING[name][0]})" for name in unsaid)
+            silent = [name for name in unsaid if name not in ("num_segments", "size")]
+            wrong = f"A wrong {' or '.join(silent)} gives wrong scores without any error"
+            tells = [f"the tensors do not tell {meanings}", because, wrong if silent else ""]
             raise CheckpointError(
-                f"the tensors do not tell {meanings}",
+                ". ".join(filter(None, tells)),
                 "say it: "
                 + " ".join(f"--set {name}={usual.get(name, _MEANING[name][1])}" for name in unsaid),
             )
@@ -75,7 +88,7 @@ class Settings:
 
 _MEANING = {
     "num_segments": ("segments of a clip", "8"),
-    "shift_div": ("C/shift_div channels shift each way, 0 is no shift", "8"),
+    "shift_div": ("C/shift_div channels shift each way, 0 is no shift: a TSN", "8"),
     "place": ("where the shift stands, blockres or block", "blockres"),
     "temporal_stride": ("how time is halved before stages 2 to 4: none, max or avg", "none"),
     "blending": ("how a TAM joins its taps, sum or max", "sum"),
@@ -84,7 +97,8 @@ _MEANING = {
     "size": ("pixels of a side of a clip", "224"),
     "landmarks": ("landmarks or features of the Orthoformer", "128"),
     "loop": (
-        "whether the calibrated groups rotate, --loop upstream: in GC-GST's script, in no other",
+        "whether the calibrated groups rotate from block to block, --loop upstream: true in "
+        "GC-GST's script, false in those of GC-TSN and GC-TSM",
         "false",
     ),
 }
@@ -103,11 +117,16 @@ def by_rules(name: str, rules: Rules) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """What the configuration says that lies beside the weights in their file."""
+    """What the name of a file says, or the configuration that lies beside the weights in it."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     by_tensors: Mapping[str, Any] = field(default_factory=dict)
     """What the tensors tell as well, under the names that `measured` has."""
+    usual: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    """Settings that follow only by what is usual there -> why."""
+
+    def __bool__(self) -> bool:
+        return bool(self.settings or self.by_tensors)
 
 
 def _as_they_are(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:  # noqa: ARG001
@@ -116,6 +135,10 @@ def _as_they_are(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Te
 
 def _nothing_told(beside: Mapping[str, Any]) -> Told:  # noqa: ARG001
     return Told()
+
+
+def _no_marks(shapes: Shapes) -> Mapping[str, Any]:  # noqa: ARG001
+    return {}
 
 
 def _nothing_assumed(spec: ModelSpec, settings: Settings, told: Told) -> tuple[str, ...]:  # noqa: ARG001
@@ -130,7 +153,8 @@ class Repository:
     on purpose. `spec` is the model that shapes, under our names and under theirs, and settings
     describe: CheckpointError asks for what is still open (`Settings.need`). `told` reads what lies
     beside the weights, and `assumed` says what neither tensors nor it tell, and has one usual
-    answer.
+    answer. `marks` are what names of tensors tell of temporal ops, whatever is said: a file's name
+    is held against them.
     """
 
     name: str
@@ -140,6 +164,7 @@ class Repository:
     parts: Callable[[Mapping[str, Tensor], ModelSpec], dict[str, Tensor]] = _as_they_are
     told: Callable[[Mapping[str, Any]], Told] = _nothing_told
     assumed: Callable[[ModelSpec, Settings, Told], tuple[str, ...]] = _nothing_assumed
+    marks: Callable[[Shapes], Mapping[str, Any]] = _no_marks
 
     def model_of(self, shapes: Shapes, settings: Settings) -> ModelSpec:
         """The model whose checkpoint has these `shapes`."""

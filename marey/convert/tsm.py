@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
-from marey.convert.repository import Repository, Settings, Shapes, by_rules
+from marey.convert.repository import Repository, Settings, Shapes, Told, by_rules
 from marey.convert.shapes import (
     IMAGENET,
     dropout_of,
@@ -122,7 +123,8 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
             )
     else:
         encoder = resnet_of(ours)
-        shift = shift_of(shapes, num_blocks(ours)) or unmarked_shift(settings)
+        shift = shift_of(shapes, num_blocks(ours))
+    shift = shift or unmarked_shift(settings)
     ops = with_shift(shift, settings, *_wrapped_ops(shapes))
     return ModelSpec(encoder, ops, num_segments=settings.segments, heads=heads, dropout=dropout)
 
@@ -138,6 +140,11 @@ def with_shift(shift: TSM | None, settings: Settings, *ops: TemporalOp) -> tuple
     if shift is None:
         return ops
     assert settings.shift_div is not None
+    if settings.shift_div < 2:
+        raise CheckpointError(
+            f"shift_div is {settings.shift_div}, expected 2 or more: names of its tensors mark a "
+            "shift (.net)"
+        )
     return (replace(shift, shift_div=settings.shift_div), *ops)
 
 
@@ -191,12 +198,45 @@ def mobilenet_shift_of(encoder: MobileNetV2Spec, marked: set[int]) -> TSM | None
     )
 
 
-def unmarked_shift(settings: Settings) -> TSM | None:
-    """The shift that was said, where no tensor shows it; none with a `shift_div` of 0."""
-    settings.need("num_segments", "shift_div")
+def unmarked_shift(settings: Settings, *also: str) -> TSM | None:
+    """The shift that was said, where no tensor shows it; none with a `shift_div` of 0.
+
+    Raises:
+        CheckpointError: it was not said; asks for it, and for what of `also` was not said.
+    """
+    because = (
+        "These are the tensors of a TSN, and as well of a TSM by Group-Contextualization's code, "
+        "where a shift leaves no mark"
+    )
+    settings.need(
+        *("num_segments", *also, "shift_div"),
+        because="" if settings.shift_div is not None else because,
+        shift_div="0 (a TSN: no frame sees another) "
+        "or --set shift_div=8 --set place=blockres (a TSM)",
+    )
     if not settings.shift_div:
         return None
     return TSM(place="block_out" if settings.place == "block" else "residual_in", alternate="stage")
+
+
+def assumed(spec: ModelSpec, settings: Settings, _told: Told) -> tuple[str, ...]:
+    """Where a shift stands that leaves no mark, unless that was said."""
+    shifts = [op for op in spec.temporal if isinstance(op, TSM) and op.alternate == "stage"]
+    if settings.place or not shifts:
+        return ()
+    return ("the shift stands before conv1 of every block (place=blockres), not behind the block",)
+
+
+def marks(shapes: Shapes) -> dict[str, Any]:
+    """What names of tensors tell of temporal wrappers, in the words of `marey.convert.naming`."""
+    whole = any(matches(r"layer\d\.(?:net\.)?\d+\.(?:block\.)?net\.", shapes))
+    residual = any(matches(r"conv1\.(?:conv\.)?net\.|\.conv\.0\.net\.", shapes))
+    found: dict[str, Any] = {
+        "shift": whole or residual,
+        "non_local": any(matches(r"\.(?:nl|non_local_block)\.", shapes)),
+        "temporal_pool": any(matches(r"layer2\.net\.", shapes)),
+    }
+    return found | ({"place": "block" if whole else "blockres"} if whole or residual else {})
 
 
 def _wrapped_ops(names: Iterable[str]) -> tuple[TemporalOp, ...]:
@@ -216,5 +256,7 @@ def _ops_of_bare(shapes: Shapes, settings: Settings) -> tuple[TemporalOp, ...]:
     return (TSM(settings.shift_div or 8, direction="past"),)
 
 
-REPOSITORY = Repository(name="tsm", recognises=_recognises, rename=rename, spec=_spec)
+REPOSITORY = Repository(
+    name="tsm", recognises=_recognises, rename=rename, spec=_spec, assumed=assumed, marks=marks
+)
 """mit-han-lab's temporal-shift-module, and plain TSN and TSM of Group-Contextualization."""

@@ -32,6 +32,13 @@ def rows() -> dict[str, Recipe]:
     return {recipe.name: recipe for module in _MODULES for recipe in _of(module)}
 
 
+def rows_in(*files: str) -> dict[str, Recipe]:
+    """Name -> recipe, of the rows of some files: ``rows_in("tsm", "gc")``."""
+    wanted = {f"marey.recipes.{file}" for file in files}
+    modules = [module for module in _MODULES if module.__name__ in wanted]
+    return {recipe.name: recipe for module in modules for recipe in _of(module)}
+
+
 def groups() -> dict[str, dict[str, Recipe]]:
     """The recipes of each file, under its title."""
     return {

@@ -113,14 +113,16 @@ def test_the_name_fills_what_tensors_do_not_tell_and_is_reported(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     found = convert(checkpoint, tmp_path / "out")
-    assert found.from_name == {"num_segments": 4, "shift_div": 8}  # its place shows in the keys
-    assert found.facts()["from its name"] == "num_segments=4, shift_div=8"
+    said = {"num_segments": 4, "sampling": "segments", "shift_div": 8}
+    assert found.from_name == said  # its place shows in the keys
+    assert found.facts()["from its name"] == "num_segments=4, sampling=segments, shift_div=8"
+    assert found.facts()["name"] == f"'{NAME}'"
     assert found.facts()["output"] == "4 classes"
 
 
 def test_what_is_said_goes_before_what_the_name_says(checkpoint: Path, tmp_path: Path) -> None:
     found = convert(checkpoint, tmp_path / "out", settings=Settings(num_segments=16))
-    assert found.from_name == {"shift_div": 8}
+    assert found.from_name == {"sampling": "segments", "shift_div": 8}
     assert found.facts()["from --set"] == "num_segments=16"
     assert found.recipe.model.num_segments == 16
     assert found.recipe.test.sampling.frames == 16
@@ -128,7 +130,8 @@ def test_what_is_said_goes_before_what_the_name_says(checkpoint: Path, tmp_path:
 
 def test_what_is_said_and_decides_nothing_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        CheckpointError, match=r"--set loop=True decides nothing in .* num_segments, shift_div"
+        CheckpointError,
+        match=r"--set loop=True decides nothing in .* num_segments, sampling, shift_div",
     ):
         convert(checkpoint, tmp_path / "out", settings=Settings(loop=True))
     assert not (tmp_path / "out").exists()

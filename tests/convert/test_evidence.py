@@ -90,9 +90,20 @@ def test_what_a_name_says_against_the_tensors_is_said(tmp_path: Path) -> None:
 
 def test_names_of_group_contextualization_say_whether_the_groups_rotate() -> None:
     name = "TSN_M4_resnet50_somethingv1_RGB_avg_segment8_e50_ef4_drp5_npb_eflr5_loop.pth"
-    assert settings_in_name(name) == Settings(num_segments=8, shift_div=0, loop=True)
+    said = Settings(num_segments=8, shift_div=0, loop=True, data="ssv1")
+    assert settings_in_name(name) == said
     assert settings_in_name(name.replace("_loop", "")).loop is None
-    assert told_by_name(name).by_tensors == {"depth": 50, "modality": "rgb", "classes": 174}
+    whole = name.replace("_loop.pth", "_040322h10.pth")  # the time, which the script writes last
+    assert settings_in_name(whole).loop is False
+    assert told_by_name(name).by_tensors == {
+        "depth": 50,
+        "network": "ResNet",
+        "modality": "rgb",
+        "calibrators": "LTSG",
+        "groups": 4,
+        "shift": False,
+        "classes": 174,
+    }
 
 
 def test_frames_that_cannot_be_halved_three_times_are_told_apart_from_the_published_code() -> None:

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marey.convert.convert import REPOSITORIES, fitted, recognised, sampling_of, spec_of
-from marey.convert.file_names import settings_in_name
+from marey.convert.convert import REPOSITORIES, fitted, recognised, spec_of
+from marey.convert.release_recipe import sampling_of
 from marey.convert.repository import Repository, Settings, Shapes
 from marey.errors import CheckpointError
 from marey.models import MobileNetV2Spec
@@ -130,34 +130,3 @@ def test_a_state_dict_with_odd_shapes_is_read_or_refused_but_never_crashes(
     with suppress(CheckpointError):
         spec = spec_of(repository, shapes, SAID, Path("x.pth"))
         fitted(weights, repository, spec, Path("x.pth"))
-
-
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        (
-            "TSM_something_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth",
-            Settings(num_segments=8, shift_div=8, place="blockres"),
-        ),
-        (
-            "TSM_kinetics_RGB_mobilenetv2_shift8_blockres_avg_segment8_e100_dense.pth",
-            Settings(num_segments=8, shift_div=8, place="blockres"),
-        ),
-        ("TSN_kinetics_RGB_resnet50_avg_segment5_e50.pth", Settings(num_segments=5, shift_div=0)),
-        ("st2stv2-bLVNet-TAM-101-a2-b4-f32x2.pth.tar", Settings(num_segments=32)),
-        (
-            "K400-TAM-ResNet-50-f32.pth.tar",
-            Settings(num_segments=32, temporal_stride="none", blending="sum"),
-        ),
-        ("SSV2-I3D-ResNet-101-f32.pth.tar", Settings(num_segments=32, temporal_stride="none")),
-        (
-            "st2stv2-rgb-TAM-b3-max-resnet-50-ts-avg-f8-cosine-bs72-e50.pth.tar",
-            Settings(num_segments=8, temporal_stride="avg", blending="max"),
-        ),
-        ("tsm_r50_1x1x16_50e_sthv2_rgb_20210331-0a45549c.pth", Settings(num_segments=16)),
-        ("ckpt.best.pth.tar", Settings()),
-        ("mobilenet_v2-b0353104.pth", Settings()),
-    ],
-)
-def test_published_names_say_what_their_authors_put_in_them(name: str, settings: Settings) -> None:
-    assert settings_in_name(name) == settings
