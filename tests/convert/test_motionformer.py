@@ -49,7 +49,7 @@ def wanted(name: str) -> ModelSpec:
     spec = WANTED[name]
     encoder = spec.encoder if isinstance(spec.encoder, MotionformerSpec) else MotionformerSpec()
     frames = 32 if spec.num_segments == 32 else 16
-    return replace(spec, encoder=encoder, num_segments=frames, dropout=0.0)
+    return replace(spec, encoder=encoder, num_segments=frames, dropout=0.0, head_std=0.02)
 
 
 @pytest.mark.skipif(not SCHEMES.is_file(), reason=f"no {SCHEMES}; set MAREY_GOLDENS")
@@ -87,7 +87,8 @@ def test_what_lmr_saves_as_weights_is_dropped_and_its_frames_are_bgr() -> None:
 # --- a checkpoint of our own, as they write it ------------------------------------------------
 
 SMALL = MotionformerSpec(depth=2, width=128, num_heads=4, drop_path=0.2)
-EPIC = ModelSpec(SMALL, (), num_segments=4, heads=(Head("verb", 5), Head("noun", 7)), dropout=0.0)
+HEADS = (Head("verb", 5), Head("noun", 7))
+EPIC = ModelSpec(SMALL, (), num_segments=4, heads=HEADS, dropout=0.0, head_std=0.02)
 
 
 def under_their_names(spec: ModelSpec, weights: dict[str, Tensor], dot: str = "") -> dict[str, Any]:
