@@ -20,7 +20,7 @@ from marey.recipes.schema import from_yaml
 from marey.storage.text_files import read_text
 
 _FILES = (
-    *("own_videos", "features", "demo", "tsm", "gc", "ecal", "gst", "tdn", "blvnet", "arp"),
+    *("own_videos", "features", "demo", "tsn", "tsm", "gc", "ecal", "gst", "tdn", "blvnet", "arp"),
     *("motionformer", "lmr", "videolt"),
 )
 _MODULES = tuple(import_module(f"marey.recipes.{file}") for file in _FILES)

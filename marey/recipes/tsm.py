@@ -5,13 +5,16 @@ frames, one from each segment, or from a window of 64 ("dense"). Kinetics' "unif
 accuracy of one centre crop, dense rows that of 10 clips x 3 crops, Something-Something rows that of
 2 clips x 3 crops of 256 pixels.
 
-**Deviates**: TSN was trained on 5 frames and tested on 8, here on 8 both times. Weight decay is the
-1e-4 that paper and author give for Something-Something, not the option's default 5e-4. The schedule
-of the dense rows is that of their file names (e100), their rate is not published. The crops of 256
-pixels are those that the table of Something-Something speaks of ("full resolution"); the command
-beside it takes three crops of 224. Released files of Something-Something are those of epoch 45 of
-the 50 (their names end in e45). The schedule for flow is not published either; upstream mirrors its
-clips and negates the x fields, here they are not mirrored.
+TSN's rows are of one file (`segment5` in its name): trained on 5 frames and tested on 8, those of
+their names.
+
+**Deviates**: weight decay is the 1e-4 that paper and author give for Something-Something, not the
+option's default 5e-4. The schedule of the dense rows is that of their file names (e100), their rate
+is not published. The crops of 256 pixels are those that the table of Something-Something speaks of
+("full resolution"); the command beside it takes three crops of 224. Released files of
+Something-Something are those of epoch 45 of the 50 (their names end in e45). The schedule for flow
+is not published either; upstream mirrors its clips and negates the x fields, here they are not
+mirrored.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from marey.recipes.published import (
 )
 from marey.recipes.recipe import Claim, Recipe, TestViews, Views
 from marey.video.augment import Augment
-from marey.video.crops import MultiScaleCrop
+from marey.video.crops import MultiScaleCrop, TenCrop
 from marey.video.sampling.segments import Dense, Segments
 
 _README = "README of mit-han-lab/temporal-shift-module"
@@ -86,19 +89,30 @@ def _row(
             top1=top1,
             source=_README,
             params_millions=parameters(millions, data, features) if millions else None,
-            gmacs_per_view=frames * gmacs if gmacs else None,
+            gmacs_per_view=test.sampling.frames * gmacs if gmacs else None,
             note=note,
         ),
     )
 
 
 def _uniform(
-    name: str, ops: tuple[TemporalOp, ...], frames: int, top1: float, ten_crops: float
+    name: str,
+    ops: tuple[TemporalOp, ...],
+    frames: int,
+    test: TestViews,
+    top1: float,
+    note: str,
 ) -> Recipe:
-    note = f"{ten_crops} with ten crops: test.crop=TenCrop"
-    row = _row(name, "k400", _R50, ops, frames, center(frames), top1, note)
+    row = replace(
+        _row(name, "k400", _R50, ops, frames, test, top1, note), train=Views(Segments(frames))
+    )
     optim = SGD(lr=0.02, weight_decay=1e-4)
     return replace(row, stages=steps(50, 20, 40, optim=optim), batch_size=16, lr_batch_size=128)
+
+
+def _tsm(frames: int, top1: float, ten_crops: float) -> Recipe:
+    note = f"{ten_crops} with ten crops: test.crop=TenCrop"
+    return _uniform("tsm-r50", _SHIFT, frames, center(frames), top1, note)
 
 
 def _dense(
@@ -108,13 +122,11 @@ def _dense(
     return replace(row, stages=steps(100, 40, 80, optim=SGD(lr=0.01, weight_decay=1e-4)))
 
 
-def _tsn_dense(top1: float) -> Recipe:
-    """The model of TSN's uniform row in dense windows: the README links one file for both."""
-    row = _uniform("tsn-r50", (), 8, top1, 0)
-    assert row.claim is not None
-    note = "trained as tsn-r50-8f-k400: the file is TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth"
-    claim = replace(row.claim, note=note)
-    return replace(row, name=f"{row.name}-dense", test=dense(8), claim=claim)
+def _tsn(test: TestViews, top1: float, suffix: str = "") -> Recipe:
+    """TSN in these test views: the README links one file for all of them."""
+    note = "trained on 5 frames, tested on 8: TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth"
+    row = _uniform("tsn-r50", (), 5, test, top1, note)
+    return replace(row, name=f"tsn-r50-{test.sampling.frames}f-k400{suffix}")
 
 
 def _something(
@@ -138,12 +150,13 @@ def _fine_tuned(data: str, top1: float) -> Recipe:
 
 
 ROWS = (
-    # Kinetics-400, uniform: one crop
-    _uniform("tsn-r50", (), 8, 68.8, 69.9),
-    _uniform("tsm-r50", _SHIFT, 8, 71.2, 72.8),
-    _uniform("tsm-r50", _SHIFT, 16, 72.6, 73.7),
+    # Kinetics-400, uniform: one crop, but for 10crop
+    _tsn(center(8), 68.8),
+    _tsn(replace(center(8), crop=TenCrop()), 69.9, "-10crop"),
+    _tsm(8, 71.2, 72.8),
+    _tsm(16, 72.6, 73.7),
     # Kinetics-400, dense: 10 clips x 3 crops
-    _tsn_dense(70.6),
+    _tsn(dense(8), 70.6, "-dense"),
     _dense("tsm-r50", _R50, _SHIFT, 74.1),
     _dense("tsm-r50-nl", _R50, _ATTEND, 75.6),
     _dense("tsm-resnext101", _RESNEXT101, _SHIFT, 76.3, "no weights were released"),
