@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from marey.cli.metric_tables import print_metrics
+from marey.cli.metric_tables import print_groups, print_metrics, print_subsets
 from marey.cli.shared import console, errors, progress_bar, refused_values
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def evaluate_ensemble(
     name: str,
     train_manifest: Path | None,
     rule: RuleName,
+    epic_lists: Path | None,
     executor: Executor,
     shard: Shard,
 ) -> None:
@@ -92,6 +93,7 @@ def evaluate_ensemble(
                 folder,
                 train_manifest=train_manifest,
                 rule=rule,
+                epic_lists=epic_lists,
                 executor=executor,
                 shard=shard,
                 progress=progress,
@@ -118,7 +120,8 @@ def _members(
             f"{len(manifests)} manifests for {to_score} models to evaluate, expected one, or one "
             "for each; predictions have their clips"
         )
-    if not to_score and (manifests or options.overrides or options.protocol):
+    changes = options.overrides or options.protocol or options.segments
+    if not to_score and (manifests or changes):
         raise ValueError("predictions have their clips and views: give models to change them")
     lists = iter(manifests if len(manifests) > 1 else [*manifests] * to_score)
     return [
@@ -139,7 +142,12 @@ def _refuse_options_of_a_row(
     options: EvalOptions, weights: str | None, average: str | None
 ) -> None:
     views = [text for text in options.overrides if text.startswith(("test.", "model."))]
-    given = {"--weights-of": weights, "--average": average, "--protocol": options.protocol}
+    given = {
+        "--weights-of": weights,
+        "--average": average,
+        "--protocol": options.protocol,
+        "--segments": options.segments,
+    }
     if wrong := [*(name for name, value in given.items() if value), *views]:
         raise ValueError(f"{', '.join(wrong)}: --row has its own views and weights")
 
@@ -172,8 +180,10 @@ def _print_ensemble(combined: Combined, results: Results) -> None:
     print_metrics(
         results.metrics, combined.result.named_estimates, title=f"{results.num_clips} clips"
     )
+    print_subsets(results.subsets)
     for source, part in combined.result.by_source.items():
         print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
+    print_groups(combined.result)
     _print_missing(combined)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import typer
 
 from marey.cli import options as opt
 from marey.cli.ensemble import evaluate_ensemble, models_and_overrides
-from marey.cli.metric_tables import print_metrics
+from marey.cli.metric_tables import print_groups, print_metrics, print_subsets
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
 from marey.jobs.shards import WHOLE
 
@@ -40,6 +41,10 @@ def evaluate(
     groups: Annotated[
         Literal["paper", "release", "videolt"], typer.Option(help="rule for head, tail and few")
     ] = "paper",
+    epic_lists: Annotated[
+        Path | None,
+        typer.Option(help="folder of EPIC-KITCHENS' annotations: its tail and unseen people, too"),
+    ] = None,
     reconstruction: Annotated[
         bool, typer.Option("--reconstruction", help="also: what LMR rebuilds rare classes from")
     ] = False,
@@ -67,7 +72,6 @@ def evaluate(
     Of several models, the weighted mean of their scores: an ensemble.
     """
     from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
-    from marey.engine.inference.predictions import metrics_of_dump
     from marey.engine.results_file import read_results
     from marey.engine.weights.origin import Origin
 
@@ -75,8 +79,7 @@ def evaluate(
     is_dump = model.suffix == ".parquet"
     is_ensemble = bool(others or weights_of or average or row)
     if is_dump and not is_ensemble:
-        for head, metrics in metrics_of_dump(model).items():
-            print_metrics(metrics, {}, title=head)
+        _print_dump(model, epic_lists)
         return
     if len(manifest or []) > 1 and not is_ensemble:
         raise typer.BadParameter(f"{len(manifest or [])} manifests for one model, expected one")
@@ -106,6 +109,7 @@ def evaluate(
             name=name or split,
             train_manifest=train_manifest,
             rule=groups,
+            epic_lists=epic_lists,
             executor=executor_of_a_model(executor, address, workers, device),
             shard=shard,
         )
@@ -120,6 +124,7 @@ def evaluate(
             out or results / (name or tested),
             train_manifest=train_manifest,
             rule=groups,
+            epic_lists=epic_lists,
             executor=executor_of_a_model(executor, address, workers, device),
             shard=shard,
             progress=progress,
@@ -128,13 +133,13 @@ def evaluate(
         console.print(f"{path} is there when all shards are done")
         return
     print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
-    if words := read_results(path).other_segments:
-        console.print(words)
+    facts = read_results(path)
+    if facts.other_segments:
+        console.print(facts.other_segments)
+    print_subsets(facts.subsets)
     for source, part in result.by_source.items():
         print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
-    for head in result.scores:
-        if grouped := result.trained_on.groups(head):
-            console.print(f"groups of {head} by {grouped.rule}")
+    print_groups(result)
     if result.missing:
         errors.print(
             f"{len(result.missing)} clips could not be read and count as wrong; see {path}"
@@ -153,3 +158,20 @@ def evaluate(
                 progress=progress,
             )
         console.print(f"written: {written}")
+
+
+def _print_dump(path: Path, epic_lists: Path | None) -> None:
+    """Print the numbers of the clips that are in a dump."""
+    from marey.data.lists.epic_splits import read_epic_splits
+    from marey.engine.inference.predictions import metrics_of_dump
+    from marey.engine.inference.stored import read_stored
+
+    by_head = metrics_of_dump(path)
+    if len(by_head) == 1 and not epic_lists:
+        for head, metrics in by_head.items():
+            print_metrics(metrics, {}, title=head)
+        return
+    read = read_stored(path).evaluation.readable
+    if epic_lists:
+        read = replace(read, subsets=read_epic_splits(epic_lists).subsets(read.manifest))
+    print_metrics(read.metrics, read.named_estimates, title=f"{len(read.manifest)} clips")

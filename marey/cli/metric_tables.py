@@ -10,6 +10,7 @@ from rich.table import Table
 from marey.cli.shared import console
 
 if TYPE_CHECKING:
+    from marey.engine.inference.evaluate import Evaluation
     from marey.metrics.longtail import Estimate
 
 
@@ -29,3 +30,17 @@ def print_metrics(
             row += [f"{estimate.num_classes:,}", f"{estimate.num_clips:,}"]
         table.add_row(*row)
     console.print(table)
+
+
+def print_subsets(subsets: Mapping[str, Mapping[str, int]]) -> None:
+    """Print how many clips each part has that has numbers of its own."""
+    for name, of in subsets.items():
+        counts = ", ".join(f"{clips:,} of {head}" for head, clips in of.items())
+        console.print(f"{name}: {counts}")
+
+
+def print_groups(evaluation: Evaluation) -> None:
+    """Print by which rule the classes of each head are frequent and rare."""
+    for head in evaluation.scores:
+        if grouped := evaluation.trained_on.groups(head):
+            console.print(f"groups of {head} by {grouped.rule}")

@@ -94,6 +94,8 @@ class Results:
     """Head -> key -> number with its interval."""
     groups: dict[str, ClassGroups] = field(default_factory=dict)
     """Head -> its groups; without the heads that have none."""
+    subsets: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Parts of the clips with numbers of their own, tail and unseen -> head or action -> clips."""
     num_clips: int | None = None
     num_missing: int = 0
     average: Literal["logits", "probs"] = "logits"

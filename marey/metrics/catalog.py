@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marey.metrics.accuracy import class_accuracy, joint_accuracy, topk_accuracy
+from marey.metrics.actions import action_accuracy
 from marey.metrics.average_precision import class_precision, hit_at, mean_average_precision
 from marey.metrics.longtail import ALL, Estimate, class_accuracy_estimates, top1_estimate
 
@@ -26,7 +27,9 @@ Labels: TypeAlias = npt.NDArray[Any]
 """int64 [n], or bool [n k] where clips have several classes."""
 Measure: TypeAlias = Callable[[Scores, Labels], float | npt.NDArray[np.float64]]
 Estimates: TypeAlias = Callable[..., Mapping[str, Estimate]]
-Joint: TypeAlias = Callable[[Mapping[str, Scores], Mapping[str, Labels]], float]
+Joint: TypeAlias = Callable[[Mapping[str, npt.NDArray[Any]], Mapping[str, Labels]], float]
+Subsets: TypeAlias = Mapping[str, Mapping[str, npt.NDArray[np.bool_]]]
+"""Name of a part -> head, or "action" for all heads at once -> which clips it has, bool [n]."""
 
 DASH = "–"
 """What stands for a number of which nothing was tested, wherever people read it."""
@@ -54,9 +57,11 @@ class Metric:
         group: whose classes count, "head" ...; by default all.
         estimate: (scores, labels, groups or None, draws=...) -> `ALL` and each group -> the number
             and its interval. There may be none.
-        joint: head -> scores, head -> labels -> the number of all heads at once.
+        joint: head -> log-probabilities [n k], head -> labels -> the number of all heads at once.
+        heads: those whose joint number it is; by default any.
+        subset: of which clips it is, "tail" or "unseen" of EPIC-KITCHENS; by default of all.
         several: whether it is of clips with several classes each, instead of one.
-        min_classes: a head of fewer has no such number.
+        min_classes: a head of fewer has no such number, nor heads of fewer combinations.
     """
 
     key: str
@@ -71,6 +76,8 @@ class Metric:
     group: str = ALL
     estimate: Estimates | None = None
     joint: Joint | None = None
+    heads: tuple[str, ...] = ()
+    subset: str = ""
     several: bool = False
     min_classes: int = 1
 
@@ -100,6 +107,8 @@ _precision = partial(
     Metric, chart=ACCURACY, measure=class_precision, estimate=mean_average_precision, several=True
 )
 _top = partial(Metric, chart=ACCURACY, headline=True)
+_part = partial(Metric, measure=topk_accuracy, estimate=top1_estimate)
+_action = partial(Metric, joint=action_accuracy, heads=("verb", "noun"))
 
 METRICS: list[Metric] = [
     _run(key="epoch", title="epoch"),
@@ -117,6 +126,20 @@ METRICS: list[Metric] = [
         joint=joint_accuracy,
     ),
     _top(key="acc/top5", title="top-5", measure=partial(topk_accuracy, k=5), min_classes=6),
+    _part(key="acc/top1/tail", title="top-1 of the tail", subset="tail"),
+    _part(key="acc/top1/unseen", title="top-1 of unseen people", subset="unseen"),
+    _action(key="action/top1", title="action top-1"),
+    _action(
+        key="action/top5", title="action top-5", joint=partial(action_accuracy, k=5), min_classes=6
+    ),
+    _action(
+        key="action/top5_of_each",
+        title="verb and noun in the top-5 of each",
+        joint=partial(joint_accuracy, k=5),
+        min_classes=6,
+    ),
+    _action(key="action/top1/tail", title="action top-1 of the tail", subset="tail"),
+    _action(key="action/top1/unseen", title="action top-1 of unseen people", subset="unseen"),
     _accuracy(key="acc/class_avg", title="class average", headline=True),
     _accuracy(key="acc/head", title="head", group="head"),
     _accuracy(key="acc/medium", title="medium", group="medium"),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+from marey.data.lists.epic_splits import read_epic_splits
 from marey.data.manifest.location import Location
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.ensemble import (
@@ -37,11 +38,13 @@ from marey.jobs.executors import HERE, Executor
 from marey.jobs.half_done import is_in_work
 from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
+from marey.metrics.catalog import Subsets
 from marey.metrics.groups import RuleName
 from marey.recipes.describe import model_in_words
 from marey.recipes.ensembles import Ensemble
 from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Recipe
+from marey.recipes.testing import segments_in_words
 from marey.storage.atomic import make_folder, run_error
 from marey.storage.lock import locked_if_possible
 
@@ -78,6 +81,7 @@ def evaluate_together(
     *,
     train_manifest: Path | None = None,
     rule: RuleName = "paper",
+    epic_lists: Path | None = None,
     executor: Executor = HERE,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
@@ -87,7 +91,7 @@ def evaluate_together(
     Args:
         options: the members, and how they are averaged.
         out: folder for results.json and predictions.parquet, and for those of models.
-        train_manifest, rule, executor, shard, progress: as of `evaluate_folder`, for each model.
+        train_manifest, rule, epic_lists, executor, shard, progress: as of `evaluate_folder`.
 
     Raises:
         ValueError: weights that cannot be.
@@ -103,6 +107,7 @@ def evaluate_together(
     averages = {plan.name: plan.average for plan in plans}
     average = row.average if row else options.average or common_average(averages)
     check_average(averages, average)
+    splits = read_epic_splits(epic_lists) if epic_lists else None
     make_folder(out, run_error)
     with ExitStack() as stack:
         if shard.is_whole:
@@ -130,7 +135,9 @@ def evaluate_together(
         ]
         combined = combine(members, average)
         if train_manifest:
-            combined = _with_counts(combined, train_manifest, rule)
+            combined = _with(combined, trained_on=_counts(combined, train_manifest, rule))
+        if splits:
+            combined = _with(combined, subsets=splits.subsets(combined.result.manifest))
         results = _results(combined, plans, stored, row)
         return combined, write_results(combined.result, out, results)
 
@@ -172,6 +179,8 @@ class Plan:
     model: str
     views: ViewCounts
     protocol: str
+    other_segments: str
+    """In words, if it is tested on others than it was trained on."""
 
     @property
     def folder_name(self) -> str:
@@ -206,6 +215,7 @@ def _plan(name: str, source: Source) -> Plan:
         model=facts.model,
         views=facts.views,
         protocol=facts.protocol or "",
+        other_segments=facts.other_segments,
     )
 
 
@@ -220,6 +230,7 @@ def _plan_of_recipe(
         model=model_in_words(recipe.model),
         views=view_counts(recipe),
         protocol=protocol_of(recipe),
+        other_segments=segments_in_words(recipe),
     )
 
 
@@ -250,11 +261,15 @@ def of_row(plans: Sequence[Plan], row: Ensemble) -> list[Plan]:
 
 
 def _is_model(plan: Plan, wanted: Plan) -> bool:
-    return (plan.model, plan.views.frames) == (wanted.model, wanted.views.frames)
+    facts = ((each.model, each.views.frames, each.other_segments) for each in (plan, wanted))
+    return next(facts) == next(facts)
 
 
 def _in_words(plan: Plan) -> str:
-    return f"{plan.model} of {plan.views.frames} frames" if plan.model else "of an unknown model"
+    if not plan.model:
+        return "of an unknown model"
+    words = f"{plan.model} of {plan.views.frames} frames"
+    return f"{words}, {plan.other_segments}" if plan.other_segments else words
 
 
 def _in_views_of(plan: Plan, member: Recipe, wanted: Plan) -> Plan:
@@ -287,16 +302,20 @@ def _views(plan: Plan) -> str:
 # --- after all clips are scored ----------------------------------------------------------------
 
 
-def _with_counts(combined: Combined, train_manifest: Path, rule: RuleName) -> Combined:
-    """The same with the groups of classes that this training set has."""
+def _counts(combined: Combined, train_manifest: Path, rule: RuleName) -> TrainingCounts:
+    """The clips of every class in this training set."""
     classes = combined.result.manifest.classes
     clips = read_manifest(train_manifest, split="train", heads=classes, at=Location())
-    counts = TrainingCounts({head: clips.class_counts(head) for head in classes}, rule)
+    return TrainingCounts({head: clips.class_counts(head) for head in classes}, rule)
+
+
+def _with(combined: Combined, **facts: TrainingCounts | Subsets) -> Combined:
+    """The same with these facts of all evaluations: trained_on, subsets."""
     members = tuple(
-        replace(each, evaluation=replace(each.evaluation, trained_on=counts))
+        replace(each, evaluation=replace(each.evaluation, **facts))  # type: ignore[arg-type]
         for each in combined.members
     )
-    result = replace(combined.result, trained_on=counts)
+    result = replace(combined.result, **facts)  # type: ignore[arg-type]
     return replace(combined, members=members, result=result)
 
 
@@ -340,6 +359,7 @@ def _common_views(views: Sequence[ViewCounts]) -> ViewCounts:
         crops=_common(each.crops for each in views),
         frames=frames or " + ".join(str(each.frames) for each in views if each.frames) or None,
         size=_common(each.size for each in views),
+        segments=_common(each.segments for each in views),
     )
 
 

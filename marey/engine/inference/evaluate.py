@@ -22,9 +22,11 @@ from marey.engine.inference.measures import (
     by_head,
     head_estimates,
     metrics_of_heads,
+    parts_of,
 )
 from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
 from marey.jobs.parts import Progress
+from marey.metrics.catalog import Subsets
 from marey.metrics.longtail import Estimate
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
@@ -41,17 +43,26 @@ class Evaluation:
     average: Literal["logits", "probs"] = "logits"
     trained_on: ClassCounts = UNKNOWN
     """What says which classes are head, tail and few-shot; metrics of groups need it."""
+    subsets: Subsets = field(default_factory=dict)
+    """Parts of the clips that have numbers of their own, those of EPIC-KITCHENS."""
 
     @property
     def metrics(self) -> dict[str, float]:
         """Key -> number over all clips, as `marey.metrics.catalog` has them."""
-        return metrics_of_heads(self.scores, self.manifest.labels, self.trained_on, self.average)
+        return metrics_of_heads(
+            self.scores, self.manifest.labels, self.trained_on, self.average, self.subsets
+        )
 
     @cached_property
     def estimates(self) -> dict[str, dict[str, Estimate]]:
         """Head -> number -> its value, its interval, and the classes and clips it rests on."""
         return {
-            name: head_estimates(scores, self.manifest.labels[name], self.trained_on.groups(name))
+            name: head_estimates(
+                scores,
+                self.manifest.labels[name],
+                self.trained_on.groups(name),
+                parts_of(self.subsets, name),
+            )
             for name, scores in self.scores.items()
         }
 
@@ -89,6 +100,10 @@ class Evaluation:
             manifest=self.manifest.take(rows),
             scores={name: values[rows] for name, values in self.scores.items()},
             missing={new: self.missing[row] for new, row in old if row in self.missing},
+            subsets={
+                name: {head: clips[rows] for head, clips in of.items()}
+                for name, of in self.subsets.items()
+            },
         )
 
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from marey.data.lists.epic_splits import read_epic_splits
 from marey.data.manifest.join import read_manifests
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
@@ -100,6 +101,7 @@ def evaluate_folder(
     *,
     train_manifest: Path | None = None,
     rule: RuleName = "paper",
+    epic_lists: Path | None = None,
     executor: Executor = HERE,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
@@ -116,6 +118,8 @@ def evaluate_folder(
         train_manifest: its split train is counted to tell head, tail and few-shot classes; by
             default as the folder has counted its own training clips.
         rule: by which these are told.
+        epic_lists: the folder of EPIC-KITCHENS' annotations, for the numbers of its tail classes
+            and unseen people.
         executor: whose processes score.
         shard: the share of the clips to score.
         progress: called with clips (done, total).
@@ -129,13 +133,19 @@ def evaluate_folder(
     """
     job = load_for(options, executor)
     counts = TrainingCounts(_class_counts(job, train_manifest), rule)
-    parts = job.parts(out / "results.json", rule=rule, train_manifest=str(train_manifest))
+    subsets = read_epic_splits(epic_lists).subsets(job.manifest) if epic_lists else {}
+    parts = job.parts(
+        out / "results.json",
+        rule=rule,
+        train_manifest=str(train_manifest),
+        epic_lists=str(epic_lists),
+    )
     results: list[Evaluation] = []
     if keep and _is_kept(out, parts):
         return None, parts.target
 
     def join(paths: Sequence[Path]) -> None:
-        result = job.evaluation(paths, counts)
+        result = replace(job.evaluation(paths, counts), subsets=subsets)
         write_results(result, out, results_of(result, job.model, job.recipe))
         results.append(result)
 

@@ -6,10 +6,12 @@ precisions. With the training clips of every class both come for head, tail and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +21,15 @@ import torch.nn.functional as F
 from marey.engine.results_file import ClassGroups
 from marey.metrics.accuracy import known_mean
 from marey.metrics.bootstrap import DRAWS
-from marey.metrics.catalog import METRICS, Labels, Metric, Scores
+from marey.metrics.catalog import METRICS, Estimates, Labels, Measure, Metric, Scores, Subsets
 from marey.metrics.groups import RULES, Groups, RuleName, profile
 from marey.metrics.longtail import ALL, Estimate
 
 T = TypeVar("T")
+Parts: TypeAlias = Mapping[str, npt.NDArray[np.bool_]]
+"""Name of a subset -> which clips it has, bool [n]."""
+NO_PARTS: Parts = MappingProxyType({})
+NO_SUBSETS: Subsets = MappingProxyType({})
 
 
 class ClassCounts(Protocol):
@@ -62,26 +68,41 @@ class TrainingCounts:
 UNKNOWN = TrainingCounts()
 
 
-def head_metrics(scores: Scores, labels: Labels, groups: Groups | None) -> dict[str, float]:
+def head_metrics(
+    scores: Scores, labels: Labels, groups: Groups | None, parts: Parts = NO_PARTS
+) -> dict[str, float]:
     """Key -> number of a head, without intervals; NaN where nothing is tested."""
-    measured = cache(lambda measure: np.atleast_1d(measure(scores, labels)))  # once for all groups
     classes = {ALL: slice(None)} | dict(groups or ())
+
+    @cache  # once for all groups
+    def measured(measure: Measure, subset: str) -> npt.NDArray[np.float64]:
+        return np.atleast_1d(measure(*_part(scores, labels, parts, subset)))
+
     return {
-        row.key: known_mean(measured(row.measure)[classes[row.group]])
-        for row in _rows(scores, labels)
+        row.key: known_mean(measured(row.measure, row.subset)[classes[row.group]])
+        for row in _rows(scores, labels, parts)
         if row.measure is not None and row.group in classes
     }
 
 
 def head_estimates(
-    scores: Scores, labels: Labels, groups: Groups | None, *, draws: int = DRAWS
+    scores: Scores,
+    labels: Labels,
+    groups: Groups | None,
+    parts: Parts = NO_PARTS,
+    *,
+    draws: int = DRAWS,
 ) -> dict[str, Estimate]:
     """Those of the numbers that are means over clips or classes, with their intervals."""
-    estimated = cache(lambda estimate: estimate(scores, labels, groups, draws=draws))
+
+    @cache
+    def estimated(estimate: Estimates, subset: str) -> Mapping[str, Estimate]:
+        return estimate(*_part(scores, labels, parts, subset), groups, draws=draws)
+
     return {
-        row.key: estimated(row.estimate)[row.group]
-        for row in _rows(scores, labels)
-        if row.estimate is not None and row.group in estimated(row.estimate)
+        row.key: estimated(row.estimate, row.subset)[row.group]
+        for row in _rows(scores, labels, parts)
+        if row.estimate is not None and row.group in estimated(row.estimate, row.subset)
     }
 
 
@@ -90,10 +111,11 @@ def metrics_of_heads(
     labels: Mapping[str, Labels],
     trained_on: ClassCounts,
     average: Literal["logits", "probs"],
+    subsets: Subsets = NO_SUBSETS,
 ) -> dict[str, float]:
     """Key -> number; of several heads those of all at once, then those of each under its name."""
     heads = {
-        head: head_metrics(of, labels[head], trained_on.groups(head))
+        head: head_metrics(of, labels[head], trained_on.groups(head), parts_of(subsets, head))
         | {"loss": mean_loss(of, labels[head], average)}
         for head, of in scores.items()
     }
@@ -101,8 +123,44 @@ def metrics_of_heads(
         return next(iter(heads.values()))
     joint = {"loss": sum(metrics["loss"] for metrics in heads.values())}
     if all(labels[head].ndim == 1 for head in scores):
-        joint = {row.key: row.joint(scores, labels) for row in METRICS if row.joint} | joint
+        joint = _joint_metrics(scores, labels, average, parts_of(subsets, "action")) | joint
     return joint | by_head(heads)
+
+
+def parts_of(subsets: Subsets, head: str) -> dict[str, npt.NDArray[np.bool_]]:
+    """The subsets that there are of a head, or of "action"."""
+    return {name: of[head] for name, of in subsets.items() if head in of}
+
+
+def _joint_metrics(
+    scores: Mapping[str, Scores],
+    labels: Mapping[str, Labels],
+    average: Literal["logits", "probs"],
+    parts: Parts,
+) -> dict[str, float]:
+    """Key -> number of all heads at once."""
+    sure = {head: _log_probabilities(of, average) for head, of in scores.items()}
+    metrics = {}
+    for row in METRICS:
+        heads = row.heads or tuple(sure)
+        if row.joint is None or not {*heads} <= {*sure} or {row.subset} - {"", *parts}:
+            continue
+        if row.min_classes > math.prod(sure[head].shape[1] for head in heads):
+            continue
+        clips = parts[row.subset] if row.subset else slice(None)
+        of, known = ({head: each[head][clips] for head in heads} for each in (sure, labels))
+        metrics[row.key] = row.joint(of, known)
+    return metrics
+
+
+def _log_probabilities(
+    scores: Scores, average: Literal["logits", "probs"]
+) -> npt.NDArray[np.float64]:
+    """Log-probabilities [n k], whose order is that of the scores."""
+    values = torch.from_numpy(scores).double()
+    if average == "logits":
+        return np.asarray(values.log_softmax(dim=1))
+    return np.asarray(values.clamp_min(torch.finfo(torch.float32).tiny).log())
 
 
 def by_head(heads: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
@@ -124,10 +182,17 @@ def mean_loss(scores: Scores, labels: Labels, average: Literal["logits", "probs"
     return float(F.cross_entropy(values, targets))
 
 
-def _rows(scores: Scores, labels: Labels) -> list[Metric]:
+def _rows(scores: Scores, labels: Labels, parts: Parts) -> list[Metric]:
     """The rows of the catalog that clips with such labels have."""
     return [
         row
         for row in METRICS
-        if row.several == (labels.ndim == 2) and row.min_classes <= scores.shape[1]
+        if row.several == (labels.ndim == 2)
+        and row.min_classes <= scores.shape[1]
+        and (not row.subset or row.subset in parts)
     ]
+
+
+def _part(scores: Scores, labels: Labels, parts: Parts, subset: str) -> tuple[Scores, Labels]:
+    """Scores and labels of the clips of a subset, of all for ""."""
+    return (scores[parts[subset]], labels[parts[subset]]) if subset else (scores, labels)

@@ -76,6 +76,10 @@ def results_of_clips(evaluation: Evaluation) -> Results:
             for head, of in evaluation.estimates.items()
         },
         groups={head: of for head, of in groups.items() if of is not None},
+        subsets={
+            name: {head: int(clips.sum()) for head, clips in of.items()}
+            for name, of in evaluation.subsets.items()
+        },
         num_clips=len(manifest),
         num_missing=len(evaluation.missing),
         average=evaluation.average,

@@ -23,12 +23,13 @@ from marey.engine.inference.ensemble_run import (
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.members import Member
-from marey.engine.inference.results import results_of_clips, write_results
+from marey.engine.inference.results import results_of_clips, view_counts, write_results
 from marey.engine.inference.stored import read_stored
 from marey.engine.results_file import Results, ViewCounts, read_results
 from marey.errors import RecipeError, RunError
 from marey.recipes.describe import model_in_words
 from marey.recipes.ensembles import find_ensemble
+from marey.recipes.protocols import protocol_of
 
 CLASSES = ("hop", "run", "sit")
 
@@ -367,8 +368,11 @@ def row_dump(folder: Path, member: int, *, seed: int = 0, **facts: Any) -> Path:
     """Predictions as those of a member of `ROW`, of two clips."""
     recipe = ROW.members[member]
     names = tuple(f"c{i}" for i in range(174))
-    views = ViewCounts(2, 1, recipe.model.frames, 256)
-    known = {"model": model_in_words(recipe.model), "views": views, "protocol": "gc-2x1"}
+    known = {
+        "model": model_in_words(recipe.model),
+        "views": view_counts(recipe),
+        "protocol": protocol_of(recipe),
+    }
     return dump(evaluation((0, 1), seed=seed, classes=names), folder, **(known | facts))
 
 
@@ -388,6 +392,9 @@ def test_members_of_a_row_are_known_by_model_and_views(tmp_path: Path) -> None:
     other = row_dump(tmp_path / "y", 0, protocol="tsm-2x3", views=ViewCounts(2, 3, 8, 256))
     with pytest.raises(RecipeError, match=r"y is tested in other views .*: 2 x 3 of 256 pixels"):
         evaluate_together(files(other, b, row=ROW), tmp_path / "out")
+    longer = row_dump(tmp_path / "z", 1, other_segments="trained on 8 segments")
+    with pytest.raises(RecipeError, match=r"z is .* of 16 frames, trained on 8 segments"):
+        evaluate_together(files(a, longer, row=ROW), tmp_path / "out")
     few = dump(evaluation(), tmp_path / "few", **_facts_of(a))
     with pytest.raises(RecipeError, match="few has 3 classes of 'label', gc-tsm-r50-8f-ssv1 174"):
         evaluate_together(files(few, b, row=ROW), tmp_path / "out")
