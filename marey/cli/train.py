@@ -102,7 +102,7 @@ def _train(
     from marey.engine.weights.origin import read_run_recipe
     from marey.errors import RunError
     from marey.recipes.catalog import find
-    from marey.recipes.schema import override
+    from marey.recipes.val_views import override_with_val
 
     checkpoint = None if resume in (None, "latest") else Path(resume)
     if resume and work_dir is None and checkpoint is None:
@@ -121,7 +121,7 @@ def _train(
         console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
     try:
         run_training(
-            override(chosen, overrides),
+            override_with_val(chosen, overrides),
             work_dir,
             resume=checkpoint,
             device=device,

@@ -7,7 +7,6 @@ somebody else ended the process, by SIGTERM, the job is begun anew.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from multiprocessing.context import BaseContext
 from typing import Generic, TypeAlias, TypeVar
 
 from marey.errors import RunError
+from marey.jobs.cores import num_cores
 from marey.jobs.signals import starting_a_process, work_for_parent
 
 Job = TypeVar("Job")
@@ -72,13 +72,6 @@ class Processes:
         finally:
             for worker in workers:
                 worker.stop()
-
-
-def num_cores() -> int:
-    """The cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Worker(Generic[Job, Answer]):
@@ -226,7 +219,7 @@ def modules_of(function: object) -> list[str]:
     """The modules that unpickling it imports, to be imported once and not by every worker.
 
     >>> modules_of(partial(num_cores, partial(int)))
-    ['marey.jobs.processes', 'builtins']
+    ['marey.jobs.cores', 'builtins']
     """
     if isinstance(function, partial):
         return [name for part in (function.func, *function.args) for name in modules_of(part)]

@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import Any, Generic
 
 from marey.errors import RunError
+from marey.jobs.cores import CORES
 from marey.jobs.processes import Answer, Answers, Job, Lost, Worker, modules_of
 
 ATTEMPTS = 3
@@ -55,7 +56,7 @@ class Ray:
             limit = self.num_workers or _num_slots(ray, self.num_cpus, self.num_gpus)
             kind = ray.remote(_Slot).options(num_cpus=self.num_cpus, num_gpus=self.num_gpus)
             pickled = _Pickled(pickle.dumps(function), modules_of(function))
-            work = (pickled, timeout_seconds, str(Path.cwd()), sys.path)
+            work = (pickled, timeout_seconds, str(Path.cwd()), sys.path, self.num_cpus)
             slots = _Slots[Job, Answer](ray, lambda: kind.remote(*work), limit)
             try:
                 yield from slots.answers(jobs)
@@ -87,8 +88,14 @@ class _Slot:
     """On a node: one process that answers jobs, and is started again when one kills it."""
 
     def __init__(
-        self, function: _Pickled, timeout_seconds: float, folder: str, module_paths: list[str]
+        self,
+        function: _Pickled,
+        timeout_seconds: float,
+        folder: str,
+        module_paths: list[str],
+        num_cpus: int,
     ) -> None:
+        os.environ[CORES] = str(num_cpus)  # the node has other slots
         os.chdir(folder)
         sys.path += [path for path in module_paths if path not in sys.path]
         # no daemon: those may not have the processes of their own that clips are loaded by

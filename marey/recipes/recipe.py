@@ -67,7 +67,8 @@ class DataSpec:
         roots: pairs of a source and the root of its clips, for sources that have their own.
         urls: what paths that are urls themselves may begin with; not beside `roots`.
         backend: what decodes videos.
-        workers: processes that read clips; 0 reads them in the process that trains.
+        workers: processes that read clips; 0 reads them in the process that trains, None has as
+            many as the machine has cores for (`marey.jobs.cores`).
         bad_clip_budget: the share of training clips that may be unreadable, from 0 to 1.
         clip_seconds: how long a worker may be on one clip, which then is one it cannot read.
     """
@@ -79,7 +80,7 @@ class DataSpec:
     roots: tuple[tuple[str, str], ...] = ()
     urls: tuple[str, ...] = ()
     backend: Literal["pyav", "torchcodec"] = "pyav"
-    workers: int = 2
+    workers: int | None = None
     bad_clip_budget: float = 0.01
     clip_seconds: float = 60.0
 

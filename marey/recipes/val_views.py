@@ -27,11 +27,14 @@ def one_view(test: TestViews) -> TestViews:
     return replace(test, sampling=_one_clip(test.sampling), crop=_one_crop(test.crop))
 
 
+def val_views(recipe: Recipe) -> TestViews:
+    """The views by which `recipe` validates: its own, or one."""
+    return recipe.val or one_view(recipe.test)
+
+
 def with_val(recipe: Recipe, otherwise: TestViews | None = None) -> Recipe:
-    """The recipe with its views of validation said: its own, else `otherwise`, else one view."""
-    if recipe.val is not None:
-        return recipe
-    return replace(recipe, val=otherwise or one_view(recipe.test))
+    """The recipe with its views of validation said: its own, else `otherwise`, else one."""
+    return replace(recipe, val=recipe.val or otherwise or one_view(recipe.test))
 
 
 def override_with_val(recipe: Recipe, assignments: Iterable[str]) -> Recipe:

@@ -14,6 +14,7 @@ import torch
 from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.one_batch import OUTAGE_SECONDS, Key, Say, Task, read_batch, witness_of
 from marey.data.loading.workers import Workers
+from marey.jobs.cores import num_loaders
 
 log = logging.getLogger("marey")
 
@@ -22,7 +23,7 @@ def clip_batches(
     clips: ClipDataset,
     keys: Iterable[Sequence[Key]],
     *,
-    workers: int,
+    workers: int | None,
     pin_memory: bool = False,
     clip_seconds: float = 60.0,
     suspects: Collection[int] = (),
@@ -30,8 +31,9 @@ def clip_batches(
     """The batches of `clips` that `keys` name: for each a list of (row, seed), see `ClipDataset`.
 
     Args:
-        workers: processes that load, from the first batch on and until it ends or is closed; 0
-            loads in this one, which a clip that hangs or crashes takes along.
+        workers: processes that load, from the first batch on and until it ends or is closed; None
+            has as many as `num_loaders` says. 0 loads in this one, which a clip that hangs or
+            crashes takes along.
         pin_memory: put batches into page-locked memory, from which copies to a GPU overlap with
             work.
         clip_seconds: how long a clip may take a worker; one that takes longer, or crashes it,
@@ -44,11 +46,11 @@ def clip_batches(
         RunError: what holds the clips is away, for longer than a while.
     """
     say = _now_and_then()
-    if workers:
+    if limit := num_loaders(workers):
         pool = Workers(
             clips,
             keys,
-            limit=workers,
+            limit=limit,
             clip_seconds=clip_seconds,
             suspects=suspects,
             say=say,

@@ -18,7 +18,6 @@ frame came first:
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -30,6 +29,7 @@ from marey.data.manifest.write import write_manifest
 from marey.data.synthetic.render import Film, shoot
 from marey.data.synthetic.scenes import SCENES
 from marey.errors import ManifestError
+from marey.jobs.cores import num_cores
 from marey.jobs.parts import Progress
 
 ACTIONS = {
@@ -99,7 +99,7 @@ def render_dataset(
     if size < 16 or size % 2:
         raise ValueError(f"size is {size}, expected an even number of pixels from 16 on")
     films = list(_films(Path(out), clips_per_class, seed, lengths, size, fps))
-    _shoot_all(films, Path(out), workers or os.cpu_count() or 1, progress)
+    _shoot_all(films, Path(out), workers or num_cores(), progress)
     write_manifest(_manifest(films, Path(out)), Path(out) / "manifest.csv")
     return Path(out) / "manifest.csv"
 

@@ -47,7 +47,7 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
     (("stages.*.objective*",), "what it has learned or measured is in the checkpoint"),
     (("stages.*.reset_heads", "stages.*.normalize_heads"), "it was done when the stage began"),
 )
-MEASURES = ("test.*", "save_best")
+MEASURES = ("val*", "save_best")
 """What decides, beside the clips that validate, which epoch is the best."""
 
 

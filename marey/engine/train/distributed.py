@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from marey.engine.environment import default_device, usable_device
 from marey.engine.train.stop_signals import StopAsked
@@ -27,8 +28,8 @@ from marey.errors import MareyError, RunError
 
 _TIMEOUT = timedelta(hours=2)
 """How long a process waits for a sign of the others."""
-BEAT_SECONDS = 60.0
-"""How often one that works alone gives it."""
+BEAT_SECONDS = 15.0
+"""How often one gives it that works while others may wait."""
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
@@ -47,13 +48,22 @@ class World:
         """Whether this process writes the run's files."""
         return self.rank == 0
 
-    def sum(self, number: float) -> float:
-        """The sum of `number` over all processes; every process must call it."""
+    def sums(self, *numbers: float) -> tuple[float, ...]:
+        """The sum of each number over all processes; every process must call it."""
         if self.size == 1:
-            return number
-        tensor = torch.tensor(float(number), dtype=torch.float64, device=self.device)
+            return numbers
+        tensor = torch.tensor(numbers, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor)
-        return tensor.item()
+        return tuple(tensor.tolist())
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every process the buffers that `model` has in process 0, whose run is saved.
+
+        Statistics of batch norm differ: each process has seen clips of its own. The weights do not.
+        """
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
 
     def wait(self) -> None:
         """Return once every process has come here."""
@@ -84,41 +94,49 @@ class World:
         if first := next(filter(None, self.gather(error)), None):
             raise first if self.is_main else _told(first)
 
-    def alone(self, work: Callable[[Callable[[], None]], T]) -> T | None:
-        """What `work` of process 0 gives, in that; the others wait, however long it takes.
+    def side_by_side(self, work: Callable[[Callable[[], None]], T]) -> list[T]:
+        """What `work` of every process gives; each waits for the last, however long it takes.
 
-        It must call what it is given now and then. If it fails or is stopped, all end alike.
+        It must call what it is given now and then. If it fails or is stopped in one process, all
+        end alike. Every process must call it.
         """
         if self.size == 1:
-            return work(lambda: None)
+            return [work(lambda: None)]
         result: T | None = None
         error: MareyError | StopAsked | None = None
-        if self.is_main:
-            try:
-                result = work(self._beat())
-            except (MareyError, StopAsked) as own:
-                error = own
-            self.sum(0)
-        else:
-            while self.sum(0):
-                pass
-        told = [error]
-        dist.broadcast_object_list(told)
-        if told[0] is None:
-            return result
-        raise error or _told(told[0])
+        try:
+            result = work(self._beat())
+        except (MareyError, StopAsked) as own:
+            error = own
+        except _EndedElsewhere:
+            pass
+        while self.sums(0, error is not None)[0]:  # somebody works yet
+            pass
+        errors = [each for each in self.gather(error) if each is not None]
+        if first := min(errors, key=lambda each: isinstance(each, StopAsked), default=None):
+            raise first if self.is_main else _told(first)
+        return self.gather(cast(T, result))
 
     def _beat(self) -> Callable[[], None]:
-        """A function that tells the others once in a while that there is no end yet."""
+        """A function that tells the others once in a while that this one works yet.
+
+        `_EndedElsewhere` leaves it where the work of another process failed or was stopped.
+        """
         last = time.monotonic()
 
         def beat() -> None:
             nonlocal last
             if time.monotonic() - last >= BEAT_SECONDS:
-                self.sum(1)
+                _, num_ended = self.sums(1, 0)
                 last = time.monotonic()
+                if num_ended:
+                    raise _EndedElsewhere
 
         return beat
+
+
+class _EndedElsewhere(BaseException):
+    """Leaves work that another process can no longer do its part of."""
 
 
 class ToldError(RunError):

@@ -148,9 +148,9 @@ class Training:
                 if not self.at.step:
                     self.totals = Totals()
                 for batches, waited in self.steps():
-                    loss = self.step(batches)
-                    self.note(loss, batches, waited)
-                    self.save_if_due()
+                    loss, num_stopping = self.world.sums(self.step(batches), self.stop.asked)
+                    self.note(loss / self.world.size, batches, waited)
+                    self.save_if_due(stopping=num_stopping > 0)
                 self.finish_epoch()
             if self.at.stage + 1 == len(self.recipe.stages):
                 return
@@ -187,7 +187,7 @@ class Training:
                 raise
 
     def step(self, batches: Sequence[Batch]) -> float:
-        """One optimiser step over `accumulate` batches; returns the mean loss."""
+        """One optimiser step over `accumulate` batches; returns the mean loss of this process."""
         torch.manual_seed(mixed_seed(self.recipe.seed, self.at.global_step, self.world.rank))
         learner, total = self.learner, 0.0
         for number, batch in enumerate(batches, start=1):
@@ -274,7 +274,7 @@ class Training:
         return Learner(self.stage, self.model, counts, self.world, lr_scale=scale)
 
     def note(self, loss: float, batches: Sequence[Batch], waited: float) -> None:
-        """Write down what a step gave."""
+        """Write down what a step gave; `loss` is the mean over all processes."""
         self.totals.add(loss, sum(len(batch.rows) for batch in batches), waited)
         self.log.step(
             self.at.global_step,
@@ -284,9 +284,8 @@ class Training:
             data_wait=waited,
         )
 
-    def save_if_due(self) -> None:
+    def save_if_due(self, *, stopping: bool) -> None:
         """Save every `save_steps` steps and every ten minutes, and at once when asked to stop."""
-        stopping = self.world.sum(self.stop.asked) > 0
         by_steps = self.save_steps is not None and self.at.global_step % self.save_steps == 0
         if stopping or by_steps or time.monotonic() - self.saved_at > SAVE_SECONDS:
             self.save()
@@ -294,18 +293,11 @@ class Training:
             raise Stopped(self.work_dir)
 
     def finish_epoch(self) -> None:
-        """Validate, log and save; the next epoch begins."""
+        """Validate if it is time, log and save; the next epoch begins."""
         with self.world.together():
             self.bad_clips.check_all(self.world)
-        with self.saved_at_the_end(), self.may_end_at_once():
-            metrics = validate(
-                self.eval_model(),
-                self.recipe,
-                self.train_set,
-                self.val_set,
-                world=self.world,
-                stop=self.stop,
-            )
+        is_validated = self.validates_now()
+        metrics = self.validated() if is_validated else {}
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
         if isinstance(self.learner.objective, FollowsEpochs):
             self.learner.objective.finish_epoch()
@@ -315,11 +307,29 @@ class Training:
             row = {"epoch": done, "step": self.at.global_step, "lr": self.learner.lr}
             self.log.epoch(row | self.totals.means(self.world.size) | metrics)
             best = worth(metrics, self.recipe.save_best, float(self.at.global_step))
-            if best > self.at.best:
+            if is_validated and best > self.at.best:
                 self.at.best = best
                 self.write("best.pt", {"model": self.eval_model().state_dict()})
         self.save()
         self.world.wait()
+
+    def validates_now(self) -> bool:
+        """Whether the epoch that ends is one that validates; without clips for that each is."""
+        done = self.at.epoch + 1
+        due = done % self.recipe.eval_every == 0 or done >= self.stage.epochs
+        return due or self.val_set is None
+
+    def validated(self) -> dict[str, float]:
+        """The metrics of the clips that validate; none but for process 0."""
+        with self.saved_at_the_end(), self.may_end_at_once():
+            return validate(
+                self.eval_model(),
+                self.recipe,
+                self.train_set,
+                self.val_set,
+                world=self.world,
+                stop=self.stop,
+            )
 
     def may_end_at_once(self) -> AbstractContextManager[None]:
         """A block that a signal ends wherever it is, unless other processes wait for this one."""

@@ -22,6 +22,7 @@ from marey.engine.environment import environment
 from marey.engine.weights.checkpoint import has_trained
 from marey.engine.weights.class_counts import write_class_counts
 from marey.errors import RunError
+from marey.jobs.cores import num_loaders
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_readable_yaml
 from marey.storage.atomic import make_folder, run_error, write_text, writing
@@ -76,6 +77,7 @@ def write_about(folder: Path, recipe: Recipe, train_set: Manifest) -> None:
     """
     text = to_readable_yaml(recipe, str(folder / "recipe.yaml"))
     write_text(folder / "recipe.yaml", text, training_error)
-    write_text(folder / "env.json", json.dumps(environment(), indent=1), training_error)
+    made_with = environment() | {"workers": str(num_loaders(recipe.data.workers))}
+    write_text(folder / "env.json", json.dumps(made_with, indent=1), training_error)
     write_classes(train_set.classes, folder, training_error)
     write_class_counts({head: train_set.class_counts(head) for head in train_set.labels}, folder)

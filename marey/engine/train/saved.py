@@ -24,6 +24,7 @@ from marey.engine.weights.checkpoint import load_checkpoint
 from marey.errors import CheckpointError, MareyError, RunError
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
+from marey.recipes.val_views import with_val
 from marey.storage.text_files import as_value
 
 _STATE = ("recipe", "progress", "model", "ema", "optimizer", "objective")
@@ -134,9 +135,10 @@ def read_saved(path: Path) -> Saved:
         )
     known = {f.name: state[f.name] for f in fields(_Facts) if f.name in state}
     facts = as_value(_Facts, known, path, CheckpointError, "go on from another checkpoint")
+    recipe = from_yaml(Recipe, facts.recipe, source=f"{path} (its recipe)")
     return Saved(
         path=path,
-        recipe=from_yaml(Recipe, facts.recipe, source=f"{path} (its recipe)"),
+        recipe=with_val(recipe, recipe.test),  # which validated, before there was `val`
         at=facts.progress,
         totals=Totals.of(facts.totals),
         epochs=facts.epochs,

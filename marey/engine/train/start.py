@@ -27,9 +27,11 @@ from marey.engine.train.saved import (
     refuse_other_run,
 )
 from marey.engine.train.steps import Position, check_steps
+from marey.engine.train.validation import validation_in_words
 from marey.engine.weights.checkpoint import last_checkpoint
 from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.starting import initialize
+from marey.jobs.cores import num_cores, num_loaders
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built, check_tested
@@ -37,6 +39,7 @@ from marey.recipes.recipe import Recipe
 from marey.recipes.resolve import read_data, resolve
 from marey.recipes.schema import to_readable_yaml
 from marey.recipes.testing import segments_in_words
+from marey.recipes.val_views import with_val
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,7 +47,7 @@ class Start:
     """What a run begins with or, where `saved` is a checkpoint, goes on with."""
 
     recipe: Recipe
-    """Resolved by the training clips."""
+    """Resolved by the training clips; its views of validation are said."""
     train_set: Manifest
     val_set: Manifest | None
     data: DataFacts
@@ -77,7 +80,7 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     data = data_facts(train_set, val_set)
     if saved is not None and (note := check_clips(saved, recipe, data)):
         notes.append(note)
-    recipe = resolve(recipe, train_set)
+    recipe = with_val(resolve(recipe, train_set), saved.recipe.val if saved else None)
     check_save_best(recipe, train_set, val_set)
     at = Position()
     if saved is not None:
@@ -91,6 +94,7 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     check_steps(recipe, train_set, world)
     if weights is not None:
         notes.append(initialize(model, weights, recipe, train_set.classes))
+    notes += [validation_in_words(recipe, val_set), _workers_in_words(recipe, world)]
     return Start(
         recipe=recipe,
         train_set=train_set,
@@ -115,6 +119,14 @@ def _goes_on(
     if changed:
         notes.insert(0, f"changed since the run was saved: {', '.join(map(str, changed))}")
     return at, notes
+
+
+def _workers_in_words(recipe: Recipe, world: World) -> str:
+    """By how many processes clips are read, and why."""
+    number = num_loaders(recipe.data.workers)
+    each = " for each process" if world.size > 1 else ""
+    reason = f"{num_cores()} cores here" if recipe.data.workers is None else "data.workers"
+    return f"clips are read by {number} workers{each} ({reason})"
 
 
 def clips_a_step(recipe: Recipe, world: World) -> int:

@@ -1,16 +1,30 @@
-"""Validation within training: process 0 evaluates, the others wait as long as it takes."""
+"""Validation within training, and the test at its end: all processes share the clips.
+
+    batches   [0] [1] [2] [3] [4]     as one process makes them
+    process    0   1   0   1   0      that scores them
+
+A clip is in the same batch whoever scores it, so the numbers are those of one process: to the bit
+on the CPU and with one kind of GPU. Scores are gathered, and process 0 counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
 
 from marey.data.manifest.manifest import Manifest
-from marey.engine.inference.evaluate import evaluate
+from marey.engine.inference.evaluate import Evaluation
+from marey.engine.inference.measures import TrainingCounts
+from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
 from marey.engine.train.best_epoch import training_counts
 from marey.engine.train.distributed import World
 from marey.engine.train.stop_signals import StopAsked, StopFlag
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
+from marey.recipes.val_views import val_views, views_a_clip
 
 
 def validate(
@@ -22,23 +36,89 @@ def validate(
     world: World,
     stop: StopFlag,
 ) -> dict[str, float]:
-    """The metrics of `val_set` under the recipe's test views; none for other processes than 0.
+    """The metrics of `val_set` under the recipe's views of validation; none but for process 0.
 
-    StopAsked in all processes if one that evaluates is asked to stop.
+    StopAsked in all processes if one is asked to stop.
     """
     if val_set is None:
         return {}
+    trained_on = training_counts(train_set)
+    views = by_val_views(recipe)
+    found = evaluate_together(model, val_set, views, trained_on=trained_on, world=world, stop=stop)
+    return {} if found is None else found.metrics
 
-    def work(beat: Callable[[], None]) -> dict[str, float]:
+
+def by_val_views(recipe: Recipe) -> Recipe:
+    """The recipe that tests as this one validates."""
+    return replace(recipe, test=val_views(recipe))
+
+
+def evaluate_together(
+    model: VideoModel,
+    manifest: Manifest,
+    recipe: Recipe,
+    *,
+    trained_on: TrainingCounts,
+    world: World,
+    stop: StopFlag,
+) -> Evaluation | None:
+    """As `evaluate`, by all processes; None but for process 0. Every process must call it.
+
+    StopAsked in all processes if one is asked to stop.
+    """
+    check_heads(model, manifest, recipe.test.average)
+    world.share_buffers(model)
+    rows = [_rows(len(manifest), recipe.batch_size, rank, world.size) for rank in range(world.size)]
+    mine = manifest if world.size == 1 else manifest.take(rows[world.rank])
+
+    def work(beat: Callable[[], None]) -> tuple[ScoreArrays, dict[int, str]]:
         def between_batches(*_: int) -> None:
             beat()
             if stop.asked:
                 raise StopAsked
 
-        trained_on, device = training_counts(train_set), world.device
-        found = evaluate(
-            model, val_set, recipe, device=device, trained_on=trained_on, progress=between_batches
-        )
-        return found.metrics
+        return score_clips(model, mine, recipe, device=world.device, progress=between_batches)
 
-    return world.alone(work) or {}
+    parts = world.side_by_side(work)
+    if not world.is_main:
+        return None
+    return Evaluation(manifest, *_joined(rows, parts), recipe.test.average, trained_on)
+
+
+def validation_in_words(recipe: Recipe, val_set: Manifest | None) -> str:
+    """What validation costs: clips x views, and the views of the test."""
+    if val_set is None:
+        return "no clips validate: the last epoch is taken for the best"
+    every = "epoch" if recipe.eval_every == 1 else f"{recipe.eval_every} epochs"
+    val, test = (views_a_clip(each.test) for each in (by_val_views(recipe), recipe))
+    return (
+        f"validates every {every}: {len(val_set):,} clips x {_views(val)}; "
+        f"the test has {_views(test)}"
+    )
+
+
+def _views(number: int) -> str:
+    return f"{number} view" + ("s" if number != 1 else "")
+
+
+def _rows(num_clips: int, batch_size: int, rank: int, size: int) -> npt.NDArray[np.int64]:
+    """The rows that a process scores: every `size`-th batch."""
+    rows = np.arange(num_clips, dtype=np.int64)
+    mine: npt.NDArray[np.int64] = rows[rows // batch_size % size == rank]
+    return mine
+
+
+def _joined(
+    rows: Sequence[npt.NDArray[np.int64]], parts: Sequence[tuple[ScoreArrays, dict[int, str]]]
+) -> tuple[ScoreArrays, dict[int, str]]:
+    """The scores of all clips in order, and row -> why a clip could not be read."""
+    order = np.argsort(np.concatenate(rows))
+    scores = {
+        head: np.concatenate([part[head] for part, _ in parts])[order] for head in parts[0][0]
+    }
+    missing = {
+        int(of[row]): why
+        for of, (_, part) in zip(rows, parts, strict=True)
+        for row, why in part.items()
+    }
+    return scores, missing
