@@ -41,6 +41,9 @@ def train(
     amp: opt.Amp = False,
     device: opt.Device = None,
     save_steps: Annotated[int | None, typer.Option(min=1, help="save this often as well")] = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="when trained, test the best weights by the test views")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
 ) -> None:
     """Train a recipe; several processes by torchrun or srun, without another flag."""
@@ -70,6 +73,7 @@ def train(
             resume,
             device=device,
             save_steps=save_steps,
+            test=test,
             quiet=quiet,
             speaks=is_main,
         )
@@ -89,6 +93,7 @@ def _train(
     *,
     device: str | None,
     save_steps: int | None,
+    test: bool,
     quiet: bool,
     speaks: bool,
 ) -> None:
@@ -126,11 +131,12 @@ def _train(
             resume=checkpoint,
             device=device,
             save_steps=save_steps,
+            test=test,
             quiet=quiet,
         )
     except Stopped as stop:
         if speaks:
-            again = f"marey train --resume --work-dir {stop.work_dir}"
+            again = f"marey train --resume --work-dir {stop.work_dir}{' --test' if test else ''}"
             errors.print(f"stopped and saved. Go on with: {again}")
         raise typer.Exit(130) from None
     if speaks:

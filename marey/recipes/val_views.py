@@ -45,9 +45,10 @@ def override_with_val(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     return override(with_val(recipe), inside) if inside else recipe
 
 
-def views_a_clip(views: TestViews) -> int:
-    """Passes of a clip through the model: clips in time x crops."""
-    return views.sampling.clips * views.crop.views
+def views_in_words(views: TestViews) -> str:
+    """The passes of a clip through the model, clips in time x crops: ``30 views``."""
+    number = views.sampling.clips * views.crop.views
+    return f"{number} view" if number == 1 else f"{number} views"
 
 
 def _one_clip(sampling: Sampling) -> Sampling:

@@ -10,7 +10,7 @@ import pytest
 from marey.errors import RecipeError
 from marey.recipes.catalog import find, rows
 from marey.recipes.recipe import TestViews
-from marey.recipes.val_views import one_view, override_with_val, views_a_clip, with_val
+from marey.recipes.val_views import one_view, override_with_val, views_in_words, with_val
 from marey.video.crops import CenterCrop, Crop, FiveCrop, TenCrop, ThreeCrop
 from marey.video.motionformer_crops import UniformCrop
 from marey.video.sampling.blvnet import Uniform
@@ -78,14 +78,14 @@ def test_every_row_validates_with_one_view_of_as_many_frames_and_pixels() -> Non
     for recipe in rows().values():
         val, test = with_val(recipe).val, recipe.test
         assert val is not None
-        assert views_a_clip(val) == 1, recipe.name
+        assert views_in_words(val) == "1 view", recipe.name
         assert val.sampling.frames == test.sampling.frames
         assert (val.crop.size, val.average) == (test.crop.size, test.average)
 
 
 def test_what_a_recipe_says_stands() -> None:
     recipe, two = find("tsm-r50-8f-k400-dense"), TestViews(Dense(8, clips=2))
-    assert views_a_clip(recipe.test) == 30
+    assert views_in_words(recipe.test) == "30 views"
     assert with_val(replace(recipe, val=two)).val == two
     assert with_val(recipe, otherwise=two).val == two
     wrong = replace(two, sampling=Dense(16))

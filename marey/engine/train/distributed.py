@@ -44,6 +44,11 @@ class World:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
+    def is_alone(self) -> bool:
+        """Whether there are no others."""
+        return self.size == 1
+
+    @property
     def is_main(self) -> bool:
         """Whether this process writes the run's files."""
         return self.rank == 0

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from marey.data.loading.workers import WorkerKilled
 from marey.engine.train.bad_clips import BadClips
 from marey.engine.train.best_epoch import worth
 from marey.engine.train.distributed import LoneError, ToldError, World, join_world
+from marey.engine.train.end_of_run import split_to_test, write_test
 from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
 from marey.engine.train.optim import go_on
@@ -51,6 +53,7 @@ def train(
     resume: Path | None = None,
     device: str | None = None,
     save_steps: int | None = None,
+    test: bool = False,
     quiet: bool = False,
 ) -> Path:
     """Train `recipe`; returns `work_dir`, the folder of the run.
@@ -63,6 +66,7 @@ def train(
         resume: a checkpoint of this run to go on from.
         device: "cpu", "cuda" ...; by default the GPU if there is one.
         save_steps: save every so many steps, besides every epoch and every ten minutes.
+        test: when it is trained, test the best weights by the test views into results/SPLIT.
         quiet: print nothing; what is said stands in train.log all the same.
 
     Raises:
@@ -80,6 +84,7 @@ def train(
                 notes.append(stack.enter_context(held(work_dir)))
         with world.together():
             start = ready(recipe, work_dir, resume, world)
+            split = split_to_test(start.recipe) if test else None
         with world.together():
             if world.is_main and resume is None:
                 notes.append(stack.enter_context(held(work_dir)))
@@ -102,6 +107,8 @@ def train(
         stop = stack.enter_context(stop_signals())
         try:
             Training(start, work_dir, world=world, log=log, stop=stop, save_steps=save_steps).loop()
+            if split is not None:
+                write_test(work_dir, split, world=world, stop=stop, log=log)
         except MareyError as error:
             if world.is_main or isinstance(error, ToldError):
                 raise
@@ -171,7 +178,7 @@ class Training:
             self.at,
             self.world,
             suspects=self.bad_clips.suspects,
-            waiting=self.may_end_at_once,
+            waiting=partial(self.stop.at_once, alone=self.world.is_alone),
         )
         if self.at.step:  # the last rate, for the log, where no step is left
             self.learner.set_rates(self.at.epoch + (self.at.step - 1) / steps.num_steps)
@@ -321,7 +328,7 @@ class Training:
 
     def validated(self) -> dict[str, float]:
         """The metrics of the clips that validate; none but for process 0."""
-        with self.saved_at_the_end(), self.may_end_at_once():
+        with self.saved_at_the_end(), self.stop.at_once(alone=self.world.is_alone):
             return validate(
                 self.eval_model(),
                 self.recipe,
@@ -330,10 +337,6 @@ class Training:
                 world=self.world,
                 stop=self.stop,
             )
-
-    def may_end_at_once(self) -> AbstractContextManager[None]:
-        """A block that a signal ends wherever it is, unless other processes wait for this one."""
-        return self.stop.at_once() if self.world.size == 1 else nullcontext()
 
     @contextmanager
     def saved_at_the_end(self) -> Iterator[None]:

@@ -123,10 +123,11 @@ def _goes_on(
 
 def _workers_in_words(recipe: Recipe, world: World) -> str:
     """By how many processes clips are read, and why."""
-    number = num_loaders(recipe.data.workers)
-    each = " for each process" if world.size > 1 else ""
-    reason = f"{num_cores()} cores here" if recipe.data.workers is None else "data.workers"
-    return f"clips are read by {number} workers{each} ({reason})"
+    number, wanted = num_loaders(recipe.data.workers), recipe.data.workers
+    who = f"{number} workers" if number else "the process that trains"
+    each = " of each process" if number and world.size > 1 else ""
+    why = f"{num_cores()} cores here" if wanted is None else f"data.workers={wanted}"
+    return f"clips are read by {who}{each} ({why})"
 
 
 def clips_a_step(recipe: Recipe, world: World) -> int:

@@ -35,8 +35,14 @@ class StopFlag:
     _at_once: bool = False
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """`StopAsked` leaves the block, wherever it is, when the run is or was asked to stop."""
+    def at_once(self, *, alone: bool) -> Iterator[None]:
+        """`StopAsked` leaves the block, wherever it is, when the run is or was asked to stop.
+
+        Only of a process that is `alone`: where others wait for this one, the block ends by itself.
+        """
+        if not alone:
+            yield
+            return
         self._at_once = True
         try:
             if self.asked:

@@ -24,7 +24,7 @@ from marey.engine.train.distributed import World
 from marey.engine.train.stop_signals import StopAsked, StopFlag
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
-from marey.recipes.val_views import val_views, views_a_clip
+from marey.recipes.val_views import val_views, views_in_words
 
 
 def validate(
@@ -90,15 +90,8 @@ def validation_in_words(recipe: Recipe, val_set: Manifest | None) -> str:
     if val_set is None:
         return "no clips validate: the last epoch is taken for the best"
     every = "epoch" if recipe.eval_every == 1 else f"{recipe.eval_every} epochs"
-    val, test = (views_a_clip(each.test) for each in (by_val_views(recipe), recipe))
-    return (
-        f"validates every {every}: {len(val_set):,} clips x {_views(val)}; "
-        f"the test has {_views(test)}"
-    )
-
-
-def _views(number: int) -> str:
-    return f"{number} view" + ("s" if number != 1 else "")
+    val, test = views_in_words(val_views(recipe)), views_in_words(recipe.test)
+    return f"validates every {every}: {len(val_set):,} clips x {val}; the test has {test}"
 
 
 def _rows(num_clips: int, batch_size: int, rank: int, size: int) -> npt.NDArray[np.int64]:
