@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from marey.longtail.lmr import LMR
 from marey.recipes.recipe import Recipe
 from tests.engine.train.test_train import differs, model_of, state_of, without_dropout
 from tests.tiny import tiny_recipe, write_set
+from tests.two_processes import free_port, printed_by, start_two
 
 
 @pytest.fixture(scope="module")
@@ -106,32 +103,13 @@ run(apart, "halved", resume=last_checkpoint(out / "halved"))
 """
 
 
-def free_ports(num: int) -> list[str]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(num)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [str(each.getsockname()[1]) for each in sockets]
-
-
+@pytest.mark.timeout(1800)
 def test_two_processes_gathered_equal_one_and_apart_resume_to_the_same_bits(
     manifest: Path, tmp_path: Path
 ) -> None:
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-    args = [str(manifest), str(tmp_path), *free_ports(4)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, *args],
-            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]
-    try:
-        one = train(without_dropout(lmr_recipe(manifest)), tmp_path / "one", quiet=True)
-        assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()  # one of them waits for the other if that failed
+    one = train(without_dropout(lmr_recipe(manifest)), tmp_path / "one", quiet=True)
+    ports = [free_port() for _ in range(4)]
+    printed_by(start_two(WORKER, manifest, tmp_path, *ports))
     joint, apart, halved = (model_of(tmp_path / name) for name in ("joint", "apart", "halved"))
     assert differs(model_of(one), joint) < 1e-6
     assert differs(apart, halved) == 0
