@@ -11,7 +11,7 @@ from pathlib import Path
 from marey.data.manifest.join import read_manifests
 from marey.engine.inference.evaluate_run import EvalOptions
 from marey.engine.inference.measures import TrainingCounts
-from marey.engine.inference.results import write_results
+from marey.engine.inference.results import results_of, write_results
 from marey.engine.train.distributed import World
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped
@@ -72,7 +72,7 @@ def write_test(folder: Path, split: str, *, world: World, stop: StopFlag, log: R
         out = folder / "results" / split
         make_folder(out, run_error)
         with locked_if_possible(out / ".lock", f"evaluates into {out}"):
-            path = write_results(found, out, job.model, job.recipe)
+            path = write_results(found, out, results_of(found, job.model, job.recipe))
     numbers = [
         f"{named.title} {named.metric.text(found.metrics[key])}"
         for key, named in headlines(found.metrics).items()

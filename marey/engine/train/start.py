@@ -124,7 +124,7 @@ def _goes_on(
 def _workers_in_words(recipe: Recipe, world: World) -> str:
     """By how many processes clips are read, and why."""
     number, wanted = num_loaders(recipe.data.workers), recipe.data.workers
-    who = f"{number} workers" if number else "the process that trains"
+    who = f"{number} worker{'s' * (number > 1)}" if number else "the process that trains"
     each = " of each process" if number and world.size > 1 else ""
     why = f"{num_cores()} cores here" if wanted is None else f"data.workers={wanted}"
     return f"clips are read by {who}{each} ({why})"
