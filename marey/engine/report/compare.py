@@ -74,7 +74,7 @@ class Comparison:
                     f"{what} of {', '.join(others)} is not that of {self.results[0][0]}: "
                     "the numbers do not measure the same thing."
                 )
-        return sentences
+        return [*sentences, *_curve_warning(self)]
 
     def write(self, out: str | Path) -> Path:
         """Write the page to the file `out`, and say where; RunError if that is not possible."""
@@ -130,6 +130,21 @@ _MUST_AGREE: tuple[tuple[str, Callable[[Result], object]], ...] = (
     ("Which classes are frequent and rare", lambda result: result.facts.groups),
     ("The number of clips that could be read", lambda result: len(result.ids)),
 )
+
+
+def _curve_warning(comparison: Comparison) -> list[str]:
+    """A sentence where runs did not validate by the same views while they trained."""
+    pairs = zip(comparison.names, comparison.runs, strict=True)
+    views = {name: run.recipe.validated_by for name, run in pairs if run.epochs}
+    known = {name: of for name, of in views.items() if of}
+    first = next(iter(known), "")
+    others = [name for name, of in known.items() if of != known[first]]
+    if not others:
+        return []
+    return [
+        f"{', '.join(others)} validated in training by other views than {first}: "
+        "compare the results, not the curves."
+    ]
 
 
 def _cost(comparison: Comparison) -> Markup | None:

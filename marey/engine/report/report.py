@@ -28,7 +28,13 @@ from marey.engine.report.groups import estimate_table, group_part
 from marey.engine.report.mistakes import confident_mistakes, confusion_table, hardest_classes
 from marey.engine.report.pages import Table, write_page
 from marey.engine.report.run_files import HeadResult, Result, RunFiles, read_run
-from marey.engine.report.summary import all_results, claim_table, environment_table, tiles
+from marey.engine.report.summary import (
+    all_results,
+    claim_table,
+    environment_table,
+    tiles,
+    views_text,
+)
 from marey.errors import ManifestError
 from marey.metrics.calibration import reliability
 
@@ -61,6 +67,7 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Path:
         result=files.result,
         tiles=[tile for result in newest for tile in tiles(result)],
         claim=claim_table(files),
+        measured_by=", ".join(views_text(result.facts) for result in newest),
         all_results=all_results(files),
         curves=report_curves(files),
         num_diverged=sum(not math.isfinite(loss) for loss in files.column("train/loss")),

@@ -7,6 +7,7 @@ there and cannot be understood is a `RunError` that names the file.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -112,6 +113,13 @@ class RunRecipe:
     data: DataSpec = field(default_factory=DataSpec)
     stages: tuple[dict[str, Any], ...] = ()
     claim: Claim | None = None
+    test: dict[str, Any] = field(default_factory=dict)
+    val: dict[str, Any] | None = None
+
+    @property
+    def validated_by(self) -> str:
+        """The views of validation within training, which were those of the test before `val`."""
+        return _views_in_words(self.test if self.val is None else self.val)
 
     @property
     def epochs(self) -> int:
@@ -175,6 +183,22 @@ def read_run(folder: str | Path) -> RunFiles:
             "give the folder that `marey train` wrote",
         )
     return run
+
+
+def _views_in_words(views: Mapping[str, Any]) -> str:
+    """Sampling and crop by the names of their classes: ``Dense (1 clip), CenterCrop``.
+
+    >>> _views_in_words({"sampling": {"Dense": {"clips": 10}}, "crop": {"a.My": {}}})
+    'Dense (10 clips), My'
+    """
+    words = []
+    for part in ("sampling", "crop"):
+        named = views.get(part)
+        for name, fields in named.items() if isinstance(named, dict) else ():
+            clips = fields.get("clips") if isinstance(fields, dict) else None
+            number = "" if clips is None else f" ({clips} clip{'s' * (clips != 1)})"
+            words.append(name.rpartition(".")[2] + number)
+    return ", ".join(words)
 
 
 def _recipe(path: Path) -> RunRecipe:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pyarrow.parquet
 import pytest
+import yaml
 
 from marey.engine.report.compare import read_comparison
 from marey.engine.report.frame_strips import frame_strip
@@ -428,3 +429,19 @@ def test_the_numbers_of_two_heads_stand_at_the_top(run):
     table = read_comparison([run]).table
     assert table.header[1:4] == ("top-1 (%)", "top-1 (%): verb", "top-1 (%): noun")
     assert table.rows[0][1:4] == ("40.0", "60.0", "–")
+
+
+def test_pages_say_which_views_a_number_is_of(tmp_path: Path) -> None:
+    one, other = (write_run(tmp_path / name, name=name) for name in ("one", "other"))
+    views = "{sampling: {Dense: {clips: %d}}, crop: {CenterCrop: {size: 32}}, average: logits}"
+    for run, key, clips in ((one, "val", 1), (other, "test", 10)):
+        path = run / "recipe.yaml"
+        plain = yaml.safe_load(path.read_text()) | {key: yaml.safe_load(views % clips)}
+        path.write_text(yaml.safe_dump(plain))
+    page = write_report(one).read_text()
+    assert "while it trained saw the views Dense (1 clip), CenterCrop" in page
+    assert "measured in results/val, views: " in page
+    warnings = read_comparison([one, other]).warnings
+    assert "other validated in training by other views than one: compare the results" in " ".join(
+        warnings
+    )
