@@ -30,7 +30,7 @@ def marey(*words: object, cwd: Path) -> tuple[int, str]:
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=580,
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
@@ -211,4 +211,4 @@ def test_a_second_interrupt_ends_a_command_that_is_stuck_in_c() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=120) == 130
+        assert process.wait(timeout=580) == 130

@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(words: list[str], folder: Path) -> str:
     done = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        words, cwd=folder, capture_output=True, text=True, timeout=580, check=False
     )
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
     return done.stdout

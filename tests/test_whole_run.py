@@ -17,6 +17,7 @@ import torch
 
 from marey.engine.weights.checkpoint import load_checkpoint
 from tests.tiny import write_set
+from tests.two_processes import HANG_SECONDS
 
 EPOCHS, STEPS = 4, 4 * 4
 SMALL = (
@@ -48,7 +49,7 @@ def marey(*words: object, **options: object) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0, output
     return output
 
@@ -84,6 +85,7 @@ def same(a: object, b: object) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_run_killed_three_times_ends_with_the_same_bits(manifest: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     finish(start(manifest, whole))
@@ -104,12 +106,13 @@ def test_a_run_killed_three_times_ends_with_the_same_bits(manifest: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_ctrl_c_leaves_a_run_that_goes_on(manifest: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(manifest, run)
     wait_for_step(process, run, 3)
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 130, output
     assert "--resume" in output
     assert "Traceback" not in output

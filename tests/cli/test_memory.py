@@ -72,7 +72,7 @@ def test_a_limit_that_is_too_low_to_start_is_an_error_without_a_traceback(megaby
         preexec_fn=limit,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=580,
         check=False,
     )
     assert done.returncode == 2, done.stderr

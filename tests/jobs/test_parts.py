@@ -243,7 +243,7 @@ def test_killed_and_started_again_twice_at_once_it_makes_only_what_is_missing(tm
     (tmp_path / "log").write_text("")
     for process in both:
         process.stdin.close()
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [process.wait(580) for process in both] == [0, 0]
     assert target.read_bytes() == whole(24)
     assert sorted(map(int, (tmp_path / "log").read_text().split())) == missing
     assert names(tmp_path) == ["log", "t"]

@@ -94,5 +94,5 @@ def test_processes_end_with_the_one_that_they_work_for(tmp_path: Path) -> None:
         workers = [psutil.Process(int(word)) for word in parent.stdout.readline().split()]
         assert len(workers) == 2
         parent.kill()
-    gone, alive = psutil.wait_procs(workers, timeout=60)
+    gone, alive = psutil.wait_procs(workers, timeout=580)
     assert not alive, gone
