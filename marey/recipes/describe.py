@@ -10,6 +10,7 @@ from marey.models.video_model import Head, ModelSpec
 from marey.recipes.ensembles import Ensemble
 from marey.recipes.protocols import protocol_of
 from marey.recipes.recipe import Claim, Recipe, Stage
+from marey.recipes.val_views import val_views, views_in_words
 
 
 def with_some_head(spec: ModelSpec) -> ModelSpec:
@@ -76,6 +77,7 @@ def facts(recipe: Recipe) -> dict[str, str]:
         "protocol": protocol_of(recipe) or "none of those with a name",
         "tested on": f"clips x crops: {sampling.clips} x {test.crop.views}; "
         f"{brief(sampling)}, {brief(test.crop)}; mean of {test.average}",
+        "validated on": _validation(recipe),
     }
     if spec.takes_features:
         facts |= {
@@ -109,6 +111,12 @@ def _member(member: Recipe) -> str:
         f"{member.name}; clips x crops: {test.sampling.clips} x {test.crop.views}; "
         f"{brief(test.sampling)}, {brief(test.crop)}; mean of {test.average}"
     )
+
+
+def _validation(recipe: Recipe) -> str:
+    val = val_views(recipe)
+    every = "epoch" if recipe.eval_every == 1 else f"{recipe.eval_every} epochs"
+    return f"{views_in_words(val)}, every {every}: {brief(val.sampling)}, {brief(val.crop)}"
 
 
 def _input(recipe: Recipe) -> str:
