@@ -184,7 +184,8 @@ def _without_name(
 
 
 def _refuse_unused(said: Mapping[str, Any], used: Collection[str], path: Path) -> None:
-    unused = [f"{name}={value}" for name, value in said.items() if name not in used]
+    """CheckpointError for what is said and decides nothing; a data set is a fact by itself."""
+    unused = [f"{k}={value}" for k, value in said.items() if k not in {*used, "data"}]
     if unused:
         raise CheckpointError(
             f"{path}: --set {' '.join(unused)} decides nothing in this model",

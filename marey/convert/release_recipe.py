@@ -43,7 +43,11 @@ _USUAL: Mapping[str, Usual] = {
     "blvnet": {"k400": "blvnet-dense-3x3", "": "blvnet-1x1-upstream"},
     "arp": _ARP,
     "torchvision": {**_ARP, "": "tsm-1x1"},  # TSN of action-recognition-pytorch, by its name
-    "mmaction2": {**_TSM, "jester": "tsm-2x3", "": "tsm-1x1"},
+    "mmaction2": {
+        **dict.fromkeys(("ssv1", "ssv2", "jester"), "tsm-2x3"),
+        "dense": "tsm-dense-10x3",
+        "": "tsm-1x1",
+    },
 }
 _ROWS: Mapping[str, tuple[str, ...]] = {
     "tsm": ("tsm",),
@@ -55,6 +59,7 @@ _ROWS: Mapping[str, tuple[str, ...]] = {
     "blvnet": ("blvnet",),
     "arp": ("arp",),
     "torchvision": ("arp",),
+    "mmaction2": ("tsn",),
 }
 """Files of `marey.recipes` with the published rows of a code base."""
 
@@ -62,7 +67,8 @@ _ROWS: Mapping[str, tuple[str, ...]] = {
 def recipe_of(spec: ModelSpec, name: str, settings: Settings, repository: str = "") -> Recipe:
     """The recipe called `name` that tests the model as its code base did."""
     code = _code(repository, spec)
-    if row := published_row(spec, settings, repository):
+    if rows := published_rows(spec, settings, repository):
+        row = rows[0]
         model = replace(row.model, encoder=spec.encoder, dropout=spec.dropout and row.model.dropout)
         return replace(row, name=name, model=model, weights="")
     frames = sampling_of(spec)
@@ -88,44 +94,50 @@ def sampling_of(spec: ModelSpec) -> Sampling:
     return Segments(spec.num_segments, spec.encoder.frames_per_segment)
 
 
-def published_row(spec: ModelSpec, settings: Settings, repository: str) -> Recipe | None:
-    """The published row of this model on this data set; None if there is none.
+def published_rows(spec: ModelSpec, settings: Settings, repository: str) -> list[Recipe]:
+    """The published rows of this model on this data set; the first is that of its main number.
 
-    Of two that differ in the frames they are trained on, that which was said; else the uniform one.
+    Of rows that differ in the frames they are trained on, those of dense windows come last, and
+    only those stay that fit what was said.
     """
-    if settings.data is None:
-        return None
+    code = _code(repository, spec)
     rows = [
         row
-        for row in rows_in(*_ROWS.get(_code(repository, spec), ())).values()
-        if re.search(rf"\df?-{settings.data}(-|$)", row.name) and _computes_as(row.model, spec)
+        for row in rows_in(*_ROWS.get(code, ())).values()
+        if settings.data
+        and re.search(rf"\df?-{settings.data}(-|$)", row.name)
+        and _computes_as(row.model, spec)
     ]
-    rows.sort(key=lambda row: isinstance(row.train.sampling, Dense))
-    if settings.sampling and "dense" in _USUAL[_code(repository, spec)]:
-        wanted = settings.sampling == "dense"
-        rows = [row for row in rows if isinstance(row.train.sampling, Dense) == wanted]
-    return rows[0] if rows else None
+    rows.sort(key=_is_dense)
+    if settings.sampling and "dense" in _USUAL[code]:
+        rows = [row for row in rows if _is_dense(row) == (settings.sampling == "dense")]
+    return rows
 
 
 def views_in_words(spec: ModelSpec, settings: Settings, repository: str) -> str:
     """The protocol of the test views, why it is this one, and which others it could be."""
-    usual, key = _USUAL[_code(repository, spec)], _key(settings, _code(repository, spec))
-    if row := published_row(spec, settings, repository):
-        named, why = protocol_of(row), f"those of the published row {row.name}"
+    code = _code(repository, spec)
+    usual, key = _USUAL[code], _key(settings, code)
+    rows = published_rows(spec, settings, repository)
+    more = [f"the row {row.name} of the same model" for row in rows[1:]]
+    if rows:
+        named, why = protocol_of(rows[0]), f"those of the published row {rows[0].name}"
     elif key in ("dense", "twice"):
         named, why = usual[key], f"sampling={key}"
     elif key:
         named, why = usual[key], f"by which its code base tests {key}"
     else:
-        said = f"{settings.data} has no published ones" if settings.data else "no data set is said"
+        said = f"no one protocol is usual for {settings.data}" if settings.data else _UNSAID
         named, why = usual[""], f"a default: {said}"
-    others = [
-        f"{other} ({how})"
-        for how, other in _ways(usual, settings)
-        if other != named and not (key and settings.sampling) and spec.num_segments > 1
-    ]
-    could_be = f"; it could be {', '.join(others)}" if others else ""
-    return f"{named or 'without a name'}: {protocol(named).about if named else ''}; {why}{could_be}"
+    if spec.num_segments > 1 and not (key and settings.sampling):
+        more += [f"{other} ({how})" for how, other in _ways(usual, settings) if other != named]
+    about = f"{named}: {protocol(named).about}" if named else "without a name"
+    if rows and rows[0].test.sampling.frames != spec.frames:
+        about += f", of {rows[0].test.sampling.frames} frames ({spec.frames} in training)"
+    return f"{about}; {why}" + (f"; it could be {', '.join(more)}" if more else "")
+
+
+_UNSAID = "the data set is not said"
 
 
 def _ways(usual: Usual, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -152,6 +164,10 @@ def _code(repository: str, spec: ModelSpec) -> str:
         return "gc on tdn" if isinstance(spec.encoder, TDNSpec) else "gc"
     code = repository.removesuffix("-mobilenetv2")
     return code if code in _USUAL else "tsm"
+
+
+def _is_dense(row: Recipe) -> bool:
+    return isinstance(row.train.sampling, Dense)
 
 
 def _has(spec: ModelSpec, kind: type[TemporalOp]) -> bool:

@@ -46,6 +46,9 @@ USUAL = {"shift_div": 8, "place": "blockres"}
 # name, what it says, whose file it is, encoder and ops, the published row or else the protocol
 PUBLISHED: list[tuple[str, dict[str, Any], str, Any, tuple[TemporalOp, ...], str]] = [
     # temporal-shift-module
+    ("TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth",  # no shift in it: a TSN, tested on 8 frames
+     {"num_segments": 5, "shift_div": 0, **UNIFORM, "data": "k400"}, "tsm", R50, (),
+     "tsn-r50-8f-k400"),
     ("TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e50.pth",
      {**TSM_8, **UNIFORM, "data": "k400"}, "tsm", R50, SHIFT, "tsm-r50-8f-k400"),
     ("TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment16_e50.pth",
@@ -170,6 +173,10 @@ PUBLISHED: list[tuple[str, dict[str, Any], str, Any, tuple[TemporalOp, ...], str
      "blvnet", BLVNetSpec(50, tam=TAM(init="reference")), (), "blvnet-tam-50-a2-b4-f16x2-k400"),
     ("st2stv2-bLVNet-TAM-50-a2-b4-f12x2-cosine-bs64-e50", {"num_segments": 12, "data": "ssv2"},
      "blvnet", BLVNetSpec(50, tam=TAM(init="reference")), (), "blvnet-1x1-upstream"),
+    # mmaction2, whose other names are below
+    ("tsn_r50_1x1x3_100e_kinetics400_rgb_20200614-e508be42.pth",
+     {"num_segments": 3, "shift_div": 0, **UNIFORM, "data": "k400"}, "mmaction2", R50, (),
+     "tsn-r50-3f-k400"),
     # action-recognition-pytorch
     *(
         (f"{data}-{net}-ResNet-{depth}-f32.pth.tar",
@@ -324,13 +331,26 @@ def test_views_by_default_are_said_to_be_one_with_what_else_they_could_be() -> N
     spec = ModelSpec(R50, SHIFT, num_segments=8, heads=(Head("label", 4),))
     said = views_in_words(spec, Settings(), "tsm")
     assert said.startswith("tsm-1x1: ")
-    assert "a default: no data set is said; it could be tsm-2x3 (--set data=ssv1 or" in said
+    assert "a default: the data set is not said; it could be tsm-2x3 (--set data=ssv1 or" in said
     assert "tsm-dense-10x3 (--set sampling=dense)" in said
     said = views_in_words(spec, Settings(data="ucf101"), "tsm")
-    assert "a default: ucf101 has no published ones" in said
+    assert "a default: no one protocol is usual for ucf101" in said
+    whole = ModelSpec(R50, SHIFT, num_segments=8, heads=(Head("label", 400),))
+    said = views_in_words(whole, Settings(data="k400"), "tsm")
+    assert "the published row tsm-r50-8f-k400; it could be the row tsm-r50-8f-k400-dense" in said
     dense = recipe_of(spec, "x", Settings(sampling="dense"), "tsm")
     assert dense.train.sampling == dense.test.sampling == Dense(8)
     assert recipe_of(spec, "x", Settings(), "tsm").train.sampling == Segments(8)
+
+
+def test_a_tsn_of_five_segments_is_tested_on_eight_and_its_other_rows_are_named() -> None:
+    spec = ModelSpec(R50, num_segments=5, heads=(Head("label", 400),))
+    settings = settings_in_name("TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth")
+    recipe = recipe_of(spec, "x", settings, "tsm")
+    assert (recipe.train.sampling, recipe.test.sampling) == (Segments(5), Segments(8))
+    said = views_in_words(spec, settings, "tsm")
+    assert "of 8 frames (5 in training); those of the published row tsn-r50-8f-k400; it" in said
+    assert "tsn-r50-8f-k400-10crop of the same model, the row tsn-r50-8f-k400-dense" in said
 
 
 def test_flow_is_normalised_by_one_number() -> None:
