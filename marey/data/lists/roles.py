@@ -28,6 +28,7 @@ from marey.errors import ManifestError
 
 _YOUTUBE = ("youtubeid", "ytid")
 """Kinetics' times beside it say where the clip lay in a video that one may no longer have."""
+_CUT = "`marey data prepare kinetics400` finds clips that are cut, called ID_000003_000013"
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,7 @@ class _Choice:
                     f" if they are {unit}"
                     for unit, pair in pairs_of.items()
                 ),
+                *([_CUT] if from_youtube else []),
             )
         return replace(times, unit=times.unit or "seconds")
 

@@ -111,10 +111,14 @@ class Folders:
     """What lies below `root`. A million files in a few folders cost a few listings.
 
     A question per file would cost a system call each, a millisecond on a network file system.
+
+    Args:
+        listed_only: whether no file is asked for by itself, so that one whose name is not in the
+            listing of its folder is not there.
     """
 
-    def __init__(self, root: AnyPath) -> None:
-        self._root = root
+    def __init__(self, root: AnyPath, *, listed_only: bool = False) -> None:
+        self._root, self._listed_only = root, listed_only
         self._names: dict[str, frozenset[str]] = {}
         self._stems: dict[str, Mapping[str, list[str]]] = {}
 
@@ -122,8 +126,8 @@ class Folders:
         """Whether there is a file or folder at `path`, absolute or from the root."""
         folder, name = os.path.split(path)
         # a name not in the listing may yet exist: other case, or a path that ends in ".."
-        if name in self.names(folder):
-            return True
+        if name in self.names(folder) or self._listed_only:
+            return name in self.names(folder)
         return isinstance(self._root, Path) and os.path.exists(os.path.join(self._root, path))
 
     def video(self, path: str) -> str | None:

@@ -51,14 +51,19 @@ class Meant(NamedTuple):
     odd: tuple[str, ...] = ()
     """Of `ODDITIES`."""
     reason: str = ""
+    is_there: bool = True
+    """Whether the path is that of a file, and not where one is to be."""
 
 
 class Spellings:
-    """The files below a root, by any spelling of their paths."""
+    """The files below a root, by any spelling of their paths.
 
-    def __init__(self, root: AnyPath) -> None:
-        self._root = root
-        self._folders = Folders(root)
+    listed_only: whether folders are listed and no file is asked for by itself.
+    """
+
+    def __init__(self, root: AnyPath, *, listed_only: bool = False) -> None:
+        self._root, self._listed_only = root, listed_only
+        self._folders = Folders(root, listed_only=listed_only)
         self._alike: dict[str, Mapping[str, list[str]]] = {}
 
     def has(self, path: str) -> bool:
@@ -68,6 +73,14 @@ class Spellings:
     def names(self, folder: str) -> frozenset[str]:
         """What lies in a folder."""
         return self._folders.names(folder)
+
+    def planned(self, path: str) -> Meant:
+        """The file that `path` means, or will mean where there is none of any spelling yet."""
+        meant = self.find(path)
+        if meant.path is not None or not meant.reason.startswith(MISSING) or _DRIVE.match(path):
+            return meant
+        windows = "\\" in path and "/" not in path
+        return Meant(path.replace("\\", "/") if windows else path, is_there=False)
 
     def find(self, path: str) -> Meant:
         """The file that `path` means."""
@@ -109,6 +122,8 @@ class Spellings:
         return self._alike[folder].get(_plain(_stem(name)), [])
 
     def _is_folder(self, path: str) -> bool:
+        if self._listed_only:
+            return bool(self._folders.names(path))
         return isinstance(self._root, Path) and os.path.isdir(os.path.join(self._root, path))
 
 

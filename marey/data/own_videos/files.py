@@ -17,7 +17,7 @@ from marey.data.lists.wanted_columns import UNIT_OF
 from marey.data.manifest.column_names import squashed
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import Manifest
-from marey.data.manifest.paths import leaves
+from marey.data.manifest.paths import VIDEO, leaves
 from marey.data.manifest.spellings import Meant, Spellings
 from marey.errors import ManifestError
 from marey.jobs.executors import Processes
@@ -25,18 +25,41 @@ from marey.jobs.parts import Progress
 from marey.storage.url import AnyPath
 
 
-def meant_files(listing: Listing, root: AnyPath) -> list[Meant]:
-    """The file that each row means."""
-    files = Spellings(root)
-    return [_meant(files, row.path) for row in listing.rows]
+def meant_files(listing: Listing, root: AnyPath, *, planned: bool = False) -> list[Meant]:
+    """The file that each row means.
+
+    planned: whether files need not be there, and none is asked for.
+    """
+    files = Spellings(root, listed_only=planned)
+    return [_meant(files, row.path, planned=planned) for row in listing.rows]
 
 
-def _meant(files: Spellings, path: str) -> Meant:
+def _meant(files: Spellings, path: str, *, planned: bool) -> Meant:
     if not path:
         return Meant(None, reason="the path is empty")
     if re.match(r"\w+://", path):
         return Meant(None, reason="a url; give the path of its file here")
-    return files.find(path)
+    return files.planned(path) if planned else files.find(path)
+
+
+def absent_notes(listing: Listing, meant: Sequence[Meant]) -> list[str]:
+    """What there is to say of files that are not there yet."""
+    absent = [file.path for file in meant if file.path and not file.is_there]
+    bare = [path for path in absent if not VIDEO.fullmatch(path)]
+    in_seconds = listing.has_spans and listing.unit == "seconds"
+    notes = []
+    if absent:
+        notes.append(
+            f"{len(absent):,} of {len(meant):,} clips are not there yet, the first is {absent[0]};"
+            " once they are, `marey data check` opens them all"
+        )
+    if bare:
+        kind = "videos without one" if in_seconds else "folders of frames"
+        notes.append(
+            f"{len(bare):,} of these have no suffix of a video, as {bare[0]}, and are taken for"
+            f" {kind}; if they become anything else, give this command again then"
+        )
+    return notes
 
 
 def refuse_empty_spans(listing: Listing) -> None:
@@ -91,7 +114,7 @@ def located(
     clips = listing.rows
     paths: list[str] = []
     rejects: dict[int, str] = {}
-    for row, (path, _, reason) in enumerate(meant):
+    for row, (path, _, reason, _) in enumerate(meant):
         if path is None:
             rejects[row] = reason
         elif re.search(r"[\r\n\0\ud800-\udfff]", path):  # what no line of a manifest can hold

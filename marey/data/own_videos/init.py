@@ -21,6 +21,7 @@ from marey.data.manifest.read import read_manifest
 from marey.data.manifest.spellings import spelling_notes
 from marey.data.manifest.write import write_manifest
 from marey.data.own_videos.files import (
+    absent_notes,
     counted,
     located,
     meant_files,
@@ -102,7 +103,8 @@ def init_dataset(
         layout: what the folders of a folder are, as `own_videos.layout` has it, whatever lists lie
             there (default: what their names and structure say).
         probe: whether every file is decoded: then its frames are counted, and those that cannot be
-            read are left out and listed in rejects.csv. Without, only files that are missing are.
+            read are left out and listed in rejects.csv. Without, no file is opened or asked for,
+            and none has to be there.
 
     Raises:
         ManifestError: lines do not fit, clips are given twice, there is no clip, or there is a
@@ -120,10 +122,11 @@ def init_dataset(
     labels, classes = read_labels(listing, class_files(listing, names), notes)
     if not overwrite:
         _keep_classes(classes, target.parent)
-    meant = meant_files(listing, start)
+    meant = meant_files(listing, start, planned=not probe)
     if root is not None:
         refuse_outside(listing, start, meant)
     notes += spelling_notes([row.path for row in listing.rows], meant)
+    notes += absent_notes(listing, meant)
     manifest, rejects = located(listing, start, meant)
     manifest = manifest.with_columns(labels, classes)
     if probe:

@@ -83,7 +83,7 @@ def test_clips_of_one_manifest_last_equally_long_at_50_and_60_frames(tmp_path: P
         write_folder(tmp_path / folder, numbered(36), template="frame_{:010d}.jpg")
     listed(tmp_path, OLD, NEW, OLD.replace("P01_11", "P01_12"))
     made = init_dataset(
-        tmp_path / "EPIC_100_train.csv", tmp_path / "out", root=tmp_path, probe=False
+        tmp_path / "EPIC_100_train.csv", tmp_path / "out", root=tmp_path, num_workers=1
     )
     assert made.rejects == (("P01/P01_12", "no such file"),)
     manifest = read_complete(made.path)

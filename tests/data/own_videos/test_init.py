@@ -193,7 +193,7 @@ def test_spans_of_one_file_are_clips_and_stay_on_one_side(tmp_path, put):
 
 def test_files_that_are_missing_are_left_out_and_listed(tmp_path, put):
     source = put("a.mp4")
-    report = init(write(source, "list.txt", "a.mp4 0\ngone.mp4 1\n"), tmp_path)
+    report = init(write(source, "list.txt", "a.mp4 0\ngone.mp4 1\n"), tmp_path, probe=True)
     assert report.rejects == (("gone.mp4", "no such file"),)
     assert (tmp_path / "out/rejects.csv").read_text() == "path,reason\ngone.mp4,no such file\n"
     assert report.manifest.classes["label"] == ("0", "1")
@@ -205,7 +205,7 @@ def test_files_that_are_missing_are_left_out_and_listed(tmp_path, put):
 def test_a_list_of_which_no_file_is_there_says_where_it_looked(tmp_path, put):
     source = put("a.mp4")
     with pytest.raises(ManifestError, match=r"none of its 1 clips.*no such file.*start at .*root"):
-        init(write(source, "list.txt", "x/a.mp4 0\n"), tmp_path)
+        init(write(source, "list.txt", "x/a.mp4 0\n"), tmp_path, probe=True)
     report = init(source / "list.txt", tmp_path, root=put("y/x/a.mp4") / "y")
     assert rows(report) == [("y/x/a.mp4", "0")]
 

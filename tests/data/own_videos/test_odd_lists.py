@@ -129,3 +129,109 @@ def test_a_manifest_and_its_class_names_in_utf_16_are_told_apart(tmp_path, clips
     read = read_clips(report.path)  # no manifest now, but a list like any other
     assert "read as UTF-16" in read.notes[0]
     assert [*read.manifest.texts()] == [*report.manifest.texts()]
+
+
+COMMENTS = {
+    "above a header": "# mine\n#\npath,label\nclips/a.mp4,jump\nclips/b.mp4,run\n",
+    "above lines": "# mine, of 2024\nclips/a.mp4 jump\nclips/b.mp4 run\n",
+    "a header": "# path label\nclips/a.mp4 jump\nclips/b.mp4 run\n",
+}
+
+
+@pytest.mark.parametrize("kind", COMMENTS)
+def test_lines_of_comment_above_a_list_are_left_and_said(tmp_path, clips, kind):
+    (clips / "list.txt").write_text(COMMENTS[kind])
+    report = init(clips / "list.txt", tmp_path)
+    assert names(report) == ["a.mp4", "b.mp4"]
+    assert report.manifest.classes["label"] == ("jump", "run")
+    assert any("lines of comment, '# mine" in note for note in report.notes) == (kind != "a header")
+
+
+def test_a_clip_may_be_called_by_a_number_sign(tmp_path, clips):
+    (clips / "#1.mp4").touch()
+    (clips / "list.txt").write_text("#1.mp4 jump\nclips/b.mp4 run\n")
+    assert names(init(clips / "list.txt", tmp_path)) == ["#1.mp4", "b.mp4"]
+
+
+def test_blank_rows_of_a_spreadsheet_are_no_clips(tmp_path, clips):
+    (clips / "list.csv").write_text("path,label\nclips/a.mp4,jump\n,\nclips/b.mp4,run\n,\n")
+    assert names(init(clips / "list.csv", tmp_path)) == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize("word", ["nan", "#N/A", "#NV", "<NA>", "#REF!", "Err:522"])
+def test_what_tables_write_where_nothing_is_is_no_class(tmp_path, clips, word):
+    (clips / "list.csv").write_text(f"path,label\nclips/a.mp4,jump\nclips/b.mp4,{word}\n")
+    with pytest.raises(ManifestError, match=f"csv:3: 'label' is '{word}', which tables write"):
+        init(clips / "list.csv", tmp_path)
+
+
+def test_numbers_of_classes_may_be_written_with_a_point(tmp_path, clips):
+    (clips / "list.csv").write_text("path,label\nclips/a.mp4,1.0\nclips/b.mp4,0.0\n")
+    report = init(clips / "list.csv", tmp_path)
+    assert report.manifest.classes["label"] == ("0", "1")
+    assert report.manifest.labels["label"].tolist() == [1, 0]
+    assert "labels like 0.0 are whole numbers" in report.notes
+
+
+def test_a_span_that_ends_before_it_begins_is_refused_by_its_line(tmp_path, clips):
+    (clips / "list.csv").write_text("path,label,start,end\nclips/a.mp4,jump,5,3\n")
+    with pytest.raises(ManifestError, match=r"list\.csv:2: the end, 3, is not after the start, 5"):
+        init(clips / "list.csv", tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("C:\\me\\a.mp4", r"take 'C:\\+me\\+' out of the paths"),
+        ("/elsewhere/a.mp4", "take '/elsewhere/' out of the paths"),
+        ("https://x.invalid/a.mp4", "a url.*download the clips"),
+    ],
+)
+def test_paths_of_another_machine_get_a_remedy(tmp_path, clips, path, hint):
+    (clips / "list.csv").write_text(f"path,label\n{path},jump\n")
+    with pytest.raises(ManifestError, match=hint):
+        init(clips / "list.csv", tmp_path, probe=True)
+
+
+def test_a_class_that_joins_others_is_said(tmp_path, clips):
+    (clips / "c.mp4").touch()
+    (clips / "list.csv").write_text(
+        'path,label\nclips/a.mp4,jump\nclips/b.mp4,run\nc.mp4,"jump, run"\n'
+    )
+    report = init(clips / "list.csv", tmp_path)
+    assert any("'jump, run' is read as one class" in note for note in report.notes)
+
+
+REFUSED = {
+    "flags": ("video,jump,run\na.mp4,0,1\nb.mp4,1,0\n", "2 of 0 and 1, as `jump`, `run`"),
+    "lines between": ("video|label\nclips/a.mp4|jump\n", r"separated by '\|'"),
+    "blanks in names": (
+        "Video file,Gloss\nclips/a.mp4,x\nclips/b.mp4,x\nc.mp4,y\n",
+        "--columns 'path=Video file,label=Gloss'",
+    ),
+    "a comma too many": ("path,label\nclips/a.mp4,run, fast\n", "a cell that holds ',' is in quot"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_remedy_can_be_carried_out(tmp_path, clips, kind):
+    text, message = REFUSED[kind]
+    (clips / "list.csv").write_text(text)
+    with pytest.raises(ManifestError, match=message):
+        init(clips / "list.csv", tmp_path)
+
+
+def test_lists_of_hmdb51_name_sides_and_no_classes(tmp_path, clips):
+    for name in ("run_test_split1.txt", "jump_test_split1.txt"):
+        (clips / name).write_text("clips/a.mp4 1 \nclips/b.mp4 2 \n")
+    for source in (clips, clips / "run_test_split1.txt"):
+        with pytest.raises(ManifestError, match="of HMDB51.*data prepare hmdb51-split1"):
+            init(source, tmp_path)
+
+
+def test_objects_in_objects_are_no_labels(tmp_path, clips):
+    text = '[{"gloss": "book", "instances": [{"video_id": "a"}]}]'
+    (clips / "list.json").write_text(text)
+    with pytest.raises(ManifestError, match="`instances` holds objects in objects"):
+        init(clips / "list.json", tmp_path)
