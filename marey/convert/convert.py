@@ -24,10 +24,12 @@ from marey.convert import (
     gst,
     mmaction2,
     motionformer,
+    motionformer_counts,
     release_recipe,
     tdn,
     torchvision,
     tsm,
+    videolt,
 )
 from marey.convert.converted import Converted
 from marey.convert.evidence import Evidence, measured, others, with_value
@@ -35,11 +37,13 @@ from marey.convert.file_names import told_by_path
 from marey.convert.repository import Repository, Settings, Shapes, renamed
 from marey.data.manifest.classes import read_classes
 from marey.engine.weights.checkpoint import check_fit
+from marey.engine.weights.class_counts import Counts, write_class_counts
 from marey.engine.weights.read_file import read_weights_file
 from marey.engine.weights.state_dict import Unwrapped, state_dict_of, unwrapped
 from marey.engine.weights.trained import refuse_occupied, write_release
 from marey.engine.weights.usable import check_tensors, check_weights
 from marey.errors import CheckpointError, did_you_mean, first_few
+from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Recipe
@@ -58,6 +62,7 @@ REPOSITORIES: tuple[Repository, ...] = (
     mmaction2.REPOSITORY,
     mmaction2.MOBILENET,
     torchvision.REPOSITORY,
+    videolt.REPOSITORY,
 )
 
 
@@ -94,6 +99,7 @@ def convert(
     known = evidence.settings
     used = {name for name in known.given() if _decides(name, spec, source, shapes, known)}
     _refuse_unused(evidence.set, used, path)
+    counts = _counted(source, weights, found, spec, path)
     weights = source.parts(weights, spec)
     ours = fitted(weights, source, spec, path)
     converted = Converted(
@@ -112,6 +118,10 @@ def convert(
         },
         differing=differing,
         assumed=(*source.assumed(spec, known, evidence.cfg), *evidence.usual(used)),
+        notes={
+            **source.notes(spec, known, evidence.cfg),
+            "class counts": motionformer_counts.in_words(counts, found.beside),
+        },
         name_read=evidence.name_read,
         absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
         not_read=tuple(found.beside),
@@ -124,6 +134,8 @@ def convert(
         converted.card(path.name),
         made_by=converted.facts(),
     )
+    if counts:
+        write_class_counts(counts, out)
     return converted
 
 
@@ -138,6 +150,20 @@ def _evidence(settings: Settings, found: Unwrapped, source: Repository, path: Pa
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", error.hint) from error
     return evidence
+
+
+def _counted(
+    source: Repository,
+    weights: Mapping[str, Tensor],
+    found: Unwrapped,
+    spec: ModelSpec,
+    path: Path,
+) -> Mapping[str, Counts]:
+    """The training clips of every class that the file says; CheckpointError if it says two."""
+    try:
+        return source.class_counts(weights, found.beside, spec)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
 
 
 def _believed(
@@ -223,11 +249,13 @@ def recipe_of(spec: ModelSpec, name: str, settings: Settings, repository: str = 
     """A recipe that tests the model as its code base did."""
     if isinstance(spec.encoder, MotionformerSpec):
         return motionformer.recipe_of(spec, name, settings)
+    if isinstance(spec.encoder, FeatureEncoder):
+        return videolt.recipe_of(spec, name)
     return release_recipe.recipe_of(spec, name, settings, repository)
 
 
 def _views(spec: ModelSpec, settings: Settings, repository: str) -> str:
-    if isinstance(spec.encoder, MotionformerSpec):
+    if isinstance(spec.encoder, MotionformerSpec | FeatureEncoder):
         return ""
     return release_recipe.views_in_words(spec, settings, repository)
 

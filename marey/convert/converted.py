@@ -29,6 +29,8 @@ class Converted:
     """What nothing tells, and has one usual answer."""
     views: str = ""
     """The test views of the recipe, and why these."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What else a person should know, by what it is of."""
     name_read: str = ""
     """Whose name was read: the file's, or its folder's."""
     absent_counters: int = 0
@@ -58,6 +60,7 @@ class Converted:
             "against its name": "; ".join(self.differing),
             "assumed": "; ".join(self.assumed),
             "test views": self.views,
+            **self.notes,
             "absent": f"{self.absent_counters} batch counters" if self.absent_counters else "",
             "not read": ", ".join(self.not_read),
         }

@@ -10,6 +10,7 @@ from marey.convert.repository import Settings, Told
 from marey.errors import CheckpointError
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
+from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
 from marey.models.temporal.ecal import ECal
@@ -101,12 +102,10 @@ def measured(spec: ModelSpec) -> dict[str, Any]:
     """What tensors tell of a model that names and configurations speak of, too."""
     encoder = spec.encoder
     facts: dict[str, Any] = {
-        name: getattr(encoder, name)
-        for name in ("depth", "width", "tubelet", "patch", "positions", "mlp_ratio", "qkv_bias")
-        if hasattr(encoder, name)
+        name: getattr(encoder, name) for name in ("depth", "width") if hasattr(encoder, name)
     }
-    if hasattr(encoder, "attention"):
-        facts |= {"attention": type(encoder.attention).__name__.lower(), "frames": spec.frames}
+    if isinstance(encoder, MotionformerSpec):
+        facts |= _of_motionformer(encoder, spec)
     modality = {3: "rgb", 10: "flow"}.get(encoder.in_channels, f"{encoder.in_channels} channels")
     if isinstance(encoder, BLVNetSpec):
         facts["branches"] = f"alpha {encoder.alpha}, beta {encoder.beta}"
@@ -114,6 +113,16 @@ def measured(spec: ModelSpec) -> dict[str, Any]:
         facts["network"] = "ResNet" if isinstance(encoder, ResNetSpec) else "MobileNetV2"
     facts |= {"calibrators": ""} | {k: v for op in spec.temporal for k, v in _of_op(op).items()}
     return facts | {"modality": modality, "classes": spec.heads[0].num_classes}
+
+
+def _of_motionformer(encoder: MotionformerSpec, spec: ModelSpec) -> dict[str, Any]:
+    names = ("tubelet", "patch", "positions", "mlp_ratio", "qkv_bias", "pre_logits")
+    return {name: getattr(encoder, name) for name in names} | {
+        "attention": type(encoder.attention).__name__.lower(),
+        "frames": spec.frames,
+        "times": spec.frames // encoder.tubelet,
+        "classifies": "one label" if spec.heads[0].name == "label" else "verbs and nouns",
+    }
 
 
 def _of_op(op: TemporalOp) -> dict[str, Any]:
@@ -145,8 +154,10 @@ def others(name: str, value: Any) -> list[Any]:
     """
     if isinstance(value, bool):
         return [None, not value]
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return [None, 2 * value or 8]
+    if isinstance(value, tuple | list):
+        return [None, tuple(2 * number + 1 for number in value)]
     hint = get_type_hints(Settings)[name]
     choices = [c for arg in get_args(hint) if get_origin(arg) is Literal for c in get_args(arg)]
     return [None, *(choice for choice in choices if choice != value)]

@@ -8,7 +8,8 @@ device_param, fst_classes, class_counts      settings of lmr-release, kept as we
 
 What changes no result is dropped too: 590,592 weights of patch_embed, the key bias, the values that
 the released attention computes and does not use, the trajectories of the last block, of which only
-CLS is read. EPIC's models were trained on OpenCV's frames: they take BGR.
+CLS is read; and a head whose part in the loss was 0. EPIC's models were trained on OpenCV's frames:
+they take BGR. Which frames a clip has, its configuration says (`marey.convert.motionformer_cfg`).
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from marey.convert import motionformer_cfg
-from marey.convert.repository import Repository, Settings, Shapes
+from marey.convert import motionformer_cfg, motionformer_counts
+from marey.convert.motionformer_cfg import EPIC_FPS, FPS
+from marey.convert.repository import Repository, Settings, Shapes, Told
 from marey.errors import CheckpointError
 from marey.models.encoders.attention import Attention, Divided, Joint, Trajectory
 from marey.models.encoders.frame_attention import Exact, FrameAttention, Orthoformer
-from marey.models.encoders.motionformer import MotionformerSpec
+from marey.models.encoders.motionformer import PIXELS, MotionformerSpec
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.recipe import Recipe, TestViews, Views
+from marey.recipes.release import NEVER_TRAINED
 from marey.video.augment import Augment
+from marey.video.crops import CenterCrop, Crop
 from marey.video.motionformer_crops import JitteredCrop, UniformCrop
 from marey.video.sampling.motionformer import RoundedSegments, TimedClips
 from marey.video.sampling.segments import Sampling
@@ -47,7 +51,10 @@ def rename(name: str) -> str | None:
 
 
 def parts(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
-    """`weights` with keys apart from values, and ``unused.`` before what changes no result."""
+    """`weights` with keys apart from values, and ``unused.`` before what changes no result.
+
+    That is so of a head, too, which `spec` leaves out.
+    """
     encoder = spec.encoder
     assert isinstance(encoder, MotionformerSpec)
     apart: dict[str, Tensor] = {}
@@ -59,29 +66,82 @@ def parts(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
             apart[name] = weight.unsqueeze(2)  # patches of one frame, as ours are of `tubelet`
         else:
             apart[name] = weight
-    unused = _unused(encoder)
+    unused = _unused(encoder, spec)
     return {f"{_UNUSED}{name}" if unused.match(name) else name: w for name, w in apart.items()}
 
 
 def recipe_of(spec: ModelSpec, name: str, settings: Settings) -> Recipe:
-    """Clips at ten times and three places, just as it was tested; EPIC's models take BGR."""
-    size, is_epic = settings.size or 224, len(spec.heads) > 1
-    frames: Sampling = RoundedSegments(spec.frames)
-    if settings.stride and is_epic:  # its frames are handed out at 60 a second
-        frames = TimedClips(spec.frames, settings.stride, 60, 10, "upstream-epic")
-    elif settings.stride:
-        frames = TimedClips(spec.frames, settings.stride, 30, 10, "upstream")
+    """The recipe that tests it as its code does; EPIC's models take BGR."""
+    size, is_epic = settings.size or 224, _is_epic(spec)
+    frames = _sampling(spec, settings)
+    test: Crop = UniformCrop(size, size, antialias=False)
+    if settings.crops == 1:
+        test = CenterCrop(size, size)
     return Recipe(
         name=name,
         model=spec,
         train=Views(frames, JitteredCrop(size, (size * 8 // 7, size * 10 // 7))),
-        test=TestViews(frames, UniformCrop(size, size, antialias=False), average="probs"),
-        augment=Augment(mean=(0.5,), std=(0.5,), channel_order="bgr" if is_epic else "rgb"),
+        test=TestViews(frames, test, average="probs"),
+        augment=Augment(
+            mean=_repeated(settings.mean or (0.5,), settings.std),
+            std=_repeated(settings.std or (0.5,), settings.mean),
+            channel_order=settings.channel_order or ("bgr" if is_epic else "rgb"),
+        ),
     )
 
 
-def _unused(encoder: MotionformerSpec) -> re.Pattern[str]:
+def _repeated(values: tuple[float, ...], beside: tuple[float, ...] | None) -> tuple[float, ...]:
+    """One value for all channels as many times as the other list has one."""
+    return values * len(beside) if beside and len(values) == 1 else values
+
+
+def _sampling(spec: ModelSpec, settings: Settings) -> Sampling:
+    """Frames spread over the video, or as far apart in time as was said."""
+    if _is_spread(settings):
+        return RoundedSegments(spec.frames)
+    clips, stride = settings.clips or 10, settings.stride or 1
+    if _is_epic(spec):
+        return TimedClips(spec.frames, stride, EPIC_FPS, clips, "upstream-epic")
+    return TimedClips(spec.frames, stride, FPS, clips, "upstream")
+
+
+def _is_spread(settings: Settings) -> bool:
+    if settings.sampling == "dense":
+        return False
+    spread = settings.sampling == "segments" or settings.data in ("ssv1", "ssv2")
+    return settings.sampling == "segments" or (spread and settings.stride is None)
+
+
+def _is_epic(spec: ModelSpec) -> bool:
+    """Whether it tells verbs and nouns, which EPIC-KITCHENS' models alone do."""
+    return spec.heads[0].name != "label"
+
+
+def notes(spec: ModelSpec, settings: Settings, told: Told) -> dict[str, str]:
+    """The views, and the head that was never trained."""
+    test = recipe_of(spec, "", settings).test
+    views = f"{test.sampling.clips} clips x {test.crop.views} crops of {test.crop.size} pixels"
+    if _is_spread(settings):
+        views += "; frames are spread over the video, so that more clips would be the same one"
+    found = {"test views": views}
+    if (said := told.settings.get("trained")) in _SHARE:
+        dead = "noun" if said == "verb" else "verb"
+        kept = any(head.name == dead for head in spec.heads)
+        found[NEVER_TRAINED] = (
+            f"{dead}: its part in the loss was 0 (VERB_NOUN_ALPHA {_SHARE[said]}), so that its "
+            "answers mean nothing; it is "
+            + ("kept, as --set trained says" if kept else "left out, --set trained=both keeps it")
+        )
+    return found
+
+
+_SHARE = {"verb": "1.0", "noun": "0.0"}
+
+
+def _unused(encoder: MotionformerSpec, spec: ModelSpec) -> re.Pattern[str]:
+    left_out = set(_HEADS.values()) - {head.name for head in spec.heads}
     names = [
+        *(head for head, ours in _HEADS.items() if ours in left_out),
         "patch_embed.proj" if encoder.tubelet > 1 else "patch_embed_3d",
         *(["pos_embed"] if encoder.positions == "joint" else []),
         rf"blocks.{encoder.depth - 1}.attn.proj_[qkv]",
@@ -98,11 +158,11 @@ def _recognises(shapes: Shapes) -> bool:
 
 def _spec(_: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     width = shapes["blocks.0.attn.proj.weight"][0]
-    attention = _attention(shapes, settings)
-    settings.need("size", *([] if width in (768, 1024) else ["num_heads"]))
+    heads = _heads(shapes, settings)
+    _need(shapes, settings, width)
     patch = shapes["patch_embed_3d.proj.weight"]  # [d c t h w]
     encoder = MotionformerSpec(
-        attention=attention,
+        attention=_attention(shapes, settings),
         depth=sum(name.endswith(".norm1.weight") for name in shapes),
         width=width,
         num_heads=settings.num_heads or width // 64,
@@ -114,9 +174,29 @@ def _spec(_: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
         patch=patch[3],
         mlp_ratio=shapes["blocks.0.mlp.fc1.weight"][0] / width,
         qkv_bias="blocks.0.attn.qkv.bias" in shapes,
+        drop_path=0.2 if settings.drop_path is None else settings.drop_path,
     )
-    frames, heads = _times(encoder, shapes) * encoder.tubelet, _heads(shapes)
+    if encoder.positions == "joint" and settings.size != PIXELS:
+        raise CheckpointError(
+            f"size is {settings.size}, its positions are joint and so of {PIXELS} pixels alone",
+            f"--set size={PIXELS}",
+        )
+    frames = _times(encoder, shapes) * encoder.tubelet
     return ModelSpec(encoder, (), num_segments=frames, heads=heads, dropout=0.0, head_std=0.02)
+
+
+def _need(shapes: Shapes, settings: Settings, width: int) -> None:
+    """CheckpointError that asks for all that is open, at once."""
+    two_heads = "head0.weight" in shapes or "head0.0.weight" in shapes
+    is_open = {
+        "values": _is_trajectory(shapes),
+        "size": True,
+        "num_heads": width not in (768, 1024),
+        "stride": not _is_spread(settings),
+        "trained": two_heads and "class_counts" in shapes,
+    }
+    names = [name for name, open_ in is_open.items() if open_]
+    settings.need(*names, stride="8" if two_heads else "4")
 
 
 def _times(encoder: MotionformerSpec, shapes: Shapes) -> int:
@@ -129,11 +209,14 @@ def _times(encoder: MotionformerSpec, shapes: Shapes) -> int:
 def _attention(shapes: Shapes, settings: Settings) -> Attention:
     if any(".timeattn." in name for name in shapes):
         return Divided()
-    if not any(".proj_kv." in name for name in shapes):
+    if not _is_trajectory(shapes):
         return Joint()
-    settings.need("values", "size")
     assert settings.values is not None
     return Trajectory(settings.values, _frames(settings))
+
+
+def _is_trajectory(shapes: Shapes) -> bool:
+    return any(".proj_kv." in name for name in shapes)
 
 
 def _frames(settings: Settings) -> FrameAttention:
@@ -144,7 +227,8 @@ def _frames(settings: Settings) -> FrameAttention:
     return Orthoformer(settings.landmarks)
 
 
-def _heads(shapes: Shapes) -> tuple[Head, ...]:
+def _heads(shapes: Shapes, settings: Settings) -> tuple[Head, ...]:
+    """Its heads, less the one that learned nothing."""
     heads = [
         Head(ours, shape[0])
         for theirs, ours in _HEADS.items()
@@ -152,6 +236,8 @@ def _heads(shapes: Shapes) -> tuple[Head, ...]:
     ]
     if not heads:
         raise CheckpointError("it has no classifier, so nothing could be predicted with it")
+    if settings.trained in ("verb", "noun") and len(heads) > 1:
+        heads = [head for head in heads if head.name == settings.trained]
     return tuple(heads)
 
 
@@ -163,5 +249,7 @@ REPOSITORY = Repository(
     parts=parts,
     told=motionformer_cfg.told,
     assumed=motionformer_cfg.assumed,
+    notes=notes,
+    class_counts=motionformer_counts.class_counts,
 )
 """facebookresearch/Motionformer and tobyperrett/lmr-release, one expert."""

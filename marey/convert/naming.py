@@ -190,9 +190,11 @@ def motionformer(name: str) -> Told | None:
     if not match:
         return None
     settings: dict[str, Any] = {"size": int(match[2]), "values": "released"}
-    if not name.lower().startswith("ssv2"):  # whose frames are spread over the video
+    if name.lower().startswith("ssv2"):  # whose frames are spread over the video
+        settings["sampling"] = "segments"
+    else:
         doubled = name.lower().startswith("ek")  # 60 frames a second, counted as if they were 30
-        settings["stride"] = int(match[4]) * (2 if doubled else 1)
+        settings |= {"sampling": "dense", "stride": int(match[4]) * (2 if doubled else 1)}
     data = data_named(name.partition("_")[0])
     tensors = {"frames": int(match[3]), "classes": CLASSES[data] if data else None}
     return _told(settings, tensors)

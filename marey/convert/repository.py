@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -34,10 +36,12 @@ class Settings:
     convolutions stride in time unless it is none); `blending` how a TAM joins its taps; `values`
     what trajectory attention sums, `num_heads` in how many heads, `approximation` how it finds its
     places and by how many `landmarks`, `activation` what follows the layer before the
-    classifier, `size` the pixels of a clip and `stride` how far apart its frames are (not said:
-    spread over the video). `data` is the data set it was trained on and `sampling` which frames of
-    a video: one of each of its segments, the same and tested on their beginnings too ("twice"), or
-    of a dense window.
+    classifier, `drop_path` how often training leaves out its branches, `size` the pixels of a clip,
+    `stride` how far apart its frames are at 30 a second (60 in EPIC-KITCHENS), `clips` and `crops`
+    how many are tested, `mean`, `std` and `channel_order` how pixels come in; `trained` is which of
+    its heads learned anything. `data` is the data set it was trained on and `sampling` which frames
+    of a video: one of each of its segments, the same and tested on their beginnings too ("twice"),
+    or of a dense window.
     """
 
     num_segments: int | None = None
@@ -52,7 +56,14 @@ class Settings:
     landmarks: int | None = None
     activation: Literal["tanh", "gelu", "relu"] | None = None
     size: int | None = None
-    stride: int | None = None
+    stride: float | None = None
+    clips: int | None = None
+    crops: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    channel_order: Literal["rgb", "bgr"] | None = None
+    drop_path: float | None = None
+    trained: Literal["verb", "noun", "both"] | None = None
     data: Data | None = None
     sampling: Literal["segments", "twice", "dense"] | None = None
 
@@ -95,6 +106,16 @@ _MEANING = {
     "values": ("what trajectory attention sums, released as in all published", "released"),
     "num_heads": ("heads of attention", "12"),
     "size": ("pixels of a side of a clip", "224"),
+    "stride": (
+        "frames from one of a clip to the next at 30 a second (60 in EPIC-KITCHENS), or "
+        "--set sampling=segments where they are spread over the video, as for Something-Something",
+        "4",
+    ),
+    "trained": (
+        "which heads learned anything: LMR's models of EPIC-KITCHENS learned verbs alone, so that "
+        "what their nouns say means nothing; verb, noun or both",
+        "verb",
+    ),
     "landmarks": ("landmarks or features of the Orthoformer", "128"),
     "loop": (
         "whether the calibrated groups rotate from block to block, --loop upstream: true in "
@@ -141,6 +162,22 @@ def _no_marks(shapes: Shapes) -> Mapping[str, Any]:  # noqa: ARG001
     return {}
 
 
+def _no_notes(
+    spec: ModelSpec,  # noqa: ARG001
+    settings: Settings,  # noqa: ARG001
+    told: Told,  # noqa: ARG001
+) -> Mapping[str, str]:
+    return {}
+
+
+def _nothing_counted(
+    weights: Mapping[str, Tensor],  # noqa: ARG001
+    beside: Mapping[str, Any],  # noqa: ARG001
+    spec: ModelSpec,  # noqa: ARG001
+) -> Mapping[str, npt.NDArray[np.int64]]:
+    return {}
+
+
 def _nothing_assumed(spec: ModelSpec, settings: Settings, told: Told) -> tuple[str, ...]:  # noqa: ARG001
     return ()
 
@@ -153,7 +190,9 @@ class Repository:
     on purpose. `spec` is the model that shapes, under our names and under theirs, and settings
     describe: CheckpointError asks for what is still open (`Settings.need`). `told` reads what lies
     beside the weights, and `assumed` says what neither tensors nor it tell, and has one usual
-    answer. `marks` are what names of tensors tell of temporal ops, whatever is said: a file's name
+    answer; `notes` are facts that a person should know besides, by what they are of.
+    `class_counts` are the training clips of every class by head, where the file says them. `marks`
+    are what names of tensors tell of temporal ops, whatever is said: a file's name
     is held against them.
     """
 
@@ -165,6 +204,10 @@ class Repository:
     told: Callable[[Mapping[str, Any]], Told] = _nothing_told
     assumed: Callable[[ModelSpec, Settings, Told], tuple[str, ...]] = _nothing_assumed
     marks: Callable[[Shapes], Mapping[str, Any]] = _no_marks
+    notes: Callable[[ModelSpec, Settings, Told], Mapping[str, str]] = _no_notes
+    class_counts: Callable[
+        [Mapping[str, Tensor], Mapping[str, Any], ModelSpec], Mapping[str, npt.NDArray[np.int64]]
+    ] = _nothing_counted
 
     def model_of(self, shapes: Shapes, settings: Settings) -> ModelSpec:
         """The model whose checkpoint has these `shapes`."""

@@ -13,6 +13,8 @@ from marey.storage.text_files import read_json
 CONFIG = "config.json"
 CONVERTED = "converted"
 """The entry of config.json that says what a conversion found; the rest is the recipe."""
+NEVER_TRAINED = "never trained"
+"""In it, the head of which that is so, and why."""
 
 
 def read_config(folder: Path) -> Recipe:
@@ -39,3 +41,15 @@ def going_on_from(folder: Path) -> Recipe:
         weights=str(folder),
         claim=None,
     )
+
+
+def never_trained(folder: Path) -> str:
+    """What the release in `folder` says of a head of its model that never learned; empty if none.
+
+    Such a head is left out where it is known, unless its owner asks for it.
+    """
+    plain = read_json(folder / CONFIG, CheckpointError, "get the release again")
+    found = plain.get(CONVERTED) if isinstance(plain, dict) else None
+    said = str(found.get(NEVER_TRAINED, "")) if isinstance(found, dict) else ""
+    heads = {head.name for head in read_config(folder).model.heads}
+    return said if said.partition(":")[0] in heads else ""

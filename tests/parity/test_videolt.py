@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from marey.convert import videolt
+from marey.convert.convert import recognised
+from marey.convert.repository import Settings
 from marey.longtail.framestack import mixed, shares, stacked
 from marey.models.encoders.features import FeatureEncoder, LateAverageSpec, NetVLADSpec
 from marey.models.profile import num_parameters
-from marey.models.video_model import Head, ModelSpec
+from marey.models.video_model import Head
 from marey.video.augment import _mix
 from marey.video.sampling.segments import EvenFrames
 from tests.conftest import goldens
@@ -25,26 +30,9 @@ VALUES: dict[str, Any] = (
 )
 pytestmark = pytest.mark.skipif(not VALUES, reason=f"no goldens at {FOLDER}; set MAREY_GOLDENS")
 
-NAMES = {
-    "project": "heads.label",
-    "pred_fc": "heads.label",
-    "vlad.gate_weight": "encoder.gate",
-    "vlad.activation_fc": "encoder.assign",
-    "vlad.bn1": "encoder.assign_norm",
-    "hidden_fc": "encoder.hidden",
-    "bn1": "encoder.norm",
-    "bn2": "encoder.hidden_norm",
-    "fc1": "encoder.fc1",
-}
-
 
 def drawn(shape: list[int] | tuple[int, ...], seed: int) -> Tensor:
     return torch.from_numpy(golden_rule(FOLDER).golden_input(shape, seed))
-
-
-def ours(name: str) -> str:
-    theirs = next(prefix for prefix in NAMES if name.startswith(prefix))
-    return NAMES[theirs] + name.removeprefix(theirs)
 
 
 @pytest.mark.parametrize("golden", VALUES.get("models", []), ids=lambda golden: golden["model"])
@@ -52,9 +40,15 @@ def test_aggregators_give_the_logits_of_videolt(golden: dict[str, Any]) -> None:
     dim, num_classes = golden["config"]["feature_dim"], golden["config"]["num_class"]
     late = golden["model"] == "NonlinearClassifier"
     encoder: FeatureEncoder = LateAverageSpec(dim) if late else NetVLADSpec(dim)
-    model = ModelSpec(encoder, heads=(Head("label", num_classes),), dropout=0.0).build()
+    shapes = {name: tuple(shape) for name, shape in golden["state_dict"]}
+    assert recognised(shapes, Path("x.pth")) is videolt.REPOSITORY
+    spec = videolt.REPOSITORY.model_of(shapes, Settings())
+    assert spec.encoder == encoder
+    assert spec.heads == (Head("label", num_classes, several=True),)
+    model = replace(spec, dropout=0.0).build()
     weights = golden_rule(FOLDER).state_dict(golden["state_dict"])
-    model.load_state_dict({ours(name): torch.from_numpy(w) for name, w in weights.items()})
+    ours = {videolt.rename(name): torch.from_numpy(w) for name, w in weights.items()}
+    model.load_state_dict(ours)
     assert num_parameters(model) == golden["params"]
     model.train("train" in golden["config"]["mode"])
     with torch.no_grad():

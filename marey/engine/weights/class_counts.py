@@ -30,15 +30,16 @@ def write_class_counts(counts: Mapping[str, Counts], folder: Path) -> None:
 
 
 def read_class_counts(folder: Path, num_classes: Mapping[str, int]) -> dict[str, Counts]:
-    """Head -> training clips of every class, int64 [k]; empty if the folder does not say."""
+    """Head -> training clips of every class, int64 [k], of the heads of which the folder says."""
     path = folder / FILE
     if not path.is_file():
         return {}
     facts = read_json(path, CheckpointError, "delete it")
     lists = as_value(dict[str, list[Count]], facts, path, CheckpointError, "delete it")
-    for head, k in num_classes.items():
-        if len(lists.get(head, ())) != k:
+    told = {head: k for head, k in num_classes.items() if head in lists}
+    for head, k in told.items():
+        if len(lists[head]) != k:
             raise CheckpointError(
                 f"{path}: '{head}' is not one number for each of {k} classes", "delete it"
             )
-    return {head: np.array(lists[head], dtype=np.int64) for head in num_classes}
+    return {head: np.array(lists[head], dtype=np.int64) for head in told}

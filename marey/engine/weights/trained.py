@@ -7,6 +7,7 @@ RELEASE/README.md (model card)
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +29,11 @@ from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
-from marey.recipes.release import CONFIG, CONVERTED
+from marey.recipes.release import CONFIG, CONVERTED, never_trained
 from marey.recipes.schema import to_plain
 from marey.storage.atomic import make_folder, replacing, run_error, write_text
+
+log = logging.getLogger("marey")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,8 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
             f"{folder} is neither a run nor a release",
             "give a folder with recipe.yaml and checkpoints/, or with config.json",
         )
+    if (origin.folder / CONFIG).is_file() and (head := never_trained(origin.folder)):
+        log.warning("%s has a head that was never trained: %s", folder, head)
     model = channels_last(built(recipe.model))
     load_strictly(model, load_weights(origin.file), source=origin.file)
     counts = read_class_counts(
