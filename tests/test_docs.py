@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from marey import models
 from marey.cli.app import app
 from marey.convert.convert import REPOSITORIES
+from marey.engine.train.loop import train
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.i3d import I3DResNetSpec
 from marey.models.encoders.tdn import TDNSpec
@@ -25,7 +26,7 @@ from marey.models.video_model import Head, ModelSpec
 from marey.recipes import catalog
 from tests.convert import upstream
 from tests.convert.test_convert import MOBILENET, NAME
-from tests.tiny import CLASSES, write_clip, write_set
+from tests.tiny import CLASSES, tiny_recipe, write_clip, write_set
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 LATER = (BLVNetSpec, I3DResNetSpec, TDNSpec, ECal, GST, TAM, LongTermDifference)
@@ -78,6 +79,16 @@ def test_commands_about_models_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(name in listed for name in catalog.rows())  # whole, to be typed
     assert "StepDecay(milestones=(20, 40), gamma=0.1)" in run("marey recipes show tsm-r50-8f-ssv1")
     assert "resnet50-0676ba61.pth" in run("marey weights")
+
+
+def test_commands_that_test_on_other_segments_run(folder: Path) -> None:
+    recipe = tiny_recipe(folder / "my-data" / "manifest.csv", epochs=1)
+    train(recipe, Path("runs/tsn-r18"), device="cpu", quiet=True)
+    tests = [line for line in commands("models.md") if line.startswith("marey eval runs/tsn-r18")]
+    said = [run(f"{command} -j 0 --device cpu") for command in tests]
+    tested = [re.findall(r"tested on (\d+)", text)[0] for text in said]
+    assert tested == ["25", "25", "16", "16"]
+    assert {path.name for path in Path("runs/tsn-r18/results").iterdir()} >= {"val", "tsm-16"}
 
 
 def test_the_example_of_a_stream_runs() -> None:
