@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.markup import escape
 
-from marey.cli import evaluate, features, models, pack, predict, prepare, report, train
+from marey.cli import evaluate, features, models, pack, predict, prepare, report, submit, train
 from marey.cli.bench import bench_app
 from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
@@ -71,6 +71,7 @@ app.command()(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("test", hidden=True)(evaluate.evaluate)
 app.command()(predict.predict)
+app.command()(submit.submit)
 app.command()(report.report)
 app.command()(report.compare)
 

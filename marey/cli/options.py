@@ -32,6 +32,24 @@ Columns = Annotated[
     ),
 ]
 Ignore = Annotated[str | None, typer.Option(help="columns that do not matter: a,b")]
+Form = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="parquet, csv or jsonl (default: by the suffix of --out), or a submission: epic100,"
+        " ssv2, ssv1, jester, tsm, tsm-top5",
+    ),
+]
+AllScores = Annotated[
+    bool, typer.Option("--all-scores", help="csv, jsonl: the probability of every class too")
+]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="a submission may have clips that were not read")
+]
+Sls = Annotated[
+    str | None,
+    typer.Option(metavar="PT,TL,TD", help="levels of supervision, for epic100, each 0 to 5"),
+]
 Root = Annotated[str | None, typer.Option(help="where the clips' paths start")]
 Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
 Probe = Annotated[bool, typer.Option(help="open every clip and count its frames")]

@@ -41,8 +41,13 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="NAME.parquet: a row for each of many clips")
+        Path | None,
+        typer.Option(help="NAME.parquet, .csv or .jsonl: a row for each of many clips"),
     ] = None,
+    form: opt.Form = None,
+    all_scores: opt.AllScores = False,
+    allow_missing: opt.AllowMissing = False,
+    sls: opt.Sls = None,
     segments: opt.Segments = None,
     split: Annotated[str | None, typer.Option(help="rows of a manifest; default: all")] = None,
     root: opt.Root = None,
@@ -57,6 +62,10 @@ def predict(
 ) -> None:
     """Say what happens in a video, or when; with --out, in all clips of a manifest or list."""
     many = {
+        "--format": form,
+        "--all-scores": all_scores or None,
+        "--allow-missing": allow_missing or None,
+        "--sls": sls,
         "--split": split,
         "--root": root,
         "--columns": columns,
@@ -77,8 +86,16 @@ def predict(
         return
     _refuse(one, "is for what is shown here: leave out --out")
 
+    from marey.engine.inference.outputs.forms import TABLES, OutputOptions, form_of
     from marey.engine.inference.predict_many import PredictOptions, predict_clips
 
+    output = OutputOptions(
+        form=form_of(out, form),
+        top=top,
+        all_scores=all_scores,
+        allow_missing=allow_missing,
+        sls=sls,
+    )
     with progress_bar("predicting") as progress:
         made = predict_clips(
             PredictOptions(
@@ -98,12 +115,13 @@ def predict(
             executor=executor_of_a_model(executor, address, workers, device),
             shard=shard,
             progress=progress,
+            output=output,
             say=lambda line: console.print(escape(line)),
         )
     if made is None:
         console.print(f"{out} is there when all shards are done")
         return
-    if made.num_missing:
+    if made.num_missing and output.form in TABLES:
         errors.print(
             f"{made.num_missing:,} of {made.num_clips:,} clips could not be read; "
             "the column 'error' says why"

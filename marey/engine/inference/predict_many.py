@@ -1,4 +1,4 @@
-"""What happens in each of many clips, without labels: predictions.parquet, made in parts.
+"""What happens in each of many clips: predictions.parquet or another file, made in parts.
 
 A row a clip, in the order of the source, whether it could be read or not. In a file of a model of
 one head, `label`, the columns are
@@ -10,13 +10,15 @@ one head, `label`, the columns are
 | `start`, `end`  | the part of the file that is the clip; null where it is open              |
 | `source`        | where it comes from, if a manifest says so                                |
 | `clip_id`       | what its data set calls it, the column `id` of a manifest that has one    |
+| `label`         | its class as the list says it, if that is one of the model's              |
 | `scores`        | float32 of every class: the mean of the views, as in `marey eval`         |
 | `names`         | the most probable classes, best first                                     |
 | `probabilities` | theirs, float32, as `marey predict` says them                             |
 | `error`         | why the clip could not be read; then the three above are null             |
 
 and of other heads `scores.HEAD` and so on. The metadata of the file has, as JSON under ``marey``,
-the class names of the scores, what is averaged over views, and the unit of start and end.
+the class names of the scores, what is averaged over views, the unit of start and end, and what the
+list was read as. Other files are written from the same parts, by `outputs.forms`.
 
 A clip is scored on the test views of the recipe, as `Predictor.predict` does. A part is a row group
 of the file, and joining holds one part in memory at a time.
@@ -26,8 +28,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,19 +41,26 @@ from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import digest_with
 from marey.data.own_videos.unlabelled import Clips, read_clips
 from marey.engine.inference.jobs import ClipJob, Options, load_for, run
+from marey.engine.inference.outputs.forms import (
+    OutputOptions,
+    check_classes,
+    form_of,
+    write_output,
+)
+from marey.engine.inference.outputs.scored_clips import Said, scored_clips
 from marey.engine.inference.predict import probabilities
 from marey.engine.inference.predictions import prediction_table, scores_column
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.trained import load_trained
-from marey.errors import RunError
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
 from marey.jobs.tables import read_tables, write_table
 from marey.recipes.compatible import check_clips
 from marey.recipes.testing import for_test
-from marey.storage.arrow_files import parquet_writer, read_parquet
+from marey.storage.arrow_files import parquet_writer
 from marey.storage.atomic import replacing, run_error
+from marey.terminal import visible
 
 ERROR = "error"
 """The column that says why a clip could not be read."""
@@ -64,8 +72,8 @@ class Predictions:
 
     path: Path
     num_clips: int
-    num_missing: int
-    """Clips that could not be read; the column `error` says why."""
+    num_missing: int | None
+    """Clips that could not be read; the column `error` says why. None if another has counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +126,10 @@ def predict_clips(
     executor: Executor = HERE,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
+    output: OutputOptions | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Predictions | None:
-    """Write what the model says of every clip to the file `out`, NAME.parquet.
+    """Write what the model says of every clip to the file `out`.
 
     None if other shards have clips to score yet. A clip that cannot be read costs that clip only.
 
@@ -128,21 +137,42 @@ def predict_clips(
         executor: whose processes score.
         shard: the share of the clips to score.
         progress: called with clips (done, total).
+        output: what the file is to be; by default what its suffix says.
         say: called with what the clips were read as.
 
     Raises:
         ManifestError: if there are no clips, or not what the model takes.
-        RunError: if `out` is no NAME.parquet, or cannot be written.
+        RunError: if it is unclear what `out` is to be, the model cannot answer so, or it cannot be
+            written; of a submission that lacks clips what is scored is kept for the next time.
     """
-    if out.suffix.lower() != ".parquet":
-        raise RunError(f"{out} is no name of a file of predictions", "call it NAME.parquet")
+    made: list[Predictions] = []
+    wanted = output or OutputOptions(form=form_of(out, None))
     job = load_for(options, executor)
+    check_classes(wanted, job.classes, job.several)
     for line in job.read.lines():
         say(line)
-    join = partial(_join, out)
-    parts = job.parts(out)
-    made = run(job, options, parts, join, executor=executor, shard=shard, progress=progress)
-    return _summary(out) if made else None
+
+    def join(paths: Sequence[Path]) -> None:
+        if wanted.form == "parquet":
+            _join(out, paths)
+        else:
+            parts = (scored_clips(out, table, job.said) for table in read_tables(paths))
+            write_output(wanted, parts, out, say)
+        made.append(_summary(out, paths))
+
+    parts = job.parts(out, **_beside_clips(wanted))
+    done = run(job, options, parts, join, executor=executor, shard=shard, progress=progress)
+    if done and not made:  # another shard has written it
+        made.append(Predictions(out, len(job.manifest), None))
+    return made[0] if done else None
+
+
+def _beside_clips(wanted: OutputOptions) -> dict[str, str]:
+    """What only the joined file depends on; not what is allowed, so that scores outlive a no."""
+    if wanted.form == "parquet":
+        return {}
+    facts = {"form": wanted.form, "all_scores": wanted.all_scores, "sls": wanted.sls}
+    return {name: str(value) for name, value in facts.items()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -153,6 +183,21 @@ class PredictionJob(ClipJob):
     top: int
     read: Clips
     """The clips, and what they were read as."""
+
+    @property
+    def several(self) -> list[str]:
+        """The heads by which a clip may have several classes."""
+        return [head.name for head in self.model.spec.heads if head.several]
+
+    @property
+    def said(self) -> Said:
+        """What is said of all clips."""
+        return Said(
+            classes=self.classes,
+            average=self.recipe.test.average,
+            several=self.several,
+            root=visible(str(self.manifest.root)),
+        )
 
     def facts(self) -> Mapping[str, object]:
         """The clips with their sources and ids, the weights, and what is said of a clip."""
@@ -193,8 +238,7 @@ class PredictionJob(ClipJob):
     def _about(self) -> dict[str, str]:
         facts = {
             "recipe": self.recipe.name,
-            "average": self.recipe.test.average,
-            "classes": self.classes,
+            **asdict(self.said),
             "span_unit": self.manifest.unit,
             **self.read.facts,
         }
@@ -216,6 +260,6 @@ def _join(out: Path, paths: Sequence[Path]) -> None:
             writer.write_table(table)
 
 
-def _summary(out: Path) -> Predictions:
-    errors = read_parquet(out, [ERROR])[ERROR]
+def _summary(out: Path, paths: Sequence[Path]) -> Predictions:
+    errors = pa.chunked_array([table[ERROR].combine_chunks() for table in read_tables(paths)])
     return Predictions(out, len(errors), len(errors) - errors.null_count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
 import random
@@ -14,6 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from marey.cli.app import app
+from marey.engine.inference.outputs.forms import OutputOptions
+from marey.engine.inference.outputs.submit import submit_predictions
 from marey.engine.inference.predict import load
 from marey.engine.inference.predict_many import Predictions, PredictOptions, predict_clips
 from marey.engine.train.loop import train
@@ -192,7 +195,7 @@ def test_what_cannot_be_predicted_is_said_before_the_work(trained: Trained, tmp_
     fails("none.csv", b"path\n", "no rows, only a header")
     fails("names.csv", b"movie,size\na.mp4,4\n", "no column is known as the paths, only `movie`")
     fails("a.npy", b"", "holds features, the model takes frames")
-    fails("none.txt", None, "no name of a file of predictions", out="p.csv")
+    fails("none.txt", None, "no name of a file of predictions", out="p.json")
     rooted = replace(asked(trained, tmp_path / "out.txt"), root=str(tmp_path))
     (tmp_path / "out.txt").write_text("a.mp4\n../b.mp4\n")
     with pytest.raises(ManifestError, match=r"out.txt:2: .*b.mp4', outside the root"):
@@ -217,3 +220,45 @@ def test_the_command_writes_what_it_shows_of_one_clip(trained: Trained, tmp_path
     assert "is a list of clips" in run(str(trained.clips))
     assert "--shard is for many clips" in run(clip, "--shard", "0/2")
     assert "--window is for what is shown" in run(clip, "--out", str(out), "--window", "1")
+
+
+def test_other_files_are_written_from_the_same_parts(trained: Trained, tmp_path: Path) -> None:
+    listed = trained.clips.with_name("lines.txt")
+    listed.write_text("red_0.mp4 6 1\nblue_0.mp4 6 3\ngone.mp4 6 2\n")
+    predict_clips(asked(trained, listed), tmp_path / "p.parquet")
+    table = read(tmp_path / "p.parquet")
+    assert [row["label"] for row in table] == [1, 3, 2]
+    facts = json.loads(pq.read_schema(tmp_path / "p.parquet").metadata[b"marey"])
+    assert facts["read_as"] == "`path num_frames label`, space-separated, 3 rows"
+    for shard in (Shard(1, 2), Shard(0, 2)):
+        made = predict_clips(asked(trained, listed), tmp_path / "p.csv", shard=shard)
+    assert made == Predictions(tmp_path / "p.csv", 3, 1)
+    with (tmp_path / "p.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["top1"] for row in rows[:2]] == [row["names"][0] for row in table[:2]]
+    assert [row["label"] for row in rows] == ["red", "blue", "green"]
+    submit_predictions(tmp_path / "p.parquet", tmp_path / "again.csv", OutputOptions(form="csv"))
+    again = (tmp_path / "again.csv").read_text()
+    predict_clips(asked(trained, listed), tmp_path / "q.csv", output=OutputOptions(form="csv"))
+    assert again == (tmp_path / "q.csv").read_text()
+
+
+def test_a_submission_that_lacks_clips_keeps_what_was_scored(
+    trained: Trained, tmp_path: Path
+) -> None:
+    out, seen = tmp_path / "p.csv", list[int]()
+    wanted = OutputOptions(form="tsm")
+    with pytest.raises(RunError, match="1 of 9 clips could not be read: broken"):
+        predict_clips(asked(trained), out, output=wanted)
+    assert not out.exists()
+    predict_clips(
+        asked(trained),
+        out,
+        output=replace(wanted, allow_missing=True),
+        progress=lambda done, _: seen.append(done),
+    )
+    assert not seen
+    assert out.read_text().splitlines()[-1] == f"broken;{CLASSES[0]}"
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+    with pytest.raises(RunError, match="the model knows 4 of 'label', Jester has"):
+        predict_clips(asked(trained), out, output=OutputOptions(form="jester"))
