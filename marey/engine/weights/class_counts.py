@@ -36,9 +36,9 @@ def read_class_counts(folder: Path, num_classes: Mapping[str, int]) -> dict[str,
         return {}
     facts = read_json(path, CheckpointError, "delete it")
     lists = as_value(dict[str, list[Count]], facts, path, CheckpointError, "delete it")
-    told = {head: k for head, k in num_classes.items() if head in lists}
+    told = {head: k for head, k in num_classes.items() if head in lists} or num_classes
     for head, k in told.items():
-        if len(lists[head]) != k:
+        if len(lists.get(head, ())) != k:
             raise CheckpointError(
                 f"{path}: '{head}' is not one number for each of {k} classes", "delete it"
             )

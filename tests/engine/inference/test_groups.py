@@ -108,6 +108,12 @@ def test_a_folder_without_counts_has_no_groups(tmp_path: Path) -> None:
     assert read_class_counts(tmp_path, {"label": 4}) == {}
 
 
+def test_counts_of_one_head_of_two_are_those_of_one(tmp_path: Path) -> None:
+    write_class_counts({"verb": np.array([1, 2])}, tmp_path)
+    (counts,) = read_class_counts(tmp_path, {"verb": 2, "noun": 3}).items()
+    assert (counts[0], counts[1].tolist()) == ("verb", [1, 2])
+
+
 def test_counts_of_other_classes_are_refused(tmp_path: Path) -> None:
     write_class_counts({"label": np.array([1, 2])}, tmp_path)
     with pytest.raises(CheckpointError, match="'label' is not one number for each of 4 classes"):
