@@ -15,6 +15,7 @@ import re
 from typing import Literal
 
 from marey.convert.blvnet import num_taps, with_counted_taps
+from marey.convert.naming import told_by_arch
 from marey.convert.repository import Repository, Settings, Shapes, Told, by_rules
 from marey.convert.shapes import model_of, resnet_of
 from marey.convert.tsm import encoder_or_head
@@ -80,6 +81,11 @@ def _assumed(spec: ModelSpec, settings: Settings, _told: Told) -> tuple[str, ...
 
 
 REPOSITORY = Repository(
-    name="arp", recognises=_recognises, rename=rename, spec=_spec, assumed=_assumed
+    name="arp",
+    recognises=_recognises,
+    rename=rename,
+    spec=_spec,
+    told=told_by_arch,
+    assumed=_assumed,
 )
 """IBM's action-recognition-pytorch, less its Inception, I3D-GoogLeNet and S3D networks."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 from marey.convert.biglittle import image_net_of
+from marey.convert.naming import told_by_arch
 from marey.convert.repository import Repository, Settings, Shapes, by_rules
 from marey.convert.shapes import dropout_of, model_of
 from marey.convert.tsm import encoder_or_head
@@ -60,5 +61,7 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     return model_of(encoder, (), ours, settings, dropout_of(shapes))
 
 
-REPOSITORY = Repository(name="blvnet", recognises=_recognises, rename=rename, spec=_spec)
+REPOSITORY = Repository(
+    name="blvnet", recognises=_recognises, rename=rename, spec=_spec, told=told_by_arch
+)
 """IBM's bLVNet-TAM; a segment is a pair of frames."""

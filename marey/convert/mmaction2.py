@@ -3,9 +3,9 @@
 backbone.layer1.0.conv1.conv.weight      convolution and norm are parts of one module
 backbone.layer1.0.conv1.conv.net.weight  TSM's wrapper, around the convolution
 backbone.layer2.1.conv.0.net.bn.weight   MobileNetV2 in stages; the wrapper is around the module
+backbone.layer2.0.non_local_block.*      beside a wrapped block, .block.*; of two kinds with the
+                                         same tensors embedded Gaussian is read, dot product not
 cls_head.fc_cls                          the classifier
-
-Its non-local blocks are not read: embedded Gaussian and dot product have the same tensors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from marey.convert.repository import Repository, Settings, Shapes, Told
+from torch import Tensor
+
+from marey.convert.repository import Repository, Settings, Shapes, Told, by_rules
 from marey.convert.shapes import mobilenet_of, model_of, num_blocks, resnet_of
 from marey.convert.tsm import (
     check_wrapped_whole,
@@ -28,13 +30,14 @@ from marey.convert.tsm import (
 )
 from marey.errors import CheckpointError
 from marey.models.encoders.mobilenet import ROWS
+from marey.models.temporal.nonlocal_block import NonLocal
 from marey.models.temporal.temporal_pool import TemporalPool
 from marey.models.video_model import ModelSpec
 
 
 def rename(name: str) -> str | None:
     """Our name of a tensor or module of one of its ResNets."""
-    name = unwrapped(name).removeprefix("backbone.")
+    name = by_rules(unwrapped(name).removeprefix("backbone."), _NON_LOCAL)
     name = re.sub(r"downsample\.(conv|bn)", lambda m: f"downsample.{_PART[m[1]]}", name)
     name = re.sub(r"conv(\d)\.(conv|bn)", r"\2\1", name)
     return _encoder_or_head(name)
@@ -48,7 +51,24 @@ def rename_mobilenet(name: str) -> str | None:
     return _encoder_or_head(name)
 
 
+_NON_LOCAL = {
+    r"non_local_block\.theta\.conv": "block_out.theta",
+    r"non_local_block\.(phi|g)\.0\.conv": r"block_out.\1",
+    r"non_local_block\.conv_out\.conv": "block_out.out",
+    r"non_local_block\.conv_out\.bn": "block_out.bn",
+}
 _PART = {"conv": "0", "bn": "1"}
+
+
+def parts(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:  # noqa: ARG001
+    """`weights` with a bias of zeros where ours has one, before the norm of non-local blocks."""
+    ends = ".non_local_block.conv_out.conv.weight"
+    biases = {
+        name.replace("weight", "bias"): weight.new_zeros(weight.shape[:1])
+        for name, weight in weights.items()
+        if name.endswith(ends) and weight.ndim
+    }
+    return biases | dict(weights)
 
 
 def _end(match: re.Match[str]) -> str:
@@ -92,8 +112,21 @@ def told(beside: Mapping[str, Any]) -> Told:
         "num_segments": backbone.get("num_segments") or head.get("num_segments"),
         "shift_div": backbone.get("shift_div", 8) if shifts else None,
     }
+    kind = _kind(backbone.get("non_local_cfg"))
     tensors = {"depth": backbone.get("depth"), "classes": head.get("num_classes")}
-    return Told(_said(settings), _said(tensors))
+    return Told(_said(settings) | ({"non_local": kind} if kind else {}), _said(tensors))
+
+
+def _kind(config: object) -> str | None:
+    """That of the non-local blocks; CheckpointError for scores that are scaled."""
+    if not isinstance(config, dict) or not isinstance(mode := config.get("mode"), str):
+        return None
+    if config.get("use_scale", True):
+        raise CheckpointError(
+            "its configuration says use_scale: scores of non-local blocks divided by sqrt(C), "
+            "which no non-local block here does"
+        )
+    return mode
 
 
 _PARTS = ("backbone", "cls_head")
@@ -127,12 +160,15 @@ def _plain(node: ast.expr) -> object:
 
 
 def _said(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if isinstance(value, int) and value}
+    return {name: value for name, value in values.items() if isinstance(value, int | str) and value}
 
 
-def assumed(_spec: ModelSpec, _settings: Settings, told: Told) -> tuple[str, ...]:
-    """Where the stride stands, unless there is a configuration, which says so."""
-    return () if told.by_tensors else ("strides on the 3x3 convolutions (style='pytorch')",)
+def assumed(spec: ModelSpec, _settings: Settings, told: Told) -> tuple[str, ...]:
+    """What its configurations have, unless there is one, which says so."""
+    attends = any(isinstance(op, NonLocal) for op in spec.temporal)
+    usual = ["strides on the 3x3 convolutions (style='pytorch')"]
+    usual += ["scores of non-local blocks are not divided by sqrt(C) (use_scale=False)"] * attends
+    return () if told.by_tensors else tuple(usual)
 
 
 def _is_resnet(shapes: Shapes) -> bool:
@@ -145,15 +181,27 @@ def _is_mobilenet(shapes: Shapes) -> bool:
 
 
 def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
-    if any(".non_local_block." in name for name in shapes):
-        raise CheckpointError(
-            "it has non-local blocks, whose kind (embedded Gaussian or dot product) is in no tensor"
-        )
+    attending = _non_local_of(shapes, settings)
     check_wrapped_whole(shapes)
     shift = shift_of(shapes, num_blocks(ours))
     pools = any(name.startswith("backbone.layer2.net.") for name in shapes)
-    ops = with_shift(shift, settings, *([TemporalPool(1)] if pools else []))
+    ops = with_shift(shift, settings, *([TemporalPool(1)] if pools else []), *attending)
     return model_of(resnet_of(ours), ops, ours, settings)
+
+
+def _non_local_of(shapes: Shapes, settings: Settings) -> tuple[NonLocal, ...]:
+    """The non-local blocks, if it has any; CheckpointError for kinds that are not built."""
+    found = list(matches(r"layer(\d)\.\d+\.non_local_block\.(\w+)", shapes))
+    if not found:
+        return ()
+    settings.need("non_local", *([] if settings.num_segments else ["num_segments"]))
+    kind = settings.non_local if any(m[2] == "theta" for m in found) else "gaussian"
+    if kind != "embedded_gaussian":
+        raise CheckpointError(
+            f"its non-local blocks are of the kind {kind}, which is not built here",
+            "known is embedded_gaussian",
+        )
+    return (NonLocal(tuple(sorted({int(match[1]) - 1 for match in found}))),)
 
 
 def _mobilenet_spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
@@ -174,6 +222,7 @@ REPOSITORY = Repository(
     told=told,
     assumed=assumed,
     marks=marks,
+    parts=parts,
 )
 MOBILENET = Repository(
     name="mmaction2-mobilenetv2",

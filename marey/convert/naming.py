@@ -23,7 +23,7 @@ A script that writes all parts of a name says something by a part that is not th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from marey.convert.repository import Data, Told
@@ -172,6 +172,7 @@ def mmaction2(name: str) -> Told | None:
         "data": data_named(match["data"]),
         "sampling": "dense" if "dense" in parts else "segments",
         "shift_div": 8 if shifts else 0,
+        "non_local": next((kind for kind in _KINDS if kind in "_".join(parts)), None),
     }
     tensors = {
         "depth": int(depth[1]) if depth else None,
@@ -200,6 +201,16 @@ def motionformer(name: str) -> Told | None:
     return _told(settings, tensors)
 
 
+def told_by_arch(beside: Mapping[str, Any]) -> Told:
+    """What the entry `arch` says, where IBM's training scripts write the whole name of a model."""
+    arch = beside.get("arch")
+    if not isinstance(arch, str):
+        return Told()
+    told = blvnet(arch) or action_recognition_pytorch(arch) or Told()
+    by_tensors = {key: value for key, value in told.by_tensors.items() if key != "classes"}
+    return Told(told.settings, by_tensors)  # the data set may be one's own under its name
+
+
 CONVENTIONS: tuple[Convention, ...] = (
     tdn,
     temporal_shift_module,
@@ -213,6 +224,7 @@ CONVENTIONS: tuple[Convention, ...] = (
 )
 """In the order in which they are tried."""
 
+_KINDS = ("embedded_gaussian", "dot_product", "gaussian")
 _ANY = re.IGNORECASE
 _EDGE = r"(?<![a-z0-9])"
 _STORE = (

@@ -39,9 +39,10 @@ class Settings:
     classifier, `drop_path` how often training leaves out its branches, `size` the pixels of a clip,
     `stride` how far apart its frames are at 30 a second (60 in EPIC-KITCHENS), `clips` and `crops`
     how many are tested, `mean`, `std` and `channel_order` how pixels come in; `trained` is which of
-    its heads learned anything. `data` is the data set it was trained on and `sampling` which frames
-    of a video: one of each of its segments, the same and tested on their beginnings too ("twice"),
-    or of a dense window.
+    its heads learned anything. `non_local` is the kind of non-local blocks whose tensors fit two
+    kinds. `data` is the data set it was trained on and `sampling` which frames of a video: one of
+    each of its segments, the same and tested on their beginnings too ("twice"), or of a dense
+    window.
     """
 
     num_segments: int | None = None
@@ -64,6 +65,7 @@ class Settings:
     channel_order: Literal["rgb", "bgr"] | None = None
     drop_path: float | None = None
     trained: Literal["verb", "noun", "both"] | None = None
+    non_local: Literal["embedded_gaussian", "dot_product", "gaussian"] | None = None
     data: Data | None = None
     sampling: Literal["segments", "twice", "dense"] | None = None
 
@@ -117,6 +119,11 @@ _MEANING = {
         "verb",
     ),
     "landmarks": ("landmarks or features of the Orthoformer", "128"),
+    "non_local": (
+        "the kind of its non-local blocks, embedded Gaussian or dot product: their tensors are "
+        "the same",
+        "embedded_gaussian",
+    ),
     "loop": (
         "whether the calibrated groups rotate from block to block, --loop upstream: true in "
         "GC-GST's script, false in those of GC-TSN and GC-TSM",

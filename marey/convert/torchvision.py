@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from marey.convert.arp import pooling
+from marey.convert.naming import told_by_arch
 from marey.convert.repository import Repository, Settings, Shapes
 from marey.convert.shapes import IMAGENET, heads_of, mobilenet_of, resnet_of
 from marey.models.video_model import ModelSpec
@@ -42,4 +43,6 @@ def _spec(ours: Shapes, _: Shapes, settings: Settings) -> ModelSpec:
     )
 
 
-REPOSITORY = Repository(name="torchvision", recognises=_recognises, rename=rename, spec=_spec)
+REPOSITORY = Repository(
+    name="torchvision", recognises=_recognises, rename=rename, spec=_spec, told=told_by_arch
+)

@@ -65,7 +65,7 @@ def check_wrapped_whole(names: Iterable[str]) -> None:
     for path, words in inside.items():
         if words.isdisjoint({"net", "block"}):
             continue
-        if words not in ({"net"}, {"block", "nl"}):
+        if words not in ({"net"}, {"block", "nl"}, {"block", "non_local_block"}):
             raise CheckpointError(
                 f"of what lies in {path}, only a part is in a temporal wrapper "
                 f"({first_few(sorted(words))})",

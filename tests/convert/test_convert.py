@@ -346,3 +346,8 @@ def test_encoders_that_are_not_built_are_named() -> None:
         mmaction2.REPOSITORY.model_of(
             {"backbone.layer2.0.non_local_block.g.0.conv.weight": (1,)}, SAID
         )
+    with pytest.raises(CheckpointError, match="of the kind gaussian, which is not built here"):
+        mmaction2.REPOSITORY.model_of(
+            {"backbone.layer2.0.non_local_block.g.0.conv.weight": (1,)},
+            replace(SAID, non_local="embedded_gaussian"),
+        )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from marey.convert import arp
+from marey.convert import arp, blvnet
 from marey.convert.convert import convert
 from marey.convert.evidence import Evidence
 from marey.convert.file_names import settings_in_name, told_by_name
@@ -125,3 +125,14 @@ def test_what_is_said_goes_before_the_configuration_and_that_before_the_name() -
         name=Told({"num_segments": 3, "shift_div": 3, "loop": True}),
     )
     assert evidence.settings == Settings(num_segments=1, shift_div=2, loop=True)
+
+
+def test_the_whole_name_that_ibms_scripts_write_into_their_files_is_read() -> None:
+    arch = "st2stv2-rgb-TAM-b3-max-resnet-50-ts-avg-f8-cosine-bs72-e50"
+    said = {"num_segments": 8, "data": "ssv2", "temporal_stride": "avg", "blending": "max"}
+    assert arp.REPOSITORY.told({"arch": arch, "epoch": 3}).settings == said
+    said = {"num_segments": 8, "data": "ssv1"}
+    arch = "st2stv1-bLVNet-TAM-50-a2-b4-f8x2-cosine-bs64-e50"
+    assert blvnet.REPOSITORY.told({"arch": arch}).settings == said
+    for arch in ("resnet50", 3, None):  # as others fill this entry
+        assert arp.REPOSITORY.told({"arch": arch}) == Told()

@@ -138,3 +138,39 @@ def test_the_same_numbers_in_another_order_of_axes_are_another_shape(tmp_path: P
         convert(
             tmp_path / "x.pth", tmp_path / "out", settings=Settings(num_segments=4, shift_div=0)
         )
+
+
+def test_non_local_blocks_of_mmaction2_are_read_where_their_kind_is_said(tmp_path: Path) -> None:
+    spec = ModelSpec(PLAIN.encoder, (TSM(), NonLocal()), num_segments=4, heads=HEADS)
+    model = upstream.filled(spec)
+    for name, value in model.state_dict().items():
+        if name.endswith("block_out.out.bias"):
+            value.zero_()  # theirs has none, because a norm follows
+    weights = {}
+    for name, weight in upstream.under(under_mmaction2_names, model).items():
+        if not name.endswith("conv_out.conv.bias"):
+            weights[name] = weight[..., None] if ".conv.w" in name and "_local" in name else weight
+    name = "tsm_r26-nl-embedded-gaussian_8xb16-1x1x4-50e_mine-rgb.pth"
+    torch.save({"state_dict": weights}, tmp_path / name)
+    found = convert(tmp_path / name, tmp_path / "out")
+    assert found.recipe.model == spec
+    assert "use_scale=False" in found.facts()["assumed"]
+    clip = torch.randn(2, 4, 3, 32, 32)
+    with torch.no_grad():
+        theirs, ours = model(clip)["label"], load_trained(tmp_path / "out").model(clip)["label"]
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    (tmp_path / name).rename(tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="non_local .*--set non_local=embedded_gaussian"):
+        convert(tmp_path / "x.pth", tmp_path / "two", settings=SAID)
+
+
+def under_mmaction2_names(name: str) -> str:
+    match = re.match(r"encoder\.(layer[23]\.0)\.(?:block_out\.(\w+)\.)?(.*)", name)
+    if not match:
+        return upstream.mmaction2_resnet(name)
+    block, part, leaf = match.groups()
+    parts = {"theta": "theta.conv", "phi": "phi.0.conv", "g": "g.0.conv"}
+    parts |= {"out": "conv_out.conv", "bn": "conv_out.bn"}
+    if part:
+        return f"backbone.{block}.non_local_block.{parts[part]}.{leaf}"
+    return upstream.mmaction2_resnet(name).replace(f"{block}.", f"{block}.block.")
