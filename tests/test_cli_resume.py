@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from marey.cli.app import main
+from marey.cli.train import SPEAK_SECONDS
 from marey.engine.train.loop import train
 from marey.recipes.schema import to_yaml
 from tests.tiny import tiny_recipe, write_set
@@ -81,3 +82,14 @@ def test_of_several_processes_the_first_alone_says_what_is_wrong(
     captured = capsys.readouterr()
     assert ("error:" in captured.err) == (rank == "0")
     assert not captured.out
+
+
+def test_another_process_ends_after_the_first_has_had_time_to_speak(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("marey.cli.train.time.sleep", waited.append)
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "x"}.items():
+        monkeypatch.setenv(name, value)
+    assert resumed(run, "stages.0.optim.lrr=1") == 2
+    assert waited == [SPEAK_SECONDS]

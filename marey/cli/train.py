@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,11 @@ import typer
 
 from marey.cli import options as opt
 from marey.cli.shared import console, errors
+
+LAUNCHERS = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"}
+"""Variables of what ends process 0 when another one has ended, which then has to wait."""
+SPEAK_SECONDS = 5.0
+"""How long process 0 may need to say what is wrong."""
 
 
 def train(
@@ -80,6 +86,8 @@ def train(
     except MareyError as error:
         if is_main or isinstance(error, LoneError):
             raise
+        if LAUNCHERS & os.environ.keys():
+            time.sleep(SPEAK_SECONDS)
         raise typer.Exit(2) from None  # process 0 met the same, or was told, and says it
     finally:
         log.disabled = False
@@ -107,7 +115,7 @@ def _train(
     from marey.engine.weights.origin import read_run_recipe
     from marey.errors import RunError
     from marey.recipes.catalog import find
-    from marey.recipes.val_views import override_with_val
+    from marey.recipes.val_views import following_test, override_with_val
 
     checkpoint = None if resume in (None, "latest") else Path(resume)
     if resume and work_dir is None and checkpoint is None:
@@ -120,6 +128,8 @@ def _train(
     if resume == "latest":
         checkpoint = last_checkpoint(work_dir)
     chosen = find(recipe) if recipe else read_run_recipe(work_dir)
+    if not resume:
+        chosen = following_test(chosen)
     if recipe and checkpoint and not chosen.data.train:
         chosen = replace(chosen, data=read_run_recipe(work_dir).data)
     if resume and checkpoint is None and speaks and not quiet:

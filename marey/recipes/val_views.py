@@ -37,6 +37,12 @@ def with_val(recipe: Recipe, otherwise: TestViews | None = None) -> Recipe:
     return replace(recipe, val=recipe.val or otherwise or one_view(recipe.test))
 
 
+def following_test(recipe: Recipe) -> Recipe:
+    """The recipe of a run to begin another one with: one view follows its test views again."""
+    follows = recipe.val == one_view(recipe.test)
+    return replace(recipe, val=None) if follows else recipe
+
+
 def override_with_val(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     """As `override`; ``val.crop=ThreeCrop`` changes the one view where the recipe says none."""
     given = list(assignments)

@@ -10,7 +10,13 @@ import pytest
 from marey.errors import RecipeError
 from marey.recipes.catalog import find, rows
 from marey.recipes.recipe import TestViews
-from marey.recipes.val_views import one_view, override_with_val, views_in_words, with_val
+from marey.recipes.val_views import (
+    following_test,
+    one_view,
+    override_with_val,
+    views_in_words,
+    with_val,
+)
 from marey.video.crops import CenterCrop, Crop, FiveCrop, TenCrop, ThreeCrop
 from marey.video.motionformer_crops import UniformCrop
 from marey.video.sampling.blvnet import Uniform
@@ -93,6 +99,13 @@ def test_what_a_recipe_says_stands() -> None:
         replace(recipe, val=wrong)
     with pytest.raises(ValueError, match="eval_every is 0"):
         replace(recipe, eval_every=0)
+
+
+def test_one_view_of_a_run_follows_the_test_of_a_run_that_begins_with_its_recipe() -> None:
+    recipe = find("tsm-r50-8f-k400-dense")
+    assert following_test(with_val(recipe)) == recipe
+    two = replace(recipe, val=TestViews(Dense(8, clips=2)))
+    assert following_test(two) == two
 
 
 def test_a_part_of_views_that_nobody_wrote_down_can_be_changed() -> None:
