@@ -61,6 +61,7 @@ def do(folder: Path, job: str) -> tuple[str, str]:
 
 
 # One test, for one cluster: starting one takes longer than all that it is asked.
+@pytest.mark.timeout(1800)
 def test_a_cluster_gives_the_bytes_of_one_process_and_a_dead_slots_job_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +118,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 def answers_are_those_of_processes(executor: Ray, folder: Path) -> None:
     jobs = ["a", "b", "lose the slot", "crash", "c", "d"]
-    found = dict(executor.answers(partial(do, folder), jobs))
+    found = dict(executor.answers(partial(do, folder), jobs, timeout_seconds=400))
     expected = {job: (job.upper(), str(Path.cwd())) for job in jobs}
     assert found == expected | {"crash": Lost("the process that read it died (SIGSEGV)")}
     assert (folder / "lost").exists()

@@ -94,9 +94,8 @@ def test_what_a_recipe_says_stands() -> None:
     assert views_in_words(recipe.test) == "30 views"
     assert with_val(replace(recipe, val=two)).val == two
     assert with_val(recipe, otherwise=two).val == two
-    wrong = replace(two, sampling=Dense(16))
-    with pytest.raises(ValueError, match=r"val\.sampling gives 16 frames, the model takes 8"):
-        replace(recipe, val=wrong)
+    with pytest.raises(ValueError, match=r"val\.sampling gives 8 frames, the model is trained on"):
+        replace(find("motionformer-16f-k400"), val=two)
     with pytest.raises(ValueError, match="eval_every is 0"):
         replace(recipe, eval_every=0)
 
