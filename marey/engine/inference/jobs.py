@@ -27,7 +27,7 @@ import torch
 
 from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import default_device
-from marey.engine.inference.scoring import ScoreArrays, score_clips
+from marey.engine.inference.scoring import ScoreArrays, clips_at_once, score_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Here
 from marey.jobs.half_done import input_digest
@@ -68,7 +68,7 @@ class ClipJob:
     @property
     def clips_at_once(self) -> int:
         """The size of batches."""
-        return self.batch_size or self.recipe.batch_size
+        return clips_at_once(self.recipe, self.batch_size)
 
     @cached_property
     def digest(self) -> str:
@@ -115,7 +115,7 @@ class Options(Generic[J]):
     workers: int | None = None
     """Processes that read clips, 0 for none; by default as many as the recipe says."""
     batch_size: int | None = None
-    """Clips at once; by default as many as the recipe says."""
+    """Clips at once; by default as many as the recipe says, fewer where they have many views."""
     device: str = field(default_factory=default_device)
     """Where the model runs; by default cuda where there is one."""
 

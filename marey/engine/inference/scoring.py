@@ -25,6 +25,8 @@ from marey.video.augment import Augment, normalize
 FRAMES_AT_ONCE = 256
 """Frames a forward pass holds at most; more views are scored one part after the other."""
 
+FRAMES_OF_A_BATCH = 1024
+"""Frames of a batch, all views together, unless its size is asked for; workers hold several."""
 
 ScoreArrays: TypeAlias = dict[str, npt.NDArray[np.float32]]
 """Head -> scores [n k] of the n clips of a manifest, NaN where a clip could not be read."""
@@ -71,8 +73,8 @@ def score_clips(
 def view_batches(
     manifest: Manifest, recipe: Recipe, *, workers: int | None, batch_size: int | None
 ) -> Generator[Batch]:
-    """The fixed test views of every row, in order; None: as many as the recipe says."""
-    size, views, data = batch_size or recipe.batch_size, recipe.test, recipe.data
+    """The fixed test views of every row, in order; sizes as `clips_at_once`."""
+    size, views, data = clips_at_once(recipe, batch_size), recipe.test, recipe.data
     rows = range(len(manifest))
     keys = ([(row, None) for row in rows[i : i + size]] for i in rows[::size])
     clips = ClipDataset(manifest, views.sampling, views.crop, backend=data.backend)
@@ -82,6 +84,19 @@ def view_batches(
         workers=data.workers if workers is None else workers,
         clip_seconds=data.clip_seconds,
     )
+
+
+def clips_at_once(recipe: Recipe, batch_size: int | None = None) -> int:
+    """Clips of a batch of the test: `batch_size`, else as the recipe says, fewer of many views.
+
+    A batch of the recipe is one of training, of one view a clip; a test may have 250 times as many
+    frames.
+    """
+    views = recipe.test
+    frames = views.sampling.clips * views.crop.views * views.sampling.frames
+    if batch_size or recipe.model.takes_features or not frames:
+        return batch_size or recipe.batch_size
+    return max(1, min(recipe.batch_size, FRAMES_OF_A_BATCH // frames))
 
 
 @torch.no_grad()

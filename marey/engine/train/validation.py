@@ -18,7 +18,7 @@ import numpy.typing as npt
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
-from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
+from marey.engine.inference.scoring import ScoreArrays, check_heads, clips_at_once, score_clips
 from marey.engine.train.best_epoch import training_counts
 from marey.engine.train.distributed import World
 from marey.engine.train.stop_signals import StopAsked, StopFlag
@@ -68,7 +68,8 @@ def evaluate_together(
     """
     check_heads(model, manifest, recipe.test.average)
     world.share_buffers(model)
-    rows = [_rows(len(manifest), recipe.batch_size, rank, world.size) for rank in range(world.size)]
+    size = clips_at_once(recipe)
+    rows = [_rows(len(manifest), size, rank, world.size) for rank in range(world.size)]
     mine = manifest if world.size == 1 else manifest.take(rows[world.rank])
 
     def work(beat: Callable[[], None]) -> tuple[ScoreArrays, dict[int, str]]:

@@ -15,10 +15,12 @@ from marey.engine.inference.evaluate import Evaluation, evaluate
 from marey.engine.inference.predict import Predictor, as_frames, load, timeline, windows
 from marey.engine.inference.predictions import metrics_of_dump
 from marey.engine.inference.results import results_of, write_results
+from marey.engine.inference.scoring import clips_at_once
 from marey.engine.train.loop import train
 from marey.engine.weights.trained import Trained, export_release, load_trained
 from marey.errors import CheckpointError, DecodeError, ManifestError, RunError
 from marey.models.video_model import Head
+from marey.recipes.catalog import rows
 from marey.video.crops import ThreeCrop
 from marey.video.reading.reader import open_video
 from marey.video.sampling.segments import Clips, Segments
@@ -47,12 +49,28 @@ def manifest_of(run: Path) -> Path:
     return run.parent / "clips" / "manifest.csv"
 
 
+@pytest.mark.parametrize(
+    ("row", "clips"),
+    [
+        ("tsn-r50-3f-k400", 4),  # 25 segments x 10 crops, not the 32 clips of training
+        ("tsm-r50-8f-k400", 16),
+        ("gc-tdn-r50-16f-k400", 1),  # more than a batch holds: one clip all the same
+        ("videolt-bce-r50", 128),
+    ],
+)
+def test_a_batch_of_many_views_has_fewer_clips_than_one_of_training(row: str, clips: int) -> None:
+    recipe = rows()[row]
+    assert clips_at_once(recipe) == min(clips, recipe.batch_size)
+    assert clips_at_once(recipe, 7) == 7
+
+
 def test_six_views_are_averaged_and_counted(run: Path, trained: Trained, tmp_path: Path) -> None:
     result = evaluated(trained, manifest_of(run))
     assert result.metrics["acc/top1"] > 50
     path = write_results(result, tmp_path, results_of(result, trained.model, trained.recipe))
     facts = json.loads(path.read_text())
-    assert facts["views"] == {"clips": 2, "crops": 3, "frames": 2, "size": 32}
+    views = {"clips": 2, "crops": 3, "frames": 2, "size": 32, "segments": 2}
+    assert facts["views"] == views
     assert facts["gmacs_total"] == pytest.approx(6 * facts["gmacs_per_view"], abs=1e-3)
     assert facts["num_clips"] == 8
     assert facts["missing"] == []
