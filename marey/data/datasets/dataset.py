@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from marey.data.lists.annotations import Annotations
@@ -61,6 +61,8 @@ class AnnotationForm:
     """Roles without which nothing can be read; of the others at least one must be there."""
     class_roles: tuple[str, ...] = ("classes",)
     """Roles of files that name classes; the others hold clips."""
+    optional: tuple[str, ...] = ()
+    """Roles of files that are few people's: they alone are not enough, nor are they missed."""
     mark: str = ""
     """What the first line of its lists holds, if other forms have files of the same names."""
 
@@ -85,6 +87,8 @@ class DataSet:
     """Frames a second at which folders of frames were extracted, by a clip's name."""
     notes: tuple[str, ...] = ()
     """What a person should know before using it."""
+    published: Mapping[str, int] = field(default_factory=dict)
+    """Split -> how many clips it is said to have, where that is known."""
 
 
 def in_folders(*folders: str) -> tuple[str, ...]:

@@ -123,4 +123,5 @@ EPIC100 = DataSet(
     ),
     frame_rate=lambda video: float(frames_a_second(video)),
     notes=("18 of the 97 verbs have 20 training clips or fewer, and the rarest has 1",),
+    published={"train": 67_217, "val": 9_668, "test": 13_092},
 )

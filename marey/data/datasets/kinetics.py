@@ -2,9 +2,11 @@
 
 The official csv files have the columns label, youtube_id, time_start, time_end and split; a clip is
 a file ``{youtube_id}_{start:06d}_{end:06d}.mp4``, with or without a folder of its class and split,
-or called by the id alone. Files are cut already, so the times are no spans here. Lists of TSM,
-mmaction2 and UniFormer are read with the file of classes their numbers count. Classes are in
-alphabetical order, as in the tools of all of them but UniFormer, whose lists are renumbered.
+or called by the id alone. CVDF hands them out in folders of splits without classes, with
+``replacement/replacement_for_corrupted_k400`` beside them, and the csv of Kinetics-600 as
+train.txt. Files are cut already, so the times are no spans here. Lists of TSM, mmaction2 and
+UniFormer are read with the file of classes their numbers count. Classes are in alphabetical order,
+as in the tools of all of them but UniFormer, whose lists are renumbered.
 
 Many videos have gone from YouTube since: no two copies have the same clips, so say how many were
 found whenever you say an accuracy.
@@ -38,8 +40,12 @@ _ID = re.compile(r"[\w-]{11}", re.ASCII)
 _NAME = re.compile(r"([\w-]{11})_(\d{6})_\d{6}", re.ASCII)
 _COLUMNS = ("youtube_id", "time_start", "time_end")
 _TOPS = ("{split}/", "videos_{split}/", "rawframes_{split}/", "videos/", "images/", "frames/", "")
-_REPLACEMENTS = tuple(
-    f"{top}replacement_for_corrupted_k400/{{stem}}" for top in ("replacement/", "", "train/")
+_REPLACEMENTS = (
+    *(
+        f"{top}replacement_for_corrupted_k400/{{stem}}"
+        for top in ("replacement/", "", "train/", "{split}/")
+    ),
+    "replacement/{stem}",
 )
 """Videos that take the place of those that the archives hold damaged: looked for first."""
 _CLIPS = ("{class}/{stem}", "{class_}/{stem}", "{stem}", "{class_}/{id}_{start}", "{id}")
@@ -117,6 +123,7 @@ def _kinetics(num_classes: int) -> DataSet:
     official = {
         split: f"{split}.csv kinetics_{split}.csv kinetics-{num_classes}_{split}.csv"
         f" {folders}/{split}.csv {short}_{split}.csv {'validate.csv' if split == 'val' else ''}"
+        f" {split}.txt"
         for split in SPLITS
     }
     lists = {

@@ -27,7 +27,7 @@ _CSV = re.compile(r"\s*([^;,]*?)\s*(?:[;,](.*))?")
 def read_csv(files: Annotations, names: Sequence[str]) -> Index:
     """The clips of csv files `id;label` without a header; those of the test file have no label."""
     known = ClassNames(names)
-    clips = files.clips(SPLITS, TextFile.lines, partial(_csv_clip, known))
+    clips = files.clips(SPLITS, TextFile.lines, partial(csv_clip, known))
     return Index({"label": known.names}, clips)
 
 
@@ -101,7 +101,8 @@ def clip_id(path: str) -> str:
     return name
 
 
-def _csv_clip(names: ClassNames, split: str, line: SourceLine, text: str) -> AnnotatedClip:
+def csv_clip(names: ClassNames, split: str, line: SourceLine, text: str) -> AnnotatedClip:
+    """The clip of a line `id;label`, or of the test set `id`."""
     match = _CSV.fullmatch(text)
     if match is None or whole(match[1]) is None:
         raise Misfit("no clip: they are called by numbers", "remove the line")

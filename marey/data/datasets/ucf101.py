@@ -29,6 +29,7 @@ from marey.errors import ManifestError
 
 NUM_CLASSES = 101
 SPLITS = ("train", "val")
+_PUBLISHED = {1: (9_537, 3_783), 2: (9_586, 3_734), 3: (9_624, 3_696)}
 _CLIP = re.compile(r"v_(\w+)_(g\d+)_c\d+", re.ASCII)
 
 
@@ -115,6 +116,7 @@ def _split(number: int) -> DataSet:
             *in_folders("jpg", "frames", ""),
         ),
         frame_rate=lambda _: 25.0,
+        published=dict(zip(SPLITS, _PUBLISHED[number], strict=True)),
     )
 
 

@@ -8,8 +8,9 @@ or the same by name in an HDF5 file.
 
 VideoLT-LT is the part of it that LMR (arXiv 2304.01143) makes. Its files are said to be json as
 Something-Something's, whose ``template`` is a class here, and lists as above; which splits they
-have is not published, so they are taken by their names. Where there is a trainval.json, it is the
-validation list and val.json the test list, as SSv2-LT has it.
+have is not published, so they are taken by their names. Where there is a trainval, it is the
+validation list and val the test list, as SSv2-LT has it. Its classes are those of VideoLT's file of
+counts, or of a labels.json of names and numbers, of which there may be fewer.
 
 **Deviates**: the authors validate on test.lst. Here validate.lst is split `val`, test.lst `test`.
 """
@@ -23,6 +24,7 @@ from functools import partial
 
 from marey.data.datasets.dataset import AnnotatedClip, AnnotationForm, DataSet, Index, in_folders
 from marey.data.datasets.list_clips import clip_of_row
+from marey.data.datasets.long_tail_files import json_names, long_tail_files
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
@@ -47,23 +49,37 @@ def read_lists(files: Annotations) -> Index:
 
 def read_lt_lists(files: Annotations) -> Index:
     """The videos of the long-tailed lists, whose counts are others than those of VideoLT."""
-    names = _names(files)
+    names, clips = _names(files), list[AnnotatedClip]()
     rows = partial(plain_rows, separator=" ")  # a comma joins labels
-    return Index({"label": names.names}, files.clips(SPLITS, rows, partial(_list_clip, names)))
+    for split, role in _list_files(files).items():
+        lines = rows(files.open(role))
+        clips += files.faults.fitting(lines, partial(_list_clip, names, split))
+    return Index({"label": names.names}, clips)
 
 
 def read_lt_json(files: Annotations) -> Index:
     """The videos of json lists of `id` and `template` (or `label`): class names, or numbers."""
     names, clips = _names(files), list[AnnotatedClip]()
-    for role, split in _lt_splits(files):
+    for split, role in long_tail_files(files).items():
         entries = files.open(role).objects("id")
         clips += files.faults.fitting(entries, partial(_json_clip, names, split))
     return Index({"label": names.names}, clips)
 
 
 def _names(files: Annotations) -> ClassNames:
-    """The names of count-labels-train.lst, ``name number count``."""
-    return ClassNames(numbered_names(files, "classes", NUM_CLASSES, first=0))
+    """The names of count-labels-train.lst, ``name number count``, or of a json of some of them."""
+    counts = () if files["classes"].suffix == ".json" else (NUM_CLASSES,)
+    return ClassNames(numbered_names(files, "classes", *counts, first=0))
+
+
+def _list_files(files: Annotations) -> dict[str, str]:
+    """Split -> role of its list."""
+    parts = {split: split for split in SPLITS}
+    if "trainval" in files:
+        names = files["trainval"].name, files["val"].name if "val" in files else "val.lst"
+        files.notes.append(f"{names[0]} is split val, {names[1]} is split test, as in SSv2-LT")
+        parts = {"train": "train", "val": "trainval", "test": "val"}
+    return {split: role for split, role in parts.items() if role in files}
 
 
 def _list_clip(names: ClassNames, split: str, _: SourceLine, row: ListRow) -> AnnotatedClip:
@@ -92,16 +108,6 @@ def _compare_counts(files: Annotations, clips: list[AnnotatedClip]) -> None:
         )
 
 
-def _lt_splits(files: Annotations) -> list[tuple[str, str]]:
-    """(role, split) of the json files that are there."""
-    if "trainval" in files:
-        files.notes.append("trainval.json is split val, val.json is split test, as in SSv2-LT")
-        parts = [("train", "train"), ("trainval", "val"), ("val", "test")]
-    else:
-        parts = [(split, split) for split in SPLITS]
-    return [(role, split) for role, split in parts if role in files]
-
-
 def _json_clip(
     names: ClassNames, split: str, line: SourceLine, entry: dict[str, object]
 ) -> AnnotatedClip:
@@ -118,6 +124,8 @@ def _json_clip(
 
 
 _COUNTS = {"classes": "count-labels-train.lst labels/count-labels-train.lst"}
+_LT_PREFIXES = ("something-something-v2-", "videolt-lt-", "videolt-")
+_LT_CLASSES = " ".join([_COUNTS["classes"], *(f"{p}labels.json" for p in (*_LT_PREFIXES, ""))])
 _LISTS = AnnotationForm(
     title="lists `video label,label`",
     files=_COUNTS | {"train": "train.lst", "val": "validate.lst val.lst", "test": "test.lst"},
@@ -140,6 +148,7 @@ VIDEOLT = DataSet(
     ),
     layouts=in_folders("", "features", "features.h5", "features.hdf5", "videos", "frames"),
     notes=("clips have several classes: a head with `several`, and sigmoid losses",),
+    published={"train": 179_334, "val": 25_619, "test": 51_239},
 )
 VIDEOLT_LT = replace(
     VIDEOLT,
@@ -150,10 +159,17 @@ VIDEOLT_LT = replace(
     forms=(
         AnnotationForm(
             title="json as Something-Something's",
-            files=_COUNTS | {role: f"{role}.json" for role in ("train", "trainval", "val", "test")},
+            files={"classes": _LT_CLASSES, **json_names(*_LT_PREFIXES)},
             read=read_lt_json,
+            optional=("trainval", "validation"),
         ),
-        replace(_LISTS, read=read_lt_lists),
+        replace(
+            _LISTS,
+            files={**_LISTS.files, "classes": _LT_CLASSES, "trainval": "trainval.lst"},
+            read=read_lt_lists,
+            optional=("trainval",),
+        ),
     ),
     notes=("its lists were not at hand when this was written: look at the counts it prints",),
+    published={},
 )

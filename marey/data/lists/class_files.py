@@ -88,7 +88,7 @@ def numbered_names(
 ) -> list[str]:
     """The names of a file in the order of their ids, which begin at `first`, or anywhere.
 
-    ManifestError unless there are as many as one of `num_classes`, all different, with no gaps.
+    ManifestError unless all differ, with no gaps, and are as many as one of `num_classes`, if any.
     """
     pairs = sorted(_pairs(files.open(role)))
     names = [name for _, name in pairs]

@@ -85,13 +85,13 @@ def nearly_equal(names: Iterable[str]) -> Iterator[str]:
 
 
 def expect_count(path: Path, names: Sequence[str], *num_classes: int) -> None:
-    """ManifestError unless there are as many different names as one of `num_classes`."""
+    """ManifestError unless names differ and are as many as one of `num_classes`, if given."""
     seen: set[str] = set()
     for name in names:
         if plain_name(name) in seen:
             raise ManifestError(f"{path}: the class {clip_text(name)} is there twice")
         seen.add(plain_name(name))
-    if len(names) not in num_classes:
+    if num_classes and len(names) not in num_classes:
         wanted = " or ".join(map(str, num_classes))
         raise ManifestError(
             f"{path}: {len(names)} classes, expected {wanted}", "is it the file of this data set?"

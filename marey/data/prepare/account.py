@@ -62,7 +62,12 @@ class Account:
     @cached_property
     def notes(self) -> list[str]:
         """What a person should know."""
-        return [*self.dataset.notes, *self.files.notes, *self.present.notes()]
+        published = [
+            f"split {split} has {self.coverage[split].clips:,} clips here, {count:,} are published"
+            for split, count in self.dataset.published.items()
+            if split in self.coverage and self.coverage[split].clips != count
+        ]
+        return [*self.dataset.notes, *self.files.notes, *published, *self.present.notes()]
 
     def facts(self, written: dict[str, str]) -> dict[str, object]:
         """All of it as JSON has it; `written` is file name -> sha256."""

@@ -14,14 +14,18 @@ SUBFOLDERS = ("", "annotations", "labels", "splits")
 """Where annotation files may lie in the folder that is searched."""
 
 
-def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations, AnnotationForm]:
+def read_annotations(
+    dataset: DataSet, folder: Path, *, root: Path | None = None
+) -> tuple[Index, Annotations, AnnotationForm]:
     """What the annotations in `folder` say, of the first form of which enough is there.
+
+    root: that of the media, where files of classes may lie if they are not in `folder`.
 
     ManifestError names all files that were looked for and where a person gets them.
     """
     if not folder.is_dir():
         raise ManifestError(f"{folder} is not a folder", "give --annotations DIR")
-    forms = [(form, _files(form, folder)) for form in dataset.forms]
+    forms = [(form, _files(form, folder, root or folder)) for form in dataset.forms]
     readable = [(form, files) for form, files in forms if _enough(form, files)]
     if not readable:
         raise _none_readable(dataset, folder, forms)
@@ -30,19 +34,21 @@ def read_annotations(dataset: DataSet, folder: Path) -> tuple[Index, Annotations
     for other, others in readable[1:]:
         if set(others.values()) - set(files.values()):
             annotations.notes.append(f"also there, not read: {other.title}")
-    absent = [role for role in form.files if role not in files]
+    absent = [role for role in form.files if role not in files and role not in form.optional]
     if absent:
         names = ", ".join(form.files[role].split()[0] for role in absent)
         annotations.notes.append(f"not there: {names}")
     return form.read(annotations), annotations, form
 
 
-def _files(form: AnnotationForm, folder: Path) -> dict[str, Path]:
+def _files(form: AnnotationForm, folder: Path, root: Path) -> dict[str, Path]:
     """Role -> path of the files that are there."""
     files = {}
     for role, names in form.files.items():
-        mark = "" if role in form.class_roles else form.mark
-        candidates = _candidates(folder, names.split())
+        of_classes = role in form.class_roles
+        mark = "" if of_classes else form.mark
+        candidates = [*_candidates(folder, names.split())]
+        candidates += _candidates(root, names.split()) if of_classes else []
         path = next((path for path in candidates if _is_marked(path, mark)), None)
         if path is not None:
             files[role] = path
@@ -73,7 +79,7 @@ def _is_marked(path: Path, mark: str) -> bool:
 
 
 def _enough(form: AnnotationForm, files: dict[str, Path]) -> bool:
-    others = form.files.keys() - {*form.needs, *form.class_roles}
+    others = form.files.keys() - {*form.needs, *form.class_roles, *form.optional}
     return all(role in files for role in form.needs) and (not others or bool(others & files.keys()))
 
 

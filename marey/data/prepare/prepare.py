@@ -86,7 +86,7 @@ def prepare(
     _begin(out, dataset, overwrite=overwrite)
     lock = f"prepare-{shard.index}-of-{shard.count}" if not shard.is_whole else "prepare"
     with locked(out / f".{lock}.lock", f"prepares {out}"):
-        index, files, form = read_annotations(dataset, annotations or media.root)
+        index, files, form = read_annotations(dataset, annotations or media.root, root=media.root)
         clips = valid_clips(index, files, media.root)
         write_rejects(out, files.rejects)
         if files.rejects and strict:

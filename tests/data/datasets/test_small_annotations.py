@@ -177,6 +177,8 @@ def test_diving48_is_read_from_its_json(tmp_path: Path) -> None:
         {"vid_name": "c_00002", "label": "3", "start_frame": 0, "end_frame": 9},
         {"vid_name": "", "label": 1},
         {"vid_name": "d_00003", "label": 1, "start_frame": 9, "end_frame": 9},
+        {"vid_name": "e_00004", "label": 1, "start_frame": 9, "end_frame": 30},
+        {"vid_name": "f_00005", "label": 1, "start_frame": "0", "end_frame": 9},
     ]
     (tmp_path / "Diving48_train.json").write_text("[]")
     index, files = read(
@@ -186,12 +188,14 @@ def test_diving48_is_read_from_its_json(tmp_path: Path) -> None:
         Diving48_V2_train__json=json.dumps(rows, indent=1),
     )
     assert index.classes["label"][3] == "Back3+15som+05Twis+FREE"
-    (clip,) = index.clips
+    clip, part = index.clips
     assert (clip.name, clip.num_frames, clip.group) == ("a_b_00001", 99, "a_b")
+    assert (part.num_frames, part.start, part.end, index.unit) == (None, 9, 30, "frames")
     assert rejected(files) == [
         (8, "the label is no whole number"),
         (14, "vid_name is no name"),
         (18, "no span of frames"),
+        (30, "no span of frames"),
     ]
     assert files.notes[0] == "also there, not read: json of V1, whose labels V2 corrects"
 
