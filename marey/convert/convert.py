@@ -18,6 +18,7 @@ from torch import Tensor
 
 from marey.convert import (
     arp,
+    beside,
     biglittle,
     blvnet,
     gc,
@@ -81,7 +82,8 @@ def convert(
         out: a folder that does not exist or is empty.
         repository: whose it is; None tries all that are known.
         settings: what its tensors do not tell; they go before what its name says.
-        labels: a file of class names, one a line; None calls the classes 0, 1, 2...
+        labels: a file of class names, one a line; None takes those beside the weights, or calls the
+            classes 0, 1, 2...
 
     Raises:
         CheckpointError: the file cannot be read, is of no known repository, does not say enough or
@@ -100,6 +102,7 @@ def convert(
     used = {name for name in known.given() if _decides(name, spec, source, shapes, known)}
     _refuse_unused(evidence.set, used, path)
     counts = _counted(source, weights, found, spec, path)
+    names = None if labels else beside.class_names(found.beside)
     weights = source.parts(weights, spec)
     ours = fitted(weights, source, spec, path)
     converted = Converted(
@@ -121,6 +124,8 @@ def convert(
         notes={
             **source.notes(spec, known, evidence.cfg),
             "class counts": motionformer_counts.in_words(counts, found.beside),
+            "class names": beside.in_words(names, spec.heads) if names else "",
+            "averages": beside.averages(found.beside, found.inside),
         },
         name_read=evidence.name_read,
         absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
@@ -130,7 +135,7 @@ def convert(
         out,
         converted.recipe,
         ours,
-        _classes(labels, spec),
+        _classes(labels, names, spec),
         converted.card(path.name),
         made_by=converted.facts(),
     )
@@ -307,8 +312,12 @@ def fitted(
     return {name: weight.to(own[name].dtype) for name, weight in ours.items()}
 
 
-def _classes(labels: Path | None, spec: ModelSpec) -> dict[str, Sequence[str]]:
-    """The class names of each head: those in the file, or numbers."""
+def _classes(
+    labels: Path | None, named: beside.ClassNames | None, spec: ModelSpec
+) -> dict[str, Sequence[str]]:
+    """The class names of each head: those in the list, or beside the weights, or numbers."""
+    if named and beside.usable(named, spec.heads):
+        return {spec.heads[0].name: named.names}
     numbers = {head.name: [str(n) for n in range(head.num_classes)] for head in spec.heads}
     if labels is None:
         return dict(numbers)
