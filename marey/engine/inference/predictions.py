@@ -1,5 +1,8 @@
 """predictions.parquet: the scores of every clip that was read, written and read back.
 
+Files of `marey predict` are read too, if their clips have labels: they have a row for clips that
+could not be read as well, and say in their metadata what the scores are.
+
 A row a clip: id (its row in the manifest), path, start, end, source and clip_id (what its data set
 calls it) if the manifest has them, and for every head the label (a list of classes where clips
 have several), if the manifest has labels, and the scores.
@@ -7,7 +10,9 @@ have several), if the manifest has labels, and the scores.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +23,14 @@ import pyarrow.compute as pc
 
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.measures import head_metrics
+from marey.engine.results_file import MissingClip, Results
 from marey.errors import RunError
 from marey.metrics.catalog import Labels, Scores
 from marey.storage.arrow_files import read_parquet
+from marey.storage.text_files import as_value, reading
 from marey.terminal import visible
 
+_ERROR = "error"
 _ABOUT = ("id", "path", "start", "end", "source", "clip_id")
 
 
@@ -66,12 +74,17 @@ class Predictions:
     heads: dict[str, tuple[Scores, Labels]]
     sources: list[str | None] | None = None
     clip_ids: list[str | None] | None = None
+    facts: Results | None = None
+    """What the file itself says: class names, what is averaged over views, clips without scores."""
 
 
 def read_predictions(path: Path) -> Predictions:
     """What is in the file at `path`; RunError if it is not what an evaluation writes."""
     table = read_parquet(path, None, RunError, "evaluate again")
     _refuse_columns(path, table)
+    facts = _facts(path, table)
+    if _ERROR in table.column_names:
+        table = table.filter(pc.is_null(table[_ERROR]))
     columns = [name for name in table.column_names if name.split(".")[0] == "scores"]
     if not columns:
         raise RunError(f"{path} has no column 'scores'; it has {', '.join(table.column_names)}")
@@ -88,6 +101,36 @@ def read_predictions(path: Path) -> Predictions:
         },
         sources=cells.get("source"),
         clip_ids=cells.get("clip_id"),
+        facts=facts,
+    )
+
+
+def _facts(path: Path, table: pa.Table) -> Results | None:
+    """What `marey predict` writes into the metadata, with the clips that it could not read."""
+    text = (table.schema.metadata or {}).get(b"marey")
+    if text is None:
+        return None
+    with reading(path, hint="predict again"):
+        said = {name: json.loads(text)[name] for name in ("average", "classes", "span_unit")}
+    facts = as_value(Results, said, path, hint="predict again")
+    unread = table.slice(0, 0)
+    if _ERROR in table.column_names:
+        unread = table.filter(pc.is_valid(table[_ERROR]))
+    missing = tuple(_missing_clip(row, [*facts.classes]) for row in unread.to_pylist())
+    return replace(facts, num_clips=len(table), num_missing=len(missing), missing=missing)
+
+
+def _missing_clip(row: Mapping[str, Any], heads: Sequence[str]) -> MissingClip:
+    labels = {head: row[head] for head in heads if row.get(head) is not None}
+    return MissingClip(
+        row["id"],
+        row["path"],
+        row[_ERROR],
+        row["start"],
+        row["end"],
+        row.get("source"),
+        row.get("clip_id"),
+        {head: tuple(of) if isinstance(of, list) else (of,) for head, of in labels.items()},
     )
 
 

@@ -1,5 +1,7 @@
 """An evaluation as it was written, read back: predictions.parquet and the results.json beside it.
 
+Or what `marey predict` wrote of clips with labels, whose file says itself what its scores are.
+
 The scores stand in the former; class names, which scores these are, the clips that could not be
 read and the groups of classes in the latter. Without it classes have only numbers, a clip that is
 not in the file is unknown, and what was averaged over views is seen from the scores alone.
@@ -81,7 +83,7 @@ def read_stored(path: Path) -> Stored:
     """
     clips = read_predictions(path)
     beside = path.with_name(RESULTS)
-    facts = read_results(beside) if beside.is_file() else Results()
+    facts = clips.facts or (read_results(beside) if beside.is_file() else Results())
     lost = _lost(path, clips, facts)
     _refuse_others(path, clips, facts)
     order = np.argsort(_rows(clips, lost), kind="stable")
@@ -116,7 +118,7 @@ def _refuse_others(path: Path, clips: Predictions, facts: Results) -> None:
     wrong = named.items() - counts.items()
     if wrong or len(clips.ids) + facts.num_missing != facts.num_clips:
         raise RunError(
-            f"{path} holds {len(clips.ids)} clips of {counts}, {RESULTS} beside it says "
+            f"{path} holds {len(clips.ids)} clips of {counts}, what is said of it is "
             f"{facts.num_clips - facts.num_missing} of {named}",
             "they are not of one evaluation: evaluate again",
         )

@@ -280,7 +280,7 @@ def test_scores_of_which_nobody_says_are_told_by_their_sums(
 def test_predictions_that_are_not_of_the_results_beside_them_are_refused(tmp_path: Path) -> None:
     path = dump(evaluation(), tmp_path / "r")
     pq.write_table(pq.read_table(path).slice(1), path)  # type: ignore[no-untyped-call]
-    with pytest.raises(RunError, match=r"holds 3 clips of .*results.json beside it says 4"):
+    with pytest.raises(RunError, match=r"holds 3 clips of .*, what is said of it is 4"):
         read_stored(path)
 
 

@@ -94,6 +94,23 @@ def test_each_model_may_have_a_manifest_of_its_own(runs: tuple[Path, Path], tmp_
     assert facts.missing[0].reason.startswith("three: ")
 
 
+def test_files_of_predict_stand_in_for_models(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    clips = shutil.copytree(runs[0].parent / "clips", tmp_path / "clips")
+    (clips / "red_3.mp4").write_bytes(b"")
+    files = [tmp_path / f"{run.name}.parquet" for run in runs]
+    for run, file in zip(runs, files, strict=True):
+        words = [run, clips / "manifest.csv", "--out", file, "--split", "val", "-j", "0"]
+        said = CliRunner().invoke(app, ["predict", *map(str, words), "--device", "cpu"])
+        assert said.exit_code == 0, said.output
+    said = marey_eval(*files, "--out", tmp_path / "out")
+    assert "two lacks 1 clips" in said.output
+    assert marey_eval(*runs, "--manifest", clips / "manifest.csv", "--out", tmp_path / "x")
+    ours, theirs = (read_results(tmp_path / name / "results.json") for name in ("out", "x"))
+    assert ours.metrics == theirs.metrics
+    assert ours.classes == theirs.classes
+    assert marey_eval(files[0]).exit_code == 0
+
+
 def test_shares_of_an_ensemble_give_the_whole(runs: tuple[Path, Path], tmp_path: Path) -> None:
     first = marey_eval(*runs, "--out", tmp_path / "out", "--shard", "1/2")
     assert "is there when all shards are done" in first.output
