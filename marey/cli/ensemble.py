@@ -159,7 +159,7 @@ def _print_ensemble(combined: Combined, results: Results) -> None:
 
     shown = headlines(results.metrics)
     table = Table(
-        Column("model", overflow="fold"),
+        Column("model", no_wrap=True),
         *("weight", "average", "views"),
         *(named.heading for named in shown.values()),
         "missing",
@@ -169,7 +169,7 @@ def _print_ensemble(combined: Combined, results: Results) -> None:
             named.metric.number(member.metrics.get(key, float("nan")), digits=2)
             for key, named in shown.items()
         ]
-        cell = views_cell(Facts(views=member.views, protocol=member.protocol))
+        cell = views_cell(Facts(views=member.views))
         about = f"{member.weight:g}", member.average, cell
         table.add_row(escape(member.name), *about, *numbers, str(member.num_missing))
     numbers = [n.metric.number(results.metric(key), digits=2) for key, n in shown.items()]

@@ -65,9 +65,20 @@ class Stored:
 
 
 def dump_of(path: Path) -> Path | None:
-    """The predictions that `path` means: a Parquet file, or the folder of a result; else None."""
-    if path.suffix.lower() in (".parquet", ".pq"):
+    """The predictions that `path` means: a Parquet file, or a result's folder or results.json.
+
+    None for what may be a model; RunError for a file of answers without the scores of all classes.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".parquet", ".pq"):
         return path
+    if path.name == RESULTS:
+        return path.with_name(DUMP)
+    if suffix in (".csv", ".tsv", ".json", ".jsonl", ".pkl") and path.is_file():
+        raise RunError(
+            f"{path} does not hold the scores of all classes as marey writes them",
+            f"give the {DUMP} of marey eval, or of marey predict --out NAME.parquet",
+        )
     is_result = (path / DUMP).is_file() and (path / RESULTS).is_file()
     return path / DUMP if is_result else None
 

@@ -24,7 +24,7 @@ from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.members import Member
 from marey.engine.inference.results import results_of_clips, view_counts, write_results
-from marey.engine.inference.stored import read_stored
+from marey.engine.inference.stored import dump_of, read_stored
 from marey.engine.results_file import Results, ViewCounts, read_results
 from marey.errors import RecipeError, RunError
 from marey.recipes.describe import model_in_words
@@ -282,6 +282,16 @@ def test_predictions_that_are_not_of_the_results_beside_them_are_refused(tmp_pat
     pq.write_table(pq.read_table(path).slice(1), path)  # type: ignore[no-untyped-call]
     with pytest.raises(RunError, match=r"holds 3 clips of .*, what is said of it is 4"):
         read_stored(path)
+
+
+def test_a_result_is_meant_by_its_folder_or_any_of_its_files(tmp_path: Path) -> None:
+    path = dump(evaluation(), tmp_path / "r")
+    named = (path, path.parent, path.with_name("results.json"))
+    assert {dump_of(each) for each in named} == {path}
+    assert dump_of(tmp_path) is None
+    (tmp_path / "a.csv").write_text("id,path,top1\n")
+    with pytest.raises(RunError, match=r"a.csv does not hold the scores of all classes"):
+        dump_of(tmp_path / "a.csv")
 
 
 def test_missing_clips_of_an_earlier_version_are_said(
