@@ -21,7 +21,9 @@ weights_app = typer.Typer(
 
 
 def convert(
-    file: Annotated[Path, typer.Argument(help="checkpoint of another code base")],
+    file: Annotated[
+        Path, typer.Argument(help="checkpoint of another code base; its name is read, too")
+    ],
     out: Annotated[Path, typer.Option(help="new folder")],
     repository: Annotated[
         str | None, typer.Option("--from", metavar="REPO", help="whose it is, if it is not known")

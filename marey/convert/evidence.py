@@ -66,7 +66,7 @@ class Evidence:
         differing = {key for key in _OPS if key in said and said[key] != found.get(key, said[key])}
         differing |= {key for key in _ADDED if said.get(key) and not found.get(key, True)}
         return {
-            key: _WORDS.get((key, said[key]), f"{key} {said[key]}, the tensors {found[key]}")
+            key: _WORDS.get((key, said[key]), f"{key} {said[key]!r}, the tensors {found[key]!r}")
             for key in sorted(differing)
         }
 

@@ -50,6 +50,14 @@ def groups_of(ours: Shapes, site: str) -> tuple[str, int]:
     return gates, ours[f"{block}.conv1.weight"][0] // weight[0]
 
 
+def marks(shapes: Shapes) -> dict[str, str]:
+    """The calibrators whose tensors are there, in the words of `marey.convert.naming`."""
+    if _has(shapes, r"\.eft1\.conv\.weight$"):
+        return {"calibrators": ORDER}
+    alone = (len(shape) for name, shape in shapes.items() if name.endswith(".eft.conv.weight"))
+    return {"calibrators": _GATES.get(next(alone, 0), "")}
+
+
 def variant_of(cdiv: int) -> Literal["upstream", "repaired"]:
     """Upstream's fault with left-over channels, if a checkpoint was trained with it."""
     return "upstream" if 64 % cdiv else "repaired"
@@ -94,7 +102,12 @@ def _spec_earlier(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec
 
 
 REPOSITORY = Repository(
-    name="gc", recognises=_recognises, rename=rename, spec=_spec, assumed=assumed
+    name="gc",
+    recognises=_recognises,
+    rename=rename,
+    spec=_spec,
+    assumed=assumed,
+    marks=marks,
 )
 """haoyanbin918's Group-Contextualization, as released with the paper."""
 
@@ -104,5 +117,6 @@ EARLIER = Repository(
     rename=rename_earlier,
     spec=_spec_earlier,
     assumed=assumed,
+    marks=marks,
 )
 """Its earlier generation, which the first README's rows ECal-L-TSN and ECal-T-TSM are."""

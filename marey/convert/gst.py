@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from marey.convert.gc import calibrators, groups_of, variant_of
+from marey.convert.gc import calibrators, groups_of, marks, variant_of
 from marey.convert.repository import Repository, Settings, Shapes, by_rules
 from marey.convert.shapes import dropout_of, model_of, resnet_of
 from marey.convert.tsm import encoder_or_head
@@ -56,5 +56,5 @@ def _gst_of(ours: Shapes) -> GST:
     return GST(channels // out, beta)
 
 
-REPOSITORY = Repository(name="gst", recognises=_recognises, rename=rename, spec=_spec)
+REPOSITORY = Repository(name="gst", recognises=_recognises, rename=rename, spec=_spec, marks=marks)
 """chenxuluo's GST-video, and its copy in Group-Contextualization."""

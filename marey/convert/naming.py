@@ -82,6 +82,7 @@ def temporal_shift_module(name: str) -> Told | None:
     tensors = _network(match) | {
         "shift": True if place else None if match["div"] else False,
         "place": place,
+        "calibrators": "",
         "non_local": "nl" in parts,
         "temporal_pool": bool(match["pool"]),
     }

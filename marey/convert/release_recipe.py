@@ -129,7 +129,7 @@ def views_in_words(spec: ModelSpec, settings: Settings, repository: str) -> str:
     else:
         said = f"no one protocol is usual for {settings.data}" if settings.data else _UNSAID
         named, why = usual[""], f"a default: {said}"
-    if spec.num_segments > 1 and not (key and settings.sampling):
+    if spec.num_segments > 1 and key not in ("dense", "twice"):
         more += [f"{other} ({how})" for how, other in _ways(usual, settings) if other != named]
     about = f"{named}: {protocol(named).about}" if named else "without a name"
     if rows and rows[0].test.sampling.frames != spec.frames:
@@ -141,13 +141,15 @@ _UNSAID = "the data set is not said"
 
 
 def _ways(usual: Usual, settings: Settings) -> Iterator[tuple[str, str]]:
-    """What would have to be said for each of the protocols."""
+    """What would have to be said for each of the protocols, or whose it is."""
     given: dict[str, list[str]] = {}
     for key, named in usual.items():
-        if key == "dense":
+        if key == "dense" and settings.sampling is None:
             given.setdefault(named, []).append("--set sampling=dense")
-        elif key not in ("", "twice") and settings.data is None:
+        elif key not in ("", "twice", "dense") and settings.data is None:
             given.setdefault(named, []).append(f"--set data={key}")
+        elif key not in ("", "twice", "dense") and settings.data not in usual:
+            given.setdefault(named, []).append(f"as for {key}")
     for named, how in given.items():
         yield " or ".join(how), named
 

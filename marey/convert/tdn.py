@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 
+from marey.convert.gc import marks
 from marey.convert.repository import Repository, Rules, Settings, Shapes, by_rules
 from marey.convert.shapes import dropout_of, model_of, resnet_of
 from marey.convert.tsm import encoder_or_head
@@ -75,5 +76,5 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     return model_of(encoder, ops, ours, settings, dropout_of(shapes))
 
 
-REPOSITORY = Repository(name="tdn", recognises=_recognises, rename=rename, spec=_spec)
+REPOSITORY = Repository(name="tdn", recognises=_recognises, rename=rename, spec=_spec, marks=marks)
 """MCG-NJU's TDN and its copy in Group-Contextualization, which always has 4 groups of channels."""

@@ -235,6 +235,7 @@ def marks(shapes: Shapes) -> dict[str, Any]:
         "shift": whole or residual,
         "non_local": any(matches(r"\.(?:nl|non_local_block)\.", shapes)),
         "temporal_pool": any(matches(r"layer2\.net\.", shapes)),
+        "calibrators": "",
     }
     return found | ({"place": "block" if whole else "blockres"} if whole or residual else {})
 

@@ -10,6 +10,7 @@ import pytest
 from marey.convert.file_names import settings_in_name, told_by_name, told_by_path
 from marey.convert.release_recipe import recipe_of, views_in_words
 from marey.convert.repository import Data, Settings
+from marey.convert.tdn import GC_SITES
 from marey.models import (
     TAM,
     TSM,
@@ -35,9 +36,8 @@ from marey.video.sampling.segments import Dense, Segments
 
 R50, R101 = ResNetSpec(50), ResNetSpec(101)
 SHIFT, UNMARKED = (TSM(),), TSM(alternate="stage")
-STAGED = ("after_bn2", "after_bn1", "after_bn1", "after_bn1")
 GC_GST = (GST(), GroupContext(loop=True, site="after_conv2", norm=False))
-GC_TDN = (LongTermDifference(), GroupContext(site=STAGED))
+GC_TDN = (LongTermDifference(), GroupContext(site=GC_SITES))
 TAM3: tuple[TemporalOp, ...] = (TAM(init="reference"),)
 TSM_8 = {"num_segments": 8, "shift_div": 8, "place": "blockres"}
 UNIFORM, DENSE = {"sampling": "segments"}, {"sampling": "dense"}
@@ -339,6 +339,9 @@ def test_views_by_default_are_said_to_be_one_with_what_else_they_could_be() -> N
     assert "tsm-dense-10x3 (--set sampling=dense)" in said
     said = views_in_words(spec, Settings(data="ucf101"), "tsm")
     assert "a default: no one protocol is usual for ucf101" in said
+    assert "it could be tsm-2x3 (as for ssv1 or as for ssv2), tsm-dense-10x3 (--set" in said
+    said = views_in_words(spec, Settings(data="ucf101", sampling="segments"), "tsm")
+    assert "dense" not in said
     whole = ModelSpec(R50, SHIFT, num_segments=8, heads=(Head("label", 400),))
     said = views_in_words(whole, Settings(data="k400"), "tsm")
     assert "the published row tsm-r50-8f-k400; it could be the row tsm-r50-8f-k400-dense" in said

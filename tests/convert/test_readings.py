@@ -13,8 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from marey.convert import gc
 from marey.convert.convert import convert
 from marey.convert.converted import Converted
+from marey.convert.evidence import Evidence
+from marey.convert.file_names import told_by_name
 from marey.convert.repository import Settings
 from marey.errors import CheckpointError
 from marey.models import TSM, Head, ModelSpec, ResNetSpec
@@ -70,10 +73,10 @@ def test_names_of_tensors_and_of_the_file_agree(
         (MARKED, TSN, r"no shift, so a TSN; names .* mark one.*hint: .*--set shift_div=8$"),
         (MARKED, GC_TSN, r"no shift, so a TSN; names .* mark one.*hint: .*--set shift_div=8$"),
         (MARKED, "my.pth", r"hint: say it: --set num_segments=8 --set shift_div=8$"),
-        (MARKED, STORE.replace("blockres", "block"), r"place block, the tensors blockres"),
+        (MARKED, STORE.replace("blockres", "block"), r"place 'block', the tensors 'blockres'"),
         (MARKED, STORE.replace(".pth", "_nl.pth"), r"non-local blocks \(nl\), of which it has no"),
         (MARKED, STORE.replace("_avg", "_tpool_avg"), r"a temporal pool \(tpool\), no name"),
-        (UNMARKED, GC_TSN.replace("TSN_", "TSN_M4_"), r"calibrators LTSG, the tensors "),
+        (UNMARKED, GC_TSN.replace("TSN_", "TSN_M4_"), r"calibrators 'LTSG', the tensors ''"),
     ],
 )
 def test_where_they_do_not_agree_it_is_asked(
@@ -116,3 +119,13 @@ def test_the_folder_that_a_training_script_names_decides(tmp_path: Path) -> None
     found = converted(MARKED, "ckpt.best.pth.tar", folder)
     assert found.recipe.model.temporal == (TSM(),)
     assert re.search("its folder: its own name says nothing", found.card("ckpt.best.pth.tar"))
+
+
+def test_a_name_without_calibrators_is_not_believed_of_tensors_that_have_some() -> None:
+    said = told_by_name("TSM_something_RGB_resnet50_avg_segment8_e50.pth")
+    shapes = {"base_model.layer1.0.eft1.conv.weight": (16, 16, 3, 1, 1)}
+    doubts = Evidence(name=said).doubts(gc.marks(shapes))
+    assert doubts == {"calibrators": "calibrators '', the tensors 'LTSG'"}
+    alone = {"base_model.layer1.0.eft.conv.weight": (16, 16, 3)}
+    assert gc.marks(alone) == {"calibrators": "T"}
+    assert gc.marks({}) == {"calibrators": ""}
