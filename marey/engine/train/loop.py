@@ -303,6 +303,7 @@ class Training:
         """Validate if it is time, log and save; the next epoch begins."""
         with self.world.together():
             self.bad_clips.check_all(self.world)
+        means = self.totals.means(self.world.size)  # before time goes into validation
         is_validated = self.validates_now()
         metrics = self.validated() if is_validated else {}
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
@@ -312,7 +313,7 @@ class Training:
             done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage])
             done += min(self.at.epoch, self.stage.epochs)
             row = {"epoch": done, "step": self.at.global_step, "lr": self.learner.lr}
-            self.log.epoch(row | self.totals.means(self.world.size) | metrics)
+            self.log.epoch(row | means | metrics)
             best = worth(metrics, self.recipe.save_best, float(self.at.global_step))
             if is_validated and best > self.at.best:
                 self.at.best = best

@@ -18,6 +18,7 @@ from marey.engine.train.distributed import World
 from marey.engine.train.end_of_run import split_to_test
 from marey.engine.train.loop import Training, train
 from marey.engine.train.saved import read_saved
+from marey.engine.train.steps import Totals
 from marey.engine.train.stop_signals import StopFlag
 from marey.engine.train.validation import _rows, evaluate_together, validation_in_words
 from marey.engine.weights.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
@@ -161,6 +162,26 @@ def test_epochs_between_have_no_numbers_and_are_never_the_best(
     facts = map(json.loads, (run / "log.jsonl").read_text().splitlines())
     told = [fact["epoch"] for fact in facts if fact["kind"] == "epoch" and "acc/top1" in fact]
     assert told == [2, 4, 5, 5]
+
+
+def test_the_speed_of_an_epoch_is_that_of_training_alone(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    real = Totals.means
+
+    def means(self: Totals, world_size: int) -> dict[str, float]:
+        told.append("means")
+        return real(self, world_size)
+
+    def validated(*_: object, **__: object) -> dict[str, float]:
+        told.append("validated")
+        return {}
+
+    monkeypatch.setattr("marey.engine.train.loop.validate", validated)
+    monkeypatch.setattr(Totals, "means", means)
+    train(tiny_recipe(manifest, epochs=1), tmp_path / "run", quiet=True)
+    assert told[-2:] == ["means", "validated"]
 
 
 def test_a_run_that_is_killed_between_ends_as_one_that_was_not(
