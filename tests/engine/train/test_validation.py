@@ -14,12 +14,13 @@ from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.measures import TrainingCounts
+from marey.engine.train import end_of_run
 from marey.engine.train.distributed import World
 from marey.engine.train.end_of_run import split_to_test
 from marey.engine.train.loop import Training, train
 from marey.engine.train.saved import read_saved
 from marey.engine.train.steps import Totals
-from marey.engine.train.stop_signals import StopFlag
+from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped
 from marey.engine.train.validation import _rows, evaluate_together, validation_in_words
 from marey.engine.weights.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from marey.errors import RecipeError
@@ -340,9 +341,6 @@ def test_two_processes_share_clips_and_fate(tmp_path: Path) -> None:
 def test_an_asked_stop_ends_the_test_of_a_run_that_is_saved(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from marey.engine.train import end_of_run
-    from marey.engine.train.stop_signals import StopAsked, Stopped
-
     def asked(*_: object, **__: object) -> None:
         raise StopAsked
 
