@@ -67,6 +67,10 @@ REPOSITORIES: tuple[Repository, ...] = (
 )
 
 
+_CONFIGURATIONS = ("cfg", "config", "meta")
+"""The entries in which code bases keep what `Repository.told` reads."""
+
+
 def convert(
     path: Path,
     out: Path,
@@ -129,7 +133,9 @@ def convert(
         },
         name_read=evidence.name_read,
         absent_counters=len(set(ours) - {source.rename(name) for name in weights}),
-        not_read=tuple(found.beside),
+        not_read=tuple(
+            name for name in found.beside if not (evidence.cfg and name in _CONFIGURATIONS)
+        ),
     )
     write_release(
         out,

@@ -106,10 +106,10 @@ def _sampling(spec: ModelSpec, settings: Settings) -> Sampling:
 
 
 def _is_spread(settings: Settings) -> bool:
-    if settings.sampling == "dense":
-        return False
-    spread = settings.sampling == "segments" or settings.data in ("ssv1", "ssv2")
-    return settings.sampling == "segments" or (spread and settings.stride is None)
+    """Whether frames are spread over the video, as Something-Something's are."""
+    if settings.sampling is not None:
+        return settings.sampling == "segments"
+    return settings.stride is None and settings.data in ("ssv1", "ssv2")
 
 
 def _is_epic(spec: ModelSpec) -> bool:
@@ -121,9 +121,7 @@ def notes(spec: ModelSpec, settings: Settings, told: Told) -> dict[str, str]:
     """The views, and the head that was never trained."""
     test = recipe_of(spec, "", settings).test
     views = f"{test.sampling.clips} clips x {test.crop.views} crops of {test.crop.size} pixels"
-    if _is_spread(settings):
-        views += "; frames are spread over the video, so that more clips would be the same one"
-    found = {"test views": views}
+    found = {"test views": f"{views}; {_frames_in_words(spec, settings)}"}
     if (said := told.settings.get("trained")) in _SHARE:
         dead = "noun" if said == "verb" else "verb"
         kept = any(head.name == dead for head in spec.heads)
@@ -133,6 +131,14 @@ def notes(spec: ModelSpec, settings: Settings, told: Told) -> dict[str, str]:
             + ("kept, as --set trained says" if kept else "left out, --set trained=both keeps it")
         )
     return found
+
+
+def _frames_in_words(spec: ModelSpec, settings: Settings) -> str:
+    if _is_spread(settings):
+        return f"{spec.frames} frames spread over the video: more clips would be the same one"
+    fps, stride = EPIC_FPS if _is_epic(spec) else FPS, settings.stride or 1
+    span = spec.frames * stride
+    return f"{spec.frames} frames, {stride:g} apart at {fps} a second: {span:g} of the video's"
 
 
 _SHARE = {"verb": "1.0", "noun": "0.0"}

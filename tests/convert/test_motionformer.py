@@ -188,7 +188,10 @@ def test_what_its_own_configuration_says_is_followed(tmp_path: Path) -> None:
     assert found.from_cfg["activation"] == "gelu"
     assert "first landmark" in found.facts()["assumed"]
     assert "BGR" not in found.facts()["assumed"]  # it is said
-    assert found.facts()["test views"] == "5 clips x 3 crops of 64 pixels"
+    assert found.facts()["test views"] == (
+        "5 clips x 3 crops of 64 pixels; 4 frames, 8 apart at 60 a second: 32 of the video's"
+    )
+    assert "not read" not in found.facts()
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["converted"] == found.facts()
     clip = torch.randn(1, 4, 3, 64, 64)
