@@ -157,7 +157,10 @@ def _is_whole(span: Span, num_frames: int | None, fps: float | None) -> bool:
 
 
 def _told_apart(manifest: Manifest, names: ClipNames, own: pa.ChunkedArray) -> dict[int, str]:
-    """Row -> name of the clips that share a name, each by the first means that tells it apart."""
+    """Row -> name of the clips that share a name, each by the first means that tells it apart.
+
+    One that alone is left of those that shared its name keeps it.
+    """
     inside = not names.suffixes  # a pack may hold a/1.jpg and a/b/1.jpg, a folder of frames not
     rows = np.flatnonzero(clash(own, inside=inside)).tolist()
     apart: dict[int, str] = {}
@@ -166,7 +169,8 @@ def _told_apart(manifest: Manifest, names: ClipNames, own: pa.ChunkedArray) -> d
         tried = {row: _own(manifest, names, row, end) for row, end in more.items() if end}
         alike = clash(_with(own, apart | tried), inside=inside)
         apart |= {row: name for row, name in tried.items() if not alike[row]}
-        rows = [row for row in rows if row not in apart]
+        alike = clash(_with(own, apart), inside=inside)
+        rows = [row for row in rows if alike[row]]
     return apart
 
 
@@ -181,7 +185,7 @@ def _suffix(manifest: Manifest, names: ClipNames, row: int) -> str:
 
 
 def _id(manifest: Manifest, names: ClipNames, row: int) -> str:  # noqa: ARG001
-    clip_id = "" if manifest.ids is None else str(manifest.ids[row])
+    clip_id = "" if manifest.ids is None else manifest.ids[row].as_py() or ""
     return f"_{clip_id.replace('/', '_')}" if clip_id else ""
 
 

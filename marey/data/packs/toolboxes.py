@@ -66,29 +66,41 @@ def _blvnet(clips: ListedClips) -> ToolboxLists:
             f"blvnet opens frames named {BLVNET_TEMPLATE} alone, these are {clips.template}",
             "extract them with --template blvnet",
         )
-    separator = ";" if re.search(SPACE, str(clips.folder)) or clips.having(SPACE) else " "
-    if separator == ";" and (";" in str(clips.folder) or clips.having(";")):
+    separator = _blvnet_separator(clips)
+    like = "st2stv2" if separator == " " else "kinetics400"
+    names = {split: _BLVNET_NAMES[like].get(split, split) for split in clips.splits}
+    return ToolboxLists(
+        {f"{name}.txt": _blvnet_lines(clips, split, separator) for split, name in names.items()},
+        f"--datadir {clips.folder} --dataset {like}, and its num_classes",
+    )
+
+
+_BLVNET_NAMES = {
+    "st2stv2": {"train": "training_256", "val": "validation_256", "test": "testing_256"},
+    "kinetics400": {"train": "train_400_331", "val": "val_400_331", "test": "test_400_331"},
+}
+"""Data set -> split -> the list that its programs look for."""
+
+
+def _blvnet_separator(clips: ListedClips) -> str:
+    """A space as its lists of Something-Something have, or `;` as those of Kinetics."""
+    if not (re.search(SPACE, str(clips.folder)) or clips.having(SPACE)):
+        return " "
+    if ";" in str(clips.folder) or clips.having(";"):
         raise ManifestError(
             f"blvnet splits lines at spaces or at `;`, and paths below {clips.folder} have both",
             f"{TO_UNDERSCORES}, below a folder without either",
         )
-    is_first = clips.several  # by the first line it decides whether labels are several
-    ordered = {
-        split: sorted(listed, key=lambda c: -len(c.labels)) if is_first else listed
-        for split, listed in clips.splits.items()
-    }
-    as_ss = {"train": "training_256", "val": "validation_256", "test": "testing_256"}
-    files = {
-        f"{as_ss.get(split, split) if separator == ' ' else f'{split}_400_331'}.txt": (
-            separator.join(
-                [f"{clips.folder}/{clip.path}", "1", str(clip.num_frames), *map(str, clip.labels)]
-            )
-            for clip in listed
-        )
-        for split, listed in ordered.items()
-    }
-    like = "st2stv2" if separator == " " else "kinetics400"
-    return ToolboxLists(files, f"--datadir {clips.folder} --dataset {like}, and its num_classes")
+    return ";"
+
+
+def _blvnet_lines(clips: ListedClips, split: str, separator: str) -> Iterator[str]:
+    listed = clips.splits[split]
+    if clips.several:  # whether labels may be several, its loader decides by the first line
+        listed = sorted(listed, key=lambda clip: -len(clip.labels))
+    for clip in listed:
+        path, labels = f"{clips.folder}/{clip.path}", map(str, clip.labels)
+        yield separator.join([path, "1", str(clip.num_frames), *labels])
 
 
 def _mmaction2(clips: ListedClips) -> ToolboxLists:
@@ -119,6 +131,11 @@ def _slowfast(clips: ListedClips) -> ToolboxLists:
     }
     if clips.several or clips.unlabelled:
         return ToolboxLists(files, f"TRAIN.DATASET charades {where}")
+    return ToolboxLists(files | _ssv2_files(clips), f"TRAIN.DATASET ssv2 {where}")
+
+
+def _ssv2_files(clips: ListedClips) -> dict[str, Iterable[str]]:
+    """The json files from which its loader of Something-Something has the labels."""
     names = [_unbracketed(name) for name in clips.classes]
     ids = {name: str(number) for number, name in enumerate(names)}
     if len(ids) < len(names):
@@ -126,14 +143,12 @@ def _slowfast(clips: ListedClips) -> ToolboxLists:
             "slowfast leaves the brackets of class names away, and two are the same without",
             "name them otherwise in labels.txt",
         )
-    known = {"train": "train", "val": "validation"}
-    files["something-something-v2-labels.json"] = [json.dumps(ids, ensure_ascii=False, indent=0)]
-    files |= {
-        f"something-something-v2-{known[split]}.json": _objects(listed, names)
-        for split, listed in clips.splits.items()
-        if split in known
-    }
-    return ToolboxLists(files, f"TRAIN.DATASET ssv2 {where}")
+    roles = {"train": "train", "val": "validation"}
+    files: dict[str, Iterable[str]] = {"labels": [json.dumps(ids, ensure_ascii=False, indent=0)]}
+    for split, role in roles.items():
+        if split in clips.splits:
+            files[role] = _objects(clips.splits[split], names)
+    return {f"something-something-v2-{role}.json": lines for role, lines in files.items()}
 
 
 def _slowfast_videos(clips: ListedClips, where: str) -> ToolboxLists:

@@ -90,12 +90,13 @@ def test_clips_that_would_share_a_name_are_told_apart_by_suffix_then_id_then_a_d
     beside = ["c/a.mp4", "c/a.avi", "d/b.mp4"]
     assert names(beside) == ["c/a_mp4", "c/a_avi", "d/b"]
     assert names(beside, suffixes=True) == beside
-    assert names(["a_mp4", "a.mp4", "a.avi"]) == ["a_mp4", "a_0c8ec455", "a_avi"]
+    assert names(["a_mp4", "a.mp4", "a.avi"]) == ["a_mp4", "a", "a_avi"]
+    assert names(["c/a.mp4", "c/a", "d/b.mp4"]) == ["c/a_mp4", "c/a", "d/b"]  # a folder of frames
     twice = {"start": [0, 0, 2], "end": [1, 1, 3], "id": ["u1", "u/2", "u3"]}
     assert names(["x.mp4"] * 3, **twice) == ["x_0_1_u1", "x_0_1_u_2", "x_2_3"]
     assert names(["c/A.mp4", "C/a.mp4", "d/b.mp4"])[:2] == ["c/A_d25e4346", "C/a_f834daee"]
     assert names(["c/e\u0301.mp4", "c/\u00e9.mp4"])[1] == "\u00e9_e98c2b2d"  # NFD and NFC
-    assert names(["x/a.mp4", "x/./a.mp4"])[1] == "a_7f07dbc4_1"  # one clip, in two spellings
+    assert names(["x/a.mp4", "x/./a.mp4"])[1] == "a_0c8ec455_1"  # one clip, in two spellings
 
 
 def test_names_do_not_depend_on_the_order_of_the_clips() -> None:
