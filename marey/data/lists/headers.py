@@ -107,8 +107,10 @@ def _is_header(
 
 def _names_paths(first: str, *others: str) -> bool:
     """Whether the first of some lines is the name of one column, of paths."""
-    of_videos = _share(VIDEO.fullmatch, others) and not VIDEO.fullmatch(first)
-    return bool(others and (of_videos or of_kind("path", [first])))
+    is_word = re.fullmatch(r"[^\W\d]+([ _-][^\W\d]+)*", first) is not None
+    return bool(
+        others and ((is_word and _share(VIDEO.fullmatch, others)) or of_kind("path", [first]))
+    )
 
 
 def _is_known(name: str) -> bool:

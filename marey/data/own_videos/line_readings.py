@@ -27,6 +27,7 @@ import numpy as np
 
 from marey.data.checks.probe import Probes, probe_clips
 from marey.data.lists.class_names import ClassNames
+from marey.data.lists.listing import Listing
 from marey.data.lists.plain_lists import (
     HEADER_HINT,
     IN_SECONDS,
@@ -46,9 +47,11 @@ from marey.data.lists.plain_lists import (
     split_line,
     usual_numbers,
 )
-from marey.data.lists.text_file import TextFile, whole
+from marey.data.lists.rejects import Faults
+from marey.data.lists.text_file import TextFile, read_text, whole
 from marey.data.lists.times import seconds
 from marey.data.manifest.classes import SEPARATOR
+from marey.data.manifest.header import NoLabels
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import VIDEO
 from marey.data.manifest.spellings import Spellings
@@ -87,6 +90,25 @@ def read_clip_lines(
         return read_plain(file, given_format(line, lines)), []
     form, why = _Lines(file.path, lines, root, classes).form()
     return read_plain(file, form), [why] if why else []
+
+
+def refuse_parts_as_labels(listing: Listing, root: AnyPath) -> None:
+    """NoLabels if what was read as `path num_frames label` is `path start end`.
+
+    ManifestError if it may be either: each number is at most the one after it, in nearly all lines.
+    """
+    if not listing.format.startswith("`path num_frames label`"):
+        return
+    pairs = [(str(row.num_frames), row.labels["label"]) for row in listing.rows]
+    if _share([is_span(*pair) for pair in pairs]) < _NEARLY_ALL:
+        return
+    lines = [text for _, text in read_text(listing.source, Faults()).lines()]
+    form, why = _Lines(listing.source, lines, root, None).form()
+    if not form.has_labels:
+        raise NoLabels(
+            f"{listing.source}: lines are `{form.title}`, without labels: {why}",
+            "`marey predict` takes it; --columns 'path num_frames label' reads classes",
+        )
 
 
 @dataclass(frozen=True)

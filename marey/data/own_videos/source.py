@@ -16,6 +16,7 @@ from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.folders import read_folder
 from marey.data.own_videos.labelled_folders import read_labelled_folder
 from marey.data.own_videos.layout import some, split_in
+from marey.data.own_videos.line_readings import refuse_parts_as_labels
 from marey.data.own_videos.splits import split_name
 from marey.data.own_videos.tree import LIST
 from marey.errors import ManifestError
@@ -45,7 +46,10 @@ def read_source(
     if not source.is_dir():
         if layout:
             raise ManifestError(f"{source} is a file: it has no layout", "give the folder")
-        return read_listing(source, wanted, root=root), _unread(source.parent, [source])
+        listing = read_listing(source, wanted, root=root)
+        if not wanted.line:
+            refuse_parts_as_labels(listing, root or source.parent)
+        return listing, _unread(source.parent, [source])
     labelled = None if layout else read_labelled_folder(source, wanted, root=root)
     if labelled is not None:
         return labelled
@@ -90,6 +94,12 @@ def _read_splits(
                 raise
             notes.append(f"{path.name} has no labels and is left: `marey predict` takes it")
     train = listings["train"]
+    if "test" in listings and _lacks_labels(listings["test"], train):
+        form = listings.pop("test").format.partition(",")[0]
+        notes.append(
+            f"{parts['test'].name} is {form}, one number less than {parts['train'].name}: it is"
+            " taken for a list without labels, and is left: `marey predict` takes it"
+        )
     for split, listing in listings.items():
         labels = _labels(listing)
         shown = some(labels, end="")
@@ -103,6 +113,23 @@ def _read_splits(
     if len(listings) == 1:
         notes.append(f"all clips are train; give {parts['train'].name} itself to have it divided")
     return listings, notes
+
+
+def _lacks_labels(test: Listing, train: Listing) -> bool:
+    """Whether lines of a list to test on end in one number less than those to train on.
+
+    A last number that is a class of training in every line is its class all the same.
+    """
+    of_train = {
+        "`path num_frames label`": "`path label`",
+        "`path start end label`": "`path num_frames label`",
+    }
+    is_less = any(
+        train.format.startswith(title) and test.format.startswith(less)
+        for title, less in of_train.items()
+    )
+    numbered = is_less and all(row.labels["label"].isdecimal() for row in test.rows)
+    return numbered and (train.has_spans or not _labels(test) <= _labels(train))
 
 
 def _labels(listing: Listing) -> set[str]:

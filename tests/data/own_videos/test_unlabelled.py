@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from marey.data.lists.wanted_columns import WantedColumns
+from marey.data.manifest.header import NoLabels
 from marey.data.manifest.location import Location
 from marey.data.own_videos.init import init_dataset
 from marey.data.own_videos.unlabelled import Clips, is_manifest, read_clips
@@ -286,3 +287,36 @@ def test_data_init_takes_the_same_columns_for_lines(clips):
 def test_columns_of_what_is_no_list_are_refused(clips):
     with pytest.raises(ManifestError, match="is no list whose columns can be named"):
         read_clips(clips, wanted=WantedColumns.parse("path"))
+
+
+def test_data_init_takes_no_frames_for_labels(clips):
+    def init(text, name="list.txt", **options):
+        (clips / name).write_text(text)
+        return init_dataset(clips / name, clips / "out", probe=False, overwrite=True, **options)
+
+    with pytest.raises(NoLabels, match="lines are `path start end`, without labels: of 2 clips"):
+        init("a.mp4 1 12\nb.mp4 3 5\n")
+    with pytest.raises(ManifestError, match="may be `path num_frames label` or `path start end`"):
+        init("x/a 1 12\nx/b 3 5\n")
+    made = init("a.mp4 12 13\nb.mp4 12 14\n")  # 12 frames each: the last are classes
+    assert made.manifest.classes["label"] == ("13", "14")
+    wanted = WantedColumns.parse("path num_frames label")
+    assert init("a.mp4 1 12\nb.mp4 3 5\n", wanted=wanted).format.startswith("`path num_frames")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "is_left"),
+    [
+        ("a.mp4 12 0\nb.mp4 12 1\n", "my clip.mp4 12\n", True),
+        ("a.mp4 12 0\nb.mp4 12 1\n", "my clip.mp4 1\n", False),
+        ("a.mp4 1 12 0\nb.mp4 1 9 1\n", "my clip.mp4 1 9\n", True),
+        ("a.mp4 0\nb.mp4 1\n", "my clip.mp4 1\n", False),
+    ],
+)
+def test_a_list_to_test_on_with_one_number_less_has_no_labels(clips, train, test, is_left):
+    (clips / "lists").mkdir()
+    (clips / "lists/train.txt").write_text(train)
+    (clips / "lists/test.txt").write_text(test)
+    made = init_dataset(clips / "lists", clips / "out", root=clips, probe=False)
+    assert (len(made.manifest) == 2) is is_left
+    assert any("it is taken for a list without labels" in note for note in made.notes) is is_left

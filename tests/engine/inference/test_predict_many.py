@@ -19,6 +19,8 @@ from marey.engine.inference.outputs.forms import OutputOptions
 from marey.engine.inference.outputs.submit import submit_predictions
 from marey.engine.inference.predict import load
 from marey.engine.inference.predict_many import Predictions, PredictOptions, predict_clips
+from marey.engine.inference.predictions import metrics_of_dump
+from marey.engine.inference.stored import read_stored
 from marey.engine.train.loop import train
 from marey.errors import ManifestError, RunError
 from marey.jobs.shards import Shard
@@ -262,3 +264,26 @@ def test_a_submission_that_lacks_clips_keeps_what_was_scored(
     assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
     with pytest.raises(RunError, match="the model knows 4 of 'label', Jester has"):
         predict_clips(asked(trained), out, output=OutputOptions(form="jester"))
+
+
+def test_labels_beside_the_scores_are_evaluated_and_unread_clips_are_wrong(
+    trained: Trained, tmp_path: Path
+) -> None:
+    listed = trained.clips.with_name("known.txt")
+    listed.write_text("red_0.mp4 6 1\nblue_0.mp4 6 3\ngone.mp4 6 2\n")
+    made = predict_clips(asked(trained, listed), tmp_path / "p.parquet")
+    assert made is not None
+    right = sum(row["names"][0] == CLASSES[row["label"]] for row in _read(made))
+    stored = read_stored(made.path).evaluation
+    assert [*stored.missing] == [2]
+    assert stored.metrics["acc/top1"] == pytest.approx(100 * right / 3)
+    assert stored.manifest.classes == {"label": CLASSES}
+    assert stored.average == "logits"
+    unlabelled = predict_clips(asked(trained), tmp_path / "q.parquet")
+    assert unlabelled is not None
+    with pytest.raises(RunError, match="has 'scores' but no labels"):
+        metrics_of_dump(unlabelled.path)
+
+
+def _read(made: Predictions) -> list[dict]:
+    return [row for row in read(made.path) if row["error"] is None]

@@ -120,12 +120,12 @@ def read_scored_clips(path: Path) -> ScoredClips:
     """
     table = read_parquet(path, None, RunError, "predict again")
     about = (table.schema.metadata or {}).get(ABOUT)
-    beside = path.with_name(RESULTS)
     if about is not None:
         facts = json.loads(about)
         names = ("classes", "average", "several", "root")
         said = Said(**{name: facts[name] for name in names if name in facts})
         return _checked(path, table, said)
+    beside = path.with_name(RESULTS)
     if not beside.is_file():
         raise RunError(
             f"{path} does not say the classes of its scores, nor is there a {RESULTS} beside it",
