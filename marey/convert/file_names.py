@@ -26,7 +26,7 @@ def told_by_path(path: Path) -> tuple[Told, str]:
     folder = path.absolute().parent.name
     told = told_by_name(path.name)
     if not told.settings and (of_folder := _by_convention(folder)):
-        return of_folder, f"'{folder}', its folder: its own name says nothing"
+        return of_folder, f"'{folder}' (its folder; its own name says nothing)"
     data = data_named(folder)
     if not data or not told.settings or "data" in told.settings:
         return told, f"'{path.name}'"
@@ -62,10 +62,13 @@ def _by_words(name: str) -> Told:
     elif name.upper().startswith("TSN_"):
         values["shift_div"] = 0
     tensors = _of_tensors(name)
-    datas = {data for words, data in DATA.items() if _has(words, name)}
-    if len(datas) == 1:  # of two, one may be what it started from
-        values["data"] = datas.pop()
-        tensors["classes"] = CLASSES[values["data"]]
+    named = {data: word for words, data in DATA.items() if (word := _found(words, name))}
+    if len(named) > 1:  # something_v2 is no something
+        named = {data: word for data, word in named.items() if word != "something"}
+    if len(named) == 1:  # of two, one may be what it started from
+        ((data, word),) = named.items()
+        tensors["classes"] = CLASSES[data]
+        values |= {} if word == "something" else {"data": data}  # of which version?
     return Told(values, tensors)
 
 
@@ -78,5 +81,7 @@ def _of_tensors(name: str) -> dict[str, Any]:
     return values
 
 
-def _has(words: str, name: str) -> bool:
-    return bool(re.search(rf"(?<![a-z0-9])(?:{words})(?![a-z0-9])", name, re.IGNORECASE))
+def _found(words: str, name: str) -> str | None:
+    """The whole word of `name` that is one of `words`, in small letters."""
+    match = re.search(rf"(?<![a-z0-9])(?:{words})(?![a-z0-9])", name, re.IGNORECASE)
+    return match[0].lower() if match else None

@@ -21,6 +21,7 @@ from marey.models.temporal.group_context import GroupContext
 from marey.models.temporal.tam import TAM
 from marey.models.video_model import ModelSpec
 from marey.recipes.catalog import rows_in
+from marey.recipes.describe import claim_in_words
 from marey.recipes.protocols import protocol, protocol_of
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.augment import Augment
@@ -122,6 +123,7 @@ def views_in_words(spec: ModelSpec, settings: Settings, repository: str) -> str:
     more = [f"the row {row.name} of the same model" for row in rows[1:]]
     if rows:
         named, why = protocol_of(rows[0]), f"those of the published row {rows[0].name}"
+        why += f", which claims {claim_in_words(rows[0].claim)} (not measured here)"
     elif key in ("dense", "twice"):
         named, why = usual[key], f"sampling={key}"
     elif key:

@@ -219,9 +219,10 @@ def test_the_recipe_is_that_of_the_published_row_or_has_its_code_bases_views(
     words = views_in_words(spec, Settings(**said), code)
     assert recipe.name == "mine"
     if row := rows().get(found):
+        assert row.claim is not None
         assert recipe.model.temporal == row.model.temporal
         assert (recipe.train, recipe.test, recipe.claim) == (row.train, row.test, row.claim)
-        assert f"the published row {found}" in words
+        assert f"the published row {found}, which claims {row.claim.top1}" in words
     else:
         assert protocol_of(recipe) == found
         assert recipe.claim is None
@@ -306,6 +307,9 @@ def test_names_that_follow_no_convention_give_single_words() -> None:
     )
     assert settings_in_name("jester_of_mine.pth") == Settings(data="jester")
     assert settings_in_name("ucf101_from_kinetics.pth") == Settings()  # which of the two?
+    assert settings_in_name("my_something.pth") == Settings()  # of which version?
+    assert told_by_name("my_something.pth").by_tensors == {"classes": 174}
+    assert settings_in_name("my_something_v2.pth") == Settings(data="ssv2")
     for name in ("ckpt.best.pth.tar", "mobilenet_v2-b0353104.pth", "resnet50-19c8e357.pth"):
         assert settings_in_name(name) == Settings()
 
@@ -317,7 +321,7 @@ def test_names_that_follow_no_convention_give_single_words() -> None:
 def test_the_folders_name_decides_where_the_files_says_nothing(file: str) -> None:
     told, read = told_by_path(Path("checkpoint") / STORE / file)
     assert told == told_by_name(STORE)
-    assert read == f"'{STORE}', its folder: its own name says nothing"
+    assert read == f"'{STORE}' (its folder; its own name says nothing)"
     told, read = told_by_path(Path(STORE) / "TSM_jester_RGB_resnet50_avg_segment4_e5.pth")
     assert told.settings["data"] == "jester"
     assert read == "'TSM_jester_RGB_resnet50_avg_segment4_e5.pth'"
@@ -344,7 +348,8 @@ def test_views_by_default_are_said_to_be_one_with_what_else_they_could_be() -> N
     assert "dense" not in said
     whole = ModelSpec(R50, SHIFT, num_segments=8, heads=(Head("label", 400),))
     said = views_in_words(whole, Settings(data="k400"), "tsm")
-    assert "the published row tsm-r50-8f-k400; it could be the row tsm-r50-8f-k400-dense" in said
+    assert "the published row tsm-r50-8f-k400, which claims 71.2 (not measured here); it" in said
+    assert "it could be the row tsm-r50-8f-k400-dense of the same model" in said
     dense = recipe_of(spec, "x", Settings(sampling="dense"), "tsm")
     assert dense.train.sampling == dense.test.sampling == Dense(8)
     assert recipe_of(spec, "x", Settings(), "tsm").train.sampling == Segments(8)
@@ -356,7 +361,7 @@ def test_a_tsn_of_five_segments_is_tested_on_eight_and_its_other_rows_are_named(
     recipe = recipe_of(spec, "x", settings, "tsm")
     assert (recipe.train.sampling, recipe.test.sampling) == (Segments(5), Segments(8))
     said = views_in_words(spec, settings, "tsm")
-    assert "of 8 frames (5 in training); those of the published row tsn-r50-8f-k400; it" in said
+    assert "of 8 frames (5 in training); those of the published row tsn-r50-8f-k400," in said
     assert "tsn-r50-8f-k400-10crop of the same model, the row tsn-r50-8f-k400-dense" in said
 
 

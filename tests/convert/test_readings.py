@@ -118,7 +118,7 @@ def test_the_folder_that_a_training_script_names_decides(tmp_path: Path) -> None
     folder.mkdir(parents=True)
     found = converted(MARKED, "ckpt.best.pth.tar", folder)
     assert found.recipe.model.temporal == (TSM(),)
-    assert re.search("its folder: its own name says nothing", found.card("ckpt.best.pth.tar"))
+    assert re.search("its folder; its own name says nothing", found.card("ckpt.best.pth.tar"))
 
 
 def test_a_name_without_calibrators_is_not_believed_of_tensors_that_have_some() -> None:
