@@ -72,7 +72,7 @@ def common_groups(trained_on: Sequence[ClassCounts], heads: Iterable[str]) -> St
     agreed = {}
     for head in heads:
         known = [found for each in trained_on if (found := each.class_groups(head))]
-        if known and all(each == known[0] for each in known):
+        if known and all(_in_order(each) == _in_order(known[0]) for each in known):
             agreed[head] = known[0]
         elif known:
             log.warning(
@@ -81,6 +81,11 @@ def common_groups(trained_on: Sequence[ClassCounts], heads: Iterable[str]) -> St
                 head,
             )
     return StoredGroups(agreed)
+
+
+def _in_order(groups: ClassGroups) -> ClassGroups:
+    """The same with the classes by number, which stand by their counts in the model's own order."""
+    return replace(groups, classes={name: sorted(of) for name, of in groups.classes.items()})
 
 
 def has_several(member: Member, head: str) -> bool:

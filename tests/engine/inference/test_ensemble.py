@@ -354,6 +354,11 @@ def test_groups_are_those_the_members_agree_on(
     assert groups == counts.class_groups("label")
     assert together(a, c).result.trained_on.groups("label") is None
     assert "trained on different sets" in caplog.text
+    turned = replace(
+        evaluation((2, 1, 0, 2), classes=CLASSES[::-1]),
+        trained_on=TrainingCounts({"label": np.array([2, 8, 50])}),
+    )
+    assert together(a, turned).result.trained_on.class_groups("label") == groups
     (tmp_path / "train.csv").write_text("path,label,split\nx.mp4,sit,train\ny.mp4,sit,train\n")
     (tmp_path / "labels.txt").write_text("\n".join(CLASSES))
     paths = [dump(each, tmp_path / name) for name, each in (("a", a), ("c", c))]
