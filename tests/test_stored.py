@@ -286,7 +286,8 @@ def predictions_by_shards() -> Facts:
     words = ("runs/whole", "data/manifest.csv", "--root", ROOT, "--out", "jobs/predictions.parquet")
     for shard in ("0/2", "1/2"):
         command("predict", *words, "--shard", shard)
-    return {"predictions": pq.read_table("jobs/predictions.parquet").to_pylist()}
+    found = pq.read_table("jobs/predictions.parquet").drop_columns(["label"])  # younger than stored
+    return {"predictions": found.to_pylist()}
 
 
 def half_an_evaluation() -> Facts:
