@@ -43,9 +43,9 @@ def model_in_words(spec: ModelSpec) -> str:
 
 
 def frames_in_words(recipe: Recipe) -> str:
-    """Frames of a clip in training and, where a test has others, in the test: ``5 (test: 8)``."""
+    """Frames of a clip in training and, where a test has others, in the test: ``5 (test 8)``."""
     trained, tested = recipe.model.frames, recipe.tested_model.frames
-    return str(trained) if trained == tested else f"{trained} (test: {tested})"
+    return str(trained) if trained == tested else f"{trained} (test {tested})"
 
 
 def claim_in_words(claim: Claim | None) -> str:
