@@ -136,6 +136,10 @@ def span_text(clip: VideoClip) -> str:
     span = clip.span
     if span is None or _is_whole(span, clip.num_frames, clip.fps):
         return ""
+    return _bounds(span)
+
+
+def _bounds(span: Span) -> str:
     start, end = (f"{bound or 0:.6f}".rstrip("0").rstrip(".") for bound in (span.start, span.end))
     return f"_{start}_{'end' if span.end is None else end}"
 
@@ -157,14 +161,14 @@ def _is_whole(span: Span, num_frames: int | None, fps: float | None) -> bool:
 
 
 def _told_apart(manifest: Manifest, names: ClipNames, own: pa.ChunkedArray) -> dict[int, str]:
-    """Row -> name of the clips that share a name, each by the first means that tells it apart.
+    """Row -> name of the clips that share a name, each by the first means that does.
 
     One that alone is left of those that shared its name keeps it.
     """
     inside = not names.suffixes  # a pack may hold a/1.jpg and a/b/1.jpg, a folder of frames not
     rows = np.flatnonzero(clash(own, inside=inside)).tolist()
     apart: dict[int, str] = {}
-    for means in (_suffix, _id, _digest, _row) if rows else ():
+    for means in (_suffix, _whole_span, _id, _digest, _row) if rows else ():
         more = {row: means(manifest, names, row) for row in rows}
         tried = {row: _own(manifest, names, row, end) for row, end in more.items() if end}
         alike = clash(_with(own, apart | tried), inside=inside)
@@ -182,6 +186,12 @@ def _own(manifest: Manifest, names: ClipNames, row: int, more: str) -> str:
 def _suffix(manifest: Manifest, names: ClipNames, row: int) -> str:
     suffix = split_suffix(names.places.path(manifest.roots.of(row), str(manifest.paths[row])))[1]
     return "" if names.suffixes else suffix.replace(".", "_")
+
+
+def _whole_span(manifest: Manifest, names: ClipNames, row: int) -> str:  # noqa: ARG001
+    """The bounds of a span that is the whole file, which is given without them as well."""
+    span = manifest.span(row)
+    return "" if span is None or _span_of(manifest, row) else _bounds(span)
 
 
 def _id(manifest: Manifest, names: ClipNames, row: int) -> str:  # noqa: ARG001

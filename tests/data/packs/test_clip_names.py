@@ -84,6 +84,8 @@ def test_a_span_ends_the_name_in_the_unit_of_the_manifest() -> None:
     assert names(paths, **spans, suffixes=True)[2] == "c/a_2.5_62.25.mp4"
     frames = {"start_frame": [5, 10, 0], "end_frame": [10, None, 30], "num_frames": [30, 30, 30]}
     assert names(paths, **frames) == ["c/a_5_10", "d/b_10_end", "c/a"]  # the whole file
+    twice = {"start_frame": [0, None], "end_frame": [30, None], "num_frames": [30, 30]}
+    assert names(["a.mp4", "a.mp4"], **twice) == ["a_0_30", "a"]
 
 
 def test_clips_that_would_share_a_name_are_told_apart_by_suffix_then_id_then_a_digest() -> None:
