@@ -127,7 +127,7 @@ def convert(
         assumed=(*source.assumed(spec, known, evidence.cfg), *evidence.usual(used)),
         notes={
             **source.notes(spec, known, evidence.cfg),
-            "class counts": motionformer_counts.in_words(counts, found.beside),
+            "class counts": motionformer_counts.in_words(counts, weights, found.beside),
             "class names": beside.in_words(names, spec.heads) if names else "",
             "averages": beside.averages(found.beside, found.inside),
         },

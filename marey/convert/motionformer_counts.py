@@ -1,6 +1,6 @@
 """How many training clips lmr-release counted for each class, by which it tells frequent from rare.
 
-class_counts                                      a tensor, of the head EPICKITCHENS.LT_TASK names
+class_counts, fst_classes     tensors, of the head EPICKITCHENS.LT_TASK names; which are few-shot
 EPICKITCHENS.TRAIN_VERB_COUNTS, TRAIN_NOUN_COUNTS, SSV2.TRAIN_COUNTS         its configuration
 EPICKITCHENS.VERB_DIST_SPLITS, ..., SSV2.DIST_SPLITS                         the groups of classes
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from marey.convert.motionformer_cfg import data_of, parsed, part
 from marey.errors import CheckpointError
-from marey.metrics.groups import release_groups
+from marey.metrics.groups import FEW, release_groups
 from marey.models.video_model import Head, ModelSpec
 
 Counts = npt.NDArray[np.int64]
@@ -47,13 +47,30 @@ def class_counts(
     return found
 
 
-def in_words(counts: Mapping[str, Counts], beside: Mapping[str, Any]) -> str:
-    """What was counted, and whether the groups of the configuration are those of the counts."""
+def in_words(
+    counts: Mapping[str, Counts], weights: Mapping[str, Tensor], beside: Mapping[str, Any]
+) -> str:
+    """What was counted, and whether groups that the file has are those of the counts."""
     cfg = parsed(beside)
     return "; ".join(
         f"{head}: {of.sum():,} clips of {len(of)} classes, {of.min():,} to {of.max():,}"
         + _groups_in_words(of, _splits(cfg, head))
+        + _few_in_words(of, weights.get("fst_classes"), cfg)
         for head, of in counts.items()
+    )
+
+
+def _few_in_words(counts: Counts, flags: Tensor | None, cfg: Mapping[str, Any]) -> str:
+    """Where fst_classes, a flag a class, marks others as few-shot than the counts do."""
+    most = part(cfg, "TRAIN").get("RECONSTRUCT_FST_THRESHOLD", FEW)
+    if flags is None or flags.numel() != len(counts) or not isinstance(most, int):
+        return ""
+    marked, few = flags.flatten().numpy() != 0, counts <= most
+    if np.array_equal(marked, few):
+        return ""
+    return (
+        f" (its tensor fst_classes marks {marked.sum()} classes as few-shot, {few.sum()} have at "
+        f"most {most} clips: the counts are followed)"
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from marey.convert import motionformer
+from marey.convert import motionformer, motionformer_counts
 from marey.convert.convert import convert, fitted, recipe_of, recognised, spec_of
 from marey.convert.file_names import settings_in_name
 from marey.convert.repository import Settings, Shapes
@@ -299,6 +300,7 @@ def lmr_checkpoint(path: Path, cfg: str, counts: list[int] = COUNTS) -> Path:
     spec = replace(EPIC, encoder=replace(SMALL, attention=attention, activation="gelu"))
     theirs = under_their_names(spec, filled(spec).state_dict(), ".0")
     theirs["class_counts"] = torch.tensor(counts)
+    theirs["fst_classes"] = torch.tensor([float(n <= 20) for n in counts])
     torch.save({"model_state": theirs, "cfg": cfg.replace("VERBS", str(COUNTS))}, path)
     return path
 
@@ -388,6 +390,14 @@ def test_groups_of_the_configuration_are_compared_with_those_of_the_counts(
     cfg = LMR_CFG.replace("LT_TASK: verb", f"LT_TASK: verb, VERB_DIST_SPLITS: {splits}")
     found = convert(lmr_checkpoint(tmp_path / "x.pyth", cfg), tmp_path / "out")
     assert re.search(words, found.facts()["class counts"])
+
+
+def test_few_shot_classes_that_are_not_those_of_the_counts_are_said(tmp_path: Path) -> None:
+    cfg = LMR_CFG.replace("TRAIN: {", "TRAIN: {RECONSTRUCT_FST_THRESHOLD: 100, ")
+    found = convert(lmr_checkpoint(tmp_path / "x.pyth", cfg), tmp_path / "out")
+    said = "fst_classes marks 2 classes as few-shot, 3 have at most 100 clips: the counts are"
+    assert said in found.facts()["class counts"]
+    assert "fst" not in motionformer_counts.in_words({"verb": np.array(COUNTS)}, {}, {"cfg": cfg})
 
 
 def test_which_heads_were_trained_is_asked_where_no_configuration_says(tmp_path: Path) -> None:
