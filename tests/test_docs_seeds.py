@@ -153,7 +153,7 @@ def test_a_line_says_cost_where_its_claim_has_one() -> None:
 
 
 def test_every_option_and_override_of_ours_exists() -> None:
-    commands = [COMMAND.commands[name] for name in ("train", "eval", "predict")]
+    commands = [COMMAND.commands[name] for name in ("train", "eval", "predict", "submit")]
     options = {option for command in commands for p in command.params for option in p.opts}
     found = []
     for section in SCRIPTS.split("\n## ")[1:]:

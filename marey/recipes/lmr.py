@@ -56,6 +56,7 @@ def _recipe(
         ),
         train=Views(sampling, crop),
         test=TestViews(sampling, UniformCrop(224, 224), average="probs"),
+        eval_every=5,
         augment=replace(augment, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         stages=(first,),
         batch_size=7,

@@ -77,6 +77,7 @@ def _row(variant: Variant, data: str, top1: float, top5: float | None, note: str
         ),
         train=Views(sampling, _crop(variant, data, size)),
         test=TestViews(sampling, UniformCrop(size, size), average="probs"),
+        eval_every=5,
         augment=_augment(variant, data),
         stages=(
             Stage(

@@ -108,6 +108,7 @@ def _row(network: str, method: str) -> Recipe:
         data=DataSpec(workers=0),
         train=Views(EvenFrames(60)),
         test=TestViews(EvenFrames(150)),
+        eval_every=5,
         augment=Augment(mixup=1.0 if method == "mixup" else 0.0),
         stages=_STAGES[method],
         batch_size=128,

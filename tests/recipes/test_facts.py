@@ -87,6 +87,7 @@ def measured(recipe: Recipe) -> dict[str, Any]:
         "last_lr": last.optim.lr,
         "last_smoothing": getattr(last.objective, "label_smoothing", 0.0),
         "seed": recipe.seed,
+        "eval_every": recipe.eval_every,
     }
 
 
@@ -108,6 +109,7 @@ _MF = {
     "head_std": 0.02,
     "mean": 0.5,
     "average": "probs",
+    "eval_every": 5,
 }
 _VIDEOLT = {
     "lr": 1e-4,
@@ -122,6 +124,7 @@ _VIDEOLT = {
     "head_std": None,
     "test": "videolt-150",
     "tested_on": 150,
+    "eval_every": 5,
 }
 
 FACTS = (
