@@ -41,6 +41,7 @@ from marey.data.manifest.spellings import spelling_notes
 from marey.data.manifest.time_names import looks_like_time, time_name
 from marey.data.own_videos.files import meant_files, refuse_empty_spans
 from marey.data.own_videos.folders import clips_below
+from marey.data.own_videos.kinetics_names import TIMES, by_clip_names
 from marey.data.own_videos.line_readings import read_clip_lines
 from marey.data.own_videos.model_labels import labels_of_model
 from marey.data.own_videos.record import shown_columns
@@ -189,7 +190,9 @@ def _of_list(
         return _plain(path, root, many, f"`path`, {len(many):,} rows")
     first = next(iter(classes.values()), ()) if classes and len(classes) == 1 else None
     lines = partial(read_clip_lines, root=root, line=wanted.line, classes=first)
-    listing = read_rows(path, wanted, root=root, read_lines=lines)
+    listing = _of_kinetics(path, wanted, root) or read_rows(
+        path, wanted, root=root, read_lines=lines
+    )
     listing = _of_split(listing, split)
     if isinstance(root, Path):
         listing = in_frames(listing, root)
@@ -223,6 +226,24 @@ def _of_list(
         columns={role: name for role, name in listing.used.items() if name},
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _of_kinetics(path: Path, wanted: WantedColumns, root: AnyPath) -> Listing | None:
+    """The clips of a csv of Kinetics that are there by their names; None of any other list."""
+    is_theirs = path.suffix.lower() in TABLES and not (
+        wanted.roles or wanted.ignored or wanted.line
+    )
+    if not is_theirs or not path.is_file():
+        return None
+    try:
+        names = header_of(path)
+    except ManifestError:
+        return None
+    if not {"youtube_id", *TIMES} <= set(names):
+        return None
+    wanted = replace(wanted, ignored=TIMES)
+    lines = partial(read_clip_lines, root=root)
+    return by_clip_names(read_rows(path, wanted, root=root, read_lines=lines), root)
 
 
 def _of_split(listing: Listing, split: str | None) -> Listing:

@@ -320,3 +320,15 @@ def test_a_list_to_test_on_with_one_number_less_has_no_labels(clips, train, test
     made = init_dataset(clips / "lists", clips / "out", root=clips, probe=False)
     assert (len(made.manifest) == 2) is is_left
     assert any("it is taken for a list without labels" in note for note in made.notes) is is_left
+
+
+@pytest.mark.parametrize("place", ["abc_000001_000011.mp4", "jump/abc_000001_000011.mp4"])
+def test_clips_of_kinetics_are_found_by_their_names(tmp_path, place):
+    table = "label,youtube_id,time_start,time_end,split\njump,abc,1,11,test\n"
+    with pytest.raises(ManifestError, match="`time_start` and `time_end` may say which part"):
+        read(tmp_path, table, "test.csv")
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).touch()
+    made = read(tmp_path, table, "test.csv")
+    assert [*made.manifest.texts()] == [place]
+    assert made.manifest.starts is None
