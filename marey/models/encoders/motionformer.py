@@ -100,9 +100,10 @@ class MotionformerSpec:
 
     def on_segments(self, num_segments: int, trained: int) -> str:
         """ValueError: each time has an embedding of its own; others would be another model's."""
+        table = "temp_embed" if self.positions == "separate" else "st_embed"
         raise ValueError(
             f"a Motionformer learns where its {trained // self.tubelet} tokens of a place are in "
-            f"time (temp_embed, one for every {self.tubelet} of {trained} frames); resized to "
+            f"time ({table}, one for every {self.tubelet} of {trained} frames); resized to "
             f"{num_segments} frames it would be another model"
         )
 
