@@ -49,6 +49,10 @@ from marey.recipes.published import (
 from marey.recipes.recipe import Claim, Recipe, TestViews, Views
 from marey.video.sampling.segments import Dense, Segments
 
+_SAID_224 = (
+    "224 pixels: README, and TDN's test file; the other hosts' script is of 256 (--full_res)"
+)
+_SAID_256 = "256 pixels: the test script (--full_res); the README says 224 x 224"
 README = "README of haoyanbin918/Group-Contextualization"
 
 
@@ -121,9 +125,9 @@ def _row(
 def _something(host: str, t: int, v1: tuple[float, float], v2: tuple[float, float]) -> list[Recipe]:
     """The two rows of a model: (top-1, top-5) on version 1 and on version 2."""
     if host == "gc-tdn":
-        test, note = _once(host, t), "224 pixels: the README, and the test file of TDN it sends to"
+        test, note = _once(host, t), _SAID_224
     else:
-        test, note = twice(t), "256 pixels: the test script (--full_res); the README says 224 x 224"
+        test, note = twice(t), _SAID_256
     return [_row(host, data, t, test, *acc, note) for data, acc in (("ssv1", v1), ("ssv2", v2))]
 
 

@@ -313,6 +313,7 @@ def test_both_sizes_of_group_contextualization_are_named_in_its_rows() -> None:
     assert "--full_res" in facts(ROWS["gc-tsm-r50-8f-ssv2"])["note"]
     assert "224 x 224" in facts(ROWS["gc-tsm-r50-8f-ssv2"])["note"]
     assert "224 pixels" in facts(ROWS["gc-tdn-r50-16f-ssv1"])["note"]
+    assert "--full_res" in facts(ROWS["gc-tdn-r50-16f-ssv1"])["note"]
 
 
 def test_the_quoted_rows_of_i3d_do_not_say_that_their_schedule_is_the_papers() -> None:

@@ -163,6 +163,17 @@ def test_each_encoder_has_its_file(encoder: Encoder, file: str) -> None:
         find(official_for(encoder))
 
 
+def test_what_has_no_plain_download_is_listed_and_says_how_it_is_had(tmp_path: Path) -> None:
+    official = OFFICIAL["bLResNet-50-a2-b4"]
+    assert official == official_for(BLVNetSpec(50))
+    with pytest.raises(CheckpointError, match=r"plain download.*by hand: the README of IBM/BigLi"):
+        download(official, tmp_path)
+    with pytest.raises(
+        CheckpointError, match=r"get them \(by hand: the README of IBM/BigLittleNet"
+    ):
+        find(official)
+
+
 @pytest.mark.parametrize(
     "encoder",
     [
