@@ -9,8 +9,9 @@
 | the same without labels | those toolboxes, to test on: `marey.data.own_videos.line_readings`  |
 
 The separator is a tab, `;`, `,` or space; a path may hold spaces, as class folders do. Several
-labels of a clip are joined by commas and nothing else. Separator and columns are decided once, by
-all lines of a file; a line that does not fit is a fault.
+labels of a clip are joined by commas, or are cells of their own
+(`marey.data.lists.several_labels`). Separator and columns are decided once, by all lines of a file;
+a line that does not fit is a fault.
 
 The count of `path 100 7` is kept as `num_frames`. The numbers of `path 1 100 7` are a span, frames
 0 to 100 here, also where it begins at 1: that the video ends there is not said.
@@ -29,8 +30,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from marey.data.lists.line_numbers import count_numbers, is_number, is_span
 from marey.data.lists.listing import ListRow
 from marey.data.lists.rejects import Faults, Misfit, SourceLine
+from marey.data.lists.several_labels import SEVERAL, several_cells, several_title
 from marey.data.lists.text_file import TextFile, whole
 from marey.data.lists.times import seconds
 from marey.data.manifest.classes import SEPARATOR
@@ -43,10 +46,10 @@ SAMPLE = 2000
 """Lines that decide on the separator."""
 RULSTM_FPS = 30.0
 """Frames a second that RULSTM counts in, whatever the rate of a video."""
-_NUMBERS = re.compile(rf"-?\d{{1,18}}(?:{re.escape(SEPARATOR)}-?\d{{1,18}})*", re.ASCII)
 _HEADS = ("label", "verb", "noun", "action")
 _WHOLE = ("num_frames", "start", "end", "stop", "verb", "noun", "action")
 HEADER_HINT = "give the file a header that names its columns, with `path` and `label`"
+SEVERAL_HINT = "of several labels a line: " + " or ".join(f"--columns '{t}'" for t in SEVERAL)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,12 @@ class ListFormat:
     @property
     def has_labels(self) -> bool:
         """Whether lines say classes."""
-        return not {"label", "verb"}.isdisjoint(self.columns)
+        return not {"label", "labels", "verb"}.isdisjoint(self.columns)
+
+    @property
+    def has_several(self) -> bool:
+        """Whether labels are cells of their own."""
+        return self.title in SEVERAL
 
 
 _TITLES = ("path label", "path label", "path num_frames label", "path start end label")
@@ -97,7 +105,7 @@ UNLABELLED = ("path", "path num_frames", "path start end")
 IN_SECONDS = ("path start_seconds end_seconds", "path start_seconds end_seconds label")
 RULSTM = ListFormat("uid,video,start,stop,verb,noun,action", ",", 5)
 RULSTM_TEST = ListFormat("uid,video,start,stop", ",", 2)
-TITLES = (*_TITLES[1:], *UNLABELLED, *IN_SECONDS, RULSTM.title, RULSTM_TEST.title)
+TITLES = (*_TITLES[1:], *SEVERAL, *UNLABELLED, *IN_SECONDS, RULSTM.title, RULSTM_TEST.title)
 """Of all formats."""
 
 
@@ -143,10 +151,13 @@ def list_format(path: Path, lines: Sequence[str], separator: str | None = None) 
     shapes = shapes_of(rows)
     if separator == "," and shapes.most_common(1)[0][0] == (7, 5):
         return RULSTM
+    if title := several_title(path, rows):
+        return ListFormat(title, separator, len(title.split()) - 1)
     usual, plain_paths = usual_numbers(shapes)
     if usual > 3 or (usual == 3 and not _are_spans(rows)):
         raise ManifestError(
-            f"{path}: {usual} numbers end a line, which is no known list", HEADER_HINT
+            f"{path}: {usual} numbers end a line, which is no known list",
+            f"{HEADER_HINT}; {SEVERAL_HINT}",
         )
     return ListFormat(_TITLES[usual], separator, usual, plain_paths)
 
@@ -158,13 +169,20 @@ def given_format(title: str, lines: Sequence[str]) -> ListFormat:
     columns = title.split()
     separator = separator_of(lines[:SAMPLE])
     cells = [split_line(line, separator) for line in lines[:SAMPLE]]
-    of_words = title == "path label" and 2 * sum(_is_number(row[-1]) for row in cells) < len(cells)
+    of_words = title == "path label" and 2 * sum(is_number(row[-1]) for row in cells) < len(cells)
     return ListFormat(title, separator, 0 if of_words else len(columns) - 1, plain_paths=False)
+
+
+def cells_of_lines(lines: Sequence[str]) -> list[list[str]]:
+    """The cells of all lines, separated as most of them are."""
+    lines = [_trimmed(line) for line in lines]
+    separator = separator_of(lines[:SAMPLE])
+    return [split_line(line, separator) for line in lines]
 
 
 def shapes_of(rows: Iterable[Sequence[str]]) -> Counter[tuple[int, int]]:
     """How many lines have so many cells, of which so many numbers at the end."""
-    return Counter((len(cells), _count_numbers(cells)) for cells in rows)
+    return Counter((len(cells), count_numbers(cells)) for cells in rows)
 
 
 def usual_numbers(shapes: Mapping[tuple[int, int], int]) -> tuple[int, bool]:
@@ -199,7 +217,7 @@ def separator_of(lines: Sequence[str]) -> str:
     for separator in SEPARATORS:
         rows = [cells for line in lines if len(cells := split_line(line, separator)) > 1]
         having[separator] = len(rows)
-        numbers[separator] = sum(_is_number(cells[-1]) for cells in rows)
+        numbers[separator] = sum(is_number(cells[-1]) for cells in rows)
     for counts, share in ((numbers, 0.9), (having, 0.9), (numbers, 0.5)):
         for separator in SEPARATORS:
             if counts[separator] >= share * len(lines) > 0:
@@ -221,13 +239,16 @@ def split_line(text: str, separator: str, width: int = -1) -> list[str]:
     else:
         cells = [cell.strip() for cell in text.rsplit(separator, width)]
     last = cells[-1].replace(",", SEPARATOR)
-    return [*cells[:-1], last] if len(cells) > 1 and _is_number(last) else cells
+    return [*cells[:-1], last] if len(cells) > 1 and is_number(last) else cells
 
 
 def cells_of(text: str, form: ListFormat) -> list[str]:
     """The cells of a line; a path may hold the separator if that is a space, or numbers follow."""
     if form.num_columns == 1:
         return [text]
+    if form.has_several:
+        count = count_numbers(split_line(text, form.separator))
+        return several_cells(split_line(text, form.separator, count), form.title)
     in_paths = form.separator == " " or 0 < form.num_numbers <= 3
     return split_line(text, form.separator, form.num_columns - 1 if in_paths else -1)
 
@@ -239,20 +260,22 @@ def _row(line: SourceLine, text: str, form: ListFormat) -> ListRow:
         remedy = HEADER_HINT if form.has_labels and not form.num_numbers else ""
         raise Misfit(f"not a `{form.title}`", remedy)
     said = dict(zip(form.columns, cells, strict=True))
+    if "labels" in said:
+        said["label"] = said["labels"]
     labels = {head: said[head] for head in _HEADS if head in said}
     single = [said[name] for name in form.columns if name in _WHOLE]  # a label may be several
-    numbered = form.num_numbers and not all(map(_is_number, labels.values()))
+    numbered = form.num_numbers and not all(map(is_number, labels.values()))
     if numbered or None in map(whole, single):
         raise Misfit(f"not a `{form.title}`", "numbers are whole")
     if "uid" in said:
         times = int(said["start"]) / RULSTM_FPS, int(said["stop"]) / RULSTM_FPS
         return ListRow(line, said["video"], labels, *times, id=said["uid"])
     path = said["path"]
-    if form.num_numbers and form.plain_paths and _count_numbers(split_line(path, form.separator)):
+    if form.num_numbers and form.plain_paths and count_numbers(split_line(path, form.separator)):
         if not labels:
             raise Misfit(f"more numbers than of a `{form.title}`")
-        remedy = "join the labels of a clip by commas, without spaces: `path 3,17`"
-        raise Misfit("several labels on a line", remedy)
+        remedy = "join the labels of a clip by commas, without spaces: `path 3,17`; "
+        raise Misfit("several labels on a line", remedy + SEVERAL_HINT)
     if "start_seconds" in said:
         return ListRow(line, path, labels, *_seconds(said["start_seconds"], said["end_seconds"]))
     if form.unit == "frames":
@@ -271,26 +294,7 @@ def _seconds(start: str, end: str) -> tuple[float, float]:
     return times[0], times[1]
 
 
-def _count_numbers(cells: Sequence[str]) -> int:
-    """Whole numbers at the end of the cells after the first, which is the path whatever it is."""
-    count = 0
-    while count < len(cells) - 1 and _is_number(cells[-1 - count]):
-        count += 1
-    return count
-
-
-def _is_number(text: str) -> bool:
-    """Whether this is a whole number, or several joined as in a manifest: `311|969`."""
-    return _NUMBERS.fullmatch(text) is not None
-
-
 def _are_spans(rows: Sequence[Sequence[str]]) -> bool:
     """Whether most lines that end in three numbers have a first and a last frame."""
-    spans = [is_span(*cells[-3:-1]) for cells in rows if _count_numbers(cells) >= 3]
+    spans = [is_span(*cells[-3:-1]) for cells in rows if count_numbers(cells) >= 3]
     return 2 * sum(spans) > len(spans)
-
-
-def is_span(start: str, end: str) -> bool:
-    """Whether these are the first and the last frame of a part, from 1."""
-    first, last = whole(start), whole(end)
-    return first is not None and last is not None and 1 <= first <= last

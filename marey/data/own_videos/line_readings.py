@@ -27,6 +27,7 @@ import numpy as np
 
 from marey.data.checks.probe import Probes, probe_clips
 from marey.data.lists.class_names import ClassNames
+from marey.data.lists.line_numbers import is_span
 from marey.data.lists.listing import Listing
 from marey.data.lists.plain_lists import (
     HEADER_HINT,
@@ -39,7 +40,6 @@ from marey.data.lists.plain_lists import (
     PlainList,
     cells_of,
     given_format,
-    is_span,
     read_plain,
     refuse_bars,
     separator_of,
@@ -48,6 +48,7 @@ from marey.data.lists.plain_lists import (
     usual_numbers,
 )
 from marey.data.lists.rejects import Faults
+from marey.data.lists.several_labels import several_title
 from marey.data.lists.text_file import TextFile, read_text, whole
 from marey.data.lists.times import seconds
 from marey.data.manifest.classes import SEPARATOR
@@ -129,6 +130,8 @@ class _Lines:
             return known, ""
         if timed := self._timed():
             return self.of_title(timed), ""
+        if several := self._several():
+            return ListFormat(several, self.separator, len(several.split()) - 1), ""
         forms = self._by_path()
         if len(forms) == 1:
             return forms[0], ""
@@ -195,6 +198,15 @@ class _Lines:
             if has_points and len(times) >= _NEARLY_ALL * len(spans):
                 return title
         return ""
+
+    def _several(self) -> str:
+        """The title of lines with several labels; "" if not, or if paths of more cells are there."""
+        rows = _spread(self.rows, NUM_LOOKED_FOR)
+        found = _share([self._file(cells[0]) is not None for cells in rows])
+        titles = _OF_PATHS[1 : min(self.usual, 3) + 1]
+        if any(self._found(self.of_title(title)) > found for title in titles):
+            return ""
+        return several_title(self.path, self.rows)
 
     # --- which part of a line is the path -------------------------------------------------------
 

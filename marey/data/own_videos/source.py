@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from marey.data.lists.class_files import is_class_file
 from marey.data.lists.listing import Listing, join_listings
 from marey.data.lists.lists import HMDB51_HINT, is_table, of_hmdb51, read_listing
+from marey.data.lists.plain_lists import cells_of_lines
+from marey.data.lists.rejects import Faults
+from marey.data.lists.several_labels import fits, several_title
+from marey.data.lists.text_file import read_text
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
 from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.header import NoLabels
@@ -83,9 +89,12 @@ def _read_splits(
 ) -> tuple[dict[str, Listing], list[str]]:
     """The lists of splits (split -> list), but for a list to test on without labels."""
     listings, notes = {}, []
+    several = "" if wanted.line else _several_labels([*parts.values()])
     for split, path in parts.items():
+        like = several and fits(several, _cells(path))
         try:
-            listing = read_listing(path, wanted, root=root)
+            asked = replace(wanted, line=several) if like else wanted
+            listing = read_listing(path, asked, root=root)
             if _labels(listing) <= {"", "-1"}:
                 raise NoLabels(f"{path}: no row has a label", "give it labels, or move it away")
             listings[split] = listing
@@ -115,16 +124,34 @@ def _read_splits(
     return listings, notes
 
 
+def _several_labels(lists: Sequence[Path]) -> str:
+    """The title of lists with several labels a line, if one of them tells; else "".
+
+    One of them alone may have as many in all lines, and be like a list of another kind.
+    """
+    titles = set()
+    for path in lists:
+        with suppress(ManifestError):  # which is raised where the list itself is read
+            titles.add(several_title(path, _cells(path)))
+    titles.discard("")
+    return titles.pop() if len(titles) == 1 else ""
+
+
+def _cells(path: Path) -> list[list[str]]:
+    """The cells of the lines of a list."""
+    return cells_of_lines([text for _, text in read_text(path, Faults()).lines()])
+
+
 def _lacks_labels(test: Listing, train: Listing) -> bool:
     """Whether lines of a list to test on end in one number less than those to train on.
 
     A last number that is a class of training in every line is its class all the same.
     """
     of_train = {
-        "`path num_frames label`": "`path label`",
-        "`path start end label`": "`path num_frames label`",
+        "`path num_frames label": "`path label`",
+        "`path start end label": "`path num_frames label`",
     }
-    is_less = any(
+    is_less = any(  # label, or labels
         train.format.startswith(title) and test.format.startswith(less)
         for title, less in of_train.items()
     )

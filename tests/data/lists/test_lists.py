@@ -110,7 +110,10 @@ def test_something_something_json_takes_the_template_without_brackets(tmp_path):
 
 
 WRONG = {
-    "labels in words": ("a 11 678\nb 12 28 5\n", r":2: several labels on a line"),
+    "labels in words": (
+        "a 11 678\nb 12 28 5\n",
+        r"labels, and may be `path num_frames labels` or `path",
+    ),
     "many numbers": ("a 1 2 3 4 5\nb 1 2 3 4 5\n", r"list\.txt: 5 numbers end a line.*a header"),
     "spans that fall": ("a 9 2 3\nb 8 1 5\n", r"list\.txt: 3 numbers end a line"),
     "no labels": ("a.mp4\nb.mp4\n", r"list\.txt: paths without labels"),
