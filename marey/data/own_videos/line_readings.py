@@ -200,7 +200,7 @@ class _Lines:
         return ""
 
     def _several(self) -> str:
-        """The title of lines with several labels; "" if not, or if paths of more cells are there."""
+        """The title of lines with several labels; "" if not, or if longer paths are there."""
         rows = _spread(self.rows, NUM_LOOKED_FOR)
         found = _share([self._file(cells[0]) is not None for cells in rows])
         titles = _OF_PATHS[1 : min(self.usual, 3) + 1]
