@@ -40,6 +40,12 @@ INERT = {
     *("pretrain", "pretrained", "img_feature_dim", "loss_type", "suffix", "crop_num", "print_spec"),
     *("k", "element_filter", "stage", "input_size", "flow_prefix", "gd", "ef_lr", "checkpoint_dir"),
     *("full_res", "twice_sample", "dense_sample", "dataset", "store_name", "tune_from", "type"),
+    *("train_list", "val_list", "test_list", "root_path", "snapshot_pref", "root_log", "resume"),
+    *("root_model", "experiment_name", "output_dir", "gpus", "local_rank", "workers", "print_freq"),
+    *("epochs", "start_epoch", "batch_size", "lr", "lr_type", "lr_steps", "lr_scheduler", "wd"),
+    *("lr_decay_rate", "warmup_epoch", "warmup_multiplier", "momentum", "weight_decay", "softmax"),
+    *("clip_gradient", "eval_freq", "evaluate", "test_crops", "test_segments", "csv_file", "coeff"),
+    *("max_num", "crop_fusion_type", "clip_index", "num_clips", "multi_segments"),
 }
 """Options of theirs that no number of a model depends on: of data, training and its start."""
 

@@ -25,14 +25,14 @@ BLRESNET = {"depth", "alpha", "beta", "num_classes", "basewidth", "cardinality"}
 INERT = {
     *("dataset", "model_name", "blending_method", "partial_freeze_bn", "input_shape", "dw_conv"),
     *("disable_scaleup", "dense_sampling", "random_sampling", "consensus"),
+    *("batch_size", "lr", "lr_scheduler", "lr_steps", "momentum", "wd", "weight_decay", "epochs"),
+    *("nesterov", "clip_gradient", "start_epoch", "resume", "evaluate", "datadir", "logdir"),
+    *("workers", "gpu", "print_freq", "show_model", "num_crops", "num_clips", "augmentor_ver"),
+    *("mean", "std", "sync_bn", "multiprocessing_distributed", "pretrained"),
+    *("imagenet_blnet_pretrained", "imagenet_pretrained", "no_imagenet_pretrained"),
 }
-"""What the constructors store and never ask, or what is said of data."""
-STARTS: Mapping[str, tuple[object, ...]] = {
-    "pretrained": (False, None),
-    "imagenet_blnet_pretrained": (False,),
-    "imagenet_pretrained": (False,),
-}
-"""Weights that they begin with, which a golden file replaces."""
+"""What the constructors store and never ask, what is said of data and training, and which weights
+they begin with, in whose place a golden file has its own."""
 
 
 def blvnet(golden: Golden) -> ModelSpec:
@@ -120,6 +120,5 @@ def arp_model(
 
 
 def known(config: Mapping[str, object], keys: set[str]) -> None:
-    """AssertionError for an option nobody knows, `NotBuiltYet` for a start of their own."""
-    check_known(config, {*keys, *INERT, *STARTS})
-    only(config, STARTS)
+    """AssertionError for an option nobody knows."""
+    check_known(config, {*keys, *INERT})

@@ -178,6 +178,31 @@ def test_options_of_motionformer(config: dict[str, Any], wanted: MotionformerSpe
 
 
 @pytest.mark.parametrize(
+    ("file", "besides"),
+    [
+        (golden("tsm", "gc", arch="resnet50"), {"lr": 0.01, "epochs": 50, "npb": True, "gd": 20}),
+        (golden("gc_gst", "gc", T=8), {"batch_size": 24, "lr_steps": [20, 40], "stage": "S3B"}),
+        (golden("tdn", "gc", T=8), {"lr_scheduler": "step", "warmup_epoch": 0, "num_clips": 10}),
+        (golden("arp.resnet", "blvnet", depth=50, groups=8), {"imagenet_pretrained": True}),
+        (
+            golden("bLVNet_TAM", "blvnet", depth=50, groups=16),
+            {"pretrained": True, "imagenet_blnet_pretrained": True, "lr": 0.01, "num_crops": 3},
+        ),
+        (
+            golden("motionformer", "lmr", **MOTIONFORMER),
+            {"DATA.MULTI_LABEL": False, "TENSORBOARD.ENABLE": False, "DIST_BACKEND": "nccl"},
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_said_of_training_and_of_its_start_changes_nothing(
+    file: Golden, besides: dict[str, Any]
+) -> None:
+    said = golden(file.builder, file.family, **file.config | besides)
+    assert spec_of(said) == spec_of(file)
+
+
+@pytest.mark.parametrize(
     ("file", "missing"),
     [
         (golden("arp.s3d", "blvnet", groups=8), "arp.s3d"),
