@@ -205,7 +205,7 @@ def _without_name(
     The hint asks for what the name says, but where that is in doubt.
     """
     try:
-        return source.model_of(shapes, evidence.without_name().settings)
+        return _model_of(source, shapes, evidence.without_name().settings)
     except CheckpointError as error:
         hint = error.hint or ""
         for key, value in evidence.name.settings.items():
@@ -274,15 +274,32 @@ def _views(spec: ModelSpec, settings: Settings, repository: str) -> str:
 def spec_of(source: Repository, shapes: Shapes, settings: Settings, path: Path) -> ModelSpec:
     """The model of this repository that the shapes give; CheckpointError if there is none."""
     try:
-        return source.model_of(shapes, settings)
+        return _model_of(source, shapes, settings)
     except CheckpointError as error:
         raise CheckpointError(
             f"{path} (repository {source.name}): {error.message}", error.hint
         ) from error
-    except (ValueError, LookupError, ZeroDivisionError) as error:  # odd shapes, or a bad --set
-        raise CheckpointError(
-            f"{path} is no model of repository {source.name}: {type(error).__name__}, {error}"
-        ) from error
+
+
+def _model_of(source: Repository, shapes: Shapes, settings: Settings) -> ModelSpec:
+    """The same, whose error does not name the file."""
+    try:
+        return source.model_of(shapes, settings)
+    except LookupError as error:
+        raise _of_another(source, shapes) from error
+    except (ValueError, ZeroDivisionError) as error:  # odd shapes, or a bad --set
+        raise CheckpointError(f"it is no model of this code base: {error}") from error
+
+
+def _of_another(source: Repository, shapes: Shapes) -> CheckpointError:
+    """That tensors are missing by which models of this repository are told, and whose these are."""
+    likely = [other.name for other in REPOSITORIES if other.recognises(shapes)]
+    others = [name for name in likely if name != source.name]
+    return CheckpointError(
+        f"it has not the tensors by which models of {source.name} are told; it has "
+        f"{first_few(shapes)}" + (f", as {' and '.join(others)} write them" if others else ""),
+        f"--from {others[0]}" if others else "it is of another code base, or a part is missing",
+    )
 
 
 def _decides(

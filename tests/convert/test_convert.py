@@ -323,6 +323,20 @@ def test_a_foreign_file_forced_through_a_repository_is_refused(tmp_path: Path) -
         convert(tmp_path / "x.pth", tmp_path / "out", repository="tms")
 
 
+@pytest.mark.parametrize(
+    "name", ["gc", "ecal", "gst", "arp", "motionformer", "mmaction2-mobilenetv2"]
+)
+def test_the_tensors_of_another_code_base_are_told_by_their_own(name: str, tmp_path: Path) -> None:
+    spec = ModelSpec(ResNetSpec(18, channels=8), (TSM(),), heads=(Head("label", 4),))
+    weights = upstream.under(upstream.tsm_resnet, upstream.filled(spec))
+    path = tmp_path / "TSM_mine_RGB_resnet18_avg_segment8_e45.pth"  # a name of another, too
+    torch.save(weights, path)
+    said = Settings(num_segments=8, shift_div=8, loop=False, temporal_stride="none")
+    message = rf"not the tensors by which models of {name} are told; .* as tsm write.*--from tsm"
+    with pytest.raises(CheckpointError, match=message):
+        convert(path, tmp_path / "out", repository=name, settings=said)
+
+
 def test_a_folder_with_something_in_it_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not empty"):
         convert(checkpoint, tmp_path)
