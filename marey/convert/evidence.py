@@ -47,13 +47,16 @@ class Evidence:
 
     def check_agreement(self) -> None:
         """CheckpointError where name and cfg differ, and nobody says which is right."""
-        for key, value in self.name.settings.items():
-            other = self.cfg.settings.get(key, value)
-            if other != value and key not in self.set and key not in self.name.usual:
-                raise CheckpointError(
-                    f"its name says {key}={value}, its configuration {key}={other}",
-                    f"say which is right: --set {key}={other}",
-                )
+        said, cfg = self.name.settings, self.cfg.settings
+        open_ = {*said, *cfg} - {*self.set, *self.name.usual}
+        differing = [key for key in said if key in open_ and cfg.get(key, said[key]) != said[key]]
+        if differing:
+            named = " ".join(f"{key}={said[key]}" for key in differing)
+            configured = [f"{key}={cfg[key]}" for key in differing]
+            raise CheckpointError(
+                f"its name says {named}, its configuration {' '.join(configured)}",
+                "say which is right: " + " ".join(f"--set {answer}" for answer in configured),
+            )
 
     def doubts(self, found: Mapping[str, Any]) -> dict[str, str]:
         """What the name says otherwise than `found` of the temporal ops, which decide scores.

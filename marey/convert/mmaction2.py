@@ -133,7 +133,12 @@ _PARTS = ("backbone", "cls_head")
 
 
 def model_in(config: object) -> dict[str, Any]:
-    """The `model` of a configuration file in Python, of which only plain values are read."""
+    """The `model` of a configuration: a node of mmengine, or a file in Python.
+
+    Of a file only plain values are read.
+    """
+    if isinstance(config, dict) and isinstance(model := config.get("model"), dict):
+        return model
     if not isinstance(config, str):
         return {}
     try:

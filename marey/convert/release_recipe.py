@@ -33,7 +33,11 @@ Usual = Mapping[str, str]
 
 _TSM = {"k400": "tsm-1x1", "ssv1": "tsm-2x3", "ssv2": "tsm-2x3", "dense": "tsm-dense-10x3"}
 _GC = {"ssv1": "gc-2x1", "ssv2": "gc-2x1", "twice": "gc-2x1", "dense": "gc-dense-10x1"}
-_ARP = {"k400": "arp-dense-10x3", "ssv2": "arp-2x3-upstream", "": "arp-1x1-upstream"}
+_ARP = {
+    **{"k400": "arp-dense-10x3", "ssv2": "arp-2x3-upstream"},
+    **dict.fromkeys(("mini-ssv2", "mini-k400", "mini-mit"), "arp-1x1-upstream"),
+    "": "arp-1x1-upstream",
+}
 _USUAL: Mapping[str, Usual] = {
     "tsm": {**_TSM, "": "tsm-1x1"},
     "gc": {**_GC, "": "gc-1x1"},

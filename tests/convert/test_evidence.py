@@ -80,6 +80,26 @@ def test_name_and_configuration_that_differ_are_asked_about(tmp_path: Path) -> N
     convert(path, tmp_path / "out", settings=Settings(num_segments=4))
 
 
+def test_all_in_which_name_and_configuration_differ_is_asked_at_once() -> None:
+    evidence = Evidence(
+        cfg=Told({"size": 224, "stride": 8, "clips": 10}),
+        name=Told({"size": 336, "stride": 16, "values": "released"}),
+    )
+    message = "size=336 stride=16, its configuration size=224 stride=8.*size=224 --set stride=8$"
+    with pytest.raises(CheckpointError, match=message):
+        evidence.check_agreement()
+
+
+def test_a_configuration_may_be_a_node_of_mmengine() -> None:
+    backbone = {"type": "ResNetTSM", "depth": 18, "num_segments": 4}
+    node = {"model": {"backbone": backbone, "cls_head": {"num_classes": 5}}}
+    as_text = f"model = {node['model']}"
+    said = told({"meta": {"cfg": node}})
+    assert said.settings == {"num_segments": 4, "shift_div": 8}
+    assert said.by_tensors == {"depth": 18, "classes": 5}
+    assert said == told({"meta": {"config": as_text}})
+
+
 def test_what_a_name_says_against_the_tensors_is_said(tmp_path: Path) -> None:
     name = "tsm_r50_1x1x4_50e_sthv1_flow_x.pth"
     found = convert(checkpoint(tmp_path / name), tmp_path / "out", settings=Settings(shift_div=8))

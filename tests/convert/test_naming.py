@@ -365,6 +365,15 @@ def test_a_tsn_of_five_segments_is_tested_on_eight_and_its_other_rows_are_named(
     assert "tsn-r50-8f-k400-10crop of the same model, the row tsn-r50-8f-k400-dense" in said
 
 
+@pytest.mark.parametrize("data", ["mini-ssv2", "mini-k400", "mini-mit"])
+def test_the_mini_sets_are_those_of_action_recognition_pytorch(data: Any) -> None:
+    spec = ModelSpec(R50, num_segments=8, heads=(Head("label", 7),))
+    settings = Settings(data=data, temporal_stride="none")
+    said = views_in_words(spec, settings, "torchvision")  # its TSN, by names of tensors
+    assert said.startswith("arp-1x1-upstream: ")
+    assert said.endswith(f"; by which its code base tests {data}")
+
+
 def test_flow_is_normalised_by_one_number() -> None:
     spec = ModelSpec(ResNetSpec(50, in_channels=10), num_segments=3, heads=(Head("label", 4),))
     augment = recipe_of(spec, "x", Settings(), "tsm").augment

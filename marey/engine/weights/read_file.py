@@ -195,6 +195,13 @@ def _explained(path: Path, head: bytes, error: BaseException) -> CheckpointError
             "what it holds may be code, and is never run",
             _PLAIN,
         )
+    if match := re.search(r"Unsupported operand \d+", str(error)):
+        return CheckpointError(
+            f"{path} cannot be read as weights: its pickle is of another kind than torch.save "
+            f"writes of itself, pickle_protocol=4 for one ({match[0]}); what it holds may be code, "
+            "and is never run",
+            f"{_PLAIN}; or, where you trust it, make one: {_SNIPPET}",
+        )
     if head.startswith(b"PK"):
         is_whole = _names_in_zip(path) is not None
         reason = "it is damaged" if is_whole else "its archive has no end, so it is cut short"

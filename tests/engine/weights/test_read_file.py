@@ -136,6 +136,14 @@ def test_what_is_no_file_of_weights_is_named(content: bytes, problem: str, tmp_p
         read_weights_file(path)
 
 
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_a_pickle_of_another_protocol_is_not_called_damaged(protocol: int, tmp_path: Path) -> None:
+    torch.save(WEIGHTS, tmp_path / "w.pth", pickle_protocol=protocol)
+    message = r"another kind than torch.save writes.*pickle_protocol=4 for one \(Unsupported op"
+    with pytest.raises(CheckpointError, match=message):
+        read_weights_file(tmp_path / "w.pth")
+
+
 def test_an_onnx_graph_is_named(tmp_path: Path) -> None:
     path = tmp_path / "w.onnx"
     path.write_bytes(b"\x08\x07\x12\x07pytorch")
