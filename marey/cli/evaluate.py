@@ -72,14 +72,30 @@ def evaluate(
     Of several models, the weighted mean of their scores: an ensemble.
     """
     from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
+    from marey.engine.inference.stored import dump_of
     from marey.engine.results_file import read_results
     from marey.engine.weights.origin import Origin
 
     others, overrides = models_and_overrides(more or [])
-    is_dump = model.suffix == ".parquet"
     is_ensemble = bool(others or weights_of or average or row)
-    if is_dump and not is_ensemble:
-        _print_dump(model, epic_lists)
+    if not is_ensemble and (dump := dump_of(model)):
+        for_models = {
+            "--manifest": manifest,
+            "--train-manifest": train_manifest,
+            "--protocol": protocol,
+            "--segments": segments,
+            "--groups": groups != "paper",
+            "--reconstruction": reconstruction,
+            "--name": name,
+            "--out": out,
+            "--shard": not shard.is_whole,
+        }
+        given = [option for option, value in for_models.items() if value]
+        if wrong := [*given, *overrides]:
+            raise typer.BadParameter(
+                f"{', '.join(wrong)}: {dump} has its clips and views, whose numbers are printed"
+            )
+        _print_dump(dump, epic_lists)
         return
     if len(manifest or []) > 1 and not is_ensemble:
         raise typer.BadParameter(f"{len(manifest or [])} manifests for one model, expected one")
