@@ -66,8 +66,8 @@ def evaluate_ensemble(
     """
     from marey.engine.inference.ensemble_run import (
         EnsembleOptions,
+        ensemble_name,
         evaluate_together,
-        member_names,
     )
     from marey.engine.results_file import read_results
     from marey.recipes.ensembles import find_ensemble
@@ -86,7 +86,7 @@ def evaluate_ensemble(
             average=average,
             row=published,
         )
-        folder = out or Path("runs", row or "+".join(member_names(models)), "results", name)
+        folder = out or Path("runs", row or ensemble_name(models), "results", name)
         with progress_bar("evaluating") as progress:
             combined, path = evaluate_together(
                 together,
@@ -176,6 +176,9 @@ def _print_ensemble(combined: Combined, results: Results) -> None:
     about = f"{sum(each.weight for each in results.members):g}", results.average, ""
     table.add_row("ensemble", *about, *numbers, str(results.num_missing), style="bold")
     console.print(table)
+    for member in results.members:
+        if member.other_segments:
+            console.print(escape(f"{member.name}: {member.other_segments}"))
     console.print(escape(f"clips are matched by {combined.matched_by}"))
     print_metrics(
         results.metrics, combined.result.named_estimates, title=f"{results.num_clips} clips"

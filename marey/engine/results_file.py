@@ -77,6 +77,8 @@ class MemberResult:
     average: Literal["logits", "probs"] = "logits"
     protocol: str | None = None
     views: ViewCounts = ViewCounts()
+    other_segments: str = ""
+    """In words, if it was tested on others than it was trained on."""
     num_missing: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
 

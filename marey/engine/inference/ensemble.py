@@ -94,6 +94,8 @@ def checked_weights(weights: Sequence[float], num_members: int) -> tuple[float, 
             raise ValueError(f"a weight is {weight:g}, expected a number of at least 0")
     if not sum(weights):
         raise ValueError("all weights are 0, expected one above 0")
+    if not np.isfinite(sum(weights)):  # each would be nothing of it
+        raise ValueError("the weights are too large to be added")
     return tuple(map(float, weights))
 
 

@@ -151,6 +151,15 @@ def member_names(paths: Sequence[Path]) -> list[str]:
     ]
 
 
+def ensemble_name(paths: Sequence[Path]) -> str:
+    """What the models together are called: a name of one folder."""
+    return "+".join(map(_as_folder, member_names(paths)))
+
+
+def _as_folder(name: str) -> str:
+    return name.replace("/", "-").replace(" ", "-")
+
+
 def _name(path: Path) -> str:
     path = path.resolve()
     if path.parent.name == "checkpoints":
@@ -185,7 +194,7 @@ class Plan:
     @property
     def folder_name(self) -> str:
         """The name, as that of a folder."""
-        return self.name.replace("/", "-").replace(" ", "-")
+        return _as_folder(self.name)
 
     @property
     def where(self) -> str:
@@ -346,6 +355,7 @@ def _member_result(member: Member, plan: Plan, stored: Stored) -> MemberResult:
         average=stored.evaluation.average,
         protocol=stored.facts.protocol,
         views=stored.facts.views,
+        other_segments=stored.facts.other_segments,
         num_missing=len(member.evaluation.missing),
         metrics=rounded(member.evaluation.metrics),
     )

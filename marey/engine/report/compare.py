@@ -17,7 +17,7 @@ from marey.engine.report.pages import Table, count, counted, write_page
 from marey.engine.report.run_files import HeadResult, Result, RunFiles, read_run
 from marey.engine.report.summary import views_cell
 from marey.engine.results_file import Results
-from marey.metrics.catalog import METRICS, Named, headlines
+from marey.metrics.catalog import DASH, METRICS, Named, headlines
 
 MAX_BARS = 30
 
@@ -102,7 +102,7 @@ class Comparison:
         facts = run.result.facts if run.result else Results()
         numbers = [each.metric.number(facts.metric(key)) for key, each in self.headlines.items()]
         cost = count(facts.parameters), count(facts.gmacs_per_view)
-        return (name, *numbers, *cost, views_cell(facts), str(len(run.epochs)))
+        return (name, *numbers, *cost, views_cell(facts), str(len(run.epochs) or DASH))
 
 
 def read_comparison(runs: Iterable[str | Path]) -> Comparison:

@@ -77,7 +77,9 @@ def environment_table(files: RunFiles) -> Table:
         ("decoder", facts.decoder),
         ("average over views", facts.average if files.result else None),
         ("protocol", facts.protocol),
+        ("segments", facts.other_segments or None),
     ]
+    rows += [(f"segments of {m.name}", m.other_segments) for m in facts.members if m.other_segments]
     rows += (facts.versions or files.environment.get("versions") or files.environment).items()
     return Table(("", ""), [row for row in rows if isinstance(row[1], str | int | float)])
 

@@ -17,6 +17,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.ensemble import Average, Combined, checked_weights, combine
 from marey.engine.inference.ensemble_run import (
     EnsembleOptions,
+    ensemble_name,
     evaluate_together,
     member_names,
 )
@@ -230,6 +231,7 @@ def test_the_same_model_twice_is_said(caplog: pytest.LogCaptureFixture) -> None:
         ((1, np.nan), "a weight is nan"),
         ((np.inf, 1), "a weight is inf"),
         ((0, 0), "all weights are 0"),
+        ((1e308, 1e308), "the weights are too large to be added"),
     ],
 )
 def test_weights_that_cannot_be_are_refused(weights: Sequence[float], message: str) -> None:
@@ -374,6 +376,7 @@ def test_names_tell_members_apart(tmp_path: Path) -> None:
     b = dump(evaluation(), runs / "b" / "results" / "val")
     paths = [runs / "a", b, b.parent, tmp_path / "old" / "a", runs / "c" / "checkpoints" / "x.pt"]
     assert member_names(paths) == ["a (1)", "b (1)", "b (2)", "a (2)", "c/x"]
+    assert ensemble_name(paths[2:]) == "b+a+c-x"  # one folder, whose name a shell takes as it is
 
 
 # --- published rows ----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from marey.engine.report.compare import read_comparison
 from marey.engine.report.report import write_report
 from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
+from marey.metrics.catalog import DASH
 from marey.recipes.recipe import TestViews, Views
 from marey.video.sampling.segments import Segments
 from tests.tiny import tiny_recipe, write_set
@@ -146,3 +147,28 @@ def test_words_that_contradict_are_refused(
 def test_a_word_that_is_no_model_and_no_option_is_named(runs: tuple[Path, Path]) -> None:
     said = marey_eval(*runs, "runs/none")
     assert "'runs/none' is neither a model" in str(said.exception)
+
+
+def test_members_on_other_segments_are_said(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    words = "trained on 2 segments (2 frames), tested on 3 (3 frames)"
+    out = tmp_path / "both" / "results" / "val"
+    said = marey_eval(*runs, "--segments", "3", "--out", out)
+    assert f"two: {words}" in said.output
+    facts = read_results(out / "results.json")
+    assert [member.other_segments for member in facts.members] == [words, ""]
+    assert words in write_report(tmp_path / "both", None).read_text()
+    (row,) = read_comparison([tmp_path / "both"]).table.rows
+    assert row[-1] == DASH  # it was never trained itself
+
+
+def test_predictions_alone_give_their_numbers_and_take_no_views(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert marey_eval(runs[0], "--out", out).exit_code == 0
+    assert "acc/top1" in marey_eval(out).output
+    assert marey_eval(out).output == marey_eval(out / "predictions.parquet").output
+    for words in (["--segments", "3"], ["test.crop=ThreeCrop"], ["--protocol", "tsm-1x1"]):
+        said = marey_eval(out, *words)
+        assert said.exit_code == 2
+        assert f"{words[0]}: " in said.output
