@@ -40,7 +40,15 @@ def print_subsets(subsets: Mapping[str, Mapping[str, int]]) -> None:
 
 
 def print_groups(evaluation: Evaluation) -> None:
-    """Print by which rule the classes of each head are frequent and rare."""
+    """Print by which rule the classes of each head are frequent and rare, or why nobody knows."""
+    from marey.engine.inference.measures import TrainingCounts
+
+    counts = evaluation.trained_on
     for head in evaluation.scores:
-        if grouped := evaluation.trained_on.groups(head):
+        if grouped := counts.groups(head):
             console.print(f"groups of {head} by {grouped.rule}")
+        elif isinstance(counts, TrainingCounts) and head not in counts.of:
+            console.print(
+                f"no head, tail and few of {head}: how many clips its classes were trained on is "
+                "not known; --train-manifest counts them"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,16 @@ def test_the_command_prints_intervals_and_the_rule(run: Path, tmp_path: Path) ->
     assert "acc/few" in done.output
     assert "nan" not in done.output
     assert "groups of label by release: head holds at most 90% of the data" in done.output
+
+
+def test_why_there_are_no_groups_is_said(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, uncounted := tmp_path / "uncounted")
+    (uncounted / "class_counts.json").unlink()
+    words = ["eval", str(uncounted), "--out", str(tmp_path / "out"), "-j", "0"]
+    done = CliRunner().invoke(app, words)
+    said = " ".join(done.output.split())
+    assert "no head, tail and few of label: how many clips its classes were trained on" in said
+    assert "--train-manifest counts them" in said
 
 
 def test_training_clips_can_be_counted_in_another_manifest(run: Path, tmp_path: Path) -> None:
