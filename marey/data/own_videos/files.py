@@ -62,6 +62,32 @@ def absent_notes(listing: Listing, meant: Sequence[Meant]) -> list[str]:
     return notes
 
 
+def refuse_header_as_clip(listing: Listing, first: Meant) -> None:
+    """ManifestError if the first line of a list, whose clip is not there, may name its columns.
+
+    Its cells are words, and its label is of no other line, while those have labels in common.
+    """
+    form = listing.format
+    if not form.startswith("`path label`, ") or "space-separated" in form or first.is_there:
+        return
+    row, *others = listing.rows
+    cells = row.path, *row.labels.values()
+    labels = [other.labels["label"] for other in others]
+    if not all(map(_WORDS.fullmatch, cells)) or cells[1] in labels:
+        return
+    if len(set(labels)) < len(labels):
+        columns = f"path={cells[0]},label={cells[1]}"
+        raise ManifestError(
+            f"{row.line}: {clip_text(','.join(cells))} may name the columns, or be a clip: no other"
+            " has its label, and it is not there",
+            f"--columns {shlex.quote(columns)}: it names them; --columns 'path label': a clip",
+        )
+
+
+_WORDS = re.compile(r"[^\W\d]+([ _-][^\W\d]+)*")
+"""A cell that may name a column; with digits it is rather a clip."""
+
+
 def refuse_empty_spans(listing: Listing) -> None:
     """ManifestError if a clip ends before it begins, or where it does."""
     rows = listing.rows

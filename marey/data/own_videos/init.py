@@ -27,6 +27,7 @@ from marey.data.own_videos.files import (
     meant_files,
     none_read,
     refuse_empty_spans,
+    refuse_header_as_clip,
     refuse_outside,
 )
 from marey.data.own_videos.given_columns import given_columns
@@ -123,6 +124,8 @@ def init_dataset(
     if not overwrite:
         _keep_classes(classes, target.parent)
     meant = meant_files(listing, start, planned=not probe)
+    if not wanted.line:
+        refuse_header_as_clip(listing, meant[0])
     if root is not None:
         refuse_outside(listing, start, meant)
     notes += spelling_notes([row.path for row in listing.rows], meant)

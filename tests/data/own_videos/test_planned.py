@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from marey.data.lists.wanted_columns import WantedColumns
 from marey.data.manifest.read import read_manifest, require_files
 from marey.data.own_videos.init import InitReport, init_dataset
 from marey.errors import ManifestError
@@ -73,3 +74,29 @@ def test_what_is_missing_is_said_before_anything_is_trained(tmp_path: Path) -> N
     made = planned(tmp_path, "path,label\na.mp4,x\nb.mp4,y\nc.mp4,x\n", "list.csv")
     with pytest.raises(ManifestError, match=r"manifest.csv:2: no file '.*a.mp4'"):
         require_files(read_manifest(made.path))
+
+
+def test_a_first_line_that_may_name_the_columns_is_asked_about(tmp_path: Path) -> None:
+    """Where clips are there, it is told by them that none is called so."""
+    text = "vid,gloss\na1,hello\na2,thanks\na3,hello\na4,thanks\n"
+    with pytest.raises(ManifestError, match="list.txt:1: 'vid,gloss' may name the columns") as e:
+        planned(tmp_path, text)
+    assert "--columns path=vid,label=gloss: it names them; --columns 'path label'" in str(e.value)
+    made = planned(tmp_path, text, wanted=WantedColumns.parse("path=vid,label=gloss"))
+    assert (len(made.manifest), made.manifest.classes["label"]) == (4, ("hello", "thanks"))
+    wanted = WantedColumns.parse("path label")
+    made = planned(tmp_path, text, wanted=wanted, overwrite=True)
+    assert len(made.manifest) == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "run,hello\na1,hello\na2,thanks\n",  # a label of other lines
+        "run,x\nhop,y\nsit,z\n",  # as all have one of their own
+        "a1,gloss\na2,hello\na3,hello\n",
+        "run gloss\nhop hello\nsit hello\n",
+    ],
+)
+def test_a_first_line_like_the_others_is_a_clip(tmp_path: Path, text: str) -> None:
+    assert len(planned(tmp_path, text).manifest) == 3
