@@ -1,9 +1,9 @@
 """Kinetics-400, 600, 700 (arXiv 1705.06950, 1808.01340, 1907.06987): ten seconds of YouTube each.
 
 The official csv files have the columns label, youtube_id, time_start, time_end and split; a clip is
-a file ``{youtube_id}_{start:06d}_{end:06d}.mp4``, with or without a folder of its class and split,
-or called by the id alone. CVDF hands them out in folders of splits without classes, with
-``replacement/replacement_for_corrupted_k400`` beside them, and the csv of Kinetics-600 as
+a file ``{youtube_id}_{start:06d}_{end:06d}.mp4``, with or without a folder of its class and split
+or the zeros, or called by the id alone. CVDF hands them out in folders of splits without classes,
+with ``replacement/replacement_for_corrupted_k400`` beside them, and the csv of Kinetics-600 as
 train.txt. Files are cut already, so the times are no spans here. Lists of TSM, mmaction2 and
 UniFormer are read with the file of classes their numbers count. Classes are in alphabetical order,
 as in the tools of all of them but UniFormer, whose lists are renumbered.
@@ -48,7 +48,12 @@ _REPLACEMENTS = (
     "replacement/{stem}",
 )
 """Videos that take the place of those that the archives hold damaged: looked for first."""
-_CLIPS = ("{class}/{stem}", "{class_}/{stem}", "{stem}", "{class_}/{id}_{start}", "{id}")
+_CLASSES = ("{class}/", "{class_}/", "")
+_CLIPS = (
+    *(f"{folder}{name}" for name in ("{stem}", "{id}_{start}_{end}") for folder in _CLASSES),
+    "{class_}/{id}_{start}",
+    "{id}",
+)
 """Where copies have their clips: folders of splits, of classes, then one of the names."""
 
 
@@ -107,7 +112,7 @@ def _official_clip(
     has_label = "label" in row and (split != "test" or row["label"].strip())
     labels = {"label": names.find(row["label"])} if has_label else {}
     name = f"{key}_{start:06d}_{end:06d}"
-    fields = {"id": key, "start": str(start), "stem": name}
+    fields = {"id": key, "start": str(start), "end": str(end), "stem": name}
     return AnnotatedClip(line, name, split, labels, fields=fields)
 
 

@@ -93,7 +93,8 @@ def coverage_rows(coverage: Mapping[str, SplitCoverage]) -> list[tuple[str, ...]
     """The coverage table as text, a row a split, with a header."""
     rows: list[tuple[str, ...]] = [("split", "clips", "found", "missing", "unreadable")]
     for split, counts in coverage.items():
-        name = split if counts.labelled else f"{split} (no labels)"
+        some = f"{counts.answered:,} with labels" if counts.answered else "no labels"
+        name = split if counts.labelled else f"{split} ({some})"
         numbers = (counts.clips, counts.found, counts.missing, counts.unreadable)
         rows.append((name, *(f"{number:,}" for number in numbers)))
     return rows

@@ -28,6 +28,9 @@ class SplitCoverage:
     missing: int = 0
     unreadable: int = 0
     labelled: bool = True
+    """Whether all have labels."""
+    answered: int = 0
+    """How many have labels."""
 
 
 @dataclass(kw_only=True)
@@ -89,6 +92,7 @@ class PresentClips:
             counts.missing += row in self.absent
             counts.unreadable += row in errors
             counts.labelled &= bool(clip.labels)
+            counts.answered += bool(clip.labels)
         return splits
 
     def missing(self) -> list[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from marey.data.datasets.catalog import find_dataset
 from marey.data.datasets.dataset import Index
 from marey.data.datasets.long_tail_files import Whole
 from marey.data.lists.annotations import Annotations
+from marey.data.prepare.account import coverage_rows
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.prepare import MediaFolder, prepare
 from marey.errors import ManifestError
@@ -141,6 +142,23 @@ def test_answers_are_the_labels_of_test_clips(tmp_path: Path) -> None:
     assert [row.line.number for row in files.rejects] == [3]
     (folder / f"{SS}test.json").unlink()
     assert splits(read("ssv2", folder)[0])[1:] == [("3", "test"), ("4", "test")]
+
+
+def test_how_many_test_clips_have_labels_is_said(tmp_path: Path) -> None:
+    folder = write(tmp_path / "ann", train=[1], bare_test=[2, 3])
+    for name in "123":
+        (tmp_path / f"{name}.webm").touch()
+    media, out = MediaFolder(tmp_path, probe=False), tmp_path / "out"
+
+    def test_row() -> str:
+        made = prepare(find_dataset("ssv2"), media, out, annotations=folder)
+        return coverage_rows(made.account.coverage)[-1][0]
+
+    assert test_row() == "test (no labels)"
+    (folder / f"{SS}test-answers.csv").write_text(f"3;{NAMES[7]}\n")
+    assert test_row() == "test (1 with labels)"
+    (folder / f"{SS}test-answers.csv").write_text(f"3;{NAMES[7]}\n2;{NAMES[0]}\n")
+    assert test_row() == "test"
 
 
 def test_frames_are_found_where_motionformers_lists_say(tmp_path: Path) -> None:

@@ -234,6 +234,8 @@ def test_spans_of_kinetics_are_in_its_file_names_and_bad_ones_are_rejected(tmp_p
         "rawframes_train/petting_animal_(not_cat)/{stem}/img_00001.jpg",
         "images/petting_animal_(not_cat)/abc-_456789_3/img_00001.jpg",
         "train/abc-_456789.mp4",
+        "train/abc-_456789_3_13.mp4",
+        "train/petting animal (not cat)/abc-_456789_3_13.mp4",
         "replacement/{stem}.mp4",
         "train/replacement_for_corrupted_k400/{stem}.mp4",
     ],
