@@ -6,6 +6,7 @@ of their numbers. Else it says something of the clip, as how many frames it has,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from marey.data.lists.rejects import SourceLine
 from marey.data.lists.text_file import TextFile, whole
 from marey.data.manifest.paths import VIDEO
 
+_NUMBER = re.compile(r"-\d+", re.ASCII)
 _Lines = list[tuple[SourceLine, tuple[str, str, str]]]
 
 
@@ -37,6 +39,8 @@ def _lines(file: TextFile, separator: str) -> _Lines | None:
             return None
         lines.append((line, (cells[0], cells[3 - numbers[0]], cells[numbers[0]])))
     words = [word for _, (_, word, _) in lines]
+    if all(_NUMBER.fullmatch(word) for word in words):  # as -1 is: no class is named so
+        return None
     named = sum(bool(VIDEO.fullmatch(path)) for _, (path, _, _) in lines)
     # else a path that holds the separator, whose last part would be the class
     is_sure = 2 * named > len(lines) or (separator != " " and len(set(words)) < len(words))

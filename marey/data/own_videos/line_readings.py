@@ -18,15 +18,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from marey.data.checks.probe import Probes, probe_clips
+from marey.data.lists.class_files import find_class_files
 from marey.data.lists.class_names import ClassNames
+from marey.data.lists.headers import without_comments
 from marey.data.lists.line_numbers import is_span
 from marey.data.lists.listing import Listing
 from marey.data.lists.plain_lists import (
@@ -66,6 +68,8 @@ NUM_LOOKED_FOR = 200
 NUM_OPENED = 8
 """Of those, the clips whose frames are counted."""
 _NEARLY_ALL, _HALF, _HARDLY_ANY = 0.9, 0.5, 0.1
+_FEWEST_FRAMES = 10
+"""Numbers from here on may count frames, and seldom number classes that begin so late."""
 _SLACK = 1.02
 """A last frame may lie so far behind the end of a file that was encoded anew."""
 
@@ -93,23 +97,36 @@ def read_clip_lines(
     return read_plain(file, form), [why] if why else []
 
 
-def refuse_parts_as_labels(listing: Listing, root: AnyPath) -> None:
-    """NoLabels if what was read as `path num_frames label` is `path start end`.
+def refuse_numbers_as_labels(listing: Listing, root: AnyPath) -> None:
+    """NoLabels if what was read as classes are last frames of spans, or numbers of frames.
 
-    ManifestError if it may be either: each number is at most the one after it, in nearly all lines.
+    ManifestError if they may be either: each number is at most the one after it, in nearly all
+    lines; or no clip can be opened, most lines have a number of their own, none of them small, and
+    no file names classes.
     """
-    if not listing.format.startswith("`path num_frames label`"):
+    words = [row.labels.get("label", "") for row in listing.rows]
+    lines = partial(_lines_of, listing, root)
+    if listing.format.startswith("`path num_frames label`"):
+        pairs = [(str(row.num_frames), word) for row, word in zip(listing.rows, words, strict=True)]
+        if _share([is_span(*pair) for pair in pairs]) < _NEARLY_ALL:
+            return
+        form, why = lines().form()
+    elif listing.format.startswith("`path label`") and None not in map(whole, words):
+        named = bool(find_class_files(listing.source.parent, [listing.source]))
+        form, why = lines().counts_or_labels([int(word) for word in words], are_named=named)
+    else:
         return
-    pairs = [(str(row.num_frames), row.labels["label"]) for row in listing.rows]
-    if _share([is_span(*pair) for pair in pairs]) < _NEARLY_ALL:
-        return
-    lines = [text for _, text in read_text(listing.source, Faults()).lines()]
-    form, why = _Lines(listing.source, lines, root, None).form()
     if not form.has_labels:
+        title = f"path {'num_frames ' if len(form.columns) > 2 else ''}label"
         raise NoLabels(
             f"{listing.source}: lines are `{form.title}`, without labels: {why}",
-            "`marey predict` takes it; --columns 'path num_frames label' reads classes",
+            f"`marey predict` takes it; --columns '{title}' reads classes",
         )
+
+
+def _lines_of(listing: Listing, root: AnyPath) -> _Lines:
+    texts = [text for _, text in without_comments(read_text(listing.source, Faults())).lines()]
+    return _Lines(listing.source, texts, root, None)
 
 
 @dataclass(frozen=True)
@@ -228,7 +245,17 @@ class _Lines:
             raise ManifestError(
                 f"{self.path}: {self.usual} numbers end a line, which is no known list", HEADER_HINT
             )
-        return list(map(self.of_title, _OF_NUMBERS[number]))
+        return [self._with_numbered_paths(self.of_title(title)) for title in _OF_NUMBERS[number]]
+
+    def _with_numbered_paths(self, form: ListFormat) -> ListFormat:
+        """The format, whose paths may end in numbers of their own if nearly all that do are there.
+
+        Else these are more numbers than a line may have.
+        """
+        paths = [cells[0] for cells in self.cells(form)]
+        numbered = [path for path in paths if _ends_in_number(path, self.separator)]
+        there = [self._file(path) is not None for path in _spread(numbered, NUM_LOOKED_FOR)]
+        return replace(form, plain_paths=form.plain_paths and _share(there) < _NEARLY_ALL)
 
     def _by_suffix(self, forms: Mapping[int, ListFormat]) -> list[int]:
         """Of paths that are not there: how many cells follow what ends like a video."""
@@ -273,12 +300,28 @@ class _Lines:
         if len(forms[0].columns) == 2:
             labelled, frames = forms
             if counted and exact >= _NEARLY_ALL:
-                return frames, f"{opened}, all have as many frames as their number says"
+                return frames, f"{opened}, {_ALL_SAME}"
             if exact < _HALF and (counted or self._files_there(labelled)):
                 return labelled, f"{opened}, {exact:.0%} have as many frames as their number says"
             raise self._ask("numbers are classes", labelled, "they count frames", frames, opened)
         labelled, spans = forms
         return self._span_or_label(labelled, spans, counted, exact, opened)
+
+    def counts_or_labels(
+        self, numbers: Sequence[int], *, are_named: bool
+    ) -> tuple[ListFormat, str]:
+        """Whether the one number of each line is a class, as it is unless something says else."""
+        labelled, frames = map(self.of_title, _OF_NUMBERS[1])
+        counted = self._counted(frames)
+        same = _share([count == whole(cells[1]) for cells, count in counted])
+        if same >= _NEARLY_ALL and len(counted) >= min(2, len(numbers)):
+            return frames, f"of {len(counted)} clips that were opened, {_ALL_SAME}"
+        own = len({*numbers}) / len(numbers)
+        are_few = len(numbers) < 3 or min(numbers) < _FEWEST_FRAMES or own < _HALF
+        if counted or are_named or are_few:
+            return labelled, ""
+        why = f"of {len(numbers):,} lines {own:.0%} have a number of their own, from {min(numbers)}"
+        raise self._ask("numbers are classes", labelled, "they count frames", frames, why)
 
     def _span_or_label(
         self,
@@ -291,6 +334,7 @@ class _Lines:
         if counted and exact >= _NEARLY_ALL:
             return labelled, f"{opened}, all have as many frames as the first number says"
         rows = list(self.cells(spans))
+        self._refuse_from_0(rows)
         ordered = _share([is_span(*cells[1:]) for cells in rows])
         classes = _share([self._is_class(cells[2]) for cells in rows])
         if ordered < _HALF or ordered < _NEARLY_ALL <= classes:
@@ -306,8 +350,23 @@ class _Lines:
             labelled,
             "parts of files, from frame START to END, counted from 1",
             spans,
-            opened,
+            f"{opened}, {exact:.0%} have as many frames as the first number says, {within:.0%} hold"
+            " the last"
+            if counted
+            else opened,
         )
+
+    def _refuse_from_0(self, rows: Sequence[Sequence[str]]) -> None:
+        """ManifestError if parts of files begin at frame 0: no clip has so many frames."""
+        first = [cells for cells in rows if cells[1] == "0" and whole(cells[2])]
+        others = [cells for cells in rows if cells[1] != "0"]
+        if len(first) > _HARDLY_ANY * len(rows) and all(is_span(*c[1:]) for c in others):
+            raise ManifestError(
+                f"{self.path}: {len(first):,} of {len(rows):,} lines begin at 0, as"
+                f" {' '.join(first[0])!r}: `path start end` counts frames from 1",
+                "give it the header path,start_frame,end_frame, which counts from 0, the end not"
+                " included; or --columns 'path num_frames label' if these are classes",
+            )
 
     def _is_class(self, text: str) -> bool:
         """Whether the model, if there is one, may have this class."""
@@ -344,6 +403,7 @@ class _Lines:
         )
 
 
+_ALL_SAME = "all have as many frames as their number says"
 _OF_PATHS = ("path", "path label", "path num_frames label", "path start end label")
 """A title of lines with so many cells after the path."""
 _OF_NUMBERS = (
@@ -353,6 +413,11 @@ _OF_NUMBERS = (
     ("path start end label",),
 )
 """What lines with so many numbers after the path may be."""
+
+
+def _ends_in_number(path: str, separator: str) -> bool:
+    cells = split_line(path, separator)
+    return len(cells) > 1 and whole(cells[-1]) is not None
 
 
 def _spread(items: Sequence[T], count: int) -> list[T]:

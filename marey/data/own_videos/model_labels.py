@@ -42,7 +42,17 @@ def labels_of_model(
     for head in heads:
         if head not in named and _are_numbers(names[head]):
             notes.append(f"labels of '{head}' are numbers: 0 is taken for {classes[head][0]!r}")
-    return kept, notes
+    return kept, [*notes, *_all_zero(listing, {head: classes[head] for head in heads})]
+
+
+def _all_zero(listing: Listing, classes: Mapping[str, Sequence[str]]) -> list[str]:
+    """What there is to say where all labels are 0, as in lists to test on that have none."""
+    return [
+        f"all {len(listing):,} labels of '{head}' are 0, {names[0]!r}, and are kept as the"
+        " truth; if they stand for no label, what is evaluated of these predictions means nothing"
+        for head, names in classes.items()
+        if len(listing) > 1 and {row.labels[head].strip() for row in listing.rows} == {"0"}
+    ]
 
 
 def _are_none(listing: Listing) -> bool:

@@ -22,7 +22,7 @@ from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.folders import read_folder
 from marey.data.own_videos.labelled_folders import read_labelled_folder
 from marey.data.own_videos.layout import some, split_in
-from marey.data.own_videos.line_readings import refuse_parts_as_labels
+from marey.data.own_videos.line_readings import refuse_numbers_as_labels
 from marey.data.own_videos.splits import split_name
 from marey.data.own_videos.tree import LIST
 from marey.errors import ManifestError
@@ -54,7 +54,7 @@ def read_source(
             raise ManifestError(f"{source} is a file: it has no layout", "give the folder")
         listing = read_listing(source, wanted, root=root)
         if not wanted.line:
-            refuse_parts_as_labels(listing, root or source.parent)
+            refuse_numbers_as_labels(listing, root or source.parent)
         return listing, _unread(source.parent, [source])
     labelled = None if layout else read_labelled_folder(source, wanted, root=root)
     if labelled is not None:

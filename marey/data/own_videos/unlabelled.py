@@ -42,9 +42,11 @@ from marey.data.manifest.time_names import looks_like_time, time_name
 from marey.data.own_videos.files import meant_files, refuse_empty_spans
 from marey.data.own_videos.folders import clips_below
 from marey.data.own_videos.kinetics_names import TIMES, by_clip_names
+from marey.data.own_videos.layout import some
 from marey.data.own_videos.line_readings import read_clip_lines
 from marey.data.own_videos.model_labels import labels_of_model
 from marey.data.own_videos.record import shown_columns
+from marey.data.own_videos.source import lists_in
 from marey.data.own_videos.splits import split_name
 from marey.errors import ManifestError
 from marey.storage.arrow_files import map_file
@@ -120,9 +122,15 @@ def read_clips(
         raise ManifestError(f"{path} is no list whose columns can be named", "leave out --columns")
     if path.is_dir():
         paths = clips_below(path)
+        lists = some([each.name for each in lists_in(path)], end="")
         if not paths:
-            raise ManifestError(f"{path} holds no videos", "give another folder, or a list")
-        return _plain(path, path, paths, "a folder of clips")
+            remedy = (
+                f"give one of its lists: {lists}" if lists else "give another folder, or a list"
+            )
+            raise ManifestError(f"{path} holds no videos", remedy)
+        clips = _plain(path, path, paths, "a folder of clips")
+        said = (f"did not read {lists} in it; a list is given by its name",) if lists else ()
+        return replace(clips, notes=said)
     if not Folders(path.parent).has(path.name):  # also inside a pack
         raise ManifestError(f"{path} does not exist", "give a manifest, a list, a folder or video")
     return _plain(path, path.parent, [path.name], "one clip")
@@ -186,6 +194,8 @@ def _of_list(
     classes: Mapping[str, Sequence[str]] | None,
 ) -> Clips:
     root = path.parent if at.root is None else any_path(at.root)
+    if isinstance(root, Path) and not root.exists():
+        raise ManifestError(f"--root {root} does not exist", "give the folder of the clips")
     if not wanted.line and (many := _many_paths(path)) is not None:
         return _plain(path, root, many, f"`path`, {len(many):,} rows")
     first = next(iter(classes.values()), ()) if classes and len(classes) == 1 else None

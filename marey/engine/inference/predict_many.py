@@ -45,6 +45,7 @@ from marey.engine.inference.outputs.forms import (
     OutputOptions,
     check_classes,
     form_of,
+    refuse_own_input,
     write_output,
 )
 from marey.engine.inference.outputs.scored_clips import Said, scored_clips
@@ -147,6 +148,7 @@ def predict_clips(
     """
     made: list[Predictions] = []
     wanted = output or OutputOptions(form=form_of(out, None))
+    refuse_own_input(out, options.source)
     job = load_for(options, executor)
     check_classes(wanted, job.classes, job.several)
     for line in job.read.lines():

@@ -24,7 +24,7 @@ from marey.errors import ManifestError
 CLASSES = [f"act {number:03}." for number in range(400)]
 NUMBERS = {
     "path label": st.just([]),
-    "path num_frames label": st.integers(1, 900).map(lambda n: [n]),
+    "path num_frames label": st.integers(400, 900).map(lambda n: [n]),  # else maybe a span
     "path start end label": st.tuples(st.integers(1, 50), st.integers(0, 50)).map(
         lambda span: [span[0], sum(span)]
     ),

@@ -93,18 +93,40 @@ FORMS = (*TABLES, *SUBMISSIONS)
 
 
 def form_of(out: Path, form: str | None) -> str:
-    """What the file `out` is to be, by its suffix if it is not said; RunError if it is unclear."""
+    """What the file `out` is to be, by its suffix if it is not said.
+
+    RunError if that is unclear, or its name says another.
+    """
+    suffix = out.suffix.lower()
     if form is not None:
         if form not in FORMS:
             raise RunError(f"there is no format {form!r}", did_you_mean(form, FORMS))
+        usual = _suffixes(form)
+        if suffix in {*SUFFIXES, ".json", ".zip"} - {*usual}:
+            named = " or ".join(f"NAME{each}" for each in usual)
+            raise RunError(f"--format {form} is no file called {out.name}", f"call it {named}")
         return form
-    if out.suffix.lower() not in SUFFIXES:
+    if suffix not in SUFFIXES:
         raise RunError(
             f"{out} is no name of a file of predictions",
             "call it NAME.parquet, NAME.csv or NAME.jsonl, or say what it is: --format "
             + ", ".join(SUBMISSIONS),
         )
-    return SUFFIXES[out.suffix.lower()]
+    return SUFFIXES[suffix]
+
+
+def _suffixes(form: str) -> tuple[str, ...]:
+    """The ends of names that say a form, if they are any that say one."""
+    if form in TABLES:
+        return tuple(suffix for suffix, of in SUFFIXES.items() if of == form)
+    return (".json", ".zip") if form == "epic100" else (".csv",)
+
+
+def refuse_own_input(out: Path, *inputs: str | Path) -> None:
+    """RunError if the file to write is one that is read."""
+    for each in map(Path, inputs):
+        if each.is_file() and out.is_file() and out.samefile(each):
+            raise RunError(f"--out {out} is what is read, and would be lost", "give another name")
 
 
 def check_classes(

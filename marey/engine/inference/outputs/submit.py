@@ -10,7 +10,12 @@ import numpy as np
 
 from marey.data.lists.listing import video_name
 from marey.data.own_videos.unlabelled import Clips
-from marey.engine.inference.outputs.forms import OutputOptions, check_classes, write_output
+from marey.engine.inference.outputs.forms import (
+    OutputOptions,
+    check_classes,
+    refuse_own_input,
+    write_output,
+)
 from marey.engine.inference.outputs.scored_clips import ScoredClips, joined, read_scored_clips
 from marey.engine.inference.stored import dump_of
 from marey.errors import RunError
@@ -41,6 +46,7 @@ def submit_predictions(
         )
     if output.form == "parquet":
         raise RunError(f"{path} is a Parquet file already", "give --format, or --out NAME.csv")
+    refuse_own_input(out, path, *([str(listed.manifest.source)] if listed else []))
     clips = read_scored_clips(path)
     check_classes(output, clips.said.classes, clips.said.several)
     if listed is not None:
