@@ -177,17 +177,13 @@ def evaluate(
 
 
 def _print_dump(path: Path, epic_lists: Path | None) -> None:
-    """Print the numbers of the clips that are in a dump."""
+    """Print the numbers of stored predictions; clips that could not be read count as wrong."""
     from marey.data.lists.epic_splits import read_epic_splits
-    from marey.engine.inference.predictions import metrics_of_dump
     from marey.engine.inference.stored import read_stored
 
-    by_head = metrics_of_dump(path)
-    if len(by_head) == 1 and not epic_lists:
-        for head, metrics in by_head.items():
-            print_metrics(metrics, {}, title=head)
-        return
-    read = read_stored(path).evaluation.readable
+    read = read_stored(path).evaluation
     if epic_lists:
         read = replace(read, subsets=read_epic_splits(epic_lists).subsets(read.manifest))
     print_metrics(read.metrics, read.named_estimates, title=f"{len(read.manifest)} clips")
+    if read.missing:
+        errors.print(f"{len(read.missing)} clips could not be read and count as wrong")

@@ -16,7 +16,7 @@ from marey.data.lists.rejects import SourceLine
 from marey.data.lists.text_file import TextFile, whole
 from marey.data.manifest.paths import VIDEO
 
-_NUMBER = re.compile(r"-\d+", re.ASCII)
+_NUMBERS = re.compile(r"[-\d,|]+", re.ASCII)
 _Lines = list[tuple[SourceLine, tuple[str, str, str]]]
 
 
@@ -39,7 +39,7 @@ def _lines(file: TextFile, separator: str) -> _Lines | None:
             return None
         lines.append((line, (cells[0], cells[3 - numbers[0]], cells[numbers[0]])))
     words = [word for _, (_, word, _) in lines]
-    if all(_NUMBER.fullmatch(word) for word in words):  # as -1 is: no class is named so
+    if all(map(_NUMBERS.fullmatch, words)):  # -1, or several numbers: no class is named so
         return None
     named = sum(bool(VIDEO.fullmatch(path)) for _, (path, _, _) in lines)
     # else a path that holds the separator, whose last part would be the class

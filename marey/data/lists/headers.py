@@ -55,6 +55,7 @@ def without_comments(file: TextFile) -> TextFile:
     """The file without the lines that begin with # above its first row, which are said.
 
     One that names a path and a label is the header. Where every line begins so, they are paths.
+    Below the first row a blank follows the #, as clips may be called `#1`.
     """
     lines = file.text.split("\n")
     first = next((n for n, line in enumerate(lines) if line.strip() and line[0] != "#"), 0)
@@ -69,7 +70,11 @@ def without_comments(file: TextFile) -> TextFile:
         elif line.strip():
             left.append(line)
             lines[number] = ""
-    if not first:
+    for number, line in enumerate(lines[first:], start=first):
+        if line.startswith("# ") and '"' not in file.text and not VIDEO.search(line):
+            left.append(line)
+            lines[number] = ""
+    if not first and not left:
         return file
     notes = (
         [f"{file.path.name}: left out {len(left)} lines of comment, {clip_text(left[0])}"]

@@ -46,6 +46,8 @@ SAMPLE = 2000
 """Lines that decide on the separator."""
 RULSTM_FPS = 30.0
 """Frames a second that RULSTM counts in, whatever the rate of a video."""
+_ENDS_IN_LABELS = re.compile(r"\s\d+\s+\d+(?:,\d+)+,?\s*$", re.ASCII)
+"""Frames and several labels, as VideoLT has them: these commas part no columns."""
 _HEADS = ("label", "verb", "noun", "action")
 _WHOLE = ("num_frames", "start", "end", "stop", "verb", "noun", "action")
 HEADER_HINT = "give the file a header that names its columns, with `path` and `label`"
@@ -180,6 +182,16 @@ def cells_of_lines(lines: Sequence[str]) -> list[list[str]]:
     return [split_line(line, separator) for line in lines]
 
 
+def unquoted(cell: str) -> str:
+    """A cell without the quotes that csv writers put around it.
+
+    >>> unquoted('"my clip.mp4"'), unquoted('6" nails')
+    ('my clip.mp4', '6" nails')
+    """
+    is_quoted = len(cell) > 2 and cell[0] == cell[-1] == '"'
+    return cell[1:-1].replace('""', '"') if is_quoted else cell
+
+
 def shapes_of(rows: Iterable[Sequence[str]]) -> Counter[tuple[int, int]]:
     """How many lines have so many cells, of which so many numbers at the end."""
     return Counter((len(cells), count_numbers(cells)) for cells in rows)
@@ -212,6 +224,8 @@ def refuse_bars(path: Path, lines: Sequence[str]) -> None:
 
 def separator_of(lines: Sequence[str]) -> str:
     """The one that nearly every line has, before a number if there is such; else most lines."""
+    if 2 * sum(_ENDS_IN_LABELS.search(line) is not None for line in lines) > len(lines):
+        return " "
     having: dict[str, int] = {}
     numbers: dict[str, int] = {}
     for separator in SEPARATORS:
@@ -238,6 +252,8 @@ def split_line(text: str, separator: str, width: int = -1) -> list[str]:
         cells = text.rsplit(None, width) or [""]
     else:
         cells = [cell.strip() for cell in text.rsplit(separator, width)]
+    if '"' in text:
+        cells = list(map(unquoted, cells))
     last = cells[-1].replace(",", SEPARATOR)
     return [*cells[:-1], last] if len(cells) > 1 and is_number(last) else cells
 
@@ -245,7 +261,7 @@ def split_line(text: str, separator: str, width: int = -1) -> list[str]:
 def cells_of(text: str, form: ListFormat) -> list[str]:
     """The cells of a line; a path may hold the separator if that is a space, or numbers follow."""
     if form.num_columns == 1:
-        return [text]
+        return [unquoted(text)]
     if form.has_several:
         count = count_numbers(split_line(text, form.separator))
         return several_cells(split_line(text, form.separator, count), form.title)

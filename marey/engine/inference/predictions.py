@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from marey.data.manifest.manifest import Manifest
-from marey.engine.inference.measures import head_metrics
 from marey.engine.results_file import MissingClip, Results
 from marey.errors import RunError
 from marey.metrics.catalog import Labels, Scores
@@ -155,15 +154,6 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
-
-
-def metrics_of_dump(path: Path) -> dict[str, dict[str, float]]:
-    """Metrics of every head from a predictions.parquet alone, over the clips that are in it."""
-    predictions = read_predictions(path)
-    if not predictions.ids:
-        raise RunError(f"{path} holds no clip, expected scores a clip")
-    heads = predictions.heads.items()
-    return {head: head_metrics(scores, labels, None) for head, (scores, labels) in heads}
 
 
 def labels_of_column(column: pa.ChunkedArray, num_classes: int) -> Labels | None:

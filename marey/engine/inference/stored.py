@@ -96,6 +96,8 @@ def read_stored(path: Path) -> Stored:
     beside = path.with_name(RESULTS)
     facts = clips.facts or (read_results(beside) if beside.is_file() else Results())
     lost = _lost(path, clips, facts)
+    if not clips.ids and not lost:
+        raise RunError(f"{path} holds no clip, expected scores a clip")
     _refuse_others(path, clips, facts)
     order = np.argsort(_rows(clips, lost), kind="stable")
     manifest = _manifest(path, clips, lost, facts).take(order)

@@ -304,6 +304,76 @@ def test_data_init_takes_no_frames_for_labels(clips):
     assert init("a.mp4 1 12\nb.mp4 3 5\n", wanted=wanted).format.startswith("`path num_frames")
 
 
+def test_data_init_takes_no_number_of_frames_for_a_class(clips):
+    def init(text, **options):
+        (clips / "list.txt").write_text(text)
+        return init_dataset(clips / "list.txt", clips / "out", probe=False, **options)
+
+    with pytest.raises(NoLabels, match="lines are `path num_frames`, without labels: of 2 clips"):
+        init("a.mp4 12\nb.mp4 12\n")
+    lines = "".join(f"x/{number} {number}\n" for number in range(30, 40))
+    with pytest.raises(ManifestError, match=r"`path num_frames`.* 100% have a number of their own"):
+        init(lines)
+    assert init("a.mp4 3\nb.mp4 12\n").manifest.classes["label"] == ("3", "12")
+    wanted = WantedColumns.parse("path label")
+    assert len(init(lines, wanted=wanted, overwrite=True).manifest) == 10
+
+
+def test_spans_from_frame_0_are_refused(clips):
+    with pytest.raises(ManifestError, match=r"2 of 2 lines begin at 0, as 'a\.mp4 0 5'") as error:
+        read(clips, "a.mp4 0 5\nb.mp4 0 3\n")
+    assert "path,start_frame,end_frame" in error.value.hint
+    made = read(clips, "path,start_frame,end_frame\na.mp4,0,5\nb.mp4,0,3\n", "m.csv")
+    assert spans(made) == [(0.0, 5.0), (0.0, 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("take 2 12\n", "path num_frames"),
+        ("take 2 1 5\n", "path start end"),
+        ("take 2 12 1\n", "path num_frames label"),
+        ('"take 2" 12\n', "path num_frames"),
+        ('"take 2","12"\n', "path num_frames"),
+        ("# mine\ntake 2 12\n# the end\n", "path num_frames"),
+    ],
+)
+def test_all_paths_may_end_in_numbers_be_quoted_or_stand_between_comments(clips, text, title):
+    made = read(clips, text)
+    assert [*made.manifest.texts()] == ["take 2"]
+    assert made.read_as.startswith(f"`{title}`")
+
+
+def test_commas_between_labels_part_no_columns(clips):
+    made = read(clips, "a.mp4 12 0,3\nb.mp4 12 1,7\n")
+    assert [*made.manifest.texts()] == ["a.mp4", "b.mp4"]
+    assert made.manifest.labels["label"].shape == (2, 8)
+
+
+def test_labels_that_are_all_0_are_said(clips):
+    made = read(clips, "a.mp4 12 0\nb.mp4 12 0\n")
+    assert any("all 2 labels of 'label' are 0, 'a'" in note for note in made.notes)
+    assert not any("all 2" in note for note in read(clips, "a.mp4 12 0\nb.mp4 12 1\n").notes)
+
+
+def test_labels_of_minus_1_name_no_class(clips):
+    made = read(clips, "a.mp4 12 -1\nb.mp4 12 -1\n")
+    assert made.read_as.startswith("`path num_frames label`")
+    assert not made.manifest.labels
+
+
+def test_lists_in_a_folder_of_clips_are_said(clips):
+    (clips / "test.txt").write_text("a.mp4 12\n")
+    assert read_clips(clips).notes == ("did not read test.txt in it; a list is given by its name",)
+    (clips / "lists").mkdir()
+    (clips / "lists/val.txt").touch()
+    with pytest.raises(ManifestError, match="holds no videos") as error:
+        read_clips(clips / "lists")
+    assert error.value.hint == "give one of its lists: val.txt"
+    with pytest.raises(ManifestError, match="--root .*gone does not exist"):
+        read_clips(clips / "test.txt", at=Location(clips / "gone"))
+
+
 @pytest.mark.parametrize(
     ("train", "test", "is_left"),
     [

@@ -13,9 +13,9 @@ import torch
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation, evaluate
 from marey.engine.inference.predict import Predictor, as_frames, load, timeline, windows
-from marey.engine.inference.predictions import metrics_of_dump
 from marey.engine.inference.results import results_of, write_results
 from marey.engine.inference.scoring import clips_at_once
+from marey.engine.inference.stored import read_stored
 from marey.engine.train.loop import train
 from marey.engine.weights.trained import Trained, export_release, load_trained
 from marey.errors import CheckpointError, DecodeError, ManifestError, RunError
@@ -76,8 +76,8 @@ def test_six_views_are_averaged_and_counted(run: Path, trained: Trained, tmp_pat
     assert facts["missing"] == []
     assert facts["classes"] == {"label": list(CLASSES)}
     assert facts["decoder"].startswith("pyav ")
-    dump = metrics_of_dump(tmp_path / "predictions.parquet")["label"]
-    assert dump["acc/top1"] == result.metrics["acc/top1"]
+    stored = read_stored(tmp_path / "predictions.parquet").evaluation
+    assert stored.metrics == result.metrics
 
 
 def test_the_batch_size_changes_no_score(run: Path, trained: Trained) -> None:

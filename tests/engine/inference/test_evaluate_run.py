@@ -16,7 +16,7 @@ from marey.cli.app import app
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, with_class_names
-from marey.engine.inference.predictions import metrics_of_dump
+from marey.engine.inference.stored import read_stored
 from marey.engine.train.loop import train
 from marey.engine.weights.trained import load_trained
 from marey.errors import ManifestError, RecipeError, RunError
@@ -180,8 +180,10 @@ def test_readable_clips_have_numbers_of_their_own(run: Path, clips: Path, tmp_pa
     right = facts["metrics_readable"]["acc/top1"] * 7 / 100
     assert facts["metrics"]["acc/top1"] == pytest.approx(100 * right / 8, abs=1e-3)
     assert facts["metrics"]["loss"] == facts["metrics_readable"]["loss"]
-    dump = metrics_of_dump(path.with_name("predictions.parquet"))["label"]
-    assert dump == {k: v for k, v in result.readable.metrics.items() if k != "loss"}
+    stored = read_stored(path.with_name("predictions.parquet")).evaluation
+    assert stored.metrics == result.metrics
+    shown = CliRunner().invoke(app, ["eval", str(path.with_name("predictions.parquet"))])
+    assert "1 clips could not be read and count as wrong" in shown.output
 
 
 def test_nothing_readable_is_an_answer_too(run: Path, clips: Path, tmp_path: Path) -> None:
@@ -193,8 +195,9 @@ def test_nothing_readable_is_an_answer_too(run: Path, clips: Path, tmp_path: Pat
     facts = json.loads(path.read_text())
     assert facts["num_missing"] == 2
     assert facts["metrics_readable"]["acc/top1"] is None
-    with pytest.raises(RunError, match="scores a clip"):
-        metrics_of_dump(tmp_path / "predictions.parquet")
+    stored = read_stored(tmp_path / "predictions.parquet").evaluation
+    assert stored.metrics["acc/top1"] == 0
+    assert len(stored.missing) == 2
 
 
 def test_one_checkpoint_of_a_run_has_its_results_beside_those_of_the_best(
@@ -255,21 +258,25 @@ def test_a_dump_that_does_not_add_up_is_refused(
 ) -> None:
     pq.write_table(pa.table(columns), tmp_path / "p.parquet")
     with pytest.raises(RunError, match=message):
-        metrics_of_dump(tmp_path / "p.parquet")
+        read_stored(tmp_path / "p.parquet")
 
 
 def test_a_file_that_is_no_dump_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.parquet").write_text("text")
     with pytest.raises(RunError, match="not a Parquet file, or damaged"):
-        metrics_of_dump(tmp_path / "p.parquet")
+        read_stored(tmp_path / "p.parquet")
 
 
 def test_a_dump_of_more_than_five_classes_has_a_top5(tmp_path: Path) -> None:
     scores = np.eye(7, dtype=np.float32)[[0, 1]]
     table = {"label": [0, 6], "scores": pa.array(list(scores), pa.list_(pa.float32()))}
     pq.write_table(pa.table(table), tmp_path / "p.parquet")
-    metrics = metrics_of_dump(tmp_path / "p.parquet")["label"]
-    assert metrics == {"acc/top1": 50, "acc/top5": 50, "acc/class_avg": 50}
+    metrics = read_stored(tmp_path / "p.parquet").evaluation.metrics
+    assert {k: v for k, v in metrics.items() if k != "loss"} == {
+        "acc/top1": 50,
+        "acc/top5": 50,
+        "acc/class_avg": 50,
+    }
 
 
 def test_an_unwritable_folder_is_said(run: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation, evaluate
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.measures import TrainingCounts
-from marey.engine.inference.predictions import labels_of_column, metrics_of_dump, prediction_table
+from marey.engine.inference.predictions import labels_of_column, prediction_table
+from marey.engine.inference.stored import read_stored
 from marey.engine.train.loop import train
 from marey.engine.weights.class_counts import read_class_counts, write_class_counts
 from marey.errors import CheckpointError, ManifestError
@@ -154,8 +155,7 @@ def test_a_dump_of_clips_of_several_classes_gives_the_same_numbers(tmp_path: Pat
     table = prediction_table(result.manifest, result.scores, result.readable_rows)
     assert labels_of_column(table["label"], 3).tolist() == SEVERAL.tolist()
     pa.parquet.write_table(table, tmp_path / "p.parquet")
-    dumped = metrics_of_dump(tmp_path / "p.parquet")["label"]
-    assert dumped == {k: v for k, v in result.metrics.items() if k != "loss"}
+    assert read_stored(tmp_path / "p.parquet").evaluation.metrics == pytest.approx(result.metrics)
 
 
 def test_probabilities_of_several_classes_are_not_averaged(run: Path) -> None:

@@ -19,7 +19,6 @@ from marey.engine.inference.outputs.forms import OutputOptions
 from marey.engine.inference.outputs.submit import submit_predictions
 from marey.engine.inference.predict import load
 from marey.engine.inference.predict_many import Predictions, PredictOptions, predict_clips
-from marey.engine.inference.predictions import metrics_of_dump
 from marey.engine.inference.stored import read_stored
 from marey.engine.train.loop import train
 from marey.errors import ManifestError, RunError
@@ -282,7 +281,7 @@ def test_labels_beside_the_scores_are_evaluated_and_unread_clips_are_wrong(
     unlabelled = predict_clips(asked(trained), tmp_path / "q.parquet")
     assert unlabelled is not None
     with pytest.raises(RunError, match="has 'scores' but no labels"):
-        metrics_of_dump(unlabelled.path)
+        read_stored(unlabelled.path)
 
 
 def _read(made: Predictions) -> list[dict]:

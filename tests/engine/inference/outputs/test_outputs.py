@@ -16,7 +16,12 @@ from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.engine.inference.outputs.epic100 import Levels
-from marey.engine.inference.outputs.forms import OutputOptions, check_classes, form_of
+from marey.engine.inference.outputs.forms import (
+    OutputOptions,
+    check_classes,
+    form_of,
+    refuse_own_input,
+)
 from marey.engine.inference.outputs.scored_clips import Said, joined, read_scored_clips
 from marey.engine.inference.outputs.submit import submit_predictions
 from marey.engine.results_file import MissingClip, Results
@@ -284,6 +289,28 @@ def test_what_a_file_is_to_be_is_told_by_its_suffix_or_said():
     assert "epic100" in error.value.hint
     with pytest.raises(RunError, match="there is no format 'epic'"):
         form_of(Path("p.json"), "epic")
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("p.parquet", "ssv2"),
+        ("p.json", "ssv2"),
+        ("p.csv", "epic100"),
+        ("p.parquet", "csv"),
+        ("p.zip", "tsm"),
+    ],
+)
+def test_a_name_that_says_another_format_is_refused(name, form):
+    with pytest.raises(RunError, match=f"--format {form} is no file called {name}"):
+        form_of(Path(name), form)
+
+
+def test_the_list_of_an_output_is_not_its_file(tmp_path):
+    (tmp_path / "test.csv").write_text("a.mp4")
+    refuse_own_input(tmp_path / "p.csv", str(tmp_path / "test.csv"))
+    with pytest.raises(RunError, match="test.csv is what is read, and would be lost"):
+        refuse_own_input(tmp_path / ".." / tmp_path.name / "test.csv", tmp_path / "test.csv")
 
 
 # --- from files ---------------------------------------------------------------------------------
