@@ -291,8 +291,8 @@ def _row(line: SourceLine, text: str, form: ListFormat) -> ListRow:
         if not labels:
             raise Misfit(f"more numbers than of a `{form.title}`")
         remedy = "join the labels of a clip by commas, without spaces: `path 3,17`; "
-        numbered = f"; of paths that end in numbers: --columns '{form.title}'"
-        raise Misfit("several labels on a line", remedy + SEVERAL_HINT + numbered)
+        others = f"; of paths that end in numbers: --columns '{form.title}'"
+        raise Misfit("several labels on a line", remedy + SEVERAL_HINT + others)
     if "start_seconds" in said:
         return ListRow(line, path, labels, *_seconds(said["start_seconds"], said["end_seconds"]))
     if form.unit == "frames":
