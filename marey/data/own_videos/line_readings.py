@@ -290,6 +290,8 @@ class _Lines:
 
     def _by_numbers(self, forms: Sequence[ListFormat]) -> tuple[ListFormat, str]:
         """The form of one or two numbers after the path: frames and maybe a label, or a span."""
+        if any(SEPARATOR in cells[-1] for cells in self.cells(forms[0])):
+            return forms[0], "lines end in several numbers joined by commas: these are classes"
         counted = self._counted(forms[0])
         exact = _share([frames == whole(cells[1]) for cells, frames in counted])
         opened = (

@@ -350,6 +350,13 @@ def test_commas_between_labels_part_no_columns(clips):
     assert made.manifest.labels["label"].shape == (2, 8)
 
 
+@pytest.mark.parametrize("text", ["x/a 1 2\nx/b 2 3,4\n", "x/a 1\nx/b 2,4\n"])
+def test_joined_numbers_are_classes_where_no_clip_is_there(clips, text):
+    made = read(clips, text)
+    assert "label" in made.read_as
+    assert made.manifest.labels["label"].sum(axis=1).tolist() == [1, 2]
+
+
 def test_labels_that_are_all_0_are_said(clips):
     made = read(clips, "a.mp4 12 0\nb.mp4 12 0\n")
     assert any("all 2 labels of 'label' are 0, 'a'" in note for note in made.notes)
