@@ -303,7 +303,8 @@ class Training:
         """Validate if it is time, log and save; the next epoch begins."""
         with self.world.together():
             self.bad_clips.check_all(self.world)
-        means = self.totals.means(self.world.size)  # before time goes into validation
+        self.totals.end()  # before time goes into validation, which may be stopped and saved
+        means = self.totals.means(self.world.size)
         is_validated = self.validates_now()
         metrics = self.validated() if is_validated else {}
         self.at.epoch, self.at.step = self.at.epoch + 1, 0

@@ -130,6 +130,8 @@ class Totals:
     clips: int = 0
     waited: float = 0.0
     since: float = field(default_factory=time.monotonic)
+    until: float | None = None
+    """When the last step was done; None while there are more."""
 
     @classmethod
     def of(cls, sums: Mapping[str, float]) -> Totals:
@@ -141,7 +143,16 @@ class Totals:
     def sums(self) -> dict[str, float]:
         """All of it in plain numbers, which mean the same in another process."""
         parts = {name: getattr(self, name) for name in ("loss", "steps", "clips", "waited")}
-        return parts | {"seconds": time.monotonic() - self.since}
+        return parts | {"seconds": self.seconds}
+
+    @property
+    def seconds(self) -> float:
+        """The time of the steps, those of earlier sittings of the run included."""
+        return (self.until or time.monotonic()) - self.since
+
+    def end(self) -> None:
+        """Stop the clock: what time goes into from now on is no step."""
+        self.until = time.monotonic()
 
     def add(self, loss: float, clips: int, waited: float) -> None:
         """Count one step."""
@@ -153,7 +164,7 @@ class Totals:
 
         Without a step there is no loss.
         """
-        seconds = max(time.monotonic() - self.since, 1e-9)
+        seconds = max(self.seconds, 1e-9)
         return ({"train/loss": self.loss / self.steps} if self.steps else {}) | {
             "clips_per_second": self.clips * world_size / seconds,
             "data_wait": self.waited / seconds,

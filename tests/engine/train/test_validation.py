@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,6 +184,23 @@ def test_the_speed_of_an_epoch_is_that_of_training_alone(
     monkeypatch.setattr(Totals, "means", means)
     train(tiny_recipe(manifest, epochs=1), tmp_path / "run", quiet=True)
     assert told[-2:] == ["means", "validated"]
+
+
+def test_a_stop_in_validation_saves_the_time_of_training_alone(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, passed = time.monotonic, [0.0]
+
+    def stopped_after_an_hour(*_: object, **__: object) -> dict[str, float]:
+        passed[0] = 3600
+        raise StopAsked
+
+    monkeypatch.setattr("marey.engine.train.steps.time.monotonic", lambda: real() + passed[0])
+    monkeypatch.setattr("marey.engine.train.loop.validate", stopped_after_an_hour)
+    with pytest.raises(Stopped):
+        train(tiny_recipe(manifest, epochs=1), tmp_path / "run", quiet=True, device="cpu")
+    saved = load_checkpoint(last_checkpoint(tmp_path / "run"))
+    assert 0 < saved["totals"]["seconds"] < 3600
 
 
 def test_a_run_that_is_killed_between_ends_as_one_that_was_not(
