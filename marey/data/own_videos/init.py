@@ -115,7 +115,9 @@ def init_dataset(
     if target.exists() and not overwrite:
         raise ManifestError(f"{target} is there already", "give another folder, or overwrite it")
     start = Path(root) if root else source if source.is_dir() else source.parent
-    listing, notes = read_source(source, wanted, root=start if root else None, layout=layout)
+    listing, notes = read_source(
+        source, wanted, root=start if root else None, layout=layout, opens=probe
+    )
     listing = in_frames(listing, start)
     refuse_empty_spans(listing)
     given = given_columns(listing, rule, wanted)

@@ -97,15 +97,17 @@ def read_clip_lines(
     return read_plain(file, form), [why] if why else []
 
 
-def refuse_numbers_as_labels(listing: Listing, root: AnyPath) -> None:
+def refuse_numbers_as_labels(listing: Listing, root: AnyPath, *, opens: bool = True) -> None:
     """NoLabels if what was read as classes are last frames of spans, or numbers of frames.
 
     ManifestError if they may be either: each number is at most the one after it, in nearly all
     lines; or no clip can be opened, most lines have a number of their own, none of them small, and
     no file names classes.
+
+    opens: whether a few clips are opened to count their frames.
     """
     words = [row.labels.get("label", "") for row in listing.rows]
-    lines = partial(_lines_of, listing, root)
+    lines = partial(_lines_of, listing, root, opens=opens)
     if listing.format.startswith("`path num_frames label`"):
         pairs = [(str(row.num_frames), word) for row, word in zip(listing.rows, words, strict=True)]
         if _share([is_span(*pair) for pair in pairs]) < _NEARLY_ALL:
@@ -124,9 +126,9 @@ def refuse_numbers_as_labels(listing: Listing, root: AnyPath) -> None:
         )
 
 
-def _lines_of(listing: Listing, root: AnyPath) -> _Lines:
+def _lines_of(listing: Listing, root: AnyPath, *, opens: bool) -> _Lines:
     texts = [text for _, text in without_comments(read_text(listing.source, Faults())).lines()]
-    return _Lines(listing.source, texts, root, None)
+    return _Lines(listing.source, texts, root, None, opens)
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ class _Lines:
     texts: Sequence[str]
     root: AnyPath
     classes: Collection[str] | None
+    opens: bool = True
+    """Whether files may be asked for and opened."""
 
     def form(self) -> tuple[ListFormat, str]:
         """What they are, and why."""
@@ -273,10 +277,15 @@ class _Lines:
 
     @cached_property
     def _files(self) -> Spellings:
-        return Spellings(self.root)
+        return Spellings(self.root, listed_only=not self.opens)
 
     def _file(self, path: str) -> str | None:
-        return None if "://" in path else self._files.find(path).path
+        if "://" in path:
+            return None
+        if self.opens:
+            return self._files.find(path).path
+        planned = self._files.planned(path)
+        return planned.path if planned.is_there else None
 
     # --- what follows the path ------------------------------------------------------------------
 
@@ -298,6 +307,8 @@ class _Lines:
             f"of {len(counted)} clips that were opened"
             if counted
             else f"no clip can be opened in {self.root}"
+            if self.opens
+            else "no clip was opened, which tells"
         )
         if len(forms[0].columns) == 2:
             labelled, frames = forms
@@ -381,7 +392,7 @@ class _Lines:
         """The cells of a few lines, spread over the list, with the frames of their files."""
         found = [(cells, self._file(cells[0])) for cells in self._sampled(form)]
         there = [(cells, file) for cells, file in found if file is not None][:NUM_OPENED]
-        if not there:
+        if not there or not self.opens:
             return []
         clips = Manifest.from_columns(self.path, self.root, {"path": [f for _, f in there]})
         probed = probe_clips(clips, thorough=False, executor=HERE)

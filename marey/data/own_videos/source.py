@@ -36,6 +36,7 @@ def read_source(
     *,
     root: Path | None = None,
     layout: str | None = None,
+    opens: bool = True,
 ) -> tuple[Listing, list[str]]:
     """What `source` lists, and what there is to say about how it was read.
 
@@ -46,6 +47,7 @@ def read_source(
         wanted: what a person says of the columns of a table.
         root: where the paths of a list start (default: its folder).
         layout: what the folders of class folders are.
+        opens: whether a few clips are opened where lines may be two things.
     """
     if not source.exists():
         raise ManifestError(f"{source} does not exist", "give a folder of videos or a list")
@@ -54,7 +56,7 @@ def read_source(
             raise ManifestError(f"{source} is a file: it has no layout", "give the folder")
         listing = read_listing(source, wanted, root=root)
         if not wanted.line:
-            refuse_numbers_as_labels(listing, root or source.parent)
+            refuse_numbers_as_labels(listing, root or source.parent, opens=opens)
         return listing, _unread(source.parent, [source])
     labelled = None if layout else read_labelled_folder(source, wanted, root=root)
     if labelled is not None:

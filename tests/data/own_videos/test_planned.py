@@ -100,3 +100,17 @@ def test_a_first_line_that_may_name_the_columns_is_asked_about(tmp_path: Path) -
 )
 def test_a_first_line_like_the_others_is_a_clip(tmp_path: Path, text: str) -> None:
     assert len(planned(tmp_path, text).manifest) == 3
+
+
+def test_no_clip_is_opened_to_tell_what_lines_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("a clip was opened")
+
+    monkeypatch.setattr("marey.data.own_videos.line_readings.probe_clips", opened)
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(ManifestError, match="may be `path num_frames label` or `path start end`"):
+        planned(tmp_path, "a.mp4 1 12\nb.mp4 3 5\n")
+    wanted = WantedColumns.parse("path num_frames label")
+    assert len(planned(tmp_path, "a.mp4 1 12\nb.mp4 3 5\n", wanted=wanted).manifest) == 2

@@ -292,10 +292,13 @@ def test_columns_of_what_is_no_list_are_refused(clips):
 def test_data_init_takes_no_frames_for_labels(clips):
     def init(text, name="list.txt", **options):
         (clips / name).write_text(text)
-        return init_dataset(clips / name, clips / "out", probe=False, overwrite=True, **options)
+        options = {"overwrite": True, "num_workers": 1} | options
+        return init_dataset(clips / name, clips / "out", **options)
 
     with pytest.raises(NoLabels, match="lines are `path start end`, without labels: of 2 clips"):
         init("a.mp4 1 12\nb.mp4 3 5\n")
+    with pytest.raises(ManifestError, match="or `path start end`, as .*; no clip was opened"):
+        init("a.mp4 1 12\nb.mp4 3 5\n", probe=False)
     with pytest.raises(ManifestError, match="may be `path num_frames label` or `path start end`"):
         init("x/a 1 12\nx/b 3 5\n")
     made = init("a.mp4 12 13\nb.mp4 12 14\n")  # 12 frames each: the last are classes
@@ -307,10 +310,11 @@ def test_data_init_takes_no_frames_for_labels(clips):
 def test_data_init_takes_no_number_of_frames_for_a_class(clips):
     def init(text, **options):
         (clips / "list.txt").write_text(text)
-        return init_dataset(clips / "list.txt", clips / "out", probe=False, **options)
+        options = {"probe": False, "num_workers": 1} | options
+        return init_dataset(clips / "list.txt", clips / "out", **options)
 
     with pytest.raises(NoLabels, match="lines are `path num_frames`, without labels: of 2 clips"):
-        init("a.mp4 12\nb.mp4 12\n")
+        init("a.mp4 12\nb.mp4 12\n", probe=True)
     lines = "".join(f"x/{number} {number}\n" for number in range(30, 40))
     with pytest.raises(ManifestError, match=r"`path num_frames`.* 100% have a number of their own"):
         init(lines)
