@@ -103,6 +103,7 @@ def convert(
     evidence = _evidence(settings or Settings(), found, source, path)
     evidence, spec, differing = _believed(evidence, source, shapes, path)
     known = evidence.settings
+    recipe = _recipe(spec, out.name, known, source, path)
     used = {name for name in known.given() if _decides(name, spec, source, shapes, known)}
     _refuse_unused(evidence.set, used, path)
     counts = _counted(source, weights, found, spec, path)
@@ -111,7 +112,7 @@ def convert(
     ours = fitted(weights, source, spec, path)
     converted = Converted(
         repository=source.name,
-        recipe=recipe_of(spec, out.name, known, source.name),
+        recipe=recipe,
         views=_views(spec, known, source.name),
         num_tensors=len(weights),
         inside=found.inside,
@@ -257,12 +258,25 @@ def recognised(shapes: Shapes, path: Path) -> Repository:
 
 
 def recipe_of(spec: ModelSpec, name: str, settings: Settings, repository: str = "") -> Recipe:
-    """A recipe that tests the model as its code base did."""
-    if isinstance(spec.encoder, MotionformerSpec):
-        return motionformer.recipe_of(spec, name, settings)
-    if isinstance(spec.encoder, FeatureEncoder):
-        return videolt.recipe_of(spec, name)
-    return release_recipe.recipe_of(spec, name, settings, repository)
+    """A recipe that tests the model as its code base did; CheckpointError if none is possible."""
+    try:
+        if isinstance(spec.encoder, MotionformerSpec):
+            return motionformer.recipe_of(spec, name, settings)
+        if isinstance(spec.encoder, FeatureEncoder):
+            return videolt.recipe_of(spec, name)
+        return release_recipe.recipe_of(spec, name, settings, repository)
+    except ValueError as error:
+        raise CheckpointError(f"it cannot be tested as is said: {error}") from error
+
+
+def _recipe(
+    spec: ModelSpec, name: str, settings: Settings, source: Repository, path: Path
+) -> Recipe:
+    """The recipe of the release; the CheckpointError names the file."""
+    try:
+        return recipe_of(spec, name, settings, source.name)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
 
 
 def _views(spec: ModelSpec, settings: Settings, repository: str) -> str:

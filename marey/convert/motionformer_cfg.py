@@ -139,7 +139,7 @@ def _frames(cfg: Mapping[str, Any]) -> dict[str, Any]:
     rate, target = data.get("SAMPLING_RATE"), data.get("TARGET_FPS", FPS)
     if not data_set or not isinstance(rate, int | float) or not isinstance(target, int | float):
         return {}
-    stride = rate * (EPIC_FPS if data_set == "epic" else FPS) / max(target, 1)
+    stride = rate * (EPIC_FPS if data_set == "epic" else FPS) / target if target > 0 else 0
     return {
         "sampling": "dense",
         "stride": int(stride) if stride == int(stride) else stride,

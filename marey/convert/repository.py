@@ -14,6 +14,7 @@ from torch import Tensor
 
 from marey.errors import CheckpointError
 from marey.models.video_model import ModelSpec
+from marey.types import check_numbers
 
 Rules: TypeAlias = Mapping[str, str | Callable[[re.Match[str]], str]]
 """Pattern -> what becomes of the words of a name that it matches, in the order of use."""
@@ -68,6 +69,19 @@ class Settings:
     non_local: Literal["embedded_gaussian", "dot_product", "gaussian"] | None = None
     data: Data | None = None
     sampling: Literal["segments", "twice", "dense"] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no model has, which would read as not said."""
+        check_numbers(
+            at_least=1,
+            num_segments=self.num_segments,
+            num_heads=self.num_heads,
+            landmarks=self.landmarks,
+            size=self.size,
+            clips=self.clips,
+            crops=self.crops,
+        )
+        check_numbers(above=0, stride=self.stride)
 
     def given(self) -> dict[str, Any]:
         """Those that are said, by name."""

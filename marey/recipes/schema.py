@@ -224,7 +224,7 @@ class _Reader:
         try:
             return cls(**values)
         except ValueError as error:
-            raise RecipeError(f"{where or cls.__name__}: {error}") from error
+            raise RecipeError(f"{where.removesuffix(': ') or cls.__name__}: {error}") from error
 
     def named(self, kinds: Sequence[type], plain: Plain, where: str) -> Any:
         if isinstance(plain, str):

@@ -222,6 +222,12 @@ def test_what_its_own_configuration_says_is_followed(tmp_path: Path) -> None:
         ("BIAS: true", "BIAS: true, NUM_EXPERTS: 3", r"VIT\.NUM_EXPERTS 3; known here: 1"),
         ("NUM_HEADS: 4", "NUM_HEADS: 'x'", "num_heads"),
         ("MEAN: [", "MEAN: [[", r"its cfg cannot be read as YAML"),
+        ("FPS: 30", "FPS: 0", r"stride is 0\.0, expected more than 0"),
+        ("RATE: 4", "RATE: 0", r"stride is 0\.0, expected more than 0"),
+        ("VIEWS: 5", "VIEWS: 0", "clips is 0, expected"),
+        ("NUM_HEADS: 4", "NUM_HEADS: 0", "num_heads is 0, expected"),
+        ("STD: [0.5]", "STD: [0]", r"x\.pyth: it cannot be tested as is said: std is 0, expected"),
+        ("STD: [0.5]", "STD: [0.5, 0.5]", r"x\.pyth: it cannot be tested as is said: .*std"),
     ],
 )
 def test_a_configuration_of_another_model_is_refused(
