@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from marey import models
 from marey.cli.app import app
-from marey.convert.convert import REPOSITORIES
+from marey.convert.repositories import REPOSITORIES
 from marey.engine.train.loop import train
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.i3d import I3DResNetSpec

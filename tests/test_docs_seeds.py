@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from marey.cli.app import app
-from marey.convert.convert import REPOSITORIES
+from marey.convert.repositories import REPOSITORIES
 from marey.convert.repository import Settings
 from marey.data.datasets.catalog import DATASETS
 from marey.recipes.catalog import find, rows

@@ -35,14 +35,19 @@ class Evidence:
         """All of it, as one."""
         return Settings(**{**self.name.settings, **self.cfg.settings, **self.set})
 
+    def of_cfg(self, used: Collection[str]) -> dict[str, Any]:
+        """What of the settings in use the configuration says, and nothing better."""
+        return _in_use(self.cfg.settings, used, better=self.set)
+
+    def of_name(self, used: Collection[str]) -> dict[str, Any]:
+        """What of the settings in use the name says, and nothing better."""
+        return _in_use(self.name.settings, used, better={*self.set, *self.cfg.settings})
+
     def usual(self, used: Collection[str]) -> tuple[str, ...]:
         """What of the settings in use follows by what is usual, from nothing better, and why."""
-        better = {*self.set, *self.cfg.settings}
         why = self.name.usual
         return tuple(
-            f"{key}={self.name.settings[key]}: {why[key]}"
-            for key in self.name.settings
-            if key in why and key in used and key not in better
+            f"{key}={value}: {why[key]}" for key, value in self.of_name(used).items() if key in why
         )
 
     def check_agreement(self) -> None:
@@ -99,6 +104,12 @@ _WORDS = {
     ("non_local", True): "non-local blocks (nl), of which it has no tensors",
     ("temporal_pool", True): "a temporal pool (tpool), no name of a tensor marks one (layer2.net)",
 }
+
+
+def _in_use(
+    said: Mapping[str, Any], used: Collection[str], better: Collection[str]
+) -> dict[str, Any]:
+    return {key: value for key, value in said.items() if key in used and key not in better}
 
 
 def measured(spec: ModelSpec) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from marey.convert import gc
-from marey.convert.convert import recognised
+from marey.convert.repositories import recognised
 from marey.convert.repository import Settings, Shapes
 from marey.errors import CheckpointError
 from marey.models import GroupContext, ModelSpec, ResNetSpec

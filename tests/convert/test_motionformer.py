@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from marey.convert import motionformer, motionformer_counts
-from marey.convert.convert import convert, fitted, recipe_of, recognised, spec_of
+from marey.convert.convert import convert
 from marey.convert.file_names import settings_in_name
+from marey.convert.fitting import fitted, recipe_of, spec_of
+from marey.convert.repositories import recognised
 from marey.convert.repository import Settings, Shapes
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.weights.trained import load_trained

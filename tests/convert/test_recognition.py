@@ -12,8 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marey.convert.convert import REPOSITORIES, fitted, recognised, spec_of
+from marey.convert.fitting import fitted, spec_of
 from marey.convert.release_recipe import sampling_of
+from marey.convert.repositories import REPOSITORIES, recognised
 from marey.convert.repository import Repository, Settings, Shapes
 from marey.errors import CheckpointError
 from marey.models import MobileNetV2Spec

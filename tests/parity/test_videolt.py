@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from marey.convert import videolt
-from marey.convert.convert import recognised
+from marey.convert.repositories import recognised
 from marey.convert.repository import Settings
 from marey.longtail.framestack import mixed, shares, stacked
 from marey.models.encoders.features import FeatureEncoder, LateAverageSpec, NetVLADSpec
