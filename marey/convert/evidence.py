@@ -45,9 +45,12 @@ class Evidence:
 
     def usual(self, used: Collection[str]) -> tuple[str, ...]:
         """What of the settings in use follows by what is usual, from nothing better, and why."""
-        why = self.name.usual
+        said = ((self.of_cfg(used), self.cfg.usual), (self.of_name(used), self.name.usual))
         return tuple(
-            f"{key}={value}: {why[key]}" for key, value in self.of_name(used).items() if key in why
+            f"{key}={value}: {why[key]}"
+            for values, why in said
+            for key, value in values.items()
+            if key in why
         )
 
     def check_agreement(self) -> None:

@@ -38,7 +38,7 @@ def told(beside: Mapping[str, Any]) -> Told:
     said = (
         {k: v for k, v in of.items() if v is not None} for of in (_settings(cfg), _tensors(cfg))
     )
-    return Told(*said)
+    return Told(*said, usual=_of_two_sizes(part(cfg, "DATA")))
 
 
 def parsed(beside: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -129,6 +129,14 @@ def _settings(cfg: Mapping[str, Any]) -> dict[str, Any]:
         "crops": part(cfg, "TEST").get("NUM_SPATIAL_CROPS"),
         **_frames(cfg),
     }
+
+
+def _of_two_sizes(data: Mapping[str, Any]) -> dict[str, str]:
+    """Why the size of training is taken, where that of the test is another."""
+    trained = data.get("TRAIN_CROP_SIZE")
+    if trained is None or (tested := data.get("TEST_CROP_SIZE", trained)) == trained:
+        return {}
+    return {"size": f"TRAIN_CROP_SIZE, as its positions are; its TEST_CROP_SIZE {tested} is left"}
 
 
 def _frames(cfg: Mapping[str, Any]) -> dict[str, Any]:

@@ -203,6 +203,18 @@ def test_what_its_own_configuration_says_is_followed(tmp_path: Path) -> None:
         torch.testing.assert_close(scores, model(clip)["verb"])
 
 
+def test_a_test_of_another_size_than_training_is_left_out_and_said(tmp_path: Path) -> None:
+    spec = replace(EPIC, encoder=replace(SMALL, attention=Trajectory("corrected")))
+    cfg = CFG.replace("TEST_CROP_SIZE: 64", "TEST_CROP_SIZE: 80").replace("orthoformer", "none")
+    cfg = cfg.replace("HEAD_ACT: gelu", "HEAD_ACT: tanh")
+    theirs = under_their_names(spec, filled(spec).state_dict())
+    torch.save({"model_state": theirs, "cfg": cfg}, tmp_path / "checkpoint.pyth")
+    found = convert(tmp_path / "checkpoint.pyth", tmp_path / "out")
+    assert found.recipe.test.crop.size == 64
+    assert "size=64: TRAIN_CROP_SIZE" in found.facts()["assumed"]
+    assert "TEST_CROP_SIZE 80 is left" in found.facts()["assumed"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
