@@ -108,7 +108,7 @@ def test_no_clip_is_opened_to_tell_what_lines_are(
     def opened(*_: object, **__: object) -> None:
         raise AssertionError("a clip was opened")
 
-    monkeypatch.setattr("marey.data.own_videos.line_readings.probe_clips", opened)
+    monkeypatch.setattr("marey.data.own_videos.clip_lines.probe_clips", opened)
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(ManifestError, match="may be `path num_frames label` or `path start end`"):
         planned(tmp_path, "a.mp4 1 12\nb.mp4 3 5\n")
