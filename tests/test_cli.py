@@ -43,7 +43,7 @@ def marey(*words: object, cwd: Path) -> tuple[int, str]:
         (["train", "tsm-r81"], "did you mean 'tsm-r18'?"),
         (["train", "tsm-r18"], "data.train names no manifest"),
         (["train", "tsm-r18", "stages.0.optim.lrr=1"], "did you mean 'lr'?"),
-        (["train", "tsm-r18", "test.sampling.num_segments=4"], "the model takes 8"),
+        (["train", "tsm-r18", "train.sampling.num_segments=4"], "the model takes 8"),
         (["train", "tsm-r18", "--manifest", "nothing.csv"], "nothing.csv"),
         (["train", "--resume", "--work-dir", "nowhere"], "is not the folder of a run"),
         (["eval", "nowhere"], "neither a run nor a release"),

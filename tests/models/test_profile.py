@@ -37,7 +37,7 @@ def test_parameters_and_gmacs_are_the_published_models(
 def test_every_row_of_the_originals_costs_is_ours(goldens_dir: Path) -> None:
     for row in read(goldens_dir / "gc/perf.json").values["rows"]:
         golden = Golden(goldens_dir / "gc/perf.json", row)
-        if not_built_yet(golden) or golden.builder == "online":
+        if golden.builder == "online" or not_built_yet(golden):
             continue
         with torch.device("meta"):
             model = spec_of(golden).build()

@@ -51,8 +51,8 @@ class Meant(NamedTuple):
     odd: tuple[str, ...] = ()
     """Of `ODDITIES`."""
     reason: str = ""
-    is_there: bool = True
-    """Whether the path is that of a file, and not where one is to be."""
+    is_planned: bool = False
+    """Whether the path is where a file is to be, and none is yet."""
 
 
 class Spellings:
@@ -80,7 +80,7 @@ class Spellings:
         if meant.path is not None or not meant.reason.startswith(MISSING) or _DRIVE.match(path):
             return meant
         windows = "\\" in path and "/" not in path
-        return Meant(path.replace("\\", "/") if windows else path, is_there=False)
+        return Meant(path.replace("\\", "/") if windows else path, is_planned=True)
 
     def find(self, path: str) -> Meant:
         """The file that `path` means."""

@@ -103,7 +103,7 @@ class ClipLines:
         if self.opens:
             return self._files.find(path).path
         planned = self._files.planned(path)
-        return planned.path if planned.is_there else None
+        return None if planned.is_planned else planned.path
 
     def share_found(self, form: ListFormat) -> float:
         """The share of paths that are there."""

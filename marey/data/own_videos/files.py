@@ -44,7 +44,7 @@ def _meant(files: Spellings, path: str, *, planned: bool) -> Meant:
 
 def absent_notes(listing: Listing, meant: Sequence[Meant]) -> list[str]:
     """What there is to say of files that are not there yet."""
-    absent = [file.path for file in meant if file.path and not file.is_there]
+    absent = [file.path for file in meant if file.is_planned]
     bare = [path for path in absent if not VIDEO.fullmatch(path)]
     in_seconds = listing.has_spans and listing.unit == "seconds"
     notes = []
@@ -68,7 +68,7 @@ def refuse_header_as_clip(listing: Listing, first: Meant) -> None:
     Its cells are words, and its label is of no other line, while those have labels in common.
     """
     form = listing.format
-    if not form.startswith("`path label`, ") or "space-separated" in form or first.is_there:
+    if not form.startswith("`path label`, ") or "space-separated" in form or not first.is_planned:
         return
     row, *others = listing.rows
     cells = row.path, *row.labels.values()

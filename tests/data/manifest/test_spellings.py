@@ -47,7 +47,7 @@ def test_a_path_means_the_one_file_that_is_alike_and_it_is_said_how(files, kind)
     path, file, odd = FOUND[kind]
     there = files("jump/a.mp4", "jump/b.v1.mp4", "jump/c/1.jpg", f"{CAFE}/{CAFE}.mp4")
     there = files(f"{APART}.mp4") if kind == "accents as one letter" else there
-    assert there.find(path) == (file, odd, "")
+    assert there.find(path)[:3] == (file, odd, "")
 
 
 WHY_NOT = {
@@ -66,14 +66,14 @@ WHY_NOT = {
 def test_where_no_file_or_several_are_alike_the_reason_says_so(files, kind):
     path, reason = WHY_NOT[kind]
     there = files("a.mp4", "a.avi", "c.mp4", "c.MP4", "note.txt")
-    assert there.find(path) == (None, (), reason)
+    assert there.find(path)[:3] == (None, (), reason)
 
 
 def test_a_file_as_it_is_written_goes_before_those_that_are_alike(files):
     there = files("a.mp4", "a.MP4", "a.avi", "A/b.mp4", "a/b.mp4")
-    assert there.find("a.MP4") == ("a.MP4", (), "")
-    assert there.find("a\\b.mp4") == ("a/b.mp4", ("windows",), "")
-    assert there.find("a.Avi") == ("a.avi", ("case",), "")
+    assert there.find("a.MP4")[:3] == ("a.MP4", (), "")
+    assert there.find("a\\b.mp4")[:3] == ("a/b.mp4", ("windows",), "")
+    assert there.find("a.Avi")[:3] == ("a.avi", ("case",), "")
 
 
 def test_notes_count_each_kind_once_and_show_the_first(files):
