@@ -44,7 +44,7 @@ def _meant(files: Spellings, path: str, *, planned: bool) -> Meant:
 
 def absent_notes(listing: Listing, meant: Sequence[Meant]) -> list[str]:
     """What there is to say of files that are not there yet."""
-    absent = [file.path for file in meant if file.is_planned]
+    absent = [file.path for file in meant if file.is_planned and file.path]
     bare = [path for path in absent if not VIDEO.fullmatch(path)]
     in_seconds = listing.has_spans and listing.unit == "seconds"
     notes = []
