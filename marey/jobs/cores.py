@@ -30,12 +30,14 @@ def num_cores(
 def num_loaders(wanted: int | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """The processes that read clips for this one: `wanted`, else one for each of its cores but one.
 
-    That one is for the process itself. The cores are shared with other processes of the same
-    launch on this machine; there are from 1 to `MOST_LOADERS`.
+    That one is for the process itself, but of two cores both read: decoding is most of the work on
+    a small machine. The cores are shared with other processes of the same launch here; there are
+    from 1 to `MOST_LOADERS`.
     """
     if wanted is not None:
         return wanted
-    return max(1, min(MOST_LOADERS, own_cores(num_cores(environ), environ) - 1))
+    own = max(1, own_cores(num_cores(environ), environ))
+    return max(min(2, own), min(MOST_LOADERS, own - 1))
 
 
 def own_cores(cores: int, environ: Mapping[str, str]) -> int:

@@ -80,7 +80,7 @@ def test_cores_are_those_that_nothing_takes_away(monkeypatch: pytest.MonkeyPatch
     ("environ", "num"),
     [
         ({}, 7),
-        ({"LOCAL_WORLD_SIZE": "4"}, 1),
+        ({"LOCAL_WORLD_SIZE": "4"}, 2),
         ({"LOCAL_WORLD_SIZE": "16"}, 1),
         ({"LOCAL_WORLD_SIZE": "1", "SLURM_CPUS_PER_TASK": "4"}, 7),
         ({"SLURM_CPUS_PER_TASK": "4"}, 3),
