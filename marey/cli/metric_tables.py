@@ -11,7 +11,7 @@ from marey.cli.shared import console
 
 if TYPE_CHECKING:
     from marey.engine.inference.evaluate import Evaluation
-    from marey.metrics.longtail import Estimate
+    from marey.metrics.intervals import Estimate
 
 
 def print_metrics(

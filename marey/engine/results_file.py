@@ -15,7 +15,7 @@ import numpy as np
 
 from marey.errors import RunError
 from marey.metrics.groups import Groups, Profile
-from marey.metrics.longtail import Estimate
+from marey.metrics.intervals import Estimate
 from marey.storage.text_files import as_value, read_json, write_json
 
 FILE = "results.json"
@@ -93,7 +93,7 @@ class Results:
     metrics_by_source: dict[str, dict[str, float]] = field(default_factory=dict)
     """The same of the clips of each source, with their number as num_clips."""
     estimates: dict[str, dict[str, Estimate]] = field(default_factory=dict)
-    """Head -> key -> number with its interval."""
+    """Head -> key -> number with its interval; "" has those of all heads at once."""
     groups: dict[str, ClassGroups] = field(default_factory=dict)
     """Head -> its groups; without the heads that have none."""
     subsets: dict[str, dict[str, int]] = field(default_factory=dict)

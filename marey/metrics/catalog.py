@@ -19,8 +19,14 @@ import numpy.typing as npt
 
 from marey.metrics.accuracy import class_accuracy, joint_accuracy, topk_accuracy
 from marey.metrics.actions import action_accuracy
-from marey.metrics.average_precision import class_precision, hit_at, mean_average_precision
-from marey.metrics.longtail import ALL, Estimate, class_accuracy_estimates, top1_estimate
+from marey.metrics.average_precision import (
+    class_precision,
+    hit_at,
+    hit_estimate,
+    mean_average_precision,
+)
+from marey.metrics.intervals import Estimate
+from marey.metrics.longtail import ALL, class_accuracy_estimates, topk_estimate
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 Labels: TypeAlias = npt.NDArray[Any]
@@ -55,9 +61,10 @@ class Metric:
             with several classes) -> the number, or one of every class [k], NaN for a class without
             clips, of which the mean over `group` is taken.
         group: whose classes count, "head" ...; by default all.
-        estimate: (scores, labels, groups or None, draws=...) -> `ALL` and each group -> the number
-            and its interval. There may be none.
-        joint: head -> log-probabilities [n k], head -> labels -> the number of all heads at once.
+        estimate: (scores, labels, groups or None) -> `ALL` and each group -> the number and its
+            interval. There may be none.
+        joint: head -> log-probabilities [n k], head -> labels -> the share of the clips that all
+            heads at once get right.
         heads: those whose joint number it is; by default any.
         subset: of which clips it is, "tail" or "unseen" of EPIC-KITCHENS; by default of all.
         several: whether it is of clips with several classes each, instead of one.
@@ -107,7 +114,8 @@ _precision = partial(
     Metric, chart=ACCURACY, measure=class_precision, estimate=mean_average_precision, several=True
 )
 _top = partial(Metric, chart=ACCURACY, headline=True)
-_part = partial(Metric, measure=topk_accuracy, estimate=top1_estimate)
+_hit = partial(_top, several=True)
+_part = partial(Metric, measure=topk_accuracy, estimate=topk_estimate)
 _action = partial(Metric, joint=action_accuracy, heads=("verb", "noun"))
 
 METRICS: list[Metric] = [
@@ -122,10 +130,16 @@ METRICS: list[Metric] = [
         title="top-1",
         watched=True,
         measure=topk_accuracy,
-        estimate=top1_estimate,
+        estimate=topk_estimate,
         joint=joint_accuracy,
     ),
-    _top(key="acc/top5", title="top-5", measure=partial(topk_accuracy, k=5), min_classes=6),
+    _top(
+        key="acc/top5",
+        title="top-5",
+        measure=partial(topk_accuracy, k=5),
+        estimate=partial(topk_estimate, k=5),
+        min_classes=6,
+    ),
     _part(key="acc/top1/tail", title="top-1 of the tail", subset="tail"),
     _part(key="acc/top1/unseen", title="top-1 of unseen people", subset="unseen"),
     _action(key="action/top1", title="action top-1"),
@@ -150,8 +164,14 @@ METRICS: list[Metric] = [
     _precision(key="mAP/medium", title="mAP/medium", group="medium"),
     _precision(key="mAP/tail", title="mAP/tail", group="tail"),
     _precision(key="mAP/few", title="mAP/few", group="few"),
-    _top(key="hit@1", title="hit@1", measure=hit_at, several=True, min_classes=2),
-    _top(key="hit@5", title="hit@5", measure=partial(hit_at, k=5), several=True, min_classes=6),
+    _hit(key="hit@1", title="hit@1", measure=hit_at, estimate=hit_estimate, min_classes=2),
+    _hit(
+        key="hit@5",
+        title="hit@5",
+        measure=partial(hit_at, k=5),
+        estimate=partial(hit_estimate, k=5),
+        min_classes=6,
+    ),
     _run(key="lr", title="learning rate", chart="Learning rate", watched=True),
 ]
 

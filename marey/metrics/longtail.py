@@ -10,86 +10,77 @@ tested count as 0 (`release_epoch_stats`): its logs and its tests do not compare
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
-from marey.metrics.accuracy import Labels, Scores, class_accuracy, known_mean, ranks
-from marey.metrics.bootstrap import (
-    DRAWS,
+from marey.metrics.accuracy import Labels, Scores, class_accuracy, known_mean, ranks, topk_accuracy
+from marey.metrics.groups import Classes, Groups
+from marey.metrics.intervals import (
+    NOTHING,
+    Estimate,
     Floats,
     Interval,
-    draw_class_means,
-    draw_means,
-    interval,
+    mean_difference_interval,
+    mean_share_interval,
+    share_interval,
 )
-from marey.metrics.groups import Classes, Groups
 
 ALL = "class_avg"
 """The key of the mean over all classes, beside those of groups."""
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number in percent, its 95 % interval, and the tested classes and clips it rests on."""
-
-    value: float
-    low: float
-    high: float
-    num_classes: int
-    num_clips: int
-
-    @property
-    def interval(self) -> Interval:
-        """Both ends; NaN where nothing is tested."""
-        return Interval(self.low, self.high)
-
-
-def top1_estimate(
-    scores: Scores, labels: Labels, _: Groups | None = None, *, draws: int = DRAWS
+def topk_estimate(
+    scores: Scores, labels: Labels, _: Groups | None = None, *, k: int = 1
 ) -> dict[str, Estimate]:
-    """`ALL` -> top-1 accuracy; the clips of scores [n k] are drawn again as a whole."""
-    right = _right(scores, labels)
-    between = interval(draw_means(right, draws=draws))
-    return {ALL: Estimate(known_mean(right), *between, len(np.unique(labels)), len(labels))}
+    """`ALL` -> the share of the clips [n k] whose label is among the k highest scores."""
+    value = topk_accuracy(scores, labels, k)
+    between = share_interval(value, len(labels))
+    return {ALL: Estimate(value, *between, len(np.unique(labels)), len(labels))}
 
 
 def class_accuracy_estimates(
-    scores: Scores, labels: Labels, groups: Groups | None = None, *, draws: int = DRAWS
+    scores: Scores, labels: Labels, groups: Groups | None = None
 ) -> dict[str, Estimate]:
-    """`ALL` and each group -> mean over its classes of their top-1 accuracies; see below."""
-    right = _right(scores, labels)
-    return class_estimates(right, labels, scores.shape[1], groups, draws=draws)
+    """`ALL` and each group -> mean over its classes of their top-1 accuracies."""
+    sizes = np.bincount(labels, minlength=scores.shape[1])
+    accuracies = class_accuracy(scores, labels)
+    return class_means(accuracies, sizes, groups)
 
 
-def class_estimates(
-    values: Floats,
-    labels: Labels,
-    num_classes: int,
-    groups: Groups | None = None,
-    *,
-    draws: int = DRAWS,
+def class_means(values: Floats, sizes: Labels, groups: Groups | None) -> dict[str, Estimate]:
+    """`ALL` and each group -> the mean of a share (%) a class [k] of `sizes` clips."""
+    return _of_groups(values, sizes, groups, lambda of: mean_share_interval(values[of], sizes[of]))
+
+
+def class_gains(
+    points: Floats, labels: Labels, num_classes: int, groups: Groups | None = None
 ) -> dict[str, Estimate]:
-    """`ALL` and each group -> mean over its classes of their means of a value a clip [n].
-
-    Clips are drawn again within classes. With the difference of two models on the same clips as
-    values these are gains (paired draws).
-    """
+    """`ALL` and each group -> mean over its classes of the difference of two models a clip [n]."""
     sizes = np.bincount(labels, minlength=num_classes)
-    sums = np.bincount(labels, weights=values, minlength=num_classes)
-    drawn = draw_class_means(values, labels, num_classes, draws=draws)
+    with np.errstate(invalid="ignore"):
+        means, squares = (
+            np.bincount(labels, weights=points**power, minlength=num_classes) / sizes
+            for power in (1, 2)
+        )
+    return _of_groups(
+        means,
+        sizes,
+        groups,
+        lambda of: mean_difference_interval(means[of], squares[of], sizes[of]),
+    )
 
+
+def _of_groups(
+    values: Floats, sizes: Labels, groups: Groups | None, interval: Callable[[Classes], Interval]
+) -> dict[str, Estimate]:
     def of(classes: Classes) -> Estimate:
         tested = classes[sizes[classes] > 0]
-        value = known_mean(sums[tested] / sizes[tested])
-        between = interval(drawn[:, tested].mean(axis=1) if len(tested) else np.empty(0))
-        return Estimate(value, *between, len(tested), int(sizes[tested].sum()))
+        between = interval(tested) if len(tested) else NOTHING
+        clips = int(sizes[tested].sum())
+        return Estimate(known_mean(values[tested]), *between, len(tested), clips)
 
-    return {ALL: of(np.arange(num_classes))} | {name: of(classes) for name, classes in groups or ()}
-
-
-def _right(scores: Scores, labels: Labels) -> Floats:
-    return np.where(ranks(scores, labels) == 0, 100.0, 0.0)
+    return {ALL: of(np.arange(len(sizes)))} | {name: of(classes) for name, classes in groups or ()}
 
 
 # --- as published -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from marey.engine.results_file import (
 )
 from marey.errors import RunError
 from marey.metrics.groups import Profile
-from marey.metrics.longtail import Estimate
+from marey.metrics.intervals import Estimate
 
 NAN = math.nan
 GROUPS = ClassGroups(

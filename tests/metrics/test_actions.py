@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from marey.engine.inference.measures import TrainingCounts, head_estimates, metrics_of_heads
+from marey.engine.inference.measures import (
+    TrainingCounts,
+    head_estimates,
+    joint_estimates,
+    metrics_of_heads,
+)
 from marey.metrics.actions import action_accuracy
 from marey.metrics.catalog import find_metric
 
@@ -75,6 +80,16 @@ def test_tail_and_unseen_are_numbers_of_their_clips_alone() -> None:
             assert metrics[f"{head}/acc/top1/{name}"] == pytest.approx(100 * right[of[head]].mean())
     estimates = head_estimates(LOGITS["verb"], LABELS["verb"], None, {"tail": TAIL["verb"]})
     assert estimates["acc/top1/tail"].num_clips == TAIL["verb"].sum()
+
+
+def test_numbers_of_all_heads_have_intervals_as_those_of_each() -> None:
+    estimates = joint_estimates(LOGITS, LABELS, "logits", SUBSETS)
+    metrics = metrics_of_heads(LOGITS, LABELS, TrainingCounts(), "logits", SUBSETS)
+    assert {key: each.value for key, each in estimates.items()}.items() <= metrics.items()
+    assert estimates["action/top1"].num_clips == 60
+    assert estimates["action/top1/tail"].num_clips == SUBSETS["tail"]["action"].sum()
+    assert all(each.low <= each.value <= each.high for each in estimates.values())
+    assert joint_estimates({"verb": LOGITS["verb"]}, LABELS, "logits") == {}
 
 
 def test_a_clip_without_scores_is_a_wrong_action() -> None:

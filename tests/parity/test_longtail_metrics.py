@@ -103,7 +103,7 @@ def test_the_few_shot_number_of_epic_says_on_how_little_it_rests(name: str) -> N
     tested = np.array(content("epic_verb_counts.json")[f"{name.removesuffix('s')}_val"])
     labels = np.repeat(np.arange(len(tested)), tested)
     scores = np.zeros((len(labels), len(tested)), np.float32)
-    found = head_estimates(scores, labels, release_of(name), draws=2)
+    found = head_estimates(scores, labels, release_of(name))
     for group in ("head", "tail", "few"):
         estimate = found[f"acc/{group}"]
         assert estimate.num_classes == wanted[f"{group}_val_classes_present"]

@@ -20,14 +20,13 @@ from marey.engine.inference.measures import (
     UNKNOWN,
     ClassCounts,
     by_head,
-    head_estimates,
+    estimates_of_heads,
     metrics_of_heads,
-    parts_of,
 )
 from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
 from marey.jobs.parts import Progress
 from marey.metrics.catalog import Subsets
-from marey.metrics.longtail import Estimate
+from marey.metrics.intervals import Estimate
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
 
@@ -55,16 +54,12 @@ class Evaluation:
 
     @cached_property
     def estimates(self) -> dict[str, dict[str, Estimate]]:
-        """Head -> number -> its value, its interval, and the classes and clips it rests on."""
-        return {
-            name: head_estimates(
-                scores,
-                self.manifest.labels[name],
-                self.trained_on.groups(name),
-                parts_of(self.subsets, name),
-            )
-            for name, scores in self.scores.items()
-        }
+        """Head -> number -> its value, its interval, and the classes and clips it rests on.
+
+        Those of all heads at once stand under ""."""
+        return estimates_of_heads(
+            self.scores, self.manifest.labels, self.trained_on, self.average, self.subsets
+        )
 
     @property
     def named_estimates(self) -> dict[str, Estimate]:

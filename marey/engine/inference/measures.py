@@ -20,10 +20,10 @@ import torch.nn.functional as F
 
 from marey.engine.results_file import ClassGroups
 from marey.metrics.accuracy import known_mean
-from marey.metrics.bootstrap import DRAWS
 from marey.metrics.catalog import METRICS, Estimates, Labels, Measure, Metric, Scores, Subsets
 from marey.metrics.groups import RULES, Groups, RuleName, profile
-from marey.metrics.longtail import ALL, Estimate
+from marey.metrics.intervals import Estimate, share_interval
+from marey.metrics.longtail import ALL
 
 T = TypeVar("T")
 Parts: TypeAlias = Mapping[str, npt.NDArray[np.bool_]]
@@ -86,18 +86,13 @@ def head_metrics(
 
 
 def head_estimates(
-    scores: Scores,
-    labels: Labels,
-    groups: Groups | None,
-    parts: Parts = NO_PARTS,
-    *,
-    draws: int = DRAWS,
+    scores: Scores, labels: Labels, groups: Groups | None, parts: Parts = NO_PARTS
 ) -> dict[str, Estimate]:
     """Those of the numbers that are means over clips or classes, with their intervals."""
 
     @cache
     def estimated(estimate: Estimates, subset: str) -> Mapping[str, Estimate]:
-        return estimate(*_part(scores, labels, parts, subset), groups, draws=draws)
+        return estimate(*_part(scores, labels, parts, subset), groups)
 
     return {
         row.key: estimated(row.estimate, row.subset)[row.group]
@@ -121,10 +116,24 @@ def metrics_of_heads(
     }
     if len(heads) == 1:
         return next(iter(heads.values()))
-    joint = {"loss": sum(metrics["loss"] for metrics in heads.values())}
-    if all(labels[head].ndim == 1 for head in scores):
-        joint = _joint_metrics(scores, labels, average, parts_of(subsets, "action")) | joint
-    return joint | by_head(heads)
+    joint = {key: e.value for key, e in joint_estimates(scores, labels, average, subsets).items()}
+    return joint | {"loss": sum(metrics["loss"] for metrics in heads.values())} | by_head(heads)
+
+
+def estimates_of_heads(
+    scores: Mapping[str, Scores],
+    labels: Mapping[str, Labels],
+    trained_on: ClassCounts,
+    average: Literal["logits", "probs"],
+    subsets: Subsets = NO_SUBSETS,
+) -> dict[str, dict[str, Estimate]]:
+    """Head -> key -> number with its interval; "" has those of all heads at once."""
+    heads = {
+        head: head_estimates(of, labels[head], trained_on.groups(head), parts_of(subsets, head))
+        for head, of in scores.items()
+    }
+    joint = joint_estimates(scores, labels, average, subsets)
+    return {"": joint} | heads if joint else heads
 
 
 def parts_of(subsets: Subsets, head: str) -> dict[str, npt.NDArray[np.bool_]]:
@@ -132,15 +141,17 @@ def parts_of(subsets: Subsets, head: str) -> dict[str, npt.NDArray[np.bool_]]:
     return {name: of[head] for name, of in subsets.items() if head in of}
 
 
-def _joint_metrics(
+def joint_estimates(
     scores: Mapping[str, Scores],
     labels: Mapping[str, Labels],
     average: Literal["logits", "probs"],
-    parts: Parts,
-) -> dict[str, float]:
-    """Key -> number of all heads at once."""
+    subsets: Subsets = NO_SUBSETS,
+) -> dict[str, Estimate]:
+    """Key -> number of several heads at once, of clips with one class of each; else none."""
+    if len(scores) < 2 or any(labels[head].ndim > 1 for head in scores):
+        return {}
     sure = {head: _log_probabilities(of, average) for head, of in scores.items()}
-    metrics = {}
+    parts, estimates = parts_of(subsets, "action"), {}
     for row in METRICS:
         heads = row.heads or tuple(sure)
         if row.joint is None or not {*heads} <= {*sure} or {row.subset} - {"", *parts}:
@@ -149,8 +160,10 @@ def _joint_metrics(
             continue
         clips = parts[row.subset] if row.subset else slice(None)
         of, known = ({head: each[head][clips] for head in heads} for each in (sure, labels))
-        metrics[row.key] = row.joint(of, known)
-    return metrics
+        value, answers = row.joint(of, known), np.column_stack([known[head] for head in heads])
+        between, classes = share_interval(value, len(answers)), len(np.unique(answers, axis=0))
+        estimates[row.key] = Estimate(value, *between, classes, len(answers))
+    return estimates
 
 
 def _log_probabilities(
@@ -164,8 +177,12 @@ def _log_probabilities(
 
 
 def by_head(heads: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
-    """HEAD/KEY -> value, of head -> key -> value."""
-    return {f"{head}/{key}": value for head, of in heads.items() for key, value in of.items()}
+    """HEAD/KEY -> value, of head -> key -> value; KEY of the head "", which is all of them."""
+    return {
+        f"{head}/{key}" if head else key: value
+        for head, of in heads.items()
+        for key, value in of.items()
+    }
 
 
 def mean_loss(scores: Scores, labels: Labels, average: Literal["logits", "probs"]) -> float:

@@ -14,7 +14,7 @@ from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.predictions import prediction_table
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import MissingClip, Results, ViewCounts
-from marey.metrics.longtail import Estimate
+from marey.metrics.intervals import Estimate
 from marey.models.profile import cost, num_parameters
 from marey.models.video_model import VideoModel
 from marey.recipes.describe import model_in_words

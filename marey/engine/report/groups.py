@@ -19,7 +19,8 @@ from marey.engine.report.run_files import HeadResult, Result
 from marey.engine.results_file import ClassGroups
 from marey.metrics.catalog import DASH, METRICS, find_metric, interval_text
 from marey.metrics.groups import Groups
-from marey.metrics.longtail import ALL, Estimate, class_estimates
+from marey.metrics.intervals import Estimate
+from marey.metrics.longtail import ALL, class_gains
 
 MAX_PAIRS = 15
 
@@ -112,7 +113,7 @@ def group_gains(first: Result, other: Result, head: str, groups: Groups) -> dict
         return {}
     labels = np.array([ours[clip][0] for clip in common])
     gains = np.array([100.0 * (theirs[clip][1] - ours[clip][1]) for clip in common])
-    return class_estimates(gains, labels, len(a.classes), groups)
+    return class_gains(gains, labels, len(a.classes), groups)
 
 
 def _comparison(

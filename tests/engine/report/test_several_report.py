@@ -56,7 +56,7 @@ def test_a_report_shows_the_precisions_and_no_ranks(runs: list[Path]) -> None:
     shown = words(write_report(runs[1]))
     assert "mAP 100.0 % results/val hit@1 80.0 % hit@5 100.0 %" in shown
     assert "Groups by paper: head is" in shown
-    assert "few 100.0 % 100.0 to 100.0 1 of 1 2" in shown
+    assert "few 100.0 % 34.2 to 100.0 1 of 1 2" in shown
     assert "top-1" not in shown.split("Claim")[0]
     assert "no predictions" not in shown
 
