@@ -30,8 +30,13 @@ def data_init(
     ] = None,
     columns: opt.Columns = None,
     ignore: opt.Ignore = None,
-    val: Annotated[float, typer.Option(help="share of the clips")] = 0.2,
+    val: Annotated[
+        float | None, typer.Option(help="share of the clips; default: 0.2, or one fold")
+    ] = None,
     test: Annotated[float, typer.Option(help="share of the clips")] = 0.0,
+    folds: Annotated[
+        int, typer.Option(min=0, metavar="K", help="parts that validate in turn; 5 is usual")
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="of the split")] = 0,
     group: Annotated[str, typer.Option(help="column that stays together; auto, none")] = "auto",
     val_where: Annotated[str | None, typer.Option(help="column:value,value goes to val")] = None,
@@ -49,6 +54,7 @@ def data_init(
     rule = SplitRule(
         val=val,
         test=test,
+        folds=folds,
         seed=seed,
         group=None if group == "none" else group,
         val_where=parse_where(val_where) if val_where else None,
@@ -76,6 +82,8 @@ def data_init(
             console.print(f"{word}: {escape(', '.join(f'`{name}`' for name in unused))}")
     counts = ", ".join(f"{n:,} {name}" for name, n in made.manifest.split_counts().items())
     console.print(f"split by {escape(made.split)}: {counts}")
+    for fold in made.folds:
+        console.print(f"  {escape(fold.line)}")
     for note in made.notes:
         console.print(f"note: {escape(note)}")
     if made.rejects:

@@ -60,6 +60,7 @@ class Roles:
     """The column of what the data set calls a clip; "" if there is none."""
     split: str
     group: str
+    fold: str
     """The columns that a person calls so; "" if none is named."""
     class_names: Mapping[int, str]
     """By their numbers, if those are in the table."""
@@ -70,7 +71,8 @@ class Roles:
         """Role -> column."""
         named = {"path": self.path, **self.heads, "label_number": self.numbers}
         named |= self.times.roles if self.times else {}
-        named |= {"split": self.split, "group": self.group, "id": self.id}
+        named |= {"split": self.split, "group": self.group, "fold": self.fold}
+        named |= {"id": self.id}
         return {role: name for role, name in named.items() if name}
 
 
@@ -106,6 +108,7 @@ class _Choice:
             id=self._id(),
             split=self.wanted.get("split", ""),
             group=self.wanted.get("group", ""),
+            fold=self.wanted.get("fold", ""),
             class_names=self._class_names(heads, numbers),
             notes=tuple(self.notes),
         )

@@ -19,7 +19,7 @@ HEADS = ("label", "verb", "noun")
 UNIT_OF: Mapping[str, TimeUnit] = {
     f"{edge}{SUFFIXES[unit]}": unit for unit in SUFFIXES for edge in ("start", "end", "duration")
 }
-ROLES = ("path", *HEADS, "label_number", "split", "group", "id", *UNIT_OF)
+ROLES = ("path", *HEADS, "label_number", "split", "group", "fold", "id", *UNIT_OF)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-Kind = Literal["path", "label", "split", "group", "id"]
+Kind = Literal["path", "label", "split", "group", "fold", "id"]
 
 
 def _names(stems: str, endings: str) -> tuple[str, ...]:
@@ -49,6 +49,7 @@ NAMES: Mapping[Kind, tuple[str, ...]] = {
         *_names("source scene sequence session recording originalvideo sourcevideo", "- id name"),
         *_names("camera cam location site room", f"- {_NUMBERS}"),
     ),
+    "fold": ("fold", "foldid", "foldnumber", "foldno", "cvfold", "kfold"),
     "id": (
         *("id", "narrationid", "uid", "uuid", "clipid", "segmentid", "annotationid", "sampleid"),
         *("instanceid", "videoid", "fileid", "youtubeid", "ytid", "vid"),

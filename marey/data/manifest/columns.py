@@ -6,7 +6,7 @@
 | split, group, source               | coded text: a number a row, each text once    |           |
 | start, end, start_frame, end_frame | float64                                       | NaN: open |
 | fps                                | float64                                       | NaN       |
-| num_frames                         | int64                                         | -1        |
+| fold, num_frames                   | int64                                         | -1        |
 | any other, named for a head        | int64, the index of the class; k bytes 0 or 1 |           |
 |                                    | where clips have several of k classes         |           |
 
@@ -30,7 +30,9 @@ BOUNDS: dict[Unit, tuple[str, str]] = {
     "frames": ("start_frame", "end_frame"),
 }
 TEXTS = ("split", "group", "source")
-NUMBERS = ("start", "end", "start_frame", "end_frame", "num_frames", "fps")
+FOLD = "fold"
+WHOLE = (FOLD, "num_frames")
+NUMBERS = (FOLD, "start", "end", "start_frame", "end_frame", "num_frames", "fps")
 ID = "id"
 KNOWN = ("path", "label", *TEXTS, ID, *NUMBERS)
 
@@ -42,7 +44,7 @@ TYPES = (
     dict.fromkeys(("path", ID), TEXT)
     | dict.fromkeys(TEXTS, CODED)
     | dict.fromkeys(NUMBERS, pa.float64())
-    | {"num_frames": pa.int64()}
+    | dict.fromkeys(WHOLE, pa.int64())
 )
 _UNKNOWN = {TEXT: "", pa.float64(): np.nan, pa.int64(): -1}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,18 @@ from marey.data.features.feature_file import (
     read_class_names,
 )
 from marey.data.manifest.classes import Heads, heads_beside
-from marey.data.manifest.columns import BOUNDS, CODED, ID, KNOWN, NUMBERS, TEXT, TEXTS, is_parquet
+from marey.data.manifest.columns import (
+    BOUNDS,
+    CODED,
+    FOLD,
+    ID,
+    KNOWN,
+    NUMBERS,
+    TEXT,
+    TEXTS,
+    as_codes,
+    is_parquet,
+)
 from marey.data.manifest.faults import clip_text, structural_error
 from marey.data.manifest.header import (
     SEPARATORS,
@@ -37,9 +49,9 @@ from marey.storage.encodings import is_plain
 OTHER_FORMATS = "`marey data init` reads other columns and formats and writes a manifest"
 log = logging.getLogger("marey")
 
-_TYPES = dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys(TEXTS, CODED) | {ID: TEXT}
-_MISTAKABLE = [name for name in KNOWN if name != ID]
-"""Not `id`: `uid` and `vid` may be columns of their own."""
+_TYPES = dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys((*TEXTS, FOLD), CODED) | {ID: TEXT}
+_MISTAKABLE = [name for name in KNOWN if name not in (ID, FOLD)]
+"""Not those: `uid`, `vid` and `folder` may be columns of their own."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class RawTable:
     """What a manifest file has, before any cell is looked at."""
 
     table: pa.Table
-    """Path and id as text, heads, split, group and source as coded text, the others as float64."""
+    """Path and id as text, heads, split, group, source, fold as coded text, others as float64."""
     heads: tuple[str, ...]
     classes: dict[str, tuple[str, ...]]
     """Of heads whose classes the file itself names."""
@@ -103,7 +115,8 @@ def _read_table(path: Path, heads: Heads | None) -> RawTable:
     if header.note:
         log.warning("%s: %s", path, header.note)
     read = _read_parquet if is_parquet(path) else _read_csv
-    return RawTable(read(path, header, _types(header.names, chosen)), chosen, {}, None)
+    table = read(path, header, _types(header.names, chosen))
+    return RawTable(_with_folds(path, table, chosen), chosen, {}, None)
 
 
 def _heads(
@@ -139,6 +152,20 @@ def _refuse_header(path: Path, header: Header, heads: Sequence[str]) -> None:
             raise ManifestError(f"{path}:1: '{end}' needs a column '{start}' beside it")
     if "start" in names and "start_frame" in names:
         raise ManifestError(f"{path}:1: spans both in seconds and in frames", "keep one of them")
+
+
+def _with_folds(path: Path, table: pa.Table, heads: Sequence[str]) -> pa.Table:
+    """The table, where `fold` has no number with that column as the split, as others call it so."""
+    if FOLD not in table.column_names or FOLD in heads:
+        return table
+    words = [text for text in as_codes(table[FOLD]).dictionary.to_pylist() if text]
+    if not words or any(re.search(r"\d", text) for text in words):
+        return table
+    if "split" in table.column_names:
+        log.warning("%s: `fold` is left: %s is no number", path, clip_text(words[0]))
+        return table.drop_columns([FOLD])
+    log.warning("%s: `fold` is read as split", path)
+    return table.rename_columns(["split" if n == FOLD else n for n in table.column_names])
 
 
 def _types(header: Sequence[str], heads: Sequence[str]) -> dict[str, pa.DataType]:

@@ -1,7 +1,7 @@
 """A manifest: which clips there are, where each lies, and what it shows.
 
-A CSV or Parquet file ``path,label[,split,group,source,id,start,end,num_frames,fps]``, one row a
-clip::
+A CSV or Parquet file ``path,label[,split,group,source,id,fold,start,end,num_frames,fps]``, one row
+a clip::
 
     path,label,split
     wave/a.mp4,0,train
@@ -15,7 +15,8 @@ exclusive and an empty cell is open. `num_frames` is what decodes, not what the 
 `fps` is the rate at which a folder of frames was extracted, which no one else can know. `source`
 says in a word where a clip comes from (real, synthetic), for roots and weights by source. `id` is
 what a data set calls a clip: no clip may be given twice, but one span annotated twice under two ids
-is two clips.
+is two clips. `fold` is a number of cross-validation, empty for clips of none, such as those to test
+on: each fold validates once what is trained on the others.
 
 A file of features (`marey.data.features.feature_file`) is a manifest too, as is one whose paths
 lead to features (`marey.data.features.feature_folder`).
@@ -163,6 +164,11 @@ class Manifest:
         """Text [n], what the data set calls each clip; need not differ."""
         return self._column(ID)
 
+    @cached_property
+    def folds(self) -> np.ndarray | None:
+        """The part of each clip in cross-validation, int64 [n], -1 for none."""
+        return self._numbers("fold")
+
     @property
     def root(self) -> AnyPath:
         """Where the paths start of all clips that have no other root."""
@@ -277,6 +283,13 @@ class Manifest:
         code = self.splits.dictionary.to_pylist().index(split)
         return np.flatnonzero(self.splits.indices.to_numpy() == code)
 
+    def fold_counts(self) -> dict[int, int]:
+        """Clips of every fold, by its number; empty without a fold column."""
+        if self.folds is None:
+            return {}
+        numbers, counts = np.unique(self.folds[self.folds >= 0], return_counts=True)
+        return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+
     def duplicates(self) -> dict[int, int]:
         """Rows that give a clip again (path, span, id and root), each with the earlier row."""
         return duplicates(self.paths, [self.roots.codes, self.starts, self.ends, self.ids])
@@ -313,6 +326,27 @@ class Manifest:
     def select(self, split: str) -> Self:
         """The clips of one split; all if the manifest has no split column."""
         return self if self.splits is None else self.take(self.rows_of(split))
+
+    def with_fold(self, fold: int) -> Self:
+        """The same clips with `fold` to validate on and the other folds to train on.
+
+        Clips of no fold keep their split, such as test; without one they are for training.
+        ManifestError if no clip is in that fold.
+        """
+        counts = self.fold_counts()
+        if self.folds is None or fold not in counts:
+            known = ", ".join(f"{number} ({count:,})" for number, count in counts.items())
+            raise ManifestError(
+                f"{self.source}: no clips of fold {fold}",
+                f"it has {known}"
+                if known
+                else "`marey data init SOURCE OUT --folds 5` makes folds",
+            )
+        given = (
+            np.full(len(self), "train") if self.splits is None else self.splits.dictionary_decode()
+        )
+        words = np.where(self.folds < 0, given, np.where(self.folds == fold, "val", "train"))
+        return self.with_columns({"split": words})
 
     def take(self, rows: np.ndarray) -> Self:
         """The rows asked for (int64), in that order; a stretch of a mapped file is not copied."""

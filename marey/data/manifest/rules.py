@@ -11,7 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from marey.data.manifest.classes import Heads, read_labels
-from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, TEXTS, Unit, Values, as_array, as_codes
+from marey.data.manifest.columns import (
+    BOUNDS,
+    FOLD,
+    ID,
+    NUMBERS,
+    TEXTS,
+    WHOLE,
+    Unit,
+    Values,
+    as_array,
+    as_codes,
+)
 from marey.data.manifest.duplicates import text_buffers
 from marey.data.manifest.faults import Fault, clip_text, refuse, row_names
 from marey.data.manifest.formats import RawTable
@@ -34,7 +45,13 @@ def checked_manifest(path: Path, raw: RawTable, heads: Heads | None) -> Manifest
         label_faults.append(wrong)
     codes = {name: as_codes(table[name]) for name in TEXTS if name in others}
     texts = {name: table[name] for name in ("path", ID) if name in others}
-    numbers, number_faults = _numbers(table.select([n for n in NUMBERS if n in others]))
+    numerals = table.select([n for n in NUMBERS if n in others])
+    if FOLD in numerals.column_names:
+        folds, unread = _parsed(FOLD, as_codes(table[FOLD]))
+        refuse(path, [unread])
+        place = numerals.column_names.index(FOLD)
+        numerals = numerals.set_column(place, FOLD, pa.array(folds))
+    numbers, number_faults = _numbers(numerals)
     empty = [_empty_fault(name, column) for name, column in codes.items()]
     refuse(path, [*_text_faults(texts), *number_faults, *empty, *label_faults])
     columns |= codes | texts | numbers
@@ -49,11 +66,11 @@ def refuse_cells(path: Path, manifest: Manifest) -> None:
     own = [name for name in table.column_names if name not in manifest.classes]
     codes = {name: as_codes(table[name]) for name in TEXTS if name in own}
     numbers = table.select([name for name in NUMBERS if name in own])
-    if "num_frames" in own:
-        counts = as_array(table["num_frames"])
-        place = numbers.column_names.index("num_frames")
+    for name in (name for name in WHOLE if name in own):
+        counts = as_array(table[name])
+        place = numbers.column_names.index(name)
         known = pa.array(counts.astype(np.float64), mask=counts == -1)
-        numbers = numbers.set_column(place, "num_frames", known)
+        numbers = numbers.set_column(place, name, known)
     empty = [_empty_fault(name, column) for name, column in codes.items()]
     texts = {name: table[name] for name in ("path", ID) if name in own}
     refuse(path, [*_text_faults(texts), *_numbers(numbers)[1], *empty])
@@ -80,24 +97,51 @@ def _broken_fault(name: str, column: pa.ChunkedArray, remedy: str) -> Fault:
     )
 
 
+def _parsed(name: str, column: pa.DictionaryArray) -> tuple[np.ndarray, Fault]:
+    """The numbers in coded text, float64 [n], NaN where it is empty, and the rows with others."""
+    texts = column.dictionary.to_pylist()
+    numbers = [_number(text) if text.strip() else np.nan for text in texts]
+    wrong = np.array([number is None for number in numbers], bool)
+    codes = column.indices.to_numpy()
+    fault = Fault(
+        np.flatnonzero(wrong[codes]),
+        lambda row: f"'{name}' is {clip_text(column[row])}; expected a whole number from 0",
+        _REMEDIES[name],
+    )
+    return np.array(numbers, np.float64)[codes], fault
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _numbers(table: pa.Table) -> tuple[dict[str, np.ndarray], list[Fault]]:
-    """Spans, frame counts and rates, and what is wrong with them."""
+    """Folds, spans, frame counts and rates, and what is wrong with them."""
     numbers = {n: pc.fill_null(table[n], np.nan).to_numpy() for n in table.column_names}
     faults: list[Fault] = []
     for unit, (start, end) in BOUNDS.items():
         if start in numbers:
             numbers.setdefault(end, np.full(len(table), np.nan))
             faults += _span_faults(numbers, unit)
-    if "num_frames" in numbers:
-        counts = numbers["num_frames"]
-        wrong = ~np.isnan(counts) & ~((counts >= 1) & (counts < 2**53) & (counts % 1 == 0))
-        faults.append(_number_fault("num_frames", counts, wrong, "a whole number from 1"))
+    for name in (name for name in WHOLE if name in numbers):
+        counts, least = numbers[name], int(name == "num_frames")
+        wrong = ~np.isnan(counts) & ~((counts >= least) & (counts < 2**53) & (counts % 1 == 0))
+        faults.append(
+            _number_fault(name, counts, wrong, f"a whole number from {least}", _REMEDIES[name])
+        )
         unknown = wrong | np.isnan(counts)
-        numbers["num_frames"] = np.where(unknown, -1, counts).astype(np.int64)
+        numbers[name] = np.where(unknown, -1, counts).astype(np.int64)
     if "fps" in numbers:
         wrong = (numbers["fps"] <= 0) | np.isinf(numbers["fps"])
         faults.append(_number_fault("fps", numbers["fps"], wrong, "frames a second"))
     return numbers, faults
+
+
+_UNKNOWN = "leave it empty if it is not known"
+_REMEDIES = {"fold": "leave it empty if the clip is in none", "num_frames": _UNKNOWN}
 
 
 def _number_fault(
@@ -105,7 +149,7 @@ def _number_fault(
     numbers: np.ndarray,
     wrong: np.ndarray,
     expected: str,
-    remedy: str = "leave it empty if it is not known",
+    remedy: str = _UNKNOWN,
 ) -> Fault:
     return Fault(
         np.flatnonzero(wrong),

@@ -13,7 +13,7 @@ import pyarrow.csv
 from marey.data.features.feature_file import FeatureFile, is_arrow
 from marey.data.features.feature_folder import pack_features
 from marey.data.manifest.classes import SEPARATOR, write_classes
-from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, TEXTS, as_array, is_parquet
+from marey.data.manifest.columns import BOUNDS, ID, NUMBERS, TEXTS, WHOLE, as_array, is_parquet
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.mapped import write_mapped
 from marey.data.manifest.paths import rebased, stay_inside
@@ -98,7 +98,7 @@ def _cells(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if name not in NUMBERS:
         return column
     numbers = as_array(column)
-    unknown = numbers < 0 if name == "num_frames" else np.isnan(numbers)
+    unknown = numbers < 0 if name in WHOLE else np.isnan(numbers)
     cells = pa.array(numbers, mask=unknown)
     return cells.cast(pa.int64()) if name in BOUNDS["frames"] else cells
 

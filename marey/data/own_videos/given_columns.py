@@ -33,10 +33,11 @@ class GivenColumns(NamedTuple):
     """Those that say nothing that is used."""
     ignored: tuple[str, ...]
     """Those that a person leaves."""
+    fold: str = ""
 
 
 def given_columns(listing: Listing, rule: SplitRule, wanted: WantedColumns) -> GivenColumns:
-    """The columns of split and group, as named, or by their names and values.
+    """The columns of split, group and fold, as named, or by their names and values.
 
     ManifestError where a row has no split or group but others have, where two columns say it
     differently, and where one looks like a split that cannot be read.
@@ -47,12 +48,38 @@ def given_columns(listing: Listing, rule: SplitRule, wanted: WantedColumns) -> G
         find_name(where[0], [*columns]) for where in (rule.val_where, rule.test_where) if where
     ]
     group = _named_group(listing, rule, columns)
-    split = "" if asked else _split(listing, {n: c for n, c in columns.items() if n != group})
+    fold = _fold(listing, rule, columns)
+    aside = {n: c for n, c in columns.items() if n not in (group, fold)}
+    split = "" if asked else _split(listing, aside)
     if not group and rule.group is not None:
         group = _group(listing, columns, decides=not (asked or split))
-    used = {split, group, *asked, *listing.used.values(), ""}
+    used = {split, group, fold, *asked, *listing.used.values(), ""}
     left = tuple(name for name in columns if name not in used)
-    return GivenColumns(split, group, left, tuple(name for name in ignored if name))
+    return GivenColumns(split, group, left, tuple(name for name in ignored if name), fold)
+
+
+# --- folds ----------------------------------------------------------------------------------------
+
+
+def _fold(listing: Listing, rule: SplitRule, columns: Mapping[str, Sequence[str]]) -> str:
+    """The column of numbers of folds: as named, or `fold` beside a column of splits."""
+    named = listing.used.get("fold", "")
+    if named:
+        wrong = [re.fullmatch(r"\d{0,9}", cell, re.ASCII) is None for cell in columns[named]]
+        remedy = "number the folds from 0, empty for clips of none"
+        _refuse_rows(listing, named, wrong, remedy)
+        if not any(columns[named]):
+            raise ManifestError(f"{listing.source}: `{named}` is empty", "give every clip a fold")
+    splits = any(_says_splits(cells) for cells in columns.values())
+    found = named or next((name for name in of_kind("fold", [*columns]) if splits), "")
+    if not found or not all(re.fullmatch(r"\d{0,9}", c, re.ASCII) for c in columns[found]):
+        return ""
+    if rule.folds:
+        raise ManifestError(
+            f"{listing.source}: `{found}` has folds, and {rule.folds} are asked for",
+            f"--ignore {shlex.quote(found)} divides anew; without --folds its own stay",
+        )
+    return found
 
 
 # --- the split ------------------------------------------------------------------------------------
@@ -72,7 +99,8 @@ def _split(listing: Listing, columns: Mapping[str, Sequence[str]]) -> str:
         raise ManifestError(
             f"{listing.source}: `{names[0]}` looks like a split, but {values} are not"
             " train, val and test",
-            f"--val-where {shlex.quote(names[0])}:VALUE takes some for validation;"
+            f"--columns fold={shlex.quote(names[0])} takes numbers as folds;"
+            f" --val-where {shlex.quote(names[0])}:VALUE takes some for validation;"
             f" --ignore {shlex.quote(names[0])} divides anew",
         )
     first, *others = of_words

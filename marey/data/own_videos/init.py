@@ -7,7 +7,7 @@ list a split. What it was read as, how it was split and what was left out is sai
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from marey.data.own_videos.files import (
     refuse_header_as_clip,
     refuse_outside,
 )
+from marey.data.own_videos.folds import FoldFacts
 from marey.data.own_videos.given_columns import given_columns
 from marey.data.own_videos.labels import class_files, read_labels
 from marey.data.own_videos.name_groups import Groups, groups_by_name
@@ -60,6 +61,8 @@ class InitReport:
     """Those that were asked to be left."""
     split: str
     """What it was split by."""
+    folds: tuple[FoldFacts, ...]
+    """What each fold got, if there are any."""
     notes: tuple[str, ...]
     rejects: tuple[tuple[str, str], ...]
     """(path, reason) of every clip left out; also in rejects.csv beside the manifest."""
@@ -75,6 +78,7 @@ class InitReport:
             "ignored": self.ignored,
             "split_by": self.split,
             "splits": self.manifest.split_counts(),
+            "folds": [asdict(fold) for fold in self.folds],
             "notes": self.notes,
             "left_out": len(self.rejects),
         }
@@ -155,7 +159,15 @@ def init_dataset(
     videos = [] if rule.group is None else _videos(manifest)
     named = Groups(given.group, columns[given.group]) if given.group else None
     groups = named or next(iter(videos), None)
-    division = divide(_stratum(manifest), rule, columns=columns, split=given.split, groups=groups)
+    division = divide(
+        _stratum(manifest),
+        rule,
+        columns=columns,
+        split=given.split,
+        fold=given.fold,
+        groups=groups,
+        names=next(iter(manifest.classes.values())),
+    )
     write_manifest(_divided(manifest, division), target)
     left_out = tuple((listing.rows[row].path, rejects[row]) for row in sorted(rejects))
     _write_rejects(target.with_name("rejects.csv"), left_out)
@@ -165,7 +177,8 @@ def init_dataset(
         notes += leak_notes(division.sides, videos[0])
     used = {**wanted.roles, **listing.used}
     if listing.source.is_file():  # else the split is that of folders or of lists, and no column
-        used |= {n: c for n, c in (("split", given.split), ("group", given.group)) if c}
+        roles = (("split", given.split), ("group", given.group), ("fold", given.fold))
+        used |= {role: column for role, column in roles if column}
     used = {role: used[role] for role in ROLES if role in used}
     report = InitReport(
         source=source,
@@ -176,6 +189,7 @@ def init_dataset(
         left=given.left,
         ignored=given.ignored,
         split=division.how,
+        folds=division.fold_facts,
         notes=tuple(dict.fromkeys([*notes, *division.notes])),
         rejects=left_out,
     )
@@ -232,7 +246,7 @@ def _videos(manifest: Manifest) -> list[Groups]:
 def _divided(manifest: Manifest, division: Division) -> Manifest:
     groups = None if division.groups == list(manifest.texts()) else division.groups
     splits = [SPLITS[side] for side in division.sides]
-    return manifest.with_columns({"split": splits, "group": groups})
+    return manifest.with_columns({"split": splits, "group": groups, "fold": division.folds})
 
 
 def _write_rejects(path: Path, rejects: tuple[tuple[str, str], ...]) -> None:

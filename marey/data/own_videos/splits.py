@@ -15,6 +15,8 @@ import numpy as np
 
 from marey.data.lists.wanted_columns import find_name
 from marey.data.manifest.manifest import SPLITS
+from marey.data.own_videos.dealing import deal
+from marey.data.own_videos.folds import FoldFacts, deal_folds, fold_facts, fold_notes
 from marey.data.own_videos.name_groups import Groups
 from marey.errors import ManifestError
 
@@ -26,9 +28,11 @@ Where: TypeAlias = tuple[str, Collection[str]]
 class SplitRule:
     """How clips are divided: by the values of columns if they are given, else by group or class."""
 
-    val: float = 0.2
-    """Share of the clips."""
+    val: float | None = None
+    """Share of the clips; default: 0.2, or the first fold."""
     test: float = 0.0
+    folds: int = 0
+    """For cross-validation, of all clips that are not to test on; 0 for none."""
     seed: int = 0
     group: str | None = "auto"
     """The column of groups. "auto" takes the surest that looks like one, or else the video that
@@ -38,11 +42,25 @@ class SplitRule:
     test_where: Where | None = None
 
     def __post_init__(self) -> None:
-        if not (self.val >= 0 and self.test >= 0 and self.val + self.test < 1):
+        _, val, test = self.shares
+        if not (val >= 0 and test >= 0 and val + test < 1):
             raise ManifestError(
-                f"val {self.val:g} and test {self.test:g} are not shares that leave some to train",
+                f"val {val:g} and test {test:g} are not shares that leave some to train",
                 "give shares such as 0.2 and 0.1",
             )
+        if self.folds and self.folds < 2:
+            raise ManifestError(f"{self.folds} folds, expected 2 or more", "--folds 5 is usual")
+        if self.folds and (self.val is not None or self.val_where):
+            raise ManifestError(
+                f"{self.folds} folds and a part to validate on are asked for",
+                "each fold validates once: leave out --val and --val-where, or --folds",
+            )
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of the clips to train, validate and test on; those of folds are to train on."""
+        val = (0.0 if self.folds else 0.2) if self.val is None else self.val
+        return 1 - val - self.test, val, self.test
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,9 @@ class Division:
     how: str
     """What decided, in words."""
     notes: tuple[str, ...]
+    folds: np.ndarray | None = None
+    """int64 [n], -1 for clips of none."""
+    fold_facts: tuple[FoldFacts, ...] = ()
 
 
 def divide(
@@ -63,32 +84,69 @@ def divide(
     *,
     columns: Mapping[str, Sequence[str]],
     split: str = "",
+    fold: str = "",
     groups: Groups | None = None,
+    names: Sequence[str] = (),
 ) -> Division:
-    """The split of clips with these class labels (int64 [n]).
+    """The split of clips with these class labels (int64 [n]), and their folds if asked for.
+
+    Where nothing else says the split, the first fold is that to validate on.
 
     Args:
         columns: what else is known of each clip, by name.
         split: the column that says it, if there is one: in each row a word for train, val or test.
+        fold: the column of numbers of folds, if there is one.
         groups: what no side may share, if there is such.
+        names: of the classes; default: their numbers.
     """
     rng = np.random.default_rng(rule.seed)
-    shares = (1 - rule.val - rule.test, rule.val, rule.test)
+    codes = np.arange(len(labels))
+    if groups is not None:
+        _, codes = np.unique(np.asarray(groups.values), return_inverse=True)
     if rule.val_where or rule.test_where:
         sides, how = _sides_where(columns, rule, len(labels))
     elif split:
-        names = [split_name(value) or "train" for value in columns[split]]
-        sides = np.array([SPLITS.index(name) for name in names], np.int64)
+        words = [split_name(value) or "train" for value in columns[split]]
+        sides = np.array([SPLITS.index(word) for word in words], np.int64)
         how = "the split of the source"
+    elif fold and rule.val is None and not rule.test:
+        sides, how = np.zeros(len(labels), np.int64), "the folds of the source"
     elif groups is not None:
-        _, codes = np.unique(np.asarray(groups.values), return_inverse=True)
-        sides = split_by_group(labels, codes, shares, rng)
+        sides = deal(labels, codes, rule.shares, rng)
         how = f"{groups.name}, so that none is on two sides"
     else:
-        sides, how = split_by_class(labels, shares, rng), "class, each in the same proportion"
-    return Division(
-        sides, groups and groups.values, how, tuple(_split_notes(sides, labels, groups))
-    )
+        sides, how = split_by_class(labels, rule.shares, rng), "class, each in the same proportion"
+    folds = _folds(labels, codes, sides, rule, columns[fold] if fold else (), rng)
+    if folds is None:
+        notes = tuple(_split_notes(sides, labels, groups))
+        return Division(sides, groups and groups.values, how, notes)
+    if not (split or rule.val is not None or rule.val_where):
+        first = folds[folds >= 0].min()
+        sides[folds == first] = SPLITS.index("val")
+        how += f"; fold {first} is val"
+    facts = fold_facts(folds, labels, codes, names or [str(n) for n in range(labels.max() + 1)])
+    notes = (*_split_notes(sides, labels, groups), *fold_notes(facts))
+    return Division(sides, groups and groups.values, how, notes, folds, facts)
+
+
+def _folds(
+    labels: np.ndarray,
+    groups: np.ndarray,
+    sides: np.ndarray,
+    rule: SplitRule,
+    given: Sequence[str],
+    rng: np.random.Generator,
+) -> np.ndarray | None:
+    """The fold of every clip, int64 [n], -1 on the side of test; None if there are to be none."""
+    learned = sides != SPLITS.index("test")
+    if given:
+        numbers = np.array([int(cell) if cell else -1 for cell in given], np.int64)
+        return np.where(learned, numbers, -1)
+    if not rule.folds:
+        return None
+    folds = np.full(len(labels), -1)
+    folds[learned] = deal_folds(labels[learned], groups[learned], rule.folds, rng)
+    return folds
 
 
 def parse_where(text: str) -> tuple[str, frozenset[str]]:
@@ -136,37 +194,6 @@ def split_by_class(
             count = min(max(round(shares[side] * len(rows)), 1), left) if shares[side] else 0
             sides[rows[start : start + count]] = side
             start += count
-    return sides
-
-
-def split_by_group(
-    labels: np.ndarray,
-    groups: np.ndarray,
-    shares: Sequence[float],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Side int64 [n] of each row, in SPLITS, the same for all rows of a group (int64 [n]).
-
-    Groups are dealt out from the largest to the smallest, equal ones in random order, each to the
-    side whose classes it brings nearest to its share of the rows of every class.
-    """
-    num_groups, num_classes = groups.max() + 1, labels.max() + 1
-    sizes = np.bincount(groups, minlength=num_groups)
-    order = rng.permutation(num_groups)
-    order = order[np.argsort(-sizes[order], kind="stable")]
-    rows_of = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
-    # missing[s, k]: rows of class k that side s still lacks
-    missing = np.outer(shares, np.bincount(labels, minlength=num_classes))
-    side_of = np.zeros(num_groups, np.int64)
-    open_sides = np.flatnonzero(shares)
-    for group in order:
-        classes, counts = np.unique(labels[rows_of[group]], return_counts=True)
-        need = missing[:, classes] @ counts  # falls of |missing - counts|^2, but for a constant
-        side = open_sides[np.argmax(need[open_sides])]
-        missing[side, classes] -= counts
-        side_of[group] = side
-    _fill_empty_sides(side_of, order, open_sides)
-    sides: np.ndarray = side_of[groups]
     return sides
 
 
@@ -219,11 +246,3 @@ def leak_notes(sides: np.ndarray, groups: Groups) -> Iterator[str]:
     on_side = set(zip(groups.values, sides.tolist(), strict=True))
     if len(on_side) > len({group for group, _ in on_side}):
         yield f"the same {groups.name} is on several sides: results will not tell of a new one"
-
-
-def _fill_empty_sides(side_of: np.ndarray, order: np.ndarray, sides: np.ndarray) -> None:
-    """Give a side without a group the smallest of training, which keeps at least one."""
-    for side in sides:
-        training = order[side_of[order] == 0]
-        if side and not (side_of == side).any() and len(training) > 1:
-            side_of[training[-1]] = side

@@ -113,3 +113,34 @@ def test_class_names_that_are_damaged_are_named(tmp_path, data):
     (tmp_path / "labels.txt").write_bytes(data)
     with pytest.raises(ManifestError, match=r"labels\.txt"):
         read_classes(tmp_path / "labels.txt")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+def test_a_fold_validates_what_the_others_train(tmp_path: Path, kind: str) -> None:
+    columns = {
+        "path": ["a.mp4", "b.mp4", "c.mp4", "d.mp4"],
+        "label": [1, 0, 1, 0],
+        "split": ["train", "val", "train", "test"],
+        "fold": [0, 1, 1, None],
+    }
+    write_manifest(
+        Manifest.from_columns(tmp_path / "m.csv", tmp_path, columns, NAMES), tmp_path / f"m.{kind}"
+    )
+    found = read_manifest(tmp_path / f"m.{kind}")
+    assert found.fold_counts() == {0: 1, 1: 2}
+    split = dict(zip(found.texts(), found.with_fold(0).splits.to_pylist(), strict=True))
+    assert split == {"a.mp4": "val", "b.mp4": "train", "c.mp4": "train", "d.mp4": "test"}
+    assert found.without("split").with_fold(1).split_counts() == {"train": 2, "val": 2}
+    assert found.with_fold(0).digest() == found.digest()
+    with pytest.raises(ManifestError, match=r"no clips of fold 2\..*it has 0 \(1\), 1 \(2\)"):
+        found.with_fold(2)
+
+
+def test_a_fold_that_is_no_number_is_named_and_one_of_words_is_a_split(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("path,label,fold\na.mp4,0,train\nb.mp4,1,val\n")
+    assert read_manifest(path).split_counts() == {"train": 1, "val": 1}
+    for cell in ("-1", "1.5", "val"):
+        path.write_text(f"path,label,fold\na.mp4,0,0\nb.mp4,1,{cell}\n")
+        with pytest.raises(ManifestError, match=rf"m\.csv:3: 'fold' is .*{cell}.*number from 0"):
+            read_manifest(path)

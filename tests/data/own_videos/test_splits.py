@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marey.data.own_videos.dealing import deal
 from marey.data.own_videos.name_groups import Groups
 from marey.data.own_videos.splits import (
     SplitRule,
     divide,
     parse_where,
     split_by_class,
-    split_by_group,
 )
 from marey.errors import ManifestError
 
@@ -29,7 +29,7 @@ def columns_of(pairs):
 @given(clips, shares, st.integers(0, 9))
 def test_no_group_is_ever_on_two_sides(pairs, shares, seed):
     labels, groups = columns_of(pairs)
-    sides = split_by_group(labels, groups, shares, np.random.default_rng(seed))
+    sides = deal(labels, groups, shares, np.random.default_rng(seed))
     assert len({(g, s) for g, s in zip(groups, sides, strict=True)}) == len(set(groups))
     assert set(sides) <= {side for side in range(3) if shares[side]}
 
@@ -37,7 +37,7 @@ def test_no_group_is_ever_on_two_sides(pairs, shares, seed):
 @given(clips, shares, st.integers(0, 9))
 def test_with_enough_groups_every_side_that_is_asked_for_has_one(pairs, shares, seed):
     labels, groups = columns_of(pairs)
-    sides = split_by_group(labels, groups, shares, np.random.default_rng(seed))
+    sides = deal(labels, groups, shares, np.random.default_rng(seed))
     assert 0 in sides
     if len(set(groups)) >= 3:
         assert set(sides) == {side for side in range(3) if shares[side]}
@@ -62,7 +62,7 @@ def test_groups_are_dealt_so_that_every_class_has_about_its_share():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 25)
     labels = rng.integers(10, size=1000)
-    sides = split_by_group(labels, groups, (0.8, 0.2, 0.0), rng)
+    sides = deal(labels, groups, (0.8, 0.2, 0.0), rng)
     val = np.bincount(labels[sides == 1], minlength=10) / np.bincount(labels)
     assert 0.18 <= (sides == 1).mean() <= 0.22
     np.testing.assert_allclose(val, 0.2, atol=0.1)
