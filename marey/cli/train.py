@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from marey.cli import options as opt
-from marey.cli.shared import console, errors
+from marey.cli.shared import above_zero, console, errors
 
 LAUNCHERS = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"}
 """Variables of what ends process 0 when another one has ended, which then has to wait."""
@@ -43,6 +43,12 @@ def train(
     ] = None,
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=0, help="of a recipe of one stage; KEY=VALUE for others")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(parser=above_zero, metavar="RATE", help="of one stage, likewise")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="of everything random")] = None,
     amp: opt.Amp = False,
     device: opt.Device = None,
@@ -65,6 +71,8 @@ def train(
         "weights": weights,
         "data.workers": workers,
         "batch_size": batch_size,
+        "epochs": epochs,
+        "lr": lr,
         "seed": seed,
         "amp": amp or None,
     }

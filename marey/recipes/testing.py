@@ -14,6 +14,7 @@ from marey.errors import RecipeError
 from marey.recipes.protocols import protocol as named
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import override
+from marey.recipes.short_names import OF_A_STAGE
 from marey.video.sampling.segments import in_frames, in_segments
 
 
@@ -40,6 +41,7 @@ def for_test(
         views = named(protocol).applied(recipe, frames)
     elif segments is not None:
         views = _on_segments(recipe, segments)
+    _refuse_training(overrides)
     tested = override(views, overrides)
     if tested.model != recipe.model:
         raise RecipeError(
@@ -53,6 +55,31 @@ def for_test(
             "leave out one of the two",
         )
     return tested
+
+
+_OF_TRAINING = (
+    *("stages", "train", "val", "eval_every", "accumulate", "lr_batch_size", "clip_grad", "ema"),
+    *("save_best", "weights", "seed", "name", "claim", "augment", "data.bad_clip_budget"),
+    *(*OF_A_STAGE, "flip"),
+)
+_OF_TESTS = ("augment.mean", "augment.std", "augment.channel_order")
+"""What is of a test as well, among them."""
+
+
+def _refuse_training(overrides: Sequence[str]) -> None:
+    """RecipeError names the overrides of what training alone looks at: they would do nothing."""
+    keys = [each.partition("=")[0] for each in overrides]
+    if idle := [key for key in keys if _is_in(key, _OF_TRAINING) and not _is_in(key, _OF_TESTS)]:
+        raise RecipeError(
+            f"{', '.join(idle)}: of training alone, without effect on a test",
+            "a test is changed by test.sampling, test.crop, test.average, "
+            f"{', '.join(_OF_TESTS)}, data, amp and batch_size",
+        )
+
+
+def _is_in(key: str, parts: Sequence[str]) -> bool:
+    """Whether a key is one of these parts of a recipe, or lies in one."""
+    return any(f"{key}.".startswith(f"{part}.") for part in parts)
 
 
 def segments_in_words(recipe: Recipe) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from marey.recipes.recipe import Recipe, TestViews
 from marey.recipes.schema import override
+from marey.recipes.short_names import spelled_out
 from marey.video.crops import CenterCrop, Crop, FixedCrop
 from marey.video.sampling.motionformer import TimedClips
 from marey.video.sampling.repeated_draws import Drawn
@@ -44,8 +45,11 @@ def following_test(recipe: Recipe) -> Recipe:
 
 
 def override_with_val(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
-    """As `override`; ``val.crop=ThreeCrop`` changes the one view where the recipe says none."""
-    given = list(assignments)
+    """As `override`, with short names (`marey.recipes.short_names`) spelled out.
+
+    ``val.crop=ThreeCrop`` changes the one view where the recipe says none.
+    """
+    given = spelled_out(recipe, assignments)
     inside = [each for each in given if each.startswith("val.")]
     recipe = override(recipe, [each for each in given if each not in inside])
     return override(with_val(recipe), inside) if inside else recipe

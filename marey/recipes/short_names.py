@@ -1,0 +1,103 @@
+"""Short names of what is changed most: ``epochs=3`` is ``stages.0.epochs=3``.
+
+Each stands for keys of the recipe, all of them where several change together; what they may be is
+checked as that of the keys themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+
+from marey.errors import RecipeError
+from marey.recipes.names import unknown_name
+from marey.recipes.recipe import Recipe, TestViews, Views
+from marey.recipes.schema import to_plain
+from marey.recipes.yaml_text import parse_yaml
+from marey.video.sampling.segments import Sampling, in_frames
+
+OF_A_STAGE = {
+    "epochs": "epochs",
+    "lr": "optim.lr",
+    "weight_decay": "optim.weight_decay",
+    "warmup": "warmup.epochs",
+    "sampler": "sampler",
+    "objective": "objective",
+}
+"""Short name -> its key below ``stages.N``."""
+OF_ALL = {"flip": "augment.flip", "dropout": "model.dropout", "workers": "data.workers"}
+"""Short name -> key of the recipe."""
+OF_SEVERAL = ("frames", "size")
+"""The frames of a clip, of the model and all views; the pixels of a crop, of all views."""
+SHORT = (*OF_A_STAGE, *OF_ALL, *OF_SEVERAL)
+
+
+def spelled_out(recipe: Recipe, assignments: Iterable[str]) -> list[str]:
+    """The assignments with the keys that short names stand for.
+
+    RecipeError names the full keys where a recipe has several stages, so that one is to be chosen.
+
+    >>> from marey.recipes.catalog import find
+    >>> spelled_out(find("tsm-r18"), ["lr=0.1", "seed=1"])
+    ['stages.0.optim.lr=0.1', 'seed=1']
+    """
+    return [full for each in assignments for full in _spelled_out(recipe, each)]
+
+
+def _spelled_out(recipe: Recipe, assignment: str) -> Iterator[str]:
+    name, equals, value = assignment.partition("=")
+    if name not in SHORT:
+        first, known = name.partition(".")[0], [field.name for field in fields(Recipe)]
+        if equals and first not in known:
+            raise unknown_name(name, first, (*known, *SHORT))
+        yield assignment
+    elif not equals:
+        raise RecipeError(f"'{assignment}' is not an override", f"write {name}=VALUE")
+    elif name in OF_ALL:
+        yield f"{OF_ALL[name]}={value}"
+    elif name in OF_A_STAGE:
+        keys = [f"stages.{i}.{OF_A_STAGE[name]}" for i in range(len(recipe.stages))]
+        if len(keys) > 1:
+            raise RecipeError(
+                f"'{assignment}': {recipe.name} has {len(keys)} stages, each with its own {name}",
+                f"say which: {' or '.join(f'{key}={value}' for key in keys)}",
+            )
+        yield f"{keys[0]}={value}"
+    else:
+        number = _whole(name, value)
+        yield from _frames(recipe, number) if name == "frames" else _size(recipe, number)
+
+
+def _whole(name: str, text: str) -> int:
+    number = parse_yaml(text, name)
+    if type(number) is not int or number < 1:
+        raise RecipeError(f"{name} is {text}, expected a whole number of at least 1")
+    return number
+
+
+def _frames(recipe: Recipe, frames: int) -> Iterator[str]:
+    """Those of the model, and of the views by which it is trained and tested."""
+    try:
+        yield f"model.num_segments={recipe.model.with_frames(frames).num_segments}"
+        for part, views in _views(recipe):
+            sampling = to_plain(in_frames(views.sampling, frames), Sampling)
+            yield f"{part}.sampling={json.dumps(sampling)}"
+    except ValueError as error:
+        raise RecipeError(f"frames is {frames}: {error}") from error
+
+
+def _size(recipe: Recipe, size: int) -> Iterator[str]:
+    """That of all crops; what a picture is scaled to before grows in proportion."""
+    if recipe.model.takes_features:
+        raise RecipeError(f"size is {size}, but the model takes features, which have none")
+    for part, views in _views(recipe):
+        yield f"{part}.crop.size={size}"
+        if isinstance(before := getattr(views.crop, "resize", None), int):
+            yield f"{part}.crop.resize={round(before * size / views.crop.size)}"
+
+
+def _views(recipe: Recipe) -> Iterator[tuple[str, Views | TestViews]]:
+    for part, views in (("train", recipe.train), ("val", recipe.val), ("test", recipe.test)):
+        if views is not None:
+            yield part, views

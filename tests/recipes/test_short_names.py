@@ -1,0 +1,54 @@
+"""Short names stand for full keys, where it is plain which."""
+
+from __future__ import annotations
+
+import pytest
+
+from marey.errors import RecipeError
+from marey.recipes.catalog import find
+from marey.recipes.short_names import spelled_out
+from marey.recipes.testing import for_test
+from marey.recipes.val_views import override_with_val
+from marey.video.crops import CenterCrop
+from marey.video.sampling.segments import Segments
+
+
+def test_short_names_change_what_they_stand_for() -> None:
+    short = ["epochs=3", "lr=0.1", "warmup=0", "flip=plain", "frames=16", "size=56", "seed=7"]
+    recipe = override_with_val(find("tsm-r18"), short)
+    (stage,) = recipe.stages
+    assert (stage.epochs, stage.optim.lr, stage.warmup.epochs) == (3, 0.1, 0)
+    assert (recipe.augment.flip, recipe.seed, recipe.model.num_segments) == ("plain", 7, 16)
+    assert (recipe.train.sampling, recipe.test.sampling) == (Segments(16), Segments(16))
+    assert (recipe.train.crop.size, recipe.test.crop) == (56, CenterCrop(56, 64))
+
+
+@pytest.mark.parametrize(
+    ("name", "short", "message"),
+    [
+        ("tsm-r18+crt", "epochs=3", r"stages.0.epochs=3 or stages.1.epochs=3"),
+        ("tsm-r18", "frames=0", "expected a whole number of at least 1"),
+        ("features-linear", "size=64", "takes features, which have none"),
+        ("tsm-r18", "epoch=3", "did you mean 'epochs'"),
+    ],
+)
+def test_what_a_short_name_cannot_mean_is_refused(name: str, short: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        override_with_val(find(name), [short])
+
+
+def test_several_stages_leave_what_is_of_all() -> None:
+    assert spelled_out(find("tsm-r18+crt"), ["dropout=0"]) == ["model.dropout=0"]
+
+
+@pytest.mark.parametrize(
+    "key", ["stages.0.optim.lr=1", "lr=1", "epochs=3", "augment.flip=plain", "seed=2", "val={}"]
+)
+def test_a_test_refuses_what_only_training_looks_at(key: str) -> None:
+    with pytest.raises(RecipeError, match=f"{key.partition('=')[0]}: of training alone"):
+        for_test(find("tsm-r18"), overrides=["test.crop.size=64", key])
+
+
+def test_a_test_takes_what_it_looks_at() -> None:
+    asked = ["augment.mean=[0, 0, 0]", "data.workers=0", "amp=true", "batch_size=2"]
+    assert for_test(find("tsm-r18"), overrides=asked).augment.mean == (0, 0, 0)
