@@ -11,11 +11,13 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from marey.data.loading.clips import Batch
 from marey.data.loading.workers import WorkerKilled
@@ -104,7 +106,7 @@ def train(
         )
         for note in filter(None, (*notes, *start.notes)):
             log.say(note)
-        stop = stack.enter_context(stop_signals())
+        stop = stack.enter_context(stop_signals(speaks=world.is_main))
         try:
             Training(start, work_dir, world=world, log=log, stop=stop, save_steps=save_steps).loop()
             if split is not None:
@@ -155,7 +157,9 @@ class Training:
                 if not self.at.step:
                     self.totals = Totals()
                 for batches, waited in self.steps():
-                    loss, num_stopping = self.world.sums(self.step(batches), self.stop.asked)
+                    with self.undone_if_left():
+                        mean = self.step(batches)
+                    loss, num_stopping = self.world.sums(mean, self.stop.asked)
                     self.note(loss / self.world.size, batches, waited)
                     self.save_if_due(stopping=num_stopping > 0)
                 self.finish_epoch()
@@ -206,12 +210,32 @@ class Training:
             if not math.isfinite(total):
                 term = first_not_finite(self.model, learner.objective, clip, labels)
                 raise loss_error(total, self.at.global_step, self.train_set, batch.rows, term)
-        learner.update(self.recipe.clip_grad)
-        if self.ema is not None:
-            self.ema.update_parameters(self.model)
-        self.at.step += 1
-        self.at.global_step += 1
+        with self.stop.whole():
+            learner.update(self.recipe.clip_grad)
+            if self.ema is not None:
+                self.ema.update_parameters(self.model)
+            self.at.step += 1
+            self.at.global_step += 1
         return total
+
+    @contextmanager
+    def undone_if_left(self) -> Iterator[None]:
+        """A step that a second Ctrl-C leaves has changed nothing, and the run is saved without it.
+
+        Before the weights move it changes the statistics of batch norms, and a memory bank.
+        """
+        objective, step = self.learner.objective, self.at.global_step
+        buffers = [(each, each.clone()) for each in self.model.buffers()]
+        state = {name: _kept(value) for name, value in objective.state_dict().items()}
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.at.global_step == step:
+                for buffer, value in buffers:
+                    buffer.copy_(value)
+                objective.load_state_dict(state)
+            self.save()
+            raise Stopped(self.work_dir) from None
 
     def prepare(self, batch: Batch) -> tuple[Clip, Labels]:
         """The batch on the device, augmented and normalised; labels are mixed if the plan says."""
@@ -368,7 +392,8 @@ class Training:
                 "optimizer": self.learner.optimizer.state_dict(),
                 "objective": self.learner.objective.state_dict(),
             }
-            self.write("last.pt", state)
+            with self.stop.whole():
+                self.write("last.pt", state)
 
     def write(self, name: str, state: dict[str, Any]) -> None:
         """Write a checkpoint of that name, with the recipe and the progress in it."""
@@ -382,3 +407,8 @@ class Training:
             clips_a_step=clips_a_step(self.recipe, self.world),
         )
         save_checkpoint(self.work_dir / "checkpoints" / name, about | state)
+
+
+def _kept(value: Any) -> Any:
+    """An entry of a state dict that what comes after does not change."""
+    return value.clone() if isinstance(value, Tensor) else copy(value)

@@ -124,10 +124,14 @@ def read_saved(path: Path) -> Saved:
     """The checkpoint to go on from.
 
     Raises:
-        CheckpointError: it is a model to use and no state to go on from, as best.pt is.
+        CheckpointError: it is damaged, and best.pt beside it is named; or it is a model to use and
+            no state to go on from, as best.pt is.
         RecipeError: its recipe needs a class that is not there.
     """
-    state = load_checkpoint(path)
+    try:
+        state = load_checkpoint(path)
+    except CheckpointError as error:
+        raise _with_remedy(error, path) from error
     if missing := [name for name in _STATE if name not in state]:
         raise CheckpointError(
             f"{path} holds no run to go on with: it lacks {', '.join(missing)}",
@@ -145,6 +149,18 @@ def read_saved(path: Path) -> Saved:
         data=facts.data,
         clips_a_step=facts.clips_a_step,
         state=state,
+    )
+
+
+def _with_remedy(error: CheckpointError, path: Path) -> CheckpointError:
+    """The error of a checkpoint that cannot be read, with what its run still has to go on with."""
+    best, run = path.with_name("best.pt"), path.parent.parent
+    if path == best or not best.is_file():
+        return error
+    return CheckpointError(
+        error.message,
+        f"{best} is the model to use; to train on, begin another run from it: "
+        f"marey train {run} --weights {best} --work-dir {run}-2",
     )
 
 

@@ -1,11 +1,13 @@
-"""Ctrl-C and SIGTERM end a run where its state is whole, after it was saved; the second at once.
+"""Ctrl-C and SIGTERM end a run where its state is whole, after it was saved; it says so at once.
 
 While a batch is waited for, or clips are validated, nothing would be lost but the wait: there the
-run ends at once. A step under way is finished first.
+run ends at once. A step under way is finished first; a second Ctrl-C leaves it, and what it changed
+is undone. What moves the weights or saves them is never left.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -32,7 +34,9 @@ class StopFlag:
     """Whether somebody asked the run to stop."""
 
     asked: bool = False
+    speaks: bool = True
     _at_once: bool = False
+    _whole: bool = False
 
     @contextmanager
     def at_once(self, *, alone: bool) -> Iterator[None]:
@@ -51,19 +55,36 @@ class StopFlag:
         finally:
             self._at_once = False
 
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """A block that no signal leaves: the run is to end behind it anyway."""
+        self._whole = True
+        try:
+            yield
+        finally:
+            self._whole = False
+
     def ask(self, number: int, _: FrameType | None) -> None:
         """The handler of both signals."""
-        if self.asked and number == signal.SIGINT:
+        if self.asked and number == signal.SIGINT and not self._whole:
             raise KeyboardInterrupt
+        if not self.asked and self.speaks:
+            os.write(2, _STOPPING)  # what prints may be in the middle of a line
         self.asked = True
         if self._at_once:
             raise StopAsked
 
 
+_STOPPING = b"\nstopping: a step under way is finished and saved; Ctrl-C again leaves it\n"
+
+
 @contextmanager
-def stop_signals() -> Iterator[StopFlag]:
-    """A flag that SIGINT and SIGTERM raise while the block runs."""
-    flag = StopFlag()
+def stop_signals(*, speaks: bool = True) -> Iterator[StopFlag]:
+    """A flag that SIGINT and SIGTERM raise while the block runs, of a process that says so or not.
+
+    What was asked is answered on standard error, even where nothing else is printed.
+    """
+    flag = StopFlag(speaks=speaks)
     if threading.current_thread() is not threading.main_thread():  # signals reach main only
         yield flag
         return

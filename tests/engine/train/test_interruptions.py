@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +28,8 @@ from marey.engine.train.loop import train
 from marey.engine.train.stop_signals import Stopped, stop_signals
 from marey.engine.weights.checkpoint import last_checkpoint, load_checkpoint
 from marey.errors import RunError
+from marey.longtail.framestack import FrameStack
+from marey.longtail.objective import LossModule
 from marey.recipes.recipe import Recipe
 from tests.tiny import tiny_recipe, with_workers, write_set
 
@@ -108,12 +112,44 @@ def test_a_run_that_waits_for_a_clip_stops_at_once_and_goes_on_to_the_same_bits(
     assert_same(run, whole)
 
 
-def test_a_second_interrupt_ends_a_step_at_once() -> None:
+def test_the_first_interrupt_is_answered_and_the_second_leaves_what_may_be_left(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with stop_signals() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.asked
+        assert capfd.readouterr().err.startswith("\nstopping: a step under way is finished")
+        with stop.whole():
+            signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_step_that_a_second_interrupt_leaves_is_saved_as_not_done(
+    manifest: Path, tmp_path: Path
+) -> None:
+    """The bank of scores that the objective keeps is that of the steps before."""
+    recipe = tiny_recipe(manifest)
+    stage = replace(recipe.stages[0], objective=FrameStack(warm_epochs=1))
+    recipe, run = replace(recipe, stages=(stage,)), tmp_path / "run"
+    whole = train(recipe, tmp_path / "whole", quiet=True)
+    forward, calls = LossModule.forward, count(1)
+
+    def interrupted(self: LossModule, *batch: Any) -> torch.Tensor:
+        loss = forward(self, *batch)
+        if next(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return loss
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LossModule, "forward", interrupted)
+        with pytest.raises(Stopped):
+            train(recipe, run, quiet=True)
+    assert load_checkpoint(run / "checkpoints" / "last.pt")["progress"]["step"] == 2
+    resume(run, recipe)
+    assert_same(run, whole)
 
 
 def test_a_run_whose_worker_was_killed_is_saved(

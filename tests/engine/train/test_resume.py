@@ -338,6 +338,13 @@ def test_a_model_to_use_is_no_state_to_go_on_from(run: Path, recipe: Recipe) -> 
         train(recipe, run, resume=best, quiet=True)
 
 
+def test_a_damaged_checkpoint_names_what_there_is_besides(run: Path, recipe: Recipe) -> None:
+    last = run / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"cut short.*marey train .*run --weights .*best.pt"):
+        train(recipe, run, resume=last, quiet=True)
+
+
 def test_a_checkpoint_goes_on_in_its_own_folder_or_a_new_one(
     run: Path, whole: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
