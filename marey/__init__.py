@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from marey.recipes.catalog import find as recipe
     from marey.video.reading.reader import open_video
 
+__version__ = "0.1.0"
 __all__ = ["Location", "load", "open_video", "read_manifest", "recipe", "require_files", "train"]
 
 _WHERE = {
@@ -43,3 +44,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'marey' has no attribute '{name}'")
     module, attribute = _WHERE[name]
     return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    """The public names, those that were not used yet as well."""
+    return sorted([*__all__, "__version__"])

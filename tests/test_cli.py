@@ -12,6 +12,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+import marey as marey_package
 from marey.cli.app import app
 from marey.cli.shared import stopping
 from marey.cli.train import resume_latest
@@ -44,6 +45,7 @@ def marey(*words: object, cwd: Path) -> tuple[int, str]:
         (["train", "tsm-r18"], "data.train names no manifest"),
         (["train", "tsm-r18", "stages.0.optim.lrr=1"], "did you mean 'lr'?"),
         (["train", "tsm-r18", "train.sampling.num_segments=4"], "the model takes 8"),
+        (["train", "tsm-r18+crt", "--epochs", "3"], "stages.0.epochs=3 or stages.1.epochs=3"),
         (["train", "tsm-r18", "--manifest", "nothing.csv"], "nothing.csv"),
         (["train", "--resume", "--work-dir", "nowhere"], "is not the folder of a run"),
         (["eval", "nowhere"], "neither a run nor a release"),
@@ -90,6 +92,18 @@ def test_an_option_out_of_range_is_refused_by_name(words: list[str]) -> None:
     assert shown.exit_code == 2, shown.output
     assert isinstance(shown.exception, SystemExit)
     assert words[-2].strip("-") in shown.output or "pixels" in shown.output
+
+
+def test_alone_it_says_what_to_begin_with() -> None:
+    shown = CliRunner().invoke(app, [])
+    assert shown.exit_code == 0
+    assert [line.split()[:2] for line in shown.output.splitlines() if line.startswith("  ")] == [
+        ["marey", "data"],
+        ["marey", "train"],
+        ["marey", "predict"],
+    ]
+    assert CliRunner().invoke(app, ["--version"]).output == f"marey {marey_package.__version__}\n"
+    assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
 
 
 def test_a_wrong_label_stops_before_training(manifest: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.markup import escape
 
+import marey
 from marey.cli import evaluate, features, models, pack, predict, prepare, report, submit, train
 from marey.cli.bench import bench_app
 from marey.cli.data import data_app
@@ -24,8 +25,7 @@ from marey.terminal import TerminalHandler, write_any_text
 
 app = typer.Typer(
     help="Action recognition from frames to the long tail.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
 data_app.command("prepare")(prepare.data_prepare)
@@ -36,6 +36,29 @@ app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 app.add_typer(models.recipes_app, name="recipes")
 app.add_typer(models.weights_app, name="weights")
+
+
+TO_BEGIN_WITH = """\
+marey: action recognition from frames to the long tail. To begin with:
+
+  marey data init my-videos my-data              what your videos are, as a manifest
+  marey train --manifest my-data/manifest.csv    train what suits them; it says what, and why
+  marey predict runs/NAME clip.mp4               what happens in a video
+
+Without videos of your own: marey demo. All commands: marey --help"""
+
+
+@app.callback()
+def begin(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="say it, and end")] = False,
+) -> None:
+    """Action recognition from frames to the long tail."""
+    if version:
+        console.print(f"marey {marey.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        console.print(TO_BEGIN_WITH)
 
 
 def main() -> None:

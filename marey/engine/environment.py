@@ -9,17 +9,19 @@ from typing import TypeAlias
 import av
 import torch
 
+import marey
 from marey.errors import RunError
 from marey.video.reading.reader import Backend
 
 Versions: TypeAlias = dict[str, str]
 
-_PACKAGES = ("marey", "torch", "numpy", "av", "pyarrow", "safetensors", "torchcodec", "simplejpeg")
+_PACKAGES = ("torch", "numpy", "av", "pyarrow", "safetensors", "torchcodec", "simplejpeg")
 
 
 def environment() -> Versions:
     """Versions of what computes, the libraries that decode, the processor and the device."""
     versions = {"python": platform.python_version(), "platform": platform.platform()}
+    versions["marey"] = marey.__version__
     for name in _PACKAGES:
         try:
             versions[name] = version(name)
