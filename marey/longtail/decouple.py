@@ -21,25 +21,30 @@ from torch import Tensor, nn
 from marey.models.encoder import freeze_unused
 from marey.models.video_model import VideoModel
 
-Part = Literal["all", "heads", "scales"]
+Part = Literal["all", "neck", "heads", "scales"]
 
 
 def set_trainable(model: VideoModel, part: Part) -> None:
-    """Let all of `model` learn, or its heads alone; partial batch norm stays as it was.
+    """Let all of `model` learn, its neck and heads, or its heads alone.
 
-    Of scales too it is the heads that get gradients: `HeadScales` takes them from there.
+    Partial batch norm stays as it was. Of scales too it is the heads that get gradients:
+    `HeadScales` takes them from there.
     """
     model.encoder.requires_grad_(part == "all")
+    if model.neck is not None:
+        model.neck.requires_grad_(part in ("all", "neck"))
     if part == "all":
         model.set_partial_bn(model.partial_bn)
         freeze_unused(model.encoder)
 
 
 def training_mode(model: VideoModel, part: Part) -> None:
-    """Training mode for what learns; an encoder that does not learn stays in evaluation mode."""
+    """Training mode for what learns; what does not learn stays in evaluation mode."""
     model.train()
     if part != "all":
         model.encoder.eval()
+    if part not in ("all", "neck") and model.neck is not None:
+        model.neck.eval()
 
 
 def change_heads(model: VideoModel, *, reset: bool, tau: float | None) -> None:

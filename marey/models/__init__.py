@@ -1,6 +1,7 @@
 """Models: encoders, temporal ops and heads."""
 
 from marey.models.encoders.attention import Divided, Joint, Trajectory
+from marey.models.encoders.attentive_pool import AttentivePoolSpec
 from marey.models.encoders.blresnet import BLResNetSpec
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.features import FeaturesSpec, LateAverageSpec, NetVLADSpec
@@ -26,6 +27,7 @@ __all__ = [
     "GST",
     "TAM",
     "TSM",
+    "AttentivePoolSpec",
     "BLResNetSpec",
     "BLVNetSpec",
     "Divided",

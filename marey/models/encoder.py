@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from marey.models.sites import TemporalOp
+from marey.types import Clip
 
 
 class EncoderModule(nn.Module):
     """A module [b t c h w] -> [b t' d], with d = `num_features`; t' may be smaller than t."""
 
     num_features: int
+
+    def tokens(self, clip: Clip) -> Tensor:  # noqa: ARG002
+        """What the features are pooled of: [b t c h w] -> [b t' n d], n places of each frame.
+
+        Cells of the last map of a convolutional net, patches of a transformer. ValueError of an
+        encoder that has none.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no tokens of its frames. hint: a neck over frames"
+        )
 
     @property
     def final_norm(self) -> nn.LayerNorm | None:
@@ -43,6 +54,19 @@ class Encoder(Protocol):
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> EncoderModule:
         """The module, with temporal ops placed in its blocks."""
+        ...
+
+
+class Neck(Protocol):
+    """A frozen dataclass that builds what stands between an encoder of videos and the heads."""
+
+    @property
+    def over(self) -> Literal["frames", "tokens"]:
+        """What it takes of the encoder: a vector a frame, or all places of all frames."""
+        ...
+
+    def behind(self, width: int, num_segments: int) -> EncoderModule:
+        """The module [b t width] -> [b t' d] behind an encoder of `width` features."""
         ...
 
 

@@ -24,6 +24,11 @@ def unfold_time(frames: Tensor, num_frames: int) -> Tensor:
     return frames.view(-1, num_frames, *frames.shape[1:])
 
 
+def cells(maps_nchw: Tensor, num_frames: int) -> Tensor:
+    """The cells [b t h*w c] of the maps [b*t c h w] of clips of `num_frames`."""
+    return unfold_time(maps_nchw.flatten(2).transpose(1, 2), num_frames)
+
+
 class OnClips(nn.Module):
     """A module on frames [b*t c h w] of clips of `num_frames`, which `print` shows."""
 

@@ -142,6 +142,8 @@ def _only_op(spec: ModelSpec) -> TSM:
             f"temporal is {spec.temporal}, expected (TSM(direction='past'),): "
             "anything else needs later frames"
         )
+    if spec.neck is not None:
+        raise ValueError(f"neck is {spec.neck}, expected none: a stream gives scores a frame")
     if spec.encoder.frames_per_segment != 1:
         raise ValueError(
             f"{spec.encoder} takes {spec.encoder.frames_per_segment} frames at once, "

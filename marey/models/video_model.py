@@ -1,9 +1,12 @@
 """A video model: an encoder that turns clips into frame features, and one linear head a label.
 
-    clip [b t c h w] -- encoder --> features [b t' d] -- dropout, heads, mean over t' --> scores
+    clip [b t c h w] -- encoder --> [b t' d] -- neck --> features [b t" d"]
+                                             -- dropout, heads, mean over t" --> scores
 
-It is split in two because long-tail methods work between the halves. This is the wrapper of TSN
-(arXiv 1608.00859): logits are averaged over the frames, not probabilities.
+It is split before the heads because long-tail methods work between the halves, and behind the
+encoder because one that is frozen need see a clip only once: what it gave may be put in place of
+the clip. Most models have no neck. This is the wrapper of TSN (arXiv 1608.00859): logits are
+averaged over the frames, not probabilities.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from marey.models.encoder import BoundToSegments, Encoder, freeze_unused
+from marey.models.encoder import BoundToSegments, Encoder, EncoderModule, Neck, freeze_unused
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.imagenet import adapt_torchvision, misfit
@@ -51,6 +54,8 @@ class ModelSpec:
     Args:
         encoder: what turns the frames of a clip into features.
         temporal: ops that stand in the encoder's blocks, in any order.
+        neck: what stands between encoder and heads: any model of features, of which `dim` may be
+            left out. One that is `over` tokens takes those of all frames [b t*n d], not [b t d].
         num_segments: segments of a clip; its frames are these times the encoder's
             `frames_per_segment`.
         heads: one linear layer for each label that is predicted.
@@ -68,6 +73,7 @@ class ModelSpec:
     temporal: tuple[TemporalOp, ...] = ()
     _: KW_ONLY
     num_segments: int = 8
+    neck: Neck | None = None
     heads: tuple[Head, ...] = (Head("label", 400),)
     dropout: float = 0.5
     partial_bn: bool = False
@@ -80,6 +86,10 @@ class ModelSpec:
         names = [head.name for head in self.heads]
         if len(set(names)) < len(names):
             raise ValueError(f"heads are named {', '.join(names)}, expected different names")
+        if self.neck is not None and self.takes_features:
+            raise ValueError(
+                f"encoder {self.encoder} takes features already, expected no neck behind it"
+            )
 
     @property
     def frames(self) -> int:
@@ -90,6 +100,11 @@ class ModelSpec:
     def takes_features(self) -> bool:
         """Whether a clip is features [t d] of another network, of any t, and not frames."""
         return isinstance(self.encoder, FeatureEncoder)
+
+    @property
+    def sees_tokens(self) -> bool:
+        """Whether the neck takes the tokens of every frame, not one vector a frame."""
+        return self.neck is not None and self.neck.over == "tokens"
 
     def clip_shape(self, size: int) -> tuple[int, ...]:
         """The shape of one clip: [t c size size], or [t d] of features."""
@@ -138,7 +153,7 @@ class ModelSpec:
 class VideoModel(nn.Module):
     """Scores of every head from a clip [b t c h w].
 
-    Keys of the state dict: ``encoder.`` and then torchvision's names, ``heads.<name>.``.
+    Keys of the state dict: ``encoder.`` and then torchvision's names, ``neck.``, ``heads.<name>.``.
 
     While training with partial batch norm, every `BatchNorm2d` of the encoder except the first
     keeps its running statistics, and its scale and shift are not trained. **Deviates**: norms that
@@ -150,8 +165,10 @@ class VideoModel(nn.Module):
         super().__init__()
         self.spec = spec
         self.encoder = spec.encoder.build(spec.temporal, spec.num_segments)
+        width = self.encoder.num_features
+        self.neck = None if spec.neck is None else spec.neck.behind(width, spec.num_segments)
         self.dropout = nn.Dropout(spec.dropout)
-        features = self.encoder.num_features
+        features = width if self.neck is None else self.neck.num_features
         self.heads = nn.ModuleDict(
             {head.name: nn.Linear(features, head.num_classes) for head in spec.heads}
         )
@@ -166,13 +183,22 @@ class VideoModel(nn.Module):
         return self.spec.frames
 
     def forward(self, clip: Clip) -> Scores:
-        """Scores [b k] of every head from clips [b t c h w], or [b t d] of features."""
+        """Scores [b k] of every head from clips [b t c h w], or what `encode` gave of them."""
         return self.classify(self.features(clip))
 
     def features(self, clip: Clip) -> Tensor:
-        """Features [b t' d] of a clip; ValueError if its frames or channels are not the spec's."""
+        """Features [b t' d], which the heads see, of clips or of what `encode` gave of them."""
+        is_encoded = clip.ndim == 3 and not self.spec.takes_features
+        x = self._checked(clip) if is_encoded else self.encode(clip)
+        return x if self.neck is None else self.neck(x)
+
+    def encode(self, clip: Clip) -> Tensor:
+        """What the encoder gives of a clip: [b t' d], or tokens [b t'*n d] if the neck takes them.
+
+        ValueError if the clip's frames or channels are not the spec's, or there are no tokens.
+        """
         self._check(clip)
-        x: Tensor = self.encoder(clip)
+        x: Tensor = self._tokens(clip) if self.spec.sees_tokens else self.encoder(clip)
         return x
 
     def classify(self, x: Tensor) -> Scores:
@@ -195,7 +221,7 @@ class VideoModel(nn.Module):
         if reason := misfit(other.encoder.state_dict(), weights):
             raise ValueError(f"{spec.encoder} has other weights for {frames} frames; {reason}")
         other.encoder.load_state_dict(weights, assign=True)
-        other.heads = self.heads
+        other.neck, other.heads = self.neck, self.heads
         return other.train(self.training)
 
     def train(self, mode: bool = True) -> VideoModel:
@@ -234,6 +260,18 @@ class VideoModel(nn.Module):
             if isinstance(module, nn.BatchNorm2d) and not is_added(name)
         ]
         return norms[1:]
+
+    def _tokens(self, clip: Clip) -> Tensor:
+        if not isinstance(self.encoder, EncoderModule):
+            raise ValueError(f"{type(self.encoder).__name__} has no tokens: it is no EncoderModule")
+        return self.encoder.tokens(clip).flatten(1, 2)
+
+    def _checked(self, encoded: Tensor) -> Tensor:
+        width = self.encoder.num_features
+        if encoded.shape[2] != width:
+            shape = list(encoded.shape)
+            raise ValueError(f"what is encoded is {shape}, expected [batch, vectors, {width}]")
+        return encoded
 
     def _check(self, clip: Clip) -> None:
         frames, channels = self.frames, self.spec.encoder.in_channels

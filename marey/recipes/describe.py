@@ -38,8 +38,9 @@ def brief(value: object) -> str:
 
 
 def model_in_words(spec: ModelSpec) -> str:
-    """Encoder and ops: ``ResNetSpec(50) + TSM(8)``."""
-    return " + ".join(map(brief, (spec.encoder, *spec.temporal)))
+    """Encoder, ops and neck: ``ResNetSpec(50) + TSM(8)``."""
+    neck = () if spec.neck is None else (spec.neck,)
+    return " + ".join(map(brief, (spec.encoder, *spec.temporal, *neck)))
 
 
 def frames_in_words(recipe: Recipe) -> str:
@@ -173,8 +174,16 @@ def _stage(stage: Stage) -> str:
     if stage.normalize_heads is not None:
         words.append(f"heads divided by norm^{stage.normalize_heads:g}")
     if stage.epochs and stage.trainable != usual.trainable:
-        words.append(f"learns {stage.trainable} alone")
+        words.append(_LEARNS[stage.trainable])
     return ", ".join(words)
+
+
+_LEARNS = {
+    "all": "learns all",
+    "neck": "learns behind the frozen encoder",
+    "heads": "learns heads alone",
+    "scales": "learns scales alone",
+}
 
 
 def _default(field: dataclasses.Field[object]) -> object:

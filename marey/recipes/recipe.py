@@ -31,7 +31,8 @@ class Stage:
         warmup: a rise of the rates before that.
         sampler: which clips an epoch is made of.
         objective: what is minimised.
-        trainable: "all" weights, the "heads" alone, or their "scales": one factor a class.
+        trainable: "all" weights; the "neck" and the heads behind a frozen encoder; the "heads"
+            alone; or their "scales": one factor a class.
         reset_heads: begin with fresh weights in the heads.
         normalize_heads: begin by dividing the weights of every class by their norm to this power.
     """
@@ -42,7 +43,7 @@ class Stage:
     warmup: Warmup = field(default_factory=Warmup)
     sampler: Sampler = field(default_factory=InstanceBalanced)
     objective: Objective = field(default_factory=CrossEntropy)
-    trainable: Literal["all", "heads", "scales"] = "all"
+    trainable: Literal["all", "neck", "heads", "scales"] = "all"
     reset_heads: bool = False
     normalize_heads: float | None = None
 

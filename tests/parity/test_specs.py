@@ -271,4 +271,4 @@ def test_joint_positions_are_added_token_by_token_under_their_names() -> None:
                 part = clip[:, 2 * f : 2 * f + 2, :, h, w].transpose(1, 2)
                 tokens.append(torch.einsum("bcthw,dcthw->bd", part, kernel) + bias)
     wanted = torch.stack(tokens, dim=1) + theirs["st_embed"]
-    torch.testing.assert_close(model.encoder.tokens(clip), wanted, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(model.encoder.embed(clip), wanted, rtol=1e-9, atol=1e-9)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.encoders.resnet import Bottleneck
 from marey.models.layers import conv
-from marey.models.layout import fold_time, unfold_time
+from marey.models.layout import cells, fold_time, unfold_time
 from marey.models.sites import Block, Site, TemporalOp, numbered, site_modules
 from marey.models.temporal.tam import Aggregation
 from marey.types import Clip, check_counts
@@ -166,6 +166,14 @@ class BLResNet(EncoderModule):
 
     def forward(self, clip: Clip) -> Tensor:
         """Features [b t' d] of clips [b t c h w]."""
+        return unfold_time(self.gappool(self.maps(clip)).flatten(1), self.num_frames)
+
+    def tokens(self, clip: Clip) -> Tensor:
+        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
+        return cells(self.maps(clip), self.num_frames)
+
+    def maps(self, clip: Clip) -> Tensor:
+        """What is pooled: maps [b*t' d h' w'] of clips [b t c h w]."""
         x = self.relu(self.bn1(self.conv1(fold_time(clip))))
         return self.trunk(self.fork(x, x))
 
@@ -179,9 +187,9 @@ class BLResNet(EncoderModule):
         return x
 
     def trunk(self, x: Tensor) -> Tensor:
-        """Features [b t' d] of what the stem made."""
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return unfold_time(self.gappool(x).flatten(1), self.num_frames)
+        """The last maps [b*t' d h' w'] of what the stem made."""
+        maps: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return maps
 
 
 Placed: TypeAlias = Iterable[tuple[Block, Mapping[Site, nn.Module]]]

@@ -72,7 +72,7 @@ class BLVNetSpec:
 
 
 class BLVNet(BLResNet):
-    """Pair features of clips: [b 2p c h w] -> [b p d]."""
+    """Pair features of clips: [b 2p c h w] -> [b p d]; tokens are those of pairs."""
 
     def __init__(self, spec: BLVNetSpec, temporal: Sequence[TemporalOp], num_pairs: int) -> None:
         added: tuple[TemporalOp, ...] = ()
@@ -83,8 +83,8 @@ class BLVNet(BLResNet):
         super().__init__(spec.image_net(), (*temporal, *added), num_pairs, stem_tam)
         self.num_pairs = num_pairs
 
-    def forward(self, clip: Clip) -> Tensor:
-        """Features [b p d] of clips [b 2p c h w]."""
+    def maps(self, clip: Clip) -> Tensor:
+        """What is pooled: maps [b*p d h' w'] of clips [b 2p c h w]."""
         pairs = clip.view(-1, self.num_pairs, 2, *clip.shape[2:])
         frames = pairs.permute(2, 0, 1, 3, 4, 5).flatten(0, 2)  # even frames, then odd ones
         x = self.relu(self.bn1(self.conv1(frames)))

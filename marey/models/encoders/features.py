@@ -2,6 +2,9 @@
 
     features [b t d] -- encoder --> [b t' d'] -- dropout, heads, mean over t' --> scores
 
+Behind an encoder of videos each of them is a neck (`ModelSpec.neck`), so that what was learned on
+features and the network that made them are one model.
+
 `LateAverageSpec` and `NetVLADSpec` are the two aggregators of VideoLT (arXiv 2105.02668). Its
 classifier averages logits over frames, as `VideoModel` does, so that only what stands before the
 last layer is built here:
@@ -20,8 +23,8 @@ the long tail trains in seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +39,8 @@ from marey.types import check_counts, check_numbers
 class FeatureEncoder:
     """What encoders of features share: they take clips [b t dim], of any number of frames.
 
-    `dim` None is "as many as the file of features has": a run fills it in.
+    `dim` None is "as many as the file of features has": a run fills it in. A neck takes as many as
+    the encoder before it gives.
     """
 
     dim: int | None = None
@@ -47,9 +51,26 @@ class FeatureEncoder:
         check_numbers(at_least=1, dim=self.dim)
 
     @property
+    def over(self) -> Literal["frames", "tokens"]:
+        """What a neck takes of the encoder before it: a vector a frame, or all places of all."""
+        return "frames"
+
+    @property
     def in_channels(self) -> int:
         """Numbers a frame has; 0 if that is not known yet."""
         return self.dim or 0
+
+    def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> EncoderModule:
+        """The module; `temporal` must be empty."""
+        raise NotImplementedError
+
+    def behind(self, width: int, num_segments: int) -> EncoderModule:
+        """The module as a neck behind an encoder of `width`; ValueError for another dim."""
+        if self.dim not in (None, width):
+            raise ValueError(
+                f"neck.dim is {self.dim}, the encoder gives {width} features. hint: leave it out"
+            )
+        return replace(self, dim=width).build((), num_segments)
 
     def known_dim(self, temporal: Sequence[TemporalOp]) -> int:
         """`dim`; ValueError if it is not known, or if there are temporal ops to place."""

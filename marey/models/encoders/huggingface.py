@@ -61,11 +61,15 @@ class HuggingFaceEncoder(EncoderModule):
 
     def forward(self, clip: Clip) -> Tensor:
         """One vector a clip: [b t c h w] -> [b 1 d]."""
+        return self.tokens(clip).mean(dim=2)
+
+    def tokens(self, clip: Clip) -> Tensor:
+        """The tokens of a whole clip, a class token included: [b t c h w] -> [b 1 n d]."""
         if hasattr(self.network, "get_vision_features"):  # V-JEPA 2, without its predictor
             tokens: Tensor = self.network.get_vision_features(clip)
         else:
             tokens = self.network(clip).last_hidden_state
-        return tokens.mean(dim=1, keepdim=True)
+        return tokens[:, None]
 
 
 @dataclass(frozen=True)

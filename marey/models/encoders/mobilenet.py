@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
-from marey.models.layout import fold_time, unfold_time
+from marey.models.layout import cells, fold_time, unfold_time
 from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, site_modules
 from marey.types import Clip, check_choices, check_counts, check_numbers
 
@@ -131,6 +131,10 @@ class MobileNetV2(EncoderModule):
         """Features [b t' d] of clips [b t c h w]."""
         x = self.avgpool(self.features(fold_time(clip)))
         return unfold_time(x.flatten(1), self.num_frames)
+
+    def tokens(self, clip: Clip) -> Tensor:
+        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
+        return cells(self.features(fold_time(clip)), self.num_frames)
 
 
 class InvertedResidual(ResidualBlock):

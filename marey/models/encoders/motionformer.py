@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.encoders.attention import Attention, Trajectory
 from marey.models.encoders.vit import EPS, Block, initialize, resized
+from marey.models.layout import split_axis
 from marey.models.sites import TemporalOp
 from marey.types import Clip, check_choices, check_counts, check_numbers
 
@@ -152,13 +153,22 @@ class Motionformer(EncoderModule):
 
     def forward(self, clip: Clip) -> Tensor:
         """Features [b 1 d]; ValueError if the frames are of a size that has no tokens."""
-        x = self.tokens(clip)
-        for block in self.blocks:
-            x = block(x)
-        features: Tensor = self.pre_logits(self.norm(x))
+        features: Tensor = self.pre_logits(self.norm(self.blocks[-1](self._before_last(clip))))
         return features
 
     def tokens(self, clip: Clip) -> Tensor:
+        """What CLS gathers in the last block, normalised as its end is: [b f n d], CLS left out."""
+        tokens: Tensor = self.norm(self._before_last(clip)[:, 1:])
+        return split_axis(tokens, 1, clip.shape[1] // self.spec.tubelet, -1)
+
+    def _before_last(self, clip: Clip) -> Tensor:
+        """CLS and all tokens [b 1+f*p d] as the last block meets them."""
+        x = self.embed(clip)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        return x
+
+    def embed(self, clip: Clip) -> Tensor:
         """CLS and the tokens of all frames [b 1+f*p d], each with its place and time."""
         height, width, patch = *clip.shape[3:], self.spec.patch
         if height % patch or width % patch:

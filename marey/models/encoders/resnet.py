@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
-from marey.models.layout import fold_time, unfold_time
+from marey.models.layout import cells, fold_time, unfold_time
 from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, site_modules
 from marey.types import Clip, check_choices, check_counts
 
@@ -111,10 +111,17 @@ class ResNet(EncoderModule):
 
     def forward(self, clip: Clip) -> Tensor:
         """Features [b t' d] of clips [b t c h w]."""
-        x = fold_time(clip)
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return unfold_time(self.avgpool(x).flatten(1), self.num_frames)
+        return unfold_time(self.avgpool(self.maps(clip)).flatten(1), self.num_frames)
+
+    def tokens(self, clip: Clip) -> Tensor:
+        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
+        return cells(self.maps(clip), self.num_frames)
+
+    def maps(self, clip: Clip) -> Tensor:
+        """What is pooled: maps [b*t' d h' w'] of clips [b t c h w]."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(fold_time(clip)))))
+        maps: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return maps
 
 
 class _ShortcutBlock(ResidualBlock):

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.encoders.resnet import ResNetSpec, stages
 from marey.models.layers import conv
-from marey.models.layout import fold_time, unfold_time
+from marey.models.layout import cells, fold_time, unfold_time
 from marey.models.sites import TemporalOp, is_added, site_modules
 from marey.types import Clip, check_counts
 
@@ -98,12 +98,20 @@ class TDN(EncoderModule):
 
     def forward(self, clip: Clip) -> Tensor:
         """Features [b t' d] of clips [b 5*t c h w]."""
+        return unfold_time(self.avgpool(self.maps(clip)).flatten(1), self.num_frames)
+
+    def tokens(self, clip: Clip) -> Tensor:
+        """The cells of the last maps: [b 5*t c h w] -> [b t' n d]."""
+        return cells(self.maps(clip), self.num_frames)
+
+    def maps(self, clip: Clip) -> Tensor:
+        """What is pooled: maps [b*t' d h' w'] of clips [b 5*t c h w]."""
         segments = unfold_time(fold_time(clip), TDNSpec.frames_per_segment)
         x = self.maxpool(self.relu(self.bn1(self.conv1(segments[:, 2]))))
         d0, d1 = self.short_term(segments)
         x = self.layer1(self._fused(x, d0))
-        x = self.layer4(self.layer3(self.layer2(self._fused(x, d1))))
-        return unfold_time(self.avgpool(x).flatten(1), self.num_frames)
+        maps: Tensor = self.layer4(self.layer3(self.layer2(self._fused(x, d1))))
+        return maps
 
     def from_image_model(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """A ResNet's weights, layer1 twice; differences start from the mean of conv1 over RGB.

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from marey.models.encoder import EncoderModule
-from marey.models.layout import fold_time, unfold_time
+from marey.models.layout import cells, fold_time, unfold_time
 from marey.models.sites import SITES, Block, Site, TemporalOp, numbered, site_modules
 from marey.types import Clip, check_counts
 
@@ -86,6 +86,23 @@ class TimmEncoder(EncoderModule):
     def forward(self, clip: Clip) -> Tensor:
         """Features [b t' d] of clips [b t c h w]."""
         return unfold_time(self.network(fold_time(clip)), self.num_frames)
+
+    def tokens(self, clip: Clip) -> Tensor:
+        """Cells or patches before they are pooled: [b t c h w] -> [b t' n d].
+
+        ValueError of a network that has other features there.
+        """
+        x: Tensor = self.network.forward_features(fold_time(clip))  # type: ignore[operator]
+        if x.ndim == 4 and x.shape[1] == self.num_features:
+            return cells(x, self.num_frames)
+        if x.ndim == 3 and x.shape[2] == self.num_features:
+            return unfold_time(
+                x[:, getattr(self.network, "num_prefix_tokens", 0) :], self.num_frames
+            )
+        raise ValueError(
+            f"this network of timm's gives {list(x.shape)} before it pools, expected cells or "
+            f"patches of {self.num_features} numbers. hint: a neck over frames"
+        )
 
     def from_image_model(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """timm's own `weights`, less the classifier's, under the names that layers have here."""

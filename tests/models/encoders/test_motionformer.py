@@ -303,9 +303,9 @@ def test_a_vit_fills_what_it_has_and_its_patches_look_at_the_second_frame(
     first_changed, second_changed = clip.clone(), clip.clone()
     first_changed[:, 0] += 1
     second_changed[:, 1] += 1
-    tokens = model.encoder.tokens(clip)
-    assert torch.equal(model.encoder.tokens(first_changed), tokens)
-    assert not torch.equal(model.encoder.tokens(second_changed), tokens)
+    tokens = model.encoder.embed(clip)
+    assert torch.equal(model.encoder.embed(first_changed), tokens)
+    assert not torch.equal(model.encoder.embed(second_changed), tokens)
     picture = nn.functional.conv2d(
         clip[:, 1], weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"], stride=16
     )
