@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from marey.moved import keep_earlier_names
+from marey.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from marey.data.manifest.location import Location
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from marey.recipes.catalog import find as recipe
     from marey.video.reading.reader import open_video
 
-__version__ = "0.1.0"
 __all__ = ["Location", "load", "open_video", "read_manifest", "recipe", "require_files", "train"]
 
 _WHERE = {

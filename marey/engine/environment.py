@@ -9,8 +9,8 @@ from typing import TypeAlias
 import av
 import torch
 
-import marey
 from marey.errors import RunError
+from marey.version import __version__
 from marey.video.reading.reader import Backend
 
 Versions: TypeAlias = dict[str, str]
@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "numpy", "av", "pyarrow", "safetensors", "torchcodec", "si
 def environment() -> Versions:
     """Versions of what computes, the libraries that decode, the processor and the device."""
     versions = {"python": platform.python_version(), "platform": platform.platform()}
-    versions["marey"] = marey.__version__
+    versions["marey"] = __version__
     for name in _PACKAGES:
         try:
             versions[name] = version(name)
