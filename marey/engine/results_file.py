@@ -68,6 +68,52 @@ class MissingClip:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Which weights of a run are meant, and what chose them.
+
+    Args:
+        how: those at the "end" of training; of the "best" epoch; where training ended early, out of
+            "patience"; of a run that is "underway"; "" where nobody knows.
+        epoch: the epochs that they have learned for, of all stages.
+        epochs: those that were planned.
+        by: the number that chose the epoch, as metrics.csv has it; "" if none did.
+        on: the split on which it was measured.
+        smooth: the validations whose mean counted.
+        averaged: whether they are the moving average of the weights.
+        clips: the digest of the clips that chose (`marey.engine.weights.clip_facts`).
+        trained_on: that of the clips they learned from.
+    """
+
+    how: Literal["", "end", "best", "patience", "underway"] = ""
+    epoch: int | None = None
+    epochs: int | None = None
+    by: str = ""
+    on: str = ""
+    smooth: int = 1
+    averaged: bool = False
+    clips: str = ""
+    trained_on: str = ""
+
+    def in_words(self) -> str:
+        """A sentence without its full stop; empty where nobody knows.
+
+        >>> Chosen(how="best", epoch=12, epochs=30, by="val/loss", on="val", smooth=3).in_words()
+        'weights of epoch 12 of 30, chosen by val/loss (mean of 3 validations) on split val'
+        """
+        where = f"epoch {self.epoch} of {self.epochs}"
+        mean = f" (mean of {self.smooth} validations)" if self.smooth > 1 else ""
+        words = {
+            "": "",
+            "end": f"weights at the end of training, {where}: no validation chose them",
+            "best": f"weights of {where}, chosen by {self.by}{mean} on split {self.on}",
+            "patience": f"weights at the end of training, after {where}: "
+            f"{self.by}{mean} on split {self.on} had stopped getting better",
+            "underway": f"weights of a training that is not over, after {where}",
+        }[self.how]
+        return f"averaged {words}" if words and self.averaged else words
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemberResult:
     """What one model of an ensemble gives alone, on the clips of the ensemble."""
 
@@ -81,6 +127,7 @@ class MemberResult:
     """In words, if it was tested on others than it was trained on."""
     num_missing: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    chosen: Chosen = Chosen()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +161,13 @@ class Results:
     parameters: int | None = None
     gmacs_per_view: float | None = None
     gmacs_total: float | None = None
+    chosen: Chosen = Chosen()
+    """Which weights were tested."""
+    split: str = ""
+    """Of the manifest, which was tested."""
+    role: Literal["", "choice", "training"] = ""
+    """What these clips were to the weights: those that chose the epoch, or that they learned from;
+    "" if neither, or nobody knows."""
     decoder: str | None = None
     versions: dict[str, Any] = field(default_factory=dict)
     manifest: str | None = None
@@ -127,6 +181,25 @@ class Results:
     def metric(self, key: str) -> float:
         """A number over all clips, NaN where there is none."""
         return self.metrics.get(key, math.nan)
+
+    def estimate(self, key: str) -> Estimate | None:
+        """A number with its interval, under the name that `metrics` has; None if it has none."""
+        if len(self.estimates) == 1:
+            return next(iter(self.estimates.values())).get(key)
+        head, _, rest = key.partition("/")
+        joint = self.estimates.get("", {}).get(key)
+        return joint or self.estimates.get(head, {}).get(rest)
+
+    @property
+    def caution(self) -> str:
+        """Why the numbers are better than those of other clips would be; empty if they are not."""
+        by = f" (by {self.chosen.by})" if self.chosen.by else ""
+        return {
+            "": "",
+            "choice": f"these clips chose the epoch{by}: on others the numbers are likely to be "
+            "lower",
+            "training": "the model learned from these clips: on others the numbers are lower",
+        }[self.role]
 
     def write(self, folder: Path) -> Path:
         """Write results.json into `folder`, and say where."""

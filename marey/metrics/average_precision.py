@@ -21,8 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from marey.metrics.accuracy import Scores
-from marey.metrics.groups import Groups
-from marey.metrics.intervals import Estimate, Floats, share_interval
+from marey.metrics.groups import Classes, Groups
+from marey.metrics.intervals import (
+    NOTHING,
+    Estimate,
+    Floats,
+    difference_interval,
+    effective_number,
+    share_interval,
+)
 from marey.metrics.longtail import ALL, class_means
 
 Targets = npt.NDArray[np.floating] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
@@ -86,6 +93,30 @@ def mean_average_precision(
     }
 
 
+def mean_precision_gain(
+    first: Scores, other: Scores, targets: Targets, groups: Groups | None = None
+) -> dict[str, Estimate]:
+    """`ALL` and each group -> mAP of `other` less that of `first` on the same clips, in points."""
+    shown = targets > 0
+    sizes = shown.sum(axis=0)
+    points = class_precision(other, targets) - class_precision(first, targets)
+    influences = np.zeros(targets.shape)
+    for c in np.flatnonzero(sizes):
+        two, one = (precision_influence(of[:, c], shown[:, c]) for of in (other, first))
+        influences[:, c] = 100 * (two - one)
+
+    def of(classes: Classes) -> Estimate:
+        tested = classes[sizes[classes] > 0]
+        if not len(tested):
+            return Estimate(float("nan"), *NOTHING, 0, 0)
+        value = float(points[tested].mean())
+        variance = float((influences[:, tested].mean(axis=1) ** 2).sum())
+        between = difference_interval(value, variance, effective_number(sizes[tested]))
+        return Estimate(value, *between, len(tested), int(shown[:, tested].any(axis=1).sum()))
+
+    return {ALL: of(np.arange(len(sizes)))} | {name: of(classes) for name, classes in groups or ()}
+
+
 def release_mean_average_precision(
     scores: Scores, targets: Targets, groups: Groups
 ) -> tuple[float, ...]:
@@ -94,15 +125,16 @@ def release_mean_average_precision(
     return (float(precision.mean()), *(float(precision[classes].mean()) for _, classes in groups))
 
 
-def hit_at(scores: Scores, targets: Targets, k: int = 1) -> float:
-    """Percent of clips of which any class shown is among the k highest scores; NaN without clips.
-
-    Equal scores are ranked by class number.
-    """
+def hits(scores: Scores, targets: Targets, k: int = 1) -> npt.NDArray[np.bool_]:
+    """Whether any class a clip [n] shows is among its k highest scores; equal ones by number."""
     first = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     hit = np.take_along_axis(targets > 0, first, axis=1).any(axis=1)
-    known = ~np.isnan(scores).any(axis=1)
-    return float(100 * (hit & known).mean()) if len(scores) else float("nan")
+    return np.asarray(hit & ~np.isnan(scores).any(axis=1))
+
+
+def hit_at(scores: Scores, targets: Targets, k: int = 1) -> float:
+    """Percent of clips of which any class shown is among the k highest; NaN without clips."""
+    return float(100 * hits(scores, targets, k).mean()) if len(scores) else float("nan")
 
 
 def hit_estimate(
@@ -113,7 +145,7 @@ def hit_estimate(
     return {ALL: Estimate(value, *share_interval(value, len(scores)), classes, len(scores))}
 
 
-def precision_influence(scores: Floats, positive: npt.NDArray[np.bool_]) -> Floats:
+def precision_influence(scores: Scores, positive: npt.NDArray[np.bool_]) -> Floats:
     """How far the AP of a class would move with the weight of each clip [n], in shares of 1.
 
     The sum of their squares is the variance of AP if other clips had been drawn (the infinitesimal
@@ -131,7 +163,7 @@ def precision_influence(scores: Floats, positive: npt.NDArray[np.bool_]) -> Floa
 
     def of_lower(each: Floats) -> Floats:
         """The sum over the clips of no higher a score, those of the same included."""
-        return each[::-1].cumsum()[::-1][starts]
+        return np.asarray(each[::-1].cumsum()[::-1][starts])
 
     gained = of_lower(hit * (passed - reached) / passed**2)
     lost = of_lower(hit * reached / passed**2)

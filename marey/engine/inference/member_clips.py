@@ -1,42 +1,29 @@
-"""The clips of an ensemble: those of all its members, matched by what they are called.
-
-Two lists of one data set may differ in their order, in where the clips lie (frames here, optical
-flow there) and in clips that one lacks. So a clip is known by its id; where a list has none, by its
-path and span; where paths differ, by what they are below the root of each list.
-"""
+"""The clips of an ensemble: those of all its members, matched by what they are called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from marey.data.manifest.columns import BOUNDS
 from marey.data.manifest.manifest import Manifest
+from marey.engine.inference.clip_identity import ClipNames, Keys, common_keys
 from marey.engine.inference.members import Member, Rows
 from marey.errors import RunError
-
-Keys: TypeAlias = list[Hashable]
 
 
 def identities(members: Sequence[Member]) -> tuple[str, list[Keys]]:
     """By what clips are matched, and what that is for every clip of every member.
 
-    The first by which each clip of a member is another one, and some clips are in all members.
+    RunError if no clip is in all members. See `common_keys`.
     """
     manifests = [member.evaluation.manifest for member in members]
-    for words, named in _IDENTITIES.items():
-        keys = [named(manifest) for manifest in manifests]
-        if any(each is None or len({*each}) < len(each) for each in keys):
-            continue
-        found = [each for each in keys if each is not None]
-        if set.intersection(*({*each} for each in found)):
-            roots = " and ".join(dict.fromkeys(str(manifest.root) for manifest in manifests))
-            return words.format(roots=roots), found
+    if found := common_keys([ClipNames.of(manifest) for manifest in manifests]):
+        return found
     first = ", ".join(
         f"'{member.evaluation.manifest.path(0)}' in {member.name}"
         if len(member.evaluation.manifest)
@@ -65,42 +52,6 @@ def missing_of_any(members: Sequence[Member]) -> dict[int, str]:
         for row, reason in member.evaluation.missing.items():
             reasons.setdefault(row, []).append(f"{member.name}: {reason}")
     return {row: "; ".join(of) for row, of in sorted(reasons.items())}
-
-
-# --- what a clip is called ------------------------------------------------------------
-
-
-def _ids(clips: Manifest) -> Keys | None:
-    """What the data set calls them, if it does so for every clip, each otherwise."""
-    ids = [] if clips.ids is None else clips.ids.to_pylist()
-    return ids if ids and all(ids) else None
-
-
-def _spanned(clips: Manifest, names: Iterable[str]) -> Keys:
-    spans = (clips.span(row) for row in range(len(clips)))
-    return [(name, span) for name, span in zip(names, spans, strict=True)]
-
-
-def _places(clips: Manifest) -> Keys:
-    return _spanned(clips, (str(clips.path(row)) for row in range(len(clips))))
-
-
-def _names(clips: Manifest) -> Keys:
-    return _spanned(clips, clips.texts())
-
-
-def _stems(clips: Manifest) -> Keys:
-    """Their paths without the ending of the file, which folders of frames do not have."""
-    return _spanned(clips, (str(PurePosixPath(text).with_suffix("")) for text in clips.texts()))
-
-
-_IDENTITIES: Mapping[str, Callable[[Manifest], Keys | None]] = {
-    "their ids": _ids,
-    "their paths": _places,
-    "their paths below {roots}": _names,
-    "their paths below {roots}, without the endings of files": _stems,
-}
-"""What a clip may be called, in words, the surest first."""
 
 
 # --- one list of all clips ------------------------------------------------------------

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from marey.engine.report.charts.charts import Bar, Point, bars, scatter
 from marey.engine.report.curves import comparison_curves
+from marey.engine.report.evaluations import HeadResult, Result
+from marey.engine.report.gains import Gain, Pairs, gain_table, gains, pair
 from marey.engine.report.groups import group_comparisons, group_tables
-from marey.engine.report.pages import Table, count, counted, write_page
-from marey.engine.report.run_files import HeadResult, Result, RunFiles, read_run
+from marey.engine.report.pages import Table, count, counted, with_interval, write_page
+from marey.engine.report.run_files import RunFiles, read_run
 from marey.engine.report.summary import views_cell
 from marey.engine.results_file import Results
 from marey.metrics.catalog import DASH, METRICS, Named, headlines
@@ -22,7 +26,7 @@ from marey.metrics.catalog import DASH, METRICS, Named, headlines
 MAX_BARS = 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Runs and their names, which tell them apart; the others are measured against the first."""
 
@@ -31,7 +35,7 @@ class Comparison:
 
     @property
     def results(self) -> list[tuple[str, Result]]:
-        """Name and newest result of the runs that were evaluated."""
+        """Name and evaluation of the runs that were evaluated."""
         pairs = zip(self.names, self.runs, strict=True)
         return [(name, run.result) for name, run in pairs if run.result is not None]
 
@@ -43,16 +47,70 @@ class Comparison:
 
     @property
     def table(self) -> Table:
-        """A row a run, by its newest result; a dash where the run does not say."""
+        """A row a run, each number with its interval; a dash where the run does not say."""
         headings = [named.heading for named in self.headlines.values()]
-        header = ("run", *headings, "params", "GMACs a view", "clips × crops × frames", "epochs")
+        header = (
+            "run",
+            "results",
+            *headings,
+            "params",
+            "GMACs a view",
+            "clips × crops × frames",
+            "epochs",
+        )
         rows = [self._row(name, run) for name, run in zip(self.names, self.runs, strict=True)]
-        return Table(header, rows, set(range(1, len(header))) - {len(header) - 2})
+        return Table(header, rows, set(range(2, len(header))) - {len(header) - 2})
 
     @property
     def groups(self) -> list[Table]:
         """Frequent and rare classes, a table a head; empty if the first run knows of none."""
         return group_tables(self.results if self.runs[0].result else [])
+
+    @cached_property
+    def pairs(self) -> dict[str, Pairs]:
+        """Name of each other run -> the clips that it and the first have read."""
+        if self.runs[0].result is None:
+            return {}
+        (_, first), *others = self.results
+        return {name: pair(first, other) for name, other in others}
+
+    @cached_property
+    def gains(self) -> dict[str, list[Gain]]:
+        """Name of each other run -> what it gains over the first on these clips."""
+        if self.runs[0].result is None:
+            return {}
+        (_, first), *others = self.results
+        groups = {head: known.groups for head, known in first.facts.groups.items()}
+        return {name: gains(first, other, self.pairs[name], groups) for name, other in others}
+
+    @property
+    def tables(self) -> list[Table]:
+        """All that a terminal shows: the runs, what they gain, frequent and rare classes."""
+        gained = gain_table(self.names[0], self.gains, self.pairs)
+        return [self.table, *([gained] if gained else []), *self.groups]
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What the tables and warnings say, for other programs."""
+        return {
+            "runs": [
+                {
+                    "run": name,
+                    "folder": str(run.folder),
+                    "results": run.result.name if run.result else None,
+                    "split": run.result.split if run.result else None,
+                    "epochs": len(run.epochs),
+                }
+                | _numbers(run.result)
+                for name, run in zip(self.names, self.runs, strict=True)
+            ],
+            "gains": [
+                {"run": name, "over": self.names[0]} | asdict(gain)
+                for name, of in self.gains.items()
+                for gain in of
+            ],
+            "warnings": self.warnings,
+        }
 
     @property
     def warnings(self) -> list[str]:
@@ -67,6 +125,7 @@ class Comparison:
             for name, result in self.results
             if result.facts.missing
         ]
+        sentences += [f"{n}: {r.facts.caution}." for n, r in self.results if r.facts.caution]
         for what, value in _MUST_AGREE:
             others = [n for n, r in self.results[1:] if value(r) != value(self.results[0][1])]
             if others:
@@ -74,6 +133,9 @@ class Comparison:
                     f"{what} of {', '.join(others)} is not that of {self.results[0][0]}: "
                     "the numbers do not measure the same thing."
                 )
+        sentences += [
+            w for name, other in self.results[1:] if (w := self._other_clips(name, other))
+        ]
         return [*sentences, *_curve_warning(self)]
 
     def write(self, out: str | Path) -> Path:
@@ -89,8 +151,9 @@ class Comparison:
             runs=self.table,
             curves=comparison_curves(names, runs),
             cost=_cost(self),
-            numbers=group_tables(results, first.numbers_only if first else ()),
-            groups=group_comparisons(results, runs[0].class_counts),
+            gains=gain_table(names[0], self.gains, self.pairs),
+            numbers=group_tables(results, [head.name for head in first.several] if first else ()),
+            groups=group_comparisons(results, runs[0].class_counts, self.gains),
             several_heads=first is not None and len(first.heads) > 1,
             classes=_class_differences(self),
             clips=_clip_differences(self),
@@ -100,35 +163,62 @@ class Comparison:
 
     def _row(self, name: str, run: RunFiles) -> tuple[str, ...]:
         facts = run.result.facts if run.result else Results()
-        numbers = [each.metric.number(facts.metric(key)) for key, each in self.headlines.items()]
+        numbers = [
+            with_interval(each.metric.number(facts.metric(key)), facts.estimate(key))
+            for key, each in self.headlines.items()
+        ]
         cost = count(facts.parameters), count(facts.gmacs_per_view)
-        return (name, *numbers, *cost, views_cell(facts), str(len(run.epochs) or DASH))
+        tested = " ".join(filter(None, [run.result.name, _clips(facts)])) if run.result else DASH
+        return (name, tested, *numbers, *cost, views_cell(facts), str(len(run.epochs) or DASH))
+
+    def _other_clips(self, name: str, other: Result) -> str:
+        """A sentence where a run was not tested on the clips of the first; else empty."""
+        first_name, first = self.results[0]
+        if not first.num_read or not other.num_read:  # nothing knows the clips one by one
+            if first.facts.data_hash == other.facts.data_hash:
+                return ""
+            return f"The test data of {name} is not that of {first_name} (by its hash)."
+        pairs = self.pairs.get(name, Pairs())
+        ours, theirs = first.num_read - pairs.matched, other.num_read - pairs.matched
+        lost = pairs.matched - len(pairs) if pairs.by and len(pairs) else 0
+        parts = [
+            f"{ours} of {first.num_read} clips of {first_name} are not in {name}" if ours else "",
+            f"{theirs} of {other.num_read} of {name} are not in {first_name}" if theirs else "",
+            f"{lost} that are in both have other labels" if lost else "",
+        ]
+        said = "; ".join(filter(None, parts))
+        return f"{said}: only gains are of the same clips." if said else ""
 
 
-def read_comparison(runs: Iterable[str | Path]) -> Comparison:
+def read_comparison(runs: Iterable[str | Path], results: str | None = None) -> Comparison:
     """The runs in these folders, in the order given.
+
+    Args:
+        runs: folders of runs, or of evaluations (RUN/results/NAME).
+        results: which evaluation of each, by its name or split; by default the validation's.
 
     Raises:
         ValueError: there is none.
-        RunError: one is not the folder of a run, or a file of it cannot be understood.
+        RunError: one is not the folder of a run, a file of it cannot be understood, or it has no
+            such evaluation.
     """
-    files = [read_run(run) for run in runs]
+    files = [read_run(run, results) for run in runs]
     if not files:
         raise ValueError("there are 0 runs to compare, expected at least 1")
     plain = [run.name for run in files]
     names = [
-        f"{name} ({run.folder.resolve().name})" if plain.count(name) > 1 else name
+        f"{run.folder.resolve().parent.name}/{name}" if plain.count(name) > 1 else name
         for name, run in zip(plain, files, strict=True)
     ]
+    if len({*names}) < len(names):  # one run twice, or folders whose last two names are alike
+        names = [f"{name} ({number})" for number, name in enumerate(names, start=1)]
     return Comparison(names, files)
 
 
 _MUST_AGREE: tuple[tuple[str, Callable[[Result], object]], ...] = (
-    ("The evaluation (its name)", lambda result: result.name),
-    ("The test data (its hash)", lambda result: result.facts.data_hash),
-    ("The list of classes", lambda result: [(h.name, h.classes) for h in result.heads]),
+    ("The evaluation (its split)", lambda result: result.split or result.name),
+    ("The list of classes", lambda result: result.classes),
     ("Which classes are frequent and rare", lambda result: result.facts.groups),
-    ("The number of clips that could be read", lambda result: len(result.ids)),
 )
 
 
@@ -185,12 +275,12 @@ def _class_differences(comparison: Comparison) -> list[Markup | str]:
 
 def _clip_differences(comparison: Comparison) -> Table | None:
     """How many clips one run gets right and another does not."""
-    (_, first), *others = zip(comparison.names, map(_right_clips, comparison.runs), strict=True)
-    rows = []
-    for name, right in others:
-        pairs = [(first[clip], right[clip]) for clip in first.keys() & right.keys()]
-        if pairs:
-            rows.append((name, *(pairs.count(outcome) for outcome in _OUTCOMES)))
+    first, rows = _main_head(comparison.runs[0]), []
+    for name, run in zip(comparison.names, comparison.runs, strict=True):
+        head, pairs = _main_head(run), comparison.pairs.get(name, Pairs())
+        if first and head and len(pairs):
+            both = list(zip(first.right[pairs.first], head.right[pairs.other], strict=True))
+            rows.append((name, *(both.count(outcome) for outcome in _OUTCOMES)))
     names = ("both right", f"only {comparison.names[0]}", "only this run", "both wrong")
     return counted(rows, ("run", *names)) if rows else None
 
@@ -202,8 +292,13 @@ def _main_head(run: RunFiles) -> HeadResult | None:
     return run.result.heads[0] if run.result and run.result.heads else None
 
 
-def _right_clips(run: RunFiles) -> dict[str, bool]:
-    head = _main_head(run)
-    if head is None or run.result is None:
+def _numbers(result: Result | None) -> dict[str, Any]:
+    if result is None:
         return {}
-    return {clip: right for clip, (_, right) in run.result.right_clips(head.name).items()}
+    facts = result.facts
+    names = ("metrics", "estimates", "num_clips", "num_missing", "chosen", "views", "parameters")
+    return {name: getattr(facts, name) for name in (*names, "gmacs_per_view")}
+
+
+def _clips(facts: Results) -> str:
+    return "" if facts.num_clips is None else f"({facts.num_clips:,} clips)"

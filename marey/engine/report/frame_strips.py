@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.engine.report.run_files import Result, RunFiles
+from marey.engine.report.evaluations import Result
+from marey.engine.report.run_files import RunFiles
 from marey.errors import DecodeError
 from marey.video.reading.jpeg import encode_jpeg
 from marey.video.reading.pixels import scaled

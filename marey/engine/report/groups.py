@@ -1,26 +1,22 @@
-"""Frequent and rare classes: how each group does, what it is taken for, what other runs gain on it.
-
-A gain is measured on the clips that both runs read, and its interval draws those clips again for
-both at once (paired bootstrap): what makes a clip hard for both does not widen it.
-"""
+"""Frequent and rare classes: how each group does, what it is taken for, what other runs gain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from marey.engine.report.charts.charts import Point, Spread, intervals, scatters
+from marey.engine.report.evaluations import HeadResult, Result
+from marey.engine.report.gains import Gain
 from marey.engine.report.mistakes import between_groups, confusion_table
-from marey.engine.report.pages import Table, counted, percent
-from marey.engine.report.run_files import HeadResult, Result
+from marey.engine.report.pages import Table, counted, percent, with_interval
 from marey.engine.results_file import ClassGroups
 from marey.metrics.catalog import DASH, METRICS, find_metric, interval_text
 from marey.metrics.groups import Groups
 from marey.metrics.intervals import Estimate
-from marey.metrics.longtail import ALL, class_gains
+from marey.metrics.longtail import ALL, class_accuracy_estimates
 
 MAX_PAIRS = 15
 
@@ -39,7 +35,6 @@ def group_part(result: Result, head: HeadResult) -> dict[str, Any]:
     (frequent, common), _, (rare, few) = known.groups
     return {
         "known": known,
-        "numbers": estimate_table(result, head.name),
         "between": _between(head, known.groups),
         "rare": rare,
         "frequent": frequent,
@@ -78,14 +73,19 @@ def _between(head: HeadResult, groups: Groups) -> Table:
 
 
 def group_comparisons(
-    results: Runs, class_counts: Mapping[str, Sequence[int]]
+    results: Runs,
+    class_counts: Mapping[str, Sequence[int]],
+    gained: Mapping[str, Sequence[Gain]],
 ) -> dict[str, dict[str, Any]]:
     """Head -> charts and tables, of the heads that the first run has answers and groups of.
 
-    `class_counts` are the training clips of every class that the first run has counted.
+    Args:
+        results: of the runs that were evaluated.
+        class_counts: training clips of every class that the first run has counted.
+        gained: name -> what each other run gains over the first.
     """
     return {
-        head.name: _comparison(results, known, head, class_counts.get(head.name, ()))
+        head.name: _comparison(results, known, head, class_counts.get(head.name, ()), gained)
         for _, first in results[:1]
         for head in first.heads
         if (known := first.facts.groups.get(head.name))
@@ -101,44 +101,30 @@ def group_tables(results: Runs, heads: Iterable[str] | None = None) -> list[Tabl
     return [_table(results, h, known[h]) for h in (known if heads is None else heads) if h in known]
 
 
-def group_gains(first: Result, other: Result, head: str, groups: Groups) -> dict[str, Estimate]:
-    """`ALL` and each group -> accuracy of `other` less that of `first`, in points.
-
-    Empty where the two have no clip in common, or not the same classes.
-    """
-    ours, theirs = first.right_clips(head), other.right_clips(head)
-    a, b = first.head(head), other.head(head)
-    common = [clip for clip, (label, _) in ours.items() if theirs.get(clip, (-1, 0))[0] == label]
-    if a is None or b is None or a.classes != b.classes or not common:
-        return {}
-    labels = np.array([ours[clip][0] for clip in common])
-    gains = np.array([100.0 * (theirs[clip][1] - ours[clip][1]) for clip in common])
-    return class_gains(gains, labels, len(a.classes), groups)
-
-
 def _comparison(
-    results: Runs, known: ClassGroups, head: HeadResult, sizes: Sequence[int]
+    results: Runs,
+    known: ClassGroups,
+    head: HeadResult,
+    sizes: Sequence[int],
+    gained: Mapping[str, Sequence[Gain]],
 ) -> dict[str, Any]:
-    (first_name, first), *others = results
-    gains = [
-        (name, _TITLES.get(group, group), gain)
-        for name, result in others
-        for group, gain in group_gains(first, result, head.name, known.groups).items()
+    of_classes = [
+        (name, gain.named.metric.title, gain.points)
+        for name, of in gained.items()
+        for gain in of
+        if gain.named.metric.estimate is class_accuracy_estimates
+        and gain.named.head in ("", head.name)
     ]
     charts = [_by_frequency(results, sizes, head)]
-    if gains:
-        spreads = [Spread(f"{n}: {group}", g.value, g.low, g.high) for n, group, g in gains]
-        title = f"Gain over {first_name} by group"
+    if of_classes:
+        spreads = [Spread(f"{n}: {group}", g.value, g.low, g.high) for n, group, g in of_classes]
+        title = f"Gain over {results[0][0]} by group"
         charts.append(intervals(spreads, title=title, x_label="points, with 95 % interval"))
     return {
         "known": known,
         "charts": charts,
         "numbers": _table(results, head.name, known),
-        "gains": _gain_table(gains) if gains else None,
     }
-
-
-_TITLES = {row.group: row.title for row in METRICS if row.estimate and not row.several}
 
 
 def _by_frequency(results: Runs, sizes: Sequence[int], head: HeadResult) -> Markup | str:
@@ -179,27 +165,11 @@ def _table(results: Runs, head: str, known: ClassGroups) -> Table:
         # those of another rule are of other groups of the same names
         shown = [key if same or row.group == ALL else "" for key, row in metrics.items()]
         rows.append((name, *(_with_interval(estimates[name].get(key)) for key in shown)))
-    header = ("run", *(metric.title for metric in metrics.values()))
+    header = ("run", *(metric.heading for metric in metrics.values()))
     return Table(header, rows, range(1, len(header)), f"groups of {head} by {known.rule}")
 
 
 def _with_interval(estimate: Estimate | None) -> str:
     if estimate is None or not estimate.num_clips:
         return DASH
-    return f"{percent(estimate.value)} ({interval_text(estimate)})"
-
-
-def _gain_table(gains: Sequence[tuple[str, str, Estimate]]) -> Table:
-    rows = [
-        (
-            name,
-            group,
-            f"{gain.value:+.1f}" if gain.num_clips else DASH,
-            f"{gain.low:+.1f} to {gain.high:+.1f}" if gain.num_clips else DASH,
-            gain.num_classes,
-            f"{gain.num_clips:,}",
-        )
-        for name, group, gain in gains
-    ]
-    header = ("run", "group", "points", "95 % interval", "classes", "clips")
-    return Table(header, rows, numbers=range(2, 6))
+    return with_interval(f"{estimate.value:.1f}", estimate)

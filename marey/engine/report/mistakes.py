@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from marey.engine.report.evaluations import HeadResult
 from marey.engine.report.pages import Table, percent
-from marey.engine.report.run_files import HeadResult
 from marey.metrics.groups import Groups
 
 

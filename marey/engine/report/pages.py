@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from marey.engine.report.charts.svg import text
 from marey.metrics.catalog import DASH
+from marey.metrics.intervals import Estimate
 from marey.storage.atomic import run_error, write_text
 
 
@@ -27,6 +28,8 @@ class Table:
     numbers: Collection[int] = field(default_factory=frozenset)
     note: str = ""
     """A sentence about the numbers."""
+    keys: int = 1
+    """How many columns say what a row is of: they come again where a table is broken in two."""
 
 
 def write_page(path: Path, template: str, **values: object) -> Path:
@@ -38,6 +41,17 @@ def write_page(path: Path, template: str, **values: object) -> Path:
 def percent(value: float | None) -> str:
     """A percentage with one digit, or a dash."""
     return DASH if value is None or math.isnan(value) else f"{value:.1f} %"
+
+
+def with_interval(number: str, estimate: Estimate | None) -> str:
+    """A number as it is written, with its interval if it has one.
+
+    >>> with_interval("66.7", Estimate(66.67, 30.0, 90.32, 3, 6))
+    '66.7 (30.0–90.3)'
+    """
+    if estimate is None or math.isnan(estimate.low):
+        return number
+    return f"{number} ({estimate.low:.1f}–{estimate.high:.1f})"
 
 
 def count(value: float | None) -> str:

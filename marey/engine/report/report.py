@@ -17,6 +17,7 @@ from marey.engine.inference.reconstruction import RebuiltClass, SourceClass
 from marey.engine.report.charts.charts import Bar, Point, bars, reliability_chart, scatter
 from marey.engine.report.charts.heatmap import MAX_CLASSES, confusion_chart
 from marey.engine.report.curves import report_curves
+from marey.engine.report.evaluations import HeadResult, Result
 from marey.engine.report.frame_strips import (
     Strip,
     clip_roots,
@@ -27,8 +28,9 @@ from marey.engine.report.frame_strips import (
 from marey.engine.report.groups import estimate_table, group_part
 from marey.engine.report.mistakes import confident_mistakes, confusion_table, hardest_classes
 from marey.engine.report.pages import Table, write_page
-from marey.engine.report.run_files import HeadResult, Result, RunFiles, read_run
+from marey.engine.report.run_files import RunFiles, read_run
 from marey.engine.report.summary import (
+    about,
     all_results,
     claim_table,
     environment_table,
@@ -46,18 +48,22 @@ MAX_REBUILT = 8
 """Few-shot classes in a report, the rarest first: each has some four strips."""
 
 
-def write_report(run: str | Path, out: str | Path | None = None) -> Path:
+def write_report(
+    run: str | Path, out: str | Path | None = None, results: str | None = None
+) -> Path:
     """Write the report of a run as one HTML file, and say where.
 
     Args:
         run: the folder of a run, in whatever state.
         out: the file; by default RUN/report.html.
+        results: which evaluation it is about, by its name or split; by default the validation's.
 
     Raises:
-        RunError: there is no run, a file of it cannot be understood, or `out` cannot be written.
+        RunError: there is no run or no such evaluation, a file of it cannot be understood, or `out`
+            cannot be written.
     """
-    files = read_run(run)
-    newest = files.results[:1]
+    files = read_run(run, results)
+    shown = [files.result] if files.result else []
     unreadable, num_unreadable = _unreadable(files)
     return write_page(
         Path(out) if out is not None else files.folder / "report.html",
@@ -65,14 +71,15 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Path:
         title=files.name,
         run=files,
         result=files.result,
-        tiles=[tile for result in newest for tile in tiles(result)],
+        about=[row for result in shown for row in about(files, result)],
+        tiles=[tile for result in shown for tile in tiles(result)],
         claim=claim_table(files),
-        measured_by=", ".join(views_text(result.facts) for result in newest),
+        measured_by=", ".join(views_text(result.facts) for result in shown),
         all_results=all_results(files),
         curves=report_curves(files),
         num_diverged=sum(not math.isfinite(loss) for loss in files.column("train/loss")),
-        numbers=[(name, estimate_table(r, name)) for r in newest for name in r.numbers_only],
-        heads=[_head_part(files, r, head) for r in newest for head in r.heads if r.ids],
+        numbers=[(name, estimate_table(r, name)) for r in shown for name in r.facts.estimates],
+        heads=[_head_part(files, r, head) for r in shown for head in r.heads if r.num_read],
         unreadable=unreadable,
         num_unlisted=num_unreadable - len(unreadable.rows),
         environment=environment_table(files),

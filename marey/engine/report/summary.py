@@ -3,30 +3,53 @@
 from __future__ import annotations
 
 import math
-from itertools import chain, repeat
 from pathlib import Path
 
-from marey.engine.report.pages import Table, count, counted
-from marey.engine.report.run_files import Result, RunFiles
+from marey.engine.report.evaluations import Result
+from marey.engine.report.pages import Table, count, counted, with_interval
+from marey.engine.report.run_files import RunFiles
 from marey.engine.results_file import Results
-from marey.metrics.catalog import DASH, METRICS, headlines
+from marey.metrics.catalog import DASH, METRICS, headlines, interval_text
+from marey.metrics.intervals import Estimate
+
+NOT_RECORDED = "not recorded"
+"""What stands for what an earlier marey did not write."""
+
+
+def about(files: RunFiles, result: Result) -> list[tuple[str, str]]:
+    """What the numbers are of: the evaluation, its split and clips, and the weights tested."""
+    facts = result.facts
+    clips = NOT_RECORDED if facts.num_clips is None else f"{facts.num_clips:,}"
+    recipe = [("recipe", files.recipe.name)] if files.recipe.name not in ("", files.name) else []
+    rows = [
+        *recipe,
+        ("results", result.name),
+        ("split", result.split or NOT_RECORDED),
+        ("clips", clips),
+    ]
+    if facts.members:
+        return [*rows, *((m.name, m.chosen.in_words() or NOT_RECORDED) for m in facts.members)]
+    return [*rows, ("weights", facts.chosen.in_words() or f"epoch and choice {NOT_RECORDED}")]
 
 
 def tiles(result: Result) -> list[tuple[str, str, str]]:
-    """The numbers above all others: what it is, its value, a remark."""
+    """The numbers above all others: what it is, its value, a remark, which is its interval."""
     facts, missing = result.facts, len(result.facts.missing)
     of = "" if facts.num_clips is None else f" of {facts.num_clips}"
-    remarks = chain([f"results/{result.name}"], repeat(""))
     return [
         *(
-            (named.title, named.metric.text(facts.metric(key)), remark)
-            for (key, named), remark in zip(headlines(facts.metrics).items(), remarks, strict=False)
+            (named.title, named.metric.text(facts.metric(key)), _interval(facts.estimate(key)))
+            for key, named in headlines(facts.metrics).items()
         ),
         ("missing clips", str(missing), f"{missing}{of} unreadable"),
         ("parameters", count(facts.parameters), ""),
         ("GMACs a view", count(facts.gmacs_per_view), f"{count(facts.gmacs_total)} in all"),
         ("views", *_views(facts)),
     ]
+
+
+def _interval(estimate: Estimate | None) -> str:
+    return "" if estimate is None else f"95 %: {interval_text(estimate)}"
 
 
 def claim_table(files: RunFiles) -> Table | None:
@@ -62,14 +85,17 @@ def all_results(files: RunFiles) -> Table | None:
     named = headlines(key for result in files.results for key in result.facts.metrics)
     rows = []
     for name, facts in ((result.name, result.facts) for result in files.results):
-        numbers = [each.metric.text(facts.metric(key)) for key, each in named.items()]
+        numbers = [
+            with_interval(each.metric.number(facts.metric(key)), facts.estimate(key))
+            for key, each in named.items()
+        ]
         rows.append((name, *numbers, views_text(facts), len(facts.missing)))
-    header = ("result", *(each.title for each in named.values()), "views", "missing")
+    header = ("result", *(each.heading for each in named.values()), "views", "missing")
     return Table(header, rows, set(range(1, len(header))) - {len(header) - 2})
 
 
 def environment_table(files: RunFiles) -> Table:
-    """Data, decoder and versions of the newest evaluation."""
+    """Data, decoder and versions of the evaluation."""
     facts = files.result.facts if files.result else Results()
     rows: list[tuple[str, object]] = [
         ("manifest", Path(facts.manifest).name if facts.manifest else None),

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from marey.engine.report.compare import read_comparison
+from marey.engine.report.evaluations import HeadResult
 from marey.engine.report.frame_strips import frame_strip
 from marey.engine.report.mistakes import (
     confident_mistakes,
@@ -22,7 +23,7 @@ from marey.engine.report.mistakes import (
 )
 from marey.engine.report.pages import count
 from marey.engine.report.report import write_report
-from marey.engine.report.run_files import HeadResult, read_run
+from marey.engine.report.run_files import read_run
 from marey.engine.report.summary import views_cell, views_text
 from marey.errors import RunError
 from tests.fake_run import CLASSES, LABELS, LOGITS, write_clip, write_metrics, write_run
@@ -189,15 +190,59 @@ def test_a_training_loss_that_is_not_finite_is_said(run):
     assert "In 1 epochs the training loss has no finite value" in words(write_report(run))
 
 
-def test_the_newest_of_several_results_is_looked_into(run):
-    other = run / "results" / "test"
+def another_result(run: Path, name: str, split: str = "", top1: float = 12.3) -> None:
+    """A newer evaluation of the run, without predictions."""
+    other = run / "results" / name
     other.mkdir()
     facts = json.loads((run / "results" / "val" / "results.json").read_text())
-    (other / "results.json").write_text(json.dumps(facts | {"metrics": {"acc/top1": 12.3}}))
+    facts |= {"metrics": {"acc/top1": top1}, "split": split}
+    (other / "results.json").write_text(json.dumps(facts))
     os.utime(other / "results.json", (2e9, 2e9))
+
+
+def test_the_validation_is_looked_into_whatever_is_newer(run):
+    for name in ("train", "test", "mine"):
+        another_result(run, name)
     page = words(write_report(run))
-    assert "12.3 %" in page
-    assert "What follows looks at 'test'" in page
+    assert (
+        "recipe tiny <tsm> results val split val clips 7 weights epoch and choice not recorded"
+        in page
+    )
+    assert "66.7 %" in page
+    assert "This page is about 'val'" in page
+
+
+def test_an_evaluation_may_be_named_or_its_folder_given(run):
+    another_result(run, "mine", split="test")
+    for asked in (read_run(run, "mine"), read_run(run, "test"), read_run(run / "results" / "mine")):
+        assert asked.result.name == "mine"
+    assert "12.3 %" in words(write_report(run, results="test"))
+    with pytest.raises(RunError, match="has no results 'train', but mine, val"):
+        read_run(run, "train")
+
+
+def test_of_several_evaluations_that_may_be_meant_none_is_guessed(run):
+    for name in ("a", "b"):
+        another_result(run, name, split="test")
+    assert read_run(run).result.name == "val"
+    with pytest.raises(RunError, match="has the results a and b"):
+        read_run(run, "test")
+
+
+def test_an_evaluation_of_training_clips_is_shown_only_where_it_is_named(run):
+    (run / "results" / "val").rename(run / "results" / "train")
+    assert "evaluated on its training clips alone" in words(write_report(run))
+    assert "66.7 %" in words(write_report(run, results="train"))
+
+
+def test_the_headline_says_which_weights_were_tested_and_what_chose_them(run):
+    path = run / "results" / "val" / "results.json"
+    chosen = {"how": "best", "epoch": 3, "epochs": 4, "by": "acc/top1", "on": "val"}
+    facts = {"chosen": chosen, "role": "choice", "split": "val"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+    page = words(write_report(run))
+    assert "weights weights of epoch 3 of 4, chosen by acc/top1 on split val" in page
+    assert "these clips chose the epoch (by acc/top1)" in page
 
 
 def test_a_run_with_two_heads_has_each_part_twice(run):
@@ -294,10 +339,11 @@ def test_a_comparison_has_a_row_a_run(tmp_path):
         11_689_512,
     )
     first, second = comparison.table.rows
-    assert comparison.table.header[:4] == ("run", "top-1 (%)", "top-5 (%)", "class average (%)")
-    assert first[:4] == ("tsn", "66.7", "100.0", "72.2")
+    assert comparison.table.header[:3] == ("run", "results", "top-1 (%)")
+    assert first[:5] == ("tsn", "val (7 clips)", "66.7", "100.0", "72.2")
     assert second == (
         "tsm",
+        "val (7 clips)",
         "66.7",
         "100.0",
         "72.2",
@@ -317,20 +363,24 @@ def test_views_without_the_name_of_a_protocol_are_shown_as_numbers(run):
 
 
 def test_missing_clips_are_the_only_warning_about_runs_that_compare(tmp_path):
-    (warning,) = read_comparison([write_run(tmp_path / "run", name="tsm")]).warnings
+    (warning,) = read_comparison([write_run(tmp_path / "tsm")]).warnings
     assert warning == "clips that could not be read when tsm was evaluated: 1."
 
 
-def test_runs_of_one_recipe_are_told_apart_by_their_folders(tmp_path):
-    runs = [write_run(tmp_path / n, name="tsm") for n in ("a", "b")]
-    assert read_comparison(runs).names == ["tsm (a)", "tsm (b)"]
+def test_runs_are_called_as_their_folders_are(tmp_path):
+    runs = [write_run(tmp_path / n, name="tsm") for n in ("a", "b", "x/b")]
+    assert read_comparison(runs[:2]).names == ["a", "b"]
+    assert read_comparison(runs).names == ["a", f"{tmp_path.name}/b", "x/b"]
+    assert read_comparison([runs[0], runs[0]]).names == [
+        f"{tmp_path.name}/a ({number})" for number in (1, 2)
+    ]
 
 
 def test_a_comparison_page_shows_which_classes_and_clips_differ(tmp_path):
     better = [[9.0 * (label == k) for k in range(3)] for label in LABELS]
     runs = [
-        write_run(tmp_path / "a", name="tsn"),
-        write_run(tmp_path / "b", name="tsm", logits=better),
+        write_run(tmp_path / "tsn", name="tsn"),
+        write_run(tmp_path / "tsm", name="tsm", logits=better),
     ]
     page = words(read_comparison(runs).write(tmp_path / "compare.html"))
     assert "tsm over tsn" in page
@@ -338,23 +388,33 @@ def test_a_comparison_page_shows_which_classes_and_clips_differ(tmp_path):
     assert "both right only tsn only this run both wrong tsm 4 0 2 0" in page
 
 
-def test_runs_on_other_data_are_marked(tmp_path):
-    ours = write_run(tmp_path / "a", name="tsn")
-    other = write_run(tmp_path / "b", name="tsm", data_hash="beef", classes=("x", "y", "z"))
-    runs = [ours, other]
-    warnings = read_comparison(runs).warnings
-    assert sum("do not measure the same thing" in warning for warning in warnings) == 2
-    page = words(read_comparison(runs).write(tmp_path / "compare.html"))
-    assert all(warning in page for warning in warnings)
+def test_runs_on_other_clips_are_marked(tmp_path):
+    ours = write_run(tmp_path / "tsn", name="tsn")
+    labels, logits = [*LABELS, 2, 2], [*LOGITS, [0, 0, 3], [0, 0, 3]]
+    other = write_run(tmp_path / "tsm", name="tsm", labels=labels, logits=logits)
+    comparison = read_comparison([ours, other])
+    assert "2 of 8 of tsm are not in tsn: only gains are of the same clips." in comparison.warnings
+    assert len(comparison.pairs["tsm"]) == 6
+    page = words(comparison.write(tmp_path / "compare.html"))
+    assert all(warning in page for warning in comparison.warnings)
+
+
+def test_runs_of_other_classes_are_marked(tmp_path):
+    ours = write_run(tmp_path / "tsn", name="tsn")
+    other = write_run(tmp_path / "tsm", name="tsm", classes=("x", "y", "z"))
+    comparison = read_comparison([ours, other])
+    assert sum("do not measure the same thing" in warning for warning in comparison.warnings) == 1
+    assert comparison.gains == {"tsm": []}
+    page = words(comparison.write(tmp_path / "compare.html"))
     assert "tsm and tsn have no common classes" in page
 
 
 def test_a_run_in_progress_can_be_compared(tmp_path):
-    done = write_run(tmp_path / "a", name="tsn")
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "recipe.yaml").write_text("name: tsm\n")
-    assert read_comparison([done, tmp_path / "b"]).table.rows[1][1] == "–"
-    page = words(read_comparison([done, tmp_path / "b"]).write(tmp_path / "compare.html"))
+    done = write_run(tmp_path / "tsn", name="tsn")
+    (tmp_path / "tsm").mkdir()
+    (tmp_path / "tsm" / "recipe.yaml").write_text("name: tsm\n")
+    assert read_comparison([done, tmp_path / "tsm"]).table.rows[1][1:3] == ("–", "–")
+    page = words(read_comparison([done, tmp_path / "tsm"]).write(tmp_path / "compare.html"))
     assert "tsm has not been evaluated." in page
 
 
@@ -402,7 +462,7 @@ def test_the_curves_of_each_head_have_charts_of_their_own(tmp_path):
 
 
 def test_a_comparison_draws_what_is_watched_of_every_head(tmp_path):
-    runs = [write_two_heads(tmp_path / "a"), write_run(tmp_path / "b", name="tsm")]
+    runs = [write_two_heads(tmp_path / "a"), write_run(tmp_path / "tsm", name="tsm")]
     drawn = charts(read_comparison(runs).write(tmp_path / "compare.html"))
     assert list(drawn)[:7] == [
         "Training loss",
@@ -413,7 +473,7 @@ def test_a_comparison_draws_what_is_watched_of_every_head(tmp_path):
         "Validation few (%): verb",
         "Learning rate",
     ]
-    assert drawn["Validation few (%): verb"] == ["two at 1: 5"]
+    assert drawn["Validation few (%): verb"] == ["a at 1: 5"]
 
 
 def test_the_numbers_of_two_heads_stand_at_the_top(run):
@@ -425,10 +485,10 @@ def test_the_numbers_of_two_heads_stand_at_the_top(run):
         "noun/acc/top1": None,
     }
     path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
-    assert "top-1 40.0 % results/val top-1: verb 60.0 % top-1: noun –" in words(write_report(run))
+    assert "top-1 40.0 % top-1: verb 60.0 % top-1: noun –" in words(write_report(run))
     table = read_comparison([run]).table
-    assert table.header[1:4] == ("top-1 (%)", "top-1 (%): verb", "top-1 (%): noun")
-    assert table.rows[0][1:4] == ("40.0", "60.0", "–")
+    assert table.header[2:5] == ("top-1 (%)", "top-1 (%): verb", "top-1 (%): noun")
+    assert table.rows[0][2:5] == ("40.0", "60.0", "–")
 
 
 def test_pages_say_which_views_a_number_is_of(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def runs(tmp_path: Path) -> list[Path]:
 
 def test_a_report_shows_the_precisions_and_no_ranks(runs: list[Path]) -> None:
     shown = words(write_report(runs[1]))
-    assert "mAP 100.0 % results/val hit@1 80.0 % hit@5 100.0 %" in shown
+    assert "mAP 100.0 % 95 %: 66.8 to 100.0 hit@1 80.0 %" in shown
     assert "Groups by paper: head is" in shown
     assert "few 100.0 % 34.2 to 100.0 1 of 1 2" in shown
     assert "top-1" not in shown.split("Claim")[0]
@@ -63,9 +63,9 @@ def test_a_report_shows_the_precisions_and_no_ranks(runs: list[Path]) -> None:
 
 def test_a_comparison_shows_the_precisions_of_all(runs: list[Path], tmp_path: Path) -> None:
     shown = words(read_comparison(runs).write(tmp_path / "c.html"))
-    assert "run mAP mAP/head mAP/tail mAP/few" in shown
-    assert "run mAP (%) hit@1 (%) hit@5 (%) params" in shown
-    assert "better 100.0 80.0 100.0" in shown
+    assert "run mAP (%) mAP/head (%) mAP/tail (%) mAP/few (%)" in shown
+    assert "run results mAP (%) hit@1 (%) hit@5 (%) params" in shown
+    assert "better val (7 clips) 100.0 (66.8–100.0) 80.0" in shown
     assert "Validation mAP (%)" in shown
     assert "no common classes" not in shown
 
