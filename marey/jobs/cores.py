@@ -59,24 +59,31 @@ def own_cores(cores: int, environ: Mapping[str, str]) -> int:
 
 def _quota(cgroups: Path) -> int | None:
     """The cores that a quota leaves, rounded down; None without one."""
-    try:
-        own = Path("/proc/self/cgroup").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    names = dict(re.findall(r"^\d+:(.*?):/(.*)$", own, re.MULTILINE))
-    of_version_1 = next((name for kinds, name in names.items() if "cpu" in kinds.split(",")), "")
+    newer, older = cgroup_folders("cpu", cgroups)
     found = [
-        *(_quota_of(folder / "cpu.max") for folder in _upwards(cgroups, names.get("", ""))),
-        *(
-            _quota_of(folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
-            for folder in _upwards(cgroups / "cpu", of_version_1)
-        ),
+        *(_quota_of(folder / "cpu.max") for folder in newer),
+        *(_quota_of(folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us") for folder in older),
     ]
     return min((cores for cores in found if cores is not None), default=None)
 
 
+def cgroup_folders(kind: str, cgroups: Path) -> tuple[list[Path], list[Path]]:
+    """The folders below `cgroups` that may limit this process' `kind`, of version 2 and 1.
+
+    That of its cgroup comes first, then those that it is in: each may have a limit. None where
+    there are no cgroups.
+    """
+    try:
+        own = Path("/proc/self/cgroup").read_text(encoding="utf-8")
+    except OSError:
+        return [], []
+    names = dict(re.findall(r"^\d+:(.*?):/(.*)$", own, re.MULTILINE))
+    of_version_1 = next((name for kinds, name in names.items() if kind in kinds.split(",")), "")
+    return _upwards(cgroups, names.get("", "")), _upwards(cgroups / kind, of_version_1)
+
+
 def _upwards(root: Path, below: str) -> list[Path]:
-    """The folder of a cgroup and of those that it is in: each may have a quota."""
+    """The folder `below` of `root`, and all that it is in, to `root`."""
     folder = root / below
     return [folder, *(each for each in folder.parents if each.is_relative_to(root))]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,22 @@ def cost(spec: ModelSpec, size: int = 224) -> Cost:
     with torch.device("meta"):
         model = spec.build()
     return _counted(model, size)
+
+
+def training_bytes(model: VideoModel, shape: Sequence[int]) -> int:
+    """The most bytes of weights, gradients and activations in a step, without workspaces.
+
+    Args:
+        model: on the meta device, in the mode in which it learns; what takes no gradient keeps no
+            activations.
+        shape: of the batch of clips, [b t c h w] or [b t d].
+    """
+    weights = sum(w.numel() * w.element_size() for w in model.state_dict().values())
+    with sdpa_kernel(SDPBackend.MATH), _LiveBytes() as live:
+        scores = model(torch.empty(tuple(shape), device="meta"))
+        total = torch.stack([each.float().sum() for each in scores.values()]).sum()
+        torch.autograd.backward(total)
+    return int(weights + live.peak)
 
 
 def num_parameters(model: nn.Module) -> int:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, VideoModel
-from marey.models.profile import cost, gmacs, num_parameters
+from marey.models.profile import cost, gmacs, num_parameters, training_bytes
 from marey.models.temporal.tdn import LearnedShift
 from tests.parity.golden import Golden, read
 from tests.parity.specs import not_built_yet, spec_of
@@ -70,3 +70,13 @@ def test_memory_is_that_of_the_weights_and_the_tensors_alive_together() -> None:
     clip, stem = 2 * 3 * 64 * 64, 2 * 64 * 32 * 32
     widest = 4 * (clip + 2 * stem)  # the stem's norm writes a second map beside the first
     assert counted.peak_bytes == pytest.approx(weights + widest, abs=1024)  # a norm notes its means
+
+
+def test_a_step_holds_the_activations_of_what_learns_alone() -> None:
+    with torch.device("meta"):
+        model = ModelSpec(ResNetSpec(18), num_segments=2, heads=HEADS).build()
+    bytes_of = {b: training_bytes(model, (b, 2, 3, 64, 64)) for b in (4, 8, 16)}
+    assert bytes_of[16] - bytes_of[8] == pytest.approx(2 * (bytes_of[8] - bytes_of[4]), rel=0.05)
+    weights = 4 * num_parameters(model)
+    model.encoder.requires_grad_(False)
+    assert weights < training_bytes(model.eval(), (16, 2, 3, 64, 64)) < bytes_of[16] / 2
