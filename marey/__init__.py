@@ -1,7 +1,8 @@
 """Action recognition from frames to the long tail.
 
 >>> import marey
->>> model = marey.load("runs/tsm-r18")             # doctest: +SKIP
+>>> run = marey.train(manifest="manifest.csv")     # doctest: +SKIP
+>>> model = marey.load(run)                        # doctest: +SKIP
 >>> model.predict("clip.mp4")                      # doctest: +SKIP
 [{'label': 'waving', 'score': 0.97}, ...]
 """
@@ -17,21 +18,32 @@ from marey.version import __version__ as __version__
 if TYPE_CHECKING:
     from marey.data.manifest.location import Location
     from marey.data.manifest.read import read_manifest, require_files
+    from marey.engine.inference.evaluate_run import evaluate_model as evaluate
     from marey.engine.inference.predict import load
-    from marey.engine.train.loop import train
+    from marey.engine.train.begin import train
     from marey.recipes.catalog import find as recipe
     from marey.video.reading.reader import open_video
 
-__all__ = ["Location", "load", "open_video", "read_manifest", "recipe", "require_files", "train"]
+__all__ = [
+    "Location",
+    "evaluate",
+    "load",
+    "open_video",
+    "read_manifest",
+    "recipe",
+    "require_files",
+    "train",
+]
 
 _WHERE = {
     "Location": ("marey.data.manifest.location", "Location"),
+    "evaluate": ("marey.engine.inference.evaluate_run", "evaluate_model"),
     "load": ("marey.engine.inference.predict", "load"),
     "open_video": ("marey.video.reading.reader", "open_video"),
     "read_manifest": ("marey.data.manifest.read", "read_manifest"),
     "require_files": ("marey.data.manifest.read", "require_files"),
     "recipe": ("marey.recipes.catalog", "find"),
-    "train": ("marey.engine.train.loop", "train"),
+    "train": ("marey.engine.train.begin", "train"),
 }
 
 

@@ -71,10 +71,9 @@ def evaluate(
 
     Of several models, the weighted mean of their scores: an ensemble.
     """
-    from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
+    from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, results_folder
     from marey.engine.inference.stored import dump_of
     from marey.engine.results_file import read_results
-    from marey.engine.weights.origin import Origin
 
     others, overrides = models_and_overrides(more or [])
     is_ensemble = bool(others or weights_of or average or row)
@@ -130,14 +129,10 @@ def evaluate(
             shard=shard,
         )
         return
-    if model.is_file():  # one checkpoint of a run, beside the results of its best
-        results, tested = Origin(file=model).folder / "results", f"{model.stem}-{split}"
-    else:
-        results, tested = model / "results", split
     with progress_bar("evaluating") as progress:
         result, path = evaluate_folder(
             options,
-            out or results / (name or tested),
+            out or results_folder(model, split, name),
             train_manifest=train_manifest,
             rule=groups,
             epic_lists=epic_lists,

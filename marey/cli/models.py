@@ -139,6 +139,32 @@ def show(name: opt.RecipeName) -> None:
     _print_facts(recipe.name, facts(recipe), deviations(recipe.name) if is_row else "")
 
 
+@recipes_app.command("suggest")
+def suggest(
+    manifest: Annotated[list[str], typer.Argument(help="manifests to train on; files or urls")],
+    weights: Annotated[
+        str | None, typer.Option(metavar="PATH", help="a run or release to start from")
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="what to do without any weights")
+    ] = False,
+    device: opt.Device = None,
+) -> None:
+    """Say which recipe suits the clips, this machine and the weights that are here, and why."""
+    from marey.engine.train.choose import choose
+
+    with progress_bar("looking at clips") as progress:
+        found = choose(
+            manifest,
+            device=device,
+            weights=weights,
+            from_scratch=from_scratch,
+            progress=progress,
+        )
+    for line in [*found.lines(), found.command()]:
+        console.print(line, markup=False)
+
+
 def _print_facts(name: str, facts: Mapping[str, str], deviates: str) -> None:
     console.print(name)
     for what, fact in (*facts.items(), *([("deviates", deviates)] if deviates else [])):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from marey.cli import options as opt
-from marey.cli.shared import above_zero, console, errors
+from marey.cli.shared import above_zero, console, errors, progress_bar
+
+if TYPE_CHECKING:
+    from marey.engine.train.plan import Asked
 
 LAUNCHERS = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"}
 """Variables of what ends process 0 when another one has ended, which then has to wait."""
@@ -56,19 +57,23 @@ def train(
     test: Annotated[
         bool, typer.Option("--test", help="when trained, test the best weights by the test views")
     ] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="without a recipe: start from nothing")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
 ) -> None:
-    """Train a recipe; several processes by torchrun or srun, without another flag."""
+    """Train a recipe, or what suits the clips where none is named; the latter says why.
+
+    Several processes by torchrun or srun, without another flag.
+    """
     from marey.engine.train.distributed import LoneError, find_ranks
+    from marey.engine.train.plan import Asked, as_changes
     from marey.errors import MareyError
 
     if recipe and "=" in recipe:
         overrides, recipe = [recipe, *(overrides or [])], None
     options = {
-        "data.train": manifest[0] if manifest else None,
-        "data.more": manifest[1:] if manifest else None,
         "data.val": val_manifest,
-        "weights": weights,
         "data.workers": workers,
         "batch_size": batch_size,
         "epochs": epochs,
@@ -76,16 +81,31 @@ def train(
         "seed": seed,
         "amp": amp or None,
     }
+    words = {"--work-dir": work_dir, "--device": device, "--save-steps": save_steps}
     is_main = find_ranks(os.environ).rank == 0
     log = logging.getLogger("marey")
     log.disabled = not is_main
     try:
         _train(
-            recipe,
-            [*(overrides or []), *_as_overrides(options)],
-            work_dir,
-            resume,
-            device=device,
+            Asked(
+                recipe=recipe,
+                manifests=manifest or (),
+                changes=[*(overrides or []), *as_changes(options)],
+                weights=weights,
+                from_scratch=from_scratch,
+                work_dir=work_dir,
+                resume="latest" if resume == "latest" else Path(resume) if resume else None,
+                device=device,
+                words=[
+                    *(
+                        word
+                        for name, value in words.items()
+                        if value
+                        for word in (name, str(value))
+                    ),
+                    *["--test"] * test,
+                ],
+            ),
             save_steps=save_steps,
             test=test,
             quiet=quiet,
@@ -101,56 +121,27 @@ def train(
         log.disabled = False
 
 
-def _train(
-    recipe: str | None,
-    overrides: Sequence[str],
-    work_dir: Path | None,
-    resume: str | None,
-    *,
-    device: str | None,
-    save_steps: int | None,
-    test: bool,
-    quiet: bool,
-    speaks: bool,
-) -> None:
-    """Find the recipe and the checkpoint that are meant, and train.
+def _train(asked: Asked, *, save_steps: int | None, test: bool, quiet: bool, speaks: bool) -> None:
+    """Train what is asked for.
 
     speaks: whether this process is the one of several that says what all do.
     """
     from marey.engine.train.loop import train as run_training
+    from marey.engine.train.plan import plan
     from marey.engine.train.stop_signals import Stopped
-    from marey.engine.weights.checkpoint import last_checkpoint
-    from marey.engine.weights.origin import read_run_recipe
-    from marey.errors import RunError
-    from marey.recipes.catalog import find
-    from marey.recipes.val_views import following_test, override_with_val
 
-    checkpoint = None if resume in (None, "latest") else Path(resume)
-    if resume and work_dir is None and checkpoint is None:
-        if recipe is None:
-            raise RunError("--resume of which run?", "give its folder: --work-dir RUN")
-        if Path(recipe).is_dir():
-            work_dir, recipe = Path(recipe), None
-    if work_dir is None:
-        work_dir = checkpoint.parent.parent if checkpoint else Path("runs") / find(recipe).name
-    if resume == "latest":
-        checkpoint = last_checkpoint(work_dir)
-    chosen = find(recipe) if recipe else read_run_recipe(work_dir)
-    if not resume:
-        chosen = following_test(chosen)
-    if recipe and checkpoint and not chosen.data.train:
-        chosen = replace(chosen, data=read_run_recipe(work_dir).data)
-    if resume and checkpoint is None and speaks and not quiet:
-        console.print(f"nothing is saved in {work_dir} yet: starting from the beginning")
+    with progress_bar("looking at clips") as progress:
+        run = plan(asked, progress=progress)
     try:
         run_training(
-            override_with_val(chosen, overrides),
-            work_dir,
-            resume=checkpoint,
-            device=device,
+            run.recipe,
+            run.work_dir,
+            resume=run.resume,
+            device=asked.device,
             save_steps=save_steps,
             test=test,
             quiet=quiet,
+            notes=run.notes,
         )
     except Stopped as stop:
         if speaks:
@@ -158,18 +149,7 @@ def _train(
             errors.print(f"stopped and saved. Go on with: {again}")
         raise typer.Exit(130) from None
     if speaks:
-        console.print(f"trained: {work_dir}")
-
-
-def _as_overrides(options: Mapping[str, object]) -> list[str]:
-    """Options that were given, as `key=value` in YAML."""
-    import json
-
-    return [
-        f"{key}={json.dumps(str(value) if isinstance(value, Path) else value)}"
-        for key, value in options.items()
-        if value is not None
-    ]
+        console.print(f"trained: {run.work_dir}")
 
 
 def resume_latest(words: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from marey.data.manifest.join import read_manifests
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
+from marey.engine.environment import usable_device
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.measures import TrainingCounts
@@ -25,6 +26,7 @@ from marey.engine.inference.scoring import ScoreArrays, check_heads
 from marey.engine.results_file import read_results
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.class_counts import Counts
+from marey.engine.weights.origin import Origin
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import ManifestError, RunError
 from marey.jobs.executors import HERE, Executor
@@ -160,6 +162,63 @@ def evaluate_folder(
     if keep and results:
         write_text(out / _KEPT, parts.digest, run_error)
     return (results[0] if results else None), parts.target
+
+
+def evaluate_model(
+    model: str | Path,
+    manifest: str | Path | None = None,
+    *,
+    split: str = "val",
+    protocol: str | None = None,
+    segments: int | None = None,
+    changes: Sequence[str] = (),
+    out: str | Path | None = None,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+) -> Evaluation:
+    """The evaluation of a trained model, as `marey eval` makes and writes it; `marey.evaluate`.
+
+    >>> found = marey.evaluate("runs/tsm-r18", "new/manifest.csv")  # doctest: +SKIP
+    >>> found.metrics["acc/top1"]                                   # doctest: +SKIP
+    75.0
+
+    Args:
+        model: folder of a run or release, or one checkpoint of a run.
+        manifest: the clips; by default those that the model was validated on.
+        split: rows to take, if the manifest has a column of splits.
+        protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
+        segments: of a clip; by default as many as these views have.
+        changes: ``key=value`` that change how it is tested.
+        out: folder for results.json and predictions.parquet; by default results/SPLIT of the model.
+        workers, batch_size: how clips are read.
+        device: "cpu", "cuda" ...; by default the GPU if there is one.
+
+    Raises:
+        MareyError: as `evaluate_folder`.
+    """
+    model = Path(model)
+    options = EvalOptions(
+        folder=model,
+        manifest=manifest,
+        split=split,
+        protocol=protocol,
+        segments=segments,
+        overrides=tuple(changes),
+        workers=workers,
+        batch_size=batch_size,
+        device=str(usable_device(device)),
+    )
+    found, _ = evaluate_folder(options, Path(out) if out else results_folder(model, split))
+    assert found is not None, "all clips are this call's"
+    return found
+
+
+def results_folder(model: Path, split: str, name: str | None = None) -> Path:
+    """Where results of a model go if nothing else is said; of one checkpoint, under its name."""
+    if model.is_file():
+        return Origin(file=model).folder / "results" / (name or f"{model.stem}-{split}")
+    return model / "results" / (name or split)
 
 
 _KEPT = ".made-of"

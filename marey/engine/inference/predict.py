@@ -61,27 +61,30 @@ class Predictor:
 
     def predict(
         self,
-        video: str | Path | np.ndarray | Tensor,
+        video: str | Path | Sequence[str | Path] | np.ndarray | Tensor,
         *,
         top: int = 5,
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
     ) -> list[Answer] | dict[str, list[Answer]]:
-        """The `top` labels of a clip, best first; of a folder of videos, those of each by file.
+        """The `top` labels of a clip, best first; of several files, those of each by its path.
 
         Args:
-            video: a file, a folder of frames or of videos, or uint8 frames [t h w 3] or [t 3 h w];
-                for a model of features, float [t d] or a file of them (.npy, a path into HDF5).
+            video: a file, a folder of frames or of videos, a list of files, or uint8 frames
+                [t h w 3] or [t 3 h w]; for a model of features, float [t d] or files of them (.npy,
+                a path into HDF5).
             top: labels of every head.
             window_seconds: cut the video into windows of that length, and give the best label of
                 each with its time. An array has no clock and takes none.
             stride_seconds: how often a window begins; by default every half window.
 
         Raises:
-            DecodeError: if a single video cannot be read; in a folder, [{"error": reason}] is its
+            DecodeError: if a single video cannot be read; of several, [{"error": reason}] is its
                 answer.
             ValueError: if an array is no frames or features, or is asked for windows.
         """
+        if isinstance(video, Sequence) and not isinstance(video, str):
+            return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in video}
         if self.trained.model.spec.takes_features:
             return self._of_features(video, top)
         check_pictures(self.trained.model.spec)
@@ -96,6 +99,11 @@ class Predictor:
         if isinstance(path, Path) and (files := videos_in(path)):
             return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in files}
         return self.predict_file(path, top, window_seconds, stride_seconds)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in the order of the scores; of several heads, those of the first."""
+        return next(iter(self.trained.classes.values()))
 
     @cached_property
     def model(self) -> VideoModel:
@@ -128,9 +136,11 @@ class Predictor:
             raise DecodeError(f"{path}: too large for the memory", "scale it down") from error
 
     def _or_error(
-        self, path: Path, top: int, window: float | None, stride: float | None
+        self, path: str | Path, top: int, window: float | None, stride: float | None
     ) -> list[Answer]:
         try:
+            if self.trained.model.spec.takes_features:
+                return self._of_features(path, top)
             return self.predict_file(path, top, window, stride)
         except DecodeError as error:
             return [{"error": str(error)}]

@@ -57,6 +57,7 @@ def train(
     save_steps: int | None = None,
     test: bool = False,
     quiet: bool = False,
+    notes: Sequence[str] = (),
 ) -> Path:
     """Train `recipe`; returns `work_dir`, the folder of the run.
 
@@ -70,6 +71,7 @@ def train(
         save_steps: save every so many steps, besides every epoch and every ten minutes.
         test: when it is trained, test the best weights by the test views into results/SPLIT.
         quiet: print nothing; what is said stands in train.log all the same.
+        notes: what is to be said first, such as why it is this recipe.
 
     Raises:
         ValueError: `save_steps` is below 1.
@@ -80,7 +82,7 @@ def train(
     """
     check_numbers(at_least=1, save_steps=save_steps)
     with join_world(device) as world, ExitStack() as stack:
-        notes = []
+        notes = [*notes]
         with world.together():
             if world.is_main and resume is not None:  # held before the checkpoint is read
                 notes.append(stack.enter_context(held(work_dir)))

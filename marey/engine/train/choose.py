@@ -1,0 +1,123 @@
+"""Choosing a recipe where none is named: what is known of the clips, the machine and the weights.
+
+`marey.recipes.suggest` decides; here is what it decides by.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from marey.data.checks.stats import Stats, stats
+from marey.data.manifest.join import read_manifests
+from marey.data.manifest.location import Location
+from marey.data.manifest.manifest import Manifest
+from marey.engine.environment import usable_device
+from marey.engine.weights.imagenet import local_file, named
+from marey.engine.weights.origin import origin_of
+from marey.errors import CheckpointError, RecipeError
+from marey.jobs.cores import num_cores
+from marey.jobs.memory import memory_bytes
+from marey.jobs.parts import Progress
+from marey.recipes.suggest import START_WEIGHTS, Facts, Suggestion, suggest
+
+log = logging.getLogger("marey")
+
+SAMPLE = 24
+"""Clips that are opened to see how long and how large they are."""
+
+
+def choose(
+    manifests: Sequence[str],
+    *,
+    root: str = "",
+    device: str | None = None,
+    weights: str | None = None,
+    given: Sequence[str] = (),
+    from_scratch: bool = False,
+    progress: Progress | None = None,
+) -> Suggestion:
+    """The recipe that suits the clips of these manifests on this machine; trains nothing.
+
+    Args:
+        manifests: files or urls, joined as `marey train` joins them.
+        root: where the clips' paths start; by default at the manifest.
+        device: on which it is to be trained.
+        weights: a run or release to start from; by default official weights that lie here.
+        given: ``key=value`` that is decided already.
+        from_scratch: start from nothing.
+        progress: called with opened clips (done, total).
+
+    Raises:
+        ManifestError: the manifests cannot be read.
+        RecipeError: there is nothing to start from, or `weights` does not say of which model it is.
+    """
+    start = "" if weights in (None, "imagenet") else _model_of(Path(str(weights)))
+    clips = read_manifests(tuple(manifests), at=Location(root or None))
+    facts = facts_of(clips, usable_device(device), progress=progress)
+    facts = replace(facts, manifests=tuple(manifests), start=start)
+    return suggest(facts, given, from_scratch=from_scratch)
+
+
+def facts_of(clips: Manifest, device: torch.device, *, progress: Progress | None = None) -> Facts:
+    """What is known of the clips, of which `SAMPLE` are opened, and of this machine."""
+    train_set = clips.select("train")
+    found = stats(train_set, sample=SAMPLE, progress=progress)
+    frames, fps = found.frames.get(0.5, 0), _middle(found.fps)
+    on_gpu = device.type == "cuda"
+    return Facts(
+        manifests=(str(clips.source),),
+        class_names=dict(train_set.classes),
+        class_counts={
+            head: tuple(train_set.class_counts(head).tolist()) for head in train_set.labels
+        },
+        num_train=len(train_set),
+        num_val=clips.split_counts().get("val", 0),
+        frames=frames,
+        seconds=frames / fps if fps else 0.0,
+        short_side=_short_side(found),
+        has_features=train_set.features is not None,
+        cores=num_cores(),
+        memory_bytes=memory_bytes(),
+        gpu_bytes=torch.cuda.get_device_properties(device).total_memory if on_gpu else 0,
+        weights=tuple(name for name in START_WEIGHTS if _is_here(name)),
+    )
+
+
+def _is_here(name: str) -> bool:
+    """Whether official weights lie on this machine; damaged ones do not, and it is said."""
+    try:
+        return local_file(named(name)) is not None
+    except CheckpointError as error:
+        log.warning("%s", error.message)
+        return False
+
+
+def _model_of(path: Path) -> str:
+    """The folder of the run or release that weights lie in; RecipeError if they lie in none."""
+    origin = origin_of(path)
+    if origin.recipe is None:
+        raise RecipeError(
+            f"{path} is a file of weights, which does not say of which model",
+            "name the recipe as well, or give the folder of a run or release",
+        )
+    return str(origin.folder)
+
+
+def _short_side(found: Stats) -> int:
+    """Of the middle picture of those opened."""
+    return round(_middle([(min(size), count) for size, count in found.sizes]))
+
+
+def _middle(counted: Iterable[tuple[float, int]]) -> float:
+    """The median of numbers and how often each came; 0 of none."""
+    pairs = list(counted)
+    if not pairs:
+        return 0.0
+    values, counts = np.array(pairs).T
+    return float(np.median(np.repeat(values, counts.astype(int))))

@@ -1,0 +1,345 @@
+"""Which recipe suits some clips on some machine, and why: a pure function of what is known of both.
+
+What is chosen is a recipe by its name and a few changes of it, so that one line of the command line
+repeats it. The rules are few, and each says itself as a reason:
+
+    start      pretrained weights that are here; from nothing only where that is asked for
+    learns     the head alone where clips are few or there is no GPU, else all of the network
+    frames     as many as the clips have, more where they last long
+    size       of the pictures, not above what the weights saw
+    batch      as the memory holds, and small enough for several steps an epoch
+    epochs     as many as make enough steps; the rate rises over the first tenth of them
+    flips      as the names of the classes allow
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from marey.errors import RecipeError
+from marey.longtail.decouple import set_trainable
+from marey.models.profile import training_bytes
+from marey.recipes.catalog import find
+from marey.recipes.describe import with_some_head
+from marey.recipes.recipe import Recipe
+from marey.recipes.short_names import spelled_out
+from marey.recipes.val_views import override_with_val
+from marey.video.augment import flip_pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of clips and machine; 0, or nothing, stands for what is not.
+
+    Args:
+        manifests: the files, as they are given.
+        class_names: head -> names of its classes.
+        class_counts: head -> training clips of each.
+        num_train: clips to train on.
+        num_val: clips to validate on.
+        frames: of the middle clip by length.
+        seconds: it lasts.
+        short_side: of the middle picture, in pixels.
+        has_features: whether the clips are features in place of frames.
+        cores: that this process may use.
+        memory_bytes: that it may use.
+        gpu_bytes: those of the GPU; 0 without one.
+        weights: official weights on this machine, by name.
+        start: a run or release to start from, if one is given.
+    """
+
+    manifests: tuple[str, ...]
+    class_names: Mapping[str, tuple[str, ...]]
+    class_counts: Mapping[str, tuple[int, ...]]
+    num_train: int
+    num_val: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    short_side: int = 0
+    has_features: bool = False
+    cores: int = 1
+    memory_bytes: int = 0
+    gpu_bytes: int = 0
+    weights: tuple[str, ...] = ()
+    start: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A recipe by the name of one and what is changed of it, and a reason for each choice.
+
+    Args:
+        base: name of a recipe, or the folder of a run or release.
+        changes: ``key=value``, short names among them.
+        manifests: the clips.
+        reasons: what is chosen -> the choice, and why, in words.
+        warning: what speaks against it; empty for nothing.
+    """
+
+    base: str
+    changes: tuple[str, ...]
+    manifests: tuple[str, ...]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    warning: str = ""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe itself, without its data."""
+        return override_with_val(find(self.base), self.changes)
+
+    def lines(self) -> list[str]:
+        """What is chosen and why, a line each."""
+        lines = [f"chosen: {self.base}", *(f"  {k:7} {v}" for k, v in self.reasons.items())]
+        return [*lines, f"warning: {self.warning}"] if self.warning else lines
+
+    def command(self, *more: str) -> str:
+        """The line that trains it; `more` words stand at its end."""
+        given = [word for manifest in self.manifests for word in ("--manifest", manifest)]
+        return shlex.join(["marey", "train", self.base, *self.changes, *given, *more])
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Official weights, and the recipes that start from them."""
+
+    weights: str
+    frozen: str
+    tuned: str
+
+
+_ON_CPU = (
+    _Start("mobilenet_v2", "frozen-mobilenetv2", "tsm-mobilenetv2"),
+    _Start("resnet50", "frozen-r50", "tsm-r50"),
+)
+_ON_GPU = tuple(reversed(_ON_CPU))
+FROM_NOTHING = "tsm-r18"
+
+FEW_CLIPS, FEW_OF_A_CLASS = 2000, 50
+"""Below either, a network that learns wholly forgets more than it gains."""
+STEPS, MOST_EPOCHS, LEAST_EPOCHS = 2000, 50, 10
+"""What learning wholly takes, and its bounds."""
+STEPS_AN_EPOCH = 4
+"""At least: a batch is no more than this part of the clips."""
+MEMORY_SHARE = 0.4
+"""Of the memory, for a step: the rest is for the loader, the optimiser and others."""
+LONG_SECONDS = 10.0
+"""Clips that last longer have more frames."""
+START_WEIGHTS = tuple(start.weights for start in _ON_CPU)
+"""The official weights that a suggestion may start from."""
+
+
+def suggest(facts: Facts, given: Sequence[str] = (), *, from_scratch: bool = False) -> Suggestion:
+    """The recipe that suits these facts.
+
+    Args:
+        facts: what is known of clips, machine and weights.
+        given: ``key=value`` that is decided already; what it says is not chosen.
+        from_scratch: start from nothing, whatever weights there are.
+
+    Raises:
+        RecipeError: no weights are at hand and starting from nothing is not asked for; says how to
+            get some.
+    """
+    base, choices = _begin(facts, from_scratch)
+    for name, rule in _RULES.items():
+        so_far = [change for choice in choices for change in choice.changes]
+        recipe = override_with_val(find(base), [*so_far, *given])
+        if recipe.model.takes_features and name != "batch_size":
+            continue
+        if not _keys(recipe, given) & _keys(recipe, [f"{name}=2"]):
+            choices += rule(facts, recipe)
+    return Suggestion(
+        base=base,
+        changes=(*(change for choice in choices for change in choice.changes), *given),
+        manifests=facts.manifests,
+        reasons={choice.what: choice.why for choice in choices},
+        warning=_warning(facts, from_scratch),
+    )
+
+
+def _keys(recipe: Recipe, changes: Sequence[str]) -> set[str]:
+    """The full keys that are changed."""
+    return {change.partition("=")[0] for change in spelled_out(recipe, changes)}
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One choice: of what, in words why, and what of the recipe it changes."""
+
+    what: str
+    why: str
+    changes: tuple[str, ...] = ()
+
+
+def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[_Choice]]:
+    """The recipe to change, and what it begins with and learns."""
+    if facts.has_features:
+        return "features-linear", [_Choice("learns", "a linear layer: the clips are features")]
+    if from_scratch:
+        return FROM_NOTHING, [_Choice("start", "nothing, as was asked")]
+    few = _few(facts)
+    if facts.start:
+        begins = _Choice("start", facts.start, (f"weights={facts.start}", "model.heads=[]"))
+        return facts.start, [begins, _learns(facts, few, (f"stages={_STAGES[bool(few)]}",))]
+    starts = _ON_GPU if facts.gpu_bytes else _ON_CPU
+    start = next((start for start in starts if start.weights in facts.weights), None)
+    if start is None:
+        first = starts[0].weights
+        raise RecipeError(
+            "no pretrained weights are on this machine, and few clips teach a network little "
+            "without them",
+            f"marey weights get {first} fetches the official ones; --weights RUN starts from a "
+            "model of yours; --from-scratch from nothing",
+        )
+    begins = _Choice("start", f"the official ImageNet weights {start.weights}, which are here")
+    if few:
+        return start.frozen, [begins, _learns(facts, few)]
+    return start.tuned, [begins, _learns(facts, few, ("weights=imagenet",))]
+
+
+_STAGES = {
+    True: "[{epochs: 50, optim: {AdamW: {lr: 0.001}}, schedule: Cosine, trainable: neck}]",
+    False: "[{epochs: 30, optim: {AdamW: {lr: 0.0001}}, schedule: Cosine}]",
+}
+"""By whether clips are few: how a model goes on from the weights of another."""
+
+
+def _few(facts: Facts) -> str:
+    """Why the encoder is to stay as it is; empty where all of it is to learn."""
+    largest = max((len(counts) for counts in facts.class_counts.values()), default=1)
+    each = facts.num_train / max(largest, 1)
+    if facts.num_train < FEW_CLIPS or each < FEW_OF_A_CLASS:
+        return f"{facts.num_train:,} clips, {each:.0f} a class, are few"
+    return "" if facts.gpu_bytes else f"without a GPU {facts.num_train:,} clips take days otherwise"
+
+
+def _learns(facts: Facts, few: str, changes: tuple[str, ...] = ()) -> _Choice:
+    if few:
+        why = f"the head alone, on what the frozen encoder sees, which is kept: {few}"
+    else:
+        why = f"all of it: {facts.num_train:,} clips are enough, and there is a GPU"
+    return _Choice("learns", why, changes)
+
+
+def _frames(facts: Facts, recipe: Recipe) -> list[_Choice]:
+    """Those of the recipe, fewer where clips have fewer, twice as many where they are long."""
+    usual = recipe.model.frames
+    if not facts.frames:
+        return []
+    length = f"the middle clip has {facts.frames} frames"
+    length += f" ({facts.seconds:.1f} s)" if facts.seconds else ""
+    number = usual
+    if facts.frames < usual:
+        number = max(2, 2 ** (facts.frames.bit_length() - 1))
+    elif facts.seconds > LONG_SECONDS and facts.frames >= 2 * usual:
+        number = 2 * usual
+    if number != usual and not _takes(recipe, f"frames={number}"):
+        number = usual
+    changes = () if number == usual else (f"frames={number}",)
+    return [_Choice("frames", f"{number}: {length}", changes)]
+
+
+def _size(facts: Facts, recipe: Recipe) -> list[_Choice]:
+    """That of the recipe, which is that of its weights."""
+    if not facts.short_side:
+        return []
+    size = recipe.test.crop.size
+    return [_Choice("size", f"{size} pixels: the pictures have {facts.short_side}")]
+
+
+def _batch(facts: Facts, recipe: Recipe) -> list[_Choice]:
+    """The recipe's, halved until it fits the memory and is no more than a part of the clips."""
+    usual, memory = recipe.batch_size, facts.gpu_bytes or facts.memory_bytes
+    number, why = usual, "as the recipe has it"
+    while number > 2 and number * STEPS_AN_EPOCH > facts.num_train:
+        number, why = number // 2, f"{facts.num_train:,} clips are several steps an epoch"
+    while number > 1 and memory and step_bytes(recipe, number) > MEMORY_SHARE * memory:
+        number //= 2
+        why = f"more would not fit {memory / 2**30:.0f} GiB of {_whose(facts)}"
+    changes = () if number == usual else (f"batch_size={number}",)
+    return [_Choice("batch", f"{number}: {why}", changes)]
+
+
+def step_bytes(recipe: Recipe, batch_size: int) -> int:
+    """The memory of a step of the recipe's first stage, counted without running it.
+
+    Two more copies of what learns are for the optimiser. Behind a frozen encoder it is the encoder
+    that needs the most, as it looks at clips.
+    """
+    spec = with_some_head(recipe.model)
+    with torch.device("meta"):
+        model = spec.build()
+    set_trainable(model, recipe.stages[0].trainable)
+    learn = sum(4 * w.numel() for w in model.parameters() if w.requires_grad)
+    shape = (batch_size, *spec.clip_shape(recipe.train.crop.size))
+    return training_bytes(model.train(), shape) + 2 * learn
+
+
+def _epochs(facts: Facts, recipe: Recipe) -> list[_Choice]:
+    """Of a network that learns wholly: as many as make enough steps, with a warm-up."""
+    if recipe.stages[0].trainable != "all":
+        return []
+    steps = max(1, facts.num_train // recipe.batch_size)
+    epochs = max(LEAST_EPOCHS, min(MOST_EPOCHS, round(STEPS / steps)))
+    warm = max(1, round(epochs / 10))
+    why = f"{epochs}, {steps:,} steps each; the rate rises over the first {warm}"
+    return [_Choice("epochs", why, (f"epochs={epochs}", f"warmup={warm}"))]
+
+
+def _flips(facts: Facts, recipe: Recipe) -> list[_Choice]:
+    """Mirror images where the names of the classes say what they are images of."""
+    if recipe.stages[0].trainable != "all":
+        return []
+    names = [name for of_head in facts.class_names.values() for name in of_head]
+    if all(name.isdecimal() for name in names):
+        return [_Choice("flips", "none: numbers do not say whether classes have a side")]
+    try:
+        pairs = {head: flip_pairs(of_head) for head, of_head in facts.class_names.items()}
+    except ValueError as error:
+        return [_Choice("flips", f"none: {str(error).partition(', so')[0]}")]
+    sided = [head for head, found in pairs.items() if found]
+    if not sided:
+        return [_Choice("flips", "plain: no class name says left or right", ("flip=plain",))]
+    if len(sided) > 1:
+        return [_Choice("flips", f"none: the classes of {' and '.join(sided)} have sides")]
+    head = sided[0]
+    first, second = (facts.class_names[head][i] for i in pairs[head][0])
+    why = f"swap: mirrored, '{first}' is '{second}'"
+    of_head = () if head == recipe.augment.flip_head else (f"augment.flip_head={head}",)
+    return [_Choice("flips", why, ("flip=swap", *of_head))]
+
+
+_RULES: Mapping[str, Callable[[Facts, Recipe], list[_Choice]]] = {
+    "frames": _frames,
+    "size": _size,
+    "batch_size": _batch,
+    "epochs": _epochs,
+    "flip": _flips,
+}
+"""By the name of what each decides, unless it is given. Each sees what those before it decided."""
+
+
+def _takes(recipe: Recipe, change: str) -> bool:
+    """Whether the model of the recipe can be changed so."""
+    try:
+        with_some_head(override_with_val(recipe, [change]).model)
+    except RecipeError:
+        return False
+    return True
+
+
+def _whose(facts: Facts) -> str:
+    return "the GPU" if facts.gpu_bytes else "memory"
+
+
+def _warning(facts: Facts, from_scratch: bool) -> str:
+    if not from_scratch or facts.has_features:
+        return ""
+    return (
+        f"{facts.num_train:,} clips, from nothing: expect numbers near chance below some thousands "
+        "of clips; pretrained weights (marey weights get mobilenet_v2) do far better"
+    )

@@ -1,0 +1,85 @@
+"""What is suggested follows from the facts, says why, and is repeated by its line."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from marey.errors import RecipeError
+from marey.recipes.catalog import find
+from marey.recipes.suggest import Facts, Suggestion, suggest
+from marey.recipes.val_views import override_with_val
+
+FACTS = Facts(
+    manifests=("my data/m.csv",),
+    class_names={"label": ("hop", "skip")},
+    class_counts={"label": (40, 56)},
+    num_train=96,
+    frames=90,
+    seconds=3.0,
+    short_side=240,
+    memory_bytes=16 << 30,
+    weights=("mobilenet_v2",),
+)
+
+
+def repeated(suggestion: Suggestion) -> None:
+    """Its line gives the same recipe."""
+    marey, train, base, *words = shlex.split(suggestion.command())
+    changes, given = words[: words.index("--manifest")], words[words.index("--manifest") :]
+    assert (marey, train, given) == ("marey", "train", ["--manifest", "my data/m.csv"])
+    assert override_with_val(find(base), changes) == suggestion.recipe
+
+
+def test_from_nothing_is_asked_for_and_warned_of() -> None:
+    with pytest.raises(RecipeError, match=r"no pretrained weights .*marey weights get .*--from-sc"):
+        suggest(replace(FACTS, weights=()))
+    found = suggest(FACTS, from_scratch=True)
+    assert (found.base, found.recipe.weights) == ("tsm-r18", "")
+    assert "96 clips, from nothing" in found.warning
+    repeated(found)
+
+
+@pytest.mark.parametrize(
+    ("names", "flip", "why"),
+    [
+        (("hop", "skip"), "plain", "no class name says left or right"),
+        (("turn left", "turn right"), "swap", "mirrored, 'turn left' is 'turn right'"),
+        (("turn left", "hop"), "none", "mirrored clips of 'turn left' belong to no class"),
+        (("0", "1"), "none", "numbers do not say"),
+    ],
+)
+def test_flips_follow_the_names_of_classes(names: tuple[str, ...], flip: str, why: str) -> None:
+    found = suggest(replace(FACTS, class_names={"label": names}), from_scratch=True)
+    assert found.recipe.augment.flip == flip
+    assert why in found.reasons["flips"]
+
+
+def test_batch_epochs_and_frames_follow_clips_and_memory() -> None:
+    few = suggest(FACTS, from_scratch=True).recipe
+    assert few.batch_size * 4 <= 96
+    assert few.stages[0].warmup.epochs == few.epochs / 10
+    many = suggest(replace(FACTS, num_train=100_000), from_scratch=True).recipe
+    assert (many.batch_size, many.epochs < few.epochs) == (32, True)
+    small = suggest(replace(FACTS, memory_bytes=1 << 30), from_scratch=True)
+    assert small.recipe.batch_size < few.batch_size
+    assert "would not fit 1 GiB of memory" in small.reasons["batch"]
+    assert suggest(replace(FACTS, frames=5), from_scratch=True).recipe.model.frames == 4
+    long = replace(FACTS, frames=900, seconds=30.0)
+    assert suggest(long, from_scratch=True).recipe.model.frames == 16
+
+
+def test_what_is_given_is_not_chosen() -> None:
+    given = ["stages.0.epochs=3", "batch_size=5", "augment.flip=none", "frames=4"]
+    found = suggest(FACTS, given, from_scratch=True)
+    assert not {"epochs", "batch", "flips", "frames"} & set(found.reasons)
+    assert (found.recipe.epochs, found.recipe.batch_size, found.recipe.model.frames) == (3, 5, 4)
+    repeated(found)
+
+
+def test_features_get_a_linear_layer() -> None:
+    found = suggest(replace(FACTS, has_features=True, frames=0, short_side=0, weights=()))
+    assert (found.base, found.warning) == ("features-linear", "")
+    repeated(found)
