@@ -17,18 +17,23 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from marey.models.depth import last_blocks_mode, train_last_blocks
 from marey.models.encoder import freeze_unused
+from marey.models.lora import is_lora
 from marey.models.video_model import VideoModel
 
 Part = Literal["all", "neck", "heads", "scales"]
 
 
-def set_trainable(model: VideoModel, part: Part) -> None:
+def set_trainable(model: VideoModel, part: Part, last_blocks: int | None = None) -> None:
     """Let all of `model` learn, its neck and heads, or its heads alone.
 
-    Partial batch norm stays as it was. Of scales too it is the heads that get gradients:
-    `HeadScales` takes them from there.
+    Partial batch norm stays as it was. Of an encoder with LoRA the additions alone learn;
+    `last_blocks` leaves out what lies before its last so many blocks. ValueError if there are fewer.
+
+    Of scales too it is the heads that get gradients: `HeadScales` takes them from there.
     """
     model.encoder.requires_grad_(part == "all")
     if model.neck is not None:
@@ -36,13 +41,25 @@ def set_trainable(model: VideoModel, part: Part) -> None:
     if part == "all":
         model.set_partial_bn(model.partial_bn)
         freeze_unused(model.encoder)
+        if model.learns_by_lora:
+            for name, parameter in model.encoder.named_parameters():
+                parameter.requires_grad_(is_lora(name))
+        if last_blocks is not None:
+            train_last_blocks(model.encoder, last_blocks)
 
 
-def training_mode(model: VideoModel, part: Part) -> None:
+def training_mode(model: VideoModel, part: Part, last_blocks: int | None = None) -> None:
     """Training mode for what learns; what does not learn stays in evaluation mode."""
     model.train()
     if part != "all":
         model.encoder.eval()
+    elif last_blocks is not None:
+        last_blocks_mode(model.encoder, last_blocks)
+    if part == "all" and (model.learns_by_lora or last_blocks is not None):
+        for module in model.encoder.modules():
+            own = list(module.parameters(recurse=False))
+            if isinstance(module, _BatchNorm) and not any(p.requires_grad for p in own):
+                module.eval()
     if part not in ("all", "neck") and model.neck is not None:
         model.neck.eval()
 

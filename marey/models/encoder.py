@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from marey.models.sites import TemporalOp
+from marey.models.sites import ResidualBlock, TemporalOp
 from marey.types import Clip
 
 
@@ -30,6 +31,15 @@ class EncoderModule(nn.Module):
     def final_norm(self) -> nn.LayerNorm | None:
         """The norm behind the last block of a transformer; None elsewhere."""
         return None
+
+    def blocks_by_stage(self) -> Sequence[Sequence[nn.Module]]:
+        """Its blocks, first to last, those of a stage together; empty if it has no known ones.
+
+        Here: residual blocks, of which a stage is what one module holds.
+        """
+        residual = [(n, m) for n, m in self.named_modules() if isinstance(m, ResidualBlock)]
+        runs = groupby(residual, key=lambda named: named[0].rpartition(".")[0])
+        return [[block for _, block in run] for _, run in runs]
 
     def from_image_model(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """`weights` of the image network this one is made of, under the names they have here."""
@@ -79,6 +89,18 @@ class BoundToSegments(Protocol):
 
     def on_segments(self, num_segments: int, trained: int) -> str:
         """What else of the network changes on `num_segments`, having been trained on `trained`.
+
+        In words, empty for nothing; ValueError says why it cannot take them.
+        """
+        ...
+
+
+@runtime_checkable
+class MadeForClips(Protocol):
+    """An encoder whose weights were made for clips of a length and size, and know them."""
+
+    def on_clips(self, frames: int, size: int) -> str:
+        """What is otherwise in clips of so many frames of `size` pixels than in those.
 
         In words, empty for nothing; ValueError says why it cannot take them.
         """

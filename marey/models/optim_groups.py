@@ -21,12 +21,13 @@ heads five times the rate where the name says ten; here it is ten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from torch import nn
 
+from marey.models.depth import depth_by_stage, num_stages
 from marey.models.own_groups import NORMS, Group, OwnGroups
 from marey.models.video_model import VideoModel
 
@@ -86,6 +87,28 @@ def plain_groups(model: nn.Module) -> list[Group]:
         group = decay if parameter.ndim >= 2 else no_decay
         group.parameters[name] = parameter
     return [decay, no_decay]
+
+
+def by_depth(groups: Sequence[Group], model: VideoModel, layer_decay: float) -> list[Group]:
+    """`groups` divided by depth, the rate falling by `layer_decay` a stage of the encoder.
+
+    With S stages: layer_decay^(S + 1 - i) in the i-th, i = 0 before the first; 1 behind the last
+    (BEiT, arXiv 2106.08254, where each block is a stage). ValueError if the encoder does not say
+    which blocks it has.
+    """
+    if layer_decay == 1:
+        return list(groups)
+    top = num_stages(model.encoder) + 1
+    depths = {f"encoder.{name}": depth for name, depth in depth_by_stage(model.encoder).items()}
+    divided = []
+    for group in groups:
+        for depth in range(top + 1):
+            inside = {n: p for n, p in group.parameters.items() if depths.get(n, top) == depth}
+            if inside:
+                name, rate = f"{group.name}, depth {depth}", layer_decay ** (top - depth)
+                lr_mult = group.lr_mult * rate
+                divided.append(replace(group, name=name, lr_mult=lr_mult, parameters=inside))
+    return divided
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -21,6 +21,7 @@ from marey.models.encoder import BoundToSegments, Encoder, EncoderModule, Neck, 
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.imagenet import adapt_torchvision, misfit
+from marey.models.lora import LoRA, add_lora
 from marey.models.sites import TemporalOp, is_added
 from marey.types import Clip, Scores, check_counts, check_numbers, check_segments
 
@@ -62,6 +63,9 @@ class ModelSpec:
         dropout: probability with which a feature is left out before the heads.
         partial_bn: whether every batch norm of the encoder but the first keeps its ImageNet
             statistics (see `VideoModel`).
+        lora: how the encoder learns where it does; by default by all of its weights. Training adds
+            it (`VideoModel.add_lora`), and what is learned is added to the weights: a model to use
+            has none.
         head_std: the deviation of a head's fresh weights, its biases being 0: 0.001 in TSN's
             wrapper, 0.02 in transformers; None draws both as `torch.nn.Linear` does.
 
@@ -77,6 +81,7 @@ class ModelSpec:
     heads: tuple[Head, ...] = (Head("label", 400),)
     dropout: float = 0.5
     partial_bn: bool = False
+    lora: LoRA | None = None
     head_std: float | None = 0.001
 
     def __post_init__(self) -> None:
@@ -174,6 +179,7 @@ class VideoModel(nn.Module):
         )
         self.reset_heads()
         self.partial_bn = spec.partial_bn
+        self.learns_by_lora = False
         freeze_unused(self.encoder)
         self.set_partial_bn(spec.partial_bn)
 
@@ -217,11 +223,14 @@ class VideoModel(nn.Module):
             return self
         with torch.device("meta"):
             other = VideoModel(spec)
+            if self.learns_by_lora:
+                other.add_lora()
         weights = self.encoder.state_dict()
         if reason := misfit(other.encoder.state_dict(), weights):
             raise ValueError(f"{spec.encoder} has other weights for {frames} frames; {reason}")
         other.encoder.load_state_dict(weights, assign=True)
         other.neck, other.heads = self.neck, self.heads
+        _share_tables(other.encoder, self.encoder)
         return other.train(self.training)
 
     def train(self, mode: bool = True) -> VideoModel:
@@ -242,6 +251,15 @@ class VideoModel(nn.Module):
     def load_encoder(self, weights: Mapping[str, Tensor]) -> None:
         """Start the encoder from a torchvision state dict; CheckpointError unless it fits."""
         self.encoder.load_state_dict(adapt_torchvision(weights, self.encoder))
+
+    def add_lora(self) -> None:
+        """Put fresh additions beside layers of the encoder, if the spec has some (`LoRA`).
+
+        ValueError if there are no such layers, or peft is not installed.
+        """
+        if self.spec.lora is not None:
+            add_lora(self.encoder, self.spec.lora)
+            self.learns_by_lora = True
 
     def reset_heads(self) -> None:
         """Give every head fresh weights."""
@@ -285,3 +303,11 @@ class VideoModel(nn.Module):
                 f"clip is {list(clip.shape)}, expected [batch, {frames} frames, {channels} "
                 "channels, height, width]"
             )
+
+
+def _share_tables(one: nn.Module, other: nn.Module) -> None:
+    """Give `one` the buffers of `other` that no state dict has: tables that its building made."""
+    theirs = dict(other.named_modules())
+    for path, module in one.named_modules():
+        for name in module._non_persistent_buffers_set:
+            module._buffers[name] = theirs[path]._buffers[name]

@@ -6,6 +6,8 @@ import torch
 
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, RecipeError, RunError
+from marey.longtail.decouple import set_trainable
+from marey.models.depth import blocks
 from marey.models.video_model import ModelSpec, VideoModel
 from marey.recipes.recipe import Recipe
 
@@ -18,6 +20,14 @@ def built(model: ModelSpec) -> VideoModel:
         raise RecipeError(f"the recipe's model cannot be built: {error}") from error
 
 
+def add_lora(model: VideoModel) -> None:
+    """Let the model learn by LoRA if its spec says so; RecipeError if it cannot, or lacks peft."""
+    try:
+        model.add_lora()
+    except ValueError as error:
+        raise RecipeError(f"model.lora: {error}") from error
+
+
 def check_tested(model: VideoModel, recipe: Recipe) -> None:
     """RecipeError if the model turns out not to take the frames by which it is tested."""
     for part, views in (("test", recipe.test), ("val", recipe.val)):
@@ -25,6 +35,20 @@ def check_tested(model: VideoModel, recipe: Recipe) -> None:
             model.with_frames(model.frames if views is None else views.sampling.frames)
         except ValueError as error:
             raise RecipeError(f"the model cannot take the views of {part}: {error}") from error
+
+
+def check_learning(model: VideoModel, recipe: Recipe) -> None:
+    """RecipeError if a stage cannot train of `model` what it is to, at the rates it is to."""
+    place = "checkpointing"
+    try:
+        if recipe.checkpointing:
+            blocks(model.encoder)
+        for number, stage in enumerate(recipe.stages):
+            place = f"stages.{number}"
+            set_trainable(model, stage.trainable, stage.last_blocks)
+            stage.optim.param_groups(model)
+    except ValueError as error:
+        raise RecipeError(f"{place}: {error}") from error
 
 
 def check_clips(model: ModelSpec, manifest: Manifest) -> None:

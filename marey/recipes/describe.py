@@ -23,24 +23,24 @@ def with_some_head(spec: ModelSpec) -> ModelSpec:
 def brief(value: object) -> str:
     """A value as an expression, without what is as it is by default: ``TSM(8)``, ``AdamW()``.
 
-    A number that comes first is always shown: it is the depth or width that names the thing.
+    A number or word that comes first is always shown: it is what names the thing.
     """
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return repr(value)
     shown = []
     for i, field in enumerate(dataclasses.fields(value)):
         item = getattr(value, field.name)
-        if i == 0 and isinstance(item, int | float):
+        if i == 0 and isinstance(item, int | float | str):
             shown.append(brief(item))
-        elif item != _default(field):
+        elif field.repr and item != _default(field):
             shown.append(f"{field.name}={brief(item)}")
     return f"{type(value).__name__}({', '.join(shown)})"
 
 
 def model_in_words(spec: ModelSpec) -> str:
-    """Encoder, ops and neck: ``ResNetSpec(50) + TSM(8)``."""
-    neck = () if spec.neck is None else (spec.neck,)
-    return " + ".join(map(brief, (spec.encoder, *spec.temporal, *neck)))
+    """Encoder, ops, LoRA and neck: ``ResNetSpec(50) + TSM(8)``."""
+    more = (part for part in (spec.lora, spec.neck) if part is not None)
+    return " + ".join(map(brief, (spec.encoder, *spec.temporal, *more)))
 
 
 def frames_in_words(recipe: Recipe) -> str:
@@ -175,6 +175,8 @@ def _stage(stage: Stage) -> str:
         words.append(f"heads divided by norm^{stage.normalize_heads:g}")
     if stage.epochs and stage.trainable != usual.trainable:
         words.append(_LEARNS[stage.trainable])
+    if stage.last_blocks is not None:
+        words.append(f"learns the last {stage.last_blocks} blocks, and what is behind them")
     return ", ".join(words)
 
 

@@ -48,7 +48,8 @@ def tau_normalised(base: Recipe, tau: float = 0.7) -> Recipe:
     makes all norms equal.
     """
     stage = replace(base.stages[-1], epochs=0, warmup=Warmup(), normalize_heads=tau)
-    return _followed_by(base, "tau", replace(stage, trainable="heads", reset_heads=False))
+    stage = replace(stage, trainable="heads", last_blocks=None, reset_heads=False)
+    return _followed_by(base, "tau", stage)
 
 
 def deferred(base: Recipe, beta: float = BETA) -> Recipe:
@@ -128,6 +129,7 @@ def _classifier_stage(base: Recipe) -> Stage:
         schedule=Cosine(),
         warmup=Warmup(),
         sampler=ClassBalanced(),
+        last_blocks=None,
         reset_heads=False,
         normalize_heads=None,
     )

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from torch import optim
 
-from marey.models.optim_groups import Policy, grouped
+from marey.models.optim_groups import Policy, by_depth, grouped
 from marey.models.own_groups import Group
 from marey.models.video_model import VideoModel
 from marey.types import check_numbers
@@ -64,6 +64,8 @@ class SGD:
             times, as in TSM when it starts from ImageNet.
         calibrator_lr: with "tsm", calibrators learn five times as fast (Group Contextualization),
             or twice as fast, but for their norms (its earlier generation).
+        layer_decay: what the rate of a stage of the encoder (of a block, in a transformer) is of
+            that of the next, the heads having the full one (BEiT, arXiv 2106.08254).
     """
 
     lr: float = 0.01
@@ -73,16 +75,19 @@ class SGD:
     groups: Policy = "tsm"
     head_lr5: bool = True
     calibrator_lr: Literal[1, 2, 5] = 1
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         check_numbers(at_least=0, lr=self.lr, weight_decay=self.weight_decay)
+        check_numbers(above=0, at_most=1, layer_decay=self.layer_decay)
         check_numbers(at_least=0, below=1, momentum=self.momentum)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov looks ahead along the momentum, which is 0")
 
     def param_groups(self, model: VideoModel) -> list[Group]:
         """The parameters by the policy `groups`."""
-        return grouped(model, self.groups, self.head_lr5, self.calibrator_lr)
+        groups = grouped(model, self.groups, self.head_lr5, self.calibrator_lr)
+        return by_depth(groups, model, self.layer_decay)
 
     def build(self, groups: Iterable[dict[str, Any]]) -> optim.SGD:
         """torch's optimiser of these groups."""
@@ -99,15 +104,18 @@ class AdamW:
     groups: Policy = "plain"
     head_lr5: bool = False
     calibrator_lr: Literal[1, 2, 5] = 1
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         check_numbers(at_least=0, lr=self.lr, weight_decay=self.weight_decay)
+        check_numbers(above=0, at_most=1, layer_decay=self.layer_decay)
         for beta in self.betas:
             check_numbers(at_least=0, below=1, betas=beta)
 
     def param_groups(self, model: VideoModel) -> list[Group]:
         """The parameters by the policy `groups`."""
-        return grouped(model, self.groups, self.head_lr5, self.calibrator_lr)
+        groups = grouped(model, self.groups, self.head_lr5, self.calibrator_lr)
+        return by_depth(groups, model, self.layer_decay)
 
     def build(self, groups: Iterable[dict[str, Any]]) -> optim.AdamW:
         """torch's optimiser of these groups."""

@@ -12,6 +12,7 @@ from typing import Literal
 from marey.data.loading.samplers import InstanceBalanced, Sampler
 from marey.data.manifest.location import Location
 from marey.longtail.objective import CrossEntropy, Objective
+from marey.models.encoder import MadeForClips
 from marey.models.video_model import ModelSpec
 from marey.recipes.optim import SGD, Optim, Schedule, StepDecay, Warmup
 from marey.types import check_counts, check_numbers
@@ -33,6 +34,8 @@ class Stage:
         objective: what is minimised.
         trainable: "all" weights; the "neck" and the heads behind a frozen encoder; the "heads"
             alone; or their "scales": one factor a class.
+        last_blocks: of "all", what lies before the encoder's last so many blocks stays as it is, in
+            evaluation mode.
         reset_heads: begin with fresh weights in the heads.
         normalize_heads: begin by dividing the weights of every class by their norm to this power.
     """
@@ -44,11 +47,18 @@ class Stage:
     sampler: Sampler = field(default_factory=InstanceBalanced)
     objective: Objective = field(default_factory=CrossEntropy)
     trainable: Literal["all", "neck", "heads", "scales"] = "all"
+    last_blocks: int | None = None
     reset_heads: bool = False
     normalize_heads: float | None = None
 
     def __post_init__(self) -> None:
         check_numbers(at_least=0, epochs=self.epochs, normalize_heads=self.normalize_heads)
+        check_numbers(at_least=1, last_blocks=self.last_blocks)
+        if self.last_blocks is not None and self.trainable != "all":
+            raise ValueError(
+                f"last_blocks is {self.last_blocks}, of an encoder that does not learn (trainable="
+                f"{self.trainable}). hint: trainable=all"
+            )
 
     def lr_factor(self, epoch: float) -> float:
         """What every learning rate is multiplied by at `epoch` of this stage."""
@@ -179,6 +189,8 @@ class Recipe:
         clip_grad: the largest norm of a gradient; None does not clip it.
         ema: the decay of a moving average of the weights, which is then what is tested.
         amp: compute in bfloat16 where that is safe.
+        checkpointing: compute the inside of the encoder's blocks twice rather than keep it: less
+            memory, a third more time, the same numbers.
         save_best: the metric by whose greatest value best.pt is kept, such as acc/class_avg; by
             default the mean average precision, or top-1.
         weights: what to start from: a file, "imagenet", "from:ROW" for the weights of another row,
@@ -205,6 +217,7 @@ class Recipe:
     clip_grad: float | None = 20.0
     ema: float | None = None
     amp: bool = False
+    checkpointing: bool = False
     save_best: str = ""
     weights: str = ""
     seed: int = 0
@@ -223,6 +236,7 @@ class Recipe:
                 _refuse_crops(part, views)
             elif views is not None:
                 _model_for(part, views, self.model)
+        self.clips_in_words()
         if self.model.takes_features and self.augment.changes_pixels:
             raise ValueError(
                 "augment changes pixels, but the model takes features, which only "
@@ -247,6 +261,24 @@ class Recipe:
     def tested_model(self) -> ModelSpec:
         """The model on the frames of the test views, which may be others than those of training."""
         return _model_for("test", self.test, self.model)
+
+    def clips_in_words(self) -> str:
+        """In what its clips are others than the encoder was made for; empty if it does not say.
+
+        ValueError says why the encoder cannot take them.
+        """
+        encoder = self.model.encoder
+        words: dict[str, None] = {}
+        if isinstance(encoder, MadeForClips):
+            for part, views in (("train", self.train), ("test", self.test), ("val", self.val)):
+                if views is None:
+                    continue
+                try:
+                    said = encoder.on_clips(views.sampling.frames, views.crop.size)
+                except ValueError as error:
+                    raise ValueError(f"{part}: {error}") from error
+                words |= {said: None}
+        return "; ".join(filter(None, words))
 
     @property
     def epochs(self) -> int:

@@ -27,6 +27,7 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
             "lr_batch_size",
             "clip_grad",
             "amp",
+            "checkpointing",
             "save_best",
             "eval_every",
         ),
@@ -38,12 +39,18 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
     (("seed", "stages.*.sampler*"), "the order of the clips follows from it"),
     (("stages.*.epochs", "stages.*.schedule*", "stages.*.warmup.*"), ""),
     (
-        ("stages.*.optim.groups", "stages.*.optim.head_lr5", "stages.*.optim.calibrator_lr"),
+        (
+            *("stages.*.optim.groups", "stages.*.optim.head_lr5"),
+            *("stages.*.optim.calibrator_lr", "stages.*.optim.layer_decay"),
+        ),
         "what the optimiser remembers of the weights is kept by these groups",
     ),
     (("stages.*.optim.*",), ""),
     (("stages.*.optim",), "what the optimiser remembers of the weights is of this kind"),
-    (("stages.*.trainable",), "the optimiser remembers the weights that the stage trains"),
+    (
+        ("stages.*.trainable", "stages.*.last_blocks"),
+        "the optimiser remembers the weights that the stage trains",
+    ),
     (("stages.*.objective*",), "what it has learned or measured is in the checkpoint"),
     (("stages.*.reset_heads", "stages.*.normalize_heads"), "it was done when the stage began"),
 )

@@ -14,6 +14,7 @@ from marey.engine.train.distributed import World
 from marey.engine.train.optim import build_optimizer, build_scales_optimizer, set_rates
 from marey.longtail.decouple import set_trainable
 from marey.longtail.objective import LossModule
+from marey.models.checkpointing import checkpointed
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Stage
 
@@ -22,7 +23,7 @@ class Learner:
     """The objective and the optimiser of `stage` over the part of `model` that it trains.
 
     `class_counts` are the training clips of every class, int64 [k] a head; `lr_scale` multiplies
-    the stage's rates.
+    the stage's rates; `checkpointing` keeps the inputs of the encoder's blocks only.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Learner:
         world: World,
         *,
         lr_scale: float,
+        checkpointing: bool = False,
     ) -> None:
-        set_trainable(model, stage.trainable)
+        set_trainable(model, stage.trainable, stage.last_blocks)
         self.stage, self.model, self.device = stage, model, world.device
+        self.checkpointing = checkpointing and stage.trainable == "all"
         self.objective = stage.objective.build(class_counts).to(world.device)
         loss = LossModule(model, self.objective)
         self.loss: nn.Module = DistributedDataParallel(loss) if world.size > 1 else loss
@@ -58,6 +61,7 @@ class Learner:
         ddp = self.loss if isinstance(self.loss, DistributedDataParallel) else None
         with (
             nullcontext() if last or ddp is None else ddp.no_sync(),
+            checkpointed(self.model.encoder) if self.checkpointing else nullcontext(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=amp),
         ):
             yield

@@ -177,7 +177,7 @@ class Training:
         """
         if not self.stage.epochs:
             return
-        training_mode(self.model, self.stage.trainable)
+        training_mode(self.model, self.stage.trainable, self.stage.last_blocks)
         steps = draw_steps(
             self.recipe,
             self.train_set,
@@ -304,7 +304,14 @@ class Training:
             else f"learning rate {lr:g}, {total} clips a step"
         )
         counts = {h: torch.from_numpy(self.train_set.class_counts(h)) for h in self.num_classes}
-        return Learner(self.stage, self.model, counts, self.world, lr_scale=scale)
+        return Learner(
+            self.stage,
+            self.model,
+            counts,
+            self.world,
+            lr_scale=scale,
+            checkpointing=self.recipe.checkpointing,
+        )
 
     def note(self, loss: float, batches: Sequence[Batch], waited: float) -> None:
         """Write down what a step gave; `loss` is the mean over all processes."""

@@ -34,7 +34,7 @@ from marey.engine.weights.starting import initialize
 from marey.jobs.cores import num_cores, num_loaders
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
-from marey.recipes.compatible import built, check_tested
+from marey.recipes.compatible import add_lora, built, check_learning, check_tested
 from marey.recipes.recipe import Recipe
 from marey.recipes.resolve import read_data, resolve
 from marey.recipes.schema import to_readable_yaml
@@ -86,7 +86,7 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     if saved is not None:
         at, more = _goes_on(saved, recipe, data, world)
         notes += more
-    notes.append(segments_in_words(recipe))
+    notes += [segments_in_words(recipe), recipe.clips_in_words()]
     weights = None if saved else starting_weights(recipe)
     torch.manual_seed(recipe.seed)
     model = channels_last(built(recipe.model).to(world.device))
@@ -94,6 +94,8 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     check_steps(recipe, train_set, world)
     if weights is not None:
         notes.append(initialize(model, weights, recipe, train_set.classes))
+    add_lora(model)
+    check_learning(model, recipe)
     notes += [validation_in_words(recipe, val_set), _workers_in_words(recipe, world)]
     return Start(
         recipe=recipe,

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 from marey.models.encoders.frame_attention import Exact, FrameAttention
 from marey.models.layout import split_axis
+from marey.models.lora import weight_of
 from marey.types import check_choices
 
 
@@ -112,7 +113,7 @@ class ClsAttention(SelfAttention):
     def forward(self, x: Tensor) -> Tensor:
         """CLS [b 1 d] after its look at all tokens [b n d]."""
         width = x.shape[2]
-        weight, bias = self.qkv.weight, self.qkv.bias
+        weight, bias = weight_of(self.qkv), self.qkv.bias
         bias_q, bias_kv = (None, None) if bias is None else (bias[:width], bias[width:])
         q = split_axis(F.linear(x[:, :1], weight[:width], bias_q), 2, self.num_heads, -1)
         kv = F.linear(x, weight[width:], bias_kv)
@@ -200,7 +201,7 @@ class TrajectoryAttention(SelfAttention):
     def _weights(self, z: Tensor) -> Tensor:
         """softmax_f(q2 . k2 / sqrt(d)) [b s h f]."""
         q = split_axis(self.proj_q(own(z)), 2, self.num_heads, -1)
-        weight = split_axis(self.proj_k.weight, 0, self.num_heads, -1)
+        weight = split_axis(weight_of(self.proj_k), 0, self.num_heads, -1)
         scores = torch.einsum("bshe,hed->bshd", q, weight) @ z.transpose(-1, -2)
         return (scores / math.sqrt(q.shape[-1])).softmax(-1)
 
@@ -209,7 +210,7 @@ class TrajectoryAttention(SelfAttention):
         if self.proj_v is None:
             heads = split_axis(z, 3, self.num_heads, -1)
             return torch.einsum("bshf,bsfhe->bshe", weights, heads).flatten(2)
-        weight = split_axis(self.proj_v.weight, 0, self.num_heads, -1)
+        weight = split_axis(weight_of(self.proj_v), 0, self.num_heads, -1)
         summed = torch.einsum("bshd,hed->bshe", weights @ z, weight).flatten(2)
         return summed if self.proj_v.bias is None else summed + self.proj_v.bias
 

@@ -19,6 +19,8 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
@@ -124,6 +126,7 @@ class MobileNetV2(EncoderModule):
             _conv_bn_relu(conv(blocks[-1].out_channels, last, 1), last),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.stages = [block.stage for block in blocks]
         self.num_frames = blocks[-1].num_frames
         self.num_features = spec.num_features
 
@@ -135,6 +138,11 @@ class MobileNetV2(EncoderModule):
     def tokens(self, clip: Clip) -> Tensor:
         """The cells of the last maps: [b t c h w] -> [b t' n d]."""
         return cells(self.features(fold_time(clip)), self.num_frames)
+
+    def blocks_by_stage(self) -> list[list[nn.Module]]:
+        """Its blocks, by the rows of the paper's table."""
+        runs = groupby(zip(self.stages, list(self.features)[1:-1], strict=True), key=itemgetter(0))
+        return [[block for _, block in run] for _, run in runs]
 
 
 class InvertedResidual(ResidualBlock):

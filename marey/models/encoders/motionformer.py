@@ -151,6 +151,10 @@ class Motionformer(EncoderModule):
         """The norm behind the last block."""
         return self.norm
 
+    def blocks_by_stage(self) -> list[list[nn.Module]]:
+        """Its blocks, each a stage."""
+        return [[block] for block in self.blocks]
+
     def forward(self, clip: Clip) -> Tensor:
         """Features [b 1 d]; ValueError if the frames are of a size that has no tokens."""
         features: Tensor = self.pre_logits(self.norm(self.blocks[-1](self._before_last(clip))))
