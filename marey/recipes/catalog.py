@@ -1,6 +1,8 @@
 """Finding a recipe: by the name of a row, a YAML file, or the folder of a run or release.
 
-A plus sign and a word after any of them add a second stage: ``tsm-r18+crt``.
+``hf:FOLDER`` and ``hf:ORG/NAME`` are networks of Hugging Face (`marey.recipes.huggingface`). A plus
+sign and a word after any of them change how much of the encoder learns (`marey.recipes.tuning`), or
+add a second stage: ``tsm-r18+crt``, ``hf:FOLDER+lora``.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from types import ModuleType
 from marey.errors import RecipeError, did_you_mean
 from marey.recipes import ensembles as ensemble_rows
 from marey.recipes.ensembles import ensembles
+from marey.recipes.huggingface import PREFIX, hugging_face, is_hugging_face
 from marey.recipes.longtail import SECOND_STAGES
 from marey.recipes.recipe import Recipe
 from marey.recipes.release import CONFIG, going_on_from
 from marey.recipes.schema import from_yaml
+from marey.recipes.tuning import WORDS, degree
 from marey.storage.text_files import read_text
 
 _FILES = (
@@ -64,8 +68,8 @@ def find(name: str | None) -> Recipe:
 
     Args:
         name: that of a row (`marey recipes` lists them), a YAML file, the folder of a run, or that
-            of a release, whose weights it then starts from; a plus sign and a word add a second
-            stage.
+            of a release or of a network of Hugging Face, whose weights it then starts from; a plus
+            sign and a word change or follow its training.
 
     Raises:
         RecipeError: there is none; suggests the nearest name. An ensemble is no recipe.
@@ -80,14 +84,18 @@ def find(name: str | None) -> Recipe:
             f"marey recipes show {name} has the commands",
         )
     base, plus, second = (name or "").rpartition("+")
-    if plus and not Path(name or "").exists():
-        return _second_stage(base, second)(find(base))
+    if plus and not Path((name or "").removeprefix(PREFIX)).exists():
+        return _change(base, second)(find(base))
+    if name and name.startswith(PREFIX):
+        return hugging_face(name.removeprefix(PREFIX))
     known = rows()
     if name is None:
         raise RecipeError("which recipe?", "marey recipes lists them")
     if name in known:
         return known[name]
     path = Path(name)
+    if is_hugging_face(path):
+        return hugging_face(name if path.is_absolute() else f"./{name}")
     if (path / CONFIG).is_file():
         return going_on_from(path)
     if path.is_dir():
@@ -102,12 +110,13 @@ def find(name: str | None) -> Recipe:
     )
 
 
-def _second_stage(base: str, word: str) -> Callable[[Recipe], Recipe]:
-    if word not in SECOND_STAGES:
-        unknown = did_you_mean(word, SECOND_STAGES)
+def _change(base: str, word: str) -> Callable[[Recipe], Recipe]:
+    change = SECOND_STAGES.get(word) or degree(word)
+    if change is None:
+        unknown = did_you_mean(word, [*SECOND_STAGES, *WORDS])
         near = did_you_mean(f"{base}+{word}", ensembles(), otherwise=unknown)
-        raise RecipeError(f"no second stage '{word}'", near)
-    return SECOND_STAGES[word]
+        raise RecipeError(f"no second stage '{word}', and no degree of fine-tuning", near)
+    return change
 
 
 def _of(module: ModuleType) -> Iterator[Recipe]:

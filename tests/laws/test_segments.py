@@ -109,7 +109,7 @@ def test_tdn_is_fused_by_the_number_of_the_test_unless_that_is_named() -> None:
         (KINDS["tdn"], 8, "8 frames are not whole segments of 5 frames each"),
         (KINDS["tsn"], 0, "num_segments is 0, expected at least 1"),
         (KINDS["tsn"], 10**9, "num_segments is 1000000000, expected 1 to 10000"),
-        (tiny(HuggingFaceSpec("vjepa2")), 64, "vjepa2 holds a network of 4 frames, which knows"),
+        (tiny(HuggingFaceSpec("vivit"), num_segments=32), 64, "vivit is made for clips of 32 fr"),
     ],
 )
 def test_frames_that_a_model_cannot_take_are_refused(

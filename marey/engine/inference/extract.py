@@ -24,23 +24,19 @@ from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.origin import origin_of
 from marey.engine.weights.starting import differences, initialize
 from marey.engine.weights.trained import load_trained
-from marey.engine.weights.usable import check_weights
 from marey.errors import RecipeError, RunError
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
-from marey.models.encoders.huggingface import HuggingFaceSpec, read_input
 from marey.models.layout import channels_last
-from marey.models.video_model import Head, ModelSpec, VideoModel
+from marey.models.video_model import VideoModel
 from marey.recipes.catalog import find
 from marey.recipes.compatible import built
 from marey.recipes.describe import with_some_head
-from marey.recipes.recipe import Recipe, TestViews, Views
+from marey.recipes.huggingface import is_hugging_face
+from marey.recipes.recipe import Recipe
 from marey.recipes.schema import override
 from marey.storage.url import AnyPath
-from marey.video.augment import Augment
-from marey.video.crops import CenterCrop
-from marey.video.sampling.segments import Segments
 
 
 @dataclass(frozen=True)
@@ -119,12 +115,7 @@ def source_model(
 
     RecipeError for a recipe without weights: features of random weights would be of no use.
     """
-    if source.startswith("hf:"):
-        recipe = override(_hugging_face(Path(source.removeprefix("hf:"))), overrides)
-        model = built(recipe.model)
-        check_weights(dict(model.named_parameters()), Path(source.removeprefix("hf:")))
-        model = model.to(device).eval()
-    elif Path(source).is_dir():
+    if Path(source).is_dir() and not is_hugging_face(Path(source)):
         trained = load_trained(source, device)
         recipe, model = override(trained.recipe, overrides), trained.model
     else:
@@ -146,22 +137,6 @@ def source_model(
     if recipe.model.encoder != model.spec.encoder or recipe.model.frames != model.spec.frames:
         raise RecipeError(f"{', '.join(overrides)} changes the model, which is trained already")
     return recipe, model.with_frames(recipe.test.sampling.frames)
-
-
-def _hugging_face(folder: Path) -> Recipe:
-    """The views on which an encoder of transformers was trained: one clip, its centre."""
-    seen = read_input(folder)
-    sampling = Segments(seen.num_frames)
-    return Recipe(
-        name=f"hf:{folder.name}",
-        model=ModelSpec(
-            HuggingFaceSpec(str(folder)), (), num_segments=seen.num_frames, heads=(Head(),)
-        ),
-        train=Views(sampling),
-        test=TestViews(sampling, CenterCrop(seen.size, round(seen.size * 8 / 7))),
-        augment=Augment(mean=seen.mean, std=seen.std),
-        batch_size=4,
-    )
 
 
 def extraction(path: Path) -> Extraction:

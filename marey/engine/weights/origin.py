@@ -11,14 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from torch import Tensor
+
 from marey.data.manifest.classes import classes_file, read_classes
 from marey.engine.weights.checkpoint import (
     has_trained,
     last_checkpoint,
+    load_weights,
     read_facts,
     trained_classes,
 )
 from marey.errors import CheckpointError, RunError
+from marey.models.lora import without_lora
+from marey.recipes.huggingface import is_hugging_face
 from marey.recipes.recipe import Recipe
 from marey.recipes.release import CONFIG, read_config
 from marey.recipes.schema import from_yaml
@@ -37,6 +42,16 @@ class Origin:
     recipe: Recipe | None = None
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def weights(self) -> dict[str, Tensor]:
+        """Name -> tensor of a model to use: what LoRA learned is in the weights of the layers."""
+        found = load_weights(self.file)
+        try:
+            return without_lora(found, self.recipe.model.lora if self.recipe else None)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{self.file}: {error}", "give the folder of its run, or its release"
+            ) from error
+
     @property
     def folder(self) -> Path:
         """The run or release that the file lies in."""
@@ -50,6 +65,8 @@ def origin_of(path: Path) -> Origin:
     Raises:
         CheckpointError: a folder is neither a run nor a release, or has no checkpoint.
     """
+    if is_hugging_face(path):
+        return Origin(file=path)
     if path.is_dir():
         file = _weights_in(path)
         bare = file.parent == path and not (path / CONFIG).is_file()

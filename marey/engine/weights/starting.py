@@ -9,10 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
-from marey.engine.weights.checkpoint import load_strictly, load_weights
+from marey.engine.weights.checkpoint import load_strictly
+from marey.engine.weights.huggingface import pretrained
 from marey.engine.weights.origin import Origin, origin_of
 from marey.models.sites import is_added
 from marey.models.video_model import VideoModel
+from marey.recipes.huggingface import is_hugging_face
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_plain
 
@@ -31,7 +33,7 @@ def initialize(
 
     Args:
         model: that of `recipe`, which is compared with the one in the folder of `path`.
-        path: a file, or the folder of a run or a release.
+        path: a file, or the folder of a run, of a release or of a network of Hugging Face.
         recipe: None compares nothing.
         classes: head -> its class names. A head of as many others starts anew.
 
@@ -39,7 +41,11 @@ def initialize(
         CheckpointError: the file cannot be read, or anything else in it does not fit.
     """
     origin = origin_of(path)
-    weights = load_weights(origin.file)
+    if is_hugging_face(path):
+        own_weights, taken = pretrained(path, model.spec.encoder)
+        model.load_encoder(own_weights)
+        return taken
+    weights = origin.weights()
     if not any(name.startswith(("encoder.", "heads.")) for name in weights):
         model.load_encoder(weights)
         return f"encoder from {path}"
@@ -63,8 +69,8 @@ def initialize(
 def differences(recipe: Recipe, origin: Origin) -> list[str]:
     """In what the model of the weights, or what it is shown, differs from that of `recipe`.
 
-    Heads, how they begin and dropout aside: a weight tells of the first, and nothing depends on the
-    others.
+    Heads, how they begin, dropout and LoRA aside: a weight tells of the first, and nothing depends
+    on the others.
     """
     if origin.recipe is None:
         return []
@@ -77,7 +83,7 @@ def differences(recipe: Recipe, origin: Origin) -> list[str]:
 
 
 def _facts(recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    model = replace(recipe.model, heads=(), head_std=None, dropout=0.0, partial_bn=False)
+    model = replace(recipe.model, heads=(), head_std=None, dropout=0.0, partial_bn=False, lora=None)
     yield from _leaves("model", to_plain(model))
     for name in ("mean", "std", "channel_order"):
         yield f"augment.{name}", getattr(recipe.augment, name)

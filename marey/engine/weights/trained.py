@@ -20,7 +20,7 @@ from marey.data.manifest.classes import write_classes
 from marey.engine.environment import usable_device
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import read_results
-from marey.engine.weights.checkpoint import load_strictly, load_weights
+from marey.engine.weights.checkpoint import load_strictly
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.engine.weights.origin import WEIGHTS, origin_of
 from marey.errors import CheckpointError, RunError
@@ -70,7 +70,7 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
     if (origin.folder / CONFIG).is_file() and (head := never_trained(origin.folder)):
         log.warning("%s has a head that was never trained: %s", folder, head)
     model = channels_last(built(recipe.model))
-    load_strictly(model, load_weights(origin.file), source=origin.file)
+    load_strictly(model, origin.weights(), source=origin.file)
     counts = read_class_counts(
         origin.folder, {head.name: head.num_classes for head in recipe.model.heads}
     )
