@@ -31,9 +31,8 @@ def set_trainable(model: VideoModel, part: Part, last_blocks: int | None = None)
     """Let all of `model` learn, its neck and heads, or its heads alone.
 
     Partial batch norm stays as it was. Of an encoder with LoRA the additions alone learn;
-    `last_blocks` leaves out what lies before its last so many blocks. ValueError if there are fewer.
-
-    Of scales too it is the heads that get gradients: `HeadScales` takes them from there.
+    `last_blocks` leaves out what lies before its last so many blocks, ValueError if there are
+    fewer. Of scales too it is the heads that get gradients: `HeadScales` takes them from there.
     """
     model.encoder.requires_grad_(part == "all")
     if model.neck is not None:

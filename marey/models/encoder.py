@@ -17,6 +17,11 @@ class EncoderModule(nn.Module):
 
     num_features: int
 
+    @property
+    def token_features(self) -> int:
+        """The numbers of one of its `tokens`."""
+        return self.num_features
+
     def tokens(self, clip: Clip) -> Tensor:  # noqa: ARG002
         """What the features are pooled of: [b t c h w] -> [b t' n d], n places of each frame.
 

@@ -170,7 +170,7 @@ class VideoModel(nn.Module):
         super().__init__()
         self.spec = spec
         self.encoder = spec.encoder.build(spec.temporal, spec.num_segments)
-        width = self.encoder.num_features
+        width = self.encoded_width
         self.neck = None if spec.neck is None else spec.neck.behind(width, spec.num_segments)
         self.dropout = nn.Dropout(spec.dropout)
         features = width if self.neck is None else self.neck.num_features
@@ -187,6 +187,12 @@ class VideoModel(nn.Module):
     def frames(self) -> int:
         """Frames a clip must have."""
         return self.spec.frames
+
+    @property
+    def encoded_width(self) -> int:
+        """The numbers of a vector that `encode` gives."""
+        tokens = self.spec.sees_tokens and isinstance(self.encoder, EncoderModule)
+        return self.encoder.token_features if tokens else self.encoder.num_features
 
     def forward(self, clip: Clip) -> Scores:
         """Scores [b k] of every head from clips [b t c h w], or what `encode` gave of them."""
@@ -285,7 +291,7 @@ class VideoModel(nn.Module):
         return self.encoder.tokens(clip).flatten(1, 2)
 
     def _checked(self, encoded: Tensor) -> Tensor:
-        width = self.encoder.num_features
+        width = self.encoded_width
         if encoded.shape[2] != width:
             shape = list(encoded.shape)
             raise ValueError(f"what is encoded is {shape}, expected [batch, vectors, {width}]")

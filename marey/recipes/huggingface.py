@@ -88,7 +88,7 @@ def _recipe(name: str, folder: Path, spec: HuggingFaceSpec, seen: Input, clip: i
                 epochs=30,
                 optim=AdamW(lr=1e-3, weight_decay=1e-4),
                 schedule=Cosine(),
-                trainable="heads",
+                trainable="neck",
             ),
         ),
         batch_size=4 if spec.takes_clips else 8,

@@ -41,7 +41,7 @@ def frozen(base: Recipe) -> Recipe:
     """Heads learn on features of `base`'s encoder, from the pictures of its test."""
     optim = AdamW(lr=1e-3, weight_decay=1e-4)
     stage = _stage(base, optim, warmup=0.0)
-    recipe = _with(base, "frozen", replace(stage, trainable="heads"))
+    recipe = _with(base, "frozen", replace(stage, trainable="neck"))
     return replace(recipe, train=replace(recipe.train, crop=base.test.crop))
 
 

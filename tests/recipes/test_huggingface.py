@@ -42,7 +42,7 @@ def test_a_folder_is_a_recipe_like_any_other(tmp_path: Path) -> None:
     assert recipe.weights == str(folder)
     assert recipe.model.encoder.config == '{"hidden_size": 16, "image_size": 32}'  # type: ignore[attr-defined]
     assert recipe.train.sampling == recipe.test.sampling == Segments(8)
-    assert recipe.stages[0].trainable == "heads"
+    assert recipe.stages[0].trainable == "neck"
     assert from_yaml(Recipe, to_yaml(recipe)) == recipe
     assert find(str(folder)) == recipe  # the config.json says whose it is
     assert is_hugging_face(folder)

@@ -218,10 +218,15 @@ class HuggingFaceEncoder(EncoderModule):
         self.network = network_of(spec, config)
         config.num_frames = num_frames  # by which TimeSformer's blocks tell frames apart
         self.class_tokens = self.kind.class_tokens + getattr(config, "num_register_tokens", 0)
-        self.token_features = int(getattr(self.network, "num_features", config.hidden_size))
-        self.num_features = self.token_features * (2 if self.kind.pool == "both" else 1)
+        self.hidden = int(getattr(self.network, "num_features", config.hidden_size))
+        self.num_features = self.hidden * (2 if self.kind.pool == "both" else 1)
         tubelet = getattr(config, "tubelet_size", 1)
         self.tubelet = int(tubelet[0] if isinstance(tubelet, list | tuple) else tubelet)
+
+    @property
+    def token_features(self) -> int:
+        """The numbers of a patch; of DINOv2 half of what a frame comes to."""
+        return self.hidden
 
     def blocks_by_stage(self) -> list[list[nn.Module]]:
         """Its blocks, each a stage."""
