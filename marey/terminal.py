@@ -40,6 +40,22 @@ def visible_json(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def duration(seconds: float) -> str:
+    """A time in the two largest units that it has.
+
+    >>> duration(41.2), duration(754), duration(12_000), duration(200_000)
+    ('41 s', '13 min', '3 h 20 min', '2 d 7 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
 class Terminal(Console):
     """A console that shows every text as it is; see the module."""
 

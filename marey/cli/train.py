@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 LAUNCHERS = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"}
 """Variables of what ends process 0 when another one has ended, which then has to wait."""
+NEXT = {
+    "marey eval {run}": "numbers by the test views, with intervals",
+    "marey report {run}": "curves, confusions and mistakes as a page",
+    "marey predict {run} clip.mp4": "what happens in a video",
+}
+"""What to do with a run that is trained."""
 SPEAK_SECONDS = 5.0
 """How long process 0 may need to say what is wrong."""
 
@@ -148,8 +154,10 @@ def _train(asked: Asked, *, save_steps: int | None, test: bool, quiet: bool, spe
             again = f"marey train --resume --work-dir {stop.work_dir}{' --test' if test else ''}"
             errors.print(f"stopped and saved. Go on with: {again}")
         raise typer.Exit(130) from None
-    if speaks:
+    if speaks and not quiet:
         console.print(f"trained: {run.work_dir}")
+        for command, what in NEXT.items():
+            console.print(f"  {command.format(run=run.work_dir):40} {what}", markup=False)
 
 
 def resume_latest(words: list[str]) -> list[str]:

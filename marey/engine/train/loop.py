@@ -28,6 +28,7 @@ from marey.engine.train.end_of_run import split_to_test, write_test
 from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
 from marey.engine.train.optim import go_on
+from marey.engine.train.outcome import outcome_in_words
 from marey.engine.train.run_folder import begin_run, held, refuse_run, write_about
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.saved import Saved, as_plain
@@ -111,6 +112,8 @@ def train(
         stop = stack.enter_context(stop_signals(speaks=world.is_main))
         try:
             Training(start, work_dir, world=world, log=log, stop=stop, save_steps=save_steps).loop()
+            if log.epochs:
+                log.say(outcome_in_words(log.epochs))
             if split is not None:
                 write_test(work_dir, split, world=world, stop=stop, log=log)
         except MareyError as error:
@@ -188,7 +191,10 @@ class Training:
         )
         if self.at.step:  # the last rate, for the log, where no step is left
             self.learner.set_rates(self.at.epoch + (self.at.step - 1) / steps.num_steps)
-        self.log.begin_epoch(f"epoch {self.at.epoch + 1}", steps.num_steps, self.at.step)
+        done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage]) + self.at.epoch
+        title = f"epoch {done + 1} of {self.recipe.epochs}"
+        later = (self.recipe.epochs - done - 1) * steps.num_steps
+        self.log.begin_epoch(title, steps.num_steps, self.at.step, later)
         with self.saved_at_the_end():
             try:
                 for batches, waited in steps:

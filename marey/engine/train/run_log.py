@@ -31,12 +31,16 @@ from marey.engine.train.run_folder import training_error
 from marey.errors import RunError
 from marey.metrics.catalog import find_metric
 from marey.storage.atomic import write_text, writing
-from marey.terminal import Terminal, visible
+from marey.terminal import Terminal, duration, visible
 
 log = logging.getLogger("marey")
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+
+SPEED_SECONDS = 600.0
+"""The time left is told from the steps of as long; one of them may take a minute."""
 
 
 class RunLog:
@@ -66,9 +70,11 @@ class RunLog:
             TextColumn("{task.fields[text]}"),
             console=self.console,
             transient=True,
+            speed_estimate_period=SPEED_SECONDS,
         )
         self._remarks = _Remarks(self.say)
         self._task: TaskID | None = None
+        self._all: TaskID | None = None
         self.epochs: list[dict[str, float]] = [dict(row) for row in epochs or ()]
         if active:
             mend_epochs(folder, step, num_epochs, epochs)
@@ -95,17 +101,24 @@ class RunLog:
         self.console.print(message, markup=False)
         self._append("train.log", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(message)}\n")
 
-    def begin_epoch(self, title: str, num_steps: int, done: int) -> None:
-        """A new progress bar over the steps of an epoch."""
+    def begin_epoch(self, title: str, num_steps: int, done: int, later: int = 0) -> None:
+        """A new progress bar over the steps of an epoch, above one over those `later` as well."""
         if self._task is not None:
             self._bars.remove_task(self._task)
         self._task = self._bars.add_task(title, total=num_steps, completed=done, text="")
+        if self._all is None and later:
+            self._all = self._bars.add_task("all epochs", total=None, text="")
+        if self._all is not None:
+            passed = self._bars.tasks[self._bars.task_ids.index(self._all)].completed
+            self._bars.update(self._all, total=passed + num_steps - done + later)
 
     def step(self, step: int, text: str, **values: float) -> None:
         """A line of log.jsonl and a notch on the progress bar."""
         self._record("step", step, values)
         if self._task is not None:
             self._bars.update(self._task, advance=1, text=text)
+        if self._all is not None:
+            self._bars.update(self._all, advance=1)
 
     def epoch(self, metrics: Mapping[str, float]) -> None:
         """A row of metrics.csv, the same in log.jsonl and in `epochs`, and a line for people.
@@ -127,8 +140,14 @@ class RunLog:
         ]
         self.say(
             f"epoch {row['epoch']:.0f}  {'  '.join(watched)}  "
-            f"{row['clips_per_second']:.1f} clips/s  data wait {row['data_wait']:.0%}"
+            f"{row['clips_per_second']:.1f} clips/s  data wait {row['data_wait']:.0%}{self._left()}"
         )
+
+    def _left(self) -> str:
+        """How long the epochs that are left may take; empty where none is, or nobody knows."""
+        tasks = [task for task in self._bars.tasks if task.id == self._all]
+        seconds = tasks[0].time_remaining if tasks else None
+        return f"  {duration(seconds)} left" if seconds else ""
 
     def _record(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         self._append("log.jsonl", _line(kind, step, values))
