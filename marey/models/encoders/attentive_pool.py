@@ -87,5 +87,7 @@ class AttentivePool(EncoderModule):
 
     def _gather(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """What the heads of the query [b 1 d] find among keys and values [b t d]."""
-        parts = (split_axis(x, 2, self.num_heads, -1).transpose(1, 2) for x in (query, key, value))
-        return F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+        q, k, v = (
+            split_axis(x, 2, self.num_heads, -1).transpose(1, 2) for x in (query, key, value)
+        )
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

@@ -1,0 +1,177 @@
+"""Frozen encoders: what they give of a clip is kept, and stands in for the clip.
+
+    clips --encoder, once--> features, kept --neck, heads: every epoch--> scores
+
+A recipe whose stages all leave the encoder as it is trains on what `marey.engine.train.encode_once`
+keeps, or on a file of `marey features`; what it learns is a model of videos all the same. Such
+files say by which model they were made (`About`), so that a recipe of features that is trained on
+one becomes the recipe of that model with the network of features as its neck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from marey.data.features.feature_file import About
+from marey.data.manifest.manifest import Manifest
+from marey.errors import ManifestError, RecipeError
+from marey.models.encoders.features import FeatureEncoder, FeaturesSpec
+from marey.models.video_model import ModelSpec
+from marey.recipes.recipe import Recipe, Stage, TestViews, Views
+from marey.recipes.schema import from_plain, to_plain
+from marey.recipes.val_views import one_view, val_views
+from marey.video.augment import Augment
+from marey.video.crops import CenterCrop
+from marey.video.sampling.segments import AllFrames
+from marey.video.sampling.stored_views import StoredViews
+
+
+def is_frozen(recipe: Recipe) -> bool:
+    """Whether no stage of a recipe of videos changes the encoder."""
+    learns = {stage.trainable for stage in recipe.stages}
+    return not recipe.model.takes_features and "all" not in learns
+
+
+def train_views(recipe: Recipe) -> TestViews:
+    """How a frozen encoder looks at training clips: their frames as a test takes them, once."""
+    val = val_views(recipe)
+    return replace(one_view(replace(val, sampling=recipe.train.sampling)), crop=val.crop)
+
+
+def about_encoder(recipe: Recipe, model: ModelSpec, per: str) -> dict[str, Any]:
+    """What a file of features says of the encoder that made them, and of what it was shown."""
+    pixels = Augment(
+        mean=recipe.augment.mean,
+        std=recipe.augment.std,
+        channel_order=recipe.augment.channel_order,
+    )
+    return {
+        "encoder": to_plain(replace(model, heads=()))["encoder"],
+        "model_spec": to_plain(encoder_part(model)),
+        "views": to_plain(recipe.test),
+        "pixels": to_plain(pixels),
+        "per": per,
+    }
+
+
+def encoder_part(model: ModelSpec) -> ModelSpec:
+    """What of a model decides what its encoder gives."""
+    return replace(model, neck=None, heads=(), dropout=0.0, partial_bn=False, head_std=None)
+
+
+def trains_on(recipe: Recipe, train_set: Manifest) -> Recipe:
+    """The recipe as it reads these training clips: the views that are stored, if they are."""
+    number = _stored_views(recipe, train_set)
+    if not number:
+        return recipe
+    stored, crop = StoredViews(recipe.model.frames, number), CenterCrop(recipe.train.crop.size)
+    return replace(
+        recipe,
+        train=Views(stored, crop),
+        augment=Augment(mixup=recipe.augment.mixup),
+        data=replace(recipe.data, workers=0),
+    )
+
+
+def tests_on(recipe: Recipe, manifest: Manifest) -> Recipe:
+    """The recipe as it tests these clips: by the views that are stored, if they are."""
+    number = _stored_views(recipe, manifest)
+    if not number:
+        return recipe
+    test = recipe.test
+    stored = StoredViews(test.sampling.frames, number)
+    return replace(
+        recipe,
+        test=TestViews(stored, CenterCrop(test.crop.size), test.average),
+        data=replace(recipe.data, workers=0),
+    )
+
+
+def _stored_views(recipe: Recipe, manifest: Manifest) -> int:
+    """How many views of each clip are stored in place of its frames; 0 if the model sees these."""
+    features = manifest.features
+    if features is None or recipe.model.takes_features:
+        return 0
+    if features.about["per"] == "clip":
+        return 1
+    views = from_plain(TestViews, features.about["views"], str(manifest.source))
+    return views.sampling.clips * views.crop.views
+
+
+def check_stored(model: ModelSpec, manifest: Manifest) -> None:
+    """ManifestError unless the features of `manifest` are what the encoder of `model` gives."""
+    assert manifest.features is not None
+    about, remedy = manifest.features.about, "give the videos, which it takes as well"
+    if "model_spec" not in about:
+        raise ManifestError(
+            f"{manifest.source} holds features, the model takes frames, and the file does not say "
+            "which encoder made them",
+            "recipes that take features: features-linear, features-mlp, features-netvlad",
+        )
+    for name, ours, theirs in _facts(model, about):
+        if ours != theirs:
+            raise ManifestError(
+                f"{manifest.source} holds features of another model: {name} is {theirs} there, "
+                f"{ours} here",
+                remedy,
+            )
+
+
+def _facts(model: ModelSpec, about: About) -> list[tuple[str, Any, Any]]:
+    """Name, ours, theirs of all that decides what an encoder gives, but for its weights."""
+    ours, theirs = to_plain(encoder_part(model)), about["model_spec"]
+    facts = [(name, ours.get(name), theirs.get(name)) for name in dict.fromkeys((*ours, *theirs))]
+    over = "tokens" if model.sees_tokens else "frames"
+    return [*facts, ("what the neck takes", over, _OVER.get(about["per"], about["per"]))]
+
+
+_OVER = {"token": "tokens", "frame": "frames", "clip": "frames"}
+
+
+def behind_encoder(recipe: Recipe, manifest: Manifest) -> Recipe | None:
+    """A recipe of features as one of videos: its network behind the encoder that made `manifest`.
+
+    None where it stays one of features: the file does not say what made it, or the recipe chooses
+    among its vectors. It starts from what the file names as `weights_from`, unless it names others.
+    """
+    about = manifest.features.about if manifest.features else {}
+    neck = recipe.model.encoder
+    whole = isinstance(recipe.train.sampling, AllFrames) and isinstance(
+        recipe.test.sampling, AllFrames
+    )
+    if "model_spec" not in about or not isinstance(neck, FeatureEncoder) or not whole:
+        return None
+    if about["per"] == "clip" and not isinstance(neck, FeaturesSpec):
+        return None  # a mean of frames went in, which no frame of a video is
+    try:
+        encoder = from_plain(ModelSpec, about["model_spec"], str(manifest.source))
+        test = from_plain(TestViews, about["views"], str(manifest.source))
+        pixels = from_plain(Augment, about["pixels"], str(manifest.source))
+    except RecipeError as error:
+        raise ManifestError(f"{error.message}", error.hint) from error
+    model = replace(
+        recipe.model,
+        encoder=encoder.encoder,
+        temporal=encoder.temporal,
+        num_segments=encoder.num_segments,
+        neck=None if isinstance(neck, FeaturesSpec) else replace(neck, dim=None),
+    )
+    one = one_view(test)
+    return replace(
+        recipe,
+        model=model,
+        train=Views(one.sampling, one.crop),
+        test=test,
+        val=None,
+        augment=replace(pixels, mixup=recipe.augment.mixup),
+        stages=tuple(map(_frozen, recipe.stages)),
+        weights=recipe.weights or str(about.get("weights_from", "")),
+    )
+
+
+def _frozen(stage: Stage) -> Stage:
+    return replace(stage, trainable="neck") if stage.trainable == "all" else stage
+
+
