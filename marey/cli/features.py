@@ -24,7 +24,9 @@ def features(
         str | None, typer.Option(metavar="FILE", help="of a recipe; imagenet: the official ones")
     ] = None,
     root: opt.Root = None,
-    per: Annotated[Literal["frame", "clip"], typer.Option(help="one vector each")] = "frame",
+    per: Annotated[
+        Literal["frame", "clip", "token"], typer.Option(help="one vector each; token: each place")
+    ] = "frame",
     dtype: Annotated[
         Literal["float16", "float32"], typer.Option(help="of the numbers in the file")
     ] = "float16",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -72,12 +72,16 @@ class Encoder(Protocol):
         ...
 
 
+Over: TypeAlias = Literal["frames", "tokens"]
+"""What is asked of an encoder: a vector a frame, or all places of all frames."""
+
+
 class Neck(Protocol):
     """A frozen dataclass that builds what stands between an encoder of videos and the heads."""
 
     @property
-    def over(self) -> Literal["frames", "tokens"]:
-        """What it takes of the encoder: a vector a frame, or all places of all frames."""
+    def over(self) -> Over:
+        """What it takes of the encoder."""
         ...
 
     def behind(self, width: int, num_segments: int) -> EncoderModule:

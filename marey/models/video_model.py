@@ -17,7 +17,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from marey.models.encoder import BoundToSegments, Encoder, EncoderModule, Neck, freeze_unused
+from marey.models.encoder import BoundToSegments, Encoder, EncoderModule, Neck, Over, freeze_unused
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.imagenet import adapt_torchvision, misfit
@@ -107,9 +107,9 @@ class ModelSpec:
         return isinstance(self.encoder, FeatureEncoder)
 
     @property
-    def sees_tokens(self) -> bool:
-        """Whether the neck takes the tokens of every frame, not one vector a frame."""
-        return self.neck is not None and self.neck.over == "tokens"
+    def over(self) -> Over:
+        """What the neck takes of the encoder; a vector a frame without one."""
+        return "frames" if self.neck is None else self.neck.over
 
     def clip_shape(self, size: int) -> tuple[int, ...]:
         """The shape of one clip: [t c size size], or [t d] of features."""
@@ -170,7 +170,7 @@ class VideoModel(nn.Module):
         super().__init__()
         self.spec = spec
         self.encoder = spec.encoder.build(spec.temporal, spec.num_segments)
-        width = self.encoded_width
+        width = self.encoded_width()
         self.neck = None if spec.neck is None else spec.neck.behind(width, spec.num_segments)
         self.dropout = nn.Dropout(spec.dropout)
         features = width if self.neck is None else self.neck.num_features
@@ -188,10 +188,9 @@ class VideoModel(nn.Module):
         """Frames a clip must have."""
         return self.spec.frames
 
-    @property
-    def encoded_width(self) -> int:
+    def encoded_width(self, over: Over | None = None) -> int:
         """The numbers of a vector that `encode` gives."""
-        tokens = self.spec.sees_tokens and isinstance(self.encoder, EncoderModule)
+        tokens = (over or self.spec.over) == "tokens" and isinstance(self.encoder, EncoderModule)
         return self.encoder.token_features if tokens else self.encoder.num_features
 
     def forward(self, clip: Clip) -> Scores:
@@ -204,13 +203,18 @@ class VideoModel(nn.Module):
         x = self._checked(clip) if is_encoded else self.encode(clip)
         return x if self.neck is None else self.neck(x)
 
-    def encode(self, clip: Clip) -> Tensor:
-        """What the encoder gives of a clip: [b t' d], or tokens [b t'*n d] if the neck takes them.
+    def encode(self, clip: Clip, over: Over | None = None) -> Tensor:
+        """What the encoder gives of a clip: [b t' d], or its tokens [b t'*n d].
 
         ValueError if the clip's frames or channels are not the spec's, or there are no tokens.
+
+        Args:
+            clip: [b t c h w], or [b t d] of features.
+            over: which of the two; by default what the neck takes.
         """
         self._check(clip)
-        x: Tensor = self._tokens(clip) if self.spec.sees_tokens else self.encoder(clip)
+        tokens = (over or self.spec.over) == "tokens"
+        x: Tensor = self._tokens(clip) if tokens else self.encoder(clip)
         return x
 
     def classify(self, x: Tensor) -> Scores:
@@ -291,7 +295,7 @@ class VideoModel(nn.Module):
         return self.encoder.tokens(clip).flatten(1, 2)
 
     def _checked(self, encoded: Tensor) -> Tensor:
-        width = self.encoded_width
+        width = self.encoded_width()
         if encoded.shape[2] != width:
             shape = list(encoded.shape)
             raise ValueError(f"what is encoded is {shape}, expected [batch, vectors, {width}]")

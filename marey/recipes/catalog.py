@@ -24,8 +24,19 @@ from marey.recipes.tuning import WORDS, degree
 from marey.storage.text_files import read_text
 
 _FILES = (
-    *("own_videos", "features", "demo", "tsn", "tsm", "gc", "ecal", "gst", "tdn", "blvnet", "arp"),
-    *("motionformer", "lmr", "videolt"),
+    *(
+        "own_videos",
+        "frozen_encoders",
+        "features",
+        "demo",
+        "tsn",
+        "tsm",
+        "gc",
+        "ecal",
+        "gst",
+        "tdn",
+    ),
+    *("blvnet", "arp", "motionformer", "lmr", "videolt"),
 )
 _MODULES = tuple(import_module(f"marey.recipes.{file}") for file in _FILES)
 """Where rows stand, in the order in which they are listed."""

@@ -9,6 +9,7 @@ from marey.errors import ManifestError, RecipeError, RunError
 from marey.longtail.decouple import set_trainable
 from marey.models.depth import blocks
 from marey.models.video_model import ModelSpec, VideoModel
+from marey.recipes.frozen import check_stored
 from marey.recipes.recipe import Recipe
 
 
@@ -58,14 +59,12 @@ def check_clips(model: ModelSpec, manifest: Manifest) -> None:
         if model.takes_features:
             raise ManifestError(
                 f"{manifest.source} holds videos, the model takes features",
-                "marey features makes a file of features; train on that",
+                "train a recipe that looks at each clip once and keeps what it saw "
+                "(frozen-mobilenetv2 ...), or on the file that `marey features` makes",
             )
         check_pictures(model)
     elif not model.takes_features:
-        raise ManifestError(
-            f"{manifest.source} holds features, the model takes frames",
-            "recipes that take features: features-linear, features-mlp, features-netvlad",
-        )
+        check_stored(model, manifest)
     elif features.dim != model.encoder.in_channels:
         raise ManifestError(
             f"{manifest.source} has {features.dim} features a frame, the model takes "

@@ -2,15 +2,15 @@
 
     clips --encoder, once--> features, kept --neck, heads: every epoch--> scores
 
-A recipe whose stages all leave the encoder as it is trains on what `marey.engine.train.encode_once`
-keeps, or on a file of `marey features`; what it learns is a model of videos all the same. Such
-files say by which model they were made (`About`), so that a recipe of features that is trained on
-one becomes the recipe of that model with the network of features as its neck.
+A recipe whose stages all leave the encoder as it is, and whose clips look the same in every epoch,
+trains on what `marey.engine.train.encode_once` keeps, or on a file of `marey features`; what it
+learns is a model of videos all the same. Such files say by which model they were made, so that a
+recipe of features that is trained on one becomes the recipe of that model with the network of
+features as its neck.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from marey.recipes.recipe import Recipe, Stage, TestViews, Views
 from marey.recipes.schema import from_plain, to_plain
 from marey.recipes.val_views import one_view, val_views
 from marey.video.augment import Augment
-from marey.video.crops import CenterCrop
+from marey.video.crops import CenterCrop, FixedCrop
 from marey.video.sampling.segments import AllFrames
 from marey.video.sampling.stored_views import StoredViews
 
@@ -34,10 +34,37 @@ def is_frozen(recipe: Recipe) -> bool:
     return not recipe.model.takes_features and "all" not in learns
 
 
+def varies(recipe: Recipe) -> str:
+    """What makes a training clip another picture in every epoch, in words; empty for nothing.
+
+    Which frames of a segment are drawn aside: one that is looked at once has its middle ones.
+    """
+    crop = recipe.train.crop
+    words = ["" if isinstance(crop, FixedCrop) else f"train.crop is {crop}"]
+    words.append(f"augment is {recipe.augment}" if recipe.augment.changes_pixels else "")
+    return " and ".join(filter(None, words))
+
+
+def check_trained_on(recipe: Recipe, train_set: Manifest) -> None:
+    """ManifestError if features are to stand in for clips whose encoder or pixels change."""
+    if train_set.features is None or recipe.model.takes_features:
+        return
+    if not is_frozen(recipe):
+        raise ManifestError(
+            f"{train_set.source} holds features, the model takes frames: its encoder learns",
+            "leave the encoder as it is (stages.0.trainable=neck), give the videos, or take a "
+            "recipe of features: features-linear, features-mlp, features-netvlad",
+        )
+    if said := varies(recipe):
+        raise ManifestError(
+            f"{train_set.source} holds features of clips as they are, but {said}",
+            "train.crop=CenterCrop and nothing in augment, or give the videos",
+        )
+
+
 def train_views(recipe: Recipe) -> TestViews:
-    """How a frozen encoder looks at training clips: their frames as a test takes them, once."""
-    val = val_views(recipe)
-    return replace(one_view(replace(val, sampling=recipe.train.sampling)), crop=val.crop)
+    """How a frozen encoder looks at training clips: once, at the frames that a test would take."""
+    return one_view(replace(val_views(recipe), sampling=recipe.train.sampling))
 
 
 def about_encoder(recipe: Recipe, model: ModelSpec, per: str) -> dict[str, Any]:
@@ -58,7 +85,9 @@ def about_encoder(recipe: Recipe, model: ModelSpec, per: str) -> dict[str, Any]:
 
 def encoder_part(model: ModelSpec) -> ModelSpec:
     """What of a model decides what its encoder gives."""
-    return replace(model, neck=None, heads=(), dropout=0.0, partial_bn=False, head_std=None)
+    return replace(
+        model, neck=None, heads=(), dropout=0.0, partial_bn=False, lora=None, head_std=None
+    )
 
 
 def trains_on(recipe: Recipe, train_set: Manifest) -> Recipe:
@@ -123,8 +152,7 @@ def _facts(model: ModelSpec, about: About) -> list[tuple[str, Any, Any]]:
     """Name, ours, theirs of all that decides what an encoder gives, but for its weights."""
     ours, theirs = to_plain(encoder_part(model)), about["model_spec"]
     facts = [(name, ours.get(name), theirs.get(name)) for name in dict.fromkeys((*ours, *theirs))]
-    over = "tokens" if model.sees_tokens else "frames"
-    return [*facts, ("what the neck takes", over, _OVER.get(about["per"], about["per"]))]
+    return [*facts, ("what the neck takes", model.over, _OVER.get(about["per"], about["per"]))]
 
 
 _OVER = {"token": "tokens", "frame": "frames", "clip": "frames"}
@@ -133,15 +161,18 @@ _OVER = {"token": "tokens", "frame": "frames", "clip": "frames"}
 def behind_encoder(recipe: Recipe, manifest: Manifest) -> Recipe | None:
     """A recipe of features as one of videos: its network behind the encoder that made `manifest`.
 
-    None where it stays one of features: the file does not say what made it, or the recipe chooses
-    among its vectors. It starts from what the file names as `weights_from`, unless it names others.
+    None where it stays one of features: the file does not say what made it or where its weights
+    are, or the recipe chooses among its vectors. It starts from those weights, or from its own.
     """
-    about = manifest.features.about if manifest.features else {}
-    neck = recipe.model.encoder
+    assert manifest.features is not None
+    about, neck = manifest.features.about, recipe.model.encoder
     whole = isinstance(recipe.train.sampling, AllFrames) and isinstance(
         recipe.test.sampling, AllFrames
     )
-    if "model_spec" not in about or not isinstance(neck, FeatureEncoder) or not whole:
+    weights = recipe.weights or str(about.get("weights_from", ""))
+    if "model_spec" not in about or not weights or not whole:
+        return None
+    if not isinstance(neck, FeatureEncoder) or neck.dim not in (None, manifest.features.dim):
         return None
     if about["per"] == "clip" and not isinstance(neck, FeaturesSpec):
         return None  # a mean of frames went in, which no frame of a video is
@@ -159,6 +190,7 @@ def behind_encoder(recipe: Recipe, manifest: Manifest) -> Recipe | None:
         neck=None if isinstance(neck, FeaturesSpec) else replace(neck, dim=None),
     )
     one = one_view(test)
+    first, *others = map(_frozen, recipe.stages)
     return replace(
         recipe,
         model=model,
@@ -166,12 +198,10 @@ def behind_encoder(recipe: Recipe, manifest: Manifest) -> Recipe | None:
         test=test,
         val=None,
         augment=replace(pixels, mixup=recipe.augment.mixup),
-        stages=tuple(map(_frozen, recipe.stages)),
-        weights=recipe.weights or str(about.get("weights_from", "")),
+        stages=(replace(first, reset_heads=True), *others),  # what has the weights has a head too
+        weights=weights,
     )
 
 
 def _frozen(stage: Stage) -> Stage:
     return replace(stage, trainable="neck") if stage.trainable == "all" else stage
-
-

@@ -13,6 +13,7 @@ from marey.errors import ManifestError, RecipeError, did_you_mean
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.video_model import Head
 from marey.recipes.compatible import check_clips, check_objectives, check_same_features
+from marey.recipes.frozen import check_trained_on
 from marey.recipes.recipe import DataSpec, Recipe
 from marey.video.augment import flip_pairs
 
@@ -92,6 +93,7 @@ def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
         encoder = replace(encoder, dim=train_set.features.dim)
     recipe = replace(recipe, model=replace(model, heads=heads, encoder=encoder))
     check_clips(recipe.model, train_set)
+    check_trained_on(recipe, train_set)
     check_objectives(recipe, train_set)
     plan = recipe.augment
     if plan.flip == "swap" and plan.flip_pairs is None:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -64,6 +64,8 @@ class FeatureFile:
     """Frames [n] of each clip, 0 for one that could not be read."""
     errors: Mapping[int, str] = field(default_factory=dict)
     """Row -> why it could not be read."""
+    more: tuple[Path, ...] = ()
+    """Files whose record batches follow those of `path`."""
     crcs: npt.NDArray[np.uint32] | None = None
     """Checksum [n] of each clip's vectors, if the file has them."""
 
@@ -104,8 +106,8 @@ class FeatureFile:
     @cached_property
     def _frames(self) -> list[npt.NDArray[Any]]:
         """All frames [m d] of every record batch, where they lie."""
-        batches = [batch for batch, _ in read_batches(self.path, AGAIN)]
-        return [_vectors(batch[COLUMN], self.dim) for batch in batches]
+        files = (read_batches(path, AGAIN) for path in (self.path, *self.more))
+        return [_vectors(batch[COLUMN], self.dim) for batch, _ in chain.from_iterable(files)]
 
     @cached_property
     def _compared(self) -> npt.NDArray[np.bool_]:
@@ -154,6 +156,31 @@ def features_of(path: Path, table: pa.Table) -> FeatureFile | None:
         lengths=np.concatenate([np.zeros(0, np.int64), *map(np.diff, ends)]),
         errors=_errors(table),
         crcs=_crcs(table),
+    )
+
+
+def joined(files: Sequence[FeatureFile]) -> FeatureFile:
+    """The rows of whole files of features of one width, in order, as those of one."""
+    counts = [int(file.batches.max(initial=-1)) + 1 for file in files]
+    firsts = accumulate((len(file.batches) for file in files), initial=0)
+    crcs = [file.crcs for file in files if file.crcs is not None]
+    return replace(
+        files[0],
+        batches=np.concatenate(
+            [
+                file.batches + first
+                for file, first in zip(files, accumulate(counts, initial=0), strict=False)
+            ]
+        ),
+        starts=np.concatenate([file.starts for file in files]),
+        lengths=np.concatenate([file.lengths for file in files]),
+        errors={
+            first + row: reason
+            for file, first in zip(files, firsts, strict=False)
+            for row, reason in file.errors.items()
+        },
+        crcs=np.concatenate(crcs) if len(crcs) == len(files) else None,
+        more=tuple(file.path for file in files[1:]),
     )
 
 

@@ -80,6 +80,7 @@ class FeatureOptions(Options[Extractor]):
             out=self.out,
             per=self.per,
             dtype=self.dtype,
+            weights_from=_weights_from(self.source, recipe),
             workers=self.workers,
             batch_size=self.batch_size,
             device=device,
@@ -137,6 +138,13 @@ def source_model(
     if recipe.model.encoder != model.spec.encoder or recipe.model.frames != model.spec.frames:
         raise RecipeError(f"{', '.join(overrides)} changes the model, which is trained already")
     return recipe, model.with_frames(recipe.test.sampling.frames)
+
+
+def _weights_from(source: str, recipe: Recipe) -> str:
+    """Where the weights of `source` are found again, from any folder of this machine."""
+    is_model = Path(source).is_dir() and not is_hugging_face(Path(source))
+    named = source if is_model else recipe.weights
+    return str(Path(named).absolute()) if Path(named).exists() else named
 
 
 def extraction(path: Path) -> Extraction:

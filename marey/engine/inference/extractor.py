@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -30,13 +30,15 @@ from marey.engine.inference.scoring import model_inputs, view_batches
 from marey.engine.weights.checkpoint import weights_digest
 from marey.errors import ManifestError, RunError
 from marey.jobs.parts import Progress
+from marey.models.encoder import Over
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_clips
+from marey.recipes.frozen import about_encoder
 from marey.recipes.recipe import Recipe
-from marey.recipes.schema import to_plain
 
-Per = Literal["frame", "clip"]
+Per = Literal["frame", "clip", "token"]
 DType = Literal["float16", "float32"]
+OVER: Mapping[Per, Over] = {"frame": "frames", "clip": "frames", "token": "tokens"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,7 +47,10 @@ class Extractor(ClipJob):
 
     out: Path
     per: Per = "frame"
+    """One vector a frame, for the mean of all frames and views, or for each place of each frame."""
     dtype: DType = "float16"
+    weights_from: str = ""
+    """Where the weights of the encoder are, for whoever trains on the features."""
 
     def __post_init__(self) -> None:
         check_clips(self.model.spec, self.manifest)
@@ -68,16 +73,31 @@ class Extractor(ClipJob):
         """The columns of the file, and what it says of its making."""
         return feature_schema(
             self.table.schema,
-            dim=self.model.encoder.num_features,
+            dim=self.model.encoded_width(self.over),
             dtype=self.dtype,
             classes=self.manifest.classes,
-            about=_about(self.model, self.recipe, self.manifest, self.per),
+            about=self.about(),
         )
+
+    @property
+    def over(self) -> Over:
+        """What is asked of the encoder."""
+        return OVER[self.per]
+
+    def about(self) -> dict[str, Any]:
+        """What the file says of its making."""
+        return about_encoder(self.recipe, self.model.spec, self.per) | {
+            "model": self.recipe.name,
+            "weights": weights_digest(self.model.encoder),
+            "weights_from": self.weights_from,
+            "manifest": self.manifest.source.name,
+            "manifest_digest": self.manifest.digest(),
+        }
 
     def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
         """Write a part: these rows with their features, as a file of features of its own."""
         manifest, size = self.clips(rows), self.clips_at_once
-        nothing = np.zeros((0, self.model.encoder.num_features), np.float32)
+        nothing = np.zeros((0, self.model.encoded_width(self.over)), np.float32)
         batches = view_batches(manifest, self.recipe, workers=self.workers, batch_size=size)
         with closing(batches), feature_writer(file, self.schema) as writer:
             for start, batch in zip(range(0, len(rows), size), batches, strict=True):
@@ -121,27 +141,15 @@ def read_features(path: Path) -> FeatureFile:
 def view_features(
     model: VideoModel, views: Tensor, recipe: Recipe, *, per: Per, device: torch.device | str
 ) -> Tensor:
-    """Features float32 [b v*t d] of views [b v ...], or their means [b 1 d], on the CPU."""
+    """What the encoder gives, float32 [b v*t d] of views [b v ...], or the means, on the CPU."""
     model.eval()
-    parts = []
+    parts, over = [], OVER[per]
     for clip in model_inputs(model, views, recipe.augment, device):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.amp):
-            parts.append(model.features(clip).float().cpu())
+            parts.append(model.encode(clip, over).float().cpu())
     x = torch.cat(parts)
     x = x.reshape(len(views), -1, x.shape[-1])
-    return x if per == "frame" else x.mean(dim=1, keepdim=True)
-
-
-def _about(model: VideoModel, recipe: Recipe, manifest: Manifest, per: Per) -> dict[str, Any]:
-    return {
-        "model": recipe.name,
-        "encoder": to_plain(replace(model.spec, heads=()))["encoder"],
-        "weights": weights_digest(model.encoder),
-        "views": to_plain(recipe.test),
-        "per": per,
-        "manifest": manifest.source.name,
-        "manifest_digest": manifest.digest(),
-    }
+    return x.mean(dim=1, keepdim=True) if per == "clip" else x
 
 
 def _check_range(x: np.ndarray, dtype: DType, manifest: Manifest, rows: Tensor) -> None:

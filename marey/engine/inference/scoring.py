@@ -18,6 +18,7 @@ from marey.errors import ManifestError, RunError
 from marey.jobs.parts import Progress
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_clips
+from marey.recipes.frozen import tests_on
 from marey.recipes.recipe import Recipe
 from marey.types import Clip, Scores
 from marey.video.augment import Augment, normalize
@@ -49,6 +50,7 @@ def score_clips(
     Args: as `marey.engine.inference.evaluate.evaluate`.
     """
     check_clips(model.spec, manifest)
+    recipe = tests_on(recipe, manifest)
     model = model.with_frames(recipe.test.sampling.frames)
     scores: ScoreArrays = {
         head.name: np.full((len(manifest), head.num_classes), np.nan, np.float32)
@@ -137,7 +139,7 @@ def model_inputs(
 ) -> Iterator[Clip]:
     """The views of a batch, [b v ...], as clips for the model, as many as memory holds at once."""
     clips = views.flatten(0, 1)
-    if model.spec.takes_features:  # which are small
+    if clips.is_floating_point():  # features, which are small
         yield clips.to(device)
         return
     for part in torch.split(clips, max(1, FRAMES_AT_ONCE // model.frames)):

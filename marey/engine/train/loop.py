@@ -24,6 +24,7 @@ from marey.data.loading.workers import WorkerKilled
 from marey.engine.train.bad_clips import BadClips
 from marey.engine.train.best_epoch import worth
 from marey.engine.train.distributed import LoneError, ToldError, World, join_world
+from marey.engine.train.encode_once import encode_once
 from marey.engine.train.end_of_run import split_to_test, write_test
 from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
@@ -41,6 +42,7 @@ from marey.errors import MareyError, RunError
 from marey.longtail.decouple import change_heads, training_mode
 from marey.longtail.objective import FollowsEpochs
 from marey.models.video_model import VideoModel
+from marey.recipes.frozen import trains_on
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.schema import to_yaml
 from marey.types import Clip, Labels, check_numbers
@@ -111,6 +113,7 @@ def train(
             log.say(note)
         stop = stack.enter_context(stop_signals(speaks=world.is_main))
         try:
+            start = encode_once(start, work_dir, world=world, log=log, stop=stop)
             Training(start, work_dir, world=world, log=log, stop=stop, save_steps=save_steps).loop()
             if log.epochs:
                 log.say(outcome_in_words(log.epochs))
@@ -143,6 +146,7 @@ class Training:
         """A run at the place where its checkpoint left it, else at its beginning."""
         self.recipe, self.work_dir, self.at = start.recipe, work_dir, start.at
         self.train_set, self.val_set, self.data = start.train_set, start.val_set, start.data
+        self.reads = trains_on(self.recipe, self.train_set)
         self.world, self.log, self.stop, self.save_steps = world, log, stop, save_steps
         self.bad_clips = BadClips(work_dir, self.train_set, self.recipe.data.bad_clip_budget)
         self.saved_at = time.monotonic()
@@ -182,7 +186,7 @@ class Training:
             return
         training_mode(self.model, self.stage.trainable, self.stage.last_blocks)
         steps = draw_steps(
-            self.recipe,
+            self.reads,
             self.train_set,
             self.at,
             self.world,
@@ -258,7 +262,7 @@ class Training:
         return augment(
             batch.clip[:, 0],
             batch.labels,
-            self.recipe.augment,
+            self.reads.augment,
             batch.seeds,
             num_classes=self.num_classes,
         )

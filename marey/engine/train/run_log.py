@@ -112,6 +112,17 @@ class RunLog:
             passed = self._bars.tasks[self._bars.task_ids.index(self._all)].completed
             self._bars.update(self._all, total=passed + num_steps - done + later)
 
+    def looked_at(self, done: int) -> None:
+        """A notch on the progress bar for what is no step."""
+        if self._task is not None:
+            self._bars.update(self._task, completed=done)
+
+    def end_epoch(self) -> None:
+        """No progress bar."""
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+        self._task = None
+
     def step(self, step: int, text: str, **values: float) -> None:
         """A line of log.jsonl and a notch on the progress bar."""
         self._record("step", step, values)

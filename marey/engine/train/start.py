@@ -26,9 +26,10 @@ from marey.engine.train.saved import (
     recipe_changes,
     refuse_other_run,
 )
-from marey.engine.train.steps import Position, check_steps
+from marey.engine.train.steps import Position, check_steps, fitting_batch
 from marey.engine.train.validation import validation_in_words
 from marey.engine.weights.checkpoint import last_checkpoint
+from marey.engine.weights.encoders import behind_its_encoder, check_encoder
 from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.starting import initialize
 from marey.jobs.cores import num_cores, num_loaders
@@ -80,8 +81,12 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     data = data_facts(train_set, val_set)
     if saved is not None and (note := check_clips(saved, recipe, data)):
         notes.append(note)
+    recipe, note = behind_its_encoder(recipe, train_set)
+    notes.append(note)
     recipe = with_val(resolve(recipe, train_set), saved.recipe.val if saved else None)
     check_save_best(recipe, train_set, val_set)
+    recipe, note = fitting_batch(recipe, train_set, world)
+    notes.append(note)
     at = Position()
     if saved is not None:
         at, more = _goes_on(saved, recipe, data, world)
@@ -94,6 +99,8 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     check_steps(recipe, train_set, world)
     if weights is not None:
         notes.append(initialize(model, weights, recipe, train_set.classes))
+    if saved is None:
+        check_encoder(model, train_set)
     add_lora(model)
     check_learning(model, recipe)
     notes += [validation_in_words(recipe, val_set), _workers_in_words(recipe, world)]

@@ -6,9 +6,10 @@ import math
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.loader import clip_batches
@@ -84,21 +85,45 @@ def draw_steps(
     return Steps(num_steps, num_steps - at.step, recipe.accumulate, batches, waiting)
 
 
-def check_steps(recipe: Recipe, train_set: Manifest, world: World) -> None:
-    """RecipeError if the clips of an epoch, in any stage, are too few for one step."""
+def fitting_batch(recipe: Recipe, train_set: Manifest, world: World) -> tuple[Recipe, str]:
+    """The recipe with batches that the clips of every stage fill, and what is said of smaller ones.
+
+    Fewer are accumulated only where batches of one clip are too many yet.
+    """
+    clips = min((len(_epoch_rows(recipe, train_set, at)) for at in _stages(recipe)), default=0)
+    of_process = clips // world.size
+    if not clips or recipe.batch_size * recipe.accumulate <= of_process or not of_process:
+        return recipe, ""
+    accumulate = min(recipe.accumulate, of_process)
+    size = of_process // accumulate
+    said = f"batches of {size}, not {recipe.batch_size}"
+    if accumulate != recipe.accumulate:
+        said += f", and {accumulate} a step, not {recipe.accumulate}"
+    return (
+        replace(recipe, batch_size=size, accumulate=accumulate),
+        f"{said}: an epoch has {clips} clips",
+    )
+
+
+def _stages(recipe: Recipe) -> Iterator[Position]:
+    """The beginning of each stage that has steps."""
     for number, stage in enumerate(recipe.stages):
         if stage.epochs:
-            _epoch_keys(recipe, train_set, Position(stage=number), world)
+            yield Position(stage=number)
+
+
+def check_steps(recipe: Recipe, train_set: Manifest, world: World) -> None:
+    """RecipeError if the clips of an epoch, in any stage, are too few for one step."""
+    for at in _stages(recipe):
+        _epoch_keys(recipe, train_set, at, world)
 
 
 def _epoch_keys(recipe: Recipe, train_set: Manifest, at: Position, world: World) -> EpochSampler:
-    seed = mixed_seed(recipe.seed, at.stage)
-    sampler = recipe.stages[at.stage].sampler
-    rows = draw_epoch(sampler, train_set.labels, train_set.sources, seed=seed, epoch=at.epoch)
+    rows = _epoch_rows(recipe, train_set, at)
     keys = EpochSampler(
         rows,
         recipe.batch_size,
-        seed=seed,
+        seed=mixed_seed(recipe.seed, at.stage),
         epoch=at.epoch,
         rank=world.rank,
         world_size=world.size,
@@ -111,6 +136,12 @@ def _epoch_keys(recipe: Recipe, train_set: Manifest, at: Position, world: World)
             f"lower accumulate to {keys.num_steps} or less",
         )
     return keys
+
+
+def _epoch_rows(recipe: Recipe, train_set: Manifest, at: Position) -> npt.NDArray[np.int64]:
+    """The rows of an epoch, as the sampler of its stage draws them."""
+    seed, sampler = mixed_seed(recipe.seed, at.stage), recipe.stages[at.stage].sampler
+    return draw_epoch(sampler, train_set.labels, train_set.sources, seed=seed, epoch=at.epoch)
 
 
 def mixed_seed(*numbers: int) -> int:

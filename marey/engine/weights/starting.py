@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from marey.engine.weights.huggingface import pretrained
 from marey.engine.weights.origin import Origin, origin_of
 from marey.models.sites import is_added
 from marey.models.video_model import VideoModel
+from marey.recipes.frozen import encoder_part
 from marey.recipes.huggingface import is_hugging_face
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_plain
@@ -27,9 +27,9 @@ def initialize(
 ) -> str:
     """Start `model` from the weights in `path`; returns what was taken, and what differs there.
 
-    Weights of a whole `VideoModel` fill everything but heads of another name, size or classes and
-    what temporal ops added that they lack altogether; weights of a picture network fill the
-    encoder.
+    Weights of a whole `VideoModel` fill everything but heads of another name, size or classes,
+    another neck and the heads behind it, and what temporal ops added that they lack altogether;
+    weights of a picture network fill the encoder.
 
     Args:
         model: that of `recipe`, which is compared with the one in the folder of `path`.
@@ -50,10 +50,12 @@ def initialize(
         model.load_encoder(weights)
         return f"encoder from {path}"
     own, renamed = model.state_dict(), _other_classes(classes or {}, origin.classes)
+    same_neck = _shapes(own, "neck.") == _shapes(weights, "neck.")
     others = [
         name
         for name in dict.fromkeys((*own, *weights))
         if _is_other_head(name, own, weights, renamed)
+        or (not same_neck and name.startswith(("neck.", "heads.")))
     ]
     added = [name for name in own if is_added(name)]
     new = [] if set(added) & set(weights) else added
@@ -83,8 +85,7 @@ def differences(recipe: Recipe, origin: Origin) -> list[str]:
 
 
 def _facts(recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    model = replace(recipe.model, heads=(), head_std=None, dropout=0.0, partial_bn=False, lora=None)
-    yield from _leaves("model", to_plain(model))
+    yield from _leaves("model", to_plain(encoder_part(recipe.model)))
     for name in ("mean", "std", "channel_order"):
         yield f"augment.{name}", getattr(recipe.augment, name)
 
@@ -98,6 +99,10 @@ def _leaves(name: str, plain: Any) -> Iterator[tuple[str, Any]]:
             yield from _leaves(f"{name}.{number}", value)
     else:
         yield name, plain
+
+
+def _shapes(weights: Mapping[str, Tensor], prefix: str) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(w.shape) for name, w in weights.items() if name.startswith(prefix)}
 
 
 def _is_other_head(

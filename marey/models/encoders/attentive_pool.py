@@ -15,13 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.encoder import EncoderModule
+from marey.models.encoder import EncoderModule, Over
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.layout import split_axis
 from marey.models.sites import TemporalOp
@@ -38,7 +37,7 @@ class AttentivePoolSpec(FeatureEncoder):
     num_heads: int = 16
     mlp_ratio: float = 4.0
     width: int | None = None
-    over: Literal["tokens", "frames"] = "tokens"
+    over: Over = "tokens"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,13 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.encoder import EncoderModule
+from marey.models.encoder import EncoderModule, Over
 from marey.models.sites import TemporalOp
 from marey.types import check_counts, check_numbers
 
@@ -51,8 +51,8 @@ class FeatureEncoder:
         check_numbers(at_least=1, dim=self.dim)
 
     @property
-    def over(self) -> Literal["frames", "tokens"]:
-        """What a neck takes of the encoder before it: a vector a frame, or all places of all."""
+    def over(self) -> Over:
+        """What a neck takes of the encoder before it."""
         return "frames"
 
     @property

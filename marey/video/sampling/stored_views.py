@@ -1,7 +1,7 @@
 """Views of a clip whose features are kept: they stand one after the other, of equal length.
 
-    stored of a clip    [view 0: n vectors] [view 1: n vectors] ...       n as the encoder gives
-    in a test           all views           in training    one of them, drawn
+stored of a clip    [view 0: n vectors] [view 1: n vectors] ...       n as the encoder gives
+in a test           all views           in training    one of them, drawn
 """
 
 from __future__ import annotations

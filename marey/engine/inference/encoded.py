@@ -1,0 +1,225 @@
+"""What a frozen encoder gives of each clip, made once and kept for every run that asks again.
+
+    $MAREY_CACHE (or ~/.cache/marey)/features/
+        3fa95d0c81e2b764/           an encoder with its weights, and the views it was shown
+            about.json              which
+            9c1d....arrow           clips of one pass, each under the digest of where it lies
+
+A clip is known by its path, its span, and the size and time of its file: in another manifest, split
+or fold it is the same clip, and a file that changes is another one. So ten heads, ten folds or ten
+methods for the long tail cost one pass of the encoder. The clips that lack are made in parts
+(`marey.jobs.parts`): what is killed goes on where it was, and processes that lack the same clips
+share the work. A clip that could not be read is tried again every time. The folder may be removed
+at any time; what lies there is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from marey.data.features.feature_file import (
+    FeatureFile,
+    features_of,
+    join_features,
+    joined,
+    open_table,
+)
+from marey.data.manifest.manifest import Manifest
+from marey.engine.inference.extractor import Extractor
+from marey.engine.inference.jobs import PART_SECONDS
+from marey.engine.weights.checkpoint import weights_digest
+from marey.jobs.executors import HERE
+from marey.jobs.half_done import input_digest
+from marey.jobs.parts import Parts, Progress, make_parts
+from marey.jobs.shards import WHOLE, Shard
+from marey.models.video_model import VideoModel
+from marey.recipes.frozen import about_encoder
+from marey.recipes.recipe import Recipe
+from marey.storage.atomic import make_folder, run_error, write_text
+from marey.storage.url import AnyPath
+
+KEY = "key"
+"""The column of the digests of clips."""
+PART_ROWS = 128
+"""Clips of a part: few, so that several processes have a share of a small set."""
+
+
+def features_folder() -> Path:
+    """Where what encoders gave is kept."""
+    home = os.environ.get("MAREY_CACHE")
+    return (Path(home) if home else Path.home() / ".cache" / "marey") / "features"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class KeptFeatures:
+    """What is kept of clips as `recipe.test` shows them to the encoder of `model`.
+
+    `model` is in evaluation mode, on `device`, and takes the frames of these views.
+    """
+
+    model: VideoModel
+    recipe: Recipe
+    device: torch.device | str = "cpu"
+
+    @cached_property
+    def about(self) -> Mapping[str, Any]:
+        """What decides the features."""
+        per = "token" if self.model.spec.over == "tokens" else "frame"
+        return about_encoder(self.recipe, self.model.spec, per) | {
+            "model": self.recipe.name,
+            "weights": weights_digest(self.model.encoder),
+        }
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where they are kept."""
+        facts = dict(self.about) | {"amp": self.recipe.amp, "backend": self.recipe.data.backend}
+        facts.pop("model")
+        return features_folder() / input_digest(facts)[:16]
+
+    def missing(self, manifest: Manifest) -> np.ndarray:
+        """The rows int64 [m] of which nothing is kept, or only why they could not be read."""
+        kept = self._kept()
+        keys = _keys(manifest)
+        return np.array([i for i, key in enumerate(keys) if not kept.has(key)], dtype=np.int64)
+
+    def make(
+        self,
+        manifest: Manifest,
+        *,
+        shard: Shard = WHOLE,
+        progress: Progress | None = None,
+    ) -> None:
+        """Make the share `shard` of the features of these clips, and keep them.
+
+        With several shards they are there once the last one is done. RunError if the folder cannot
+        be written, or a feature is not finite.
+        """
+        make_folder(self.folder, run_error)
+        write_text(self.folder / "about.json", json.dumps(self.about, indent=1), run_error)
+        keys = _keys(manifest)
+        name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+        job = _Keeper(
+            model=self.model,
+            recipe=self.recipe,
+            manifest=manifest,
+            keys=keys,
+            facts_of=self.about,
+            out=self.folder / f"{name}.arrow",
+            per=self.about["per"],
+            dtype="float16" if self.about["per"] == "token" else "float32",
+            device=self.device,
+        )
+        make_parts(
+            job.parts(job.out),
+            lambda rows, file: job.write(rows, file, progress=progress),
+            job.join,
+            executor=HERE,
+            shard=shard,
+            timeout_seconds=PART_SECONDS,
+        )
+
+    def of(self, manifest: Manifest) -> Manifest:
+        """The clips of `manifest` with what is kept of them in place of their frames."""
+        kept = self._kept()
+        assert kept.file is not None, "features are made before they are asked for"
+        rows = np.array([kept.rows[key] for key in _keys(manifest)], dtype=np.int64)
+        return replace(manifest, features=kept.file.take(rows))
+
+    def _kept(self) -> _Kept:
+        return _Kept.in_folder(self.folder)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """All that is kept in a folder; of a clip that is there twice, the one that was read."""
+
+    file: FeatureFile | None
+    rows: Mapping[str, int]
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> _Kept:
+        files: list[FeatureFile] = []
+        keys: list[str] = []
+        for path in sorted(folder.glob("*.arrow")):
+            table = open_table(path)
+            features = features_of(path, table)
+            assert features is not None, path
+            files.append(features)
+            keys += table[KEY].to_pylist()
+        if not files:
+            return cls(None, {})
+        file = joined(files)
+        order = np.argsort(file.lengths > 0, kind="stable").tolist()  # what was read comes last
+        return cls(file, {keys[row]: row for row in order})
+
+    def has(self, key: str) -> bool:
+        """Whether the features of a clip are there."""
+        return key in self.rows and self.file is not None and self.file.lengths[self.rows[key]] > 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Keeper(Extractor):
+    """Features under the digests of their clips."""
+
+    keys: Sequence[str]
+    facts_of: Mapping[str, Any]
+
+    def about(self) -> dict[str, Any]:
+        return dict(self.facts_of)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """Path and digest of each clip."""
+        paths = [str(self.manifest.path(row)) for row in range(len(self.manifest))]
+        return pa.table({"path": pa.array(paths), KEY: pa.array(self.keys, pa.string())})
+
+    def parts(self, target: Path, **more: str) -> Parts:
+        size = -(-PART_ROWS // self.clips_at_once) * self.clips_at_once
+        digest = input_digest({"parts": self.digest, **more})
+        return Parts(target, len(self.manifest), size, digest, run_error)
+
+    def join(self, paths: Sequence[Path]) -> None:
+        """Write the file from its parts, also where no clip could be read."""
+        join_features(paths, self.out)
+
+
+def _keys(manifest: Manifest) -> list[str]:
+    """What tells each clip from all others, wherever it is listed."""
+    return [_key(manifest, row) for row in range(len(manifest))]
+
+
+def _key(manifest: Manifest, row: int) -> str:
+    clip = manifest.clip(row)
+    facts = {
+        "path": str(clip.path if not isinstance(clip.path, Path) else clip.path.absolute()),
+        "span": str(clip.span),
+        "num_frames": clip.num_frames,
+        "fps": clip.fps,
+        "file": _state(clip.path),
+    }
+    return input_digest(facts)
+
+
+def _state(path: AnyPath) -> list[int]:
+    """Size and time of the file, or of the pack that it lies in; nothing is known of a url's."""
+    if not isinstance(path, Path):
+        return []
+    for each in (path, *path.parents):
+        try:
+            facts = each.stat()
+        except OSError:  # inside a pack there are no files
+            continue
+        return [facts.st_size, facts.st_mtime_ns]
+    return []

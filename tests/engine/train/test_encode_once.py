@@ -1,0 +1,228 @@
+"""A run whose encoder is frozen looks at each clip once, and what it learns takes videos."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from marey.engine.inference import encoded
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
+from marey.engine.inference.extract import FeatureOptions, extract_features
+from marey.engine.inference.predict import load
+from marey.engine.train.loop import train
+from marey.engine.weights.checkpoint import load_checkpoint
+from marey.engine.weights.trained import export_release
+from marey.errors import ManifestError, RunError
+from marey.models import AttentivePoolSpec, LateAverageSpec, ResNetSpec
+from marey.models.encoder import Neck
+from marey.recipes import catalog
+from marey.recipes.longtail import lmr
+from marey.recipes.optim import AdamW, StepDecay
+from marey.recipes.recipe import DataSpec, Recipe, Views
+from marey.recipes.schema import to_yaml
+from marey.video.augment import Augment
+from marey.video.crops import CenterCrop
+from marey.video.sampling.segments import Segments
+from tests.tiny import CLASSES, tiny_recipe, write_set
+
+ENCODER = ResNetSpec(18, channels=2)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("videos"), per_class=2, val_per_class=1)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("MAREY_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many clips each pass of the encoder was given."""
+    passes: list[int] = []
+    make = encoded.KeptFeatures.make
+
+    def counted(self: encoded.KeptFeatures, clips: object, **more: object) -> None:
+        passes.append(len(clips))  # type: ignore[arg-type]
+        make(self, clips, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(encoded.KeptFeatures, "make", counted)
+    return passes
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of an encoder, as torchvision would name them."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "resnet.pth"
+    torch.save(ENCODER.build((), 1).state_dict(), path)
+    return path
+
+
+def frozen(manifest: Path, weights: Path, neck: Neck | None = None, epochs: int = 1) -> Recipe:
+    recipe = tiny_recipe(manifest, epochs=epochs)
+    stage = replace(recipe.stages[0], trainable="neck", optim=AdamW(lr=0.05))
+    return replace(
+        recipe,
+        name="frozen-tiny",
+        model=replace(recipe.model, encoder=ENCODER, neck=neck, head_std=None),
+        train=Views(Segments(2), CenterCrop(32, 36)),
+        augment=Augment(),
+        stages=(stage,),
+        weights=str(weights),
+    )
+
+
+def test_clips_are_looked_at_once_whatever_learns_behind_the_encoder(
+    videos: Path, weights: Path, tmp_path: Path, looked_at: list[int]
+) -> None:
+    recipe = frozen(videos, weights)
+    train(recipe, tmp_path / "linear")
+    assert looked_at == [8, 4]
+    late = frozen(videos, weights, LateAverageSpec(hidden=3))
+    train(lmr(replace(late, seed=1)), tmp_path / "lmr")
+    assert looked_at == [8, 4]
+    train(frozen(videos, weights, AttentivePoolSpec(num_heads=2, width=4)), tmp_path / "pool")
+    assert looked_at == [8, 4, 8, 4]  # of tokens
+
+
+def test_clips_of_another_split_are_the_same_clips(
+    videos: Path, weights: Path, tmp_path: Path, looked_at: list[int]
+) -> None:
+    train(frozen(videos, weights), tmp_path / "one")
+    text = videos.read_text().replace("train", "other").replace("val", "train")
+    swapped = videos.with_name("swapped.csv")
+    swapped.write_text(text.replace("other", "val"))
+    train(frozen(swapped, weights), tmp_path / "two")
+    assert looked_at == [8, 4]
+    (videos.parent / "red_0.mp4").touch()
+    train(frozen(videos, weights), tmp_path / "three")
+    assert looked_at == [8, 4, 1]
+
+
+@pytest.mark.parametrize(
+    "neck", [None, AttentivePoolSpec(num_heads=2, width=4)], ids=["linear", "attentive"]
+)
+def test_what_comes_out_takes_videos_and_says_the_same_of_them(
+    videos: Path, weights: Path, tmp_path: Path, neck: Neck | None
+) -> None:
+    run = train(frozen(videos, weights, neck), tmp_path / "run")
+    state = load_checkpoint(run / "checkpoints" / "best.pt")
+    start = torch.load(weights, weights_only=True)
+    for name, value in start.items():
+        assert torch.equal(state["model"][f"encoder.{name}"], value), name
+    (row,) = csv.DictReader((run / "metrics.csv").read_text().splitlines())
+    result, _ = evaluate_folder(EvalOptions(folder=run), tmp_path / "out")
+    assert result is not None
+    assert result.metrics["loss"] == pytest.approx(float(row["val/loss"]), abs=2e-3)
+    release = export_release(run, tmp_path / "release")
+    (answer,) = load(release).predict(videos.parent / "red_0.mp4", top=1)
+    assert answer["label"] in CLASSES
+
+
+def test_a_run_goes_on_to_the_same_bits_also_without_what_was_kept(
+    videos: Path, weights: Path, tmp_path: Path, cache: Path
+) -> None:
+    recipe = frozen(videos, weights, LateAverageSpec(), epochs=3)
+    stage = replace(recipe.stages[0], schedule=StepDecay(()))
+    recipe = replace(recipe, stages=(stage,))
+    whole = train(recipe, tmp_path / "whole")
+    short = replace(recipe, stages=(replace(stage, epochs=1),))
+    run = train(short, tmp_path / "run")
+    shutil.rmtree(cache / "features")
+    train(recipe, run, resume=run / "checkpoints" / "last.pt")
+    one, other = (load_checkpoint(r / "checkpoints" / "last.pt")["model"] for r in (whole, run))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_clip_that_cannot_be_read_is_counted_and_tried_again(
+    videos: Path, weights: Path, tmp_path: Path, looked_at: list[int]
+) -> None:
+    broken = write_set(tmp_path / "videos", per_class=2, val_per_class=1)
+    (broken.parent / "red_0.mp4").write_bytes(b"no video")
+    recipe = frozen(broken, weights)
+    with pytest.raises(RunError, match="1 training clips could not be read"):
+        train(replace(recipe, data=replace(recipe.data, bad_clip_budget=0.0)), tmp_path / "a")
+    recipe = replace(recipe, data=replace(recipe.data, bad_clip_budget=0.2))
+    run = train(recipe, tmp_path / "b")
+    assert "red_0.mp4" in (run / "bad_clips.csv").read_text()
+    assert looked_at == [8, 4, 1]
+
+
+# --- files of features ----------------------------------------------------------------------------
+
+
+def written(videos: Path, weights: Path, out: Path, **more: str) -> Path:
+    """The file of `marey features` of the encoder alone."""
+    recipe = out.with_name("recipe.yaml")
+    recipe.write_text(to_yaml(frozen(videos, weights)))
+    options = FeatureOptions(source=str(recipe), manifest=videos, out=out, workers=0, **more)  # type: ignore[arg-type]
+    assert extract_features(options) is not None
+    return out
+
+
+def on_features(file: Path, name: str = "features-linear") -> Recipe:
+    recipe = catalog.find(name)
+    stage = replace(recipe.stages[0], epochs=1)
+    return replace(recipe, data=DataSpec(train=str(file), workers=0), stages=(stage,))
+
+
+def test_a_model_of_a_file_of_features_takes_videos(
+    videos: Path, weights: Path, tmp_path: Path
+) -> None:
+    file = written(videos, weights, tmp_path / "features.arrow")
+    run = train(on_features(file, "features-mlp"), tmp_path / "run")
+    assert "a model of videos: the encoder of frozen-tiny" in (run / "train.log").read_text()
+    assert "batches of 8, not 64: an epoch has 8 clips" in (run / "train.log").read_text()
+    of_features, _ = evaluate_folder(EvalOptions(folder=run), tmp_path / "out")
+    of_videos, _ = evaluate_folder(EvalOptions(folder=run, manifest=videos), tmp_path / "out2")
+    assert of_features is not None
+    assert of_videos is not None
+    assert of_features.metrics["loss"] == pytest.approx(of_videos.metrics["loss"], abs=2e-3)
+    assert load(run).predict(videos.parent / "red_0.mp4", top=1)
+
+
+def test_features_of_other_weights_or_of_another_model_are_refused(
+    videos: Path, weights: Path, tmp_path: Path
+) -> None:
+    file = written(videos, weights, tmp_path / "features.arrow")
+    torch.save(ENCODER.build((), 1).state_dict(), other := tmp_path / "other.pth")
+    with pytest.raises(RunError, match="holds features of other weights: their SHA-256 begins"):
+        train(replace(on_features(file), weights=str(other)), tmp_path / "a")
+    whole = frozen(file, weights)
+    pool = replace(whole.model, neck=AttentivePoolSpec(num_heads=2))
+    with pytest.raises(ManifestError, match="what the neck takes is frames there, tokens here"):
+        train(replace(whole, model=pool), tmp_path / "b")
+    deeper = replace(whole.model, encoder=ResNetSpec(34, channels=2))
+    with pytest.raises(ManifestError, match="another model: encoder is"):
+        train(replace(whole, model=deeper), tmp_path / "c")
+
+
+def test_a_model_of_features_stays_one_where_its_encoder_is_gone(
+    videos: Path, weights: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(weights.read_bytes())
+    file = written(videos, mine, tmp_path / "features.arrow")
+    mine.unlink()
+    run = train(on_features(file), tmp_path / "run")
+    assert "a model of features, which takes no videos" in (run / "train.log").read_text()
+    assert load(run).trained.model.spec.takes_features
+
+
+def test_tokens_are_written_and_trained_on(videos: Path, weights: Path, tmp_path: Path) -> None:
+    file = written(videos, weights, tmp_path / "features.arrow", per="token")
+    pool = AttentivePoolSpec(num_heads=2, width=4)
+    recipe = on_features(file)
+    recipe = replace(recipe, model=replace(recipe.model, encoder=pool))
+    assert load(train(recipe, tmp_path / "run")).trained.model.spec.neck == pool
