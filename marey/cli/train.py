@@ -66,6 +66,9 @@ def train(
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="without a recipe: start from nothing")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what it would be and how long; write nothing")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
 ) -> None:
     """Train a recipe, or what suits the clips where none is named; the latter says why.
@@ -116,6 +119,7 @@ def train(
             test=test,
             quiet=quiet,
             speaks=is_main,
+            dry=dry_run,
         )
     except MareyError as error:
         if is_main or isinstance(error, LoneError):
@@ -127,8 +131,10 @@ def train(
         log.disabled = False
 
 
-def _train(asked: Asked, *, save_steps: int | None, test: bool, quiet: bool, speaks: bool) -> None:
-    """Train what is asked for.
+def _train(
+    asked: Asked, *, save_steps: int | None, test: bool, quiet: bool, speaks: bool, dry: bool
+) -> None:
+    """Train what is asked for, or say what that would be.
 
     speaks: whether this process is the one of several that says what all do.
     """
@@ -138,6 +144,12 @@ def _train(asked: Asked, *, save_steps: int | None, test: bool, quiet: bool, spe
 
     with progress_bar("looking at clips") as progress:
         run = plan(asked, progress=progress)
+    if dry:
+        from marey.engine.train.dry_run import dry_run
+
+        for line in (*run.notes, *dry_run(run.recipe, run.work_dir, device=asked.device)):
+            console.print(line, markup=False)
+        return
     try:
         run_training(
             run.recipe,

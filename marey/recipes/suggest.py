@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 
 from marey.errors import RecipeError
-from marey.longtail.decouple import set_trainable
+from marey.longtail.decouple import set_trainable, training_mode
+from marey.models.checkpointing import checkpointed
 from marey.models.profile import training_bytes
 from marey.recipes.catalog import find
 from marey.recipes.describe import with_some_head
@@ -273,10 +275,13 @@ def step_bytes(recipe: Recipe, batch_size: int) -> int:
     spec = with_some_head(recipe.model)
     with torch.device("meta"):
         model = spec.build()
-    set_trainable(model, recipe.stages[0].trainable)
+    stage = recipe.stages[0]
+    set_trainable(model, stage.trainable, stage.last_blocks)
+    training_mode(model, stage.trainable, stage.last_blocks)
     learn = sum(4 * w.numel() for w in model.parameters() if w.requires_grad)
     shape = (batch_size, *spec.clip_shape(recipe.train.crop.size))
-    return training_bytes(model.train(), shape) + 2 * learn
+    with checkpointed(model.encoder) if recipe.checkpointing else nullcontext():
+        return training_bytes(model, shape) + 2 * learn
 
 
 def _epochs(facts: Facts, recipe: Recipe) -> list[_Choice]:

@@ -1,0 +1,123 @@
+"""What a run would be: shapes, steps, parameters, memory and time; nothing is written.
+
+Shapes, steps and parameters are counted, the memory as well (on the meta device, without the
+workspaces of kernels). The time is that of a few steps that are really taken, on clips of the
+training set, by a model that is then thrown away.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from marey.data.manifest.manifest import Manifest
+from marey.engine.train.distributed import World, join_world
+from marey.engine.train.learner import Learner
+from marey.engine.train.start import Start, clips_a_step, ready
+from marey.engine.train.steps import Position, draw_steps
+from marey.jobs.memory import memory_bytes
+from marey.longtail.decouple import set_trainable, training_mode
+from marey.models.profile import num_parameters
+from marey.models.video_model import VideoModel
+from marey.recipes.recipe import Recipe, Stage
+from marey.recipes.suggest import step_bytes
+from marey.terminal import duration
+from marey.video.augment import augment
+
+STEPS = 3
+"""That are taken: the first, in which everything starts, does not count."""
+ENOUGH_SECONDS = 60.0
+"""For them together: one that takes as long counts alone."""
+
+
+def dry_run(recipe: Recipe, work_dir: Path, *, device: str | None = None) -> Iterator[str]:
+    """What training `recipe` into `work_dir` would be, a line at a time, the slow ones last.
+
+    Raises:
+        MareyError: the run could not begin, as `marey.engine.train.loop.train` says.
+    """
+    with join_world(device) as world:
+        start = ready(recipe, work_dir, None, world)
+        recipe, clips = start.recipe, len(start.train_set)
+        yield f"clips       {clips:,} to train on, {_count(start.val_set)} to validate on"
+        shape = [recipe.batch_size, *recipe.model.clip_shape(recipe.train.crop.size)]
+        heads = ", ".join(f"{head.name} {head.num_classes}" for head in recipe.model.heads)
+        yield f"shapes      batches {shape}, scores of {heads}"
+        num_steps = []
+        for number, stage in enumerate(recipe.stages):
+            steps = draw_steps(recipe, start.train_set, Position(stage=number), world).num_steps
+            num_steps.append(stage.epochs * steps)
+            what = _stage(stage, start.model, steps, clips_a_step(recipe, world))
+            yield f"stage {number}     {what}"
+        whole = torch.cuda.get_device_properties(world.device).total_memory if _on_gpu(world) else 0
+        yield (
+            f"memory      {step_bytes(recipe, recipe.batch_size) >> 20:,} MiB for a step, "
+            f"of {(whole or memory_bytes()) >> 20:,} MiB"
+        )
+        yield f"time        {_time(start, world, sum(num_steps))}"
+
+
+def _count(manifest: Manifest | None) -> str:
+    return "none" if manifest is None else f"{len(manifest):,}"
+
+
+def _on_gpu(world: World) -> bool:
+    return world.device.type == "cuda"
+
+
+def _stage(stage: Stage, model: VideoModel, steps: int, clips: int) -> str:
+    set_trainable(model, stage.trainable, stage.last_blocks)
+    learn = sum(w.numel() for w in model.parameters() if w.requires_grad)
+    frozen = num_parameters(model) - learn
+    return (
+        f"{stage.epochs} epochs of {steps:,} steps of {clips} clips; "
+        f"{learn:,} parameters learn, {frozen:,} are frozen"
+    )
+
+
+def _time(start: Start, world: World, num_steps: int) -> str:
+    """How long all steps take, by those of the first stage that has some; validation aside."""
+    stages = [number for number, stage in enumerate(start.recipe.stages) if stage.epochs]
+    if not stages:
+        return "unknown: there are no steps"
+    seconds = _step_seconds(start, world, stages[0])
+    return (
+        f"{duration(num_steps * seconds)}, by steps of {seconds:.2g} s as measured now, "
+        "validation not counted"
+    )
+
+
+def _step_seconds(start: Start, world: World, number: int) -> float:
+    """What a step of a stage takes, reading included."""
+    recipe, stage, model = start.recipe, start.recipe.stages[number], start.model
+    counts = {
+        head.name: torch.from_numpy(start.train_set.class_counts(head.name))
+        for head in recipe.model.heads
+    }
+    num_classes = {head.name: head.num_classes for head in recipe.model.heads}
+    learner = Learner(stage, model, counts, world, lr_scale=1.0, checkpointing=recipe.checkpointing)
+    training_mode(model, stage.trainable, stage.last_blocks)
+    taken: list[float] = []
+    for batches, waited in draw_steps(recipe, start.train_set, Position(stage=number), world):
+        began = time.monotonic()
+        for batch in (each.to(world.device) for each in batches):
+            with learner.accumulating(last=True, amp=recipe.amp):
+                clip, labels = augment(
+                    batch.clip[:, 0],
+                    batch.labels,
+                    recipe.augment,
+                    batch.seeds,
+                    num_classes=num_classes,
+                )
+                learner.loss(clip, labels).backward()
+        learner.update(recipe.clip_grad)
+        if _on_gpu(world):
+            torch.cuda.synchronize(world.device)
+        taken.append(waited + time.monotonic() - began)
+        if len(taken) == STEPS or sum(taken) > ENOUGH_SECONDS:
+            break
+    return statistics.median(taken[1:] or taken)
