@@ -32,7 +32,7 @@ def print_table(of: pages.Table, title: str = "") -> None:
             table.add_column(of.header[i], overflow="fold", justify=justify, min_width=widths[i])
         for row in of.rows:
             table.add_row(*(escape(str(row[i])) for i in columns))
-        console.print(table)
+        console.print(table, soft_wrap=False)
 
 
 def print_json(value: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,7 +49,7 @@ class Comparison:
     def table(self) -> Table:
         """A row a run, each number with its interval; a dash where the run does not say."""
         headings = [named.heading for named in self.headlines.values()]
-        header = (
+        header: Sequence[str] = (
             "run",
             "results",
             *headings,
@@ -57,9 +57,13 @@ class Comparison:
             "GMACs a view",
             "clips × crops × frames",
             "epochs",
+            "recipe",
         )
         rows = [self._row(name, run) for name, run in zip(self.names, self.runs, strict=True)]
-        return Table(header, rows, set(range(2, len(header))) - {len(header) - 2})
+        if all(run.recipe.name in ("", run.name) for run in self.runs):
+            header, rows = header[:-1], [row[:-1] for row in rows]
+        words = {0, 1, header.index("clips × crops × frames"), header.index("epochs") + 1}
+        return Table(header, rows, {*range(len(header))} - words)
 
     @property
     def groups(self) -> list[Table]:
@@ -169,7 +173,8 @@ class Comparison:
         ]
         cost = count(facts.parameters), count(facts.gmacs_per_view)
         tested = " ".join(filter(None, [run.result.name, _clips(facts)])) if run.result else DASH
-        return (name, tested, *numbers, *cost, views_cell(facts), str(len(run.epochs) or DASH))
+        trained = str(len(run.epochs) or DASH), run.recipe.name or DASH
+        return (name, tested, *numbers, *cost, views_cell(facts), *trained)
 
     def _other_clips(self, name: str, other: Result) -> str:
         """A sentence where a run was not tested on the clips of the first; else empty."""

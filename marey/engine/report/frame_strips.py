@@ -13,6 +13,7 @@ from marey.engine.report.evaluations import Result
 from marey.engine.report.run_files import RunFiles
 from marey.errors import DecodeError
 from marey.video.reading.jpeg import encode_jpeg
+from marey.video.reading.pack import pack_of
 from marey.video.reading.pixels import scaled
 from marey.video.reading.reader import Span, open_video
 
@@ -55,9 +56,9 @@ def clip_strip(path: str, span: Span | None, roots: Sequence[Path], label: str) 
 
 
 def find_clip(path: str, roots: Sequence[Path]) -> Path | None:
-    """Where a clip of a manifest lies: as written, or below the first root that has it."""
+    """Where a clip of a manifest lies, in a pack too: as written, or below a root that has it."""
     files = [Path(path)] if Path(path).is_absolute() else [root / path for root in roots]
-    return next((file for file in files if file.exists()), None)
+    return next((file for file in files if file.exists() or pack_of(file)), None)
 
 
 def clip_roots(files: RunFiles, result: Result) -> list[Path]:

@@ -125,22 +125,18 @@ def gain_table(
                     gain.named.title,
                     f"{each.value:+.1f}" if is_tested else DASH,
                     f"{each.low:+.1f} to {each.high:+.1f}" if is_tested else DASH,
-                    each.num_classes,
                     f"{each.num_clips:,}",
-                    *(DASH if n is None else n for n in (gain.only_first, gain.only_other)),
+                    DASH if gain.p is None else f"{gain.only_first} : {gain.only_other}",
                     DASH if gain.p is None else f"{gain.p:.3f}",
                 )
             )
-    header = "run", "number", "points", "95 % interval", "classes", "clips", *_ONE_ALONE
+    header = ("run", "number", "points", "95 % interval", "clips", "alone", "p")
     by = "; ".join(f"{name} by {each.by}" for name, each in pairs.items() if each.by)
     note = (
-        f"Points over {first}, of the clips that both read; only first, only this: clips that one "
-        f"alone gets right, and McNemar's p (mid-p). Clips are matched: {by}."
+        f"Points over {first} on the clips that both read. Alone: clips that {first} or this run "
+        f"alone gets right, with McNemar's p (mid-p). Clips are matched: {by}."
     )
-    return Table(header, rows, range(2, 9), note, keys=2) if rows else None
-
-
-_ONE_ALONE = ("only first", "only this", "p")
+    return Table(header, rows, range(2, 7), note, keys=2) if rows else None
 
 
 def _of_head(

@@ -134,9 +134,10 @@ def test_reliability_has_a_bar_a_filled_bin_with_its_count():
     probabilities = np.array([[0.95, 0.05]] * 30 + [[0.55, 0.45]] * 12)
     found = reliability(probabilities, np.array([0] * 24 + [1] * 6 + [0] * 6 + [1] * 6), 10)
     svg = reliability_chart(found, title="Reliability")
-    assert len(list(ElementTree.fromstring(svg).iter("rect"))) == 2
+    assert len(list(ElementTree.fromstring(svg).iter("rect"))) == 2 * 2
     assert {"12", "30"} <= set(words(svg))
-    assert "confidence 90 to 100 %: 30 clips, 80.0 % right, 95.0 % sure" in tips(svg)
+    tip = "confidence 90 to 100 %: 30 clips, 80.0 % right (62.7 to 90.5), 95.0 % sure"
+    assert tip in tips(svg)
 
 
 def test_labels_of_points_at_one_place_do_not_lie_on_one_another():
@@ -165,6 +166,32 @@ def test_a_full_confusion_matrix_of_any_size_is_well_formed_and_small(k):
     svg = confusion_chart(counts, [f"class {i}" for i in range(k)], title="t")
     ElementTree.fromstring(svg)
     assert len(svg) < 700_000
+
+
+def test_cells_that_are_right_are_framed_and_large_enough_for_their_counts():
+    tree = ElementTree.fromstring(
+        confusion_chart(np.full((20, 20), 3), [f"class {i}" for i in range(20)], title="t")
+    )
+    (diagonal,) = [g for g in tree.iter("g") if g.get("class") == "diagonal"]
+    assert len(list(diagonal)) == 20
+    assert [e.text for e in tree.iter("text")].count("3") == 400
+    names, matrix = tree.iter("svg")
+    assert int(names.attrib["width"]) < 120
+    assert int(matrix.attrib["width"]) > 20 * 22
+
+
+def test_what_costs_nothing_has_no_negative_axis():
+    assert round_ticks(0, 0)[0] == 0
+    svg = scatter([Point(0.0, 50, "", "features")], title="t", x_label="GMACs a view")
+    assert not any(word.startswith("-") for word in words(svg))
+
+
+def test_curves_that_lie_on_one_another_are_seen_through_dashes():
+    curves = [Series(name, [1, 2], [50, 60]) for name in ("top-1", "class average")]
+    tree = ElementTree.fromstring(line_chart(curves, title="t", x_label="epoch"))
+    first, second = tree.iter("polyline")
+    assert first.get("stroke-dasharray") is None
+    assert second.get("stroke-dasharray")
 
 
 def test_names_in_a_large_matrix_do_not_touch():

@@ -37,9 +37,9 @@ def round_ticks(low: float, high: float, count: int = 5, *, whole: bool = False)
     >>> round_ticks(0.3, 9.4)
     [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     """
-    if high <= low:
+    if high <= low:  # what has no negative values gets none by its margin
         margin = max(abs(low) * 0.1, 1.0 if whole else 0.1)
-        low, high = low - margin, high + margin
+        low, high = max(low - margin, min(low, 0.0)), high + margin
     raw = (high - low) / count
     magnitude = 10.0 ** math.floor(math.log10(raw))
     step = next(m * magnitude for m in (1, 2, 5, 10) if m * magnitude >= raw * (1 - 1e-9))
@@ -107,11 +107,11 @@ def legend(names: Sequence[str]) -> tuple[Markup, float]:
     x, y, parts = float(LEFT), 36.0, []
     for i, name in enumerate(names):
         words = short(name, 40)
-        wide = 24 + 6.4 * len(words)
+        wide = 27 + 6.4 * len(words)
         if x > LEFT and x + wide > WIDTH:
             x, y = float(LEFT), y + 16
-        key = line(x, y - 4, x + 14, y - 4, "line", stroke=color(i), stroke_dasharray=dashes(i))
-        parts += [key, label(x + 19, y, words)]
+        key = line(x, y - 4, x + 17, y - 4, "line", stroke=color(i), stroke_dasharray=dashes(i))
+        parts += [key, label(x + 22, y, words)]
         x += wide + 8
     return Markup().join(parts), y + 14
 

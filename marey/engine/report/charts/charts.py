@@ -26,6 +26,7 @@ from marey.engine.report.charts.axes import (
     x_grid,
 )
 from marey.metrics.calibration import Reliability
+from marey.metrics.intervals import share_interval
 
 TREND_MARKS = 8
 MAX_POINTS = 400
@@ -173,24 +174,40 @@ def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool =
 
 
 def reliability_chart(bins: Reliability, *, title: str) -> Markup:
-    """Accuracy over confidence in percent, a bar a bin; on the diagonal the two agree."""
+    """Accuracy over confidence in percent with its interval, and below it the clips of each bin.
+
+    On the diagonal the two agree. A bar whose interval is long rests on few clips.
+    """
     if not bins.counts.sum():
         return svg.empty(title)
     plane = Plane.of(round_ticks(0, 100), round_ticks(0, 100), 30)
     edges = np.linspace(0, 100, len(bins.counts) + 1)
-    parts = [plane.frame("confidence (%)", "clips that are right (%)")]
+    parts = [plane.frame("", "clips that are right (%)")]
+    below = Axis((0, int(bins.counts.max())), HEIGHT + 44, HEIGHT - 8)
     for i in np.flatnonzero(bins.counts):
-        count, accuracy = int(bins.counts[i]), 100 * bins.accuracy[i]
+        count, accuracy = int(bins.counts[i]), 100 * float(bins.accuracy[i])
         (left, top), (right, base) = plane.at(edges[i], accuracy), plane.at(edges[i + 1], 0)
+        low, high = share_interval(accuracy, count)
         tip = (
-            f"confidence {edges[i]:.0f} to {edges[i + 1]:.0f} %: {count} clips, "
-            f"{accuracy:.1f} % right, {100 * bins.confidence[i]:.1f} % sure"
+            f"confidence {edges[i]:.0f} to {edges[i + 1]:.0f} %: {count} clips, {accuracy:.1f} % "
+            f"right ({low:.1f} to {high:.1f}), {100 * bins.confidence[i]:.1f} % sure"
         )
-        bar = svg.rect(left + 1, top, right - left - 2, base - top, svg.color(0), fill_opacity=0.75)
-        number = svg.label((left + right) / 2, max(top - 4, 26), str(count), "middle")
-        parts.append(svg.with_tip(tip, bar, number))
-    diagonal = svg.line(*plane.at(0, 0), *plane.at(100, 100), "dashed")
-    return svg.drawing(title, HEIGHT, *parts, diagonal)
+        middle, height = (left + right) / 2, below.start - below.at(count)
+        marks = [
+            svg.rect(left + 1, top, right - left - 2, base - top, svg.color(0), fill_opacity=0.6),
+            svg.line(middle, plane.y.at(low), middle, plane.y.at(high), "whisker"),
+            svg.rect(left + 1, below.at(count), right - left - 2, height, "var(--soft)"),
+            svg.label(middle, below.start + 13, str(count), "middle"),
+        ]
+        parts.append(svg.with_tip(tip, *marks))
+    bottom = below.start
+    parts += [
+        svg.line(plane.x.start, bottom, plane.x.end, bottom, "axis"),
+        svg.label(plane.x.start - 6, bottom + 13, "clips", "end"),
+        svg.label((plane.x.start + plane.x.end) / 2, bottom + 31, "confidence (%)", "middle"),
+        svg.line(*plane.at(0, 0), *plane.at(100, 100), "dashed"),
+    ]
+    return svg.drawing(title, bottom + 38, *parts)
 
 
 def _rows(
@@ -228,9 +245,10 @@ def _curve(series: Series, index: int, plane: Plane) -> Markup:
     if len(points) > 60:
         return path
     tips = [f"{series.name} at {x:g}: {y:.4g}" for x, y in zip(series.x, series.y, strict=True)]
-    color = svg.color(index)
+    color, is_first = svg.color(index), index == 0
+    fill, radius = (color, 2.4) if is_first else ("transparent", 3.4)  # rings, which hide no dot
     return path + Markup().join(
-        svg.dot(*at, 2.6, color, tip) for at, tip in zip(points, tips, strict=True)
+        svg.dot(*at, radius, fill, tip, stroke=color) for at, tip in zip(points, tips, strict=True)
     )
 
 

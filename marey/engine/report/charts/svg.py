@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 WIDTH = 480
 NUM_COLORS = 6
+_DASHES = (None, "7 4", "2 3", "9 3 2 3")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -107,8 +108,8 @@ def color(index: int) -> str:
 
 
 def dashes(index: int) -> str | None:
-    """Dashes for curves beyond the number of colours."""
-    return "6 3" if index >= NUM_COLORS else None
+    """The dashes of that curve: through the gaps of a later one the earlier ones are seen."""
+    return _DASHES[index % len(_DASHES)]
 
 
 def _number(value: object) -> object:
