@@ -69,12 +69,15 @@ class TemperatureScaling:
     ece_after: float
 
 
-def temperature_scaling(log_probabilities: Scores, labels: Labels) -> TemperatureScaling | None:
+def temperature_scaling(
+    log_probabilities: Scores, labels: Labels, num_bins: int = 15
+) -> TemperatureScaling | None:
     """The scaling of clips [n k] with labels int64 [n]; None of fewer than four clips.
 
     Args:
         log_probabilities: or logits: what is the same for all classes of a clip does not matter.
         labels: their classes.
+        num_bins: of the calibration error.
     """
     if len(labels) < 4:
         return None
@@ -89,8 +92,8 @@ def temperature_scaling(log_probabilities: Scores, labels: Labels) -> Temperatur
         temperature=fitted_temperature(log_probabilities, labels),
         nll_before=_nll(before, labels),
         nll_after=_nll(after, labels),
-        ece_before=reliability(before, labels).expected_calibration_error,
-        ece_after=reliability(after, labels).expected_calibration_error,
+        ece_before=reliability(before, labels, num_bins).expected_calibration_error,
+        ece_after=reliability(after, labels, num_bins).expected_calibration_error,
     )
 
 

@@ -99,10 +99,12 @@ def detections(probabilities: Scores, targets: Bools) -> list[Detection]:
     """
     read = ~np.isnan(probabilities).any(axis=1)
     if (targets.sum(axis=1) == 1).all():
-        answers = np.where(read[:, None], probabilities, -1).argmax(axis=1)
-        found = (answers[:, None] == np.arange(targets.shape[1])) & read[:, None]
+        found: Bools = np.zeros(targets.shape, bool)
+        found[read, probabilities[read].argmax(axis=1)] = True
     else:
-        found = np.asarray(probabilities >= 0.5)  # False for NaN
+        found = np.greater_equal(
+            probabilities, 0.5, out=np.zeros(targets.shape, bool)
+        )  # False for NaN
     precisions = 100 * average_precision(probabilities, targets)
     return [
         _detection(probabilities[:, c], targets[:, c], found[:, c], float(precisions[c]))

@@ -5,7 +5,8 @@ model is of j on average where the label is j,
 
     t_j = mean of p_j(x) over the clips x labelled j
 
-and a clip labelled i counts as of class j where p_j(x) >= t_j, the likeliest of such classes. Those with j != i are suspects, ranked by the margin p_j(x) - p_i(x), the largest first.
+and a clip labelled i counts as of class j where p_j(x) >= t_j, the likeliest of such classes. Those
+with j != i are suspects, ranked by the margin p_j(x) - p_i(x), the largest first.
 The probabilities must be of clips that the model has not learned from.
 
 **Deviates**: the paper then estimates how many labels of each class are wrong and prunes as many.

@@ -1,13 +1,21 @@
-"""A few frames of a clip side by side, as one JPEG inside the page."""
+"""Clips inside the page: a few frames side by side as one JPEG, and a small video that plays.
+
+A video is at most `SECONDS` long: a longer clip is played faster, which is said. All videos of a
+page together stay within a budget; beyond it there are frames alone.
+"""
 
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
+import numpy.typing as npt
 
 from marey.engine.report.evaluations import Result
 from marey.engine.report.run_files import RunFiles
@@ -20,39 +28,98 @@ from marey.video.reading.reader import Span, open_video
 FRAME_HEIGHT = 96
 JPEG_QUALITY = 6
 """Of 1 (best) to 31: a strip of five frames is some 15 KB."""
+SECONDS, MOST_FRAMES, VIDEO_QUALITY = 4.0, 40, "32"
+"""Of a video; the quality is libx264's crf, with which it is some 10 to 40 KB."""
+BUDGET = 3_000_000
+"""Bytes of all videos of a page."""
 
-
-def frame_strip(path: Path, *, span: Span | None = None, num_frames: int = 5) -> str:
-    """A `data:` URI of `num_frames` evenly spread frames; DecodeError if the clip is unreadable."""
-    with open_video(path, span=span) as video:
-        middles = (np.arange(num_frames) + 0.5) * len(video) / num_frames
-        frames = video.read(np.unique(middles.astype(np.int64)).tolist())
-    pictures = [_resized(frame) for frame in frames.permute(0, 2, 3, 1).numpy()]
-    jpeg = encode_jpeg(np.concatenate(pictures, axis=1), quality=JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+Frames = npt.NDArray[np.uint8]
+"""[t h w 3]."""
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Frames of a clip of the class `label` as a `data:` URI, or why there are none."""
+    """A clip of the class `label` as `data:` URIs, or why it cannot be shown."""
 
     label: str
     path: str
     """Relative to the data set."""
-    image: str
+    image: str = ""
+    """Frames side by side."""
+    video: str = ""
+    speed: str = ""
+    """How many times as fast as the clip the video is, in words, if it is faster."""
     reason: str = ""
 
 
-def clip_strip(path: str, span: Span | None, roots: Sequence[Path], label: str) -> Strip:
-    """The strip of a clip of the class `label`, wherever below `roots` it lies."""
-    shown, file = shown_path(path, roots), find_clip(path, roots) if path else None
-    if file is None:
-        return Strip(label, shown, "", "Its file is not where it was when the run was evaluated.")
-    try:
-        return Strip(label, shown, frame_strip(file, span=span))
-    except DecodeError as error:
-        reason = without_folders(error.message, roots)
-        return Strip(label, shown, "", f"Its frames cannot be read now: {reason}")
+@dataclass
+class ClipPictures:
+    """Makes the strips of a page, as long as the budget lasts with videos."""
+
+    roots: Sequence[Path]
+    """Where clips may lie."""
+    budget: int = BUDGET
+    made: dict[tuple[str, Span | None, str], Strip] = field(default_factory=dict)
+
+    def strip(self, path: str, span: Span | None, label: str) -> Strip:
+        """The strip of a clip of the class `label`, wherever below the roots it lies."""
+        key = (path, span, label)
+        if key not in self.made:
+            self.made[key] = self._strip(path, span, label)
+        return self.made[key]
+
+    def _strip(self, path: str, span: Span | None, label: str) -> Strip:
+        shown, file = shown_path(path, self.roots), find_clip(path, self.roots) if path else None
+        if file is None:
+            reason = "Its file is not where it was when the run was evaluated."
+            return Strip(label, shown, reason=reason)
+        try:
+            frames, seconds = spread_frames(file, span=span)
+        except DecodeError as error:
+            reason = without_folders(error.message, self.roots)
+            return Strip(label, shown, reason=f"Its frames cannot be read now: {reason}")
+        video = small_video(frames, min(seconds, SECONDS)) if self.budget > 0 else ""
+        self.budget -= len(video)
+        speed = f"{seconds / SECONDS:.1f} times as fast" if seconds > SECONDS and video else ""
+        return Strip(label, shown, frame_strip(frames), video, speed)
+
+
+def spread_frames(path: Path, *, span: Span | None = None) -> tuple[Frames, float]:
+    """Frames of a clip, evenly spread, `FRAME_HEIGHT` high, and its length in seconds.
+
+    DecodeError if it cannot be read. One whose rate nobody knows is taken to have 10 frames a
+    second.
+    """
+    with open_video(path, span=span) as video:
+        num = min(len(video), MOST_FRAMES)
+        middles = (np.arange(num) + 0.5) * len(video) / num
+        frames = video.read(middles.astype(np.int64).tolist())
+        seconds = len(video) / (video.fps or 10.0)
+    return np.stack([_resized(frame) for frame in frames.permute(0, 2, 3, 1).numpy()]), seconds
+
+
+def frame_strip(frames: Frames, num_frames: int = 5) -> str:
+    """A `data:` URI of `num_frames` of the frames side by side."""
+    middles = (np.arange(num_frames) + 0.5) * len(frames) / num_frames
+    pictures = frames[np.unique(middles.astype(np.int64))]
+    jpeg = encode_jpeg(np.concatenate(list(pictures), axis=1), quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+
+
+def small_video(frames: Frames, seconds: float) -> str:
+    """A `data:` URI of an mp4 of the frames that lasts so long; "" of one frame, which is none."""
+    if len(frames) < 2:
+        return ""
+    content, rate = io.BytesIO(), Fraction(len(frames) / seconds).limit_denominator(100)
+    with av.open(content, "w", format="mp4") as file:
+        stream = file.add_stream("libx264", rate=rate, options={"crf": VIDEO_QUALITY})
+        height, width = (size - size % 2 for size in frames.shape[1:3])
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames[:, :height, :width]:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            file.mux(stream.encode(picture))
+        file.mux(stream.encode(None))
+    return "data:video/mp4;base64," + base64.b64encode(content.getvalue()).decode()
 
 
 def find_clip(path: str, roots: Sequence[Path]) -> Path | None:

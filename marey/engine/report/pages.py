@@ -1,7 +1,8 @@
 """Pages: HTML files that need no other, made from `templates/`.
 
 Whatever a template shows is escaped, but for charts, which are `Markup`. A page is also well-formed
-XML, so a test can parse it. No scripts, nothing fetched.
+XML, so a test can parse it. Nothing is fetched. Its one script (`templates/page.js`) sorts tables,
+filters by class and shows tips; without it everything is there to read.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from marey.engine.report.charts.svg import text
 from marey.metrics.catalog import DASH
-from marey.metrics.intervals import Estimate
+from marey.metrics.intervals import Estimate, Interval
 from marey.storage.atomic import run_error, write_text
 
 
@@ -43,7 +44,7 @@ def percent(value: float | None) -> str:
     return DASH if value is None or math.isnan(value) else f"{value:.1f} %"
 
 
-def with_interval(number: str, estimate: Estimate | None) -> str:
+def with_interval(number: str, estimate: Estimate | Interval | None) -> str:
     """A number as it is written, with its interval if it has one.
 
     >>> with_interval("66.7", Estimate(66.67, 30.0, 90.32, 3, 6))

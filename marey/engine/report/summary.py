@@ -29,7 +29,7 @@ def about(files: RunFiles, result: Result) -> list[tuple[str, str]]:
     ]
     if facts.members:
         return [*rows, *((m.name, m.chosen.in_words() or NOT_RECORDED) for m in facts.members)]
-    return [*rows, ("weights", facts.chosen.in_words() or f"epoch and choice {NOT_RECORDED}")]
+    return [*rows, ("tested", facts.chosen.in_words() or f"epoch and choice {NOT_RECORDED}")]
 
 
 def tiles(result: Result) -> list[tuple[str, str, str]]:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import av
 import numpy as np
 import pyarrow.parquet
 import pytest
 import yaml
 
+from marey.data.manifest.read import read_manifest
+from marey.data.packs.forms import JpegPacks
+from marey.data.packs.pack_clips import pack_clips
 from marey.engine.report.compare import read_comparison
 from marey.engine.report.evaluations import HeadResult
-from marey.engine.report.frame_strips import frame_strip
+from marey.engine.report.frame_strips import (
+    ClipPictures,
+    frame_strip,
+    small_video,
+    spread_frames,
+)
 from marey.engine.report.mistakes import (
     confident_mistakes,
     most_confused,
@@ -26,6 +36,7 @@ from marey.engine.report.report import write_report
 from marey.engine.report.run_files import read_run
 from marey.engine.report.summary import views_cell, views_text
 from marey.errors import RunError
+from marey.jobs.executors import HERE
 from tests.fake_run import CLASSES, LABELS, LOGITS, write_clip, write_metrics, write_run
 
 
@@ -37,8 +48,8 @@ def run(tmp_path: Path) -> Path:
 def words(page: Path) -> str:
     """All that is to be read on a page, which must be well-formed."""
     tree = ElementTree.fromstring(page.read_text(encoding="utf-8"))
-    style = next(tree.iter("style"))
-    style.text = ""
+    for hidden in (next(tree.iter("style")), next(tree.iter("script"))):
+        hidden.text = ""
     return re.sub(r"\s+", " ", " ".join(tree.itertext()))
 
 
@@ -87,6 +98,7 @@ def test_all_parts_of_the_report_are_there(run):
         "Classes",
         "Calibration",
         "Most confident mistakes",
+        "Labels that may be wrong",
         "Unreadable clips",
         "What was measured, with what",
         "Recipe",
@@ -102,12 +114,16 @@ def test_nothing_a_user_wrote_is_markup(run):
     assert "up &amp; &lt;down&gt;" in source
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(run):
+def test_the_page_fetches_nothing_and_runs_its_own_script_alone(run):
     source = write_report(run).read_text(encoding="utf-8")
-    assert not re.search(r"https?:|<script|<link|@import|url\(", source)
-    sources = [image.attrib["src"] for image in ElementTree.fromstring(source).iter("img")]
+    assert not re.search(r"https?:|<link|@import|url\(|fetch\(|import\(|innerHTML|eval\(", source)
+    tree = ElementTree.fromstring(source)
+    assert [script.attrib for script in tree.iter("script")] == [{}]
+    sources = [each.attrib["src"] for name in ("img", "video") for each in tree.iter(name)]
     assert sources
-    assert all(src.startswith("data:image/jpeg;base64,") for src in sources)
+    assert all(
+        src.startswith(("data:image/jpeg;base64,", "data:video/mp4;base64,")) for src in sources
+    )
 
 
 def test_no_folder_of_this_machine_stands_outside_the_recipe(run, tmp_path):
@@ -118,7 +134,7 @@ def test_no_folder_of_this_machine_stands_outside_the_recipe(run, tmp_path):
 
 def test_mistakes_are_listed_the_surest_first_with_frames_where_the_file_is_readable(run):
     tree = ElementTree.fromstring(write_report(run).read_text(encoding="utf-8"))
-    first, second = [
+    first, second, *_ = [
         "".join(figure.itertext())
         for figure in tree.iter("figure")
         if figure.get("class") == "strip"
@@ -126,7 +142,7 @@ def test_mistakes_are_listed_the_surest_first_with_frames_where_the_file_is_read
     assert "right taken for left, 99.5 % sure. clips/4.mp4" in first
     assert "Its frames cannot be read now" in first
     assert "left taken for right, 98.7 % sure. clips/2.mp4" in second
-    (image,) = tree.iter("img")
+    image = next(tree.iter("img"))
     assert base64.b64decode(image.attrib["src"].partition(",")[2])[:3] == b"\xff\xd8\xff"
 
 
@@ -135,10 +151,39 @@ def test_a_clip_that_vanished_is_said_to_have_vanished(run):
     assert "Its file is not where it was" in words(write_report(run))
 
 
-def test_a_strip_of_five_frames_is_a_small_jpeg(tmp_path):
+def test_a_strip_of_five_frames_and_a_video_are_small(tmp_path):
     write_clip(tmp_path / "a.mp4")
-    uri = frame_strip(tmp_path / "a.mp4")
-    assert len(uri) < 20_000
+    frames, seconds = spread_frames(tmp_path / "a.mp4")
+    assert (frames.shape, seconds) == ((12, 96, 128, 3), 1.0)
+    assert len(frame_strip(frames)) < 20_000
+    video = small_video(frames, seconds)
+    assert len(video) < 20_000
+    with av.open(io.BytesIO(base64.b64decode(video.partition(",")[2]))) as file:
+        assert file.streams.video[0].frames == 12
+        assert float(file.streams.video[0].average_rate) == 12
+    assert small_video(frames[:1], seconds) == ""
+
+
+def test_videos_end_where_the_budget_does(tmp_path):
+    write_clip(tmp_path / "a.mp4")
+    pictures = ClipPictures([tmp_path], budget=1)
+    first, second = (pictures.strip("a.mp4", None, label) for label in "ab")
+    assert first.video
+    assert second.image
+    assert not second.video
+
+
+def test_a_packed_clip_has_its_frames(tmp_path):
+    (tmp_path / "videos").mkdir()
+    write_clip(tmp_path / "videos" / "a.mp4")
+    (tmp_path / "list.csv").write_text("path,label\nvideos/a.mp4,0\n")
+    pack_clips(
+        read_manifest(tmp_path / "list.csv"), tmp_path / "packed", JpegPacks(), executor=HERE
+    )
+    strip = ClipPictures([tmp_path / "packed"]).strip("packs/00000.tar/a.mp4", None, "x")
+    assert strip.reason == ""
+    assert strip.image
+    assert strip.video
 
 
 def test_class_sizes_are_those_of_training_while_the_manifest_is_there(run):
@@ -209,7 +254,7 @@ def test_the_validation_is_looked_into_whatever_is_newer(run):
         another_result(run, name)
     page = words(write_report(run))
     assert (
-        "recipe tiny <tsm> results val split val clips 7 weights epoch and choice not recorded"
+        "recipe tiny <tsm> results val split val clips 7 tested epoch and choice not recorded"
         in page
     )
     assert "66.7 %" in page
@@ -245,7 +290,7 @@ def test_the_headline_says_which_weights_were_tested_and_what_chose_them(run):
     facts = {"chosen": chosen, "role": "choice", "split": "val"}
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
     page = words(write_report(run))
-    assert "weights weights of epoch 3 of 4, chosen by acc/top1 on split val" in page
+    assert "tested weights of epoch 3 of 4, chosen by acc/top1 on split val" in page
     assert "these clips chose the epoch (by acc/top1)" in page
 
 

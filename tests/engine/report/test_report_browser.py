@@ -94,6 +94,46 @@ def test_both_pages_are_drawn_in_light_and_dark(browser, pages, tmp_path):
             assert len(colours) > 8  # the charts, not only text
 
 
+SCRIPTED = """
+window.addEventListener("load", () => {
+  const said = [];
+  const table = [...document.querySelectorAll("table")].find(
+    (each) => each.textContent.includes("taken for it"));
+  const clips = [...table.tHead.rows[0].cells].find((cell) => cell.textContent === "clips");
+  const rows = table.tBodies[0].rows, of = clips.cellIndex;
+  const column = () => [...rows].map((row) => +row.cells[of].textContent);
+  clips.click();
+  said.push(column().every((n, i, all) => i === 0 || all[i - 1] <= n));
+  clips.click();
+  said.push(column().every((n, i, all) => i === 0 || all[i - 1] >= n));
+  const field = table.closest("section").querySelector("input");
+  field.value = "push a";
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  said.push([...table.tBodies[0].rows].filter((row) => !row.hidden).length);
+  const mark = document.querySelector("[data-tip]");
+  mark.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: 50, clientY: 50 }));
+  said.push(document.querySelector(".tip").textContent === mark.dataset.tip);
+  said.push(document.querySelectorAll("svg title").length);
+  document.title = said.join(" ");
+});
+"""
+
+
+def test_the_script_sorts_filters_and_shows_tips(browser, pages, tmp_path):
+    page = pages[0].with_name("scripted.html")
+    asked = pages[0].read_text().replace("</body>", f"<script>{SCRIPTED}</script></body>")
+    page.write_text(asked)
+    profile = f"--user-data-dir={tmp_path / 'profile-script'}"
+    done = subprocess.run(
+        [browser, *FLAGS, profile, "--dump-dom", page.as_uri()],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "<title>true true 1 true 0</title>" in done.stdout
+
+
 def test_a_narrow_window_has_nothing_cut_off_at_the_right(browser, pages, tmp_path):
     """Chromium opens no narrower than 500 px; beyond the margin of 20 px only paper is left."""
     for page in pages:
