@@ -24,6 +24,8 @@ OF_A_STAGE = {
     "warmup": "warmup.epochs",
     "sampler": "sampler",
     "objective": "objective",
+    "last_blocks": "last_blocks",
+    "layer_decay": "optim.layer_decay",
 }
 """Short name -> its key below ``stages.N``."""
 OF_ALL = {"flip": "augment.flip", "dropout": "model.dropout", "workers": "data.workers"}

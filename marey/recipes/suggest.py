@@ -26,6 +26,7 @@ from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.checkpointing import checkpointed
 from marey.models.profile import training_bytes
 from marey.recipes.catalog import find
+from marey.recipes.compatible import add_lora
 from marey.recipes.describe import with_some_head
 from marey.recipes.recipe import Recipe
 from marey.recipes.short_names import spelled_out
@@ -275,6 +276,7 @@ def step_bytes(recipe: Recipe, batch_size: int) -> int:
     spec = with_some_head(recipe.model)
     with torch.device("meta"):
         model = spec.build()
+        add_lora(model)
     stage = recipe.stages[0]
     set_trainable(model, stage.trainable, stage.last_blocks)
     training_mode(model, stage.trainable, stage.last_blocks)

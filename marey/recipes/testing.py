@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from marey.errors import RecipeError
+from marey.models.encoder import MadeForClips
 from marey.recipes.protocols import protocol as named
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import override
@@ -85,18 +86,28 @@ def _is_in(key: str, parts: Sequence[str]) -> bool:
 def segments_in_words(recipe: Recipe) -> str:
     """What a test on other segments than those of training is, and changes; empty if it is none.
 
+    Of an encoder that knows the size of its pictures, what a test on another size changes as well.
+
     >>> from marey.recipes.catalog import find
     >>> segments_in_words(for_test(find("tsn-r18"), segments=25))
     'trained on 8 segments (8 frames), tested on 25 (25 frames)'
     """
     trained, tested = recipe.model, recipe.tested_model
     if trained == tested:
-        return ""
+        return _other_size(recipe)
     words = (
         f"trained on {trained.num_segments} segments ({trained.frames} frames), "
         f"tested on {tested.num_segments} ({tested.frames} frames)"
     )
-    return "; ".join((words, *trained.changes_on(tested.num_segments)))
+    parts = (words, *trained.changes_on(tested.num_segments), _other_size(recipe))
+    return "; ".join(filter(None, parts))
+
+
+def _other_size(recipe: Recipe) -> str:
+    encoder, size = recipe.model.encoder, recipe.test.crop.size
+    if size == recipe.train.crop.size or not isinstance(encoder, MadeForClips):
+        return ""
+    return encoder.on_clips(recipe.model.frames, size)
 
 
 def _on_segments(recipe: Recipe, segments: int) -> Recipe:

@@ -14,6 +14,7 @@ from marey.recipes.catalog import find
 from marey.recipes.huggingface import Input, is_hugging_face, read_input
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml, override, to_yaml
+from marey.recipes.testing import for_test, segments_in_words
 from marey.video.crops import CenterCrop, RandomResizedCrop
 from marey.video.sampling.segments import Segments
 
@@ -153,6 +154,15 @@ def test_views_that_the_network_does_not_take_are_refused(tmp_path: Path) -> Non
     eight = [f"{key}=8" for key in ("model.num_segments", "train.sampling.num_segments")]
     eight += ["test.sampling.num_segments=8"]
     assert "clips of 16 frames: the places of 8" in override(recipe, eight).clips_in_words()
+
+
+def test_places_that_are_resized_in_a_test_alone_are_said_there(tmp_path: Path) -> None:
+    recipe = find(f"hf:{write(tmp_path / 'net', VIT)}")
+    larger = override(recipe, ["test.crop={CenterCrop: {size: 64, resize: 64}}"])
+    said = "the places of vit for 32 pixels are resized to 64 (bicubic)"
+    assert segments_in_words(larger) == said
+    assert segments_in_words(recipe) == ""
+    assert f"tested on 4 (4 frames); {said}" in segments_in_words(for_test(larger, segments=4))
 
 
 def test_a_network_that_is_not_here_says_what_to_do(

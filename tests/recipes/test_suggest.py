@@ -9,7 +9,7 @@ import pytest
 
 from marey.errors import RecipeError
 from marey.recipes.catalog import find
-from marey.recipes.suggest import Facts, Suggestion, suggest
+from marey.recipes.suggest import Facts, Suggestion, step_bytes, suggest
 from marey.recipes.val_views import override_with_val
 
 FACTS = Facts(
@@ -83,3 +83,11 @@ def test_features_get_a_linear_layer() -> None:
     found = suggest(replace(FACTS, has_features=True, frames=0, short_side=0, weights=()))
     assert (found.base, found.warning) == ("features-linear", "")
     repeated(found)
+
+
+def test_a_step_takes_less_memory_where_less_learns_or_is_kept() -> None:
+    full = find("tsn-r18+full")
+    some = [find("tsn-r18+frozen"), find("tsn-r18+last1"), replace(full, checkpointing=True), full]
+    taken = [step_bytes(recipe, 16) for recipe in some]
+    assert taken == sorted(taken)
+    assert len(set(taken)) == 4

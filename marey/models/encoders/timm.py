@@ -72,6 +72,7 @@ class TimmEncoder(EncoderModule):
         self.classifiers = _classifiers(self.network)
         with torch.device("meta"):
             calls, self.num_features = _trace(spec.create().eval(), spec.in_channels)
+        self.paths = [call.path for call in calls]
         blocks = _blocks(calls, temporal, num_frames)
         if temporal and not blocks:
             raise ValueError(
@@ -111,6 +112,11 @@ class TimmEncoder(EncoderModule):
             for key, weight in weights.items()
             if not key.startswith(self.classifiers)
         }
+
+    def blocks_by_stage(self) -> list[list[nn.Module]]:
+        """Its known blocks, with the ops around them, by the containers that timm keeps them in."""
+        runs = groupby(self.paths, lambda path: path.rpartition(".")[0])
+        return [[self.network.get_submodule(path) for path in run] for _, run in runs]
 
     def _renamed(self, key: str) -> str:
         for path in self.surrounded:  # layers stand before the block they are in

@@ -11,9 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from marey.longtail.decouple import set_trainable
 from marey.models import Head, ModelSpec
 from marey.models.depth import depth_by_stage
+from marey.models.encoders.attentive_pool import AttentivePoolSpec
 from marey.models.encoders.huggingface import KINDS, HuggingFaceSpec, stated_config
+from marey.models.lora import LoRA, is_lora
 from marey.models.profile import cost
 
 FRAMES = 4
@@ -169,6 +172,27 @@ def test_what_is_taken_for_not_stated_is_as_in_transformers(kind: str) -> None:
     assert spec.in_channels == 3
     if kind not in ("hiera", "vivit"):
         assert spec.patch == config.patch_size
+
+
+def test_every_block_learns_by_additions_and_every_kind_has_a_neck_over_its_tokens() -> None:
+    pytest.importorskip("peft", reason="an extra: marey[hf]")
+    for kind in KINDS:
+        spec = ModelSpec(
+            spec_of(kind),
+            num_segments=FRAMES,
+            heads=(Head("label", 3),),
+            neck=AttentivePoolSpec(num_heads=2),
+            lora=LoRA(rank=1),
+        )
+        model = spec.build()
+        model.add_lora()
+        set_trainable(model, "all")
+        size = spec.encoder.trained_size  # type: ignore[attr-defined]
+        model(torch.randn(1, FRAMES, 3, size, size))["label"].sum().backward()
+        learning = {name: p for name, p in model.encoder.named_parameters() if p.requires_grad}
+        assert all(is_lora(name) and p.grad is not None for name, p in learning.items()), kind
+        layers = {name.partition(".lora_")[0] for name in learning}
+        assert len(layers) >= 2 * 4, kind  # of two blocks
 
 
 def test_depth_goes_from_the_embeddings_to_what_is_behind_the_blocks() -> None:
