@@ -30,6 +30,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/installed-dev
+	$(BIN)/python docs/build.py build/docs
+	@echo "build/docs/html/index.html"
+
 test-browser: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m browser
 
@@ -55,4 +59,4 @@ $(VENV)/installed-dev: $(VENV)/torch pyproject.toml constraints.txt
 	$(PIP) --editable ".[dev]"
 	touch $@ $(VENV)/installed
 
-.PHONY: demo test check lint test-browser test-long test-gpu
+.PHONY: demo test check lint docs test-browser test-long test-gpu
