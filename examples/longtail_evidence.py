@@ -67,7 +67,8 @@ def measure(recipe: Recipe, data: Path, seed: int, folder: Path) -> tuple[float,
     """Class average, head, tail and few-shot accuracy in percent, of a run in `folder`."""
     results = folder / "results" / "val" / "results.json"
     if not results.exists():
-        recipe = replace(recipe.with_data(str(data)), seed=seed)
+        recipe = recipe.with_data(str(data))
+        recipe = replace(recipe, seed=seed, save_best="acc/top1", smooth=1)
         evaluate_folder(EvalOptions(folder=train(recipe, folder, quiet=True)), results.parent)
     return tuple(read_results(results).metric(f"acc/{name}") for name in NUMBERS)
 

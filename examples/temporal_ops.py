@@ -65,6 +65,8 @@ def recipes(args: argparse.Namespace) -> Iterator[tuple[str, Recipe]]:
                 test=TestViews(sampling, crop),
                 stages=(replace(DEMO_TSN.stages[0], epochs=args.epochs),),
                 seed=seed,
+                save_best="acc/top1",
+                smooth=1,
             )
             yield name, recipe.with_data(str(args.manifest))
 

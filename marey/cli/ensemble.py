@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from marey.cli.metric_tables import print_groups, print_metrics, print_subsets
+from marey.cli.metric_tables import print_groups, print_metrics, print_subsets, print_tested
 from marey.cli.shared import console, errors, progress_bar, refused_values
 
 if TYPE_CHECKING:
@@ -183,6 +183,7 @@ def _print_ensemble(combined: Combined, results: Results) -> None:
     print_metrics(
         results.metrics, combined.result.named_estimates, title=f"{results.num_clips} clips"
     )
+    print_tested(results)
     print_subsets(results.subsets)
     for source, part in combined.result.by_source.items():
         print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")

@@ -10,7 +10,7 @@ import typer
 
 from marey.cli import options as opt
 from marey.cli.ensemble import evaluate_ensemble, models_and_overrides
-from marey.cli.metric_tables import print_groups, print_metrics, print_subsets
+from marey.cli.metric_tables import print_groups, print_metrics, print_subsets, print_tested
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
 from marey.jobs.shards import WHOLE
 
@@ -145,8 +145,7 @@ def evaluate(
         return
     print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
     facts = read_results(path)
-    if facts.other_segments:
-        console.print(facts.other_segments)
+    print_tested(facts)
     print_subsets(facts.subsets)
     for source, part in result.by_source.items():
         print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
@@ -176,9 +175,11 @@ def _print_dump(path: Path, epic_lists: Path | None) -> None:
     from marey.data.lists.epic_splits import read_epic_splits
     from marey.engine.inference.stored import read_stored
 
-    read = read_stored(path).evaluation
+    stored = read_stored(path)
+    read = stored.evaluation
     if epic_lists:
         read = replace(read, subsets=read_epic_splits(epic_lists).subsets(read.manifest))
     print_metrics(read.metrics, read.named_estimates, title=f"{len(read.manifest)} clips")
+    print_tested(stored.facts)
     if read.missing:
         errors.print(f"{len(read.missing)} clips could not be read and count as wrong")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
-from marey.cli.shared import console
+from marey.cli.shared import console, errors
 
 if TYPE_CHECKING:
     from marey.engine.inference.evaluate import Evaluation
+    from marey.engine.results_file import Results
     from marey.metrics.intervals import Estimate
 
 
@@ -30,6 +32,16 @@ def print_metrics(
             row += [f"{estimate.num_classes:,}", f"{estimate.num_clips:,}"]
         table.add_row(*row)
     console.print(table)
+
+
+def print_tested(facts: Results) -> None:
+    """Print which split and weights the numbers are of, and why they may be too good."""
+    told = [facts.split and f"split {facts.split}", facts.chosen.in_words(), facts.other_segments]
+    told += [f"{m.name}: {m.chosen.in_words()}" for m in facts.members if m.chosen.how]
+    for line in filter(None, told):
+        console.print(escape(line))
+    if facts.caution:
+        errors.print(f"[yellow]warning:[/] {escape(facts.caution)}")
 
 
 def print_subsets(subsets: Mapping[str, Mapping[str, int]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from marey.metrics.intervals import Estimate
 from marey.storage.text_files import as_value, read_json, write_json
 
 FILE = "results.json"
+Role: TypeAlias = Literal["", "choice", "training"]
+"""Of clips to weights: they chose the epoch, or the weights learned from them; "" if neither, or
+nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,12 @@ class Chosen:
     clips: str = ""
     trained_on: str = ""
 
+    def role_of(self, clips: str) -> Role:
+        """What the clips with this digest were to the weights."""
+        if not clips or clips not in (self.clips, self.trained_on):
+            return ""
+        return "choice" if clips == self.clips else "training"
+
     def in_words(self) -> str:
         """A sentence without its full stop; empty where nobody knows.
 
@@ -130,6 +139,42 @@ class MemberResult:
     chosen: Chosen = Chosen()
 
 
+@dataclass(frozen=True)
+class Spread:
+    """A number of several runs: its mean, and Student's 95 % interval of it over the runs."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatedRun:
+    """One of several runs of a recipe, which lies in the folder `name` beside the others."""
+
+    name: str
+    num_clips: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    chosen: Chosen = Chosen()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeats:
+    """The runs that results are of, where they are of several.
+
+    Args:
+        kind: each of "folds" was tested on clips that the others learned from, and the results are
+            of the clips of all; "seeds" were all tested on the same clips, and numbers, with the
+            intervals of these clips, are means of theirs.
+        runs: in order.
+        spread: key -> how it differs from run to run.
+    """
+
+    kind: Literal["folds", "seeds"]
+    runs: tuple[RepeatedRun, ...]
+    spread: dict[str, Spread]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Results:
     """What results.json says. Keys of metrics and estimates are those of `metrics.catalog`."""
@@ -161,13 +206,14 @@ class Results:
     parameters: int | None = None
     gmacs_per_view: float | None = None
     gmacs_total: float | None = None
+    repeats: Repeats | None = None
+    """The folds or seeds that these results sum up."""
     chosen: Chosen = Chosen()
     """Which weights were tested."""
     split: str = ""
     """Of the manifest, which was tested."""
-    role: Literal["", "choice", "training"] = ""
-    """What these clips were to the weights: those that chose the epoch, or that they learned from;
-    "" if neither, or nobody knows."""
+    role: Role = ""
+    """What these clips were to the weights."""
     decoder: str | None = None
     versions: dict[str, Any] = field(default_factory=dict)
     manifest: str | None = None
@@ -214,6 +260,9 @@ def read_results(path: Path) -> Results:
     facts = read_json(path)
     for name in ("metrics", "metrics_readable", "metrics_by_source", "estimates"):
         facts[name] = _nan_for_null(facts.get(name) or {})
+    if repeats := facts.get("repeats"):
+        repeats["spread"] = _nan_for_null(repeats.get("spread") or {})
+        repeats["runs"] = [_nan_for_null_metrics(each) for each in repeats.get("runs") or ()]
     facts["members"] = [_nan_for_null_metrics(each) for each in facts.get("members") or ()]
     facts["groups"] = {head: of for head, of in (facts.get("groups") or {}).items() if of}
     return as_value(Results, facts, path)

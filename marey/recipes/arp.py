@@ -100,6 +100,8 @@ def _row(
         clip_grad=None,
         stages=cosine(first, optim=optim) if is_first else steps(longer, 15, 30, optim=optim),
         weights="imagenet" if is_first else f"from:{net}-8f-{data}",
+        save_best="acc/top1",
+        smooth=1,
         claim=Claim(
             top1=top1,
             top5=top5,

@@ -59,6 +59,8 @@ def _row(depth: int, pairs: int, data: str, top1: float, top5: float | None = No
         if is_first
         else steps(25, 10, 20, optim=optim),
         weights="imagenet" if is_first else f"from:{stem}-f8x2-{data}",
+        save_best="acc/top1",
+        smooth=1,
         claim=Claim(
             top1=top1,
             source=_README,

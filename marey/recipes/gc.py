@@ -107,6 +107,8 @@ def _row(
         lr_batch_size=32,
         stages=steps(50, 20, 40, optim=optim),
         weights="imagenet",
+        save_best="acc/top1",
+        smooth=1,
         claim=Claim(
             top1=top1,
             source=README,

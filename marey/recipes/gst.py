@@ -30,6 +30,8 @@ def _row(name: str, data: str, t: int, op: GST, top1: float, cost: tuple[float, 
         lr_batch_size=24,
         stages=steps(70, 50, 60, optim=SGD(lr=0.01, weight_decay=3e-4, head_lr5=False)),
         weights="imagenet",
+        save_best="acc/top1",
+        smooth=1,
         claim=Claim(top1=top1, source=_README, params_millions=cost[0], gmacs_per_view=cost[1]),
     )
 

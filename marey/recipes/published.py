@@ -5,6 +5,10 @@ clips lie says a manifest (`Recipe.with_data`).
 
 Costs are those of the original code, measured with 174 classes at 224 x 224 pixels; `parameters`
 adds what a classifier of another size has.
+
+TSM's trainer, and those that were made of it or beside it (GC, ECal, GST, TDN, bLVNet, ARP), keep
+the epoch of the best top-1 on the clips that the number is published of; their rows have
+`save_best` for it. mmaction2 and Motionformer publish the weights at the end.
 """
 
 from __future__ import annotations

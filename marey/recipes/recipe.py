@@ -73,6 +73,8 @@ class DataSpec:
     Args:
         train: the manifest to train on.
         val: that to validate on; by default the rows of split val in those to train on.
+        fold: the clips that validate are those of this number in the column `fold`, and those of
+            the other folds train; None goes by the splits.
         root: the folder or url below which clips lie; by default that of the manifest.
         more: manifests that are joined to `train` (`marey.data.manifest.join`).
         roots: pairs of a source and the root of its clips, for sources that have their own.
@@ -86,6 +88,7 @@ class DataSpec:
 
     train: str = ""
     val: str = ""
+    fold: int | None = None
     root: str = ""
     more: tuple[str, ...] = ()
     roots: tuple[tuple[str, str], ...] = ()
@@ -97,11 +100,16 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         Location(roots=dict(self.roots), urls=self.urls)  # which refuses both
-        check_numbers(at_least=0, workers=self.workers)
+        check_numbers(at_least=0, workers=self.workers, fold=self.fold)
         check_numbers(at_least=0, at_most=1, bad_clip_budget=self.bad_clip_budget)
         check_numbers(above=0, clip_seconds=self.clip_seconds)
         if self.more and not self.train:
             raise ValueError(f"more is {self.more} without a manifest `train` to join")
+        if self.fold is not None and self.val_lists != self.train_lists:
+            raise ValueError(
+                f"fold is {self.fold} and val {self.val}: a fold is of the clips to train on. "
+                "hint: leave out val"
+            )
 
     @property
     def location(self) -> Location:
@@ -191,8 +199,13 @@ class Recipe:
         amp: compute in bfloat16 where that is safe.
         checkpointing: compute the inside of the encoder's blocks twice rather than keep it: less
             memory, a third more time, the same numbers.
-        save_best: the metric by whose greatest value best.pt is kept, such as acc/class_avg; by
-            default the mean average precision, or top-1.
+        save_best: the metric of the clips that validate by which an epoch is chosen and kept as
+            best.pt, such as acc/class_avg or val/loss; by default none is, and the weights at the
+            end are the model.
+        smooth: the validations whose mean is compared where an epoch is chosen, or training is to
+            end early: the last so many, as a single one of few clips is chance.
+        patience: validations of a stage without a better mean, of `save_best` or else of val/loss,
+            after which the stage ends; None goes through all epochs.
         weights: what to start from: a file, "imagenet", "from:ROW" for the weights of another row,
             which are to be given, or nothing.
         seed: of everything random.
@@ -219,6 +232,8 @@ class Recipe:
     amp: bool = False
     checkpointing: bool = False
     save_best: str = ""
+    smooth: int = 3
+    patience: int | None = None
     weights: str = ""
     seed: int = 0
     claim: Claim | None = None
@@ -252,7 +267,8 @@ class Recipe:
         check_counts(
             batch_size=self.batch_size, accumulate=self.accumulate, eval_every=self.eval_every
         )
-        check_numbers(at_least=1, lr_batch_size=self.lr_batch_size)
+        check_counts(smooth=self.smooth)
+        check_numbers(at_least=1, lr_batch_size=self.lr_batch_size, patience=self.patience)
         check_numbers(above=0, clip_grad=self.clip_grad)
         check_numbers(at_least=0, below=1, ema=self.ema)
         check_numbers(at_least=0, seed=self.seed)

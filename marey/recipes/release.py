@@ -12,7 +12,9 @@ from marey.storage.text_files import read_json
 
 CONFIG = "config.json"
 CONVERTED = "converted"
-"""The entry of config.json that says what a conversion found; the rest is the recipe."""
+"""The entry of config.json that says what a conversion found."""
+CHOSEN = "chosen"
+"""That which says which weights of a run they are; the rest is the recipe."""
 NEVER_TRAINED = "never trained"
 """In it, the head of which that is so, and why."""
 
@@ -22,7 +24,7 @@ def read_config(folder: Path) -> Recipe:
     path = folder / CONFIG
     plain = read_json(path, CheckpointError, "get the release again")
     if isinstance(plain, dict):
-        plain.pop(CONVERTED, None)
+        plain = {key: value for key, value in plain.items() if key not in (CONVERTED, CHOSEN)}
     return from_plain(Recipe, plain, source=str(path))
 
 

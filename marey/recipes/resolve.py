@@ -25,7 +25,7 @@ def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
         raise RecipeError("data.train names no manifest", "give --manifest FILE")
     heads = {head.name: head.num_classes for head in recipe.model.heads} or None
     several = [head.name for head in recipe.model.heads if head.several]
-    whole = _read(data, heads)
+    whole = dealt(_read(data, heads), data)
     require_local_files(whole, "train")
     train_set = whole.select("train").with_several(several)
     _check_roots(data, train_set)
@@ -38,6 +38,14 @@ def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
     several = [head for head in train_set.labels if train_set.has_several(head)]
     check_same_features(train_set, val_set)
     return train_set, val_set.with_several(several)
+
+
+def dealt(manifest: Manifest, data: DataSpec) -> Manifest:
+    """The clips with the splits that `data.fold` makes, if there is one, else with their own.
+
+    ManifestError if the manifest has no such fold.
+    """
+    return manifest if data.fold is None else manifest.with_fold(data.fold)
 
 
 def _read(data: DataSpec, heads: Mapping[str, int] | None) -> Manifest:

@@ -48,6 +48,8 @@ def _row(depth: int, data: str, t: int, top1: float, top5: float | None = None) 
         lr_batch_size=64,
         stages=steps(60, 30, 45, 55, optim=_one_rate(0.01, 5e-4)),
         weights="imagenet",
+        save_best="acc/top1",
+        smooth=1,
         claim=Claim(
             top1=top1,
             source=_README,

@@ -60,7 +60,8 @@ def for_test(
 
 _OF_TRAINING = (
     *("stages", "train", "val", "eval_every", "accumulate", "lr_batch_size", "clip_grad", "ema"),
-    *("save_best", "weights", "seed", "name", "claim", "augment", "data.bad_clip_budget"),
+    *("save_best", "smooth", "patience", "weights", "seed", "name", "claim", "augment"),
+    "data.bad_clip_budget",
     *(*OF_A_STAGE, "flip"),
 )
 _OF_TESTS = ("augment.mean", "augment.std", "augment.channel_order")

@@ -85,6 +85,8 @@ def _row(
         lr_batch_size=64,
         stages=steps(50, 20, 40, optim=SGD(lr=0.01, weight_decay=1e-4)),
         weights="imagenet",
+        save_best="acc/top1",
+        smooth=1,
         claim=Claim(
             top1=top1,
             source=_README,

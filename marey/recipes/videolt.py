@@ -114,6 +114,8 @@ def _row(network: str, method: str) -> Recipe:
         batch_size=128,
         lr_batch_size=None,
         seed=2021,
+        save_best="mAP",
+        smooth=1,
         claim=Claim(
             top1=None,
             source=_SOURCE,

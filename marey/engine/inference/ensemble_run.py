@@ -342,6 +342,8 @@ def _results(
         decoder=_common(each.decoder for each in facts),
         views=_common_views([each.views for each in facts]),
         row=row.name if row else "",
+        split=_common(each.split for each in facts) or "",
+        role=min((each.role for each in facts), key=("training", "choice", "").index),
         manifest=" + ".join(manifests),
         members=tuple(map(_member_result, combined.members, plans, stored)),
     )
@@ -358,6 +360,7 @@ def _member_result(member: Member, plan: Plan, stored: Stored) -> MemberResult:
         other_segments=stored.facts.other_segments,
         num_missing=len(member.evaluation.missing),
         metrics=rounded(member.evaluation.metrics),
+        chosen=stored.facts.chosen,
     )
 
 

@@ -23,9 +23,10 @@ from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.results import results_of, write_results
 from marey.engine.inference.scoring import ScoreArrays, check_heads
-from marey.engine.results_file import read_results
+from marey.engine.results_file import Results, read_results
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.class_counts import Counts
+from marey.engine.weights.clip_facts import clip_facts
 from marey.engine.weights.origin import Origin
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import ManifestError, RunError
@@ -35,6 +36,7 @@ from marey.jobs.shards import WHOLE, Shard
 from marey.jobs.tables import read_tables, write_table
 from marey.metrics.groups import RuleName
 from marey.recipes.recipe import Recipe, TestViews
+from marey.recipes.resolve import dealt
 from marey.recipes.testing import for_test
 from marey.storage.atomic import make_folder, run_error, write_text
 from marey.storage.lock import locked_if_possible
@@ -80,11 +82,10 @@ class EvalOptions(Options["ScoringJob"]):
         """The model and the clips; ManifestError unless their classes are the model's."""
         trained = load_trained(self.folder, device)
         recipe = self.tested(trained.recipe)
-        lists = (self.manifest,) if self.manifest else recipe.data.val_lists
-        clips = read_manifests(
-            lists, split=self.split, heads=trained.classes, at=recipe.data.location
-        )
-        manifest = with_class_names(clips, trained)
+        data = recipe.data if self.manifest is None else replace(recipe.data, fold=None)
+        lists = data.val_lists if self.manifest is None else (self.manifest,)
+        clips = read_manifests(lists, heads=trained.classes, at=data.location)
+        manifest = with_class_names(dealt(clips, data).select(self.split), trained)
         check_heads(trained.model, manifest, recipe.test.average)
         return ScoringJob(
             trained=trained,
@@ -94,6 +95,7 @@ class EvalOptions(Options["ScoringJob"]):
             workers=self.workers,
             batch_size=self.batch_size,
             device=device,
+            split=self.split,
         )
 
 
@@ -148,7 +150,7 @@ def evaluate_folder(
 
     def join(paths: Sequence[Path]) -> None:
         result = replace(job.evaluation(paths, counts), subsets=subsets)
-        write_results(result, out, results_of(result, job.model, job.recipe))
+        write_results(result, out, job.results(result))
         results.append(result)
 
     make_folder(out, run_error)
@@ -237,6 +239,8 @@ class ScoringJob(ClipJob):
     """The scores of clips that have labels."""
 
     trained: Trained
+    split: str = ""
+    """Of the manifest, if it has any."""
 
     def facts(self) -> Mapping[str, object]:
         """The clips and the weights."""
@@ -253,6 +257,16 @@ class ScoringJob(ClipJob):
         }
         reasons = [missing.get(row) for row in range(len(rows))]
         write_table(pa.table(columns | {MISSING: pa.array(reasons, pa.large_string())}), file)
+
+    def results(self, evaluation: Evaluation) -> Results:
+        """What results.json says of the `evaluation` of these clips."""
+        chosen = self.trained.chosen
+        return replace(
+            results_of(evaluation, self.model, self.recipe),
+            chosen=chosen,
+            split=self.split,
+            role=chosen.role_of(clip_facts(self.manifest).clips),
+        )
 
     def evaluation(self, paths: Sequence[Path], trained_on: TrainingCounts) -> Evaluation:
         """The evaluation whose parts lie at `paths`."""

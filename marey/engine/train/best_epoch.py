@@ -1,7 +1,20 @@
-"""Which epoch is the best: by the number of the validation set that the recipe names."""
+"""Which epoch is chosen, if one is, and when a stage ends early: both by validation.
+
+A single validation of few clips is chance, so the means of the last `Recipe.smooth` validations of
+a stage are compared:
+
+    validations   50  58  50  62  58  58            smooth: 3
+    means                 53  57  57  59            no epoch is the best before there are three
+    best                  x   x   x   x             of equal means the later one
+
+Of equal means the later epoch has learned for longer, and takes the place of the earlier; but it is
+no better one, where a stage is waited for (`Recipe.patience`). Single validations (`smooth` 1) are
+compared as published code does it: of equal ones the first stays.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +24,9 @@ import numpy.typing as npt
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
+from marey.engine.train.steps import Position
 from marey.errors import RecipeError, did_you_mean
-from marey.metrics.catalog import find_metric, headlines
+from marey.metrics.catalog import find_metric
 from marey.recipes.recipe import Recipe
 
 
@@ -21,30 +35,56 @@ def training_counts(train_set: Manifest) -> TrainingCounts:
     return TrainingCounts({head: train_set.class_counts(head) for head in train_set.labels})
 
 
-def worth(metrics: Mapping[str, float], save_best: str, otherwise: float) -> float:
-    """The number that is to be greatest, of the key `save_best` or the first headline.
+def is_best(at: Position, metrics: Mapping[str, float], recipe: Recipe) -> bool:
+    """Whether the epoch that was validated by `metrics` is the best so far; `at` takes note of it.
 
-    Less than nothing of a number that is better when it is lower; `otherwise` if nothing was
-    validated.
+    It is by what `recipe.save_best` names, or the loss. Without validation no epoch is.
     """
-    first = [named for named in headlines(metrics).values() if not named.head]
-    named = find_metric(save_best) if save_best in metrics else next(iter(first), None)
-    if named is None:
-        return otherwise
-    return metrics[named.key] if named.metric.higher_is_better else -metrics[named.key]
+    named = find_metric(recipe.save_best or "loss")
+    if not metrics or named is None:
+        return False
+    value = metrics[named.key]
+    at.recent = [*at.recent, value if named.metric.higher_is_better else -value][-recipe.smooth :]
+    if len(at.recent) < recipe.smooth:
+        return True
+    mean = sum(at.recent) / len(at.recent)
+    at.since_best = 0 if mean > at.best else at.since_best + 1
+    is_better = mean > at.best or (mean == at.best and recipe.smooth > 1)
+    at.best = mean if is_better else at.best
+    return is_better
 
 
-def check_save_best(recipe: Recipe, train_set: Manifest, val_set: Manifest | None) -> None:
-    """RecipeError if `recipe.save_best` is no metric that the clips of `val_set` have."""
-    if not recipe.save_best:
+def forget_best(at: Position) -> None:
+    """What was measured until now counts no more."""
+    at.best, at.recent, at.since_best = -math.inf, [], 0
+
+
+def choice_in_words(recipe: Recipe, val_set: Manifest | None) -> str:
+    """Which weights the run will leave, and by what."""
+    mean = f"mean of {recipe.smooth} validations" if recipe.smooth > 1 else "single validations"
+    by = recipe.save_best or "val/loss"
+    words = "the weights at the end are the model"
+    if recipe.save_best:
+        words = f"best.pt, the epoch of the best {by} ({mean}), is the model"
+    if recipe.patience is not None and val_set is not None:
+        words += f"; a stage ends after {recipe.patience} validations without a better {by} "
+        words += f"({mean})"
+    return words
+
+
+def check_choice(recipe: Recipe, train_set: Manifest, val_set: Manifest | None) -> None:
+    """RecipeError if an epoch is to be chosen by what the clips of `val_set` do not have."""
+    asked = {"save_best": recipe.save_best, "patience": recipe.patience}
+    given = [f"{key} is {value!r}" for key, value in asked.items() if value]
+    if not given:
         return
     if val_set is None:
         raise RecipeError(
-            f"save_best is '{recipe.save_best}', but there are no clips to validate on",
+            f"{' and '.join(given)}, but there are no clips to validate on",
             "clips of split val in the manifest, or data.val=MANIFEST",
         )
     known = _numbers(recipe, train_set, val_set)
-    if recipe.save_best not in known:
+    if recipe.save_best and recipe.save_best not in known:
         raise RecipeError(
             f"save_best is '{recipe.save_best}', which these clips do not have",
             did_you_mean(recipe.save_best, known),
@@ -52,13 +92,14 @@ def check_save_best(recipe: Recipe, train_set: Manifest, val_set: Manifest | Non
 
 
 def _numbers(recipe: Recipe, train_set: Manifest, val_set: Manifest) -> list[str]:
-    """The keys of the metrics, measured of wrong answers: one clip of each class."""
+    """The names of the metrics, measured of wrong answers: one clip of each class."""
     heads = {head.name: head.num_classes for head in recipe.model.heads}
     clips = val_set.take(np.unique(np.concatenate([_firsts(val_set.labels[h]) for h in heads])))
     wrong = {head: np.zeros((len(clips), k), np.float32) for head, k in heads.items()}
     metrics = Evaluation(clips, wrong, trained_on=training_counts(train_set)).metrics
     named = [find_metric(key) for key, value in metrics.items() if not np.isnan(value)]
-    return [each.key for each in named if each and each.metric.measure]
+    ours = [each for each in named if each and each.metric.higher_is_better is not None]
+    return [*dict.fromkeys(name for each in ours for name in (each.column, each.key))]
 
 
 def _firsts(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -29,6 +29,8 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
             "amp",
             "checkpointing",
             "save_best",
+            "smooth",
+            "patience",
             "eval_every",
         ),
         "",
@@ -54,7 +56,7 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
     (("stages.*.objective*",), "what it has learned or measured is in the checkpoint"),
     (("stages.*.reset_heads", "stages.*.normalize_heads"), "it was done when the stage began"),
 )
-MEASURES = ("val*", "save_best")
+MEASURES = ("val*", "save_best", "smooth")
 """What decides, beside the clips that validate, which epoch is the best."""
 
 
@@ -97,6 +99,11 @@ def changes(before: Recipe, now: Recipe, *, stage: int, epoch: int, hint: str) -
             f"give {epoch} or more",
         )
     return found
+
+
+def differences(before: Recipe, now: Recipe) -> list[Change]:
+    """All places in which two recipes differ."""
+    return list(_differences(to_plain(before), to_plain(now)))
 
 
 def _why_not(change: Change, stage: int) -> str:

@@ -1,4 +1,4 @@
-"""The test at the end of a run, where it is asked for: the best weights, by the test views.
+"""The test at the end of a run, where it is asked for: its weights, by the test views.
 
 What is compared with a published number is this one, or that of `marey eval`, which writes the
 same; the numbers of metrics.csv are those of the views that validate.
@@ -11,7 +11,7 @@ from pathlib import Path
 from marey.data.manifest.join import read_manifests
 from marey.engine.inference.evaluate_run import EvalOptions
 from marey.engine.inference.measures import TrainingCounts
-from marey.engine.inference.results import results_of, write_results
+from marey.engine.inference.results import write_results
 from marey.engine.train.distributed import World
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped
@@ -20,6 +20,7 @@ from marey.engine.weights.origin import origin_of
 from marey.errors import RecipeError
 from marey.metrics.catalog import headlines
 from marey.recipes.recipe import Recipe
+from marey.recipes.resolve import dealt
 from marey.recipes.val_views import views_in_words
 from marey.storage.atomic import make_folder, run_error
 from marey.storage.lock import locked_if_possible
@@ -31,7 +32,7 @@ def split_to_test(recipe: Recipe) -> str:
     A manifest without splits is one of `val` clips where it is not that of training.
     """
     data = recipe.data
-    counts = read_manifests(data.val_lists, at=data.location).split_counts()
+    counts = dealt(read_manifests(data.val_lists, at=data.location), data).split_counts()
     if not counts and data.val_lists != data.train_lists:
         return "val"
     if found := next((split for split in ("test", "val") if split in counts), None):
@@ -43,8 +44,9 @@ def split_to_test(recipe: Recipe) -> str:
 
 
 def write_test(folder: Path, split: str, *, world: World, stop: StopFlag, log: RunLog) -> None:
-    """Test the best weights of the run by all processes; process 0 writes results/SPLIT.
+    """Test the weights of the run by all processes; process 0 writes results/SPLIT.
 
+    They are those of the epoch that validation chose, if it was to choose one, else the last.
     Stopped in all processes if one is asked to stop; the run itself is saved.
     """
     with world.together():
@@ -72,7 +74,7 @@ def write_test(folder: Path, split: str, *, world: World, stop: StopFlag, log: R
         out = folder / "results" / split
         make_folder(out, run_error)
         with locked_if_possible(out / ".lock", f"evaluates into {out}"):
-            path = write_results(found, out, results_of(found, job.model, job.recipe))
+            path = write_results(found, out, job.results(found))
     numbers = [
         f"{named.title} {named.metric.text(found.metrics[key])}"
         for key, named in headlines(found.metrics).items()

@@ -22,7 +22,7 @@ from torch import Tensor
 from marey.data.loading.clips import Batch
 from marey.data.loading.workers import WorkerKilled
 from marey.engine.train.bad_clips import BadClips
-from marey.engine.train.best_epoch import worth
+from marey.engine.train.best_epoch import forget_best, is_best
 from marey.engine.train.distributed import LoneError, ToldError, World, join_world
 from marey.engine.train.encode_once import encode_once
 from marey.engine.train.end_of_run import split_to_test, write_test
@@ -37,7 +37,8 @@ from marey.engine.train.start import Start, clips_a_step, ready
 from marey.engine.train.steps import Totals, draw_steps, mixed_seed
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped, stop_signals
 from marey.engine.train.validation import validate
-from marey.engine.weights.checkpoint import load_strictly, save_checkpoint
+from marey.engine.weights.checkpoint import last_checkpoint, load_strictly, save_checkpoint
+from marey.engine.weights.origin import origin_of
 from marey.errors import MareyError, RunError
 from marey.longtail.decouple import change_heads, training_mode
 from marey.longtail.objective import FollowsEpochs
@@ -72,7 +73,7 @@ def train(
         resume: a checkpoint of this run to go on from.
         device: "cpu", "cuda" ...; by default the GPU if there is one.
         save_steps: save every so many steps, besides every epoch and every ten minutes.
-        test: when it is trained, test the best weights by the test views into results/SPLIT.
+        test: when it is trained, test it by the test views into results/SPLIT.
         quiet: print nothing; what is said stands in train.log all the same.
         notes: what is to be said first, such as why it is this recipe.
 
@@ -117,6 +118,8 @@ def train(
             Training(start, work_dir, world=world, log=log, stop=stop, save_steps=save_steps).loop()
             if log.epochs:
                 log.say(outcome_in_words(log.epochs))
+            if world.is_main:
+                log.say(f"trained: {origin_of(work_dir).chosen.in_words()}")
             if split is not None:
                 write_test(work_dir, split, world=world, stop=stop, log=log)
         except MareyError as error:
@@ -158,11 +161,13 @@ class Training:
             self.save()
         else:
             self.learner = self.resumed(start.saved)
+            if world.is_main and last_checkpoint(work_dir) is None:
+                self.save()  # in a folder of its own, where perhaps nothing is left to train
 
     def loop(self) -> None:
         """All that is left of training."""
         while True:
-            while self.at.epoch < max(self.stage.epochs, 1):  # one without steps if there are none
+            while not self.stage_is_over:
                 if not self.at.step:
                     self.totals = Totals()
                 for batches, waited in self.steps():
@@ -273,13 +278,23 @@ class Training:
         return self.recipe.stages[self.at.stage]
 
     @property
+    def stage_is_over(self) -> bool:
+        """Whether all its epochs are done, or patience is at its end.
+
+        A stage of no epochs has one without steps.
+        """
+        patience = self.recipe.patience
+        is_early = patience is not None and self.at.since_best >= patience
+        return self.at.epoch >= max(self.stage.epochs, 1) or is_early
+
+    @property
     def num_classes(self) -> dict[str, int]:
         """Head name -> number of classes."""
         return {head.name: head.num_classes for head in self.recipe.model.heads}
 
     def begin_stage(self) -> Learner:
         """What the stage under way learns with, from its first step on; its heads are changed."""
-        self.at.best = -math.inf
+        forget_best(self.at)
         for model in {self.model, self.eval_model()}:  # the average of weights changes alike
             torch.manual_seed(mixed_seed(self.recipe.seed, self.at.stage))
             change_heads(model, reset=self.stage.reset_heads, tau=self.stage.normalize_heads)
@@ -354,14 +369,19 @@ class Training:
         if isinstance(self.learner.objective, FollowsEpochs):
             self.learner.objective.finish_epoch()
         if self.world.is_main:
-            done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage])
-            done += min(self.at.epoch, self.stage.epochs)
+            done = self.log.epochs[-1]["epoch"] if self.log.epochs else 0
+            done += min(self.stage.epochs, 1)
             row = {"epoch": done, "step": self.at.global_step, "lr": self.learner.lr}
             self.log.epoch(row | means | metrics)
-            best = worth(metrics, self.recipe.save_best, float(self.at.global_step))
-            if is_validated and best > self.at.best:
-                self.at.best = best
+            if is_best(self.at, metrics, self.recipe) and self.recipe.save_best:
                 self.write("best.pt", {"model": self.eval_model().state_dict()})
+        self.at.since_best = self.world.gather(self.at.since_best)[0]
+        if self.stage_is_over and self.at.epoch < self.stage.epochs:
+            self.log.say(
+                f"stage {self.at.stage} ends after {self.at.epoch} of {self.stage.epochs} epochs: "
+                f"{self.recipe.save_best or 'val/loss'} has not got better for "
+                f"{self.at.since_best} validations"
+            )
         self.save()
         self.world.wait()
 

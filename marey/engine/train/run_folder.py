@@ -2,7 +2,8 @@
 
 RUN/recipe.yaml  env.json  labels.txt  class_counts.json  bad_clips.csv
 RUN/log.jsonl  metrics.csv  train.log
-RUN/checkpoints/last.pt  best.pt      RUN/results/NAME/predictions.parquet  results.json
+RUN/checkpoints/last.pt  best.pt (if an epoch is chosen)
+RUN/results/NAME/predictions.parquet  results.json
 
 Nothing is written in place: a file is replaced by a whole one, and lines of a log are added at its
 end and mended when the run goes on.
@@ -73,10 +74,14 @@ def begin_run(folder: Path, recipe: Recipe, train_set: Manifest) -> None:
 def write_about(folder: Path, recipe: Recipe, train_set: Manifest) -> None:
     """Write what a run says of itself, in place of what its folder said before.
 
-    RecipeError, and nothing is written, if the recipe could not be read back from it.
+    A best.pt of before goes where no epoch is to be chosen any more. RecipeError, and nothing is
+    written, if the recipe could not be read back from it.
     """
     text = to_readable_yaml(recipe, str(folder / "recipe.yaml"))
     write_text(folder / "recipe.yaml", text, training_error)
+    if not recipe.save_best:
+        with writing(folder, training_error):
+            (folder / "checkpoints" / "best.pt").unlink(missing_ok=True)
     made_with = environment() | {"workers": str(num_loaders(recipe.data.workers))}
     write_text(folder / "env.json", json.dumps(made_with, indent=1), training_error)
     write_classes(train_set.classes, folder, training_error)

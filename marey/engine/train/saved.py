@@ -17,10 +17,12 @@ from typing import Any
 
 from marey.data.manifest.classes import classes_file, read_classes
 from marey.data.manifest.manifest import Manifest
+from marey.engine.train.best_epoch import forget_best
 from marey.engine.train.changes import Change, changes
-from marey.engine.train.clip_facts import ClipFacts, clip_facts, other_classes, what_changed
 from marey.engine.train.steps import Position, Totals
 from marey.engine.weights.checkpoint import load_checkpoint
+from marey.engine.weights.chosen import as_it_chose, validated
+from marey.engine.weights.clip_facts import ClipFacts, clip_facts, other_classes, what_changed
 from marey.errors import CheckpointError, MareyError, RunError
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
@@ -140,6 +142,7 @@ def read_saved(path: Path) -> Saved:
     known = {f.name: state[f.name] for f in fields(_Facts) if f.name in state}
     facts = as_value(_Facts, known, path, CheckpointError, "go on from another checkpoint")
     recipe = from_yaml(Recipe, facts.recipe, source=f"{path} (its recipe)")
+    recipe = as_it_chose(recipe, facts.recipe, validates=validated(state))
     return Saved(
         path=path,
         recipe=with_val(recipe, recipe.test),  # which validated, before there was `val`
@@ -206,16 +209,17 @@ def recipe_changes(saved: Saved, recipe: Recipe) -> list[Change]:
 
 
 def position(
-    saved: Saved, before: int, now: int, *, same_measure: bool
+    saved: Saved, before: int, now: int, *, same_measure: bool, chooses: bool
 ) -> tuple[Position, list[str]]:
     """Where the run goes on, and what is to be said of it.
 
     before, now: clips a step. same_measure: whether what made an epoch the best still counts.
+    chooses: whether one is chosen.
 
     The clips of an epoch have an order of their own, so a step of another size begins where the
     clips end that were seen, or before that.
     """
-    at, notes = replace(saved.at), []
+    at, notes = replace(saved.at, recent=[*saved.at.recent]), []
     if before != now and at.step:
         at.step, twice = divmod(at.step * before, now)
         notes.append(
@@ -223,8 +227,9 @@ def position(
             + (f", {twice} of its clips are seen again" if twice else "")
         )
     if not same_measure:
-        at.best = -float("inf")
-        notes.append("other clips, views or metric decide what is best: best.pt is chosen anew")
+        forget_best(at)
+        if chooses:
+            notes.append("other clips, views or metric decide what is best: best.pt is chosen anew")
     return at, notes
 
 

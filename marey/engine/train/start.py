@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from marey.data.manifest.manifest import Manifest
-from marey.engine.train.best_epoch import check_save_best
+from marey.engine.train.best_epoch import check_choice, choice_in_words
 from marey.engine.train.changes import MEASURES
 from marey.engine.train.distributed import World
 from marey.engine.train.run_folder import refuse_run
@@ -84,7 +84,7 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     recipe, note = behind_its_encoder(recipe, train_set)
     notes.append(note)
     recipe = with_val(resolve(recipe, train_set), saved.recipe.val if saved else None)
-    check_save_best(recipe, train_set, val_set)
+    check_choice(recipe, train_set, val_set)
     recipe, note = fitting_batch(recipe, train_set, world)
     notes.append(note)
     at = Position()
@@ -103,7 +103,8 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
         check_encoder(model, train_set)
     add_lora(model)
     check_learning(model, recipe)
-    notes += [validation_in_words(recipe, val_set), _workers_in_words(recipe, world)]
+    notes += [validation_in_words(recipe, val_set), choice_in_words(recipe, val_set)]
+    notes.append(_workers_in_words(recipe, world))
     return Start(
         recipe=recipe,
         train_set=train_set,
@@ -124,7 +125,8 @@ def _goes_on(
     same_clips = saved.data is None or saved.data.val == data.val
     same_measure = same_clips and not any(each.touches(MEASURES) for each in changed)
     before = saved.clips_a_step or clips_a_step(saved.recipe, world)
-    at, notes = position(saved, before, clips_a_step(recipe, world), same_measure=same_measure)
+    now, chooses = clips_a_step(recipe, world), bool(recipe.save_best)
+    at, notes = position(saved, before, now, same_measure=same_measure, chooses=chooses)
     if changed:
         notes.insert(0, f"changed since the run was saved: {', '.join(map(str, changed))}")
     return at, notes

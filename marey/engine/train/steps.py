@@ -22,13 +22,20 @@ from marey.recipes.recipe import Recipe
 
 @dataclass
 class Position:
-    """How far a run is; `step` counts within the epoch, `global_step` over the whole run."""
+    """How far a run is; `step` counts within the epoch, `global_step` over the whole run.
+
+    best: the best mean of validations of the stage, as `marey.engine.train.best_epoch` has it.
+    recent: the numbers of its last validations.
+    since_best: how many validations ago that was.
+    """
 
     stage: int = 0
     epoch: int = 0
     step: int = 0
     global_step: int = 0
     best: float = -math.inf
+    recent: list[float] = field(default_factory=list)
+    since_best: int = 0
 
 
 @dataclass(frozen=True)

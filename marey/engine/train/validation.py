@@ -89,7 +89,7 @@ def evaluate_together(
 def validation_in_words(recipe: Recipe, val_set: Manifest | None) -> str:
     """What validation costs: clips x views, and the views of the test."""
     if val_set is None:
-        return "no clips validate: the last epoch is taken for the best"
+        return "no clips validate"
     every = "epoch" if recipe.eval_every == 1 else f"{recipe.eval_every} epochs"
     val, test = views_in_words(val_views(recipe)), views_in_words(recipe.test)
     return f"validates every {every}: {len(val_set):,} clips x {val}; the test has {test}"

@@ -4,6 +4,8 @@ A checkpoint of ours is a dict of tensors and plain values, loaded with `weights
 
     format, recipe (YAML), progress, model, ema, optimizer, objective        last.pt
     format, recipe (YAML), progress, model (EMA weights if the run has them)  best.pt
+
+best.pt is there where an epoch is chosen by validation; otherwise last.pt is the model, too.
 """
 
 from __future__ import annotations
@@ -124,16 +126,25 @@ def read_facts(path: Path) -> dict[str, Any]:
     """What a checkpoint of ours says beside its tensors, which are not read."""
     state = _load_dict(path, mapped=True)
     _check_ours(state, path)
-    tensors = ("model", "ema", "optimizer", "objective")
-    return {name: value for name, value in state.items() if name not in tensors}
+    return _plain(state)
 
 
-def trained_classes(path: Path) -> dict[str, tuple[str, ...]]:
-    """Head -> the class names that weights learned, if their file is a checkpoint that says so."""
-    facts: Any = _load_dict(path, mapped=True)
+def plain_entries(path: Path) -> dict[str, Any]:
+    """What a file of weights says beside its tensors, whosever it is; empty if nothing."""
+    state = _load_dict(path, mapped=True)
+    return _plain(state) if state.get("format") == FORMAT else {}
+
+
+def trained_classes(facts: Any) -> dict[str, tuple[str, ...]]:
+    """Head -> the class names that weights learned, if their checkpoint says so in its `facts`."""
     for key in ("data", "train", "classes"):
         facts = facts.get(key) if isinstance(facts, dict) else None
     return {head: tuple(map(str, names)) for head, names in (facts or {}).items()}
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    tensors = ("model", "ema", "optimizer", "objective")
+    return {name: value for name, value in state.items() if name not in tensors}
 
 
 def has_trained(path: Path) -> bool:

@@ -14,13 +14,16 @@ from pathlib import Path
 from torch import Tensor
 
 from marey.data.manifest.classes import classes_file, read_classes
+from marey.engine.results_file import Chosen
 from marey.engine.weights.checkpoint import (
     has_trained,
     last_checkpoint,
     load_weights,
+    plain_entries,
     read_facts,
     trained_classes,
 )
+from marey.engine.weights.chosen import as_it_chose, chosen_in, read_chosen, validated
 from marey.errors import CheckpointError, RunError
 from marey.models.lora import without_lora
 from marey.recipes.huggingface import is_hugging_face
@@ -36,11 +39,15 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """A file of weights, the recipe of its model if that is known, and its class names by head."""
+    """A file of weights, the recipe of its model if that is known, and its class names by head.
+
+    `chosen` says which weights of a run they are, and by what.
+    """
 
     file: Path
     recipe: Recipe | None = None
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    chosen: Chosen = field(default_factory=Chosen)
 
     def weights(self) -> dict[str, Tensor]:
         """Name -> tensor of a model to use: what LoRA learned is in the weights of the layers."""
@@ -60,7 +67,7 @@ class Origin:
 
 
 def origin_of(path: Path) -> Origin:
-    """What `path` means: of a run the best checkpoint is taken, else the last.
+    """What `path` means: of a run the checkpoint of the epoch that was chosen, else the last.
 
     Raises:
         CheckpointError: a folder is neither a run nor a release, or has no checkpoint.
@@ -90,15 +97,18 @@ def read_run_recipe(folder: Path) -> Recipe:
     path, last, saved = folder / "recipe.yaml", last_checkpoint(folder), ""
     data = path.read_bytes() if path.is_file() else b""
     fault = _damage(data) if path.is_file() else "is missing"
+    validates = True
     if last and (fault or _missing(data, [field.name for field in fields(Recipe)])):
-        saved = str(read_facts(last).get("recipe", ""))
+        facts = read_facts(last)
+        saved, validates = str(facts.get("recipe", "")), validated(facts)
         if not fault and (missing := _missing(data, _keys(saved))):  # not just of an older marey
             fault = f"is cut off: it lacks {', '.join(missing)}"
-    if not fault:
-        return from_yaml(Recipe, data.decode(), source=str(path))
-    if saved:
+    text = saved if fault else data.decode()
+    if fault and saved:
         log.warning("%s %s: the recipe in %s is used", path, fault, last)
-        return from_yaml(Recipe, saved, source=str(path))
+    if text:
+        recipe = from_yaml(Recipe, text, source=str(path))
+        return as_it_chose(recipe, text, validates=validates)
     if path.is_file():
         raise RunError(f"{path} {fault}, and no checkpoint has the recipe", "begin the run again")
     raise RunError(f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir")
@@ -131,8 +141,13 @@ def _keys(text: str) -> list[str]:
 def _of_folder(folder: Path, file: Path) -> Origin:
     is_release = (folder / CONFIG).is_file()
     recipe = read_config(folder) if is_release else read_run_recipe(folder)
-    known = {} if is_release else trained_classes(file)
-    return Origin(file=file, recipe=recipe, classes=_classes(folder, recipe, known))
+    facts = {} if is_release else plain_entries(file)
+    return Origin(
+        file=file,
+        recipe=recipe,
+        classes=_classes(folder, recipe, trained_classes(facts)),
+        chosen=read_chosen(folder) if is_release else chosen_in(file, facts, recipe),
+    )
 
 
 def _weights_in(folder: Path) -> Path:
@@ -146,6 +161,11 @@ def _weights_in(folder: Path) -> Path:
     best, last = folder / "checkpoints" / "best.pt", folder / "checkpoints" / "last.pt"
     if best.is_file() or (last.is_file() and has_trained(last)):
         return best if best.is_file() else last
+    if several := sorted(path.parent.name for path in folder.glob("*-*/recipe.yaml")):
+        raise CheckpointError(
+            f"{folder} holds {len(several)} runs and is none itself",
+            f"give one of them: {folder / several[0]}",
+        )
     raise CheckpointError(
         f"{folder} holds no trained model: no step of its run is saved",
         "wait until it is, or train it: marey train",

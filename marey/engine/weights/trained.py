@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import safetensors.torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from marey.data.manifest.classes import write_classes
 from marey.engine.environment import usable_device
 from marey.engine.results_file import FILE as RESULTS
-from marey.engine.results_file import read_results
+from marey.engine.results_file import Chosen, read_results
 from marey.engine.weights.checkpoint import load_strictly
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.engine.weights.origin import WEIGHTS, origin_of
@@ -29,7 +29,7 @@ from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
-from marey.recipes.release import CONFIG, CONVERTED, never_trained
+from marey.recipes.release import CHOSEN, CONFIG, CONVERTED, never_trained
 from marey.recipes.schema import to_plain
 from marey.storage.atomic import make_folder, replacing, run_error, write_text
 
@@ -45,14 +45,16 @@ class Trained:
     classes: dict[str, tuple[str, ...]]
     class_counts: dict[str, Counts] = field(default_factory=dict)
     """Head -> training clips of every class; empty where nobody knows."""
+    chosen: Chosen = field(default_factory=Chosen)
+    """Which weights of a run they are, and by what."""
 
 
 def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trained:
     """The trained model in `folder`, in evaluation mode, with its recipe and class names.
 
     Args:
-        folder: of a run, of which the best checkpoint is taken, else the last; or of a release; or
-            a file of weights in one of them.
+        folder: of a run, of which the epoch that validation chose is taken, if it was to choose
+            one, else the last; or of a release; or a file of weights in one of them.
         device: where the model goes.
 
     Raises:
@@ -74,7 +76,7 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
     counts = read_class_counts(
         origin.folder, {head.name: head.num_classes for head in recipe.model.heads}
     )
-    return Trained(recipe, model.to(device).eval(), dict(origin.classes), counts)
+    return Trained(recipe, model.to(device).eval(), dict(origin.classes), counts, origin.chosen)
 
 
 def export_release(run: Path, out: Path) -> Path:
@@ -86,7 +88,8 @@ def export_release(run: Path, out: Path) -> Path:
     refuse_occupied(out)
     trained = load_trained(run)
     weights = trained.model.state_dict()
-    write_release(out, trained.recipe, weights, trained.classes, model_card(trained, run))
+    card = model_card(trained, run)
+    write_release(out, trained.recipe, weights, trained.classes, card, chosen=trained.chosen)
     if trained.class_counts:
         write_class_counts(trained.class_counts, out)
     return out
@@ -106,14 +109,17 @@ def write_release(
     card: str,
     *,
     made_by: Mapping[str, str] | None = None,
+    chosen: Chosen | None = None,
 ) -> Path:
     """Write a release to the folder `out`, the weights last; returns the folder.
 
-    `made_by` stands in its config.json beside the recipe, as the entry "converted".
+    `made_by` and `chosen` stand in its config.json beside the recipe, as the entries "converted"
+    and "chosen".
     """
     refuse_occupied(out)
     own = {name: value.contiguous().clone() for name, value in weights.items()}
     facts = to_plain(recipe) | ({CONVERTED: dict(made_by)} if made_by else {})
+    facts |= {CHOSEN: asdict(chosen)} if chosen else {}
     make_folder(out, run_error)
     write_text(out / CONFIG, json.dumps(facts, indent=1), run_error)
     write_classes(classes, out, run_error)
@@ -134,9 +140,10 @@ def model_card(trained: Trained, run: Path) -> str:
     pixels = f"{model.frames} frames of {recipe.test.crop.size} x {recipe.test.crop.size} pixels"
     features = f"features of another network, {model.encoder.in_channels} numbers a frame"
     example = "features.npy" if model.takes_features else "clip.mp4"
-    table = (
-        f"| set | measured | clips | views |\n|---|---|---|---|\n{results}" if results else "None."
-    )
+    header = "| set | measured | clips | views | note |\n|---|---|---|---|---|"
+    table = f"{header}\n{results}" if results else "None."
+    weights = trained.chosen.in_words()
+    chosen = f"The {weights}.\n\n" if weights else ""
     return f"""# {recipe.name}
 
 An action recogniser trained with marey. `marey.load("this folder").predict("{example}")`.
@@ -145,7 +152,7 @@ Takes {features if model.takes_features else pixels}.
 
 ## Measured
 
-{table}
+{chosen}{table}
 
 ## Classes
 
@@ -154,11 +161,12 @@ Takes {features if model.takes_features else pixels}.
 
 
 def _card_row(path: Path) -> str:
-    """The headlines of an evaluation, its clips and views, as a row of a table."""
+    """The headlines of an evaluation, its clips, views and cautions, as a row of a table."""
     results = read_results(path)
     numbers = [
         f"{named.title} {named.metric.text(results.metric(key), 2)}"
         for key, named in headlines(results.metrics).items()
     ]
     views = f"{results.views.clips} x {results.views.crops}"
-    return f"| {path.parent.name} | {', '.join(numbers)} | {results.num_clips} | {views} |"
+    name, clips = path.parent.name, results.num_clips
+    return f"| {name} | {', '.join(numbers)} | {clips} | {views} | {results.caution} |"

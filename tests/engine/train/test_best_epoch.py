@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import csv
+import math
+import os
+import signal
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
-from marey.engine.train.best_epoch import check_save_best, worth
+from marey.engine.train.best_epoch import check_choice, is_best
 from marey.engine.train.loop import train
-from marey.engine.weights.checkpoint import load_checkpoint
+from marey.engine.train.run_log import RunLog
+from marey.engine.train.steps import Position
+from marey.engine.train.stop_signals import Stopped
+from marey.engine.weights.checkpoint import last_checkpoint, load_checkpoint
+from marey.engine.weights.origin import origin_of
 from marey.errors import RecipeError
 from marey.metrics.catalog import METRICS, Metric, add_metric
 from marey.models.video_model import Head
@@ -41,25 +50,78 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe_of(manifest: Path, save_best: str = "") -> Recipe:
     recipe = tiny_recipe(manifest, epochs=3)
     model = replace(recipe.model, heads=(Head("label", 4),))
-    return replace(recipe, model=model, save_best=save_best)
+    return replace(recipe, model=model, save_best=save_best, smooth=1)
 
 
-def test_the_best_checkpoint_is_that_of_the_number_the_recipe_names(
+def told(monkeypatch: pytest.MonkeyPatch, *metrics: dict[str, float]) -> None:
+    """Every validation gives the next of these numbers."""
+    by_epoch = iter(metrics)
+    monkeypatch.setattr(Evaluation, "metrics", property(lambda _: next(by_epoch)))
+    monkeypatch.setattr("marey.engine.train.start.check_choice", lambda *_: None)
+
+
+def test_the_weights_at_the_end_are_the_model_unless_the_recipe_names_a_number(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_epoch = iter(
-        [
-            {"acc/top1": 50, "acc/few": 10},
-            {"acc/top1": 40, "acc/few": 30},
-            {"acc/top1": 60, "acc/few": 20},
-        ]
-        * 2
+    numbers = [
+        {"loss": 0.1, "acc/few": 10.0},
+        {"loss": 0.2, "acc/few": 30.0},
+        {"loss": 0.3, "acc/few": 20.0},
+    ]
+    told(monkeypatch, *numbers * 2)
+    run = train(recipe_of(manifest, "acc/few"), tmp_path / "best", quiet=True)
+    assert load_checkpoint(run / "checkpoints" / "best.pt")["progress"]["epoch"] == 2
+    assert origin_of(run).chosen.in_words() == (
+        "weights of epoch 2 of 3, chosen by acc/few on split val"
     )
-    monkeypatch.setattr(Evaluation, "metrics", property(lambda _: next(by_epoch)))
-    monkeypatch.setattr("marey.engine.train.start.check_save_best", lambda *_: None)
-    for name, epoch in (("acc/few", 2), ("", 3)):
-        run = train(recipe_of(manifest, name), tmp_path / f"run{epoch}", quiet=True)
-        assert load_checkpoint(run / "checkpoints" / "best.pt")["progress"]["epoch"] == epoch
+    end = train(recipe_of(manifest), tmp_path / "end", quiet=True)
+    assert [path.name for path in (end / "checkpoints").iterdir()] == ["last.pt"]
+    found = origin_of(end)
+    assert found.file.name == "last.pt"
+    assert (found.chosen.how, found.chosen.epoch, found.chosen.by) == ("end", 3, "")
+    assert (
+        "trained: weights at the end of training, epoch 3 of 3" in (end / "train.log").read_text()
+    )
+    train(recipe_of(manifest), run, resume=run / "checkpoints" / "last.pt", quiet=True)
+    assert origin_of(run).file.name == "last.pt"  # no epoch is to be chosen any more
+
+
+def test_a_stage_ends_when_the_loss_has_not_got_better_and_stays_ended(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(recipe_of(manifest), patience=2)
+    stages = (replace(recipe.stages[0], epochs=9), replace(recipe.stages[0], epochs=1))
+    recipe = replace(recipe, stages=stages)
+    losses = [{"loss": loss} for loss in (0.9, 0.5, 0.5, 0.6, 0.4)]
+
+    def run_of(name: str, *numbers: dict[str, float], stop_after: int = 99) -> Path:
+        told(monkeypatch, *numbers)
+        real = RunLog.epoch
+
+        def epoch(self: RunLog, metrics: dict[str, float]) -> None:
+            real(self, metrics)
+            if metrics["epoch"] == stop_after:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        monkeypatch.setattr(RunLog, "epoch", epoch)
+        folder = tmp_path / name
+        last = last_checkpoint(folder)
+        with suppress(Stopped):
+            train(recipe, folder, resume=last, quiet=True)
+        monkeypatch.setattr(RunLog, "epoch", real)
+        return folder
+
+    whole = run_of("whole", *losses)
+    run_of("halved", *losses[:4], stop_after=3)
+    halved = run_of("halved", *losses[3:])
+    ours, theirs = (load_checkpoint(run / "checkpoints" / "last.pt") for run in (whole, halved))
+    assert [row["epoch"] for row in ours["epochs"]] == [1, 2, 3, 4, 5]
+    assert ours["progress"] == theirs["progress"]
+    assert all(torch.equal(ours["model"][name], w) for name, w in theirs["model"].items())
+    assert "stage 0 ends after 4 of 9 epochs: val/loss" in (halved / "train.log").read_text()
+    found = origin_of(halved).chosen
+    assert (found.how, found.epoch, found.epochs) == ("end", 5, 10)  # of the last stage
+    run_of("whole")  # it is over: nothing is validated again
 
 
 def test_every_epoch_says_how_the_rare_classes_do(manifest: Path, tmp_path: Path) -> None:
@@ -74,19 +136,19 @@ def test_every_epoch_says_how_the_rare_classes_do(manifest: Path, tmp_path: Path
     assert "acc/few" in (run / "train.log").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["", "acc/top1", "acc/class_avg", "acc/head", "acc/few"])
+@pytest.mark.parametrize("name", ["", "val/loss", "acc/top1", "acc/class_avg", "acc/few"])
 def test_numbers_that_the_clips_have_are_known_before_the_first_step(
     manifest: Path, name: str
 ) -> None:
     clips = [read_manifest(manifest, split=split) for split in ("train", "val")]
-    check_save_best(recipe_of(manifest, name), *clips)
+    check_choice(recipe_of(manifest, name), *clips)
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
         ("acc/feww", "save_best is 'acc/feww', which these clips do not have.*'acc/few'"),
-        ("loss", "which these clips do not have.*acc/top1, acc/class_avg"),
+        ("train/loss", "which these clips do not have.*did you mean 'val/loss'"),
         ("acc/top5", "which these clips do not have.*'acc/top1'"),
     ],
 )
@@ -100,7 +162,9 @@ def test_a_number_that_they_lack_is_refused_before_anything_is_written(
 
 def test_without_clips_to_validate_on_there_is_no_best(manifest: Path) -> None:
     with pytest.raises(RecipeError, match="no clips to validate on.*data.val=MANIFEST"):
-        check_save_best(recipe_of(manifest, "acc/few"), read_manifest(manifest), None)
+        check_choice(recipe_of(manifest, "acc/few"), read_manifest(manifest), None)
+    with pytest.raises(RecipeError, match="patience is 3, but there are no clips to validate on"):
+        check_choice(replace(recipe_of(manifest), patience=3), read_manifest(manifest), None)
 
 
 def test_several_heads_carry_their_names_and_several_labels_have_precisions(tmp_path: Path) -> None:
@@ -115,11 +179,11 @@ def test_several_heads_carry_their_names_and_several_labels_have_precisions(tmp_
     recipe = recipe_of(path)
     two = replace(recipe, model=replace(recipe.model, heads=tuple(map(Head, heads, (2, 2)))))
     for name in ("acc/top1", "noun/acc/class_avg", "verb/acc/few"):
-        check_save_best(replace(two, save_best=name), *clips)
+        check_choice(replace(two, save_best=name), *clips)
     with pytest.raises(RecipeError, match="save_best is 'acc/few'.*did you mean 'verb/acc/few'"):
-        check_save_best(replace(two, save_best="acc/few"), *clips)
+        check_choice(replace(two, save_best="acc/few"), *clips)
     several = [labelled_twice(each) for each in clips]
-    check_save_best(replace(two, save_best="verb/mAP"), *several)
+    check_choice(replace(two, save_best="verb/mAP"), *several)
 
 
 def labelled_twice(clips: Manifest) -> Manifest:
@@ -128,17 +192,33 @@ def labelled_twice(clips: Manifest) -> Manifest:
     return clips.with_columns(dict.fromkeys(clips.labels, both))
 
 
-def test_what_is_best_falls_back_on_what_there_is() -> None:
-    assert worth({"acc/top1": 3.0, "acc/few": 1.0}, "", 9.0) == 3.0
-    assert worth({"mAP": 2.0, "hit@1": 1.0}, "", 9.0) == 2.0
-    assert worth({}, "acc/few", 9.0) == 9.0
-    assert worth({"verb/mAP": 2.0}, "", 9.0) == 9.0
+def best_of(numbers: list[float], name: str = "acc/top1", smooth: int = 1) -> list[bool]:
+    recipe = replace(recipe_of(Path("none"), name), smooth=smooth)
+    at = Position()
+    return [is_best(at, {name or "loss": number}, recipe) for number in numbers]
+
+
+def test_means_of_several_validations_are_compared_and_of_equal_ones_the_later_is_best() -> None:
+    assert best_of([50, 58, 50, 62, 58, 58], smooth=3) == [True] * 4 + [True, True]
+    assert best_of([90, 50, 50, 50, 40], smooth=3) == [True, True, True, False, False]
+    assert best_of([50, 60, 60, 55]) == [True, True, False, False]  # as published
+    assert best_of([50, math.nan, 40, 60]) == [True, False, False, True]
+    assert not is_best(Position(), {}, recipe_of(Path("none"), "acc/top1"))
+
+
+def test_an_equal_number_is_no_better_one_where_a_stage_is_waited_for() -> None:
+    at, recipe = Position(), recipe_of(Path("none"))
+    waited = []
+    for loss in (1.0, 0.5, 0.5, 0.6, 0.4):
+        is_best(at, {"loss": loss}, recipe)
+        waited.append(at.since_best)
+    assert waited == [0, 0, 1, 2, 0]
 
 
 def test_of_a_number_that_is_better_when_lower_the_lowest_is_best() -> None:
     metric = add_metric(Metric(key="off", title="off", higher_is_better=False))
     try:
-        assert worth({"acc/top1": 3.0, "off": 2.0}, "off", 9.0) == -2.0
-        assert worth({"verb/off": 2.0}, "verb/off", 9.0) == -2.0
+        assert best_of([3, 2, 4], "off") == [True, True, False]
+        assert best_of([3, 2, 4], "verb/off") == [True, True, False]
     finally:
         METRICS.remove(metric)

@@ -32,7 +32,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recipe(manifest: Path) -> Recipe:
-    return tiny_recipe(manifest, epochs=3)
+    return replace(tiny_recipe(manifest, epochs=3), save_best="acc/top1", smooth=1)
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def test_scales_change_every_class_by_one_factor_and_nothing_else(
 def test_a_run_resumed_within_the_second_stage_ends_with_the_same_bits(
     base: Recipe, second_stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = replace(shortened(second_stage(base)), ema=0.9)
+    recipe = replace(shortened(second_stage(base)), ema=0.9, save_best="acc/top1", smooth=1)
     whole = train(recipe, tmp_path / "whole", quiet=True)
 
     def killed(path: Path, state: dict[str, object]) -> None:
@@ -86,7 +86,9 @@ def test_a_run_resumed_within_the_second_stage_ends_with_the_same_bits(
 def test_normalising_takes_no_step_and_is_what_best_holds(
     base: Recipe, first_stage: dict[str, Tensor], ema: float | None, tmp_path: Path
 ) -> None:
-    recipe = replace(longtail.tau_normalised(base, tau=1.0), ema=ema)
+    recipe = replace(
+        longtail.tau_normalised(base, tau=1.0), ema=ema, save_best="acc/top1", smooth=1
+    )
     run = train(recipe, tmp_path / "run", quiet=True)
     weight = model_of(run)["heads.label.weight"]
     wanted = torch.nn.functional.normalize(first_stage["heads.label.weight"], dim=1)
