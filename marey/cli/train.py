@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from marey.cli import options as opt
+from marey.cli.repeats import train_and_print
 from marey.cli.shared import above_zero, console, errors, progress_bar
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def train(
     device: opt.Device = None,
     save_steps: Annotated[int | None, typer.Option(min=1, help="save this often as well")] = None,
     test: Annotated[
-        bool, typer.Option("--test", help="when trained, test the best weights by the test views")
+        bool, typer.Option("--test", help="when trained, test it by the test views")
     ] = False,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="without a recipe: start from nothing")
@@ -69,6 +70,12 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what it would be and how long; write nothing")
     ] = False,
+    folds: Annotated[
+        bool, typer.Option("--folds", help="train and test once for each fold of the manifest")
+    ] = False,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="train N times, by as many seeds")
+    ] = 1,
     quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
 ) -> None:
     """Train a recipe, or what suits the clips where none is named; the latter says why.
@@ -90,7 +97,11 @@ def train(
         "seed": seed,
         "amp": amp or None,
     }
+    several = folds or seeds > 1
+    if several and (test or save_steps or (resume or "latest") != "latest"):
+        raise typer.BadParameter("--test, --save-steps and --resume=PATH are of one run")
     words = {"--work-dir": work_dir, "--device": device, "--save-steps": save_steps}
+    words |= {"--seeds": seeds if seeds > 1 else None}
     is_main = find_ranks(os.environ).rank == 0
     log = logging.getLogger("marey")
     log.disabled = not is_main
@@ -113,11 +124,14 @@ def train(
                         for word in (name, str(value))
                     ),
                     *["--test"] * test,
+                    *["--folds"] * folds,
                 ],
             ),
             save_steps=save_steps,
             test=test,
             quiet=quiet,
+            folds=folds,
+            seeds=seeds,
             speaks=is_main,
             dry=dry_run,
         )
@@ -132,7 +146,15 @@ def train(
 
 
 def _train(
-    asked: Asked, *, save_steps: int | None, test: bool, quiet: bool, speaks: bool, dry: bool
+    asked: Asked,
+    *,
+    save_steps: int | None,
+    test: bool,
+    quiet: bool,
+    folds: bool,
+    seeds: int,
+    speaks: bool,
+    dry: bool,
 ) -> None:
     """Train what is asked for, or say what that would be.
 
@@ -149,6 +171,9 @@ def _train(
 
         for line in (*run.notes, *dry_run(run.recipe, run.work_dir, device=asked.device)):
             console.print(line, markup=False)
+        return
+    if folds or seeds > 1:
+        train_and_print(run, folds=folds, seeds=seeds, device=asked.device, quiet=quiet)
         return
     try:
         run_training(

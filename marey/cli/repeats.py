@@ -1,0 +1,69 @@
+"""`marey train --folds` and `--seeds`: one recipe trained several times, and what it prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from marey.cli.metric_tables import print_tested
+from marey.cli.shared import console, errors
+
+if TYPE_CHECKING:
+    from marey.engine.results_file import Results
+    from marey.engine.train.plan import Plan
+
+
+def train_and_print(
+    plan: Plan, *, folds: bool, seeds: int, device: str | None, quiet: bool
+) -> None:
+    """Train what is not trained yet of the folds and seeds of a plan; print the summary."""
+    from marey.engine.experiments.repeats import SUMMARY, Repetition, train_repeatedly
+    from marey.engine.train.stop_signals import Stopped
+
+    how = Repetition(
+        folds=folds,
+        seeds=seeds,
+        device=device,
+        quiet=quiet,
+        say=(lambda _: None) if quiet else console.print,
+    )
+    if not quiet:
+        for note in plan.notes:
+            console.print(escape(note))
+    try:
+        results = train_repeatedly(plan.recipe, plan.work_dir, how)
+    except Stopped:
+        errors.print("stopped and saved. The same command goes on")
+        raise typer.Exit(130) from None
+    print_repeats(results)
+    console.print(f"written: {plan.work_dir / SUMMARY}")
+
+
+def print_repeats(results: Results) -> None:
+    """Print the numbers of each run, how they differ, and those of all together."""
+    from marey.metrics.catalog import headlines, interval_text
+    from marey.metrics.intervals import Estimate
+
+    repeats = results.repeats
+    assert repeats is not None
+    named = headlines(repeats.spread)
+    table = Table(repeats.kind, *(each.heading for each in named.values()), "clips")
+    for run in repeats.runs:
+        numbers = (each.metric.number(run.metrics[key]) for key, each in named.items())
+        table.add_row(run.name, *numbers, f"{run.num_clips:,}")
+    means = (each.metric.number(repeats.spread[key].mean) for key, each in named.items())
+    table.add_row(f"mean of {len(repeats.runs)}", *means, "", end_section=True)
+    console.print(table)
+    for key, each in named.items():
+        over = repeats.spread[key]
+        around = interval_text(Estimate(over.mean, over.low, over.high, 0, 0))
+        line = f"{each.title}: over {repeats.kind} {each.metric.number(over.mean)} ({around})"
+        if estimate := results.estimate(key):
+            of = "all clips pooled" if repeats.kind == "folds" else "the clips, mean of the runs"
+            line += f"; {of} {each.metric.number(estimate.value)} ({interval_text(estimate)})"
+        console.print(escape(line))
+    console.print("in brackets: 95 % intervals")
+    print_tested(results)
