@@ -15,7 +15,18 @@ import typer
 from rich.markup import escape
 
 import marey
-from marey.cli import evaluate, features, models, pack, predict, prepare, report, submit, train
+from marey.cli import (
+    evaluate,
+    features,
+    models,
+    pack,
+    predict,
+    prepare,
+    report,
+    submit,
+    sweep,
+    train,
+)
 from marey.cli.bench import bench_app
 from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
@@ -91,6 +102,7 @@ def _fail(message: str, hint: str) -> NoReturn:
 
 
 app.command()(train.train)
+app.command()(sweep.sweep)
 app.command("eval")(evaluate.evaluate)
 app.command("test", hidden=True)(evaluate.evaluate)
 app.command()(predict.predict)

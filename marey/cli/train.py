@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -173,6 +174,7 @@ def _train(
             console.print(line, markup=False)
         return
     if folds or seeds > 1:
+        run = run if asked.resume is None else replace(run, notes=())  # they are of one run
         train_and_print(run, folds=folds, seeds=seeds, device=asked.device, quiet=quiet)
         return
     try:

@@ -84,8 +84,8 @@ class EvalOptions(Options["ScoringJob"]):
         recipe = self.tested(trained.recipe)
         data = recipe.data if self.manifest is None else replace(recipe.data, fold=None)
         lists = data.val_lists if self.manifest is None else (self.manifest,)
-        clips = read_manifests(lists, heads=trained.classes, at=data.location)
-        manifest = with_class_names(dealt(clips, data).select(self.split), trained)
+        clips = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
+        manifest = with_class_names(clips.select(self.split), trained)
         check_heads(trained.model, manifest, recipe.test.average)
         return ScoringJob(
             trained=trained,
@@ -95,7 +95,7 @@ class EvalOptions(Options["ScoringJob"]):
             workers=self.workers,
             batch_size=self.batch_size,
             device=device,
-            split=self.split,
+            split="" if clips.splits is None else self.split,
         )
 
 

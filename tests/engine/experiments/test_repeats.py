@@ -12,7 +12,7 @@ import pytest
 from marey.data.manifest.read import read_manifest
 from marey.engine.experiments import repeats
 from marey.engine.experiments.repeats import SUMMARY, Repetition, spread, train_repeatedly
-from marey.engine.inference.stored import read_stored
+from marey.engine.inference.stored import DUMP, read_stored
 from marey.engine.results_file import read_results
 from marey.engine.weights.origin import origin_of
 from marey.errors import CheckpointError, ManifestError, RecipeError, RunError
@@ -65,11 +65,11 @@ def test_every_clip_is_tested_by_the_run_that_never_saw_it_and_nothing_is_done_t
     assert trained == ["fold-1", "fold-3", "fold-3"]
     assert (results.num_clips, results.num_missing, results.role) == (8, 0, "")
     assert repr(read_results(run / SUMMARY)) == repr(results)
-    pooled = read_stored(run / "results" / "val" / "predictions.parquet").evaluation
+    pooled = read_stored((run / SUMMARY).with_name(DUMP)).evaluation
     clips = read_manifest(manifest)
     assert clips.folds is not None
     for number in (1, 3):
-        found = read_stored(run / f"fold-{number}" / "results" / "val").evaluation
+        found = read_stored((run / f"fold-{number}" / SUMMARY).with_name(DUMP)).evaluation
         own = clips.folds[clips.folds >= 0] == number
         assert np.array_equal(pooled.scores["label"][own], found.scores["label"])
         assert set(found.manifest.texts()) == {f"{name}{number}.mp4" for name in CLASSES}

@@ -117,7 +117,7 @@ def test_what_comes_out_takes_videos_and_says_the_same_of_them(
     videos: Path, weights: Path, tmp_path: Path, neck: Neck | None
 ) -> None:
     run = train(frozen(videos, weights, neck), tmp_path / "run")
-    state = load_checkpoint(run / "checkpoints" / "best.pt")
+    state = load_checkpoint(run / "checkpoints" / "last.pt")
     start = torch.load(weights, weights_only=True)
     for name, value in start.items():
         assert torch.equal(state["model"][f"encoder.{name}"], value), name

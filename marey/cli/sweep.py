@@ -1,0 +1,136 @@
+"""The command `marey sweep`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from marey.cli import options as opt
+from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+
+if TYPE_CHECKING:
+    from marey.engine.experiments.sweep import Sweep, Trial
+    from marey.recipes.recipe import Recipe
+
+MOST_SHOWN = 20
+
+
+def sweep(
+    recipe: Annotated[str, typer.Argument(help="name, YAML file or folder of a run or release")],
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=A,B,C]... [KEY=LOW..HIGH]...",
+            help="what is tried, lr=1e-4..1e-2 batch_size=8,16; KEY=VALUE is the same in all",
+        ),
+    ] = None,
+    manifest: Annotated[
+        list[str] | None, typer.Option(help="file or url to train on; several are joined")
+    ] = None,
+    val_manifest: Annotated[str | None, typer.Option(help="default: split val of it")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="default: all of a grid")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="to compare by; default: save_best of the recipe or val/loss")
+    ] = None,
+    search: Annotated[
+        Literal["grid", "random", "optuna"] | None,
+        typer.Option(help="default: a grid where it has no more points than N, else random"),
+    ] = None,
+    folds: Annotated[
+        bool, typer.Option("--folds", help="a trial is a run for each fold of the manifest")
+    ] = False,
+    lr: Annotated[
+        bool, typer.Option("--lr", help="instead: 100 steps at ever higher rates, to find one")
+    ] = False,
+    work_dir: Annotated[Path | None, typer.Option(help="default: runs/NAME-sweep")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of what is tried")] = 0,
+    workers: opt.Workers = None,
+    device: opt.Device = None,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
+) -> None:
+    """Train with several values of some keys, and say which did best on validation."""
+    from marey.engine.experiments.search_space import read_axes
+    from marey.engine.experiments.sweep import Sweep, run_sweep
+    from marey.engine.train.plan import Asked, as_changes, plan
+    from marey.engine.train.stop_signals import Stopped
+
+    axes, fixed = read_axes(values or [])
+    data = as_changes({"data.val": val_manifest, "data.workers": workers})
+    base = plan(Asked(recipe=recipe, manifests=manifest or (), changes=[*fixed, *data])).recipe
+    if lr:
+        if axes or folds or trials:
+            raise typer.BadParameter(
+                "--lr tries rates alone: leave out other values, folds, trials"
+            )
+        _print_rates(base, device)
+        return
+    planned = Sweep(
+        recipe=base,
+        axes=axes,
+        metric=metric or base.save_best or "val/loss",
+        trials=trials,
+        search=search,
+        folds=folds,
+        seed=seed,
+        device=device,
+    )
+    folder = work_dir or Path("runs") / f"{base.name}-sweep"
+    for axis in axes:
+        console.print(escape(str(axis)))
+    by = executor_of_a_model(executor, address, workers, device_or_default(device))
+    try:
+        ranked = run_sweep(
+            planned, folder, executor=by, say=lambda text: console.print(escape(text))
+        )
+    except Stopped:
+        errors.print("stopped and saved. The same command goes on")
+        raise typer.Exit(130) from None
+    _print_trials(planned, ranked)
+    given = [recipe, *fixed, *ranked[0].values]
+    given += [word for path in manifest or [] for word in ("--manifest", path)]
+    given += ["--val-manifest", val_manifest] if val_manifest else []
+    console.print(f"marey train {escape(shlex.join(given))}{' --folds' if folds else ''}")
+    console.print(f"written: {folder / 'trials.csv'}")
+
+
+def _print_trials(plan: Sweep, ranked: Sequence[Trial]) -> None:
+    """Print the best trials, and what the best number is worth."""
+    metric = plan.named.metric
+    table = Table("trial", *(axis.key for axis in plan.axes), plan.named.column, "epoch")
+    for trial in ranked[:MOST_SHOWN]:
+        cells = [trial.folder_name, *(value.partition("=")[2] for value in trial.values)]
+        number = metric.number(trial.value, digits=2)
+        epoch = "" if trial.epoch is None else str(trial.epoch)
+        table.add_row(*map(escape, cells), "failed" if trial.fault else number, epoch)
+    console.print(table)
+    if len(ranked) > MOST_SHOWN:
+        console.print(f"and {len(ranked) - MOST_SHOWN} more in trials.csv")
+    clips = "the folds" if plan.folds else "split val"
+    console.print(
+        f"the best of {len(ranked)} numbers on {clips} is optimistic, as it chose them: other "
+        "clips, of split test, say how good they are"
+    )
+
+
+def _print_rates(recipe: Recipe, device: str | None) -> None:
+    """Print the loss at ever higher rates, and a rate to begin with."""
+    from marey.engine.experiments.lr_range import range_test
+
+    with progress_bar("trying rates") as progress:
+        found = range_test(recipe, device=device, progress=progress)
+    table = Table("lr", "mean loss")
+    every = max(len(found.rates) // 15, 1)
+    for rate, loss in [*zip(found.rates, found.losses, strict=True)][::every]:
+        table.add_row(f"{rate:.2g}", f"{loss:.4g}")
+    console.print(table)
+    console.print(f"the loss is lowest at lr={found.best:.2g}; begin with a tenth of it:")
+    console.print(f"lr={found.suggested:.2g}")
