@@ -10,11 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import marey as marey_package
 from marey.cli.app import app
-from marey.cli.shared import stopping
+from marey.cli.shared import console, errors, quietly, stopping
 from marey.cli.train import resume_latest
 from marey.jobs.signals import STOPPING
 from tests.tiny import write_set
@@ -104,6 +105,22 @@ def test_alone_it_says_what_to_begin_with() -> None:
     ]
     assert CliRunner().invoke(app, ["--version"]).output == f"marey {marey_package.__version__}\n"
     assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_a_command_is_quiet_where_it_is_asked_to_be() -> None:
+    small = typer.Typer()
+
+    @small.command()
+    @quietly
+    def speak(words: list[str]) -> None:
+        """Print the words."""
+        console.print(*words)
+        errors.print("a warning")
+
+    for option, said in (([], "a b\n"), (["-q"], "")):
+        shown = CliRunner().invoke(small, [*option, "a", "b"], catch_exceptions=False)
+        assert (shown.stdout, shown.stderr) == (said, "a warning\n")
+    assert all("--quiet" in CliRunner().invoke(app, [w, "--help"]).output for w in ("eval", "demo"))
 
 
 def test_a_wrong_label_stops_before_training(manifest: Path, tmp_path: Path) -> None:
@@ -198,7 +215,7 @@ def test_a_command_that_is_asked_to_stop_says_so(
 
 STUCK = """
 import ctypes, sys
-from marey.cli.shared import stopping
+from marey.cli.shared import console, errors, quietly, stopping
 lock, mutex = ctypes.CDLL(None).pthread_mutex_lock, ctypes.create_string_buffer(64)
 with stopping():
     print("begun", flush=True)

@@ -30,7 +30,7 @@ from marey.cli import (
 from marey.cli.bench import bench_app
 from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
-from marey.cli.shared import console, errors, stopping
+from marey.cli.shared import console, errors, quietly, stopping
 from marey.errors import MareyError
 from marey.terminal import TerminalHandler, write_any_text
 
@@ -57,6 +57,13 @@ marey: action recognition from frames to the long tail. To begin with:
   marey predict runs/NAME clip.mp4               what happens in a video
 
 Without videos of your own: marey demo. All commands: marey --help"""
+
+
+QUIETLY = (
+    *("eval", "test", "submit", "report", "export", "features", "convert", "demo", "get"),
+    *("init", "check", "prepare", "extract", "pack", "verify", "longtail"),
+)
+"""The commands whose product is a file, or a status: those besides `train` with an option -q."""
 
 
 @app.callback()
@@ -147,3 +154,11 @@ def doctor() -> None:
 
     for name, value in environment().items():
         console.print(f"{name:12} {escape(value)}")
+
+
+for _group in (app, data_app, models.weights_app):
+    for _command in _group.registered_commands:
+        made = _command.callback
+        assert made is not None
+        if (_command.name or made.__name__) in QUIETLY:
+            _command.callback = quietly(made)

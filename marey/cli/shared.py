@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,9 +27,33 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A function of (done, total) that draws how far it is, on a terminal only."""
     from rich.progress import Progress
 
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bars:
+    with Progress(
+        console=errors, transient=True, disable=console.quiet or not errors.is_terminal
+    ) as bars:
         task = bars.add_task(title, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+_Q = Annotated[bool, typer.Option("-q", "--quiet", help="print warnings and errors alone")]
+
+
+def quietly(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option -q: nothing is printed but warnings and errors."""
+    own = inspect.signature(command, eval_str=True)
+    word = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Q)
+
+    @wraps(command)
+    def run(*, quiet: bool, **options: object) -> None:
+        console.quiet = quiet
+        try:
+            command(**options)
+        finally:
+            console.quiet = False
+
+    signature = own.replace(parameters=[*own.parameters.values(), word])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = command.__annotations__ | {"quiet": _Q}
+    return run
 
 
 def executor_of_workers(name: str, address: str | None, workers: int | None) -> Executor:

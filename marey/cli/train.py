@@ -195,8 +195,10 @@ def _train(
         raise typer.Exit(130) from None
     if speaks and not quiet:
         console.print(f"trained: {run.work_dir}")
-        for command, what in NEXT.items():
-            console.print(f"  {command.format(run=run.work_dir):40} {what}", markup=False)
+        commands = {command.format(run=run.work_dir): what for command, what in NEXT.items()}
+        width = max(map(len, commands))
+        for command, what in commands.items():
+            console.print(f"  {command:{width}}  {what}", markup=False)
 
 
 def resume_latest(words: list[str]) -> list[str]:
