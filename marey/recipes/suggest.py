@@ -10,14 +10,15 @@ repeats it. The rules are few, and each says itself as a reason:
     batch      as the memory holds, and small enough for several steps an epoch
     epochs     as many as make enough steps; the rate rises over the first tenth of them
     flips      as the names of the classes allow
+    classes    those that are rare are named, with what helps
 """
 
 from __future__ import annotations
 
-import shlex
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -30,79 +31,9 @@ from marey.recipes.compatible import add_lora
 from marey.recipes.describe import with_some_head
 from marey.recipes.recipe import Recipe
 from marey.recipes.short_names import spelled_out
+from marey.recipes.suggestion import Choice, Facts, Suggestion
 from marey.recipes.val_views import override_with_val
 from marey.video.augment import flip_pairs
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What is known of clips and machine; 0, or nothing, stands for what is not.
-
-    Args:
-        manifests: the files, as they are given.
-        class_names: head -> names of its classes.
-        class_counts: head -> training clips of each.
-        num_train: clips to train on.
-        num_val: clips to validate on.
-        frames: of the middle clip by length.
-        seconds: it lasts.
-        short_side: of the middle picture, in pixels.
-        has_features: whether the clips are features in place of frames.
-        cores: that this process may use.
-        memory_bytes: that it may use.
-        gpu_bytes: those of the GPU; 0 without one.
-        weights: official weights on this machine, by name.
-        start: a run or release to start from, if one is given.
-    """
-
-    manifests: tuple[str, ...]
-    class_names: Mapping[str, tuple[str, ...]]
-    class_counts: Mapping[str, tuple[int, ...]]
-    num_train: int
-    num_val: int = 0
-    frames: int = 0
-    seconds: float = 0.0
-    short_side: int = 0
-    has_features: bool = False
-    cores: int = 1
-    memory_bytes: int = 0
-    gpu_bytes: int = 0
-    weights: tuple[str, ...] = ()
-    start: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Suggestion:
-    """A recipe by the name of one and what is changed of it, and a reason for each choice.
-
-    Args:
-        base: name of a recipe, or the folder of a run or release.
-        changes: ``key=value``, short names among them.
-        manifests: the clips.
-        reasons: what is chosen -> the choice, and why, in words.
-        warning: what speaks against it; empty for nothing.
-    """
-
-    base: str
-    changes: tuple[str, ...]
-    manifests: tuple[str, ...]
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    warning: str = ""
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe itself, without its data."""
-        return override_with_val(find(self.base), self.changes)
-
-    def lines(self) -> list[str]:
-        """What is chosen and why, a line each."""
-        lines = [f"chosen: {self.base}", *(f"  {k:7} {v}" for k, v in self.reasons.items())]
-        return [*lines, f"warning: {self.warning}"] if self.warning else lines
-
-    def command(self, *more: str) -> str:
-        """The line that trains it; `more` words stand at its end."""
-        given = [word for manifest in self.manifests for word in ("--manifest", manifest)]
-        return shlex.join(["marey", "train", self.base, *self.changes, *given, *more])
 
 
 @dataclass(frozen=True)
@@ -123,12 +54,16 @@ FROM_NOTHING = "tsm-r18"
 
 FEW_CLIPS, FEW_OF_A_CLASS = 2000, 50
 """Below either, a network that learns wholly forgets more than it gains."""
+FEW_FROM_NOTHING = 5000
+"""Below it nothing good comes of no weights at all."""
 STEPS, MOST_EPOCHS, LEAST_EPOCHS = 2000, 50, 10
 """What learning wholly takes, and its bounds."""
 STEPS_AN_EPOCH = 4
 """At least: a batch is no more than this part of the clips."""
 MEMORY_SHARE = 0.4
 """Of the memory, for a step: the rest is for the loader, the optimiser and others."""
+UNEQUAL = 5
+"""Times as many clips of a class as of another."""
 LONG_SECONDS = 10.0
 """Clips that last longer have more frames."""
 START_WEIGHTS = tuple(start.weights for start in _ON_CPU)
@@ -160,7 +95,17 @@ def suggest(facts: Facts, given: Sequence[str] = (), *, from_scratch: bool = Fal
         changes=(*(change for choice in choices for change in choice.changes), *given),
         manifests=facts.manifests,
         reasons={choice.what: choice.why for choice in choices},
-        warning=_warning(facts, from_scratch),
+    )
+
+
+def from_nothing(recipe: Recipe, num_clips: int) -> str:
+    """A warning where a network is to learn all from a few clips; empty where it is not."""
+    if recipe.weights or recipe.model.takes_features or num_clips >= FEW_FROM_NOTHING:
+        return ""
+    return (
+        f"warning: {num_clips:,} clips, from nothing: expect numbers near chance below some "
+        "thousands of clips; a start from pretrained weights does far better (marey weights get "
+        "mobilenet_v2, then marey train without a recipe)"
     )
 
 
@@ -169,25 +114,21 @@ def _keys(recipe: Recipe, changes: Sequence[str]) -> set[str]:
     return {change.partition("=")[0] for change in spelled_out(recipe, changes)}
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """One choice: of what, in words why, and what of the recipe it changes."""
-
-    what: str
-    why: str
-    changes: tuple[str, ...] = ()
-
-
-def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[_Choice]]:
+def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[Choice]]:
     """The recipe to change, and what it begins with and learns."""
     if facts.has_features:
-        return "features-linear", [_Choice("learns", "a linear layer: the clips are features")]
+        return "features-linear", [Choice("learns", "a linear layer: the clips are features")]
     if from_scratch:
-        return FROM_NOTHING, [_Choice("start", "nothing, as was asked")]
-    few = _few(facts)
+        few = facts.num_train < FEW_FROM_NOTHING
+        why = f", although {facts.num_train:,} clips are few for that" if few else ""
+        return FROM_NOTHING, [Choice("start", f"nothing, as was asked{why}")]
+    frozen = _few(facts)
     if facts.start:
-        begins = _Choice("start", facts.start, (f"weights={facts.start}", "model.heads=[]"))
-        return facts.start, [begins, _learns(facts, few, (f"stages={_STAGES[bool(few)]}",))]
+        new = [f"weights={json.dumps(facts.start)}", "model.heads=[]", "augment.flip_pairs=null"]
+        if find(facts.start).data.train:  # of a run: its clips are other ones
+            new.append("data={}")
+        begins = Choice("start", facts.start, tuple(new))
+        return facts.start, [begins, _learns(facts, frozen, (f"stages={_STAGES[bool(frozen)]}",))]
     starts = _ON_GPU if facts.gpu_bytes else _ON_CPU
     start = next((start for start in starts if start.weights in facts.weights), None)
     if start is None:
@@ -198,10 +139,10 @@ def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[_Choice]]:
             f"marey weights get {first} fetches the official ones; --weights RUN starts from a "
             "model of yours; --from-scratch from nothing",
         )
-    begins = _Choice("start", f"the official ImageNet weights {start.weights}, which are here")
-    if few:
-        return start.frozen, [begins, _learns(facts, few)]
-    return start.tuned, [begins, _learns(facts, few, ("weights=imagenet",))]
+    begins = Choice("start", f"the official ImageNet weights {start.weights}, which are here")
+    if frozen:
+        return start.frozen, [begins, _learns(facts, frozen)]
+    return start.tuned, [begins, _learns(facts, frozen, ("weights=imagenet",))]
 
 
 _STAGES = {
@@ -220,15 +161,15 @@ def _few(facts: Facts) -> str:
     return "" if facts.gpu_bytes else f"without a GPU {facts.num_train:,} clips take days otherwise"
 
 
-def _learns(facts: Facts, few: str, changes: tuple[str, ...] = ()) -> _Choice:
-    if few:
-        why = f"the head alone, on what the frozen encoder sees, which is kept: {few}"
+def _learns(facts: Facts, frozen: str, changes: tuple[str, ...] = ()) -> Choice:
+    if frozen:
+        why = f"the head alone, on what the frozen encoder sees, which is kept: {frozen}"
     else:
         why = f"all of it: {facts.num_train:,} clips are enough, and there is a GPU"
-    return _Choice("learns", why, changes)
+    return Choice("learns", why, changes)
 
 
-def _frames(facts: Facts, recipe: Recipe) -> list[_Choice]:
+def _frames(facts: Facts, recipe: Recipe) -> list[Choice]:
     """Those of the recipe, fewer where clips have fewer, twice as many where they are long."""
     usual = recipe.model.frames
     if not facts.frames:
@@ -243,18 +184,18 @@ def _frames(facts: Facts, recipe: Recipe) -> list[_Choice]:
     if number != usual and not _takes(recipe, f"frames={number}"):
         number = usual
     changes = () if number == usual else (f"frames={number}",)
-    return [_Choice("frames", f"{number}: {length}", changes)]
+    return [Choice("frames", f"{number}: {length}", changes)]
 
 
-def _size(facts: Facts, recipe: Recipe) -> list[_Choice]:
+def _size(facts: Facts, recipe: Recipe) -> list[Choice]:
     """That of the recipe, which is that of its weights."""
     if not facts.short_side:
         return []
     size = recipe.test.crop.size
-    return [_Choice("size", f"{size} pixels: the pictures have {facts.short_side}")]
+    return [Choice("size", f"{size} pixels: the pictures have {facts.short_side}")]
 
 
-def _batch(facts: Facts, recipe: Recipe) -> list[_Choice]:
+def _batch(facts: Facts, recipe: Recipe) -> list[Choice]:
     """The recipe's, halved until it fits the memory and is no more than a part of the clips."""
     usual, memory = recipe.batch_size, facts.gpu_bytes or facts.memory_bytes
     number, why = usual, "as the recipe has it"
@@ -264,7 +205,7 @@ def _batch(facts: Facts, recipe: Recipe) -> list[_Choice]:
         number //= 2
         why = f"more would not fit {memory / 2**30:.0f} GiB of {_whose(facts)}"
     changes = () if number == usual else (f"batch_size={number}",)
-    return [_Choice("batch", f"{number}: {why}", changes)]
+    return [Choice("batch", f"{number}: {why}", changes)]
 
 
 def step_bytes(recipe: Recipe, batch_size: int) -> int:
@@ -286,7 +227,7 @@ def step_bytes(recipe: Recipe, batch_size: int) -> int:
         return training_bytes(model, shape) + 2 * learn
 
 
-def _epochs(facts: Facts, recipe: Recipe) -> list[_Choice]:
+def _epochs(facts: Facts, recipe: Recipe) -> list[Choice]:
     """Of a network that learns wholly: as many as make enough steps, with a warm-up."""
     if recipe.stages[0].trainable != "all":
         return []
@@ -294,38 +235,54 @@ def _epochs(facts: Facts, recipe: Recipe) -> list[_Choice]:
     epochs = max(LEAST_EPOCHS, min(MOST_EPOCHS, round(STEPS / steps)))
     warm = max(1, round(epochs / 10))
     why = f"{epochs}, {steps:,} steps each; the rate rises over the first {warm}"
-    return [_Choice("epochs", why, (f"epochs={epochs}", f"warmup={warm}"))]
+    return [Choice("epochs", why, (f"epochs={epochs}", f"warmup={warm}"))]
 
 
-def _flips(facts: Facts, recipe: Recipe) -> list[_Choice]:
+def _classes(facts: Facts, _: Recipe) -> list[Choice]:
+    """Nothing is changed for rare classes; that they are rare is said, and what helps."""
+    said = []
+    for head, counts in facts.class_counts.items():
+        few, most = min(counts), max(counts)
+        if few * UNEQUAL < most:
+            name = facts.class_names[head][counts.index(few)]
+            said.append(
+                f"unequal, {few:,} clips of '{name}', {most:,} of the largest class; "
+                "objective=BalancedSoftmax, said as well, favours the rare ones"
+            )
+    return [Choice("classes", "; ".join(said))] if said else []
+
+
+def _flips(facts: Facts, recipe: Recipe) -> list[Choice]:
     """Mirror images where the names of the classes say what they are images of."""
     if recipe.stages[0].trainable != "all":
         return []
+    off = () if recipe.augment.flip == "none" else ("flip=none",)
     names = [name for of_head in facts.class_names.values() for name in of_head]
     if all(name.isdecimal() for name in names):
-        return [_Choice("flips", "none: numbers do not say whether classes have a side")]
+        return [Choice("flips", "none: numbers do not say whether classes have a side", off)]
     try:
         pairs = {head: flip_pairs(of_head) for head, of_head in facts.class_names.items()}
     except ValueError as error:
-        return [_Choice("flips", f"none: {str(error).partition(', so')[0]}")]
+        return [Choice("flips", f"none: {str(error).partition(', so')[0]}", off)]
     sided = [head for head, found in pairs.items() if found]
     if not sided:
-        return [_Choice("flips", "plain: no class name says left or right", ("flip=plain",))]
+        return [Choice("flips", "plain: no class name says left or right", ("flip=plain",))]
     if len(sided) > 1:
-        return [_Choice("flips", f"none: the classes of {' and '.join(sided)} have sides")]
+        return [Choice("flips", f"none: the classes of {' and '.join(sided)} have sides", off)]
     head = sided[0]
     first, second = (facts.class_names[head][i] for i in pairs[head][0])
     why = f"swap: mirrored, '{first}' is '{second}'"
     of_head = () if head == recipe.augment.flip_head else (f"augment.flip_head={head}",)
-    return [_Choice("flips", why, ("flip=swap", *of_head))]
+    return [Choice("flips", why, ("flip=swap", *of_head))]
 
 
-_RULES: Mapping[str, Callable[[Facts, Recipe], list[_Choice]]] = {
+_RULES: Mapping[str, Callable[[Facts, Recipe], list[Choice]]] = {
     "frames": _frames,
     "size": _size,
     "batch_size": _batch,
     "epochs": _epochs,
     "flip": _flips,
+    "objective": _classes,
 }
 """By the name of what each decides, unless it is given. Each sees what those before it decided."""
 
@@ -341,12 +298,3 @@ def _takes(recipe: Recipe, change: str) -> bool:
 
 def _whose(facts: Facts) -> str:
     return "the GPU" if facts.gpu_bytes else "memory"
-
-
-def _warning(facts: Facts, from_scratch: bool) -> str:
-    if not from_scratch or facts.has_features:
-        return ""
-    return (
-        f"{facts.num_train:,} clips, from nothing: expect numbers near chance below some thousands "
-        "of clips; pretrained weights (marey weights get mobilenet_v2) do far better"
-    )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from marey.errors import RecipeError
+from marey.models.video_model import Head
 from marey.recipes.catalog import find
-from marey.recipes.suggest import Facts, Suggestion, step_bytes, suggest
+from marey.recipes.schema import to_yaml
+from marey.recipes.suggest import from_nothing, step_bytes, suggest
+from marey.recipes.suggestion import Facts, Suggestion
 from marey.recipes.val_views import override_with_val
 
 FACTS = Facts(
@@ -38,7 +42,35 @@ def test_from_nothing_is_asked_for_and_warned_of() -> None:
         suggest(replace(FACTS, weights=()))
     found = suggest(FACTS, from_scratch=True)
     assert (found.base, found.recipe.weights) == ("tsm-r18", "")
-    assert "96 clips, from nothing" in found.warning
+    repeated(found)
+    assert from_nothing(found.recipe, 96).startswith("warning: 96 clips, from nothing")
+    assert not from_nothing(found.recipe, 100_000)
+    assert not from_nothing(find("features-linear"), 96)
+
+
+def test_few_clips_leave_the_encoder_as_it_is() -> None:
+    found = suggest(FACTS)
+    assert (found.base, found.recipe.stages[0].trainable) == ("frozen-mobilenetv2", "neck")
+    assert found.recipe.weights == "imagenet"
+    assert "96 clips, 48 a class, are few" in found.reasons["learns"]
+    assert suggest(replace(FACTS, weights=("resnet50",))).base == "frozen-r50"
+    repeated(found)
+    many = replace(FACTS, num_train=20_000, weights=("resnet50", "mobilenet_v2"))
+    assert suggest(many).recipe.stages[0].trainable == "neck"  # on a CPU
+    tuned = suggest(replace(many, gpu_bytes=80 << 30))
+    assert (tuned.base, tuned.recipe.weights) == ("tsm-r50", "imagenet")
+    repeated(tuned)
+
+
+def test_a_model_of_ones_own_is_gone_on_from(tmp_path: Path) -> None:
+    recipe = find("tsm-r18")
+    recipe = replace(recipe, model=replace(recipe.model, heads=(Head("label", 7),)))
+    recipe = recipe.with_data("old.csv", "val.csv")
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
+    found = suggest(replace(FACTS, start=str(tmp_path)))
+    assert (found.recipe.model.heads, found.recipe.weights) == ((), str(tmp_path))
+    assert found.recipe.data.val == ""
+    assert found.recipe.stages[0].trainable == "neck"
     repeated(found)
 
 
@@ -79,9 +111,15 @@ def test_what_is_given_is_not_chosen() -> None:
     repeated(found)
 
 
+def test_rare_classes_are_named() -> None:
+    found = suggest(replace(FACTS, class_counts={"label": (90, 6)}))
+    assert "unequal, 6 clips of 'skip', 90 of the largest" in found.reasons["classes"]
+    assert "classes" not in suggest(FACTS).reasons
+
+
 def test_features_get_a_linear_layer() -> None:
     found = suggest(replace(FACTS, has_features=True, frames=0, short_side=0, weights=()))
-    assert (found.base, found.warning) == ("features-linear", "")
+    assert found.base == "features-linear"
     repeated(found)
 
 

@@ -21,10 +21,10 @@ from marey.engine.environment import usable_device
 from marey.engine.weights.imagenet import local_file, named
 from marey.engine.weights.origin import origin_of
 from marey.errors import CheckpointError, RecipeError
-from marey.jobs.cores import num_cores
 from marey.jobs.memory import memory_bytes
 from marey.jobs.parts import Progress
-from marey.recipes.suggest import START_WEIGHTS, Facts, Suggestion, suggest
+from marey.recipes.suggest import START_WEIGHTS, suggest
+from marey.recipes.suggestion import Facts, Suggestion
 
 log = logging.getLogger("marey")
 
@@ -77,12 +77,10 @@ def facts_of(clips: Manifest, device: torch.device, *, progress: Progress | None
             head: tuple(train_set.class_counts(head).tolist()) for head in train_set.labels
         },
         num_train=len(train_set),
-        num_val=clips.split_counts().get("val", 0),
         frames=frames,
         seconds=frames / fps if fps else 0.0,
         short_side=_short_side(found),
         has_features=train_set.features is not None,
-        cores=num_cores(),
         memory_bytes=memory_bytes(),
         gpu_bytes=torch.cuda.get_device_properties(device).total_memory if on_gpu else 0,
         weights=tuple(name for name in START_WEIGHTS if _is_here(name)),

@@ -23,6 +23,7 @@ from marey.jobs.memory import memory_bytes
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.profile import num_parameters
 from marey.models.video_model import VideoModel
+from marey.recipes.frozen import is_frozen
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.suggest import step_bytes
 from marey.terminal import duration
@@ -81,10 +82,18 @@ def _stage(stage: Stage, model: VideoModel, steps: int, clips: int) -> str:
 
 def _time(start: Start, world: World, num_steps: int) -> str:
     """How long all steps take, by those of the first stage that has some; validation aside."""
-    stages = [number for number, stage in enumerate(start.recipe.stages) if stage.epochs]
+    recipe = start.recipe
+    stages = [number for number, stage in enumerate(recipe.stages) if stage.epochs]
     if not stages:
         return "unknown: there are no steps"
     seconds = _step_seconds(start, world, stages[0])
+    if is_frozen(recipe) and start.train_set.features is None:
+        clips = len(start.train_set) + len(start.val_set or ())
+        each = seconds / clips_a_step(recipe, world)
+        return (
+            f"{duration(clips * each)} to look at each clip once, by {each:.2g} s a clip as "
+            "measured now; the epochs take seconds"
+        )
     return (
         f"{duration(num_steps * seconds)}, by steps of {seconds:.2g} s as measured now, "
         "validation not counted"

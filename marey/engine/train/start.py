@@ -39,6 +39,7 @@ from marey.recipes.compatible import add_lora, built, check_learning, check_test
 from marey.recipes.recipe import Recipe
 from marey.recipes.resolve import read_data, resolve
 from marey.recipes.schema import to_readable_yaml
+from marey.recipes.suggest import from_nothing
 from marey.recipes.testing import segments_in_words
 from marey.recipes.val_views import with_val
 
@@ -99,6 +100,8 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     check_steps(recipe, train_set, world)
     if weights is not None:
         notes.append(initialize(model, weights, recipe, train_set.classes))
+    elif saved is None:
+        notes.append(from_nothing(recipe, len(train_set)))
     if saved is None:
         check_encoder(model, train_set)
     add_lora(model)

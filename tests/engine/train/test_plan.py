@@ -1,0 +1,30 @@
+"""What is asked for becomes a recipe and a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from marey.engine.train.plan import Asked, plan
+from marey.errors import MareyError
+from tests.tiny import write_set
+
+
+def test_without_a_recipe_one_is_chosen_by_the_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = str(write_set(tmp_path, per_class=2, val_per_class=1))
+    asked = Asked(manifests=[manifest], changes=["epochs=3"], from_scratch=True)
+    made = plan(asked)
+    assert (made.recipe.name, made.work_dir) == ("tsm-r18", Path("runs/tsm-r18"))
+    assert (made.recipe.data.train, made.recipe.epochs) == (manifest, 3)
+    assert made.recipe.model.frames == 4  # of the 6 that the clips have
+    assert "  frames  4: the middle clip has 6 frames (0.6 s)" in made.notes
+    words = made.notes[-1].removeprefix("again: marey train tsm-r18 ").split()
+    again = plan(Asked(recipe="tsm-r18", manifests=[manifest], changes=words[:-2]))
+    assert again.recipe == made.recipe
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(MareyError, match="2 processes do not choose one"):
+        plan(asked)
