@@ -64,7 +64,7 @@ def hugging_face(name: str) -> Recipe:
     try:
         spec = stated_config(facts)
         seen = read_input(folder, spec)
-        clip = spec.trained_frames or FRAMES
+        clip = spec.architecture.trained_frames or FRAMES
         recipe = _recipe(name, folder, spec, seen, clip)
     except MareyError:
         raise
@@ -91,7 +91,7 @@ def _recipe(name: str, folder: Path, spec: HuggingFaceSpec, seen: Input, clip: i
                 trainable="neck",
             ),
         ),
-        batch_size=4 if spec.takes_clips else 8,
+        batch_size=4 if spec.architecture.takes_clips else 8,
         lr_batch_size=None,
         weights=str(folder),
     )
@@ -186,7 +186,7 @@ def _processor(path: Path) -> Mapping[str, Any]:
 
 def _usual(spec: HuggingFaceSpec) -> dict[str, Any]:
     """What the processor of the architecture does, as it is published."""
-    half, size = [0.5] * 3, spec.trained_size
+    half, size = [0.5] * 3, spec.architecture.trained_size
     usual: dict[str, Any] = {
         "do_resize": True,
         "do_center_crop": True,
@@ -228,7 +228,9 @@ def _sizes(
     """Pixels of the square that is cut out, to what it is scaled before, and what is to be said."""
     resize = _size(facts["size"])
     if not facts["do_resize"]:
-        size = _side(facts["crop_size"]) if facts["do_center_crop"] else spec.trained_size
+        size = (
+            _side(facts["crop_size"]) if facts["do_center_crop"] else spec.architecture.trained_size
+        )
         return size, size, "its processor scales nothing; here the short side is"
     if facts["do_center_crop"]:
         size = _side(facts["crop_size"])

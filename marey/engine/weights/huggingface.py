@@ -19,11 +19,11 @@ from torch import Tensor
 from marey.engine.weights.usable import check_weights
 from marey.errors import CheckpointError, first_few
 from marey.models.encoder import Encoder
-from marey.models.encoders.huggingface import (
+from marey.models.encoders.huggingface import HuggingFaceSpec, stated_config
+from marey.models.encoders.huggingface_kinds import Architecture
+from marey.models.encoders.huggingface_network import (
     FRESH,
-    KINDS,
-    HuggingFaceSpec,
-    stated_config,
+    config_of,
     transformers,
     without_pooler,
 )
@@ -43,10 +43,10 @@ def pretrained(folder: Path, encoder: Encoder) -> tuple[dict[str, Tensor], str]:
         raise CheckpointError(f"{folder} holds a {kind}, not a {encoder}", f"hf:{folder}")
     try:
         library = transformers()
+        with _quiet(library):
+            network, found = _read(library, folder, encoder.architecture)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
-    with _quiet(library):
-        network, found = _read(getattr(library, KINDS[encoder.kind].network), folder, encoder)
     own = network.state_dict()
     other = {each[0] for each in found["mismatched_keys"]}
     lacking = [name for name in {*found["missing_keys"], *other} if not name.startswith(FRESH)]
@@ -72,17 +72,19 @@ def _kind_in(folder: Path) -> str:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
 
 
-def _read(network: Any, folder: Path, encoder: HuggingFaceSpec) -> tuple[Any, dict[str, Any]]:
+def _read(library: Any, folder: Path, architecture: Architecture) -> tuple[Any, dict[str, Any]]:
+    config = config_of(architecture, architecture.trained_frames)
     try:
-        read, found = network.from_pretrained(
+        read, found = getattr(library, architecture.kind.network).from_pretrained(
             folder,
+            config=config,
             local_files_only=True,
             trust_remote_code=False,
             weights_only=True,
             dtype=torch.float32,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # which are an error of ours, with names
-            **without_pooler(encoder),
+            **without_pooler(architecture),
         )
     except (
         *(OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError, TypeError),

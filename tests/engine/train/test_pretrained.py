@@ -47,6 +47,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     transformers.utils.logging.enable_progress_bar()
 
 
+@pytest.fixture(autouse=True)
+def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a frozen encoder saw is kept nowhere else."""
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+
+
 def recipe_of(name: str, made: Path, epochs: int = 1) -> Recipe:
     recipe = with_workers(find(f"hf:{made}/{name}"), 0).with_data(str(made / "clips/manifest.csv"))
     stages = tuple(

@@ -15,7 +15,8 @@ from marey.longtail.decouple import set_trainable
 from marey.models import Head, ModelSpec
 from marey.models.depth import depth_by_stage
 from marey.models.encoders.attentive_pool import AttentivePoolSpec
-from marey.models.encoders.huggingface import KINDS, HuggingFaceSpec, stated_config
+from marey.models.encoders.huggingface import HuggingFaceSpec, stated_config
+from marey.models.encoders.huggingface_kinds import KINDS
 from marey.models.lora import LoRA, is_lora
 from marey.models.profile import cost
 
@@ -96,7 +97,7 @@ def test_features_and_tokens_are_those_of_transformers(kind: str) -> None:
     spec = spec_of(kind)
     torch.manual_seed(1)
     model = ModelSpec(spec, num_segments=FRAMES, heads=(Head("label", 3),)).build().eval()
-    encoder, size = model.encoder, spec.trained_size
+    encoder, size = model.encoder, spec.architecture.trained_size
     config = transformers.AutoConfig.for_model(kind, **CONFIGS[kind])
     kwargs = {"add_pooling_layer": False} if kind in ("vit", "vivit") else {}
     config.num_labels = 0
@@ -105,8 +106,8 @@ def test_features_and_tokens_are_those_of_transformers(kind: str) -> None:
     encoder.load_state_dict(encoder.from_image_model(own))  # all of ours are theirs
 
     clip = torch.randn(2, FRAMES, 3, size, size)
-    x = clip if spec.takes_clips else clip.flatten(0, 1)
-    times = 1 if spec.takes_clips else FRAMES
+    x = clip if spec.architecture.takes_clips else clip.flatten(0, 1)
+    times = 1 if spec.architecture.takes_clips else FRAMES
     expected = POOLED[kind](theirs, x).view(2, times, -1)
     assert expected.shape[2] == encoder.num_features
     torch.testing.assert_close(model.features(clip), expected)
@@ -131,7 +132,7 @@ def test_other_frames_and_sizes_are_taken_with_a_word_or_refused(kind: str) -> N
     pytest.importorskip("transformers", reason="an extra: marey[hf]")
     spec = spec_of(kind)
     model = ModelSpec(spec, num_segments=FRAMES, heads=(Head("label", 3),)).build().eval()
-    size = spec.trained_size
+    size = spec.architecture.trained_size
     assert not spec.on_clips(FRAMES, size)
     if kind == "vivit":
         with pytest.raises(ValueError, match="each of their tokens has a learned place"):
@@ -141,7 +142,7 @@ def test_other_frames_and_sizes_are_taken_with_a_word_or_refused(kind: str) -> N
         scores = model.with_frames(8)(torch.randn(1, 8, 3, size, size))
         assert scores["label"].isfinite().all()
     larger = torch.randn(1, FRAMES, 3, 2 * size, 2 * size)
-    if spec.takes_clips:
+    if spec.architecture.takes_clips:
         with pytest.raises(ValueError, match=f"made for {size} pixels, and takes no {2 * size}"):
             model(larger)
         return
@@ -167,11 +168,11 @@ def test_what_is_taken_for_not_stated_is_as_in_transformers(kind: str) -> None:
     config, spec = transformers.AutoConfig.for_model(kind), HuggingFaceSpec(kind)
     frames = getattr(config, "num_frames", getattr(config, "frames_per_clip", 0))
     size = getattr(config, "image_size", getattr(config, "crop_size", 0))
-    assert spec.trained_frames == frames
-    assert spec.trained_size == (size[0] if isinstance(size, list | tuple) else size)
+    assert spec.architecture.trained_frames == frames
+    assert spec.architecture.trained_size == (size[0] if isinstance(size, list | tuple) else size)
     assert spec.in_channels == 3
     if kind not in ("hiera", "vivit"):
-        assert spec.patch == config.patch_size
+        assert spec.architecture.patch == config.patch_size
 
 
 def test_every_block_learns_by_additions_and_every_kind_has_a_neck_over_its_tokens() -> None:
@@ -187,7 +188,7 @@ def test_every_block_learns_by_additions_and_every_kind_has_a_neck_over_its_toke
         model = spec.build()
         model.add_lora()
         set_trainable(model, "all")
-        size = spec.encoder.trained_size  # type: ignore[attr-defined]
+        size = spec.encoder.architecture.trained_size  # type: ignore[attr-defined]
         model(torch.randn(1, FRAMES, 3, size, size))["label"].sum().backward()
         learning = {name: p for name, p in model.encoder.named_parameters() if p.requires_grad}
         assert all(is_lora(name) and p.grad is not None for name, p in learning.items()), kind
@@ -225,6 +226,8 @@ def test_a_spec_holds_what_is_stated_of_the_half_that_sees() -> None:
         ("bert", "{}", "kind is 'bert', expected one of videomae"),
         ("vit", "[]", r"config is '\[\]', expected a JSON object"),
         ("vit", "{", "expected a JSON object"),
+        ("vit", '{"image_size": [[]]}', "config states no numbers of frames and pixels"),
+        ("vit", '{"patch_size": 0}', "patch is 0, expected at least 1"),
     ],
 )
 def test_what_is_no_spec_is_refused(kind: str, config: str, message: str) -> None:
