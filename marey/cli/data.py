@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from marey.cli import options as opt
-from marey.cli.shared import console, errors, executor_of_workers, progress_bar
+from marey.cli.shared import console, errors, executor_of_workers, progress_bar, progress_bars
 from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
@@ -33,12 +33,20 @@ def data_init(
     val: Annotated[
         float | None, typer.Option(help="share of the clips; default: 0.2, or one fold")
     ] = None,
-    test: Annotated[float, typer.Option(help="share of the clips")] = 0.0,
+    test: Annotated[
+        float | None, typer.Option(help="share of the clips; default: 0.2 of 100 groups or more")
+    ] = None,
     folds: Annotated[
         int, typer.Option(min=0, metavar="K", help="parts that validate in turn; 5 is usual")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="of the split")] = 0,
     group: Annotated[str, typer.Option(help="column that stays together; auto, none")] = "auto",
+    group_by: Annotated[
+        str | None, typer.Option(help="the group in each name: '{group}_*', or a regex '(s\\d+)'")
+    ] = None,
+    near_duplicates: Annotated[
+        bool, typer.Option(help="look for clips that are nearly the same, and keep them together")
+    ] = True,
     val_where: Annotated[str | None, typer.Option(help="column:value,value goes to val")] = None,
     test_where: Annotated[str | None, typer.Option(help="column:value,value goes to test")] = None,
     probe: opt.Probe = True,
@@ -57,10 +65,12 @@ def data_init(
         folds=folds,
         seed=seed,
         group=None if group == "none" else group,
+        group_by=group_by,
+        near_duplicates=near_duplicates,
         val_where=parse_where(val_where) if val_where else None,
         test_where=parse_where(test_where) if test_where else None,
     )
-    with progress_bar("opening files") as progress:
+    with progress_bars("opening files", "comparing clips") as (opened, looked):
         made = init_dataset(
             source,
             out,
@@ -72,7 +82,8 @@ def data_init(
             probe=probe,
             overwrite=overwrite,
             num_workers=workers,
-            progress=progress,
+            progress=opened,
+            looked=looked,
         )
     console.print(f"read as: {escape(made.format)}")
     if made.columns:

@@ -25,13 +25,24 @@ errors = Terminal(stderr=True)
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A function of (done, total) that draws how far it is, on a terminal only."""
+    with progress_bars(title) as (bar,):
+        yield bar
+
+
+@contextmanager
+def progress_bars(*titles: str) -> Iterator[list[Callable[[int, int], None]]]:
+    """`progress_bar` for each of several steps; those after the first show once they begin."""
     from rich.progress import Progress
 
     with Progress(
         console=errors, transient=True, disable=console.quiet or not errors.is_terminal
     ) as bars:
-        task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+        def bar(title: str, *, visible: bool) -> Callable[[int, int], None]:
+            task = bars.add_task(title, total=None, visible=visible)
+            return lambda done, total: bars.update(task, completed=done, total=total, visible=True)
+
+        yield [bar(title, visible=title == titles[0]) for title in titles]
 
 
 _Q = Annotated[bool, typer.Option("-q", "--quiet", help="print warnings and errors alone")]

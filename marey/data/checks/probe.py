@@ -72,7 +72,9 @@ class Probes:
 
 
 @dataclass(frozen=True)
-class _Job:
+class FileJob:
+    """A file, with the rows and the spans of the clips in it."""
+
     path: AnyPath
     rows: tuple[int, ...]
     spans: tuple[Span | None, ...]
@@ -94,7 +96,7 @@ def probe_clips(
     `thorough`, else its first and last. A file that crashes or hangs the decoder has an error.
     """
     rows = np.arange(len(manifest)) if rows is None else rows
-    jobs, done = _jobs(manifest, rows, thorough), 0
+    jobs, done = file_jobs(manifest, rows, thorough), 0
     for job, probes in executor.answers(_probe_file, jobs, timeout_seconds=timeout_seconds):
         if isinstance(probes, Lost):
             probes = (Probe(error=f"{job.path}: {probes.reason}"),) * len(job.rows)
@@ -115,7 +117,7 @@ def stamp_of(path: str | AnyPath) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> Iterator[_Job]:
+def file_jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> Iterator[FileJob]:
     """A job a file, one after the other: all those of a large manifest would fill the memory."""
     for root, below in manifest.roots.parts(rows):
         paths = manifest.paths.take(pa.array(below)).combine_chunks().dictionary_encode()
@@ -125,10 +127,10 @@ def _jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> Iterator[_Job
         for start, stop in pairwise([*starts.tolist(), len(order)]):
             same = tuple(below[order[start:stop]].tolist())
             path = root / str(paths.dictionary[int(codes[order[start]])])
-            yield _Job(path, same, tuple(map(manifest.span, same)), thorough)
+            yield FileJob(path, same, tuple(map(manifest.span, same)), thorough)
 
 
-def _probe_file(job: _Job) -> tuple[Probe, ...]:
+def _probe_file(job: FileJob) -> tuple[Probe, ...]:
     """A probe a row of the job."""
     size, changed = stamp_of(job.path)
     try:

@@ -31,10 +31,12 @@ class FoldFacts:
     def line(self) -> str:
         """In words."""
         counts = self.classes.values()
-        shown = f"{min(counts)} to {max(counts)} of a class"
+        least, most = min(counts), max(counts)
+        shown = f"{least:,} of each class" if least == most else f"{least:,} to {most:,} of a class"
         if len(self.classes) <= MOST_SHOWN:
             shown = ", ".join(f"{name} {count:,}" for name, count in self.classes.items())
-        return f"fold {self.fold}: {sum(counts):,} clips of {self.groups:,} groups: {shown}"
+        groups = "1 group" if self.groups == 1 else f"{self.groups:,} groups"
+        return f"fold {self.fold}: {sum(counts):,} clips of {groups}: {shown}"
 
 
 def deal_folds(

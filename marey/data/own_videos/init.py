@@ -6,8 +6,8 @@ list a split. What it was read as, how it was split and what was left out is sai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,13 @@ from marey.data.own_videos.files import (
 from marey.data.own_videos.folds import FoldFacts
 from marey.data.own_videos.given_columns import given_columns
 from marey.data.own_videos.labels import class_files, read_labels
-from marey.data.own_videos.name_groups import Groups, groups_by_name
+from marey.data.own_videos.look_alikes import LookAlikes, find_look_alikes
+from marey.data.own_videos.name_groups import Groups, groups_by_name, groups_by_pattern
 from marey.data.own_videos.record import command_of, write_record
 from marey.data.own_videos.source import read_source
 from marey.data.own_videos.splits import Division, SplitRule, divide, leak_notes
 from marey.errors import ManifestError
+from marey.jobs.executors import Processes
 from marey.jobs.parts import Progress
 from marey.storage.atomic import write_csv
 
@@ -63,6 +65,8 @@ class InitReport:
     """What it was split by."""
     folds: tuple[FoldFacts, ...]
     """What each fold got, if there are any."""
+    near: LookAlikes | None
+    """Which clips are nearly the same; None if that was not looked for."""
     notes: tuple[str, ...]
     rejects: tuple[tuple[str, str], ...]
     """(path, reason) of every clip left out; also in rejects.csv beside the manifest."""
@@ -79,6 +83,7 @@ class InitReport:
             "split_by": self.split,
             "splits": self.manifest.split_counts(),
             "folds": [asdict(fold) for fold in self.folds],
+            "near_duplicates": self.near and self.near.facts,
             "notes": self.notes,
             "left_out": len(self.rejects),
         }
@@ -98,6 +103,7 @@ def init_dataset(
     num_workers: int | None = None,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
+    looked: Progress | None = None,
 ) -> InitReport:
     """The manifest of the clips in `source`, written as manifest.csv with labels.txt in `out`.
 
@@ -110,6 +116,9 @@ def init_dataset(
         probe: whether every file is decoded: then its frames are counted, and those that cannot be
             read are left out and listed in rejects.csv. Without, no file is opened or asked for,
             and none has to be there.
+        progress: called with files (done, total) that are opened to count their frames.
+        looked: called with clips (done, total) that are looked at, then compared, to find near
+            duplicates.
 
     Raises:
         ManifestError: lines do not fit, clips are given twice, there is no clip, or there is a
@@ -124,7 +133,7 @@ def init_dataset(
     )
     listing = in_frames(listing, start)
     refuse_empty_spans(listing)
-    given = given_columns(listing, rule, wanted)
+    given = given_columns(listing, replace(rule, group=None) if rule.group_by else rule, wanted)
     notes = [*listing.notes, *notes]
     labels, classes = read_labels(listing, class_files(listing, names), notes)
     if not overwrite:
@@ -156,22 +165,41 @@ def init_dataset(
     claimed = [listing.rows[row].num_frames for row in kept]
     notes += count_notes(claimed, list(map(manifest.num_frames, range(len(kept)))) if probe else ())
     columns = {name: [values[row] for row in kept] for name, values in listing.columns.items()}
-    videos = [] if rule.group is None else _videos(manifest)
+    videos = [] if rule.group is None or rule.group_by else _videos(manifest)
     named = Groups(given.group, columns[given.group]) if given.group else None
+    if rule.group_by:
+        named = groups_by_pattern(list(manifest.texts()), rule.group_by)
     groups = named or next(iter(videos), None)
+    stratum, class_names = _stratum(manifest), next(iter(manifest.classes.values()))
+    decides = not (given.split or rule.val_where or rule.test_where)
+    near, joined = None, None
+    if probe and rule.near_duplicates:
+        near, said = find_look_alikes(
+            manifest,
+            [class_names[label] for label in stratum],
+            executor=Processes(num_workers),
+            timeout_seconds=timeout_seconds,
+            progress=looked,
+        )
+        notes += said
+        if near and len(near.relatives.pairs) and decides and rule.group is not None:
+            joined = near.joined(groups)
+            groups = joined or groups
     division = divide(
-        _stratum(manifest),
+        stratum,
         rule,
         columns=columns,
         split=given.split,
         fold=given.fold,
         groups=groups,
-        names=next(iter(manifest.classes.values())),
+        names=class_names,
     )
     write_manifest(_divided(manifest, division), target)
     left_out = tuple((listing.rows[row].path, rejects[row]) for row in sorted(rejects))
-    _write_rejects(target.with_name("rejects.csv"), left_out)
-    decides = not (given.split or rule.val_where or rule.test_where)
+    _write_pairs(target.with_name("rejects.csv"), ("path", "reason"), left_out)
+    if near:
+        _write_pairs(target.with_name("near-duplicates.csv"), ("path", "other"), near.pairs)
+        notes += near.notes(division.sides, are_joined=joined is not None)
     notes += [groups.note] if groups and groups.note and decides else []
     if named and videos:
         notes += leak_notes(division.sides, videos[0])
@@ -190,6 +218,7 @@ def init_dataset(
         ignored=given.ignored,
         split=division.how,
         folds=division.fold_facts,
+        near=near,
         notes=tuple(dict.fromkeys([*notes, *division.notes])),
         rejects=left_out,
     )
@@ -199,6 +228,7 @@ def init_dataset(
         used=used,
         ignored=given.ignored,
         rule=rule,
+        shares=division.shares,
         root=root,
         names=names,
         layout=layout,
@@ -249,9 +279,9 @@ def _divided(manifest: Manifest, division: Division) -> Manifest:
     return manifest.with_columns({"split": splits, "group": groups, "fold": division.folds})
 
 
-def _write_rejects(path: Path, rejects: tuple[tuple[str, str], ...]) -> None:
-    """The list of clips left out; none from an earlier time stays."""
-    if rejects:
-        write_csv(path, ("path", "reason"), rejects)
+def _write_pairs(path: Path, names: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> None:
+    """A list of two columns, as of clips left out; none from an earlier time stays."""
+    if pairs:
+        write_csv(path, names, pairs)
     else:
         path.unlink(missing_ok=True)

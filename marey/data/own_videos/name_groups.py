@@ -29,6 +29,8 @@ from typing import NamedTuple
 from marey.data.lists.listing import video_name, without_suffix
 from marey.data.lists.plain_lists import SAMPLE
 from marey.data.manifest.column_names import PEOPLE
+from marey.data.manifest.faults import clip_text
+from marey.errors import ManifestError
 
 _PART = "(?:clip|part|segment|seg|shot|chunk|cut|piece|snippet)"
 _SITES = "yt|youtube|flickr|getty|giphy|vine|vimeo|meta|vb"
@@ -105,6 +107,59 @@ def groups_by_name(paths: Sequence[str], labels: Sequence[str]) -> Groups | None
         note = _note("NAME_flip", "clips have others made of them", paths, groups)
         return Groups("clip and what is made of it", groups, note)
     return None
+
+
+def groups_by_pattern(paths: Sequence[str], pattern: str) -> Groups:
+    r"""What a pattern takes from the path of every clip.
+
+    Args:
+        pattern: a regular expression with one group, found anywhere in a path without its suffix;
+            or a template with `{group}`, of which `*` is any text, of the whole name, or of the
+            whole path if it has a `/`.
+
+    Raises:
+        ManifestError: the pattern has no group, or does not fit a path.
+
+    >>> groups_by_pattern(["hop/s1_a.mp4", "run/s1_b.mp4"], "{group}_*").values
+    ['s1', 's1']
+    >>> groups_by_pattern(["hop/s1_a.mp4", "run/s2_b.mp4"], r"/(s\d)").values
+    ['s1', 's2']
+    """
+    is_template = "{group}" in pattern
+    try:
+        form = re.compile(_template(pattern) if is_template else pattern)
+    except re.error as error:
+        raise ManifestError(
+            f"{pattern!r} is no pattern: {error}", r"write {group}_*, or as '(s\d+)_'"
+        ) from error
+    if form.groups != 1 and "group" not in form.groupindex:
+        raise ManifestError(
+            f"{pattern!r} has {form.groups} groups in brackets, expected one",
+            "put what clips of a group have in common in brackets, or write {group} for it",
+        )
+    texts = [without_suffix(path.replace("\\", "/").rstrip("/")) for path in paths]
+    if is_template and "/" not in pattern:
+        texts = [text.rpartition("/")[2] for text in texts]
+    matches = [form.fullmatch(text) if is_template else form.search(text) for text in texts]
+    if wrong := [path for path, match in zip(paths, matches, strict=True) if not match]:
+        raise ManifestError(
+            f"{pattern!r} fits {len(paths) - len(wrong):,} of {len(paths):,} paths, not"
+            f" {clip_text(wrong[0])}",
+            "write one that fits all, as '(?:^|/)([^/_]+)'",
+        )
+    key = "group" if "group" in form.groupindex else 1
+    return Groups(f"--group-by {pattern}", [match[key] or "" for match in matches if match])
+
+
+def _template(text: str) -> str:
+    """The regular expression of a template.
+
+    >>> _template("{group}_*")
+    '(?P<group>.+?)_.*?'
+    """
+    before, _, after = text.partition("{group}")
+    parts = ("".join(".*?" if c == "*" else re.escape(c) for c in part) for part in (before, after))
+    return "(?P<group>.+?)".join(parts)
 
 
 def _beside_classes(paths: Sequence[str], labels: Sequence[str]) -> list[str] | None:

@@ -28,6 +28,7 @@ def command_of(
     used: Mapping[str, str],
     ignored: Sequence[str],
     rule: SplitRule,
+    shares: tuple[float, float, float],
     root: str | Path | None,
     names: str | Path | None,
     layout: str | None,
@@ -35,7 +36,9 @@ def command_of(
 ) -> list[str]:
     """The words of a command that makes the same manifest, with nothing left to guess.
 
-    used: role -> column, as they were found.
+    Args:
+        used: role -> column, as they were found.
+        shares: of the clips to train, validate and test on.
     """
     columns = [f"{role}={name}" for role, name in used.items() if role in ROLES]
     options = {
@@ -44,17 +47,19 @@ def command_of(
         "--layout": layout,
         "--columns": ",".join(columns),
         "--ignore": ",".join(ignored),
-        "--val": None if rule.folds else f"{rule.shares[1]:g}",
-        "--test": f"{rule.test:g}",
+        "--val": None if rule.folds else f"{shares[1]:g}",
+        "--test": f"{shares[2]:g}",
         "--folds": rule.folds or None,
         "--seed": rule.seed,
         "--group": "none" if rule.group is None else rule.group,
+        "--group-by": rule.group_by,
         "--val-where": _condition(rule.val_where),
         "--test-where": _condition(rule.test_where),
     }
     words = ["marey", "data", "init", str(source), str(out)]
     for name, value in options.items():
         words += [] if value in (None, "") else [name, str(value)]
+    words += [] if rule.near_duplicates else ["--no-near-duplicates"]
     return words if probe else [*words, "--no-probe"]
 
 

@@ -18,8 +18,10 @@ from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.dealing import deal
 from marey.data.own_videos.folds import FoldFacts, deal_folds, fold_facts, fold_notes
 from marey.data.own_videos.name_groups import Groups
-from marey.errors import ManifestError
+from marey.errors import ManifestError, first_few
 
+ENOUGH, ENOUGH_OF_A_CLASS = 100, 10
+"""Groups in all, and to a class on average, of which some are held out for a test."""
 Where: TypeAlias = tuple[str, Collection[str]]
 """A column and the values of it that are meant."""
 
@@ -30,23 +32,34 @@ class SplitRule:
 
     val: float | None = None
     """Share of the clips; default: 0.2, or the first fold."""
-    test: float = 0.0
+    test: float | None = None
+    """Share of the clips; default: 0.2 where nothing else is said and there are `ENOUGH` groups."""
     folds: int = 0
     """For cross-validation, of all clips that are not to test on; 0 for none."""
     seed: int = 0
     group: str | None = "auto"
     """The column of groups. "auto" takes the surest that looks like one, or else the video that
     several clips are cut from, by their files or names; None takes none."""
+    group_by: str | None = None
+    """A pattern that takes the group from each path (`name_groups.groups_by_pattern`)."""
+    near_duplicates: bool = True
+    """Whether clips that look nearly the same are looked for, and are of one group."""
     val_where: Where | None = None
     """The clips of validation by value, whatever their group; the rest trains."""
     test_where: Where | None = None
 
     def __post_init__(self) -> None:
-        _, val, test = self.shares
-        if not (val >= 0 and test >= 0 and val + test < 1):
+        _, val, test = self.shares()
+        sum_is_right = val + test < 1 or (val, test) in ((1, 0), (0, 1))
+        if not (val >= 0 and test >= 0 and sum_is_right):
             raise ManifestError(
                 f"val {val:g} and test {test:g} are not shares that leave some to train",
-                "give shares such as 0.2 and 0.1",
+                "give shares such as 0.2 and 0.1, or 1 and 0 for clips that no model trains on",
+            )
+        if self.group_by and self.group not in ("auto", None):
+            raise ManifestError(
+                f"groups by {self.group_by} and by the column {self.group} are asked for",
+                "give --group-by or --group",
             )
         if self.folds and self.folds < 2:
             raise ManifestError(f"{self.folds} folds, expected 2 or more", "--folds 5 is usual")
@@ -56,11 +69,23 @@ class SplitRule:
                 "each fold validates once: leave out --val and --val-where, or --folds",
             )
 
+    def shares(self, num_groups: int = 0, num_classes: int = 1) -> tuple[float, float, float]:
+        """Of the clips to train, validate and test on; those of folds are to train on.
+
+        Test clips are held out by default where there are so many groups that both sides tell
+        something; each clip counts that is of no group.
+        """
+        test = self.test or 0.0
+        if self.is_open and num_groups >= max(ENOUGH, ENOUGH_OF_A_CLASS * num_classes):
+            test = 0.2
+        val = (0.0 if self.folds or test == 1 else 0.2) if self.val is None else self.val
+        return 1 - val - test, val, test
+
     @property
-    def shares(self) -> tuple[float, float, float]:
-        """Of the clips to train, validate and test on; those of folds are to train on."""
-        val = (0.0 if self.folds else 0.2) if self.val is None else self.val
-        return 1 - val - self.test, val, self.test
+    def is_open(self) -> bool:
+        """Whether nothing is said of how many clips validate and test."""
+        where = self.val_where or self.test_where
+        return self.val is None and self.test is None and not self.folds and not where
 
 
 @dataclass(frozen=True)
@@ -73,6 +98,8 @@ class Division:
     how: str
     """What decided, in words."""
     notes: tuple[str, ...]
+    shares: tuple[float, float, float]
+    """Of the clips to train, validate and test on, where these decided."""
     folds: np.ndarray | None = None
     """int64 [n], -1 for clips of none."""
     fold_facts: tuple[FoldFacts, ...] = ()
@@ -100,33 +127,46 @@ def divide(
         names: of the classes; default: their numbers.
     """
     rng = np.random.default_rng(rule.seed)
+    names = names or [str(number) for number in range(labels.max() + 1)]
     codes = np.arange(len(labels))
     if groups is not None:
         _, codes = np.unique(np.asarray(groups.values), return_inverse=True)
+    shares = rule.shares(len(np.unique(codes)), len(np.unique(labels)))
     if rule.val_where or rule.test_where:
         sides, how = _sides_where(columns, rule, len(labels))
     elif split:
         words = [split_name(value) or "train" for value in columns[split]]
         sides = np.array([SPLITS.index(word) for word in words], np.int64)
         how = "the split of the source"
-    elif fold and rule.val is None and not rule.test:
+    elif fold and rule.is_open:
         sides, how = np.zeros(len(labels), np.int64), "the folds of the source"
     elif groups is not None:
-        sides = deal(labels, codes, rule.shares, rng)
+        sides = deal(labels, codes, shares, rng)
         how = f"{groups.name}, so that none is on two sides"
     else:
-        sides, how = split_by_class(labels, rule.shares, rng), "class, each in the same proportion"
+        sides, how = split_by_class(labels, shares, rng), "class, each in the same proportion"
     folds = _folds(labels, codes, sides, rule, columns[fold] if fold else (), rng)
     if folds is None:
-        notes = tuple(_split_notes(sides, labels, groups))
-        return Division(sides, groups and groups.values, how, notes)
+        notes = tuple(_split_notes(sides, labels, groups, names))
+        if rule.is_open and not split and not shares[2]:
+            notes += (_few_note(codes, groups),)
+        return Division(sides, groups and groups.values, how, notes, shares)
     if not (split or rule.val is not None or rule.val_where):
         first = folds[folds >= 0].min()
         sides[folds == first] = SPLITS.index("val")
         how += f"; fold {first} is val"
-    facts = fold_facts(folds, labels, codes, names or [str(n) for n in range(labels.max() + 1)])
-    notes = (*_split_notes(sides, labels, groups), *fold_notes(facts))
-    return Division(sides, groups and groups.values, how, notes, folds, facts)
+    facts = fold_facts(folds, labels, codes, names)
+    notes = (*_split_notes(sides, labels, groups, names), *fold_notes(facts))
+    return Division(sides, groups and groups.values, how, notes, shares, folds, facts)
+
+
+def _few_note(codes: np.ndarray, groups: Groups | None) -> str:
+    there = len(np.unique(codes))
+    shown = f"{there:,} groups" if groups else f"{there:,} clips"
+    return (
+        f"{shown} are few to hold some out for a test, so what validates is what is reported:"
+        " --folds 5 lets each clip validate once, --test 0.2 holds some out"
+    )
 
 
 def _folds(
@@ -190,7 +230,7 @@ def split_by_class(
         rows = rng.permutation(np.flatnonzero(labels == label))
         start = 0
         for side in (1, 2):
-            left = len(rows) - start - 1  # one stays in training
+            left = len(rows) - start - bool(shares[0])  # one stays in training
             count = min(max(round(shares[side] * len(rows)), 1), left) if shares[side] else 0
             sides[rows[start : start + count]] = side
             start += count
@@ -229,16 +269,24 @@ def _sides_where(
     return sides, "; ".join(rules)
 
 
-def _split_notes(sides: np.ndarray, labels: np.ndarray, groups: Groups | None) -> Iterator[str]:
+def _split_notes(
+    sides: np.ndarray, labels: np.ndarray, groups: Groups | None, names: Sequence[str]
+) -> Iterator[str]:
     if groups is not None:
         yield from leak_notes(sides, groups)
     if sides.max(initial=0) == 0 and len(sides) > 1:
         yield "all clips are for training, none to validate or test on"
     if len(np.unique(labels)) == len(labels) > 3:
         yield "every clip has a class of its own: are these labels?"
-    untrained = np.setdiff1d(labels, labels[sides == 0])
-    if len(untrained):
-        yield f"{len(untrained)} of {len(np.unique(labels))} classes have no clip to train on"
+    if (sides != 0).all():
+        yield "no clip is for training: for `marey eval RUN --manifest` of a model that is trained"
+        return
+    for side, verb in enumerate(("train", "validate")):
+        absent = np.setdiff1d(labels, labels[sides == side])
+        if len(absent) and (sides == side).any():
+            named = first_few(names[label] for label in absent)
+            total = len(np.unique(labels))
+            yield f"{len(absent)} of {total} classes have no clip to {verb} on: {named}"
 
 
 def leak_notes(sides: np.ndarray, groups: Groups) -> Iterator[str]:

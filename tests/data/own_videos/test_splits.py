@@ -97,12 +97,13 @@ def test_groups_are_not_divided_and_it_is_said():
 def test_values_of_a_column_can_be_left_out_of_training():
     rule = SplitRule(val_where=parse_where("take:2"), test_where=("take", {"10"}))
     groups = Groups("speaker", ROWS["speaker"])
-    division = divide(LABELS, rule, columns=ROWS, groups=groups)
+    division = divide(LABELS, rule, columns=ROWS, groups=groups, names=["run", "hop"])
     assert division.sides.tolist() == [0, 1, 0, 1, 0, 2]
     assert division.how == "val is take 2; test is take 10"
     assert division.notes == (
         "the same speaker is on several sides: results will not tell of a new one",
-        "1 of 2 classes have no clip to train on",
+        "1 of 2 classes have no clip to train on: hop",
+        "1 of 2 classes have no clip to validate on: run",
     )
 
 

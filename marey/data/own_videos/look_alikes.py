@@ -1,0 +1,133 @@
+"""Near duplicates among clips of one's own: found, kept together, and said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from marey.data.checks.prints import print_clips
+from marey.data.checks.relatives import Relatives, find_relatives, linked, same_bytes
+from marey.data.features.feature_folder import holds_features
+from marey.data.manifest.manifest import SPLITS, Manifest
+from marey.data.own_videos.name_groups import Groups
+from marey.jobs.executors import Executor
+from marey.jobs.parts import Progress
+
+MOST_COMPARED = 20_000
+"""Clips; the time to compare grows with their square."""
+NUM_SHOWN = 3
+"""Pairs that a note names."""
+_MOST_JOINED = 0.5
+"""Share of the clips in one group above which a split by it would leave nothing to validate on."""
+
+
+@dataclass(frozen=True)
+class LookAlikes:
+    """Which clips of a manifest are nearly the same, by their paths and classes."""
+
+    relatives: Relatives
+    paths: Sequence[str]
+    labels: Sequence[str]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The paths of those that are."""
+        return [(self.paths[one], self.paths[other]) for one, other in self.relatives.pairs]
+
+    def joined(self, groups: Groups | None) -> Groups | None:
+        """These groups (None: each clip its own), those that share relatives joined.
+
+        None if one group would have more than half of the clips.
+        """
+        values = self.paths if groups is None else groups.values
+        first: dict[str, int] = {}
+        same = [(first.setdefault(value, row), row) for row, value in enumerate(values)]
+        of_row = linked(len(values), np.concatenate([np.array(same), self.relatives.pairs]))
+        if np.bincount(of_row).max() > _MOST_JOINED * len(values):
+            return None
+        name = "clips that look alike" if groups is None else f"{groups.name} and likeness"
+        joined = [values[row] for row in of_row]
+        return Groups(name, joined, "; ".join(self._joined_note(groups)))
+
+    def _joined_note(self, groups: Groups | None) -> Iterator[str]:
+        if groups is None:
+            return
+        if groups.note:
+            yield groups.note
+        across = [(a, b) for a, b in self.relatives.pairs if groups.values[a] != groups.values[b]]
+        if across:
+            one, other = (groups.values[row] for row in across[0])
+            yield (
+                f"near duplicates are in several groups, which are joined, as {one} and {other} by"
+                f" {self._shown(across[:1])}"
+            )
+
+    def notes(self, sides: np.ndarray, *, are_joined: bool) -> Iterator[str]:
+        """What there is to say of them, on these sides (int64 [n], positions in SPLITS)."""
+        related, pairs = self.relatives.related, self.relatives.pairs
+        if not len(pairs):
+            return
+        copies = self.relatives.copies
+        exact = f", {len(copies):,} a copy byte for byte" if len(copies) else ""
+        yield (
+            f"near duplicates: {len(related):,} of {len(self.paths):,} clips look nearly like"
+            f" another{exact}: {self._shown(pairs)}; near-duplicates.csv lists them"
+            + ("; they stay together, unless --no-near-duplicates" * are_joined)
+        )
+        differ = [(a, b) for a, b in copies if self.labels[a] != self.labels[b]]
+        if differ:
+            one, other = differ[0]
+            yield (
+                f"{len(differ):,} copies have another label than their first, as"
+                f" {self.paths[other]}, {self.labels[other]}, of {self.paths[one]},"
+                f" {self.labels[one]}"
+            )
+        for side, name in list(enumerate(SPLITS))[1:]:
+            leaks = [(a, b) for a, b in pairs if {int(sides[a]), int(sides[b])} == {0, side}]
+            if leaks:
+                clips = {row for pair in leaks for row in pair if sides[row] == side}
+                yield (
+                    f"{len(clips):,} of {int((sides == side).sum()):,} {name} clips look nearly"
+                    f" like one to train on, as {self._shown(leaks[:1])}: results will be too good"
+                )
+
+    def _shown(self, pairs: Sequence[tuple[int, int]] | np.ndarray) -> str:
+        shown = [f"{self.paths[one]} ~ {self.paths[other]}" for one, other in pairs[:NUM_SHOWN]]
+        return ", ".join(shown) + (", ..." if len(pairs) > NUM_SHOWN else "")
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What init.json says of them."""
+        sizes = Counter(self.relatives.groups.tolist()).values()
+        return {
+            "clips": len(self.relatives.related),
+            "copies": len(self.relatives.copies),
+            "groups": sum(size > 1 for size in sizes),
+            "largest": max(sizes),
+            "pairs": len(self.relatives.pairs),
+        }
+
+
+def find_look_alikes(
+    manifest: Manifest,
+    labels: Sequence[str],
+    *,
+    executor: Executor,
+    timeout_seconds: float,
+    progress: Progress | None,
+) -> tuple[LookAlikes | None, list[str]]:
+    """The near duplicates among all clips, and why they were not looked for, if they were not."""
+    paths = list(manifest.texts())
+    if len(paths) < 2 or holds_features(paths[0]):
+        return None, []
+    if len(paths) > MOST_COMPARED:
+        return None, [f"near duplicates are not looked for among over {MOST_COMPARED:,} clips"]
+    rows = np.arange(len(paths))
+    prints = print_clips(
+        manifest, rows, executor=executor, timeout_seconds=timeout_seconds, progress=progress
+    )
+    relatives = find_relatives(prints, same_bytes(manifest, rows), progress=progress)
+    return LookAlikes(relatives, paths, labels), []
