@@ -19,8 +19,8 @@ class Kind(NamedTuple):
 
     `network`: transformers' class. `blocks`: where its blocks are. `pool`: what a clip or frame
     comes to, "own" by a layer of its own. `size`, `patch`, `frames`: those of a configuration that
-    does not say them; 0 frames are those of pictures. `resized`: whether places are resized (bicubic)
-    for pictures of other sizes, "never" if it takes none, "rotary" if it takes any.
+    does not say them; 0 frames are those of pictures. `resized`: whether places are resized
+    (bicubic) for pictures of other sizes; "never" takes none, "rotary" any.
     """
 
     network: str
