@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from marey.models.depth import last_blocks_mode, train_last_blocks
-from marey.models.encoder import freeze_unused
 from marey.models.lora import is_lora
 from marey.models.video_model import VideoModel
 
@@ -39,7 +38,7 @@ def set_trainable(model: VideoModel, part: Part, last_blocks: int | None = None)
         model.neck.requires_grad_(part in ("all", "neck"))
     if part == "all":
         model.set_partial_bn(model.partial_bn)
-        freeze_unused(model.encoder)
+        model.freeze_unused()
         if model.learns_by_lora:
             for name, parameter in model.encoder.named_parameters():
                 parameter.requires_grad_(is_lora(name))

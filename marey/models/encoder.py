@@ -37,6 +37,10 @@ class EncoderModule(nn.Module):
         """The norm behind the last block of a transformer; None elsewhere."""
         return None
 
+    def only_pooled(self) -> Sequence[nn.Module]:
+        """Modules that its `tokens` do not go through, but its features do."""
+        return ()
+
     def blocks_by_stage(self) -> Sequence[Sequence[nn.Module]]:
         """Its blocks, first to last, those of a stage together; empty if it has no known ones.
 

@@ -180,7 +180,7 @@ class VideoModel(nn.Module):
         self.reset_heads()
         self.partial_bn = spec.partial_bn
         self.learns_by_lora = False
-        freeze_unused(self.encoder)
+        self.freeze_unused()
         self.set_partial_bn(spec.partial_bn)
 
     @property
@@ -257,6 +257,13 @@ class VideoModel(nn.Module):
         for norm in self._later_norms():
             norm.requires_grad_(not on)
         self.train(self.training)
+
+    def freeze_unused(self) -> None:
+        """Take out of training what no score depends on."""
+        freeze_unused(self.encoder)
+        if self.spec.over == "tokens" and isinstance(self.encoder, EncoderModule):
+            for module in self.encoder.only_pooled():
+                module.requires_grad_(False)
 
     def load_encoder(self, weights: Mapping[str, Tensor]) -> None:
         """Start the encoder from a torchvision state dict; CheckpointError unless it fits."""

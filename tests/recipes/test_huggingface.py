@@ -13,8 +13,9 @@ from marey.models.lora import LoRA
 from marey.recipes.catalog import find
 from marey.recipes.huggingface import Input, is_hugging_face, read_input
 from marey.recipes.recipe import Recipe
-from marey.recipes.schema import from_yaml, override, to_yaml
+from marey.recipes.schema import from_plain, from_yaml, override, to_plain, to_yaml
 from marey.recipes.testing import for_test, segments_in_words
+from marey.recipes.yaml_text import parse_yaml
 from marey.video.crops import CenterCrop, RandomResizedCrop
 from marey.video.sampling.segments import Segments
 
@@ -66,6 +67,20 @@ def test_degrees_of_fine_tuning_go_by_a_word(tmp_path: Path) -> None:
         assert from_yaml(Recipe, to_yaml(recipe)) == recipe
     with pytest.raises(RecipeError, match="no second stage 'last0', and no degree"):
         find(f"hf:{folder}+last0")
+
+
+def test_the_keys_that_the_page_shows_are_those_of_a_recipe(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/encoders.md").read_text(encoding="utf-8")
+    shown = parse_yaml(page.partition("```yaml\n")[2].partition("```")[0], "docs/encoders.md")
+    base = find(f"hf:{write(tmp_path / 'net', VIT)}+full")
+    plain = to_plain(base)
+    for part in (plain["stages"][0], plain["model"]):
+        part.update(shown["stages"][0] if "epochs" in part else shown["model"])
+    recipe = from_plain(Recipe, plain | {"checkpointing": shown["checkpointing"]})
+    assert recipe.checkpointing
+    assert recipe.model.lora == LoRA()
+    assert recipe.stages[0].last_blocks == 2
+    assert recipe.stages[0].optim == base.stages[0].optim
 
 
 @pytest.mark.parametrize(

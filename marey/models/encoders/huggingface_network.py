@@ -43,6 +43,11 @@ class HuggingFaceEncoder(EncoderModule):
         """The numbers of a patch; of DINOv2 half of what a frame comes to."""
         return self.hidden
 
+    def only_pooled(self) -> list[nn.Module]:
+        """The layer by which a clip or frame comes to one vector, if it has one."""
+        layer = getattr(self.network, _POOLING.get(self.architecture.name, ""), None)
+        return [] if layer is None else [layer]
+
     def blocks_by_stage(self) -> list[list[nn.Module]]:
         """Its blocks, each a stage."""
         top = attrgetter(self.kind.blocks)(self.network)
@@ -109,7 +114,13 @@ class HuggingFaceEncoder(EncoderModule):
         return mean
 
 
-_RESIZES_WHEN_ASKED = ("vit", "clip_vision_model", "siglip_vision_model", "hiera")
+_POOLING = {
+    "videomae": "fc_norm",
+    "hiera": "pooler",
+    "clip_vision_model": "post_layernorm",
+    "siglip_vision_model": "head",
+}
+"""Where an architecture has a layer by which alone a clip or frame comes to one vector."""
 
 
 def _network(architecture: Architecture, config: Any) -> Any:

@@ -151,6 +151,10 @@ class Motionformer(EncoderModule):
         """The norm behind the last block."""
         return self.norm
 
+    def only_pooled(self) -> list[nn.Module]:
+        """The last block, which is of CLS alone, and what is behind its norm."""
+        return [self.blocks[-1], self.pre_logits]
+
     def blocks_by_stage(self) -> list[list[nn.Module]]:
         """Its blocks, each a stage."""
         return [[block] for block in self.blocks]

@@ -185,11 +185,15 @@ def test_every_block_learns_by_additions_and_every_kind_has_a_neck_over_its_toke
             neck=AttentivePoolSpec(num_heads=2),
             lora=LoRA(rank=1),
         )
-        model = spec.build()
+        model, size = spec.build(), spec_of(kind).architecture.trained_size
+        clip = torch.randn(1, FRAMES, 3, size, size)
+        set_trainable(model, "all")
+        model(clip)["label"].sum().backward()
+        idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+        assert not idle, kind  # for which DDP would wait
         model.add_lora()
         set_trainable(model, "all")
-        size = spec.encoder.architecture.trained_size  # type: ignore[attr-defined]
-        model(torch.randn(1, FRAMES, 3, size, size))["label"].sum().backward()
+        model(clip)["label"].sum().backward()
         learning = {name: p for name, p in model.encoder.named_parameters() if p.requires_grad}
         assert all(is_lora(name) and p.grad is not None for name, p in learning.items()), kind
         layers = {name.partition(".lora_")[0] for name in learning}
