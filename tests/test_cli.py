@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import psutil
 import pytest
@@ -14,7 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 import marey as marey_package
-from marey.cli.app import app
+from marey.cli.app import app, main
 from marey.cli.shared import console, errors, quietly, stopping
 from marey.cli.train import resume_latest
 from marey.jobs.signals import STOPPING
@@ -26,17 +29,28 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_set(tmp_path_factory.mktemp("clips"), per_class=1, val_per_class=1)
 
 
-def marey(*words: object, cwd: Path) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "marey", *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=580,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout + done.stderr
+Marey: TypeAlias = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def marey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Marey:
+    """The command, called in an empty folder: its status, and what it says.
+
+    In this process: one of its own for each mistake would take two minutes.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(logging.getLogger("marey"), "handlers", [])
+
+    def run(*words: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["marey", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, "".join(capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -62,8 +76,10 @@ def marey(*words: object, cwd: Path) -> tuple[int, str]:
         (["train", "tsm-r18", "--manifest", "x.csv", "--device", "cuda:77"], "'cuda:77'"),
     ],
 )
-def test_a_mistake_is_explained(words: list[str], message: str, tmp_path: Path) -> None:
-    status, output = marey(*words, cwd=tmp_path)
+def test_a_mistake_is_explained(
+    marey: Marey, words: list[str], message: str, tmp_path: Path
+) -> None:
+    status, output = marey(*words)
     assert status == 2, output
     assert output.startswith("error: ")
     assert message in output
@@ -123,42 +139,48 @@ def test_a_command_is_quiet_where_it_is_asked_to_be() -> None:
     assert all("--quiet" in CliRunner().invoke(app, [w, "--help"]).output for w in ("eval", "demo"))
 
 
-def test_a_wrong_label_stops_before_training(manifest: Path, tmp_path: Path) -> None:
+def test_a_wrong_label_stops_before_training(marey: Marey, manifest: Path, tmp_path: Path) -> None:
     bad = manifest.with_name("bad.csv")
     bad.write_text(manifest.read_text().replace("blue_0.mp4,3", "blue_0.mp4,4"))
-    status, output = marey("train", "tsm-r18", "--manifest", bad, cwd=tmp_path)
+    status, output = marey("train", "tsm-r18", "--manifest", bad)
     assert status == 2
     assert "bad.csv:8: 'label' is 4" in output
     assert not (tmp_path / "runs").exists()
 
 
-def test_parts_of_a_model_that_do_not_go_together_are_named(manifest: Path, tmp_path: Path) -> None:
+def test_parts_of_a_model_that_do_not_go_together_are_named(
+    marey: Marey, manifest: Path, tmp_path: Path
+) -> None:
     words = ("train", "tsm-r18", "model.temporal=[TSM, TAM]", "--manifest", manifest)
-    status, output = marey(*words, cwd=tmp_path)
+    status, output = marey(*words)
     assert status == 2
     assert "cannot be built: TSM(" in output
     assert "both want the site 'residual_in'" in output
     recipe = "{name: x, model: {encoder: {ResNetSpec: {depth: 18}}, temporal: [GST]}}"
     (tmp_path / "x.yaml").write_text(recipe, encoding="utf-8")
-    status, output = marey("models", "x.yaml", cwd=tmp_path)
+    status, output = marey("models", "x.yaml")
     assert status == 2
     assert "x.yaml cannot be built: GST(" in output
 
 
-def test_a_batch_larger_than_the_data_names_the_remedy(manifest: Path, tmp_path: Path) -> None:
-    status, output = marey("train", "tsm-r18", "--manifest", manifest, cwd=tmp_path)
+def test_a_batch_larger_than_the_data_names_the_remedy(
+    marey: Marey, manifest: Path, tmp_path: Path
+) -> None:
+    status, output = marey("train", "tsm-r18", "--manifest", manifest)
     assert status == 2
     assert "4 clips do not fill one batch of 32" in output
     assert "lower batch_size to 4" in output
 
 
-def test_check_ends_with_status_1_when_something_is_wrong(manifest: Path, tmp_path: Path) -> None:
-    assert marey("data", "check", manifest, "--out", tmp_path / "a.csv", cwd=tmp_path)[0] == 0
+def test_check_ends_with_status_1_when_something_is_wrong(
+    marey: Marey, manifest: Path, tmp_path: Path
+) -> None:
+    assert marey("data", "check", manifest, "--out", tmp_path / "a.csv")[0] == 0
     broken = manifest.parent / "green_0.mp4"
     whole = broken.read_bytes()
     broken.write_bytes(b"")
     try:
-        status, output = marey("data", "check", manifest, "--out", tmp_path / "b.csv", cwd=tmp_path)
+        status, output = marey("data", "check", manifest, "--out", tmp_path / "b.csv")
     finally:
         broken.write_bytes(whole)
     assert status == 1
@@ -179,13 +201,15 @@ def test_resume_alone_means_the_latest(words: list[str], meant: list[str]) -> No
 
 
 @pytest.mark.parametrize("option", ["--executor", "--engine"])
-def test_an_executor_goes_by_its_earlier_name_too(option: str, tmp_path: Path) -> None:
-    status, output = marey("data", "check", "nothing.csv", option, "ray", cwd=tmp_path)
+def test_an_executor_goes_by_its_earlier_name_too(
+    marey: Marey, option: str, tmp_path: Path
+) -> None:
+    status, output = marey("data", "check", "nothing.csv", option, "ray")
     assert (status, output.startswith("error: cannot read nothing.csv")) == (2, True)
 
 
-def test_a_share_that_there_is_not_is_a_mistake_of_usage(tmp_path: Path) -> None:
-    status, output = marey("data", "check", "nothing.csv", "--shard", "3/3", cwd=tmp_path)
+def test_a_share_that_there_is_not_is_a_mistake_of_usage(marey: Marey, tmp_path: Path) -> None:
+    status, output = marey("data", "check", "nothing.csv", "--shard", "3/3")
     assert status == 2
     assert "shard is 3/3, expected i/n" in " ".join(output.replace("│", " ").split())
 

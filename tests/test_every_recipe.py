@@ -1,15 +1,12 @@
 """Every kind of recipe is trained, evaluated, exported and predicts, each in a process of its own.
 
 What a command does not import itself, the next one must find by its name in recipe.yaml: a process
-that has run one command cannot show that for another. The processes are forks of one that has
-loaded torch and nothing of marey.
+that has run one command cannot show that for another.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,19 +20,9 @@ from marey.recipes.catalog import rows
 from marey.recipes.optim import Warmup
 from marey.recipes.recipe import DataSpec, Recipe
 from marey.recipes.schema import to_yaml
+from tests.fresh import printed
 from tests.tiny import CLASSES, write_clip
 
-FRESH = """
-import os, runpy, sys
-import torch
-torch.set_num_threads(1)
-for line in sys.stdin:
-    if not (child := os.fork()):
-        sys.argv = ["marey", *line.split()]
-        runpy.run_module("marey", run_name="__main__")
-    if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        sys.exit(f"marey {line.strip()}: status {status}")
-"""
 FEATURES = 24
 """Numbers a frame in the features that recipes of features are trained on."""
 
@@ -128,14 +115,9 @@ def walk(name: str, folder: Path, tmp_path: Path, *, only: tuple[str, ...] = ())
         f"eval {tmp_path / 'release'} -j 0 --manifest {folder / clips_of(recipe)}.csv "
         f"--out {tmp_path / 'results'}",
     )
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH],
-        input="\n".join(line for line in commands if not only or line.startswith(only)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{name}\n{done.stdout}{done.stderr}"
+    for line in commands:
+        if not only or line.startswith(only):
+            printed("-m", "marey", *line.split())
 
 
 def test_a_recipe_of_many_names_goes_all_the_way(folder: Path, tmp_path: Path) -> None:

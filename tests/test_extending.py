@@ -6,7 +6,6 @@ import importlib
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from marey.data.manifest.read import read_manifest
 from marey.engine.inference.measures import head_metrics
 from marey.engine.results_file import read_results
 from marey.metrics.catalog import METRICS
+from tests import fresh
 from tests.tiny import CLASSES, write_set
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
@@ -51,15 +51,14 @@ def marey(folder: Path, *words: str) -> str:
 
     With `-P` Python looks where it would for the script `marey`: not in the current folder.
     """
-    command = [sys.executable, "-P", "-m", "marey", *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = fresh.run("-P", "-m", "marey", *words, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stderr
 
 
 def test_the_op_passes_its_own_tests(folder: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder)
+    done = fresh.run(*words, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
 
@@ -83,10 +82,7 @@ def test_their_files_are_not_looked_for_beside_the_weights(trained: Path, tmp_pa
     shutil.copytree(trained / "run", tmp_path / "run")
     for name in FILES:
         shutil.copy(trained / name, tmp_path / "run")
-    command = [sys.executable, "-m", "marey", "eval", "."]
-    done = subprocess.run(
-        command, cwd=tmp_path / "run", capture_output=True, text=True, check=False
-    )
+    done = fresh.run("-m", "marey", "eval", ".", cwd=tmp_path / "run")
     assert done.returncode == 2
     assert "lies in the folder of the run or release, where no code is run" in done.stderr
 
@@ -96,8 +92,7 @@ def test_a_run_of_their_encoder_on_their_data_set_is_opened(folder: Path) -> Non
         lines = [f"{name}_{i}\t{name}" for name in CLASSES for i in numbers]
         text = "\n".join([*lines, "red_0\tred-brown"])
         (folder / f"{split}.tsv").write_text(text, encoding="utf-8")
-    command = [sys.executable, "prepare_colours.py"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = fresh.run("prepare_colours.py", cwd=folder)
     assert done.stdout == f"{Path('prepared/manifest.csv')}\n", done.stderr
     assert read_manifest(folder / "prepared/manifest.csv").split_counts() == {"train": 16, "val": 4}
     assert (folder / "prepared/rejects.csv").read_text(encoding="utf-8").count("red-brown") == 2
@@ -108,10 +103,7 @@ def test_a_run_of_their_encoder_on_their_data_set_is_opened(folder: Path) -> Non
 
 def test_a_run_with_their_metric_keeps_shows_and_compares_it(folder: Path) -> None:
     def with_f1(*words: str) -> str:
-        command = [sys.executable, "with_f1.py", *words]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return fresh.printed("with_f1.py", *words, cwd=folder)
 
     options = ("--manifest", "clips.csv", "--work-dir", "by-f1")
     with_f1("train", "demo-tsn", "save_best=acc/f1", *QUICK, *options)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests import fresh
 from tests.convert import upstream
 from tests.convert.test_convert import MOBILENET, NAME
 from tests.tiny import CLASSES, write_clip
@@ -54,11 +54,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(words: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=580, check=False
-    )
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+def plan(*words: str) -> str:
+    """What `make` would do."""
+    command = ["make", "-n", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
@@ -66,10 +66,10 @@ def run(words: list[str], folder: Path) -> str:
 def test_the_two_commands_of_the_first_screen_exist(target: str) -> None:
     first_screen = "\n".join(README.splitlines()[:25])
     assert f"make {target} " in first_screen
-    plan = run(["make", "-n", target, "VENV=/nowhere/venv"], ROOT)
+    planned = plan(target, "VENV=/nowhere/venv")
     wanted = {"demo": "/nowhere/venv/bin/marey demo", "test": "-m pytest"}[target]
-    assert wanted in plan
-    assert "torch==2.13.0" in plan
+    assert wanted in planned
+    assert "torch==2.13.0" in planned
 
 
 @pytest.mark.slow
@@ -77,16 +77,16 @@ def test_every_command_runs_as_written_and_in_order(folder: Path) -> None:
     for command in commands():
         words = shlex.split(command)
         if words[0] == "make":
-            run(["make", "-n", *words[1:]], ROOT)
+            plan(*words[1:])
             continue
         assert words[0] == "marey", command
         if words[1] == "train" and "--resume" not in words:
             words += SHORT if words[2].startswith("features-") else SMALL
-        run([sys.executable, "-m", *words], folder)
+        fresh.printed("-m", *words, cwd=folder)
     assert (folder / "runs" / "tsm-r18" / "report.html").stat().st_size > 10_000
     example, own_module = blocks("python")
-    assert "%" in run([sys.executable, "-c", example], folder)
-    run([sys.executable, "-c", f"{own_module}\nassert 'after_bn1' in str(model)"], folder)
+    assert "%" in fresh.printed("-c", example, cwd=folder)
+    fresh.printed("-c", f"{own_module}\nassert 'after_bn1' in str(model)", cwd=folder)
 
 
 def test_links_lead_somewhere() -> None:

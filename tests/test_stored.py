@@ -13,7 +13,6 @@ import os
 import re
 import runpy
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ import pytest
 import safetensors.numpy
 
 import marey
+from tests.fresh import printed
 
 STORED = Path(__file__).parent / "stored"
 ROOT = "/proc/self/cwd/data"
@@ -46,15 +46,6 @@ def command(*words: str) -> None:
         with pytest.raises(SystemExit) as end:
             runpy.run_module("marey", run_name="__main__")
     assert not end.value.code, f"marey {' '.join(words)}: status {end.value.code}"
-
-
-def fresh(*words: str) -> str:
-    """What Python says, in a process that has imported nothing yet."""
-    done = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, check=False, timeout=500
-    )
-    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def result_in(folder: str) -> Facts:
@@ -196,7 +187,7 @@ def results_in_words() -> Facts:
 
 def evaluated() -> Facts:
     """A stored run, by a process that has read nothing but its folder."""
-    fresh("-m", "marey", "eval", "runs/whole", "--name", "again", "--device", "cpu")
+    printed("-m", "marey", "eval", "runs/whole", "--name", "again", "--device", "cpu")
     return result_in("runs/whole/results/again")
 
 
@@ -224,7 +215,7 @@ def loaded() -> Facts:
     answers = "marey.load(sys.argv[1]).predict(sys.argv[2])"
     command("eval", "release", "--out", "of-release")
     return {
-        "release": json.loads(fresh("-c", code.format(answers), "release", video)),
+        "release": json.loads(printed("-c", code.format(answers), "release", video)),
         "run": marey.load("runs/whole").predict(video),
         "windows": marey.load("release").predict(video, window_seconds=1.0),
         "result": result_in("of-release"),
@@ -303,7 +294,7 @@ def half_a_check() -> Facts:
     """The same of a check."""
     words = (f"{ROOT}/260-spans.parquet", "--out", "jobs/check.csv", "--workers", "1")
     for shard in ("1/2", "0/2"):
-        fresh("-m", "marey", "data", "check", *words, "--shard", shard)
+        printed("-m", "marey", "data", "check", *words, "--shard", shard)
     assert_joined("jobs/check.csv")
     lines = Path("jobs/check.csv").read_text(encoding="utf-8").splitlines()
     return {"rows": len(lines) - 1, "some": [lines[0], lines[1], lines[-1]]}
@@ -312,7 +303,7 @@ def half_a_check() -> Facts:
 def half_a_packing() -> Facts:
     """The other share of a packing finds the stored part, and joins both."""
     words = ("data/few.csv", "jobs/packed", "--root", ROOT, "--clips", "1", "--fps", "1.5")
-    fresh("-m", "marey", "data", "pack", *words, "--workers", "1", "--shard", "0/2")
+    printed("-m", "marey", "data", "pack", *words, "--workers", "1", "--shard", "0/2")
     assert_joined("jobs/packed/manifest.csv")
     return manifest_facts("jobs/packed/manifest.csv")
 

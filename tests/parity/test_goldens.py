@@ -66,6 +66,23 @@ ELSEWHERE = {
     "lmr/videolt.json": "tests/parity/test_videolt*.py, test_longtail_metrics.py",
 }
 
+# Whole networks that differ from one that stays only in a number: segments, picture, cdiv, depth.
+# `make test-long` runs them.
+LONG = {
+    "blvnet/blresnet-50-a2-b4_224.json": "blresnet-50-a2-b4_112",
+    "blvnet/blvnet-tam-50-a2-b4-f16x2_112.json": "blvnet-tam-50-a2-b4-f8x2_112",
+    "blvnet/blvnet-tam-50-a2-b4-f8x2_224.json": "blvnet-tam-50-a2-b4-f8x2_112",
+    "gc/ecal_L_tsn_r50_8f_cdiv2.json": "ecal_L_tsn_r50_8f_cdiv4",
+    "gc/ecalv0_L_tsn_r50_16f_r16.json": "ecalv0_L_tsn_r50_8f_r16",
+    "gc/gc_gst_r50_16f_loop.json": "gc_gst_r50_8f_loop",
+    "gc/gc_tsn_r50_16f.json": "gc_tsn_r50_8f",
+    "gc/gst_r50_8f_a4b2.json": "train_gst_r50_8f_a4b2, gst_r50_8f_a4b1",
+    "gc/tsm_r50_16f_blockres8.json": "tsm_r50_8f_blockres8",
+    "lmr/mf_full_divided_224_16.json": "mf_divided_d2_112",
+    "lmr/mf_full_joint_224_16.json": "mf_joint_d2_112",
+}
+"""File -> the one that stays."""
+
 
 def name_of(golden: Golden) -> str:
     return f"{golden.family}/{golden.path.name}"
@@ -76,7 +93,9 @@ def each(wanted: list[Golden]) -> pytest.MarkDecorator:
     if not FILES:
         absent = pytest.mark.skip(reason=f"no goldens at {goldens()}; set MAREY_GOLDENS")
         return pytest.mark.parametrize("golden", [pytest.param(None, marks=absent)])
-    return pytest.mark.parametrize("golden", wanted, ids=name_of)
+    long = {name: [pytest.mark.long] for name in LONG}
+    rows = [pytest.param(g, id=(name := name_of(g)), marks=long.get(name, ())) for g in wanted]
+    return pytest.mark.parametrize("golden", rows)
 
 
 @each([golden for golden in FILES if not golden.is_model])

@@ -26,16 +26,10 @@ from tests.parity.specs import spec_of
 from tests.parity.test_goldens import MODELS, each
 
 OURS = [golden for golden in MODELS if golden.family == "lmr"]
-SLOW = ("mf_full_divided_224_16", "mf_full_joint_224_16")
 PERF = goldens() / "lmr/perf.json"
 
 
-def marked(wanted: list[Golden]) -> list[Any]:
-    """The slow ones as such."""
-    return [pytest.param(g, marks=pytest.mark.slow) if g.path.stem in SLOW else g for g in wanted]
-
-
-@each(marked([golden for golden in OURS if "logits" in golden.values]))
+@each([golden for golden in OURS if "logits" in golden.values])
 @torch.no_grad()
 def test_logits_and_activations_are_upstreams(golden: Golden) -> None:
     model, dropped = loaded(golden)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from marey.recipes.recipe import Stage
 from marey.recipes.schema import from_yaml, override, to_readable_yaml, to_yaml
 from marey.video.crops import Crop
 from marey.video.sampling.segments import Sampling
+from tests import fresh
 from tests.tiny import TinySpec, tiny_recipe, write_set
 
 PROTOCOLS = (Objective, Sampler, Optim, Schedule, Encoder, TemporalOp, Crop, Sampling)
@@ -82,8 +82,7 @@ def test_names_do_not_depend_on_what_is_loaded() -> None:
         "assert 'marey.video.motionformer_crops' not in sys.modules; "
         "print(from_plain(Views, {'crop': 'JitteredCrop'}).crop.size)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "224\n", done.stderr
+    assert fresh.printed("-c", code) == "224\n"
 
 
 @pytest.mark.parametrize("name", ["HuggingFaceSpec", "TimmSpec"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 import tracemalloc
 from collections.abc import Sequence
@@ -33,6 +31,7 @@ from marey.jobs.shards import Shard
 from marey.video.reading.pack_writer import PackWriter
 from marey.video.reading.pixels import ShortSide
 from marey.video.reading.reader import open_video
+from tests import fresh
 from tests.manifests import read_complete
 from tests.video.media import number_of, numbered, numbers_of, write_folder, write_video
 
@@ -149,7 +148,7 @@ def test_a_killed_packing_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> No
         write_video(root / f"{i}.mp4", numbered(40, width=160, height=120, first=i))
     write_rows(root / "manifest.csv", [f"{i}.mp4,0,train" for i in range(10)])
     form, out = JpegPacks(ShortSide(96), part_size=1), tmp_path / "packed"
-    process = subprocess.Popen([sys.executable, "-c", _PACK, root, out], start_new_session=True)
+    process = fresh.Process("-c", _PACK, root, out, start_new_session=True)
     while not len(list(out.glob("packs/*.tar"))) >= 2:
         assert process.poll() is None
         time.sleep(0.005)

@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -27,6 +25,7 @@ from marey.jobs import journal
 from marey.jobs.executors import Executor, Here, Processes
 from marey.jobs.shards import Shard
 from marey.storage.lock import locked
+from tests import fresh
 from tests.manifests import read_complete
 
 LABELS = [*(f"Gesture {number}" for number in range(26)), "No gesture"]
@@ -170,7 +169,7 @@ def test_after_kill_9_nothing_is_opened_twice_and_the_result_is_the_same(
     make(root, tmp_path / "whole")
     out = tmp_path / "out"
     words = ("data", "prepare", "jester", "--root", str(root), "--out", str(out), "-j", "1")
-    started = subprocess.Popen([sys.executable, "-m", "marey", *words], start_new_session=True)
+    started = fresh.Process("-m", "marey", *words, start_new_session=True)
     journal = out / ".probes.jsonl"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and started.poll() is None:
