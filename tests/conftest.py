@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing.forkserver as forks
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,8 @@ settings.register_profile(
 settings.load_profile("marey")
 
 SHARED = ROOT.parent / "shared"
+WORK = ("marey.data.checks.probe", "marey.data.packs.pack_clips", "marey.data.prepare.prepare")
+"""The modules whose functions processes of this machine are asked for."""
 
 
 def goldens() -> Path:
@@ -45,6 +49,15 @@ def shared_dir() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no shared data at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers_find_their_modules_loaded() -> Iterator[None]:
+    """What forks workers loads what any test asks them to do: a command asks for one thing only."""
+    load = forks.set_forkserver_preload
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forks, "set_forkserver_preload", lambda names: load([*names, *WORK]))
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
