@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    TypeAlias,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from torch import Tensor
+if TYPE_CHECKING:  # what reads manifests and files has no need of torch, which takes a second
+    from torch import Tensor
 
-Frames: TypeAlias = Annotated[Tensor, "uint8 [t 3 h w], as decoded"]
-Clip: TypeAlias = Annotated[Tensor, "float [b t c h w], normalised: the only thing a model takes"]
-Labels: TypeAlias = dict[str, Tensor]
+Frames: TypeAlias = Annotated["Tensor", "uint8 [t 3 h w], as decoded"]
+Clip: TypeAlias = Annotated["Tensor", "float [b t c h w], normalised: the only thing a model takes"]
+Labels: TypeAlias = dict[str, "Tensor"]
 """Head name -> int64 [b], or float [b k] when labels are mixed."""
-Scores: TypeAlias = dict[str, Tensor]
+Scores: TypeAlias = dict[str, "Tensor"]
 """Head name -> float [b k]."""
 
 

@@ -45,3 +45,16 @@ def test_help_takes_less_than_half_a_second() -> None:
 def test_help_does_not_load_torch() -> None:
     code = "import sys, marey.cli.app; assert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_looks_at_data_does_not_load_torch() -> None:
+    names = (
+        "checks.check",
+        "lists.lists",
+        "own_videos.init",
+        "packs.pack_clips",
+        "prepare.prepare",
+    )
+    code = "import sys, {}; assert 'torch' not in sys.modules"
+    code = code.format(", ".join(f"marey.data.{name}" for name in names))
+    subprocess.run([sys.executable, "-c", code], check=True)

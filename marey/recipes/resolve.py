@@ -15,7 +15,7 @@ from marey.models.video_model import Head
 from marey.recipes.compatible import check_clips, check_objectives, check_same_features
 from marey.recipes.frozen import check_trained_on
 from marey.recipes.recipe import DataSpec, Recipe
-from marey.video.augment import flip_pairs
+from marey.video.mirrored_classes import flip_pairs
 
 
 def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:

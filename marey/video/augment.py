@@ -15,7 +15,6 @@ clip, not of each frame, and erasing fills with the mean colour (0 once normalis
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor
 
 from marey.types import Clip, Labels, check_numbers
+from marey.video.mirrored_classes import flip_pairs as flip_pairs
 from marey.video.rand_augment import RandAugment, rand_augment
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -156,31 +156,6 @@ def augment(
         pixels.masked_fill_(_erased(draws, plan.erase, pixels), 0.0)
     pixels, labels = _mixed(pixels, labels, plan, draws, num_classes)
     return pixels.to(dtype), labels
-
-
-def flip_pairs(class_names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Pairs of class numbers that trade places when a clip is mirrored, smaller number first.
-
-    A class whose name says left, right, clockwise or counterclockwise needs the class of the
-    mirrored name; ValueError names the classes without one. "right" as an adverb ("right out")
-    is no direction.
-
-    >>> flip_pairs(["Swiping Left", "Clapping", "Swiping Right"])
-    ((0, 2),)
-    """
-    names = [_plain_words(name) for name in class_names]
-    number = {name: i for i, name in enumerate(names)}
-    mirrored = [_mirror(name) for name in names]
-    alone = [
-        class_names[i] for i, name in enumerate(mirrored) if name not in number and name != names[i]
-    ]
-    if alone:
-        raise ValueError(
-            f"mirrored clips of {', '.join(map(repr, alone))} belong to no class, so this data "
-            "cannot be flipped. hint: flip='none', or state flip_pairs yourself"
-        )
-    pairs = {tuple(sorted((i, number[name]))) for i, name in enumerate(mirrored)}
-    return tuple(sorted((a, b) for a, b in pairs if a != b))
 
 
 # --- draws -----------------------------------------------------------------------------------
@@ -340,31 +315,3 @@ def _check(
     unknown = sorted(set(labels) - set(num_classes or {}))
     if plan.mixup and unknown:
         raise ValueError(f"mixup needs num_classes of {unknown}, got {num_classes}")
-
-
-# --- class names -----------------------------------------------------------------------------
-
-_SIDES = {
-    "left": "right",
-    "right": "left",
-    "clockwise": "counterclockwise",
-    "counterclockwise": "clockwise",
-}
-_SIDE = re.compile(
-    r"\b(?:(?:left|right(?! (?:out|away|now|side up)\b))(?=(?:wards?|most|hand(?:ed)?)?\b)"
-    r"|(?:counter)?clockwise\b)"
-)
-_WORD_BREAK = re.compile(  # swipeLeft, left2right
-    r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])"
-)
-
-
-def _plain_words(name: str) -> str:
-    """`Swipe_left`, `SwipeLeft` -> `swipe left`; one word for each sense of rotation."""
-    words = re.sub(r"[\W_]+", " ", _WORD_BREAK.sub(" ", name)).strip().lower()
-    words = re.sub(r"\b(?:(?:counter|anti) ?clockwise|[ac]cw)\b", "counterclockwise", words)
-    return re.sub(r"\bcw\b", "clockwise", words)
-
-
-def _mirror(words: str) -> str:
-    return _SIDE.sub(lambda match: _SIDES[match[0]], words)

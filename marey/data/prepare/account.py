@@ -23,7 +23,7 @@ from marey.data.manifest.faults import NUM_SHOWN, FaultLine, clip_text, fault_er
 from marey.data.prepare.present_clips import PresentClips, SplitCoverage
 from marey.errors import ManifestError
 from marey.storage.atomic import write_csv, write_text
-from marey.video.augment import flip_pairs
+from marey.video.mirrored_classes import flip_pairs
 
 FACTS = "prepare.json"
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Self, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from marey.storage.url import AnyPath
@@ -64,6 +63,8 @@ class FrameReader(ABC):
 
     def gather(self, indices: NDArray[np.int64]) -> Frames:
         """As `read`, in memory channels last, as decoded: crops of it are twice as fast."""
+        import torch  # here: who asks for lengths or pictures alone does not wait for it
+
         frames: NDArray[np.uint8] | None = None
         for slot, picture in enumerate(self.pictures(indices)):
             if frames is None:

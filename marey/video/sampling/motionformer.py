@@ -25,7 +25,6 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from marey.types import check_counts, check_numbers
 from marey.video.sampling.segments import FrameRule, Indices
@@ -137,5 +136,7 @@ def evenly(starts: Starts, ends: Starts, t: int) -> Indices:
 
 def evenly_as_upstream(starts: Starts, ends: Starts, t: int) -> Indices:
     """The same with all steps in float32, in which some whole numbers come out a hair less."""
+    import torch  # here: only rows of the published code wait for it
+
     spread = [torch.linspace(a, b, t) for a, b in zip(starts, ends, strict=True)]
     return torch.stack(spread).to(torch.int64).numpy()

@@ -17,7 +17,7 @@ from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.find_media import find_media
 from marey.data.prepare.valid_clips import valid_clips
 from marey.errors import ManifestError
-from marey.video.augment import flip_pairs
+from marey.video.mirrored_classes import flip_pairs
 
 NAMES = [f"Doing [something] {number:03d} times" for number in range(174)]
 
