@@ -50,7 +50,7 @@ def training_bytes(model: VideoModel, shape: Sequence[int]) -> int:
         shape: of the batch of clips, [b t c h w] or [b t d].
     """
     weights = sum(w.numel() * w.element_size() for w in model.state_dict().values())
-    with sdpa_kernel(SDPBackend.MATH), _LiveBytes() as live:
+    with sdpa_kernel(SDPBackend.MATH), _Counter() as live:
         scores = model(torch.empty(tuple(shape), device="meta"))
         total = torch.stack([each.float().sum() for each in scores.values()]).sum()
         torch.autograd.backward(total)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TDNSpec
-from marey.models.profile import cost, training_bytes
+from marey.models.profile import cost, num_parameters, training_bytes
 from marey.models.temporal.tdn import LearnedShift
 from tests.parity.golden import Golden, read
 from tests.parity.specs import not_built_yet, spec_of
