@@ -163,15 +163,6 @@ def test_parts_of_a_model_that_do_not_go_together_are_named(
     assert "x.yaml cannot be built: GST(" in output
 
 
-def test_a_batch_larger_than_the_data_names_the_remedy(
-    marey: Marey, manifest: Path, tmp_path: Path
-) -> None:
-    status, output = marey("train", "tsm-r18", "--manifest", manifest)
-    assert status == 2
-    assert "4 clips do not fill one batch of 32" in output
-    assert "lower batch_size to 4" in output
-
-
 def test_check_ends_with_status_1_when_something_is_wrong(
     marey: Marey, manifest: Path, tmp_path: Path
 ) -> None:
