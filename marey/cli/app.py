@@ -30,6 +30,7 @@ from marey.cli import (
 from marey.cli.bench import bench_app
 from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
+from marey.cli.recipes import recipes_app
 from marey.cli.shared import console, errors, quietly, stopping
 from marey.errors import MareyError
 from marey.terminal import TerminalHandler, write_any_text
@@ -45,7 +46,7 @@ data_app.command("pack")(pack.data_pack)
 data_app.command("verify")(pack.data_verify)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
-app.add_typer(models.recipes_app, name="recipes")
+app.add_typer(recipes_app, name="recipes")
 app.add_typer(models.weights_app, name="weights")
 
 

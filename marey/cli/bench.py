@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from marey.cli import options as opt
 from marey.cli.shared import console, device_or_default
+from marey.cli.tables import AsJson, print_json
 
 bench_app = typer.Typer(help="How fast this machine is.", no_args_is_help=True)
 
@@ -21,6 +23,7 @@ def bench_data(
     clips: Annotated[int, typer.Option(min=1, help="to read")] = 500,
     batch_size: opt.BatchSize = None,
     workers: opt.Workers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Clips a second from files to batches, and what the time goes into."""
     from marey.data.manifest.read import read_manifest, require_local_files
@@ -36,6 +39,9 @@ def bench_data(
         batch_size=batch_size or 16,
         workers=1 if workers is None else workers,
     )
+    if as_json:
+        print_json(speed)
+        return
     table = Table("clips/s", "clips/s a core", "decode", "resize", "collate", "unreadable")
     shares = (speed.decode_share, speed.resize_share, speed.collate_share)
     table.add_row(
@@ -44,7 +50,7 @@ def bench_data(
         *(f"{share:.0%}" for share in shares),
         str(speed.unreadable),
     )
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 @bench_app.command("model")
@@ -55,6 +61,7 @@ def bench_model(
     repeats: Annotated[int, typer.Option(min=1, help="batches to time")] = 10,
     amp: opt.Amp = False,
     device: opt.Device = None,
+    as_json: AsJson = False,
 ) -> None:
     """Clips a second, latency, GMACs and memory of a model, with random weights."""
     from marey.engine.bench import bench_model as measure
@@ -72,6 +79,9 @@ def bench_model(
         device=device_or_default(device),
         amp=amp,
     )
+    if as_json:
+        print_json(asdict(speed) | {"clips_per_second": speed.clips_per_second})
+        return
     table = Table("clips/s", "median latency", "GMACs", "parameters", "peak memory")
     table.add_row(
         f"{speed.clips_per_second:.2f}",
@@ -80,4 +90,4 @@ def bench_model(
         f"{speed.parameters / 1e6:.2f} M",
         f"{speed.peak_memory_bytes / 2**20:.0f} MiB",
     )
-    console.print(table)
+    console.print(table, soft_wrap=False)

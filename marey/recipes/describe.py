@@ -43,6 +43,16 @@ def model_in_words(spec: ModelSpec) -> str:
     return " + ".join(map(brief, (spec.encoder, *spec.temporal, *more)))
 
 
+def model_in_short(spec: ModelSpec) -> str:
+    """The same by names alone, with the depth of a network: ``ResNet 50 + TSM``."""
+    more = (part for part in (spec.lora, spec.neck) if part is not None)
+    names = [type(part).__name__.removesuffix("Spec") for part in (*spec.temporal, *more)]
+    first = next(iter(vars(spec.encoder).values()), None)
+    depth = f" {first}" if type(first) is int else ""
+    encoder = type(spec.encoder).__name__.removesuffix("Spec") + depth
+    return " + ".join([encoder, *names])
+
+
 def frames_in_words(recipe: Recipe) -> str:
     """Frames of a clip in training and, where a test has others, in the test: ``5 (test 8)``."""
     trained, tested = recipe.model.frames, recipe.tested_model.frames

@@ -1,0 +1,61 @@
+"""What lists: filtered by words, no wider than the terminal, no word broken, as JSON too."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from marey.cli.app import app
+from marey.cli.tables import print_table
+from marey.engine.report.pages import Table
+from marey.recipes.catalog import find, rows
+from marey.recipes.describe import model_in_short
+
+
+def said(*words: str) -> str:
+    done = CliRunner().invoke(app, [*words], env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_recipes_are_filtered_by_words_in_their_names_and_models() -> None:
+    shown = json.loads(said("recipes", "tsm", "mobilenet", "--json"))["recipes"]
+    assert {"tsm-mobilenetv2", "tsm-mobilenetv2-8f-k400-dense"} == {row["name"] for row in shown}
+    assert "tsm-mobilenetv2-8f-k400-dense" in said("recipes", "TSM", "mobilenet")
+    assert said("recipes", "nothing-like-it").startswith("no recipe has nothing-like-it")
+
+
+def test_recipes_fit_80_columns_and_break_no_word() -> None:
+    lines = said("recipes").splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = [line.split("│")[2].split() for line in lines if line.count("│") == 5]
+    whole = {word for row in rows().values() for word in model_in_short(row.model).split()}
+    assert {word for cell in cells for word in cell} <= whole
+
+
+def test_a_model_is_short_where_it_is_listed_and_whole_where_it_is_explained() -> None:
+    assert model_in_short(find("tsm-r50").model) == "ResNet 50 + TSM"
+    assert json.loads(said("recipes", "show", "tsm-r50", "--json"))["model"] == (
+        "ResNetSpec(50) + TSM(8)"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("weights",), ("weights", "resnet50"), ("recipes", "protocols"), ("models", "demo-tsm")],
+)
+def test_what_prints_a_table_prints_json(words: tuple[str, ...]) -> None:
+    assert json.loads(said(*words, "--json"))
+
+
+def test_columns_without_room_come_below_beside_the_first_ones(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    header = ("run", "number", *(f"column{i}" for i in range(4)))
+    print_table(Table(header, [("tsm", "top-1", *["0123456789"] * 4)], keys=2))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert sum("top-1" in line for line in lines) == 4
