@@ -11,12 +11,12 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from marey.engine.report.charts.svg import text
 from marey.metrics.catalog import DASH
-from marey.metrics.intervals import Estimate, Interval
 from marey.storage.atomic import run_error, write_text
 
 
@@ -44,10 +44,23 @@ def percent(value: float | None) -> str:
     return DASH if value is None or math.isnan(value) else f"{value:.1f} %"
 
 
-def with_interval(number: str, estimate: Estimate | Interval | None) -> str:
+class Between(Protocol):
+    """What has the ends of an interval."""
+
+    @property
+    def low(self) -> float:
+        """The lower end, NaN where nothing is tested."""
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+
+
+def with_interval(number: str, estimate: Between | None) -> str:
     """A number as it is written, with its interval if it has one.
 
-    >>> with_interval("66.7", Estimate(66.67, 30.0, 90.32, 3, 6))
+    >>> from marey.metrics.intervals import Interval
+    >>> with_interval("66.7", Interval(30.0, 90.32))
     '66.7 (30.0–90.3)'
     """
     if estimate is None or math.isnan(estimate.low):

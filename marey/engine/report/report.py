@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from marey.engine.report.curves import report_curves
+from markupsafe import Markup
+
+from marey.engine.report.curves import comparison_curves, report_curves
 from marey.engine.report.frame_strips import (
     ClipPictures,
     clip_roots,
@@ -25,6 +27,7 @@ from marey.engine.report.summary import (
     all_results,
     claim_table,
     environment_table,
+    repeats_table,
     tiles,
     views_text,
 )
@@ -58,10 +61,11 @@ def write_report(
         result=files.result,
         about=[row for result in shown for row in about(files, result)],
         tiles=[tile for result in shown for tile in tiles(result)],
+        repeats=next(filter(None, map(repeats_table, shown)), None),
         claim=claim_table(files),
         measured_by=", ".join(views_text(result.facts) for result in shown),
         all_results=all_results(files),
-        curves=report_curves(files),
+        curves=_curves(files),
         num_diverged=sum(not math.isfinite(loss) for loss in files.column("train/loss")),
         numbers=[(name, estimate_table(r, name)) for r in shown for name in r.facts.estimates],
         heads=[
@@ -72,6 +76,16 @@ def write_report(
         num_unlisted=num_unreadable - len(unreadable.rows),
         environment=environment_table(files),
     )
+
+
+def _curves(files: RunFiles) -> list[Markup]:
+    """The curves of a run or, of one that sums up others, theirs side by side."""
+    repeats = files.result.facts.repeats if files.result else None
+    if repeats is None or files.epochs:
+        return report_curves(files)
+    folders = [files.folder / run.name for run in repeats.runs]
+    there = [folder for folder in folders if folder.is_dir()]
+    return comparison_curves([folder.name for folder in there], [*map(read_run, there)])
 
 
 def _unreadable(files: RunFiles) -> tuple[Table, int]:

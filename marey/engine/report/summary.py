@@ -27,9 +27,40 @@ def about(files: RunFiles, result: Result) -> list[tuple[str, str]]:
         ("split", result.split or NOT_RECORDED),
         ("clips", clips),
     ]
+    if facts.repeats:
+        return [*rows, ("tested", _REPEATED[facts.repeats.kind].format(len(facts.repeats.runs)))]
     if facts.members:
         return [*rows, *((m.name, m.chosen.in_words() or NOT_RECORDED) for m in facts.members)]
     return [*rows, ("tested", facts.chosen.in_words() or f"epoch and choice {NOT_RECORDED}")]
+
+
+_REPEATED = {
+    "folds": "{} folds, each by the run that it was left out of; the numbers are of all clips",
+    "seeds": "{} seeds, on the same clips; the numbers are means over the runs",
+}
+
+
+def repeats_table(result: Result) -> Table | None:
+    """A row for each fold or seed, then their mean with Student's interval; None of one run."""
+    repeats = result.facts.repeats
+    if repeats is None:
+        return None
+    named = headlines(repeats.spread)
+    rows = [
+        (
+            run.name,
+            *(each.metric.number(run.metrics.get(key, math.nan)) for key, each in named.items()),
+            DASH if run.num_clips is None else f"{run.num_clips:,}",
+        )
+        for run in repeats.runs
+    ]
+    spreads = [
+        (each.metric.number(repeats.spread[key].mean), repeats.spread[key])
+        for key, each in named.items()
+    ]
+    means = [with_interval(number, spread) for number, spread in spreads]
+    header = (repeats.kind[:-1], *(each.heading for each in named.values()), "clips")
+    return counted([*rows, (f"mean of {len(rows)}", *means, "")], header)
 
 
 def tiles(result: Result) -> list[tuple[str, str, str]]:

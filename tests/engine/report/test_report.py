@@ -554,3 +554,28 @@ def test_pages_say_which_views_a_number_is_of(tmp_path: Path) -> None:
     assert "other validated in training by other views than one: compare the results" in " ".join(
         warnings
     )
+
+
+def test_the_summary_of_folds_shows_each_and_what_they_come_to(run: Path) -> None:
+    (run / "metrics.csv").unlink()
+    path = run / "results" / "val" / "results.json"
+    each = [
+        {"name": f"fold-{i}", "num_clips": 3, "metrics": {"acc/top1": top1}}
+        for i, top1 in enumerate((60.0, 73.3))
+    ]
+    spread = {"acc/top1": {"mean": 66.65, "low": 0.0, "high": 100.0}}
+    repeats = {"kind": "folds", "runs": each, "spread": spread}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"repeats": repeats}))
+    for one in each:
+        (run / one["name"]).mkdir()
+        (run / one["name"] / "recipe.yaml").write_text("name: tiny\n")
+        write_metrics(run / one["name"], 3)
+    page = words(write_report(run))
+    assert "tested 2 folds, each by the run that it was left out of" in page
+    assert "fold-1 73.3 3" in page
+    assert "mean of 2 66.7 (0.0–100.0)" in page
+    assert "No epoch is finished yet" not in page
+    assert charts(run / "report.html")["Validation loss"][3:] == [
+        f"fold-1 at {e}: {2.1 / e:.4g}" for e in (1, 2, 3)
+    ]
+    assert read_comparison([run]).table.rows[0][2] == "66.7"
