@@ -10,7 +10,9 @@ from marey.models.encoders.i3d import I3DResNetSpec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.encoders.resnet import ResNetSpec
+from marey.models.encoders.rgb_difference import RGBDifferenceSpec
 from marey.models.encoders.tdn import TDNSpec
+from marey.models.encoders.time_statistics import TimeStatisticsSpec
 from marey.models.encoders.timm import TimmSpec
 from marey.models.stream import StreamingModel, streaming
 from marey.models.temporal.ecal import ECal
@@ -48,10 +50,12 @@ __all__ = [
     "Nystrom",
     "Orthoformer",
     "Performer",
+    "RGBDifferenceSpec",
     "ResNetSpec",
     "StreamingModel",
     "TDNSpec",
     "TemporalPool",
+    "TimeStatisticsSpec",
     "TimmSpec",
     "Trajectory",
     "VideoModel",

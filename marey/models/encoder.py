@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -90,6 +90,15 @@ class Neck(Protocol):
 
     def behind(self, width: int, num_segments: int) -> EncoderModule:
         """The module [b t width] -> [b t' d] behind an encoder of `width` features."""
+        ...
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A neck, or a model of features, that follows the training clips before it learns of them."""
+
+    def fit(self, clips: Iterable[Tensor]) -> None:
+        """Take from batches [b t d] of all training clips what is kept from then on."""
         ...
 
 

@@ -15,15 +15,17 @@ from dataclasses import replace
 from typing import Any
 
 from marey.data.features.feature_file import About
+from marey.data.features.stacked import StackedFeatures
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, RecipeError
 from marey.models.encoders.features import FeatureEncoder, FeaturesSpec
 from marey.models.video_model import ModelSpec
+from marey.recipes.describe import brief
 from marey.recipes.recipe import Recipe, Stage, TestViews, Views
 from marey.recipes.schema import from_plain, to_plain
 from marey.recipes.val_views import one_view, val_views
 from marey.video.augment import Augment
-from marey.video.crops import CenterCrop, FixedCrop
+from marey.video.crops import CenterCrop, FixedCrop, Mirrored
 from marey.video.sampling.segments import AllFrames
 from marey.video.sampling.stored_views import StoredViews
 
@@ -37,11 +39,13 @@ def is_frozen(recipe: Recipe) -> bool:
 def varies(recipe: Recipe) -> str:
     """What makes a training clip another picture in every epoch, in words; empty for nothing.
 
-    Which frames of a segment are drawn aside: one that is looked at once has its middle ones.
+    Which frames of a segment are drawn aside: one that is looked at once has its middle ones; and
+    plain mirror images, which are looked at as well.
     """
-    crop = recipe.train.crop
-    words = ["" if isinstance(crop, FixedCrop) else f"train.crop is {crop}"]
-    words.append(f"augment is {recipe.augment}" if recipe.augment.changes_pixels else "")
+    crop, plan = recipe.train.crop, recipe.augment
+    words = ["" if isinstance(crop, FixedCrop) else f"train.crop is {brief(crop)}"]
+    if plan.flip == "swap" or replace(plan, flip="none").changes_pixels:
+        words.append(f"augment is {brief(plan)}")
     return " and ".join(filter(None, words))
 
 
@@ -55,16 +59,22 @@ def check_trained_on(recipe: Recipe, train_set: Manifest) -> None:
             "leave the encoder as it is (stages.0.trainable=neck), give the videos, or take a "
             "recipe of features: features-linear, features-mlp, features-netvlad",
         )
-    if said := varies(recipe):
+    said = varies(recipe) or ("augment.flip is plain" if recipe.augment.flip == "plain" else "")
+    if said:
         raise ManifestError(
             f"{train_set.source} holds features of clips as they are, but {said}",
             "train.crop=CenterCrop and nothing in augment, or give the videos",
         )
 
 
-def train_views(recipe: Recipe) -> TestViews:
-    """How a frozen encoder looks at training clips: once, at the frames that a test would take."""
-    return one_view(replace(val_views(recipe), sampling=recipe.train.sampling))
+def train_views(recipe: Recipe) -> list[TestViews]:
+    """How a frozen encoder looks at training clips: once, at the frames that a test would take.
+
+    And at their mirror images, if the recipe flips.
+    """
+    view = one_view(replace(val_views(recipe), sampling=recipe.train.sampling))
+    mirrored = [replace(view, crop=Mirrored(view.crop))] if recipe.augment.flip != "none" else []
+    return [view, *mirrored]
 
 
 def about_encoder(recipe: Recipe, model: ModelSpec, per: str) -> dict[str, Any]:
@@ -126,7 +136,8 @@ def _stored_views(recipe: Recipe, manifest: Manifest) -> int:
     if features.about["per"] == "clip":
         return 1
     views = from_plain(TestViews, features.about["views"], str(manifest.source))
-    return views.sampling.clips * views.crop.views
+    parts = len(features.parts) if isinstance(features, StackedFeatures) else 1
+    return views.sampling.clips * views.crop.views * parts
 
 
 def check_stored(model: ModelSpec, manifest: Manifest) -> None:

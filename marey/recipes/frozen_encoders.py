@@ -1,8 +1,11 @@
 """Frozen encoders for your own videos: each clip is looked at once, seconds an epoch from then on.
 
-The encoder keeps its ImageNet weights; what learns is a linear head on the mean of its frames or,
-in the rows called attentive, V-JEPA's attentive probe over the places of all frames. What comes out
-is a model of videos like any other.
+The encoder keeps its ImageNet weights, and sees 16 whole frames and their 15 differences. What
+learns is one linear layer on mean, deviation and order of what it saw over time; in the rows called
+linear on the mean of the frames alone, in those called attentive behind V-JEPA's attentive probe
+over the places of all frames. What comes out is a model of videos like any other.
+
+`augment.flip=plain` has mirror images looked at as well: where no class has a side.
 """
 
 from __future__ import annotations
@@ -11,37 +14,51 @@ from marey.models.encoder import Encoder, Neck
 from marey.models.encoders.attentive_pool import AttentivePoolSpec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.resnet import ResNetSpec
+from marey.models.encoders.rgb_difference import RGBDifferenceSpec
+from marey.models.encoders.time_statistics import TimeStatisticsSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.optim import AdamW, Cosine
 from marey.recipes.recipe import Recipe, Stage, TestViews, Views
 from marey.video.crops import CenterCrop
 from marey.video.sampling.segments import Segments
 
+FRAMES = 16
 
-def _recipe(name: str, encoder: Encoder, neck: Neck | None = None, *, lr: float) -> Recipe:
-    sampling, crop = Segments(16), CenterCrop(224, resize=256)
+
+def _recipe(name: str, encoder: Encoder, neck: Neck | None, optim: AdamW) -> Recipe:
+    sampling, crop = Segments(FRAMES), CenterCrop(224, resize=(224, 224))
     return Recipe(
         name=f"frozen-{name}",
-        model=ModelSpec(encoder, num_segments=16, neck=neck, heads=(), dropout=0.0),
+        model=ModelSpec(
+            encoder, num_segments=FRAMES, neck=neck, heads=(), dropout=0.0, head_std=0.0
+        ),
         train=Views(sampling, crop),
         test=TestViews(sampling, crop),
-        stages=(
-            Stage(
-                epochs=50,
-                optim=AdamW(lr=lr, weight_decay=1e-2),
-                schedule=Cosine(),
-                trainable="neck",
-            ),
-        ),
-        batch_size=32,
+        stages=(Stage(epochs=60, optim=optim, schedule=Cosine(), trainable="neck"),),
+        batch_size=16,
         lr_batch_size=None,
+        clip_grad=None,
         weights="imagenet",
     )
 
 
-POOL = AttentivePoolSpec(width=256)
-MOBILENETV2 = _recipe("mobilenetv2", MobileNetV2Spec(), lr=1e-2)
-MOBILENETV2_ATTENTIVE = _recipe("mobilenetv2-attentive", MobileNetV2Spec(), POOL, lr=1e-3)
-R18 = _recipe("r18", ResNetSpec(18), lr=1e-2)
-R50 = _recipe("r50", ResNetSpec(50), lr=1e-2)
-R50_ATTENTIVE = _recipe("r50-attentive", ResNetSpec(50), POOL, lr=1e-3)
+def _statistics(name: str, pictures: Encoder) -> Recipe:
+    optim = AdamW(lr=1e-2, weight_decay=0.1)
+    return _recipe(name, RGBDifferenceSpec(pictures), TimeStatisticsSpec(streams=2), optim)
+
+
+def _linear(name: str, pictures: Encoder) -> Recipe:
+    return _recipe(f"{name}-linear", pictures, None, AdamW(lr=1e-3, weight_decay=0.1))
+
+
+def _attentive(name: str, pictures: Encoder) -> Recipe:
+    pool, optim = AttentivePoolSpec(width=256), AdamW(lr=1e-3, weight_decay=0.1)
+    return _recipe(f"{name}-attentive", pictures, pool, optim)
+
+
+MOBILENETV2 = _statistics("mobilenetv2", MobileNetV2Spec())
+MOBILENETV2_LINEAR = _linear("mobilenetv2", MobileNetV2Spec())
+MOBILENETV2_ATTENTIVE = _attentive("mobilenetv2", MobileNetV2Spec())
+R50 = _statistics("r50", ResNetSpec(50))
+R50_LINEAR = _linear("r50", ResNetSpec(50))
+R50_ATTENTIVE = _attentive("r50", ResNetSpec(50))

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -193,6 +193,27 @@ class TenCrop(FiveCrop):
     """Ten views: each of the five, followed by its mirror image. Labels are not swapped."""
 
     flips = (False, True)
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """The views of `crop`, each a mirror image. Labels are not swapped."""
+
+    crop: Crop = field(default_factory=CenterCrop)
+
+    @property
+    def size(self) -> int:
+        """Side of the square that comes out, in pixels."""
+        return self.crop.size
+
+    @property
+    def views(self) -> int:
+        """Crops a clip gives (s)."""
+        return self.crop.views
+
+    def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:
+        """The views, uint8 [s t c size size]."""
+        return self.crop(frames, rng).flip(-1)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,37 @@ About: TypeAlias = Mapping[str, Any]
 Empty if the file does not say."""
 Vectors: TypeAlias = npt.NDArray[np.float32]
 Rows: TypeAlias = npt.NDArray[np.int64]
+
+
+class Features(Protocol):
+    """The features of every row of a manifest, wherever they are kept."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers a vector has."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the numbers are stored as."""
+        ...
+
+    @property
+    def about(self) -> About:
+        """What made them."""
+        ...
+
+    def num_frames(self, row: int) -> int:
+        """Vectors of a clip; DecodeError if it has none."""
+        ...
+
+    def read(self, row: int, indices: Rows) -> Vectors:
+        """The vectors asked for, float32 [*indices d]; DecodeError if they cannot be read."""
+        ...
+
+    def take(self, rows: Rows) -> Self:
+        """The features of these rows, in that order."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

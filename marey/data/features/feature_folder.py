@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from marey.data.features.feature_file import (
     About,
-    FeatureFile,
+    Features,
     Rows,
     Vectors,
     feature_schema,
@@ -171,7 +171,7 @@ ROWS = 256
 
 def pack_features(
     table: pa.Table,
-    features: FeatureFile | FeatureFiles,
+    features: Features,
     classes: Mapping[str, tuple[str, ...]],
     out: Path,
     *,
@@ -197,7 +197,7 @@ def pack_features(
                 progress(rows.stop, len(table))
 
 
-def _read(features: FeatureFile | FeatureFiles, row: int) -> tuple[np.ndarray, str | None]:
+def _read(features: Features, row: int) -> tuple[np.ndarray, str | None]:
     try:
         return features.read(row, np.arange(features.num_frames(row))), None
     except DecodeError as error:

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from marey.data.features.feature_file import FeatureFile
-from marey.data.features.feature_folder import FeatureFiles
+from marey.data.features.feature_file import Features
 from marey.data.manifest.manifest import Manifest
 from marey.errors import DecodeError, ManifestError, StorageError
 from marey.types import Labels
@@ -144,7 +143,7 @@ class ClipDataset(Dataset[Sample]):
 
     def _read(
         self,
-        features: FeatureFile | FeatureFiles,
+        features: Features,
         row: int,
         rng: np.random.Generator | None,
         seconds: dict[str, float],

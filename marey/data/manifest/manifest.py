@@ -36,7 +36,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from marey.data.features.feature_file import FeatureFile
+from marey.data.features.feature_file import Features
 from marey.data.features.feature_folder import FeatureFiles, holds_features
 from marey.data.manifest.columns import (
     BOUNDS,
@@ -90,7 +90,7 @@ class Manifest:
     """The columns; see `marey.data.manifest.columns`."""
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Head name -> k class names."""
-    features: FeatureFile | FeatureFiles | None = None
+    features: Features | None = None
     """What stands in place of the clips' frames, if it does."""
     mapped: MappedRows | None = None
     """The rows of a mapped file that columns of the table are, if they are."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from marey.data.features.feature_file import FeatureFile
+from marey.data.features.stacked import StackedFeatures
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.encoded import KeptFeatures
 from marey.engine.train.distributed import World
@@ -62,9 +64,11 @@ def encode_once(
         with world.together():
             return features.of(clips)
 
+    train = [kept(train_set, views, "training") for views in train_views(recipe)]
+    parts = tuple(each.features for each in train if isinstance(each.features, FeatureFile))
     return replace(
         start,
-        train_set=kept(train_set, train_views(recipe), "training"),
+        train_set=replace(train[0], features=StackedFeatures(parts)) if parts[1:] else train[0],
         val_set=None if val_set is None else kept(val_set, val_views(recipe), "validation"),
     )
 

@@ -26,6 +26,7 @@ from marey.engine.train.best_epoch import forget_best, is_best
 from marey.engine.train.distributed import LoneError, ToldError, World, join_world
 from marey.engine.train.encode_once import encode_once
 from marey.engine.train.end_of_run import split_to_test, write_test
+from marey.engine.train.fit_neck import fit_neck
 from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
 from marey.engine.train.optim import go_on
@@ -154,6 +155,8 @@ class Training:
         self.bad_clips = BadClips(work_dir, self.train_set, self.recipe.data.bad_clip_budget)
         self.saved_at = time.monotonic()
         self.model, ema = start.model, self.recipe.ema
+        if start.saved is None:
+            fit_neck(self.model, self.recipe, self.train_set, world.device)
         self.ema = None if ema is None else averaged(self.model, ema)
         self.totals = start.saved.totals if start.saved else Totals()
         if start.saved is None:

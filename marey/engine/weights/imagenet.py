@@ -27,6 +27,7 @@ from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.encoders.resnet import ResNetSpec
+from marey.models.encoders.rgb_difference import RGBDifferenceSpec
 from marey.models.encoders.tdn import TDNSpec
 from marey.recipes.recipe import Recipe
 from marey.storage.asking import patience
@@ -118,6 +119,8 @@ def official_for(encoder: Encoder) -> Official:
     """The official weights of the encoder's picture network; CheckpointError if there are none."""
     name = ""
     match encoder:
+        case RGBDifferenceSpec(encoder=pictures):
+            return official_for(pictures)
         case ResNetSpec(depth=depth, groups=groups, width_per_group=width, channels=64):
             kind = {(1, 64): "resnet{}", (1, 128): "wide_resnet{}_2"}
             name = kind.get((groups, width), "resnext{}_" + f"{groups}x{width}d").format(depth)

@@ -19,7 +19,7 @@ from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.engine.weights.trained import export_release
 from marey.errors import ManifestError, RunError
-from marey.models import AttentivePoolSpec, LateAverageSpec, ResNetSpec
+from marey.models import AttentivePoolSpec, LateAverageSpec, ResNetSpec, TimeStatisticsSpec
 from marey.models.encoder import Neck
 from marey.recipes import catalog
 from marey.recipes.longtail import lmr
@@ -128,6 +128,29 @@ def test_what_comes_out_takes_videos_and_says_the_same_of_them(
     release = export_release(run, tmp_path / "release")
     (answer,) = load(release).predict(videos.parent / "red_0.mp4", top=1)
     assert answer["label"] in CLASSES
+
+
+def test_mirror_images_are_views_of_their_own(
+    videos: Path, weights: Path, tmp_path: Path, looked_at: list[int]
+) -> None:
+    recipe = frozen(videos, weights, TimeStatisticsSpec())
+    run = train(replace(recipe, augment=Augment(flip="plain")), tmp_path / "run")
+    assert looked_at == [8, 8, 4]
+    train(recipe, tmp_path / "plain")
+    assert looked_at == [8, 8, 4]
+    neck = load(run).trained.model.neck
+    assert neck is not None
+    assert neck.get_buffer("mean").abs().sum() > 0  # fitted, and saved
+
+
+def test_clips_that_change_are_looked_at_in_every_epoch(
+    videos: Path, weights: Path, tmp_path: Path, looked_at: list[int]
+) -> None:
+    recipe = frozen(videos, weights, TimeStatisticsSpec())
+    run = train(replace(recipe, augment=Augment(brightness=0.2)), tmp_path / "run")
+    assert looked_at == []
+    said = (run / "train.log").read_text()
+    assert "looks at all training clips in every epoch: augment is" in said
 
 
 def test_a_run_goes_on_to_the_same_bits_also_without_what_was_kept(
