@@ -28,7 +28,10 @@ def evaluate(
     ] = None,
     manifest: Annotated[
         list[str] | None,
-        typer.Option(help="default: that of the run; of several models one for each, or for all"),
+        typer.Option(
+            help="or class folders, a list, 'clips/*/*.mp4'; default: that of the run; of several"
+            " models one for each, or for all"
+        ),
     ] = None,
     split: opt.Split = "val",
     train_manifest: Annotated[

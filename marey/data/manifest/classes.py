@@ -17,6 +17,7 @@ from marey.data.manifest.faults import Fault, clip_text
 from marey.errors import ManifestError
 from marey.storage.atomic import Failure, manifest_error, write_text
 from marey.storage.encodings import NotText, decode_text
+from marey.storage.url import AnyPath
 
 Heads: TypeAlias = Mapping[str, int | Sequence[str]]
 """Head -> its classes as a model has them: how many, or their names."""
@@ -91,7 +92,7 @@ def split_labels(value: str, names: Collection[str]) -> list[str]:
     return [value] if value in names else [word.strip() for word in value.split(SEPARATOR)]
 
 
-def refuse_other_classes(path: Path, head: str, names: Sequence[str], num_classes: int) -> None:
+def refuse_other_classes(path: AnyPath, head: str, names: Sequence[str], num_classes: int) -> None:
     """ManifestError if the file at `path` names more or fewer classes than the model's head has."""
     if len(names) != num_classes:
         raise ManifestError(
@@ -175,18 +176,18 @@ def read_labels(
 ) -> tuple[np.ndarray, tuple[str, ...], Fault]:
     """Labels int64 [n], or bool [n k] if a cell has several; class names; rows without a class.
 
-    of_model: the classes of the model's head, if there is one: how many, or their names. names: the
-    classes, if the file itself names them; else those of the file of classes beside it, or, if
-    there is none, of the model.
+    of_model: the classes of the model's head, if there is one: how many, which others are refused,
+    or their names. names: the classes, if the file itself names them; else those of the file of
+    classes beside it, or, if there is none, of the model.
     """
-    num_classes = of_model if isinstance(of_model, int | None) else len(of_model)
     file = classes_file(path.parent, head)
     if names is None and file.is_file():
         names = read_classes(file)
-    if names and num_classes:
-        refuse_other_classes(file if file.is_file() else path, head, names, num_classes)
-    elif num_classes and not isinstance(of_model, int | None):
+    if names and isinstance(of_model, int):
+        refuse_other_classes(file if file.is_file() else path, head, names, of_model)
+    elif not names and not isinstance(of_model, int | None):
         names = of_model
+    num_classes = len(names) if names else of_model if isinstance(of_model, int) else None
     cells = as_codes(column)
     codes, texts = cells.indices.to_numpy(), cells.dictionary.to_pylist()
     known = frozenset(names or ())

@@ -108,8 +108,8 @@ def open_mapped(
     for head, of_model in (heads or {}).items():
         if head not in classes:
             raise ManifestError(f"{path}: no column '{head}', only {', '.join(classes)}")
-        count = of_model if isinstance(of_model, int) else len(of_model)
-        refuse_other_classes(path, head, classes[head], count)
+        if isinstance(of_model, int):
+            refuse_other_classes(path, head, classes[head], of_model)
     chosen = {head: classes[head] for head in (classes if heads is None else heads)}
     unread = classes.keys() - chosen.keys()
     rows = MappedRows(

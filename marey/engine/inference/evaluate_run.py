@@ -15,9 +15,10 @@ import pyarrow as pa
 from marey.data.lists.epic_splits import read_epic_splits
 from marey.data.manifest.join import read_manifests
 from marey.data.manifest.location import Location
-from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
+from marey.data.own_videos.labelled import is_labelled_source, read_labelled
 from marey.engine.environment import usable_device
+from marey.engine.inference.class_names import with_class_names
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.measures import TrainingCounts
@@ -29,7 +30,7 @@ from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.clip_facts import clip_facts
 from marey.engine.weights.origin import Origin
 from marey.engine.weights.trained import Trained, load_trained
-from marey.errors import ManifestError, RunError
+from marey.errors import RunError
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Parts, Progress
 from marey.jobs.shards import WHOLE, Shard
@@ -55,7 +56,8 @@ class EvalOptions(Options["ScoringJob"]):
 
     Args:
         folder: of a run or of a release.
-        manifest: the clips; by default those the model was validated on.
+        manifest: the clips: a manifest, class folders, a list, or a pattern of files in class
+            folders; by default those the model was validated on. Classes are matched by name.
         split: rows to take, if the manifest has a column of splits.
         protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
         segments: of a clip; by default as many as these views have.
@@ -83,8 +85,13 @@ class EvalOptions(Options["ScoringJob"]):
         trained = load_trained(self.folder, device)
         recipe = self.tested(trained.recipe)
         data = recipe.data if self.manifest is None else replace(recipe.data, fold=None)
-        lists = data.val_lists if self.manifest is None else (self.manifest,)
-        clips = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
+        if self.manifest is not None and is_labelled_source(self.manifest):
+            clips, notes = read_labelled(self.manifest)
+            for note in notes:
+                log.warning("%s: %s", self.manifest, note)
+        else:
+            lists = data.val_lists if self.manifest is None else (self.manifest,)
+            clips = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
         manifest = with_class_names(clips.select(self.split), trained)
         check_heads(trained.model, manifest, recipe.test.average)
         return ScoringJob(
@@ -294,33 +301,3 @@ def _class_counts(job: ScoringJob, train_manifest: Path | None) -> Mapping[str, 
     clips = read_manifest(train_manifest, split="train", heads=trained.classes, at=at)
     manifest = with_class_names(clips, trained)
     return {head: manifest.class_counts(head) for head in trained.classes}
-
-
-def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:
-    """The manifest with the model's class names; ManifestError if both have names and they differ.
-
-    The same classes in another order would give every clip a wrong label without a word. Where only
-    one of the two has names, that they are in one order is taken on trust, and said.
-    """
-    classes = {}
-    for head, names in trained.classes.items():
-        theirs = manifest.classes.get(head, names)
-        unnamed = tuple(map(str, range(len(names))))
-        classes[head] = theirs if names == unnamed else names
-        if theirs == names:
-            continue
-        if unnamed in (names, theirs):
-            log.warning(
-                "the classes of '%s' have only numbers in %s: class 0 is taken for '%s', and so on",
-                head,
-                "the model" if names == unnamed else manifest.source,
-                classes[head][0],
-            )
-        else:
-            first = next(i for i, name in enumerate(names) if theirs[i] != name)
-            raise ManifestError(
-                f"{manifest.source}: class {first} of '{head}' is '{theirs[first]}', "
-                f"the model's is '{names[first]}'",
-                "evaluate on a manifest with the class names the model was trained on",
-            )
-    return manifest.with_classes(classes)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from marey.data.manifest.join import read_manifests
 from marey.data.manifest.manifest import Manifest
-from marey.engine.inference.evaluate_run import with_class_names
+from marey.engine.inference.class_names import with_class_names
 from marey.engine.inference.extractor import view_features
 from marey.engine.inference.scoring import view_batches
 from marey.engine.weights.trained import Trained, load_trained

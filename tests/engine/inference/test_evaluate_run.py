@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.data.manifest.read import read_manifest
+from marey.engine.inference.class_names import with_class_names
 from marey.engine.inference.evaluate import Evaluation
-from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, with_class_names
+from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.stored import read_stored
 from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import load_checkpoint
@@ -92,13 +93,36 @@ def test_words_of_a_list_without_class_names_are_those_of_the_model(
         evaluate_folder(EvalOptions(folder=run, manifest=tmp_path / "two.csv"), tmp_path)
 
 
-def test_the_same_classes_in_another_order_are_refused(
+def test_classes_are_matched_by_name_in_another_order_and_some_of_them(
+    run: Path, clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [f"{clips}/dark_5.mp4,1", f"{clips}/blue_5.mp4,0"]
+    (tmp_path / "two.csv").write_text("\n".join(["path,label", *lines, ""]))
+    (tmp_path / "labels.txt").write_text("blue\ndark\n")
+    options = EvalOptions(folder=run, manifest=tmp_path / "two.csv", workers=0, device="cpu")
+    result, _ = evaluate_folder(options, tmp_path / "out")
+    by_model = [CLASSES.index(word) for word in ("dark", "blue")]
+    assert result.manifest.labels["label"].tolist() == by_model
+    assert result.manifest.classes["label"] == CLASSES
+    said = "has 2 of the model's 4 classes of 'label', matched by name: class 0 is "
+    assert said + f"{by_model[1]} 'blue', 1 is {by_model[0]} 'dark'" in caplog.text
+    (tmp_path / "labels.txt").write_text("blau\ndark\n")
+    with pytest.raises(ManifestError, match=r"1 of 2 classes of 'label' are none of .*: blau"):
+        options.load("cpu")
+
+
+def test_class_folders_lists_and_patterns_are_evaluated(
     run: Path, clips: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "two.csv").write_text(f"path,label\n{clips}/dark_5.mp4,0\n")
-    (tmp_path / "labels.txt").write_text("dark\ngreen\nred\nblue\n")
-    with pytest.raises(ManifestError, match="class 1 of 'label' is 'green', the model's is 'red'"):
-        evaluate_folder(EvalOptions(folder=run, manifest=tmp_path / "two.csv"), tmp_path)
+    for name in ("dark", "blue"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "5.mp4").symlink_to(clips / f"{name}_5.mp4")
+    (tmp_path / "in.txt").write_text("in/blue/5.mp4;blue\nin/dark/5.mp4;dark\n")
+    for source in (tmp_path / "in", tmp_path / "in.txt", tmp_path / "in" / "*" / "*.mp4"):
+        found = EvalOptions(folder=run, manifest=source, workers=0).load("cpu").manifest
+        assert [CLASSES[label] for label in found.labels["label"]] == ["blue", "dark"]
+    with pytest.raises(ManifestError, match="matches no file"):
+        EvalOptions(folder=run, manifest=tmp_path / "in" / "*.avi").load("cpu")
 
 
 def test_a_model_without_class_names_takes_those_of_the_manifest_and_says_so(
