@@ -25,9 +25,10 @@ from marey.terminal import visible_json
 def predict(
     model: Annotated[Path, typer.Argument(help="folder of a run or release")],
     source: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="VIDEO", help="file, folder of frames or of videos; with --out also a list"
+            metavar="VIDEO...",
+            help="files, 'clips/*.mp4', a folder of frames or of videos; with --out also a list",
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="labels to show")] = 5,
@@ -77,11 +78,14 @@ def predict(
         "--shard": None if shard is WHOLE else shard,
     }
     one = {"--window": window, "--stride": stride, "--json": as_json or None}
+    from marey.data.own_videos.patterns import matching
+
     device = device_or_default(device)
+    files = [file for each in source for file in matching(each)]
     if out is None:
         _refuse(many, "is for many clips: it needs --out NAME.parquet")
         _predict_one(
-            model, source, top, window, stride, segments=segments, as_json=as_json, device=device
+            model, files, top, window, stride, segments=segments, as_json=as_json, device=device
         )
         return
     _refuse(one, "is for what is shown here: leave out --out")
@@ -100,7 +104,7 @@ def predict(
         made = predict_clips(
             PredictOptions(
                 model=model,
-                source=source,
+                source=files[0] if len(files) == 1 else tuple(files),
                 top=top,
                 segments=segments,
                 split=split,
@@ -131,7 +135,7 @@ def predict(
 
 def _predict_one(
     model: Path,
-    video: str,
+    videos: list[str],
     top: int,
     window: float | None,
     stride: float | None,
@@ -147,13 +151,14 @@ def _predict_one(
     from marey.errors import ManifestError
     from marey.recipes.testing import segments_in_words
 
-    if lists_clips(video):
-        raise ManifestError(f"{video} is a list of clips", "give --out NAME.parquet too")
+    if lists := [video for video in videos if lists_clips(video)]:
+        raise ManifestError(f"{lists[0]} is a list of clips", "give --out NAME.parquet too")
     predictor = load(model, device, segments=segments)
     if words := segments_in_words(predictor.trained.recipe):
         errors.print(words)
-    answers = predictor.predict(video, top=top, window_seconds=window, stride_seconds=stride)
-    by_file = answers if isinstance(answers, dict) else {video: answers}
+    asked = videos[0] if len(videos) == 1 else videos
+    answers = predictor.predict(asked, top=top, window_seconds=window, stride_seconds=stride)
+    by_file = answers if isinstance(answers, dict) else {videos[0]: answers}
     if window is not None:
         by_file = {file: timeline(of_file) for file, of_file in by_file.items()}
     if as_json:

@@ -5,8 +5,6 @@ They are read as `marey data init` reads them, but none is opened, and nothing i
 
 from __future__ import annotations
 
-import glob
-import re
 from pathlib import Path
 
 from marey.data.lists.epic import in_frames
@@ -18,6 +16,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.data.own_videos.files import located, meant_files, refuse_empty_spans
 from marey.data.own_videos.given_columns import given_columns
 from marey.data.own_videos.labels import class_files, read_labels
+from marey.data.own_videos.patterns import is_pattern, matching
 from marey.data.own_videos.source import read_source
 from marey.data.own_videos.splits import SplitRule, split_name
 from marey.data.own_videos.unlabelled import LISTS
@@ -29,7 +28,7 @@ def is_labelled_source(source: str | Path) -> bool:
     path = Path(source)
     if "://" in str(source):
         return False
-    return path.is_dir() or path.suffix.lower() in LISTS or _is_pattern(path)
+    return path.is_dir() or path.suffix.lower() in LISTS or is_pattern(path)
 
 
 def read_labelled(source: str | Path) -> tuple[Manifest, tuple[str, ...]]:
@@ -39,8 +38,8 @@ def read_labelled(source: str | Path) -> tuple[Manifest, tuple[str, ...]]:
         ManifestError: what `marey data init` refuses, or a clip that is not there.
     """
     path = Path(source)
-    listing, notes = _of_pattern(path) if _is_pattern(path) else read_source(path)
-    root = path if path.is_dir() else Path() if _is_pattern(path) else path.parent
+    listing, notes = _of_pattern(path) if is_pattern(path) else read_source(path)
+    root = path if path.is_dir() else Path() if is_pattern(path) else path.parent
     listing = in_frames(listing, root)
     refuse_empty_spans(listing)
     labels, classes = read_labels(listing, class_files(listing, None), notes)
@@ -58,18 +57,11 @@ def read_labelled(source: str | Path) -> tuple[Manifest, tuple[str, ...]]:
     return manifest, (f"read as: {listing.format}", *dict.fromkeys([*listing.notes, *notes]))
 
 
-def _is_pattern(path: Path) -> bool:
-    return bool(re.search(r"[*?\[]", str(path))) and not path.exists()
-
-
 def _of_pattern(path: Path) -> tuple[Listing, list[str]]:
     """The files that a pattern matches, each of the class that its folder is called."""
-    found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  # takes absolute ones
-    if not found:
-        raise ManifestError(f"{path} matches no file", "give a folder, or another pattern")
     rows = [
         ListRow(SourceLine(path, number), each, {"label": Path(each).parent.name})
-        for number, each in enumerate(found, start=1)
+        for number, each in enumerate(matching(path), start=1)
     ]
     form = f"files of {path}, labelled by their folders, {len(rows):,} clips"
     return Listing(source=path, format=form, rows=rows), []

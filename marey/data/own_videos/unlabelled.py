@@ -90,14 +90,14 @@ def lists_clips(source: str | AnyPath) -> bool:
 
 
 def read_clips(
-    source: str | AnyPath,
+    source: str | AnyPath | Sequence[str],
     *,
     wanted: WantedColumns = AS_NAMED,
     split: str | None = None,
     at: Location = BESIDE,
     classes: Mapping[str, Sequence[str]] | None = None,
 ) -> Clips:
-    """The clips of a manifest, a list, a folder or one video; see the module.
+    """The clips of a manifest, a list, a folder, one video or several; see the module.
 
     Whether the files are there is not asked: one that is missing costs that clip, when it is read.
 
@@ -111,6 +111,10 @@ def read_clips(
         ManifestError: there are no clips, a file that lists them cannot be read, or it may be read
             in two ways.
     """
+    if not isinstance(source, str | Path | Url):
+        if beside := [each for each in source if lists_clips(each)]:
+            raise ManifestError(f"{beside[0]} is a list, beside other files", "give it alone")
+        return _plain(Path("files"), Path(), list(source), f"{len(source):,} files")
     path = any_path(source)
     if is_manifest(path, wanted):
         return _of_manifest(path, split, at, classes or {})

@@ -83,7 +83,7 @@ class PredictOptions(Options["PredictionJob"]):
 
     model: Path
     """The folder of a run or of a release."""
-    source: str
+    source: str | tuple[str, ...]
     """As `marey.data.own_videos.unlabelled.read_clips` takes it."""
     top: int = 5
     """Class names a clip."""
@@ -148,7 +148,8 @@ def predict_clips(
     """
     made: list[Predictions] = []
     wanted = output or OutputOptions(form=form_of(out, None))
-    refuse_own_input(out, options.source)
+    source = options.source
+    refuse_own_input(out, *([source] if isinstance(source, str) else source))
     job = load_for(options, executor)
     check_classes(wanted, job.classes, job.several)
     for line in job.read.lines():

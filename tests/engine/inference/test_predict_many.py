@@ -219,6 +219,13 @@ def test_the_command_writes_what_it_shows_of_one_clip(trained: Trained, tmp_path
         str(trained.clips), "--out", str(tmp_path / "q.parquet"), "--shard", "0/2", "-j", "0"
     )
     assert "is a list of clips" in run(str(trained.clips))
+    several = [clip, str(trained.clips.with_name("red_1.mp4"))]
+    pattern = str(trained.clips.with_name("red_[01].mp4"))
+    assert list(json.loads(run(*several, "--json"))) == several
+    assert list(json.loads(run(pattern, "--json"))) == several
+    assert "read as: 2 files" in run(*several, "--out", str(tmp_path / "r.parquet"), "-j", "0")
+    assert [row["path"] for row in read(tmp_path / "r.parquet")] == several
+    assert "matches no file" in run(str(trained.clips.with_name("pink_*.mp4")))
     assert "--shard is for many clips" in run(clip, "--shard", "0/2")
     assert "--window is for what is shown" in run(clip, "--out", str(out), "--window", "1")
 
