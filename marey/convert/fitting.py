@@ -16,6 +16,7 @@ from marey.engine.weights.checkpoint import check_fit
 from marey.errors import CheckpointError
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.motionformer import MotionformerSpec
+from marey.models.shapes import shapes_only
 from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Recipe
 
@@ -80,7 +81,7 @@ def fitted(
 ) -> dict[str, Tensor]:
     """The complete state dict of the model; CheckpointError lists what does not fit."""
     try:
-        with torch.device("meta"):
+        with shapes_only():
             own = spec.build().state_dict()
         ours = renamed(weights, source.rename, own)
     except (ValueError, RuntimeError) as error:  # no place for an op, one name twice, a huge shape

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from marey.models.shapes import shapes_only
 from marey.models.video_model import ModelSpec, VideoModel
 
 
@@ -36,7 +37,7 @@ def cost(spec: ModelSpec, size: int = 224) -> Cost:
     >>> f"{counted.parameters / 1e6:.1f} M parameters, {counted.gmacs:.1f} GMACs"
     '24.3 M parameters, 32.7 GMACs'
     """
-    with torch.device("meta"):
+    with shapes_only():
         model = spec.build()
     return _counted(model, size)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 
-import torch
 from torch import Tensor, nn
 
 from marey.models.encoder import BoundToSegments, Encoder, EncoderModule, Neck, Over, freeze_unused
@@ -22,6 +21,7 @@ from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.imagenet import adapt_torchvision, misfit
 from marey.models.lora import LoRA, add_lora
+from marey.models.shapes import shapes_only
 from marey.models.sites import TemporalOp, is_added
 from marey.types import Clip, Scores, check_counts, check_numbers, check_segments
 
@@ -149,7 +149,7 @@ class ModelSpec:
         return tuple(filter(None, changes))
 
     def build(self) -> VideoModel:
-        """A model with fresh weights; under `torch.device("meta")` it costs nothing."""
+        """A model with fresh weights; under `shapes_only()` it costs nothing."""
         if not self.heads:
             raise ValueError("a model needs at least one head; the spec has none")
         return VideoModel(self)
@@ -231,7 +231,7 @@ class VideoModel(nn.Module):
         spec = self.spec.with_frames(frames)
         if spec == self.spec:
             return self
-        with torch.device("meta"):
+        with shapes_only():
             other = VideoModel(spec)
             if self.learns_by_lora:
                 other.add_lora()

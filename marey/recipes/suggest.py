@@ -20,12 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-import torch
-
 from marey.errors import RecipeError
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.checkpointing import checkpointed
 from marey.models.profile import training_bytes
+from marey.models.shapes import shapes_only
 from marey.recipes.catalog import find
 from marey.recipes.compatible import add_lora
 from marey.recipes.describe import with_some_head
@@ -215,7 +214,7 @@ def step_bytes(recipe: Recipe, batch_size: int) -> int:
     that needs the most, as it looks at clips.
     """
     spec = with_some_head(recipe.model)
-    with torch.device("meta"):
+    with shapes_only():
         model = spec.build()
         add_lora(model)
     stage = recipe.stages[0]

@@ -22,6 +22,7 @@ from marey.engine.train.optim import build_optimizer
 from marey.models import VideoModel
 from marey.models.optim_groups import tsm_groups
 from marey.models.profile import num_parameters
+from marey.models.shapes import shapes_only
 from marey.recipes.optim import SGD
 from tests.conftest import goldens
 from tests.parity.golden import Golden, golden_rule, read
@@ -190,7 +191,7 @@ def loaded(golden: Golden) -> VideoModel:
     rule = golden_rule(golden.path.parent)
     if hasattr(rule, "selftest"):
         rule.selftest()
-    with torch.device("meta"):  # so that nothing is left of a start of our own
+    with shapes_only():  # so that nothing is left of a start of our own
         model = spec_of(golden).build()
     model.load_state_dict(
         renamed(golden.weights(), rename_of(golden), model.state_dict()), assign=True

@@ -20,6 +20,7 @@ from marey.convert import motionformer
 from marey.convert.repository import renamed
 from marey.models import Divided, Head, Joint, ModelSpec, MotionformerSpec, Trajectory, VideoModel
 from marey.models.profile import cost, num_parameters
+from marey.models.shapes import shapes_only
 from tests.conftest import goldens
 from tests.parity.golden import Golden, golden_rule, read
 from tests.parity.specs import spec_of
@@ -81,7 +82,7 @@ def loaded(golden: Golden) -> tuple[VideoModel, int]:
     """Our model with upstream's weights, and how many of them it has no use for."""
     spec = spec_of(golden)
     weights = motionformer.parts(golden.weights(), spec)
-    with torch.device("meta"):  # so that nothing is left of a start of our own
+    with shapes_only():  # so that nothing is left of a start of our own
         model = spec.build().eval()
     ours = renamed(weights, motionformer.rename, model.state_dict())
     model.load_state_dict(ours, assign=True)

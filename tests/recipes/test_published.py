@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from marey.models.profile import cost, num_parameters
+from marey.models.shapes import shapes_only
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.catalog import deviations, groups, rows
 from marey.recipes.describe import brief, facts, model_in_words
@@ -25,7 +26,7 @@ def each(recipes: list[Recipe]) -> pytest.MarkDecorator:
 @cache
 def built(spec: ModelSpec) -> tuple[int, dict[str, torch.Size]]:
     """Parameters, and the shape of every entry of the state dict."""
-    with torch.device("meta"):
+    with shapes_only():
         model = spec.build()
     return num_parameters(model), {name: w.shape for name, w in model.state_dict().items()}
 

@@ -1,0 +1,43 @@
+"""Modules that have shapes and no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """What is built inside lies on the meta device, and nothing is drawn for it.
+
+    To draw there what is not kept takes four times as long as all else, and the first time torch
+    loads its compiler for it, which takes a second.
+
+    >>> with shapes_only():
+    ...     layer = torch.nn.Linear(4096, 4096)
+    >>> layer.weight.shape, layer.weight.device
+    (torch.Size([4096, 4096]), device(type='meta'))
+    """
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves tensors as they are where `torch.nn.init` fills them."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init" or func is Tensor.normal_:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
