@@ -197,7 +197,9 @@ def data_stats(
     for head, counts in facts.heads.items():
         name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
         path = plot or _beside(clips.source, name)
-        write_text(path, class_histogram_svg(counts))
+        about = [f"frames of a clip, by share of the clips: {lengths}"] if lengths else []
+        about += [f"sizes: {sizes}"] if sizes else []
+        write_text(path, class_histogram_svg(counts, about=about))
         console.print(f"written: {path}")
 
 

@@ -10,7 +10,13 @@ import typer
 
 from marey.cli import options as opt
 from marey.cli.ensemble import evaluate_ensemble, models_and_overrides
-from marey.cli.metric_tables import print_groups, print_metrics, print_subsets, print_tested
+from marey.cli.metric_tables import (
+    print_classes,
+    print_groups,
+    print_metrics,
+    print_subsets,
+    print_tested,
+)
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
 from marey.jobs.shards import WHOLE
 
@@ -147,6 +153,7 @@ def evaluate(
         console.print(f"{path} is there when all shards are done")
         return
     print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
+    print_classes(result)
     facts = read_results(path)
     print_tested(facts)
     print_subsets(facts.subsets)
@@ -183,6 +190,7 @@ def _print_dump(path: Path, epic_lists: Path | None) -> None:
     if epic_lists:
         read = replace(read, subsets=read_epic_splits(epic_lists).subsets(read.manifest))
     print_metrics(read.metrics, read.named_estimates, title=f"{len(read.manifest)} clips")
+    print_classes(read)
     print_tested(stored.facts)
     if read.missing:
         errors.print(f"{len(read.missing)} clips could not be read and count as wrong")

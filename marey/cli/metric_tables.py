@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from marey.cli.shared import console, errors
+from marey.cli.tables import print_table
 
 if TYPE_CHECKING:
     from marey.engine.inference.evaluate import Evaluation
@@ -32,6 +33,21 @@ def print_metrics(
             row += [f"{estimate.num_classes:,}", f"{estimate.num_clips:,}"]
         table.add_row(*row)
     console.print(table)
+
+
+MOST_CLASSES = 20
+"""Of several a clip, that are printed one by one; the report has all."""
+
+
+def print_classes(evaluation: Evaluation) -> None:
+    """Print what is found of each class, of heads of two classes and of several classes a clip."""
+    from marey.engine.report.class_numbers import class_table
+    from marey.metrics.detection import targets_of
+
+    for head, probabilities in evaluation.probabilities.items():
+        classes, labels = evaluation.manifest.classes[head], evaluation.manifest.labels[head]
+        if len(classes) == 2 or (labels.ndim == 2 and len(classes) <= MOST_CLASSES):
+            print_table(class_table(classes, probabilities, targets_of(labels, len(classes))))
 
 
 def print_tested(facts: Results) -> None:

@@ -26,11 +26,15 @@ def report(
     run: Annotated[Path, typer.Argument(help="folder of a run, or RUN/results/NAME")],
     out: Annotated[Path | None, typer.Option(help="default: RUN/report.html")] = None,
     results: Results = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the run's curves, confusions and mistakes as one HTML file."""
+    from marey.engine.report.numbers import report_numbers
     from marey.engine.report.report import write_report
 
-    console.print(f"written: {write_report(run, out, results)}")
+    if as_json:
+        print_json(report_numbers(run, results))
+    (errors if as_json else console).print(f"written: {write_report(run, out, results)}")
 
 
 def compare(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from marey.metrics.accuracy import Scores
+from marey.metrics.accuracy import Labels, Scores
 from marey.metrics.average_precision import average_precision
 from marey.metrics.intervals import Floats, Interval, share_interval
 
@@ -89,6 +89,13 @@ def curve(scores: Scores, positive: Bools) -> Curve:
             recall=right / np.float64(positive.sum()),
             false_positive_rate=(found - right) / np.float64((~positive).sum()),
         )
+
+
+def targets_of(labels: Labels, num_classes: int) -> Bools:
+    """Whether each class is shown, bool [n k], by labels int64 [n] or, of several, bool [n k]."""
+    if labels.ndim == 2:
+        return np.greater(labels, 0)
+    return np.equal(labels[:, None], np.arange(num_classes))
 
 
 def detections(probabilities: Scores, targets: Bools) -> list[Detection]:

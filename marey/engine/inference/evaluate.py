@@ -22,6 +22,7 @@ from marey.engine.inference.measures import (
     by_head,
     estimates_of_heads,
     metrics_of_heads,
+    probabilities_of,
 )
 from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
 from marey.jobs.parts import Progress
@@ -67,6 +68,14 @@ class Evaluation:
         if len(self.estimates) == 1:
             return next(iter(self.estimates.values()))
         return by_head(self.estimates)
+
+    @property
+    def probabilities(self) -> ScoreArrays:
+        """Head -> how sure the model is of each class [n k]; NaN for a clip without scores."""
+        return {
+            head: probabilities_of(scores, self.manifest.labels[head], self.average)
+            for head, scores in self.scores.items()
+        }
 
     @property
     def readable_rows(self) -> npt.NDArray[np.int64]:

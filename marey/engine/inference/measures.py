@@ -166,6 +166,14 @@ def joint_estimates(
     return estimates
 
 
+def probabilities_of(scores: Scores, labels: Labels, average: Literal["logits", "probs"]) -> Scores:
+    """How sure a model is of each class [n k]; of clips of several (labels [n k]) of each alone."""
+    values = torch.from_numpy(scores)
+    if labels.ndim == 2:
+        return np.asarray(values.sigmoid())
+    return np.asarray(values.softmax(dim=1)) if average == "logits" else scores
+
+
 def _log_probabilities(
     scores: Scores, average: Literal["logits", "probs"]
 ) -> npt.NDArray[np.float64]:

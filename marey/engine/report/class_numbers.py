@@ -11,8 +11,8 @@ from markupsafe import Markup
 from marey.engine.report.charts.charts import Series, line_chart
 from marey.engine.report.evaluations import HeadResult, SeveralResult
 from marey.engine.report.pages import Table, counted, with_interval
-from marey.metrics.catalog import DASH
-from marey.metrics.detection import Detection, curve, detections
+from marey.metrics.catalog import DASH, Scores
+from marey.metrics.detection import Bools, Detection, curve, detections
 from marey.metrics.intervals import Interval
 
 MAX_CLASSES = 200
@@ -25,12 +25,12 @@ def worst_first(found: Sequence[Detection]) -> list[int]:
     return sorted(range(len(found)), key=lambda c: (math.isnan(found[c].f1), found[c].f1))
 
 
-def class_table(head: HeadResult | SeveralResult) -> Table:
-    """A row a class, the worst first."""
-    found = detections(head.probabilities, head.targets)
+def class_table(classes: Sequence[str], probabilities: Scores, targets: Bools) -> Table:
+    """A row a class, the worst first, of probabilities and targets [n k]."""
+    found = detections(probabilities, targets)
     rows = [
         (
-            head.classes[c],
+            classes[c],
             of.num_clips,
             of.num_found,
             _share(of.precision, of.precision_interval),

@@ -8,17 +8,18 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from marey.data.manifest.classes import classes_file, read_classes
 from marey.data.manifest.manifest import SPLITS
 from marey.engine.inference.clip_identity import ClipNames
+from marey.engine.inference.measures import probabilities_of
 from marey.engine.inference.predictions import read_predictions
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import Results, read_results
 from marey.errors import RunError
 from marey.metrics.accuracy import class_accuracy, confusion_matrix
 from marey.metrics.catalog import Scores
+from marey.metrics.detection import targets_of
 from marey.terminal import visible
 from marey.video.reading.reader import Span
 
@@ -50,7 +51,7 @@ class HeadResult:
     @cached_property
     def targets(self) -> np.ndarray:
         """Whether each class is the label, bool [n k]."""
-        return np.asarray(self.labels[:, None] == np.arange(len(self.classes)))
+        return targets_of(self.labels, len(self.classes))
 
     @cached_property
     def accuracies(self) -> np.ndarray:
@@ -179,11 +180,10 @@ def _result(folder: Path, file: Path) -> Result:
     for head, (scores, labels) in clips.heads.items():
         classes = _classes(path, head, scores, facts, folder)
         scores = scores.reshape(len(scores), len(classes))
-        values = torch.from_numpy(scores)
+        sure = probabilities_of(scores, labels, facts.average)
         if labels.ndim == 2:
-            several.append(SeveralResult(head, classes, labels, values.sigmoid().numpy()))
+            several.append(SeveralResult(head, classes, labels, sure))
         else:
-            sure = values.softmax(dim=1).numpy() if facts.average == "logits" else scores
             heads.append(HeadResult(head, classes, labels, sure))
     return Result(
         name=name,

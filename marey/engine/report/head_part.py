@@ -52,7 +52,7 @@ def several_part(head: SeveralResult) -> dict[str, Any]:
 
 def _class_numbers(head: HeadResult | SeveralResult) -> dict[str, Any]:
     return {
-        "class_table": class_table(head),
+        "class_table": class_table(head.classes, head.probabilities, head.targets),
         "macro": macro_note(head),
         "threshold_charts": threshold_charts(head),
     }

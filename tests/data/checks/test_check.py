@@ -234,3 +234,15 @@ def test_the_plot_is_a_drawing_with_a_bar_for_each_class_and_split(num_classes):
     assert len(bars) == 2 * num_classes + 2  # and the legend
     assert bars[2].find("{*}title").text == f"<&{num_classes - 1}>: {num_classes} train"
     assert all(float(bar.get("width")) > 0 < float(bar.get("height")) for bar in bars)
+
+
+def test_the_plot_says_lengths_and_sizes_and_is_dark_where_pages_are():
+    from xml.etree import ElementTree
+
+    counts = ClassCounts(("a", "b"), {"all": np.array([3, 1])})
+    svg = class_histogram_svg(counts, about=["frames: 12 to 90", "sizes: 320x240 (4)"])
+    drawing = ElementTree.fromstring(svg)
+    said = [each.text for each in drawing.findall("{*}text")]
+    assert said[-2:] == ["frames: 12 to 90", "sizes: 320x240 (4)"]
+    assert "prefers-color-scheme: dark" in svg
+    assert float(drawing.get("height")) > float(drawing.findall("{*}text")[-1].get("y"))

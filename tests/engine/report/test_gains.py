@@ -98,3 +98,33 @@ def test_the_comparison_as_json_has_numbers_intervals_and_gains(tmp_path: Path) 
     assert said["runs"][0]["metrics"]["acc/top1"] == 66.67
     assert said["gains"][0]["points"]["value"] == 0
     assert said["gains"][0]["p"] == 1
+
+
+def test_the_report_as_json_has_classes_suspects_and_temperature(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "tsn")
+    done = CliRunner().invoke(app, ["report", str(run), "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["run"], said["results"], said["split"]) == ("tsn", "val", "val")
+    head = said["heads"]["label"]
+    assert head["classes"]["left"]["num_clips"] == 3
+    assert head["confusions"] == [[2, 1, 0], [1, 1, 0], [0, 0, 1]]
+    assert head["temperature_scaling"]["temperature"] > 1
+    assert {each["clip"] for each in head["label_suspects"]} <= {f"clips/{i}.mp4" for i in range(6)}
+
+
+def test_an_evaluation_of_two_classes_says_what_is_found_of_each(tmp_path: Path) -> None:
+    run = write_run(
+        tmp_path / "run",
+        labels=[0, 0, 0, 1],
+        logits=[[2.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 2.0]],
+        classes=("normal", "fall"),
+    )
+    path = run / "results" / "val" / "results.json"
+    facts = json.loads(path.read_text()) | {"num_clips": 4, "missing": []}
+    path.write_text(json.dumps(facts))
+    done = CliRunner().invoke(app, ["eval", str(run / "results" / "val")])
+    assert done.exit_code == 0, done.output
+    assert "taken" in done.output
+    row = next(line for line in done.output.splitlines() if "fall" in line)
+    assert "50.0 (9.5" in row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -15,19 +15,31 @@ _MOST_NAMED = 60
 _LEFT, _TOP, _WIDTH = 190, 58, 720
 
 
-def class_histogram_svg(counts: ClassCounts, *, title: str = "Clips of each class") -> Markup:
+_STYLE = """text { fill: #333 } path.paper { fill: #fff }
+@media (prefers-color-scheme: dark) { text { fill: #ccd } path.paper { fill: #15171a } }"""
+
+
+def class_histogram_svg(
+    counts: ClassCounts, *, title: str = "Clips of each class", about: Sequence[str] = ()
+) -> Markup:
     """A file of SVG with the clips of every class, most frequent first, stacked by split.
 
-    Up to 60 classes are rows with their names; more are thin columns. The scale is linear, and
-    every bar says its class, split and number when pointed at.
+    Below stand the lines `about` the clips: their lengths, their sizes. Up to 60 classes are rows
+    with their names; more are thin columns. The scale is linear, and every bar says its class,
+    split and number when pointed at. It is light or dark as the page around it.
     """
     order = np.argsort(-counts.total, kind="stable").tolist()
     parts, height = (_rows if len(order) <= _MOST_NAMED else _columns)(counts, order)
+    lines = [label(10, height + 14 + 18 * i, words) for i, words in enumerate(about)]
+    height += 18 * len(lines) + (10 if lines else 0)
     return tag(
         "svg",
+        tag("style", _STYLE),
+        tag("path", d=f"M0 0h{_WIDTH}v{height}h-{_WIDTH}z", fill="none", class_="paper"),
         label(10, 20, title, font_size=15),
         *_legend(counts),
         *parts,
+        *lines,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {_WIDTH} {height}",
         width=_WIDTH,
@@ -48,7 +60,7 @@ def _rows(counts: ClassCounts, order: list[int]) -> tuple[list[Markup], int]:
         parts.append(label(_LEFT - 6, y + 13, short(counts.classes[row], 28), "end"))
         for start, size, fill, tip in _stack(counts, row):
             parts.append(rect(_LEFT + start * scale, y + 2, size * scale, height - 4, fill, tip))
-        parts.append(label(_LEFT + total[row] * scale + 5, y + 13, f"{total[row]:,}", fill="#666"))
+        parts.append(label(_LEFT + total[row] * scale + 5, y + 13, f"{total[row]:,}"))
     return parts, _TOP + len(order) * height + 10
 
 
