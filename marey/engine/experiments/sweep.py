@@ -37,8 +37,8 @@ from marey.storage.atomic import make_folder, run_error, write_csv
 from marey.storage.text_files import as_value, read_json, write_json
 
 FILE, TABLE = "trial.json", "trials.csv"
-LONGEST_SECONDS = 30 * 24 * 3600.0
-"""That a trial may take where its process can be killed."""
+LONGEST_SECONDS = 14 * 24 * 3600.0
+"""That a trial may take where its process can be killed; systems wait for at most 2^31 ms."""
 Search = Literal["grid", "random", "optuna"]
 
 

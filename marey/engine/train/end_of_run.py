@@ -74,9 +74,12 @@ def write_test(folder: Path, split: str, *, world: World, stop: StopFlag, log: R
         out = folder / "results" / split
         make_folder(out, run_error)
         with locked_if_possible(out / ".lock", f"evaluates into {out}"):
-            path = write_results(found, out, job.results(found))
+            results = job.results(found)
+            path = write_results(found, out, results)
     numbers = [
         f"{named.title} {named.metric.text(found.metrics[key])}"
         for key, named in headlines(found.metrics).items()
     ]
     log.say(f"tested: {', '.join(numbers)}; {len(found.missing)} clips unreadable; {path}")
+    if results.caution:
+        log.say(f"warning: {results.caution}")

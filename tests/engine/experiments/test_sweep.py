@@ -121,6 +121,10 @@ def test_all_that_fails_is_an_error_and_greater_may_be_better(
         run_sweep(failing, tmp_path / "all", say=silent)
 
 
+def test_a_trial_may_take_as_long_as_systems_can_wait() -> None:
+    assert sweeps.LONGEST_SECONDS * 1000 < 2**31
+
+
 def test_optuna_learns_from_the_trials_before_and_goes_on(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
