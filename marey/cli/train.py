@@ -33,7 +33,9 @@ SPEAK_SECONDS = 5.0
 def train(
     recipe: Annotated[
         str | None,
-        typer.Argument(help="name, YAML file or folder of a run or release; +crt: a second stage"),
+        typer.Argument(
+            help="name, YAML file, folder of a run or release, hf:NAME; +lora, +crt ...: how it learns"
+        ),
     ] = None,
     overrides: opt.Overrides = None,
     manifest: Annotated[

@@ -26,6 +26,7 @@ from marey.models.video_model import ModelSpec
 from marey.recipes.optim import AdamW, Cosine
 from marey.recipes.recipe import Recipe, Stage, TestViews, Views
 from marey.recipes.release import CONFIG
+from marey.recipes.tuning import EPOCHS
 from marey.storage.text_files import read_json
 from marey.video.augment import IMAGENET_MEAN, IMAGENET_STD, Augment
 from marey.video.crops import CenterCrop
@@ -85,7 +86,7 @@ def _recipe(name: str, folder: Path, spec: HuggingFaceSpec, seen: Input, clip: i
         augment=Augment(mean=seen.mean, std=seen.std),
         stages=(
             Stage(
-                epochs=30,
+                epochs=EPOCHS,
                 optim=AdamW(lr=1e-3, weight_decay=1e-4),
                 schedule=Cosine(),
                 trainable="neck",

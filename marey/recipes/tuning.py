@@ -22,6 +22,8 @@ from marey.recipes.optim import AdamW, Cosine, Warmup
 from marey.recipes.recipe import Recipe, Stage
 from marey.video.crops import RandomResizedCrop
 
+EPOCHS = 50
+"""Behind a frozen encoder, at least: they cost seconds."""
 WORDS = ("frozen", "last1", "last2", "last4", "lora", "full")
 """Of `degree`; any number of blocks may follow "last"."""
 
@@ -41,7 +43,8 @@ def frozen(base: Recipe) -> Recipe:
     """Heads learn on features of `base`'s encoder, from the pictures of its test."""
     optim = AdamW(lr=1e-3, weight_decay=1e-4)
     stage = _stage(base, optim, warmup=0.0)
-    recipe = _with(base, "frozen", replace(stage, trainable="neck"))
+    epochs = max(stage.epochs, EPOCHS)
+    recipe = _with(base, "frozen", replace(stage, epochs=epochs, trainable="neck"))
     return replace(recipe, train=replace(recipe.train, crop=base.test.crop))
 
 
