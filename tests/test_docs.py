@@ -78,7 +78,7 @@ def test_commands_about_models_run(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = run("marey recipes")
     assert all(name in listed for name in catalog.rows())  # whole, to be typed
     assert "StepDecay(milestones=(20, 40), gamma=0.1)" in run("marey recipes show tsm-r50-8f-ssv1")
-    assert "resnet50-0676ba61.pth" in run("marey weights")
+    assert "resnet50-0676ba61.pth" in run("marey weights list resnet50 --json")
 
 
 def test_commands_that_test_on_other_segments_run(folder: Path) -> None:

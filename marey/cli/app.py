@@ -26,7 +26,9 @@ from marey.cli import (
     submit,
     sweep,
     train,
+    weights,
 )
+from marey.cli import options as opt
 from marey.cli.bench import bench_app
 from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
@@ -47,7 +49,7 @@ data_app.command("verify")(pack.data_verify)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 app.add_typer(recipes_app, name="recipes")
-app.add_typer(models.weights_app, name="weights")
+app.add_typer(weights.weights_app, name="weights")
 
 
 TO_BEGIN_WITH = """\
@@ -121,13 +123,14 @@ app.command()(report.compare)
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="folder of a run")],
+    run: Annotated[Path, typer.Argument(help="folder of a run, or a name of marey weights")],
     out: Annotated[Path, typer.Argument(help="new folder")],
+    download: opt.Download = False,
 ) -> None:
     """Make a release of a run: safetensors, config, labels and a model card."""
     from marey.engine.weights.trained import export_release
 
-    console.print(f"written: {export_release(run, out)}")
+    console.print(f"written: {export_release(weights.at_hand(run, download=download), out)}")
 
 
 app.command()(features.features)
@@ -157,7 +160,7 @@ def doctor() -> None:
         console.print(f"{name:12} {escape(value)}")
 
 
-for _group in (app, data_app, models.weights_app):
+for _group in (app, data_app, weights.weights_app):
     for _command in _group.registered_commands:
         made = _command.callback
         assert made is not None

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 def models_and_overrides(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     """The models and the KEY=VALUE among the words; RunError for one that is neither."""
+    from marey.engine.weights.zoo.catalog import is_published
     from marey.errors import RunError
 
     models, overrides = list[Path](), list[str]()
     for word in words:
-        if Path(word).exists():
+        if Path(word).exists() or is_published(Path(word)):
             models.append(Path(word))
         elif "=" in word:
             overrides.append(word)

@@ -18,12 +18,16 @@ from marey.cli.metric_tables import (
     print_tested,
 )
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+from marey.cli.weights import at_hand
 from marey.jobs.shards import WHOLE
 
 
 def evaluate(
     model: Annotated[
-        Path, typer.Argument(help="folder of a run or release, or a dump of predictions")
+        Path,
+        typer.Argument(
+            help="folder of a run or release, a name of marey weights, or a dump of predictions"
+        ),
     ],
     more: Annotated[
         list[str] | None,
@@ -72,6 +76,7 @@ def evaluate(
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
     device: opt.Device = None,
+    download: opt.Download = False,
     executor: opt.Executor = "local",
     address: opt.Address = None,
     shard: opt.Share = WHOLE,
@@ -85,6 +90,7 @@ def evaluate(
     from marey.engine.results_file import read_results
 
     others, overrides = models_and_overrides(more or [])
+    model, *others = (at_hand(one, download=download) for one in (model, *others))
     is_ensemble = bool(others or weights_of or average or row)
     if not is_ensemble and (dump := dump_of(model)):
         for_models = {

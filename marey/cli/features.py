@@ -9,6 +9,7 @@ import typer
 
 from marey.cli import options as opt
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+from marey.cli.weights import fetch_before
 from marey.jobs.shards import WHOLE
 
 
@@ -33,6 +34,7 @@ def features(
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
     device: opt.Device = None,
+    download: opt.Download = False,
     executor: opt.Executor = "local",
     address: opt.Address = None,
     shard: opt.Share = WHOLE,
@@ -44,6 +46,8 @@ def features(
     from marey.engine.inference.extract import FeatureOptions, extract_features
 
     device = device_or_default(device)
+    if download:
+        fetch_before(source, weights)
     options = FeatureOptions(
         source=source,
         manifest=manifest,

@@ -1,4 +1,4 @@
-"""The commands about models and their weights: convert, models, weights."""
+"""The commands about models: convert and models."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from marey.cli.listing import ListingGroup, Words, names_all
 from marey.cli.shared import console, progress_bar
 from marey.cli.tables import AsJson, print_json, print_table
-
-weights_app = typer.Typer(
-    cls=ListingGroup, help="The official ImageNet weights that recipes start from."
-)
 
 
 def convert(
@@ -99,40 +93,3 @@ def _cost_row(facts: Mapping[str, Any]) -> tuple[str, ...]:
         f"{facts['peak_bytes'] / 2**20:.0f} MiB",
     )
     return (*row, f"{1000 * facts['seconds']:.0f} ms") if "seconds" in facts else row
-
-
-@weights_app.command("list")
-def list_weights(words: Words = None, as_json: AsJson = False) -> None:
-    """List the official ImageNet weights and where they lie; `get NAME` downloads one."""
-    from marey.engine.weights.imagenet import OFFICIAL, local_file
-    from marey.errors import CheckpointError
-
-    found = {}
-    for name, official in OFFICIAL.items():
-        if not names_all(words, name):
-            continue
-        try:
-            where = str(local_file(official) or ("no" if official.url else f"no, {official.how}"))
-        except CheckpointError as error:
-            where = error.message
-        found[name] = {"file": official.file, "here": where}
-    if as_json:
-        print_json(found)
-        return
-    table = Table("name", "file", "on this machine")
-    for column in table.columns:
-        column.overflow = "fold"
-    for name, facts in found.items():
-        table.add_row(name, facts["file"], facts["here"])
-    console.print(table, soft_wrap=False)
-
-
-@weights_app.command()
-def get(
-    name: Annotated[str, typer.Argument(help="resnet50, mobilenet_v2 ...")],
-    out: Annotated[Path | None, typer.Option(help="folder; default: $MAREY_WEIGHTS")] = None,
-) -> None:
-    """Download official weights and verify their checksum."""
-    from marey.engine.weights.imagenet import download, named
-
-    console.print(f"written: {download(named(name), out)}")

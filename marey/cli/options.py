@@ -68,6 +68,10 @@ BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", min=1, help
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
 Amp = Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")]
 
+Download = Annotated[
+    bool, typer.Option("--download", help="fetch published weights that are not here")
+]
+
 Executor = Annotated[
     Literal["local", "ray"],
     typer.Option("--executor", "--engine", help="this machine or a Ray cluster"),

@@ -18,12 +18,15 @@ from marey.cli.shared import (
     executor_of_a_model,
     progress_bar,
 )
+from marey.cli.weights import at_hand
 from marey.jobs.shards import WHOLE
 from marey.terminal import visible_json
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="folder of a run or release")],
+    model: Annotated[
+        Path, typer.Argument(help="folder of a run or release, or a name of marey weights")
+    ],
     source: Annotated[
         list[str],
         typer.Argument(
@@ -57,6 +60,7 @@ def predict(
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
     device: opt.Device = None,
+    download: opt.Download = False,
     executor: opt.Executor = "local",
     address: opt.Address = None,
     shard: opt.Share = WHOLE,
@@ -82,6 +86,7 @@ def predict(
 
     device = device_or_default(device)
     files = [file for each in source for file in matching(each)]
+    model = at_hand(model, download=download)
     if out is None:
         _refuse(many, "is for many clips: it needs --out NAME.parquet")
         _predict_one(

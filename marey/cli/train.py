@@ -14,6 +14,7 @@ import typer
 from marey.cli import options as opt
 from marey.cli.repeats import train_and_print
 from marey.cli.shared import above_zero, console, errors, progress_bar
+from marey.cli.weights import fetch_before, fetch_start
 
 if TYPE_CHECKING:
     from marey.engine.train.plan import Asked
@@ -49,7 +50,9 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH", help="to start from: file, run or release; imagenet: the official ones"
+            metavar="PATH",
+            help="to start from: file, run, release, a name of marey weights; imagenet: the"
+            " official ones",
         ),
     ] = None,
     workers: opt.Workers = None,
@@ -63,6 +66,7 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="of everything random")] = None,
     amp: opt.Amp = False,
     device: opt.Device = None,
+    download: opt.Download = False,
     save_steps: Annotated[int | None, typer.Option(min=1, help="save this often as well")] = None,
     test: Annotated[
         bool, typer.Option("--test", help="when trained, test it by the test views")
@@ -106,6 +110,8 @@ def train(
     words = {"--work-dir": work_dir, "--device": device, "--save-steps": save_steps}
     words |= {"--seeds": seeds if seeds > 1 else None}
     is_main = find_ranks(os.environ).rank == 0
+    if download and find_ranks(os.environ).size > 1:
+        raise typer.BadParameter("--download is of one process: marey weights get NAME, before")
     log = logging.getLogger("marey")
     log.disabled = not is_main
     try:
@@ -137,6 +143,7 @@ def train(
             seeds=seeds,
             speaks=is_main,
             dry=dry_run,
+            download=download,
         )
     except MareyError as error:
         if is_main or isinstance(error, LoneError):
@@ -158,6 +165,7 @@ def _train(
     seeds: int,
     speaks: bool,
     dry: bool,
+    download: bool,
 ) -> None:
     """Train what is asked for, or say what that would be.
 
@@ -167,8 +175,12 @@ def _train(
     from marey.engine.train.plan import plan
     from marey.engine.train.stop_signals import Stopped
 
+    if download:
+        fetch_before(asked.recipe if isinstance(asked.recipe, str) else None, asked.weights)
     with progress_bar("looking at clips") as progress:
         run = plan(asked, progress=progress)
+    if download and run.resume is None:
+        fetch_start(run.recipe)
     if dry:
         from marey.engine.train.dry_run import dry_run
 

@@ -100,24 +100,29 @@ def _recipe(name: str, folder: Path, spec: HuggingFaceSpec, seen: Input, clip: i
 
 def _folder(name: str) -> Path:
     """Where the network lies."""
-    folder, cached = Path(name).expanduser(), _cached(name)
-    if cached and folder.is_dir():
+    folder, in_cache = Path(name).expanduser(), cached(name)
+    if in_cache and folder.is_dir():
         raise RecipeError(
-            f"hf:{name} is a folder here, and a network in the hub's cache ({cached})",
-            f"hf:./{name} is the folder, hf:{cached} the other",
+            f"hf:{name} is a folder here, and a network in the hub's cache ({in_cache})",
+            f"hf:./{name} is the folder, hf:{in_cache} the other",
         )
-    if cached or folder.is_dir():
-        return cached or folder
-    get = f"hf download {name}, on a machine with a network" if name.count("/") == 1 else ""
+    if in_cache or folder.is_dir():
+        return in_cache or folder
+    get = f"marey weights get hf:{name}" if is_hub_name(name) else ""
     raise RecipeError(
         f"hf:{name} is no folder here, and not in the hub's cache",
         f"{get + '; ' if get else ''}hf:FOLDER, with config.json and model.safetensors in it",
     )
 
 
-def _cached(name: str) -> Path | None:
+def is_hub_name(name: str) -> bool:
+    """Whether this may be the ORG/NAME of a network of the hub."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
+def cached(name: str) -> Path | None:
     """The folder of ORG/NAME in the hub's cache; None if it is not there."""
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if not is_hub_name(name):
         return None
     try:
         from huggingface_hub import try_to_load_from_cache

@@ -105,7 +105,7 @@ async def _received(
     async with asking as answer:
         answer.raise_for_status()
         is_part = part is not None and answer.status == 206
-        first, stop, size = _place(answer.headers, is_part)
+        first, stop, size = place_of(answer.headers, is_part)
         async for piece in answer.content.iter_chunked(PIECE):
             count += len(piece)
             if most is not None and count > most:
@@ -123,7 +123,7 @@ async def _received(
     return is_part, size, (str(size), *told)
 
 
-def _place(headers: Any, is_part: bool) -> tuple[int, int, int | None]:
+def place_of(headers: Any, is_part: bool) -> tuple[int, int, int | None]:
     """The first byte of the answer in the file, the one after its last, and the size of the file.
 
     All are -1 and None where the server does not say.

@@ -184,7 +184,7 @@ def test_a_network_that_is_not_here_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RecipeError, match=r"hf:org/net is no folder here.*hf download org/net"):
+    with pytest.raises(RecipeError, match=r"hf:org/net is no folder.*weights get hf:org/net"):
         find("hf:org/net")
     with pytest.raises(RecipeError, match=r"hf:nothing is no folder here.*hf:FOLDER"):
         find("hf:nothing")

@@ -20,9 +20,8 @@ from marey.data.manifest.location import Location
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.extractor import DType, Extractor, Per, read_features
 from marey.engine.inference.jobs import Options, load_for, run
-from marey.engine.weights.imagenet import starting_weights
 from marey.engine.weights.origin import origin_of
-from marey.engine.weights.starting import differences, initialize
+from marey.engine.weights.starting import differences, initialize, starting_weights
 from marey.engine.weights.trained import load_trained
 from marey.errors import RecipeError, RunError
 from marey.jobs.executors import HERE, Executor

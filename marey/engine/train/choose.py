@@ -18,8 +18,9 @@ from marey.data.manifest.join import read_manifests
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import usable_device
-from marey.engine.weights.imagenet import local_file, named
+from marey.engine.weights.imagenet import OFFICIAL
 from marey.engine.weights.origin import origin_of
+from marey.engine.weights.published import local_file
 from marey.errors import CheckpointError, RecipeError
 from marey.jobs.memory import memory_bytes
 from marey.jobs.parts import Progress
@@ -90,7 +91,7 @@ def facts_of(clips: Manifest, device: torch.device, *, progress: Progress | None
 def _is_here(name: str) -> bool:
     """Whether official weights lie on this machine; damaged ones do not, and it is said."""
     try:
-        return local_file(named(name)) is not None
+        return local_file(OFFICIAL[name]) is not None
     except CheckpointError as error:
         log.warning("%s", error.message)
         return False

@@ -30,8 +30,7 @@ from marey.engine.train.steps import Position, check_steps, fitting_batch
 from marey.engine.train.validation import validation_in_words
 from marey.engine.weights.checkpoint import last_checkpoint
 from marey.engine.weights.encoders import behind_its_encoder, check_encoder
-from marey.engine.weights.imagenet import starting_weights
-from marey.engine.weights.starting import initialize
+from marey.engine.weights.starting import initialize, starting_weights
 from marey.jobs.cores import num_cores, num_loaders
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel

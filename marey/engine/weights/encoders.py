@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marey.data.manifest.manifest import Manifest
 from marey.engine.weights.checkpoint import weights_digest
-from marey.engine.weights.imagenet import starting_weights
+from marey.engine.weights.starting import starting_weights
 from marey.errors import CheckpointError, RunError
 from marey.models.video_model import VideoModel
 from marey.recipes.frozen import behind_encoder

@@ -24,6 +24,7 @@ from marey.engine.weights.checkpoint import (
     trained_classes,
 )
 from marey.engine.weights.chosen import as_it_chose, chosen_in, read_chosen, validated
+from marey.engine.weights.zoo.catalog import located
 from marey.errors import CheckpointError, RunError
 from marey.models.lora import without_lora
 from marey.recipes.huggingface import is_hugging_face
@@ -69,9 +70,13 @@ class Origin:
 def origin_of(path: Path) -> Origin:
     """What `path` means: of a run the checkpoint of the epoch that was chosen, else the last.
 
+    It may be the name of a published checkpoint whose release is in the cache.
+
     Raises:
-        CheckpointError: a folder is neither a run nor a release, or has no checkpoint.
+        CheckpointError: a folder is neither a run nor a release, or has no checkpoint; or what is
+            published is not on this machine.
     """
+    path = located(path)
     if is_hugging_face(path):
         return Origin(file=path)
     if path.is_dir():

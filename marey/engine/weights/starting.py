@@ -10,13 +10,43 @@ from torch import Tensor
 
 from marey.engine.weights.checkpoint import load_strictly
 from marey.engine.weights.huggingface import pretrained
+from marey.engine.weights.imagenet import official_for
 from marey.engine.weights.origin import Origin, origin_of
+from marey.engine.weights.published import find
+from marey.engine.weights.zoo.catalog import CHECKPOINTS, is_here, located, release_folder
+from marey.errors import CheckpointError
 from marey.models.sites import is_added
 from marey.models.video_model import VideoModel
 from marey.recipes.frozen import encoder_part
 from marey.recipes.huggingface import is_hugging_face
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_plain
+
+FROM = "from:"
+"""Before the name of the recipe whose weights another starts from."""
+
+
+def starting_weights(recipe: Recipe) -> Path | None:
+    """The file or folder that the recipe starts from, or None.
+
+    Raises:
+        CheckpointError: it is not on this machine: how to get it, and where to put it.
+    """
+    if not recipe.weights:
+        return None
+    if recipe.weights == "imagenet":
+        return find(official_for(recipe.model.encoder))
+    if not recipe.weights.startswith(FROM):
+        return located(Path(recipe.weights))
+    source = recipe.weights.removeprefix(FROM)
+    if source in CHECKPOINTS and is_here(source):
+        return release_folder(source)
+    get = f"marey weights get {source}; or " if source in CHECKPOINTS else ""
+    raise CheckpointError(
+        f"{recipe.name} starts from the weights of {source}",
+        f"{get}train that, or convert its published checkpoint, and give them: --weights FILE; "
+        f"marey recipes show {source} explains it",
+    )
 
 
 def initialize(

@@ -18,9 +18,10 @@ from marey.convert.convert import convert
 from marey.convert.repository import Settings
 from marey.engine.inference.predict import load
 from marey.engine.train.loop import train
-from marey.engine.weights import imagenet
+from marey.engine.weights import published
 from marey.engine.weights.checkpoint import load_weights
-from marey.engine.weights.imagenet import OFFICIAL, Official, download, find, official_for
+from marey.engine.weights.imagenet import OFFICIAL, official_for
+from marey.engine.weights.published import PublishedFile, fetch, find
 from marey.engine.weights.starting import initialize
 from marey.errors import CheckpointError
 from marey.models import TSM, GroupContext, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
@@ -33,6 +34,7 @@ from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.encoders.tdn import TDNSpec
 from marey.recipes.catalog import find as recipe
 from marey.recipes.catalog import rows
+from marey.storage import download
 from tests.convert.upstream import tsm_resnet
 from tests.tiny import TinySpec, tiny_recipe, write_set
 
@@ -48,7 +50,8 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("MAREY_WEIGHTS", str(folder))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
-    monkeypatch.setattr(imagenet, "distributions", list)
+    monkeypatch.setattr(published, "_packaged", dict)
+    monkeypatch.setattr(download, "WAIT_SECONDS", 0)
     return folder
 
 
@@ -56,7 +59,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 class Served:
     """A file on a server of this machine, and what was asked of it."""
 
-    official: Official
+    official: PublishedFile
     requests: list[str]
 
 
@@ -73,7 +76,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     server = HTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/net-{DIGITS}.pth"
-    yield Served(Official("net", f"net-{DIGITS}.pth", url=url), requests)
+    yield Served(PublishedFile(name="net", file=f"net-{DIGITS}.pth", url=url), requests)
     server.shutdown()
     server.server_close()
 
@@ -83,25 +86,26 @@ def test_a_download_is_checked_and_then_found(served: Served, nowhere: Path) -> 
     with pytest.raises(CheckpointError, match="are not on this machine.*marey weights get net"):
         find(official)
     assert not served.requests  # nothing is downloaded unless asked for
-    path = download(official)
+    path = fetch(official)
     assert path == nowhere / official.file
     assert path.read_bytes() == CONTENT
-    assert find(official) == download(official) == path
+    assert find(official) == fetch(official) == path
     assert served.requests == [f"/{official.file}"]
     assert [p.name for p in nowhere.iterdir()] == [official.file]
 
 
-def test_a_download_shows_how_far_it_is(
-    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    download(served.official, tmp_path / "new" / "folder")
-    assert "100" in capsys.readouterr().err
+def test_a_download_shows_how_far_it_is(served: Served, tmp_path: Path) -> None:
+    seen = []
+    fetch(served.official, tmp_path / "new" / "folder", progress=lambda *at: seen.append(at))
+    assert seen == [(0, len(CONTENT)), (len(CONTENT), len(CONTENT))]
 
 
 def test_a_download_with_another_checksum_is_thrown_away(served: Served, nowhere: Path) -> None:
-    wrong = Official("net", "net-00000000.pth", url=served.official.url)
-    with pytest.raises(CheckpointError, match=f'expected "00000000", got "{DIGITS}.*hint: fetch'):
-        download(wrong)
+    wrong = PublishedFile(name="net", file="net-00000000.pth", url=served.official.url)
+    with pytest.raises(
+        CheckpointError, match=f"begins with {DIGITS}, expected 00000000.*hint: fetch"
+    ):
+        fetch(wrong)
     assert not any(nowhere.iterdir())
 
 
@@ -113,7 +117,7 @@ def test_without_a_network_it_is_said_where_to_put_the_file(url: str, nowhere: P
     file = f"net-{DIGITS}.pth"
     said = f"could not be downloaded.*fetch {file} .* put it into {nowhere}"
     with pytest.raises(CheckpointError, match=said):
-        download(Official("net", file, url=url))
+        fetch(PublishedFile(name="net", file=file, url=url))
 
 
 def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch, nowhere: Path) -> None:
@@ -121,13 +125,13 @@ def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch, nowh
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/w.pth"
         with pytest.raises(CheckpointError, match="could not be downloaded: .*timed out"):
-            download(Official("net", f"net-{DIGITS}.pth", url=url))
+            fetch(PublishedFile(name="net", file=f"net-{DIGITS}.pth", url=url))
     assert socket.getdefaulttimeout() is None
 
 
 def test_a_damaged_file_is_refused_where_it_lies(served: Served, nowhere: Path) -> None:
     (nowhere / served.official.file).write_bytes(b"cut short")
-    for use in (find, download):
+    for use in (find, fetch):
         with pytest.raises(CheckpointError, match="cut short or another file"):
             use(served.official)
 
@@ -136,7 +140,9 @@ def test_the_cache_of_torch_hub_and_older_names_are_looked_at(tmp_path: Path) ->
     cache = tmp_path / "hub" / "checkpoints"
     cache.mkdir(parents=True)
     (cache / f"net-{DIGITS}.pth").write_bytes(CONTENT)
-    newer = Official("net", "net-11111111.pth", f"net-{DIGITS}.pth", url="http://127.0.0.1:9")
+    newer = PublishedFile(
+        name="net", file="net-11111111.pth", older=f"net-{DIGITS}.pth", url="http://127.0.0.1:9"
+    )
     assert find(newer) == cache / f"net-{DIGITS}.pth"
 
 
@@ -167,7 +173,7 @@ def test_what_has_no_plain_download_is_listed_and_says_how_it_is_had(tmp_path: P
     official = OFFICIAL["bLResNet-50-a2-b4"]
     assert official == official_for(BLVNetSpec(50))
     with pytest.raises(CheckpointError, match=r"plain download.*by hand: the README of IBM/BigLi"):
-        download(official, tmp_path)
+        fetch(official, tmp_path)
     with pytest.raises(
         CheckpointError, match=r"get them \(by hand: the README of IBM/BigLittleNet"
     ):
