@@ -36,6 +36,12 @@ def goldens() -> Path:
     return Path(os.environ.get("MAREY_GOLDENS", SHARED / "goldens"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Features and weights are kept in a folder of the tests, not in that of the user."""
+    os.environ["MAREY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def goldens_dir() -> Path:
     if not goldens().is_dir():

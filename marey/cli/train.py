@@ -35,7 +35,7 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            help="name, YAML file, folder of a run or release, hf:NAME; +lora, +crt ...: how it learns"
+            help="name, YAML file, folder of a run or release, hf:NAME; +lora, +crt: how it learns"
         ),
     ] = None,
     overrides: opt.Overrides = None,
