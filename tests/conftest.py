@@ -66,6 +66,14 @@ def workers_find_their_modules_loaded() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_is_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What frozen encoders gave is not kept among what people keep."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAREY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--changed", action="store_true", help="only the tests of what differs from main"

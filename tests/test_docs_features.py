@@ -11,10 +11,12 @@ import torch
 
 from marey import load
 from marey.engine.train.loop import train
+from marey.models import MobileNetV2Spec, RGBDifferenceSpec
 from marey.recipes.catalog import find
 from marey.recipes.describe import with_some_head
-from marey.recipes.recipe import Recipe
+from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.crops import CenterCrop
+from marey.video.sampling.segments import Segments
 from tests.test_docs import commands, run
 from tests.tiny import tiny_recipe, write_set
 
@@ -45,13 +47,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 SMALL = find("tsn-r18")
-RECIPES: dict[str, Recipe] = {
-    "tsn-r18": replace(SMALL, test=replace(SMALL.test, crop=CenterCrop(32, 36)))
-}
+FROZEN = find("frozen-mobilenetv2")
+VIEWS = TestViews(Segments(2), CenterCrop(32, 36))
 
 
 def short(recipe: Recipe) -> Recipe:
     return replace(recipe, stages=(replace(recipe.stages[0], epochs=2),), batch_size=2)
+
+
+RECIPES: dict[str, Recipe] = {
+    "tsn-r18": replace(SMALL, test=replace(SMALL.test, crop=CenterCrop(32, 36))),
+    "frozen-mobilenetv2": replace(
+        short(FROZEN),
+        model=replace(
+            FROZEN.model, encoder=RGBDifferenceSpec(MobileNetV2Spec(0.25)), num_segments=2
+        ),
+        train=Views(VIEWS.sampling, VIEWS.crop),
+        test=VIEWS,
+        weights="",
+    ),
+}
 
 
 def test_commands_about_features_run_in_order(folder: Path) -> None:

@@ -57,7 +57,7 @@ def check_trained_on(recipe: Recipe, train_set: Manifest) -> None:
         raise ManifestError(
             f"{train_set.source} holds features, the model takes frames: its encoder learns",
             "leave the encoder as it is (stages.0.trainable=neck), give the videos, or take a "
-            "recipe of features: features-linear, features-mlp, features-netvlad",
+            "recipe of features: features-linear, features-statistics ...",
         )
     said = varies(recipe) or ("augment.flip is plain" if recipe.augment.flip == "plain" else "")
     if said:
@@ -148,7 +148,7 @@ def check_stored(model: ModelSpec, manifest: Manifest) -> None:
         raise ManifestError(
             f"{manifest.source} holds features, the model takes frames, and the file does not say "
             "which encoder made them",
-            "recipes that take features: features-linear, features-mlp, features-netvlad",
+            "recipes that take features: features-linear, features-statistics ...",
         )
     for name, ours, theirs in _facts(model, about):
         if ours != theirs:

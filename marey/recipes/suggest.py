@@ -28,6 +28,7 @@ from marey.models.shapes import shapes_only
 from marey.recipes.catalog import find
 from marey.recipes.compatible import add_lora
 from marey.recipes.describe import with_some_head
+from marey.recipes.frozen import is_frozen
 from marey.recipes.recipe import Recipe
 from marey.recipes.short_names import spelled_out
 from marey.recipes.suggestion import Choice, Facts, Suggestion
@@ -253,8 +254,6 @@ def _classes(facts: Facts, _: Recipe) -> list[Choice]:
 
 def _flips(facts: Facts, recipe: Recipe) -> list[Choice]:
     """Mirror images where the names of the classes say what they are images of."""
-    if recipe.stages[0].trainable != "all":
-        return []
     off = () if recipe.augment.flip == "none" else ("flip=none",)
     names = [name for of_head in facts.class_names.values() for name in of_head]
     if all(name.isdecimal() for name in names):
@@ -270,6 +269,9 @@ def _flips(facts: Facts, recipe: Recipe) -> list[Choice]:
         return [Choice("flips", f"none: the classes of {' and '.join(sided)} have sides", off)]
     head = sided[0]
     first, second = (facts.class_names[head][i] for i in pairs[head][0])
+    if is_frozen(recipe):
+        why = f"none: mirrored, '{first}' is '{second}', and what is kept has one label"
+        return [Choice("flips", why, off)]
     why = f"swap: mirrored, '{first}' is '{second}'"
     of_head = () if head == recipe.augment.flip_head else (f"augment.flip_head={head}",)
     return [Choice("flips", why, ("flip=swap", *of_head))]

@@ -37,7 +37,7 @@ from marey.data.features.feature_file import (
 )
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.extractor import Extractor
-from marey.engine.inference.jobs import PART_SECONDS
+from marey.engine.inference.jobs import PART_ROWS, PART_SECONDS
 from marey.engine.weights.checkpoint import weights_digest
 from marey.jobs.executors import HERE
 from marey.jobs.half_done import input_digest
@@ -51,8 +51,8 @@ from marey.storage.url import AnyPath
 
 KEY = "key"
 """The column of the digests of clips."""
-PART_ROWS = 128
-"""Clips of a part: few, so that several processes have a share of a small set."""
+PARTS = 16
+"""Of a pass, at least, as far as batches allow: each process has a share of a small set as well."""
 
 
 def features_folder() -> Path:
@@ -85,7 +85,7 @@ class KeptFeatures:
     def folder(self) -> Path:
         """Where they are kept."""
         facts = dict(self.about) | {"amp": self.recipe.amp, "backend": self.recipe.data.backend}
-        facts.pop("model")
+        facts |= {"model": "", "views": facts["views"] | {"average": ""}}  # which change nothing
         return features_folder() / input_digest(facts)[:16]
 
     def missing(self, manifest: Manifest) -> np.ndarray:
@@ -186,7 +186,8 @@ class _Keeper(Extractor):
         return pa.table({"path": pa.array(paths), KEY: pa.array(self.keys, pa.string())})
 
     def parts(self, target: Path, **more: str) -> Parts:
-        size = -(-PART_ROWS // self.clips_at_once) * self.clips_at_once
+        rows = min(PART_ROWS, len(self.manifest) // PARTS)
+        size = max(1, -(-rows // self.clips_at_once)) * self.clips_at_once
         digest = input_digest({"parts": self.digest, **more})
         return Parts(target, len(self.manifest), size, digest, run_error)
 

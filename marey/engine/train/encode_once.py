@@ -42,6 +42,11 @@ def encode_once(
             f"{said}. To look once: train.crop=CenterCrop and nothing in augment"
         )
         return start
+    if not recipe.weights and start.saved is None:
+        log.say(
+            "warning: the encoder is frozen, and nothing says which weights it has: "
+            "--weights FILE, RUN or imagenet"
+        )
     if start.saved is not None:
         with start.saved.reading():
             load_strictly(start.model, start.saved.state["model"], source=start.saved.path)

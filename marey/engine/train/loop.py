@@ -51,6 +51,7 @@ from marey.types import Clip, Labels, check_numbers
 from marey.video.augment import augment
 
 SAVE_SECONDS = 600.0
+SAVE_ENCODED_SECONDS = 60.0
 
 
 def train(
@@ -291,6 +292,16 @@ class Training:
         return self.at.epoch >= max(self.stage.epochs, 1) or is_early
 
     @property
+    def is_encoded(self) -> bool:
+        """Whether features stand in for the clips of a model of videos."""
+        return self.train_set.features is not None and not self.recipe.model.takes_features
+
+    @property
+    def unsaved_seconds(self) -> float:
+        """How long ago the run was saved."""
+        return time.monotonic() - self.saved_at
+
+    @property
     def num_classes(self) -> dict[str, int]:
         """Head name -> number of classes."""
         return {head.name: head.num_classes for head in self.recipe.model.heads}
@@ -355,7 +366,7 @@ class Training:
     def save_if_due(self, *, stopping: bool) -> None:
         """Save every `save_steps` steps and every ten minutes, and at once when asked to stop."""
         by_steps = self.save_steps is not None and self.at.global_step % self.save_steps == 0
-        if stopping or by_steps or time.monotonic() - self.saved_at > SAVE_SECONDS:
+        if stopping or by_steps or self.unsaved_seconds > SAVE_SECONDS:
             self.save()
         if stopping:
             raise Stopped(self.work_dir)
@@ -385,7 +396,9 @@ class Training:
                 f"{self.recipe.save_best or 'val/loss'} has not got better for "
                 f"{self.at.since_best} validations"
             )
-        self.save()
+        # behind a frozen encoder an epoch takes a moment, and what is saved may be a gigabyte
+        if not self.is_encoded or self.stage_is_over or self.unsaved_seconds > SAVE_ENCODED_SECONDS:
+            self.save()
         self.world.wait()
 
     def validates_now(self) -> bool:

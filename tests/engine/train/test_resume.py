@@ -237,8 +237,6 @@ def test_another_measure_chooses_the_best_anew(run: Path, recipe: Recipe) -> Non
         ("stages.0.trainable=scales", "stages.0.trainable all -> scales"),
         ("stages.0.sampler=SquareRoot", "stages.0.sampler"),
         ("stages.0.epochs=1", "stages.0.epochs is 1, the run has begun epoch 2"),
-        ("batch_size=64", "16 clips do not fill one batch of 64"),
-        ("accumulate=9", "16 clips are 4 batches, fewer than the 9"),
     ],
 )
 def test_what_the_checkpoint_depends_on_is_refused(
