@@ -13,7 +13,9 @@ from marey.metrics.intervals import NOTHING, Interval
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """Where the mean of what `values` are drawn from lies, with 95 % confidence; NaN of one value.
+    """Where the mean of what `values` are drawn from lies, with 95 % confidence.
+
+    NaN of one value, and of values that are all the same: they do not say how they would differ.
 
     It takes them for independent, which numbers of folds, whose training clips are mostly the same,
     are only nearly.
@@ -22,7 +24,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
     [35.16, 84.84]
     """
     n = len(values)
-    if n < 2 or not all(map(math.isfinite, values)):
+    if n < 2 or not all(map(math.isfinite, values)) or max(values) == min(values):
         return NOTHING
     mean = math.fsum(values) / n
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))

@@ -19,6 +19,6 @@ def test_quantiles_and_intervals_are_scipys() -> None:
     assert mean_interval(values) == pytest.approx(theirs)
 
 
-def test_one_value_and_none_that_is_no_number_have_no_interval() -> None:
-    for values in ([], [50.0], [50.0, math.nan]):
+def test_one_value_equal_ones_and_what_is_no_number_have_no_interval() -> None:
+    for values in ([], [50.0], [50.0, math.nan], [100.0, 100.0, 100.0]):
         assert all(map(math.isnan, mean_interval(values)))
