@@ -117,7 +117,7 @@ small=(
     tsm-r18 model.encoder.channels=1 model.temporal.0.shift_div=2 model.num_segments=4
     model.dropout=0 train.sampling.num_segments=4 test.sampling.num_segments=4 train.crop.size=32
     test.crop.size=32 test.crop.resize=32 stages.0.epochs=2 stages.0.optim.lr=0.1
-    stages.0.warmup.epochs=0 batch_size=2 lr_batch_size=null data.workers=0
+    stages.0.warmup.epochs=0 batch_size=2 lr_batch_size=null data.workers=0 save_best=acc/top1
     --manifest data/manifest.csv
 )
 marey train "${small[@]}" --work-dir runs/whole
