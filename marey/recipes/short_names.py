@@ -95,8 +95,11 @@ def _size(recipe: Recipe, size: int) -> Iterator[str]:
         raise RecipeError(f"size is {size}, but the model takes features, which have none")
     for part, views in _views(recipe):
         yield f"{part}.crop.size={size}"
-        if isinstance(before := getattr(views.crop, "resize", None), int):
-            yield f"{part}.crop.resize={round(before * size / views.crop.size)}"
+        before, grows = getattr(views.crop, "resize", None), size / views.crop.size
+        if isinstance(before, int):
+            yield f"{part}.crop.resize={round(before * grows)}"
+        elif before is not None:
+            yield f"{part}.crop.resize={[round(side * grows) for side in before]}"
 
 
 def _views(recipe: Recipe) -> Iterator[tuple[str, Views | TestViews]]:

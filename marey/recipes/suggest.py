@@ -64,6 +64,8 @@ MEMORY_SHARE = 0.4
 """Of the memory, for a step: the rest is for the loader, the optimiser and others."""
 UNEQUAL = 5
 """Times as many clips of a class as of another."""
+SMALLEST = 128
+"""Pixels of a picture, below which the weights are far from what they saw."""
 LONG_SECONDS = 10.0
 """Clips that last longer have more frames."""
 START_WEIGHTS = tuple(start.weights for start in _ON_CPU)
@@ -128,7 +130,8 @@ def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[Choice]]:
         if find(facts.start).data.train:  # of a run: its clips are other ones
             new.append("data={}")
         begins = Choice("start", facts.start, tuple(new))
-        return facts.start, [begins, _learns(facts, frozen, (f"stages={_STAGES[bool(frozen)]}",))]
+        degree = "frozen" if frozen else "full"
+        return f"{facts.start}+{degree}", [begins, _learns(facts, frozen)]
     starts = _ON_GPU if facts.gpu_bytes else _ON_CPU
     start = next((start for start in starts if start.weights in facts.weights), None)
     if start is None:
@@ -143,13 +146,6 @@ def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[Choice]]:
     if frozen:
         return start.frozen, [begins, _learns(facts, frozen)]
     return start.tuned, [begins, _learns(facts, frozen, ("weights=imagenet",))]
-
-
-_STAGES = {
-    True: "[{epochs: 50, optim: {AdamW: {lr: 0.001}}, schedule: Cosine, trainable: neck}]",
-    False: "[{epochs: 30, optim: {AdamW: {lr: 0.0001}}, schedule: Cosine}]",
-}
-"""By whether clips are few: how a model goes on from the weights of another."""
 
 
 def _few(facts: Facts) -> str:
@@ -188,17 +184,22 @@ def _frames(facts: Facts, recipe: Recipe) -> list[Choice]:
 
 
 def _size(facts: Facts, recipe: Recipe) -> list[Choice]:
-    """That of the recipe, which is that of its weights."""
+    """That of the recipe, which is that of its weights; less where pictures have half of it."""
     if not facts.short_side:
         return []
-    size = recipe.test.crop.size
-    return [Choice("size", f"{size} pixels: the pictures have {facts.short_side}")]
+    usual = size = recipe.test.crop.size
+    if 2 * facts.short_side <= usual:
+        size = min(usual, max(SMALLEST, -(-facts.short_side // 32) * 32))
+    changes = () if size == usual else (f"size={size}",)
+    return [Choice("size", f"{size} pixels: the pictures have {facts.short_side}", changes)]
 
 
 def _batch(facts: Facts, recipe: Recipe) -> list[Choice]:
     """The recipe's, halved until it fits the memory and is no more than a part of the clips."""
     usual, memory = recipe.batch_size, facts.gpu_bytes or facts.memory_bytes
     number, why = usual, "as the recipe has it"
+    if recipe.stages[0].trainable != "all":  # then steps are of features, and small
+        return [Choice("batch", f"{number}: {why}")]
     while number > 2 and number * STEPS_AN_EPOCH > facts.num_train:
         number, why = number // 2, f"{facts.num_train:,} clips are several steps an epoch"
     while number > 1 and memory and step_bytes(recipe, number) > MEMORY_SHARE * memory:
@@ -267,6 +268,9 @@ def _flips(facts: Facts, recipe: Recipe) -> list[Choice]:
         return [Choice("flips", "plain: no class name says left or right", ("flip=plain",))]
     if len(sided) > 1:
         return [Choice("flips", f"none: the classes of {' and '.join(sided)} have sides", off)]
+    if recipe.stages[0].trainable != "all":
+        why = f"none: the classes of {sided[0]} have sides, and what is kept has one label a clip"
+        return [Choice("flips", why, off)]
     head = sided[0]
     first, second = (facts.class_names[head][i] for i in pairs[head][0])
     if is_frozen(recipe):

@@ -23,6 +23,11 @@ def test_short_names_change_what_they_stand_for() -> None:
     assert (recipe.train.crop.size, recipe.test.crop) == (56, CenterCrop(56, 64))
 
 
+def test_a_picture_that_is_squeezed_stays_so() -> None:
+    recipe = override_with_val(find("tsm-r18"), ["test.crop.resize=[112, 120]"])
+    assert override_with_val(recipe, ["size=56"]).test.crop == CenterCrop(56, (56, 60))
+
+
 @pytest.mark.parametrize(
     ("name", "short", "message"),
     [

@@ -62,6 +62,15 @@ def test_few_clips_leave_the_encoder_as_it_is() -> None:
     repeated(tuned)
 
 
+def test_a_frozen_encoder_looks_at_mirror_images_where_no_class_has_a_side() -> None:
+    found = suggest(replace(FACTS, short_side=112))
+    assert (found.recipe.augment.flip, found.recipe.test.crop.size) == ("plain", 128)
+    sided = suggest(replace(FACTS, class_names={"label": ("go left", "go right")}))
+    assert (sided.recipe.augment.flip, sided.recipe.test.crop.size) == ("none", 224)
+    assert "one label a clip" in sided.reasons["flips"]
+    repeated(found)
+
+
 def test_a_model_of_ones_own_is_gone_on_from(tmp_path: Path) -> None:
     recipe = find("tsm-r18")
     recipe = replace(recipe, model=replace(recipe.model, heads=(Head("label", 7),)))
