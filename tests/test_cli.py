@@ -230,7 +230,7 @@ def test_a_command_that_is_asked_to_stop_says_so(
 
 STUCK = """
 import ctypes, sys
-from marey.cli.shared import console, errors, quietly, stopping
+from marey.cli.shared import stopping
 lock, mutex = ctypes.CDLL(None).pthread_mutex_lock, ctypes.create_string_buffer(64)
 with stopping():
     print("begun", flush=True)

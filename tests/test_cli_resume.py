@@ -56,6 +56,9 @@ def test_the_command_that_began_a_run_goes_on_with_it(
     said = capsys.readouterr().out
     assert "changed since the run was saved: name tiny -> mine, stages.0.epochs 1 -> 2" in said
     assert len((run / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 3
+    assert "validation at the end (epoch 2): top-1" in said
+    assert [line.split()[1] for line in said.splitlines()[-3:]] == ["eval", "report", "predict"]
+    assert f"  marey predict {run} clip.mp4" in said
 
 
 def test_a_run_is_named_by_its_folder(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

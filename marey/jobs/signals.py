@@ -84,7 +84,19 @@ def _end_after_two(signals: int) -> None:
             return
         count += number[0] == signal.SIGINT
     time.sleep(LAST_SECONDS)
+    while not _SAVING.acquire(blocking=False):
+        time.sleep(LAST_SECONDS)
     os._exit(130)
+
+
+_SAVING = threading.Lock()
+
+
+@contextmanager
+def saving() -> Iterator[None]:
+    """A block whose end `second_interrupt_ends` waits for."""
+    with _SAVING:
+        yield
 
 
 def work_for_parent() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from marey.errors import RunError
+from marey.jobs import signals
 from marey.jobs.processes import Processes
 from marey.jobs.signals import STOPPING, starting_a_process
 
@@ -96,3 +98,27 @@ def test_processes_end_with_the_one_that_they_work_for(tmp_path: Path) -> None:
         parent.kill()
     gone, alive = psutil.wait_procs(workers, timeout=580)
     assert not alive, gone
+
+
+def test_a_second_interrupt_waits_for_what_is_being_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, ended = threading.Semaphore(0), threading.Event()
+    monkeypatch.setattr(signals.time, "sleep", lambda _: held.release())
+
+    def leave(status: int) -> None:
+        assert (status, signals._SAVING.locked()) == (130, True)  # and so nobody saves
+        signals._SAVING.release()
+        ended.set()
+
+    monkeypatch.setattr(signals.os, "_exit", leave)
+    ours, theirs = os.pipe()
+    thread = threading.Thread(target=signals._end_after_two, args=(ours,))
+    with signals.saving():
+        thread.start()
+        os.write(theirs, bytes([signal.SIGINT] * 2))
+        for _ in range(3):
+            held.acquire()
+        assert not ended.is_set()
+    thread.join()
+    assert ended.is_set()
+    for end in (ours, theirs):
+        os.close(end)

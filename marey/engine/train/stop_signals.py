@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from marey.jobs.signals import saving
+
 
 class Stopped(Exception):
     """The run in `work_dir` was asked to stop; its state is saved there."""
@@ -60,7 +62,8 @@ class StopFlag:
         """A block that no signal leaves: the run is to end behind it anyway."""
         self._whole = True
         try:
-            yield
+            with saving():
+                yield
         finally:
             self._whole = False
 
