@@ -93,8 +93,16 @@ def as_changes(values: Mapping[str, object]) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in values.items() if value is not None]
 
 
+_LISTS = (".csv", ".tsv", ".parquet", ".arrow", ".jsonl")
+"""Endings of manifests."""
+
+
 def _found(recipe: Recipe | str) -> Recipe:
-    return recipe if isinstance(recipe, Recipe) else find(recipe)
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe.endswith(_LISTS):
+        raise RecipeError(f"{recipe} is a list of clips, no recipe", f"--manifest {recipe}")
+    return find(recipe)
 
 
 def _named(asked: Asked, recipe: Recipe, changes: Sequence[str]) -> Plan:
