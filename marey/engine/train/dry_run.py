@@ -23,7 +23,7 @@ from marey.jobs.memory import memory_bytes
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.profile import num_parameters
 from marey.models.video_model import VideoModel
-from marey.recipes.frozen import is_frozen
+from marey.recipes.frozen import is_frozen, train_views, varies
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.suggest import step_bytes
 from marey.terminal import duration
@@ -87,8 +87,8 @@ def _time(start: Start, world: World, num_steps: int) -> str:
     if not stages:
         return "unknown: there are no steps"
     seconds = _step_seconds(start, world, stages[0])
-    if is_frozen(recipe) and start.train_set.features is None:
-        clips = len(start.train_set) + len(start.val_set or ())
+    if is_frozen(recipe) and not varies(recipe) and start.train_set.features is None:
+        clips = len(start.train_set) * len(train_views(recipe)) + len(start.val_set or ())
         each = seconds / clips_a_step(recipe, world)
         return (
             f"{duration(clips * each)} to look at each clip once, by {each:.2g} s a clip as "
