@@ -11,9 +11,11 @@ from rich.table import Table
 
 from marey.cli import options as opt
 from marey.cli.shared import console, errors, executor_of_workers, progress_bar, progress_bars
+from marey.cli.tables import AsJson, print_json
 from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
+    from marey.data.checks.stats import Stats
     from marey.storage.url import AnyPath
 
 data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
@@ -165,19 +167,33 @@ def data_stats(
     manifest: opt.ManifestFile,
     plot: Annotated[Path | None, typer.Option(help="SVG; default: stats.svg beside it")] = None,
     sample: Annotated[int, typer.Option(min=0, help="files to open for their size")] = 200,
+    as_json: AsJson = False,
     workers: opt.Workers = None,
 ) -> None:
     """Count clips, lengths and sizes, say how unequal the classes are, and plot them."""
-    from marey.data.checks.stats import long_tail_lines
     from marey.data.checks.stats import stats as describe
     from marey.data.manifest.read import read_manifest
-    from marey.engine.report.charts.class_histogram import class_histogram_svg
+    from marey.engine.report.charts.manifest_charts import manifest_svg
     from marey.storage.atomic import write_text
 
     clips = read_manifest(manifest)
     with progress_bar("opening files") as progress:
         executor = executor_of_workers("local", None, workers)
         facts = describe(clips, sample=sample, executor=executor, progress=progress)
+    if as_json:
+        print_json(facts.as_json)
+    else:
+        console.print(_stats_table(facts))
+    for head, counts in facts.heads.items():
+        name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
+        path = plot or _beside(clips.source, name)
+        write_text(path, manifest_svg(facts, counts))
+        (errors if as_json else console).print(f"written: {path}")
+
+
+def _stats_table(facts: Stats) -> Table:
+    from marey.data.checks.stats import long_tail_lines
+
     table = Table("what", "value")
     splits = ", ".join(f"{name} {count:,}" for name, count in facts.splits.items())
     table.add_row("clips", f"{facts.num_clips:,}" + (f" ({splits})" if splits else ""))
@@ -187,20 +203,18 @@ def data_stats(
         table.add_row("clips a class", f"{least:,} to {most:,}; imbalance {counts.imbalance:.1f}")
         for what, value in long_tail_lines(counts):
             table.add_row(what, value)
-    lengths = ", ".join(f"{q:.0%}: {frames}" for q, frames in facts.frames.items())
-    table.add_row(f"frames ({facts.num_known:,} clips)", lengths or "unknown")
+    for unit, quantiles, num_clips in (
+        ("frames", facts.frames, facts.num_known),
+        ("seconds", facts.seconds, len(facts.durations)),
+    ):
+        lengths = ", ".join(f"{q * 100:g} %: {value:g}" for q, value in quantiles.items())
+        of_what = f"percentiles of {num_clips:,} clips: {lengths}"
+        table.add_row(f"{unit} a clip", of_what if lengths else "unknown")
     sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in facts.sizes[:5])
     table.add_row(f"sizes ({facts.num_opened:,} opened)", sizes or "none could be read")
     table.add_row("frames a second", ", ".join(f"{fps:g} ({n})" for fps, n in facts.fps[:5]))
     table.add_row("unreadable", str(facts.num_unreadable))
-    console.print(table)
-    for head, counts in facts.heads.items():
-        name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
-        path = plot or _beside(clips.source, name)
-        about = [f"frames of a clip, by share of the clips: {lengths}"] if lengths else []
-        about += [f"sizes: {sizes}"] if sizes else []
-        write_text(path, class_histogram_svg(counts, about=about))
-        console.print(f"written: {path}")
+    return table
 
 
 def _beside(source: AnyPath, name: str) -> Path:

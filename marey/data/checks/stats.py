@@ -61,12 +61,43 @@ class Stats:
     """Quantile -> frames a clip, of the clips whose frames are known; may be empty."""
     num_known: int
     """Clips whose frames are known."""
+    lengths: np.ndarray
+    """Frames of these clips, int64."""
+    durations: np.ndarray
+    """Seconds of the clips opened whose files have a rate, float64."""
     sizes: list[tuple[tuple[int, int], int]]
     """((width, height), clips) of those opened, the most frequent first."""
     fps: list[tuple[float, int]]
     """(frames a second, clips) of those opened, the most frequent first; 0 if a file has none."""
     num_opened: int
     num_unreadable: int
+
+    @property
+    def seconds(self) -> dict[float, float]:
+        """Quantile -> seconds a clip, of those opened whose files have a rate; may be empty."""
+        known = self.durations
+        return {q: round(float(np.quantile(known, q)), 2) for q in QUANTILES if len(known)}
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        """All of it as JSON has it; quantiles are from 0 to 1."""
+        return {
+            "clips": self.num_clips,
+            "splits": self.splits,
+            "classes": {
+                head: {
+                    split: dict(zip(counts.classes, column.tolist(), strict=True))
+                    for split, column in counts.by_split.items()
+                }
+                for head, counts in self.heads.items()
+            },
+            "frames": {"clips": self.num_known, "quantiles": self.frames},
+            "seconds": {"clips": len(self.durations), "quantiles": self.seconds},
+            "sizes": [{"width": w, "height": h, "clips": n} for (w, h), n in self.sizes],
+            "fps": [{"fps": fps, "clips": n} for fps, n in self.fps],
+            "opened": self.num_opened,
+            "unreadable": self.num_unreadable,
+        }
 
 
 def stats(
@@ -104,6 +135,7 @@ def stats(
     )
     probes = Probes(len(manifest), probed)
     good = rows[~probes.failed[rows]]
+    timed = good[probes.fps[good] > 0]
     frames = _known_frames(manifest, probes.frames[good])
     sizes = zip(probes.width[good].tolist(), probes.height[good].tolist(), strict=True)
     return Stats(
@@ -112,6 +144,8 @@ def stats(
         heads={head: _count_classes(manifest, head) for head in manifest.labels},
         frames={q: round(float(np.quantile(frames, q))) for q in QUANTILES if len(frames)},
         num_known=len(frames),
+        lengths=frames,
+        durations=probes.frames[timed] / probes.fps[timed],
         sizes=Counter(sizes).most_common(),
         fps=Counter(np.round(probes.fps[good], 2).tolist()).most_common(),
         num_opened=len(rows),

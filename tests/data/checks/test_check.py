@@ -1,22 +1,28 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+from marey.cli.app import app
 from marey.data.checks.check import check_manifest
 from marey.data.checks.probe import probe_clips
 from marey.data.checks.stats import ClassCounts, stats
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
-from marey.engine.report.charts.class_histogram import class_histogram_svg
+from marey.data.manifest.write import write_manifest
+from marey.engine.report.charts.manifest_charts import manifest_svg
 from marey.errors import ManifestError
 from marey.jobs.processes import Lost, Processes, Worker
 from marey.jobs.shards import Shard
@@ -229,20 +235,38 @@ def test_the_plot_is_a_drawing_with_a_bar_for_each_class_and_split(num_classes):
         tuple(f"<&{n}>" for n in range(num_classes)),
         {"train": np.arange(1, num_classes + 1), "val": np.ones(num_classes, np.int64)},
     )
-    drawing = ElementTree.fromstring(class_histogram_svg(counts, title="a < b"))
+    columns = {"path": ["a.mp4"], "label": [0]}
+    clip = Manifest.from_columns(Path("m.csv"), Path(), columns, {"label": ("a",)})
+    facts = stats(clip, sample=0)
+    drawing = ElementTree.fromstring(manifest_svg(facts, counts))
     bars = drawing.findall("{*}rect")
     assert len(bars) == 2 * num_classes + 2  # and the legend
     assert bars[2].find("{*}title").text == f"<&{num_classes - 1}>: {num_classes} train"
     assert all(float(bar.get("width")) > 0 < float(bar.get("height")) for bar in bars)
 
 
-def test_the_plot_says_lengths_and_sizes_and_is_dark_where_pages_are():
-    from xml.etree import ElementTree
+def test_lengths_in_frames_and_seconds_and_sizes_are_drawn_for_light_and_dark(manifest):
+    found = stats(manifest, executor=Processes(1))
+    assert found.durations.tolist() == [1.2, 1.2, 0.1]
+    assert found.seconds[0.5] == 1.2
+    drawing = manifest_svg(found, found.heads["label"])
+    for words in ("Length of 3 clips, s", "48 x 32: 3 clips", "prefers-color-scheme: dark"):
+        assert words in drawing
+    assert 'fill="#666"' not in drawing
+    untimed = replace(found, durations=np.zeros(0))
+    assert "Length of 5 clips, frames" in manifest_svg(untimed, found.heads["label"])
 
-    counts = ClassCounts(("a", "b"), {"all": np.array([3, 1])})
-    svg = class_histogram_svg(counts, about=["frames: 12 to 90", "sizes: 320x240 (4)"])
-    drawing = ElementTree.fromstring(svg)
-    said = [each.text for each in drawing.findall("{*}text")]
-    assert said[-2:] == ["frames: 12 to 90", "sizes: 320x240 (4)"]
-    assert "prefers-color-scheme: dark" in svg
-    assert float(drawing.get("height")) > float(drawing.findall("{*}text")[-1].get("y"))
+
+def test_stats_say_percentiles_of_what_and_are_printed_as_json(manifest):
+    write_manifest(manifest, manifest.source)
+    words = ["data", "stats", str(manifest.source), "-j", "1"]
+    shown = " ".join(CliRunner().invoke(app, words).output.replace("│", " ").split())
+    assert "frames a clip percentiles of 5 clips: 0 %: 5," in shown
+    assert "seconds a clip percentiles of 3 clips: 0 %: 0.1, 5 %: 0.21," in shown
+    facts = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert facts["seconds"] == {
+        "clips": 3,
+        "quantiles": {"0.0": 0.1, "0.05": 0.21, "0.25": 0.65, "0.5": 1.2, "0.75": 1.2}
+        | {"0.95": 1.2, "1.0": 1.2},
+    }
+    assert facts["classes"]["label"]["all"] == {"a": 3, "b <c>": 3, "d": 0}

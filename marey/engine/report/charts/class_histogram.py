@@ -1,59 +1,36 @@
-"""The histogram of classes, a file of SVG of its own: `marey data stats --plot`."""
+"""The histogram of classes, of `marey data stats` (`manifest_charts`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from markupsafe import Markup
 
 from marey.data.checks.stats import ClassCounts
-from marey.engine.report.charts.svg import label, rect, short, tag
+from marey.engine.report.charts.svg import label, rect, short
 
 _COLOURS = ("#3b6ea5", "#e0912f", "#4f9d69", "#a05195", "#8a8a8a")
 _MOST_NAMED = 60
-_LEFT, _TOP, _WIDTH = 190, 58, 720
+WIDTH = 720
+_LEFT, _TOP = 190, 58
 
 
-_STYLE = """text { fill: #333 } path.paper { fill: #fff }
-@media (prefers-color-scheme: dark) { text { fill: #ccd } path.paper { fill: #15171a } }"""
+def class_parts(counts: ClassCounts, title: str) -> tuple[list[Markup], int]:
+    """The marks of the clips of every class, most frequent first, stacked by split; their height.
 
-
-def class_histogram_svg(
-    counts: ClassCounts, *, title: str = "Clips of each class", about: Sequence[str] = ()
-) -> Markup:
-    """A file of SVG with the clips of every class, most frequent first, stacked by split.
-
-    Below stand the lines `about` the clips: their lengths, their sizes. Up to 60 classes are rows
-    with their names; more are thin columns. The scale is linear, and every bar says its class,
-    split and number when pointed at. It is light or dark as the page around it.
+    Up to 60 classes are rows with their names; more are thin columns. The scale is linear, and
+    every bar says its class, split and number when pointed at.
     """
     order = np.argsort(-counts.total, kind="stable").tolist()
     parts, height = (_rows if len(order) <= _MOST_NAMED else _columns)(counts, order)
-    lines = [label(10, height + 14 + 18 * i, words) for i, words in enumerate(about)]
-    height += 18 * len(lines) + (10 if lines else 0)
-    return tag(
-        "svg",
-        tag("style", _STYLE),
-        tag("path", d=f"M0 0h{_WIDTH}v{height}h-{_WIDTH}z", fill="none", class_="paper"),
-        label(10, 20, title, font_size=15),
-        *_legend(counts),
-        *parts,
-        *lines,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {_WIDTH} {height}",
-        width=_WIDTH,
-        height=height,
-        font_family="system-ui, sans-serif",
-        font_size=12,
-        role="img",
-    )
+    return [label(10, 20, title, font_size=15), *_legend(counts), *parts], height
 
 
 def _rows(counts: ClassCounts, order: list[int]) -> tuple[list[Markup], int]:
     """The marks, and the height they take."""
     height, total = 18, counts.total
-    scale = (_WIDTH - _LEFT - 60) / max(int(total.max()), 1)
+    scale = (WIDTH - _LEFT - 60) / max(int(total.max()), 1)
     parts = []
     for number, row in enumerate(order):
         y = _TOP + number * height
@@ -68,7 +45,7 @@ def _columns(counts: ClassCounts, order: list[int]) -> tuple[list[Markup], int]:
     """The marks, and the height they take."""
     left, height = 56, 260
     base, most = _TOP + height, max(int(counts.total.max()), 1)
-    scale, each = height / most, (_WIDTH - left - 10) / len(order)
+    scale, each = height / most, (WIDTH - left - 10) / len(order)
     parts = [
         label(left - 6, _TOP + 4, f"{most:,}", "end"),
         label(left - 6, base, "0", "end"),
