@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -174,7 +175,7 @@ def data_stats(
     from marey.data.checks.stats import stats as describe
     from marey.data.manifest.read import read_manifest
     from marey.engine.report.charts.manifest_charts import manifest_svg
-    from marey.storage.atomic import write_text
+    from marey.storage.atomic import manifest_error, write_text
 
     clips = read_manifest(manifest)
     with progress_bar("opening files") as progress:
@@ -184,10 +185,11 @@ def data_stats(
         print_json(facts.as_json)
     else:
         console.print(_stats_table(facts))
+    failure = partial(manifest_error, hint="give --plot FILE, where it may be written")
     for head, counts in facts.heads.items():
         name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
         path = plot or _beside(clips.source, name)
-        write_text(path, manifest_svg(facts, counts))
+        write_text(path, manifest_svg(facts, counts), failure)
         (errors if as_json else console).print(f"written: {path}")
 
 

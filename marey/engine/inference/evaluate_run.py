@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -160,7 +161,7 @@ def evaluate_folder(
         write_results(result, out, job.results(result))
         results.append(result)
 
-    make_folder(out, run_error)
+    make_folder(out, partial(run_error, hint="free some space, or give another folder: --out"))
     with ExitStack() as stack:
         if shard.is_whole:  # shares of one evaluation work side by side, two evaluations do not
             stack.enter_context(locked_if_possible(out / ".lock", f"evaluates into {out}"))

@@ -27,7 +27,7 @@ from marey.engine.train.saved import (
     refuse_other_run,
 )
 from marey.engine.train.steps import Position, check_steps, fitting_batch
-from marey.engine.train.validation import validation_in_words
+from marey.engine.train.validation import unvalidated_in_words, validation_in_words
 from marey.engine.weights.checkpoint import last_checkpoint
 from marey.engine.weights.encoders import behind_its_encoder, check_encoder
 from marey.engine.weights.starting import initialize, starting_weights
@@ -105,7 +105,8 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
         check_encoder(model, train_set)
     add_lora(model)
     check_learning(model, recipe)
-    notes += [validation_in_words(recipe, val_set), choice_in_words(recipe, val_set)]
+    notes += [validation_in_words(recipe, val_set), unvalidated_in_words(train_set, val_set)]
+    notes.append(choice_in_words(recipe, val_set))
     notes.append(_workers_in_words(recipe, world))
     return Start(
         recipe=recipe,

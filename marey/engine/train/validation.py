@@ -22,6 +22,7 @@ from marey.engine.inference.scoring import ScoreArrays, check_heads, clips_at_on
 from marey.engine.train.best_epoch import training_counts
 from marey.engine.train.distributed import World
 from marey.engine.train.stop_signals import StopAsked, StopFlag
+from marey.errors import first_few
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
 from marey.recipes.val_views import val_views, views_in_words
@@ -93,6 +94,22 @@ def validation_in_words(recipe: Recipe, val_set: Manifest | None) -> str:
     every = "epoch" if recipe.eval_every == 1 else f"{recipe.eval_every} epochs"
     val, test = views_in_words(val_views(recipe)), views_in_words(recipe.test)
     return f"validates every {every}: {len(val_set):,} clips x {val}; the test has {test}"
+
+
+def unvalidated_in_words(train_set: Manifest, val_set: Manifest | None) -> str:
+    """Which classes that are trained have no clip to validate on; "" if all have."""
+    if val_set is None:
+        return ""
+    said = []
+    for head, names in train_set.classes.items():
+        trained, validated = train_set.class_counts(head), val_set.class_counts(head)
+        absent = [names[row] for row in np.flatnonzero((trained > 0) & (validated == 0))]
+        if absent:
+            said.append(
+                f"{len(absent)} of {len(names)} classes of '{head}' have no clip to validate on:"
+                f" {first_few(absent)}"
+            )
+    return "; ".join(said)
 
 
 def _rows(num_clips: int, batch_size: int, rank: int, size: int) -> npt.NDArray[np.int64]:

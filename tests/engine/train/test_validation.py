@@ -8,9 +8,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
@@ -22,7 +24,12 @@ from marey.engine.train.loop import Training, train
 from marey.engine.train.saved import read_saved
 from marey.engine.train.steps import Totals
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped
-from marey.engine.train.validation import _rows, evaluate_together, validation_in_words
+from marey.engine.train.validation import (
+    _rows,
+    evaluate_together,
+    unvalidated_in_words,
+    validation_in_words,
+)
 from marey.engine.weights.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from marey.errors import RecipeError
 from marey.models.video_model import Head
@@ -367,3 +374,13 @@ def test_an_asked_stop_ends_the_test_of_a_run_that_is_saved(
     with pytest.raises(Stopped):
         train(tiny_recipe(manifest, epochs=1), tmp_path / "run", test=True, quiet=True)
     assert len(epochs_of(tmp_path / "run")) == 1
+
+
+def test_classes_that_are_trained_and_never_validated_are_named():
+    names = {"label": ("run", "hop", "sit")}
+    paths = {"path": ["a.mp4", "b.mp4"], "label": [0, 1]}
+    trained = Manifest.from_columns(Path("m.csv"), Path(), paths, names)
+    validated = trained.take(np.array([0]))
+    said = "1 of 3 classes of 'label' have no clip to validate on: hop"
+    assert unvalidated_in_words(trained, validated) == said
+    assert unvalidated_in_words(trained, trained) == unvalidated_in_words(trained, None) == ""
