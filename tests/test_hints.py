@@ -32,10 +32,10 @@ def named(path: Path) -> Iterator[tuple[str, str]]:
     tree = ast.parse(path.read_text())
     documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in documents:
-                for option in re.findall(r"(?<![\w(-])--[a-z][a-z-]*[a-z]", node.value):
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}", option
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in documents:
+            for option in re.findall(r"(?<![\w(-])--[a-z][a-z-]*[a-z]", node.value):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", option
 
 
 def test_every_option_that_a_message_names_is_there() -> None:
