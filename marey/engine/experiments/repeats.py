@@ -45,6 +45,7 @@ from marey.metrics.catalog import find_metric
 from marey.metrics.intervals import Estimate
 from marey.metrics.student import mean_interval
 from marey.recipes.recipe import Recipe
+from marey.recipes.resolve import read_data
 from marey.recipes.schema import from_yaml, to_readable_yaml
 from marey.storage.atomic import make_folder, run_error, write_text
 from marey.storage.text_files import read_text
@@ -90,10 +91,26 @@ def train_repeatedly(recipe: Recipe, work_dir: Path, how: Repetition) -> Results
         )
     if how.folds and recipe.data.fold is not None:
         raise RecipeError(f"data.fold is {recipe.data.fold}, but all folds are to be trained")
+    if how.folds and recipe.data.val_lists != recipe.data.train_lists:
+        raise RecipeError(
+            f"data.val is {recipe.data.val}, but folds validate on the clips to train on",
+            "leave out --val-manifest",
+        )
+    if not how.folds:
+        check_validates(recipe)
     with held(work_dir):
         _begin(work_dir, recipe)
         one = _folds if how.folds else _one_run
         return one(recipe, work_dir, how) if how.seeds == 1 else _seeds(recipe, work_dir, how, one)
+
+
+def check_validates(recipe: Recipe) -> None:
+    """RecipeError if no clips validate what is trained."""
+    if read_data(recipe)[1] is None:
+        raise RecipeError(
+            "runs are compared by their validation, but there are no clips to validate on",
+            "clips of split val in the manifest, --val-manifest, or --folds",
+        )
 
 
 def _begin(work_dir: Path, recipe: Recipe) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from marey.engine.experiments.repeats import Repetition, train_repeatedly
+from marey.engine.experiments.repeats import Repetition, check_validates, train_repeatedly
 from marey.engine.experiments.search_space import Axis, Point, Range, Values, drawn, grid
 from marey.engine.train.epoch_table import read_epochs
 from marey.engine.train.loop import train
@@ -144,6 +144,8 @@ def run_sweep(
         RunError: the folder holds another sweep, optuna is not there, or every trial failed.
         Stopped: after Ctrl-C or SIGTERM; the same call goes on.
     """
+    if not sweep.folds:
+        check_validates(sweep.recipe)
     with held(work_dir):
         if sweep.search == "optuna":
             trials = list(_learning(sweep, work_dir, say))

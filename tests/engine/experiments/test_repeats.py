@@ -112,6 +112,11 @@ def test_what_cannot_be_dealt_is_refused(
     folded = replace(recipe, data=replace(recipe.data, fold=1))
     with pytest.raises(RecipeError, match=r"data.fold is 1, but all folds"):
         train_repeatedly(folded, tmp_path / "c", QUIET)
+    elsewhere = replace(recipe, data=replace(recipe.data, val="other.csv"))
+    with pytest.raises(RecipeError, match=r"data.val is other.csv.*leave out --val-manifest"):
+        train_repeatedly(elsewhere, tmp_path / "c", QUIET)
+    with pytest.raises(RecipeError, match="no clips to validate on.*or --folds"):
+        train_repeatedly(recipe_of(bare), tmp_path / "c", replace(QUIET, folds=False, seeds=2))
     with pytest.raises(ValueError, match="fold is 1 and val other.csv.*leave out val"):
         replace(recipe.data, fold=1, val="other.csv")
     monkeypatch.setenv("RANK", "0")
