@@ -53,7 +53,8 @@ def fetch_network(name: str, *, say: Callable[[str], None]) -> Path:
             f"{f', licence {licence}' if licence else ''}) into the cache of the hub"
         )
         names = [file.rfilename for file in files]
-        folder = Path(hub.snapshot_download(name, revision=about.sha, allow_patterns=names))
+        # of "main", by which the cache is asked later: a digest leaves no name for what it fetched
+        folder = Path(hub.snapshot_download(name, allow_patterns=names))
     except unreachable as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
