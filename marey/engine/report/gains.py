@@ -127,7 +127,7 @@ def gain_table(
                     f"{each.low:+.1f} to {each.high:+.1f}" if is_tested else DASH,
                     f"{each.num_clips:,}",
                     DASH if gain.p is None else f"{gain.only_first} : {gain.only_other}",
-                    DASH if gain.p is None else f"{gain.p:.3f}",
+                    _p_text(gain.p),
                 )
             )
     header = ("run", "number", "points", "95 % interval", "clips", "alone", "p")
@@ -137,6 +137,12 @@ def gain_table(
         f"alone gets right, with McNemar's p (mid-p). Clips are matched: {by}."
     )
     return Table(header, rows, range(2, 7), note, keys=2) if rows else None
+
+
+def _p_text(p: float | None) -> str:
+    if p is None:
+        return DASH
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
 def _of_head(
