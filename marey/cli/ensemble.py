@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from marey.cli.metric_tables import print_groups, print_metrics, print_subsets, print_tested
 from marey.cli.shared import console, errors, progress_bar, refused_values
+from marey.cli.tables import print_json
 
 if TYPE_CHECKING:
     from marey.engine.inference.ensemble import Combined
@@ -60,6 +61,7 @@ def evaluate_ensemble(
     epic_lists: Path | None,
     executor: Executor,
     shard: Shard,
+    as_json: bool = False,
 ) -> None:
     """Evaluate the models together, and print each and the ensemble.
 
@@ -102,10 +104,13 @@ def evaluate_ensemble(
     if combined is None:
         console.print(f"{path} is there when all shards are done")
         return
-    _print_ensemble(combined, read_results(path))
-    if published:
+    if as_json:
+        print_json(read_results(path))
+    else:
+        _print_ensemble(combined, read_results(path))
+    if published and not as_json:
         _print_claim(published, read_results(path))
-    console.print(f"written: {path}")
+    (errors if as_json else console).print(f"written: {path}")
 
 
 def _members(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,8 +18,13 @@ from marey.cli.metric_tables import (
     print_tested,
 )
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+from marey.cli.tables import AsJson, print_json
 from marey.cli.weights import at_hand
 from marey.jobs.shards import WHOLE
+
+if TYPE_CHECKING:
+    from marey.engine.inference.evaluate import Evaluation
+    from marey.engine.results_file import Results
 
 
 def evaluate(
@@ -80,6 +85,7 @@ def evaluate(
     executor: opt.Executor = "local",
     address: opt.Address = None,
     shard: opt.Share = WHOLE,
+    as_json: AsJson = False,
 ) -> None:
     """Score every view of every clip; KEY=VALUE changes the test views (test.crop=...).
 
@@ -109,7 +115,7 @@ def evaluate(
             raise typer.BadParameter(
                 f"{', '.join(wrong)}: {dump} has its clips and views, whose numbers are printed"
             )
-        _print_dump(dump, epic_lists)
+        _print_dump(dump, epic_lists, as_json=as_json)
         return
     if len(manifest or []) > 1 and not is_ensemble:
         raise typer.BadParameter(f"{len(manifest or [])} manifests for one model, expected one")
@@ -142,6 +148,7 @@ def evaluate(
             epic_lists=epic_lists,
             executor=executor_of_a_model(executor, address, workers, device),
             shard=shard,
+            as_json=as_json,
         )
         return
     with progress_bar("evaluating") as progress:
@@ -158,19 +165,15 @@ def evaluate(
     if result is None:
         console.print(f"{path} is there when all shards are done")
         return
-    print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
-    print_classes(result)
-    facts = read_results(path)
-    print_tested(facts)
-    print_subsets(facts.subsets)
-    for source, part in result.by_source.items():
-        print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
-    print_groups(result)
+    if as_json:
+        print_json(read_results(path))
+    else:
+        _print_result(result, read_results(path))
     if result.missing:
         errors.print(
             f"{len(result.missing)} clips could not be read and count as wrong; see {path}"
         )
-    console.print(f"written: {path}")
+    (errors if as_json else console).print(f"written: {path}")
     if reconstruction:
         from marey.engine.inference.reconstruction import reconstruct_folder
 
@@ -186,17 +189,32 @@ def evaluate(
         console.print(f"written: {written}")
 
 
-def _print_dump(path: Path, epic_lists: Path | None) -> None:
+def _print_result(result: Evaluation, facts: Results) -> None:
+    print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
+    print_classes(result)
+    print_tested(facts)
+    print_subsets(facts.subsets)
+    for source, part in result.by_source.items():
+        print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
+    print_groups(result)
+
+
+def _print_dump(path: Path, epic_lists: Path | None, *, as_json: bool) -> None:
     """Print the numbers of stored predictions; clips that could not be read count as wrong."""
     from marey.data.lists.epic_splits import read_epic_splits
+    from marey.engine.inference.results import results_of_clips
     from marey.engine.inference.stored import read_stored
 
     stored = read_stored(path)
     read = stored.evaluation
     if epic_lists:
         read = replace(read, subsets=read_epic_splits(epic_lists).subsets(read.manifest))
-    print_metrics(read.metrics, read.named_estimates, title=f"{len(read.manifest)} clips")
-    print_classes(read)
-    print_tested(stored.facts)
+    if as_json:
+        print_json(results_of_clips(read))
+    else:
+        title = f"{len(read.manifest)} clips"
+        print_metrics(read.metrics, read.named_estimates, title=title)
+        print_classes(read)
+        print_tested(stored.facts)
     if read.missing:
         errors.print(f"{len(read.missing)} clips could not be read and count as wrong")

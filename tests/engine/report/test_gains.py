@@ -128,3 +128,5 @@ def test_an_evaluation_of_two_classes_says_what_is_found_of_each(tmp_path: Path)
     assert "taken" in done.output
     row = next(line for line in done.output.splitlines() if "fall" in line)
     assert "50.0 (9.5" in row
+    done = CliRunner().invoke(app, ["eval", str(run / "results" / "val"), "--json"])
+    assert json.loads(done.stdout)["metrics"]["acc/top1"] == 75
