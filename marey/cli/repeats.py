@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def train_and_print(
-    plan: Plan, *, folds: bool, seeds: int, device: str | None, quiet: bool
+    plan: Plan,
+    *,
+    folds: bool,
+    seeds: int,
+    device: str | None,
+    quiet: bool,
+    trackers: Sequence[str] = (),
 ) -> None:
     """Train what is not trained yet of the folds and seeds of a plan; print the summary."""
     from marey.engine.experiments.repeats import SUMMARY, Repetition, train_repeatedly
@@ -28,6 +35,7 @@ def train_and_print(
         seeds=seeds,
         device=device,
         quiet=quiet,
+        trackers=tuple(trackers),
         say=(lambda _: None) if quiet else console.print,
     )
     if not quiet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,6 +68,10 @@ def train(
     amp: opt.Amp = False,
     device: opt.Device = None,
     download: opt.Download = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option("--log", metavar="TRACKER", help="tensorboard, wandb, mlflow, trackio"),
+    ] = None,
     save_steps: Annotated[int | None, typer.Option(min=1, help="save this often as well")] = None,
     test: Annotated[
         bool, typer.Option("--test", help="when trained, test it by the test views")
@@ -144,6 +149,7 @@ def train(
             speaks=is_main,
             dry=dry_run,
             download=download,
+            trackers=track or (),
         )
     except MareyError as error:
         if is_main or isinstance(error, LoneError):
@@ -166,6 +172,7 @@ def _train(
     speaks: bool,
     dry: bool,
     download: bool,
+    trackers: Sequence[str],
 ) -> None:
     """Train what is asked for, or say what that would be.
 
@@ -189,7 +196,9 @@ def _train(
         return
     if folds or seeds > 1:
         run = run if asked.resume is None else replace(run, notes=())  # they are of one run
-        train_and_print(run, folds=folds, seeds=seeds, device=asked.device, quiet=quiet)
+        train_and_print(
+            run, folds=folds, seeds=seeds, device=asked.device, quiet=quiet, trackers=trackers
+        )
         return
     try:
         run_training(
@@ -201,6 +210,7 @@ def _train(
             test=test,
             quiet=quiet,
             notes=run.notes,
+            trackers=trackers,
         )
     except Stopped as stop:
         if speaks:

@@ -63,6 +63,7 @@ class Repetition:
         seeds: so many times from the recipe's seed on.
         device: "cpu", "cuda" ...; by default the GPU if there is one.
         quiet: print nothing.
+        trackers: what each run is told to besides its own files.
         say: gets a line before each run.
     """
 
@@ -70,6 +71,7 @@ class Repetition:
     seeds: int = 1
     device: str | None = None
     quiet: bool = False
+    trackers: Sequence[str] = ()
     say: Callable[[str], None] = print
 
 
@@ -142,7 +144,7 @@ def _one_run(recipe: Recipe, folder: Path, how: Repetition) -> Results:
     if (folder / SUMMARY).is_file():
         return read_results(folder / SUMMARY)
     resume = last_checkpoint(folder)
-    train(recipe, folder, resume=resume, device=how.device, quiet=how.quiet)
+    train(recipe, folder, resume=resume, device=how.device, quiet=how.quiet, trackers=how.trackers)
     device = how.device or default_device()
     evaluate_folder(EvalOptions(folder=folder, device=device), (folder / SUMMARY).parent)
     return read_results(folder / SUMMARY)

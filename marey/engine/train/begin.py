@@ -35,6 +35,7 @@ def train(
     save_steps: int | None = None,
     test: bool = False,
     quiet: bool = False,
+    log: Sequence[str] = (),
 ) -> Path:
     """Train a model of the clips in `manifest`; returns the folder of the run.
 
@@ -62,6 +63,7 @@ def train(
         save_steps: save every so many steps, besides every epoch and every ten minutes.
         test: when it is trained, test it by the test views into results/SPLIT.
         quiet: print nothing; what is said stands in train.log all the same.
+        log: trackers that are told of it: "tensorboard", "wandb", "mlflow", "trackio".
 
     Raises:
         MareyError: the run cannot begin or go on, see `marey.engine.train.loop.train`.
@@ -98,6 +100,7 @@ def train(
         test=test,
         quiet=quiet,
         notes=run.notes,
+        trackers=log,
     )
 
 

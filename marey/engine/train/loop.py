@@ -37,6 +37,7 @@ from marey.engine.train.saved import Saved, as_plain
 from marey.engine.train.start import Start, clips_a_step, ready
 from marey.engine.train.steps import Totals, draw_steps, mixed_seed
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped, stop_signals
+from marey.engine.train.trackers import Trackers, check_trackers, open_trackers
 from marey.engine.train.validation import validate
 from marey.engine.weights.checkpoint import last_checkpoint, load_strictly, save_checkpoint
 from marey.engine.weights.origin import origin_of
@@ -64,6 +65,7 @@ def train(
     test: bool = False,
     quiet: bool = False,
     notes: Sequence[str] = (),
+    trackers: Sequence[str] = (),
 ) -> Path:
     """Train `recipe`; returns `work_dir`, the folder of the run.
 
@@ -78,6 +80,7 @@ def train(
         test: when it is trained, test it by the test views into results/SPLIT.
         quiet: print nothing; what is said stands in train.log all the same.
         notes: what is to be said first, such as why it is this recipe.
+        trackers: what else is told of it, as "wandb"; see `marey.engine.train.trackers`.
 
     Raises:
         ValueError: `save_steps` is below 1.
@@ -87,6 +90,7 @@ def train(
         Stopped: after Ctrl-C or SIGTERM, once the run is saved.
     """
     check_numbers(at_least=1, save_steps=save_steps)
+    check_trackers(trackers)
     with join_world(device) as world, ExitStack() as stack:
         notes = [*notes]
         with world.together():
@@ -102,6 +106,9 @@ def train(
             if world.is_main:
                 write = begin_run if start.saved is None else write_about
                 write(work_dir, start.recipe, start.train_set)
+        told = Trackers()
+        if world.is_main:
+            told = open_trackers(trackers, work_dir, start.recipe, start.at.global_step)
         log = stack.enter_context(
             RunLog(
                 work_dir,
@@ -110,9 +117,10 @@ def train(
                 num_epochs=start.saved.num_epochs if start.saved else 0,
                 epochs=start.saved.epochs if start.saved else [],
                 quiet=quiet,
+                trackers=told,
             )
         )
-        for note in filter(None, (*notes, *start.notes)):
+        for note in filter(None, (*notes, *start.notes, *told.notes)):
             log.say(note)
         stop = stack.enter_context(stop_signals(speaks=world.is_main))
         try:

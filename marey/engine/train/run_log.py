@@ -1,4 +1,4 @@
-"""What a run writes while it goes: log.jsonl, metrics.csv, train.log, and TensorBoard if there.
+"""What a run writes while it goes: log.jsonl, metrics.csv, train.log; and what trackers are told.
 
 log.jsonl has one object a line: `{"kind": "step", "step": 12, "loss": 1.9, ...}`, of kind step,
 epoch or event; null stands for a number of which nothing was tested. A resumed run first mends its
@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.progress import (
     BarColumn,
@@ -28,16 +28,13 @@ from rich.progress import (
 
 from marey.engine.train.epoch_table import add_epoch, mend_epochs, read_epochs
 from marey.engine.train.run_folder import training_error
+from marey.engine.train.trackers import Trackers
 from marey.errors import RunError
 from marey.metrics.catalog import find_metric
 from marey.storage.atomic import write_text, writing
 from marey.terminal import Terminal, duration, visible
 
 log = logging.getLogger("marey")
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
 
 SPEED_SECONDS = 600.0
 """The time left is told from the steps of as long; one of them may take a minute."""
@@ -47,7 +44,7 @@ class RunLog:
     """The log of a run in `folder`, for rank 0: the other processes have a silent one.
 
     Of a run that goes on: the step it has come to, how many epochs it has ended, and their rows of
-    metrics.csv, as far as its checkpoint has them.
+    metrics.csv, as far as its checkpoint has them. `trackers` are told steps and epochs.
     """
 
     def __init__(
@@ -59,8 +56,9 @@ class RunLog:
         num_epochs: int = 0,
         epochs: Sequence[Mapping[str, float]] | None = None,
         quiet: bool = False,
+        trackers: Trackers | None = None,
     ) -> None:
-        self.folder, self.active = folder, active
+        self.folder, self.active, self.trackers = folder, active, trackers or Trackers()
         self.console = Terminal(quiet=quiet or not active)
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -82,19 +80,16 @@ class RunLog:
                 self.epochs = [_whole_numbers(row) for row in read_epochs(folder)]
             _mend_steps(folder / "log.jsonl", step, self.epochs)
             _mend_lines(folder / "train.log")
-            self._board = _tensorboard(folder / "tb", step)
 
     def __enter__(self) -> RunLog:
         self._bars.start()
         logging.getLogger("marey").addHandler(self._remarks)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.trackers.finish(ok=kind is None)
         logging.getLogger("marey").removeHandler(self._remarks)
         self._bars.stop()
-        if self.active and self._board is not None:
-            with writing(self.folder / "tb", training_error):
-                self._board.close()
 
     def say(self, message: str) -> None:
         """A line for people: on the terminal and, with the time, in train.log."""
@@ -162,10 +157,7 @@ class RunLog:
 
     def _record(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         self._append("log.jsonl", _line(kind, step, values))
-        if self.active and self._board is not None:
-            with writing(self.folder / "tb", training_error):
-                for name, value in values.items():
-                    self._board.add_scalar(name, value, step)
+        self.trackers.log(values, step)
 
     def _append(self, name: str, text: str) -> None:
         if not self.active:
@@ -241,16 +233,3 @@ def _clean(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig", "replace").replace("\0", "")
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _tensorboard(folder: Path, step: int) -> SummaryWriter | None:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:  # the extra marey[tensorboard] is not installed
-        return None
-    try:
-        with writing(folder, training_error):
-            return SummaryWriter(str(folder), purge_step=step or None)
-    except UnicodeEncodeError:
-        log.warning("%s: a name that is not UTF-8, which TensorBoard does not take", folder)
-        return None
