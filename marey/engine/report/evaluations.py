@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import numpy as np
 from marey.data.manifest.classes import classes_file, read_classes
 from marey.data.manifest.manifest import SPLITS
 from marey.engine.inference.clip_identity import ClipNames
-from marey.engine.inference.measures import probabilities_of
-from marey.engine.inference.predictions import read_predictions
+from marey.engine.inference.measures import head_estimates, probabilities_of
+from marey.engine.inference.predictions import Predictions, read_predictions
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import Results, read_results
 from marey.errors import RunError
@@ -187,13 +187,39 @@ def _result(folder: Path, file: Path) -> Result:
             heads.append(HeadResult(head, classes, labels, sure))
     return Result(
         name=name,
-        facts=facts,
+        facts=_with_intervals(facts, clips),
         paths=clips.paths,
         spans=clips.spans,
         clip_ids=clips.clip_ids,
         heads=tuple(heads),
         several=tuple(several),
     )
+
+
+def _with_intervals(facts: Results, clips: Predictions) -> Results:
+    """The results with the intervals that an earlier marey left out, or left without a width.
+
+    As they are where clips could not be read whose labels nobody wrote down.
+    """
+    known = {key: each for of in facts.estimates.values() for key, each in of.items()}
+    lost = [each for each in facts.missing if each.labels.keys() == clips.heads.keys()]
+    if (known and all(e.low < e.high or not e.num_clips for e in known.values())) or (
+        len(lost) != facts.num_missing or len(clips.spans) + len(lost) != facts.num_clips
+    ):
+        return facts
+    estimates = {}
+    for head, (scores, labels) in clips.heads.items():
+        gaps = np.full((len(lost), scores.shape[1]), np.nan, np.float32)
+        more = np.zeros((len(lost), *labels.shape[1:]), labels.dtype)
+        for row, each in enumerate(lost):
+            if labels.ndim == 2:
+                more[row, list(each.labels[head])] = True
+            else:
+                more[row] = each.labels[head][0]
+        groups = facts.groups[head].groups if head in facts.groups else None
+        whole = np.concatenate([scores, gaps]), np.concatenate([labels, more])
+        estimates[head] = facts.estimates.get(head, {}) | head_estimates(*whole, groups)
+    return replace(facts, estimates=facts.estimates | estimates)
 
 
 def _classes(

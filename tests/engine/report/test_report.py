@@ -579,3 +579,15 @@ def test_the_summary_of_folds_shows_each_and_what_they_come_to(run: Path) -> Non
         f"fold-1 at {e}: {2.1 / e:.4g}" for e in (1, 2, 3)
     ]
     assert read_comparison([run]).table.rows[0][2] == "66.7"
+
+
+def test_what_an_earlier_marey_left_without_a_width_gets_its_interval(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", labels=[0, 1], logits=[[4, 0, 0], [0, 4, 0]])
+    path = run / "results" / "val" / "results.json"
+    lost = {"row": 2, "path": "gone.mp4", "labels": {"label": [2]}}
+    old = {"value": 66.6667, "low": 66.6667, "high": 66.6667, "num_classes": 3, "num_clips": 3}
+    facts = json.loads(path.read_text()) | {"num_clips": 3, "num_missing": 1, "missing": [lost]}
+    path.write_text(json.dumps(facts | {"estimates": {"label": {"acc/top1": old}}}))
+    found = read_run(run).result.facts.estimate("acc/top1")
+    assert found.value == pytest.approx(200 / 3)
+    assert found.low < 25 < 90 < found.high
