@@ -163,10 +163,8 @@ def _facts(model: ModelSpec, about: About) -> list[tuple[str, Any, Any]]:
     """Name, ours, theirs of all that decides what an encoder gives, but for its weights."""
     ours, theirs = to_plain(encoder_part(model)), about["model_spec"]
     facts = [(name, ours.get(name), theirs.get(name)) for name in dict.fromkeys((*ours, *theirs))]
-    return [*facts, ("what the neck takes", model.over, _OVER.get(about["per"], about["per"]))]
-
-
-_OVER = {"token": "tokens", "frame": "frames", "clip": "frames"}
+    kept = {"token": "tokens", "clip": "frames" if model.neck is None else "means of frames"}
+    return [*facts, ("what the neck takes", model.over, kept.get(about["per"], "frames"))]
 
 
 def behind_encoder(recipe: Recipe, manifest: Manifest) -> Recipe | None:
@@ -192,7 +190,7 @@ def behind_encoder(recipe: Recipe, manifest: Manifest) -> Recipe | None:
         test = from_plain(TestViews, about["views"], str(manifest.source))
         pixels = from_plain(Augment, about["pixels"], str(manifest.source))
     except RecipeError as error:
-        raise ManifestError(f"{error.message}", error.hint) from error
+        raise ManifestError(error.message, error.hint) from error
     model = replace(
         recipe.model,
         encoder=encoder.encoder,

@@ -243,6 +243,15 @@ def test_a_model_of_features_stays_one_where_its_encoder_is_gone(
     assert load(run).trained.model.spec.takes_features
 
 
+def test_a_mean_of_frames_is_behind_no_neck(videos: Path, weights: Path, tmp_path: Path) -> None:
+    file = written(videos, weights, tmp_path / "features.arrow", per="clip")
+    assert load(train(on_features(file), tmp_path / "linear")).trained.model.neck is None
+    mlp = load(train(on_features(file, "features-mlp"), tmp_path / "mlp"))
+    assert mlp.trained.model.spec.takes_features
+    with pytest.raises(ManifestError, match="what the neck takes is means of frames there, frames"):
+        train(frozen(file, weights, LateAverageSpec()), tmp_path / "late")
+
+
 def test_tokens_are_written_and_trained_on(videos: Path, weights: Path, tmp_path: Path) -> None:
     file = written(videos, weights, tmp_path / "features.arrow", per="token")
     pool = AttentivePoolSpec(num_heads=2, width=4)
