@@ -48,7 +48,7 @@ def _statistics(name: str, pictures: Encoder) -> Recipe:
 
 
 def _linear(name: str, pictures: Encoder) -> Recipe:
-    return _recipe(f"{name}-linear", pictures, None, AdamW(lr=1e-3, weight_decay=0.1))
+    return _recipe(f"{name}-linear", pictures, None, AdamW(lr=5e-3, weight_decay=0.1))
 
 
 def _attentive(name: str, pictures: Encoder) -> Recipe:
