@@ -185,7 +185,7 @@ def _train(
     if download:
         fetch_before(asked.recipe if isinstance(asked.recipe, str) else None, asked.weights)
     with progress_bar("looking at clips") as progress:
-        run = plan(asked, progress=progress)
+        run = plan(asked, progress=None if quiet else progress)
     if download and run.resume is None:
         fetch_start(run.recipe)
     if dry:

@@ -10,7 +10,7 @@ repeats it. The rules are few, and each says itself as a reason:
     batch      as the memory holds, and small enough for several steps an epoch
     epochs     as many as make enough steps; the rate rises over the first tenth of them
     flips      as the names of the classes allow
-    classes    those that are rare are named, with what helps
+    classes    a clip may have several; those that are rare are named, with what helps
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from marey.errors import RecipeError
 from marey.longtail.decouple import set_trainable, training_mode
@@ -29,7 +29,7 @@ from marey.recipes.catalog import find
 from marey.recipes.compatible import add_lora
 from marey.recipes.describe import with_some_head
 from marey.recipes.frozen import is_frozen
-from marey.recipes.recipe import Recipe
+from marey.recipes.recipe import DataSpec, Recipe
 from marey.recipes.short_names import spelled_out
 from marey.recipes.suggestion import Choice, Facts, Suggestion
 from marey.recipes.val_views import override_with_val
@@ -62,6 +62,8 @@ STEPS_AN_EPOCH = 4
 """At least: a batch is no more than this part of the clips."""
 MEMORY_SHARE = 0.4
 """Of the memory, for a step: the rest is for the loader, the optimiser and others."""
+OF_FEATURES = ("batch_size", "objective")
+"""What is decided where clips are features."""
 UNEQUAL = 5
 """Times as many clips of a class as of another."""
 SMALLEST = 128
@@ -88,7 +90,7 @@ def suggest(facts: Facts, given: Sequence[str] = (), *, from_scratch: bool = Fal
     for name, rule in _RULES.items():
         so_far = [change for choice in choices for change in choice.changes]
         recipe = override_with_val(find(base), [*so_far, *given])
-        if recipe.model.takes_features and name != "batch_size":
+        if recipe.model.takes_features and name not in OF_FEATURES:
             continue
         if not _keys(recipe, given) & _keys(recipe, [f"{name}=2"]):
             choices += rule(facts, recipe)
@@ -127,8 +129,7 @@ def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[Choice]]:
     frozen = _few(facts)
     if facts.start:
         new = [f"weights={json.dumps(facts.start)}", "model.heads=[]", "augment.flip_pairs=null"]
-        if find(facts.start).data.train:  # of a run: its clips are other ones
-            new.append("data={}")
+        new += _without_clips(find(facts.start).data)
         begins = Choice("start", facts.start, tuple(new))
         degree = "frozen" if frozen else "full"
         return f"{facts.start}+{degree}", [begins, _learns(facts, frozen)]
@@ -146,6 +147,13 @@ def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[Choice]]:
     if frozen:
         return start.frozen, [begins, _learns(facts, frozen)]
     return start.tuned, [begins, _learns(facts, frozen, ("weights=imagenet",))]
+
+
+def _without_clips(data: DataSpec) -> list[str]:
+    """What leaves out the clips of a run: others are given."""
+    here, plain = asdict(data), asdict(DataSpec(backend=data.backend, workers=data.workers))
+    given = [name for name, value in plain.items() if here[name] != value and name != "train"]
+    return [f"data.{name}={json.dumps(plain[name])}" for name in given]
 
 
 def _few(facts: Facts) -> str:
@@ -240,7 +248,10 @@ def _epochs(facts: Facts, recipe: Recipe) -> list[Choice]:
 
 
 def _classes(facts: Facts, _: Recipe) -> list[Choice]:
-    """Nothing is changed for rare classes; that they are rare is said, and what helps."""
+    """A loss a class where clips have several; that some are rare is said, and what helps."""
+    if facts.several:
+        why = "clips have several, each with a probability of its own"
+        return [Choice("classes", why, ("objective=BinaryCrossEntropy",))]
     said = []
     for head, counts in facts.class_counts.items():
         few, most = min(counts), max(counts)

@@ -20,6 +20,7 @@ class Facts:
         class_names: head -> names of its classes.
         class_counts: head -> training clips of each.
         num_train: clips to train on.
+        several: whether a clip may have several classes.
         frames: of the middle clip by length.
         seconds: it lasts.
         short_side: of the middle picture, in pixels.
@@ -34,6 +35,7 @@ class Facts:
     class_names: Mapping[str, tuple[str, ...]]
     class_counts: Mapping[str, tuple[int, ...]]
     num_train: int
+    several: bool = False
     frames: int = 0
     seconds: float = 0.0
     short_side: int = 0

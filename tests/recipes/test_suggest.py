@@ -11,6 +11,7 @@ import pytest
 from marey.errors import RecipeError
 from marey.models.video_model import Head
 from marey.recipes.catalog import find
+from marey.recipes.recipe import DataSpec
 from marey.recipes.schema import to_yaml
 from marey.recipes.suggest import from_nothing, step_bytes, suggest
 from marey.recipes.suggestion import Facts, Suggestion
@@ -78,7 +79,8 @@ def test_a_model_of_ones_own_is_gone_on_from(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
     found = suggest(replace(FACTS, start=str(tmp_path)))
     assert (found.recipe.model.heads, found.recipe.weights) == ((), str(tmp_path))
-    assert found.recipe.data.val == ""
+    again = override_with_val(find(found.base), [*found.changes, "data.train=new.csv"])
+    assert again.data == DataSpec(train="new.csv")
     assert found.recipe.stages[0].trainable == "neck"
     repeated(found)
 
@@ -124,6 +126,13 @@ def test_rare_classes_are_named() -> None:
     found = suggest(replace(FACTS, class_counts={"label": (90, 6)}))
     assert "unequal, 6 clips of 'skip', 90 of the largest" in found.reasons["classes"]
     assert "classes" not in suggest(FACTS).reasons
+
+
+def test_clips_of_several_classes_get_a_loss_for_each() -> None:
+    for has_features in (False, True):
+        found = suggest(replace(FACTS, several=True, has_features=has_features))
+        assert found.recipe.stages[0].objective.several_labels
+        repeated(found)
 
 
 def test_features_get_a_linear_layer() -> None:

@@ -78,6 +78,7 @@ def facts_of(clips: Manifest, device: torch.device, *, progress: Progress | None
             head: tuple(train_set.class_counts(head).tolist()) for head in train_set.labels
         },
         num_train=len(train_set),
+        several=any(train_set.has_several(head) for head in train_set.labels),
         frames=frames,
         seconds=frames / fps if fps else 0.0,
         short_side=_short_side(found),
