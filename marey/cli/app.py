@@ -34,6 +34,7 @@ from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
 from marey.cli.recipes import recipes_app
 from marey.cli.shared import console, errors, quietly, stopping
+from marey.cli.tables import AsJson, print_json
 from marey.errors import MareyError
 from marey.terminal import TerminalHandler, write_any_text
 
@@ -152,12 +153,17 @@ def demo(
 
 
 @app.command()
-def doctor() -> None:
-    """Show versions, devices and what is optional here."""
-    from marey.engine.environment import environment
+def doctor(as_json: AsJson = False) -> None:
+    """Show versions, devices, instruction sets, codecs and what is optional here."""
+    from marey.engine.doctor import facts
 
-    for name, value in environment().items():
-        console.print(f"{name:12} {escape(value)}")
+    found = facts()
+    if as_json:
+        print_json(found)
+        return
+    width = max(map(len, found))
+    for name, value in found.items():
+        console.print(f"{name:{width}}  {value}", markup=False)
 
 
 for _group in (app, data_app, weights.weights_app):

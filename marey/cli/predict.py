@@ -37,7 +37,11 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="labels to show")] = 5,
     window: Annotated[
         float | None,
-        typer.Option(parser=above_zero, metavar="SECONDS", help="a timeline by windows"),
+        typer.Option(
+            parser=above_zero,
+            metavar="SECONDS",
+            help="a timeline; with --json every window, and its score of each class",
+        ),
     ] = None,
     stride: Annotated[
         float | None,
@@ -159,19 +163,26 @@ def _predict_one(
     if lists := [video for video in videos if lists_clips(video)]:
         raise ManifestError(f"{lists[0]} is a list of clips", "give --out NAME.parquet too")
     predictor = load(model, device, segments=segments)
+    by_windows = window is not None
     if words := segments_in_words(predictor.trained.recipe):
         errors.print(words)
     asked = videos[0] if len(videos) == 1 else videos
-    answers = predictor.predict(asked, top=top, window_seconds=window, stride_seconds=stride)
+    with progress_bar("predicting") as progress:
+        answers = predictor.predict(
+            asked,
+            top=top,
+            window_seconds=window,
+            stride_seconds=stride,
+            all_scores=as_json and by_windows,
+            progress=progress,
+        )
     by_file = answers if isinstance(answers, dict) else {videos[0]: answers}
-    if window is not None:
-        by_file = {file: timeline(of_file) for file, of_file in by_file.items()}
     if as_json:
         print(visible_json(json.dumps(by_file, indent=1, ensure_ascii=False)))
         return
     for file, of_file in by_file.items():
         console.print(escape(file))
-        for answer in of_file:
+        for answer in timeline(of_file) if by_windows else of_file:
             console.print("  " + escape(_answer(answer)))
 
 

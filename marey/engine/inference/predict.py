@@ -6,9 +6,12 @@ windows, each scored as a clip of its own.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +25,7 @@ from marey.data.manifest.paths import VIDEO
 from marey.engine.inference.scoring import check_finite, score_views
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError, RunError
+from marey.jobs.parts import Progress
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
@@ -34,7 +38,9 @@ from marey.video.sampling.segments import at_rate
 
 Answer: TypeAlias = dict[str, Any]
 """`label` and `score` (a probability); `start` and `end` in seconds for a window; `head` if the
-model has several."""
+model has several; `scores`, those of every class by its name, where they are asked for."""
+
+_log = logging.getLogger(__name__)
 
 
 def load(folder: str | Path, device: str = "cpu", *, segments: int | None = None) -> Predictor:
@@ -52,6 +58,16 @@ def load(folder: str | Path, device: str = "cpu", *, segments: int | None = None
     return Predictor(replace(trained, recipe=recipe), torch.device(device))
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of each file."""
+
+    top: int
+    window: float | None = None
+    stride: float | None = None
+    all_scores: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Predictor:
     """A trained model that answers about videos."""
@@ -66,6 +82,8 @@ class Predictor:
         top: int = 5,
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
+        all_scores: bool = False,
+        progress: Progress | None = None,
     ) -> list[Answer] | dict[str, list[Answer]]:
         """The `top` labels of a clip, best first; of several files, those of each by its path.
 
@@ -77,16 +95,20 @@ class Predictor:
             window_seconds: cut the video into windows of that length, and give the best label of
                 each with its time. An array has no clock and takes none.
             stride_seconds: how often a window begins; by default every half window.
+            all_scores: give every answer the `scores` of all classes, too.
+            progress: called with (done, total): windows of a file, or files of several.
 
         Raises:
             DecodeError: if a single video cannot be read; of several, [{"error": reason}] is its
                 answer.
+            RunError: if a window is shorter than two frames.
             ValueError: if an array is no frames or features, or is asked for windows.
         """
+        asked = _Asked(top, window_seconds, stride_seconds, all_scores)
         if isinstance(video, Sequence) and not isinstance(video, str):
-            return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in video}
+            return self._of_files(video, asked, progress)
         if self.trained.model.spec.takes_features:
-            return self._of_features(video, top)
+            return self._of_features(video, asked)
         check_pictures(self.trained.model.spec)
         if isinstance(video, np.ndarray | Tensor):
             if window_seconds is not None:
@@ -94,11 +116,11 @@ class Predictor:
                     f"window_seconds is {window_seconds}, but an array of frames has no seconds. "
                     "hint: cut it, or give the file"
                 )
-            return self._of_clip(as_frames(video), top)
+            return self._of_clip(as_frames(video), asked)
         path = any_path(video)
         if isinstance(path, Path) and (files := videos_in(path)):
-            return {str(f): self._or_error(f, top, window_seconds, stride_seconds) for f in files}
-        return self.predict_file(path, top, window_seconds, stride_seconds)
+            return self._of_files(files, asked, progress)
+        return self._of_file(path, asked, progress)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -116,54 +138,73 @@ class Predictor:
         indices = at_rate(views.sampling, reader.fps).indices(len(reader))
         return self._score(reader.read(indices.ravel()), indices, reader.path)
 
-    def predict_file(
-        self,
-        path: str | AnyPath,
-        top: int = 5,
-        window: float | None = None,
-        stride: float | None = None,
+    def predict_file(self, path: str | AnyPath, top: int = 5) -> list[Answer]:
+        """The `top` labels of one file or folder of frames, best first."""
+        return self._of_file(path, _Asked(top))
+
+    def _of_files(
+        self, files: Sequence[str | Path], asked: _Asked, progress: Progress | None
+    ) -> dict[str, list[Answer]]:
+        answers = {}
+        for done, file in enumerate(files, start=1):
+            answers[str(file)] = self._or_error(file, asked)
+            if progress:
+                progress(done, len(files))
+        return answers
+
+    def _or_error(self, path: str | Path, asked: _Asked) -> list[Answer]:
+        try:
+            if self.trained.model.spec.takes_features:
+                return self._of_features(path, asked)
+            return self._of_file(path, asked)
+        except DecodeError as error:
+            return [{"error": str(error)}]
+
+    def _of_file(
+        self, path: str | AnyPath, asked: _Asked, progress: Progress | None = None
     ) -> list[Answer]:
-        """As `predict`, for one file or folder of frames."""
         backend = self.trained.recipe.data.backend
         try:
             with open_video(path, backend=backend) as reader:
-                if window is None:
-                    return self._answers(self.scores(reader), top)
-                return self._timeline(reader, window, stride or window / 2)
+                if len(reader) == 1:
+                    _log.warning(
+                        "%s is one picture, not a video: every frame that the model sees is it",
+                        path,
+                    )
+                if asked.window is None:
+                    return self._answers(self.scores(reader), asked)
+                return self._by_windows(reader, asked.window, asked, progress)
         except (MemoryError, RuntimeError) as error:
             if not memory_ran_out(error):
                 raise
             raise DecodeError(f"{path}: too large for the memory", "scale it down") from error
 
-    def _or_error(
-        self, path: str | Path, top: int, window: float | None, stride: float | None
-    ) -> list[Answer]:
-        try:
-            if self.trained.model.spec.takes_features:
-                return self._of_features(path, top)
-            return self.predict_file(path, top, window, stride)
-        except DecodeError as error:
-            return [{"error": str(error)}]
-
-    def _of_clip(self, frames: Frames, top: int) -> list[Answer]:
+    def _of_clip(self, frames: Frames, asked: _Asked) -> list[Answer]:
         indices = self.trained.recipe.test.sampling.indices(len(frames))
         scores = self._score(frames[indices.ravel()], indices, "the clip")
-        return self._answers(scores, top)
+        return self._answers(scores, asked)
 
-    def _of_features(self, video: str | Path | np.ndarray | Tensor, top: int) -> list[Answer]:
+    def _of_features(self, video: str | Path | np.ndarray | Tensor, asked: _Asked) -> list[Answer]:
         vectors = as_features(video, self.trained.model.spec.encoder.in_channels)
         indices = self.trained.recipe.test.sampling.indices(len(vectors))
         name = video if isinstance(video, str | Path) else "the clip"
-        return self._answers(self._score_views(vectors[torch.from_numpy(indices)], name), top)
+        return self._answers(self._score_views(vectors[torch.from_numpy(indices)], name), asked)
 
-    def _timeline(self, reader: FrameReader, window: float, stride: float) -> list[Answer]:
-        times, sampling = reader.timestamps(), self.trained.recipe.test.sampling
-        answers = []
-        for start, end, first, last in windows(times, window, stride):
+    def _by_windows(
+        self, reader: FrameReader, window: float, asked: _Asked, progress: Progress | None
+    ) -> list[Answer]:
+        sampling, best = self.trained.recipe.test.sampling, replace(asked, top=1)
+        times = reader.timestamps()
+        check_window(times, window)
+        found = list(windows(times, window, asked.stride or window / 2))
+        answers: list[Answer] = []
+        for done, (start, end, first, last) in enumerate(found, start=1):
             indices = first + at_rate(sampling, reader.fps).indices(last - first)
             scores = self._score(reader.read(indices.ravel()), indices, reader.path)
-            for answer in self._answers(scores, top=1):
-                answers.append({"start": start, "end": end} | answer)
+            time = {"start": start, "end": end}
+            answers += [time | answer for answer in self._answers(scores, best)]
+            if progress:
+                progress(done, len(found))
         return answers
 
     def _score(self, frames: Frames, indices: np.ndarray, clip: object) -> Scores:
@@ -177,14 +218,17 @@ class Predictor:
         check_finite(scores, [clip])
         return {head: values[0] for head, values in scores.items()}
 
-    def _answers(self, scores: Scores, top: int) -> list[Answer]:
+    def _answers(self, scores: Scores, asked: _Asked) -> list[Answer]:
         answers: list[Answer] = []
         for head, values in scores.items():
             names = self.trained.classes[head]
-            best = probabilities(self.trained.recipe, head, values).topk(min(top, len(names)))
+            of_class = probabilities(self.trained.recipe, head, values)
+            best = of_class.topk(min(asked.top, len(names)))
             about = {"head": head} if len(scores) > 1 else {}
+            every = dict(zip(names, of_class.tolist(), strict=True))
+            more = {"scores": every} if asked.all_scores else {}
             for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-                answers.append(about | {"label": names[index], "score": score})
+                answers.append(about | {"label": names[index], "score": score} | more)
         return answers
 
 
@@ -196,35 +240,55 @@ def probabilities(recipe: Recipe, head: str, scores: Tensor) -> Tensor:
 
 
 def timeline(answers: Sequence[Mapping[str, Any]]) -> list[Answer]:
-    """Windows with the same label that touch or overlap become one, with their mean score.
+    """What happens when: each moment once, by the window whose middle is nearest.
 
-    Each head has its own line, one after the other; errors stay as they are.
+    Neighbours with the same label that touch become one, with the mean score of their windows. Each
+    head has its own line, one after the other; errors stay as they are.
 
-    >>> timeline([{"start": 0.0, "end": 2.0, "label": "run", "score": 0.5},
-    ...           {"start": 1.0, "end": 3.0, "label": "run", "score": 0.7}])
-    [{'start': 0.0, 'end': 3.0, 'label': 'run', 'score': 0.6}]
+    >>> for part in timeline([{"start": 0.0, "end": 2.0, "label": "run", "score": 0.5},
+    ...                       {"start": 1.0, "end": 3.0, "label": "run", "score": 0.7},
+    ...                       {"start": 2.0, "end": 4.0, "label": "sit", "score": 0.7}]):
+    ...     print(part)
+    {'start': 0.0, 'end': 2.5, 'label': 'run', 'score': 0.6}
+    {'start': 2.5, 'end': 4.0, 'label': 'sit', 'score': 0.7}
     """
-    lines: dict[str, list[list[Mapping[str, Any]]]] = {}
+    lines: dict[str, list[Mapping[str, Any]]] = {}
     for answer in answers:
-        runs = lines.setdefault(answer.get("head", ""), [])
-        if runs and _goes_on(runs[-1][-1], answer):
-            runs[-1].append(answer)
+        lines.setdefault(answer.get("head", ""), []).append(answer)
+    return [part for line in lines.values() for part in _parts(line)]
+
+
+def _parts(line: Sequence[Mapping[str, Any]]) -> Iterator[Answer]:
+    if any("error" in answer for answer in line):
+        yield from map(dict, line)
+        return
+    middles = [(answer["start"] + answer["end"]) / 2 for answer in line]
+    between = [(a + b) / 2 for a, b in pairwise(middles)]
+    starts = map(max, (answer["start"] for answer in line), [-inf, *between])
+    ends = map(min, (answer["end"] for answer in line), [*between, inf])
+    parts: list[tuple[Answer, list[float]]] = []
+    for answer, start, end in zip(line, starts, ends, strict=True):
+        of = {key: value for key, value in answer.items() if key != "scores"}
+        part = of | {"start": round(start, 3), "end": round(end, 3)}
+        last = parts[-1][0] if parts else None
+        if last and last["label"] == part["label"] and part["start"] <= last["end"]:
+            last["end"] = part["end"]
+            parts[-1][1].append(part["score"])
         else:
-            runs.append([answer])
-    return [_merged(run) for runs in lines.values() for run in runs]
+            parts.append((part, [part["score"]]))
+    for part, scores in parts:
+        yield part | {"score": round(float(np.mean(scores)), 6)}
 
 
-def _goes_on(last: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
-    if "error" in last or "error" in answer:
-        return False
-    return bool(last["label"] == answer["label"] and answer["start"] <= last["end"])
-
-
-def _merged(run: Sequence[Mapping[str, Any]]) -> Answer:
-    if "error" in run[0]:
-        return dict(run[0])
-    score = round(float(np.mean([answer["score"] for answer in run])), 6)
-    return {**run[0], "end": run[-1]["end"], "score": score}
+def check_window(times: np.ndarray, window: float) -> None:
+    """RunError if a window of so many seconds holds no two frames of a video with these times."""
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    if window < 2 * step * 0.999:
+        frames = f"{len(times):,}, one every {step:.4g} s"
+        raise RunError(
+            f"a window of {window:g} s holds no two frames of {frames}",
+            f"give at least {2 * step:.4g}",
+        )
 
 
 MOST_WINDOWS = 100

@@ -86,7 +86,16 @@ _UNREADABLE = (
 )
 
 
-_OF_A_RUN = "; if a run wrote it, use another of its checkpoints (best.pt, last.pt)"
+def _instead(path: Path) -> str:
+    """What to do about a file that is not whole: of a run, what lies beside it."""
+    of_a_run = [path.with_name(name) for name in ("best.pt", "last.pt") if name != path.name]
+    if beside := [str(other) for other in of_a_run if other.is_file()]:
+        return (
+            f"{beside[0]} of this run is there: name that file, or --weights {beside[0]} in train"
+        )
+    if path.parent.name == "checkpoints":
+        return "the run has no other checkpoint: train again"
+    return "compare its size with that of the original and download it again"
 
 
 class _Foreign(NamedTuple):
@@ -98,7 +107,7 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
     """What a file is that holds no weights, if its first bytes say so."""
     start = head.lstrip().lower()
     if not head:
-        return _Foreign("empty (0 bytes)", f"download it again{_OF_A_RUN}")
+        return _Foreign("empty (0 bytes)", _instead(path))
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return _Foreign(
             "a web page, saved under the name of weights",
@@ -212,7 +221,7 @@ def _explained(path: Path, head: bytes, error: BaseException) -> CheckpointError
     return CheckpointError(
         f"{path} cannot be read as weights: {reason} ({path.stat().st_size:,} bytes; "
         f"{_first_line(error)})",
-        f"compare its size with that of the original and download it again{_OF_A_RUN}",
+        _instead(path),
     )
 
 

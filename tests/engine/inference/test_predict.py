@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import evaluate
-from marey.engine.inference.predict import Predictor, timeline, windows
+from marey.engine.inference.predict import Predictor, check_window, timeline, windows
 from marey.engine.weights.trained import Trained
 from marey.errors import RunError
 from marey.models import ResNetSpec
@@ -19,6 +20,7 @@ from marey.recipes.compatible import check_clips
 from marey.recipes.resolve import resolve
 from marey.types import Frames
 from marey.video.reading.frame_reader import Indices
+from marey.video.reading.jpeg import encode_jpeg
 from marey.video.reading.pyav import VideoFile
 from tests.tiny import CLASSES, tiny_recipe, write_set
 
@@ -82,9 +84,9 @@ def test_scores_that_are_no_numbers_are_an_error_that_names_the_clip(tmp_path: P
     model, recipe = predictor.trained.model, predictor.trained.recipe
     torch.nn.init.constant_(model.get_parameter("heads.label.weight"), 3e38)  # they overflow
     message = r"red_0\.mp4: the scores of 'label' are not finite"
-    for options in ({}, {"window_seconds": 0.3}):
+    for seconds in (None, 0.3):
         with pytest.raises(RunError, match=message):
-            predictor.predict(tmp_path / "red_0.mp4", **options)
+            predictor.predict(tmp_path / "red_0.mp4", window_seconds=seconds)
     with pytest.raises(RunError, match="the clip: the scores of"):
         predictor.predict(np.zeros((6, 40, 48, 3), np.uint8))
     clips = read_manifest(tmp_path / "manifest.csv")
@@ -118,8 +120,56 @@ def test_each_head_has_a_timeline_of_its_own() -> None:
     ]
     assert timeline(answers) == [
         window(0, 3, "take", 0.6, head="verb"),
-        window(0, 2, "cup", 0.5, head="noun"),
-        window(1, 3, "pan", 0.7, head="noun"),
+        window(0, 1.5, "cup", 0.5, head="noun"),
+        window(1.5, 3, "pan", 0.7, head="noun"),
+    ]
+
+
+@given(stride=st.floats(0.05, 3), labels=st.lists(st.sampled_from("ab"), min_size=1, max_size=9))
+def test_parts_of_a_timeline_never_overlap_and_cover_what_windows_do(
+    stride: float, labels: list[str]
+) -> None:
+    answers = [window(i * stride, i * stride + 1, label, 0.5) for i, label in enumerate(labels)]
+    parts = timeline(answers)
+    assert all(a["end"] <= b["start"] for a, b in pairwise(parts))
+    assert all(part["start"] < part["end"] for part in parts)
+    covered = sum(part["end"] - part["start"] for part in parts)
+    assert covered == pytest.approx(1 + min(stride, 1) * (len(labels) - 1), abs=0.02)
+
+
+def test_windows_have_the_scores_of_every_class_and_say_how_far_they_are(tmp_path: Path) -> None:
+    said: list[tuple[int, int]] = []
+    answers = untrained(tmp_path).predict(
+        tmp_path / "red_0.mp4",
+        window_seconds=0.3,
+        all_scores=True,
+        progress=lambda *now: said.append(now),
+    )
+    assert said == [(1, 3), (2, 3), (3, 3)]
+    assert isinstance(answers, list)
+    for answer in answers:
+        assert tuple(answer["scores"]) == CLASSES
+        assert (
+            answer["score"] == answer["scores"][answer["label"]] == max(answer["scores"].values())
+        )
+
+
+def test_a_window_shorter_than_two_frames_is_refused(tmp_path: Path) -> None:
+    message = r"a window of 0.15 s holds no two frames of 6, one every 0.1 s"
+    with pytest.raises(RunError, match=message) as error:
+        untrained(tmp_path).predict(tmp_path / "red_0.mp4", window_seconds=0.15)
+    assert error.value.hint == "give at least 0.2"
+    check_window(np.arange(6) / 10, 0.2)
+
+
+def test_a_picture_given_as_a_video_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor = untrained(tmp_path)
+    (tmp_path / "one.jpg").write_bytes(encode_jpeg(np.zeros((40, 48, 3), np.uint8)))
+    predictor.predict([tmp_path / "one.jpg", tmp_path / "red_0.mp4"])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'one.jpg'} is one picture, not a video: every frame that the model sees is it"
     ]
 
 

@@ -185,3 +185,17 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(
     scratch.write_bytes(content[:length])
     with suppress(CheckpointError):
         read_weights_file(scratch)
+
+
+def test_a_damaged_checkpoint_of_a_run_points_to_the_one_beside_it(tmp_path: Path) -> None:
+    last, best = (tmp_path / "checkpoints" / name for name in ("last.pt", "best.pt"))
+    last.parent.mkdir()
+    torch.save({"w": torch.zeros(9)}, best)
+    for content in (b"", best.read_bytes()[:300]):
+        last.write_bytes(content)
+        with pytest.raises(CheckpointError) as error:
+            read_weights_file(last)
+        assert f"{best} of this run is there" in error.value.hint
+    best.unlink()
+    with pytest.raises(CheckpointError, match="no other checkpoint"):
+        read_weights_file(last)

@@ -1,0 +1,57 @@
+"""What this machine has, for a person: devices, instruction sets, codecs, extras."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+import av
+import torch
+
+from marey.engine.environment import environment
+from marey.jobs.cores import num_cores
+
+CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "prores", "wmv3", "mjpeg")
+"""Of the videos that people have."""
+EXTRAS = {
+    "hdf5": ("h5py",),
+    "hf": ("transformers", "peft"),
+    "ray": ("ray",),
+    "remote": ("aiohttp",),
+    "sweep": ("optuna",),
+    "tensorboard": ("tensorboard",),
+    "timm": ("timm",),
+    "torchcodec": ("torchcodec",),
+}
+"""The packages of each extra that adds to what marey can do, as pyproject.toml has them."""
+
+
+def facts() -> dict[str, str]:
+    """Versions, then what there is to compute with, to decode with, and of optional packages."""
+    found = environment()
+    found["cores"] = str(num_cores())
+    found["instructions"] = torch.backends.cpu.get_cpu_capability()
+    found["devices"] = ", ".join(_devices())
+    found["codecs"] = ", ".join(name for name in CODECS if name in av.codecs_available)
+    if missing := [name for name in CODECS if name not in av.codecs_available]:
+        found["not decoded"] = ", ".join(missing)
+    return found | {f"[{extra}]": _installed(extra) for extra in EXTRAS}
+
+
+def _devices() -> list[str]:
+    cards = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count())]
+    named = [
+        f"cuda:{n} ({card.name}, {card.total_memory / 2**30:.0f} GiB)"
+        for n, card in enumerate(cards)
+    ]
+    return ["cpu", *named, *["mps"] * torch.backends.mps.is_available()]
+
+
+def _installed(extra: str) -> str:
+    """The versions of its packages, or the line that installs it."""
+    there = []
+    for name in EXTRAS[extra]:
+        try:
+            there.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            return f"no {name}: pip install 'marey[{extra}]'"
+    return ", ".join(there)
