@@ -51,6 +51,8 @@ _Q = Annotated[bool, typer.Option("-q", "--quiet", help="print warnings and erro
 def quietly(command: Callable[..., None]) -> Callable[..., None]:
     """The command with an option -q: nothing is printed but warnings and errors."""
     own = inspect.signature(command, eval_str=True)
+    if "quiet" in own.parameters:  # it has one: app.py was loaded twice, as `typer docs` does
+        return command
     word = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Q)
 
     @wraps(command)
