@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -166,11 +167,17 @@ def test_a_network_of_the_hub_is_fetched_as_safetensors_and_checked(
             (tmp_path / name).write_text("aaa")
         return str(tmp_path)
 
+    nowhere = partial(hub.HfApi, endpoint="http://127.0.0.1:9")
+    with monkeypatch.context() as offline:
+        offline.setattr(hub, "HfApi", nowhere)
+        said = str(run("weights", "get", "hf:org/net").exception)
+    assert "hf:org/net could not be fetched" in said
+    assert "hf download org/net where there is a network" in said
     monkeypatch.setattr(hub.HfApi, "model_info", model_info)
     monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
     done = run("weights", "get", "hf:org/net")
     assert done.output.startswith("fetching hf:org/net (2 files, 0 MiB, licence mit)")
-    assert asked == [("org/net", "abc", ["config.json", "model.safetensors"])]
+    assert asked == [("org/net", None, ["config.json", "model.safetensors"])]
     siblings[1].lfs.sha256 = "0" * 64
     assert "the hub states 00000000" in str(run("weights", "get", "hf:org/net").exception)
     assert not (tmp_path / "model.safetensors").exists()

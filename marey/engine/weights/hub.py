@@ -33,12 +33,12 @@ def fetch_network(name: str, *, say: Callable[[str], None]) -> Path:
     """
     try:
         import huggingface_hub as hub
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
     except ImportError as error:
         raise CheckpointError(
             "huggingface_hub is not installed", "pip install 'marey[hf]'"
         ) from error
-    unreachable = (HfHubHTTPError, HFValidationError, OSError, ValueError, RuntimeError)
+    unreachable = (HTTPError, OSError, ValueError, RuntimeError)
     try:
         about = hub.HfApi().model_info(name, files_metadata=True)
         files = _wanted(about, name)
