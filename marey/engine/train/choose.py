@@ -15,7 +15,6 @@ import torch
 
 from marey.data.checks.stats import Stats, stats
 from marey.data.manifest.join import read_manifests
-from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import usable_device
 from marey.engine.weights.imagenet import OFFICIAL
@@ -24,7 +23,9 @@ from marey.engine.weights.published import local_file
 from marey.errors import CheckpointError, RecipeError
 from marey.jobs.memory import memory_bytes
 from marey.jobs.parts import Progress
-from marey.recipes.suggest import START_WEIGHTS, suggest
+from marey.recipes.catalog import find
+from marey.recipes.schema import override
+from marey.recipes.suggest import FROM_NOTHING, START_WEIGHTS, suggest
 from marey.recipes.suggestion import Facts, Suggestion
 
 log = logging.getLogger("marey")
@@ -36,7 +37,6 @@ SAMPLE = 24
 def choose(
     manifests: Sequence[str],
     *,
-    root: str = "",
     device: str | None = None,
     weights: str | None = None,
     given: Sequence[str] = (),
@@ -47,10 +47,9 @@ def choose(
 
     Args:
         manifests: files or urls, joined as `marey train` joins them.
-        root: where the clips' paths start; by default at the manifest.
         device: on which it is to be trained.
         weights: a run or release to start from; by default official weights that lie here.
-        given: ``key=value`` that is decided already.
+        given: ``key=value`` that is decided already, where the clips lie (data.root) as well.
         from_scratch: start from nothing.
         progress: called with opened clips (done, total).
 
@@ -59,7 +58,9 @@ def choose(
         RecipeError: there is nothing to start from, or `weights` does not say of which model it is.
     """
     start = "" if weights in (None, "imagenet") else _model_of(Path(str(weights)))
-    clips = read_manifests(tuple(manifests), at=Location(root or None))
+    places = [change for change in given if change.startswith("data.")]
+    data = override(find(FROM_NOTHING), places).data
+    clips = read_manifests(tuple(manifests), at=data.location)
     facts = facts_of(clips, usable_device(device), progress=progress)
     facts = replace(facts, manifests=tuple(manifests), start=start)
     return suggest(facts, given, from_scratch=from_scratch)

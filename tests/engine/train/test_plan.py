@@ -28,3 +28,16 @@ def test_without_a_recipe_one_is_chosen_by_the_clips(
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(MareyError, match="2 processes do not choose one"):
         plan(asked)
+
+
+def test_what_is_chosen_by_clips_that_lie_elsewhere_is_the_same(tmp_path: Path) -> None:
+    here = write_set(tmp_path / "clips", per_class=2, val_per_class=1)
+    listed = tmp_path / "lists" / here.name
+    listed.parent.mkdir()
+    for file in here.parent.glob("*.*"):
+        if file.suffix in (".csv", ".txt"):
+            (listed.parent / file.name).write_bytes(file.read_bytes())
+    asked = Asked(manifests=[str(listed)], changes=[f"data.root={here.parent}"], from_scratch=True)
+    beside = Asked(manifests=[str(here)], from_scratch=True)
+    assert plan(asked).recipe.model == plan(beside).recipe.model
+    assert plan(asked).recipe.model.frames == 4
