@@ -86,8 +86,8 @@ _UNREADABLE = (
 )
 
 
-def _instead(path: Path) -> str:
-    """What to do about a file that is not whole: of a run, what lies beside it."""
+def _instead(path: Path, of_others: str) -> str:
+    """What to do about a file that is not whole: of a run, what lies beside it is named."""
     of_a_run = [path.with_name(name) for name in ("best.pt", "last.pt") if name != path.name]
     if beside := [str(other) for other in of_a_run if other.is_file()]:
         return (
@@ -95,7 +95,7 @@ def _instead(path: Path) -> str:
         )
     if path.parent.name == "checkpoints":
         return "the run has no other checkpoint: train again"
-    return "compare its size with that of the original and download it again"
+    return of_others
 
 
 class _Foreign(NamedTuple):
@@ -107,7 +107,7 @@ def _foreign(path: Path, head: bytes) -> _Foreign | None:
     """What a file is that holds no weights, if its first bytes say so."""
     start = head.lstrip().lower()
     if not head:
-        return _Foreign("empty (0 bytes)", _instead(path))
+        return _Foreign("empty (0 bytes)", _instead(path, "download it again"))
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return _Foreign(
             "a web page, saved under the name of weights",
@@ -221,7 +221,7 @@ def _explained(path: Path, head: bytes, error: BaseException) -> CheckpointError
     return CheckpointError(
         f"{path} cannot be read as weights: {reason} ({path.stat().st_size:,} bytes; "
         f"{_first_line(error)})",
-        _instead(path),
+        _instead(path, "compare its size with that of the original and download it again"),
     )
 
 
