@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 
 from marey.data.features.marks import MarkedWriter, marked_writer, read_batches, read_checked
 from marey.errors import DecodeError, ManifestError
-from marey.storage.atomic import replacing
+from marey.storage.atomic import Failure, manifest_error, replacing
 from marey.storage.text_files import as_value, reading
 
 COLUMN, ERROR, CRC32 = "features", "error", "crc32"
@@ -278,10 +278,13 @@ def feature_writer(file: BinaryIO, schema: pa.Schema) -> Iterator[FeatureWriter]
         yield FeatureWriter(writer, schema)
 
 
-def join_features(paths: Sequence[Path], out: Path) -> None:
-    """Write the rows of files of features of one schema, in order, into the one file `out`."""
+def join_features(paths: Sequence[Path], out: Path, failure: Failure = manifest_error) -> None:
+    """Write the rows of files of features of one schema, in order, into the one file `out`.
+
+    Raises what `failure` makes of an `OSError`.
+    """
     tables = [open_table(path) for path in paths]
-    with replacing(out) as file, marked_writer(file, tables[0].schema) as writer:
+    with replacing(out, failure) as file, marked_writer(file, tables[0].schema) as writer:
         for batch in chain.from_iterable(table.to_batches() for table in tables):
             writer.write(batch)
 

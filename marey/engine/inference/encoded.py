@@ -5,12 +5,12 @@
             about.json              which
             9c1d....arrow           clips of one pass, each under the digest of where it lies
 
-A clip is known by its path, its span, and the size and time of its file: in another manifest, split
-or fold it is the same clip, and a file that changes is another one. So ten heads, ten folds or ten
-methods for the long tail cost one pass of the encoder. The clips that lack are made in parts
-(`marey.jobs.parts`): what is killed goes on where it was, and processes that lack the same clips
-share the work. A clip that could not be read is tried again every time. The folder may be removed
-at any time; what lies there is made again.
+A clip is known by its path, its span, and the size and times of its file or of the frames in its
+folder: in another manifest, split or fold it is the same clip, and a file that changes is another
+one. So ten heads, ten folds or ten methods for the long tail cost one pass of the encoder. The
+clips that lack are made in parts (`marey.jobs.parts`): what is killed goes on where it was, and
+processes that lack the same clips share the work. A clip that could not be read is tried again
+every time. The folder may be removed at any time; what is not there, or damaged, is made again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.extractor import Extractor
 from marey.engine.inference.jobs import PART_ROWS, PART_SECONDS
 from marey.engine.weights.checkpoint import weights_digest
+from marey.errors import DecodeError, ManifestError, RunError
 from marey.jobs.executors import HERE
 from marey.jobs.half_done import input_digest
 from marey.jobs.parts import Parts, Progress, make_parts
@@ -106,8 +108,8 @@ class KeptFeatures:
         With several shards they are there once the last one is done. RunError if the folder cannot
         be written, or a feature is not finite.
         """
-        make_folder(self.folder, run_error)
-        write_text(self.folder / "about.json", json.dumps(self.about, indent=1), run_error)
+        make_folder(self.folder, _not_kept)
+        write_text(self.folder / "about.json", json.dumps(self.about, indent=1), _not_kept)
         keys = _keys(manifest)
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
         job = _Keeper(
@@ -134,7 +136,7 @@ class KeptFeatures:
         """The clips of `manifest` with what is kept of them in place of their frames."""
         kept = self._kept()
         assert kept.file is not None, "features are made before they are asked for"
-        rows = np.array([kept.rows[key] for key in _keys(manifest)], dtype=np.int64)
+        rows = np.array([kept.row(key) for key in _keys(manifest)], dtype=np.int64)
         return replace(manifest, features=kept.file.take(rows))
 
     def _kept(self) -> _Kept:
@@ -143,30 +145,50 @@ class KeptFeatures:
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """All that is kept in a folder; of a clip that is there twice, the one that was read."""
+    """All that is kept in a folder; a clip may be there several times, read or not, or damaged."""
 
     file: FeatureFile | None
-    rows: Mapping[str, int]
+    rows: Mapping[str, Sequence[int]]
 
     @classmethod
     def in_folder(cls, folder: Path) -> _Kept:
+        """What is in its files, but for those that are damaged as a whole."""
         files: list[FeatureFile] = []
-        keys: list[str] = []
+        rows: dict[str, list[int]] = {}
         for path in sorted(folder.glob("*.arrow")):
-            table = open_table(path)
-            features = features_of(path, table)
-            assert features is not None, path
+            try:
+                table = open_table(path)
+                features = features_of(path, table)
+            except ManifestError:
+                continue
+            if features is None or KEY not in table.column_names:
+                continue
+            first = sum(len(file.lengths) for file in files)
+            for row, key in enumerate(table[KEY].to_pylist(), first):
+                rows.setdefault(key, []).append(row)
             files.append(features)
-            keys += table[KEY].to_pylist()
-        if not files:
-            return cls(None, {})
-        file = joined(files)
-        order = np.argsort(file.lengths > 0, kind="stable").tolist()  # what was read comes last
-        return cls(file, {keys[row]: row for row in order})
+        return cls(joined(files) if files else None, rows)
 
     def has(self, key: str) -> bool:
-        """Whether the features of a clip are there."""
-        return key in self.rows and self.file is not None and self.file.lengths[self.rows[key]] > 0
+        """Whether the features of a clip are there, and are what was written."""
+        return any(map(self._is_whole, self.rows.get(key, ())))
+
+    def row(self, key: str) -> int:
+        """Where a clip is: its features, or else why there are none."""
+        assert self.file is not None
+        rows = self.rows[key]
+        unread = [row for row in rows if not self.file.lengths[row]]
+        return next(chain(filter(self._is_whole, rows), unread, rows))
+
+    def _is_whole(self, row: int) -> bool:
+        assert self.file is not None
+        if not self.file.lengths[row]:
+            return False
+        try:
+            self.file.read(row, np.zeros(0, np.int64))  # compares the checksum of all of them
+        except DecodeError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -189,11 +211,11 @@ class _Keeper(Extractor):
         rows = min(PART_ROWS, len(self.manifest) // PARTS)
         size = max(1, -(-rows // self.clips_at_once)) * self.clips_at_once
         digest = input_digest({"parts": self.digest, **more})
-        return Parts(target, len(self.manifest), size, digest, run_error)
+        return Parts(target, len(self.manifest), size, digest, _not_kept)
 
     def join(self, paths: Sequence[Path]) -> None:
         """Write the file from its parts, also where no clip could be read."""
-        join_features(paths, self.out)
+        join_features(paths, self.out, _not_kept)
 
 
 def _keys(manifest: Manifest) -> list[str]:
@@ -213,14 +235,29 @@ def _key(manifest: Manifest, row: int) -> str:
     return input_digest(facts)
 
 
-def _state(path: AnyPath) -> list[int]:
-    """Size and time of the file, or of the pack that it lies in; nothing is known of a url's."""
+def _state(path: AnyPath) -> list[object]:
+    """Size and times of the file, or of the pack that it lies in; nothing is known of a url's.
+
+    Of a folder those of every frame: to write over one leaves the folder's own as they are. The
+    time of change tells a file from another of its size that is put in its place with its date.
+    """
     if not isinstance(path, Path):
         return []
     for each in (path, *path.parents):
         try:
-            facts = each.stat()
+            if each == path and each.is_dir():
+                with os.scandir(each) as found:
+                    return sorted((entry.name, *_facts(entry.stat())) for entry in found)
+            return _facts(each.stat())
         except OSError:  # inside a pack there are no files
             continue
-        return [facts.st_size, facts.st_mtime_ns]
     return []
+
+
+def _facts(found: os.stat_result) -> list[object]:
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _not_kept(path: Path, reason: str) -> RunError:
+    """What encoders gave cannot be kept."""
+    return run_error(path, reason, "free some space, or name another folder by MAREY_CACHE")
