@@ -91,10 +91,13 @@ class ModelSpec:
         names = [head.name for head in self.heads]
         if len(set(names)) < len(names):
             raise ValueError(f"heads are named {', '.join(names)}, expected different names")
-        if self.neck is not None and self.takes_features:
-            raise ValueError(
-                f"encoder {self.encoder} takes features already, expected no neck behind it"
-            )
+        if self.takes_features:
+            parts = {"neck": self.neck, "LoRA": self.lora, "temporal ops": self.temporal}
+            if given := [name for name, part in parts.items() if part]:
+                raise ValueError(
+                    f"encoder {self.encoder} takes features already, expected no "
+                    f"{' and no '.join(given)}"
+                )
 
     @property
     def frames(self) -> int:

@@ -123,6 +123,17 @@ def find(name: str | None) -> Recipe:
 
 def _change(base: str, word: str) -> Callable[[Recipe], Recipe]:
     change = SECOND_STAGES.get(word) or degree(word)
+    start, plus, before = base.rpartition("+")
+    if plus and degree(word) and not Path(base.removeprefix(PREFIX)).exists():
+        if degree(before):
+            raise RecipeError(
+                f"+{before} and +{word} both say how much of the encoder learns",
+                f"one of them: {start}+{before} or {start}+{word}",
+            )
+        raise RecipeError(
+            f"+{word} says how the first stage trains, and +{before} what follows it",
+            f"the other way round: {start}+{word}+{before}",
+        )
     if change is None:
         unknown = did_you_mean(word, [*SECOND_STAGES, *WORDS])
         near = did_you_mean(f"{base}+{word}", ensembles(), otherwise=unknown)

@@ -9,7 +9,7 @@ from marey.errors import ManifestError, RecipeError, RunError
 from marey.longtail.decouple import set_trainable
 from marey.models.depth import blocks
 from marey.models.video_model import ModelSpec, VideoModel
-from marey.recipes.frozen import check_stored
+from marey.recipes.frozen import check_stored, is_frozen
 from marey.recipes.recipe import Recipe
 
 
@@ -40,6 +40,11 @@ def check_tested(model: VideoModel, recipe: Recipe) -> None:
 
 def check_learning(model: VideoModel, recipe: Recipe) -> None:
     """RecipeError if a stage cannot train of `model` what it is to, at the rates it is to."""
+    if recipe.model.lora is not None and is_frozen(recipe):
+        raise RecipeError(
+            "model.lora adds to an encoder that no stage trains",
+            "stages.0.trainable=all trains the additions alone; model.lora=null leaves them out",
+        )
     place = "checkpointing"
     try:
         if recipe.checkpointing:

@@ -257,6 +257,12 @@ class Recipe:
                 "augment changes pixels, but the model takes features, which only "
                 "mixup changes. hint: change the videos"
             )
+        for number, stage in enumerate(self.stages):
+            if takes_features and stage.last_blocks is not None:
+                raise ValueError(
+                    f"stages.{number}.last_blocks is {stage.last_blocks}, but the model takes "
+                    "features, whose encoder has learned. hint: a recipe of videos"
+                )
         if not self.stages:
             raise ValueError("stages is empty, expected at least one")
         values = len(self.augment.mean)

@@ -47,6 +47,24 @@ def spelled_out(recipe: Recipe, assignments: Iterable[str]) -> list[str]:
     return [full for each in assignments for full in _spelled_out(recipe, each)]
 
 
+def spelled_for_test(recipe: Recipe, assignments: Iterable[str]) -> list[str]:
+    """As `spelled_out` for a model that is trained: frames and size are those of its test alone.
+
+    >>> from marey.recipes.catalog import find
+    >>> spelled_for_test(find("tsm-r18"), ["size=112"])
+    ['test.crop.size=112', 'test.crop.resize=128']
+    """
+    return [full for each in assignments for full in _of_test(recipe, each)]
+
+
+def _of_test(recipe: Recipe, assignment: str) -> Iterator[str]:
+    if assignment.partition("=")[0] not in OF_SEVERAL:
+        yield assignment
+    else:
+        changes = _spelled_out(recipe, assignment)
+        yield from (each for each in changes if each.startswith("test."))
+
+
 def _spelled_out(recipe: Recipe, assignment: str) -> Iterator[str]:
     name, equals, value = assignment.partition("=")
     if name not in SHORT:

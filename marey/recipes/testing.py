@@ -15,7 +15,7 @@ from marey.models.encoder import MadeForClips
 from marey.recipes.protocols import protocol as named
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import override
-from marey.recipes.short_names import OF_A_STAGE
+from marey.recipes.short_names import OF_A_STAGE, spelled_for_test
 from marey.video.sampling.segments import in_frames, in_segments
 
 
@@ -31,7 +31,8 @@ def for_test(
     Args:
         protocol: test views by name (`marey.recipes.protocols`); by default the recipe's own.
         segments: of a clip; by default as many as these views have.
-        overrides: ``key=value`` that change the recipe after that.
+        overrides: ``key=value`` that change the recipe after that, ``size=N`` and ``frames=N``
+            its test.
 
     Raises:
         RecipeError: the model cannot take the views, or a change is one of the model itself.
@@ -43,7 +44,7 @@ def for_test(
     elif segments is not None:
         views = _on_segments(recipe, segments)
     _refuse_training(overrides)
-    tested = override(views, overrides)
+    tested = override(views, spelled_for_test(views, overrides))
     if tested.model != recipe.model:
         raise RecipeError(
             f"{', '.join(overrides)} changes the model, which is trained already",

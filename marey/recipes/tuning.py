@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from marey.errors import RecipeError
 from marey.models.lora import LoRA
 from marey.recipes.optim import AdamW, Cosine, Warmup
 from marey.recipes.recipe import Recipe, Stage
@@ -86,6 +87,11 @@ def _cropped(base: Recipe) -> Recipe:
 
 
 def _with(base: Recipe, word: str, stage: Stage) -> Recipe:
+    if base.model.takes_features:
+        raise RecipeError(
+            f"{base.name}+{word}: {base.name} takes features, whose encoder stays as it is",
+            f"a recipe of videos: frozen-mobilenetv2+{word} ...",
+        )
     return replace(
         base,
         name=f"{base.name}+{word}",

@@ -23,6 +23,7 @@ from marey.models import (
     VideoModel,
 )
 from marey.models.encoder import Encoder, Neck
+from marey.models.lora import LoRA
 from marey.models.profile import cost
 from marey.models.stream import streaming
 from marey.recipes.schema import from_yaml, to_yaml
@@ -144,8 +145,10 @@ def test_what_does_not_fit_is_refused() -> None:
         model(AttentivePoolSpec(num_heads=3))
     with pytest.raises(ValueError, match=r"neck.dim is 7, the encoder gives 64 features"):
         model(FeaturesSpec(7))
-    with pytest.raises(ValueError, match="takes features already"):
+    with pytest.raises(ValueError, match="takes features already, expected no neck"):
         ModelSpec(FeaturesSpec(4), neck=FeaturesSpec())
+    with pytest.raises(ValueError, match="expected no LoRA and no temporal ops"):
+        ModelSpec(FeaturesSpec(4), (TSM(),), lora=LoRA())
     with pytest.raises(ValueError, match=r"what is encoded is \[1, 2, 5\]"):
         model(POOL)(torch.zeros(1, 2, 5))
     with pytest.raises(ValueError, match="expected none: a stream"):

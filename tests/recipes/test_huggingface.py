@@ -67,6 +67,10 @@ def test_degrees_of_fine_tuning_go_by_a_word(tmp_path: Path) -> None:
         assert from_yaml(Recipe, to_yaml(recipe)) == recipe
     with pytest.raises(RecipeError, match="no second stage 'last0', and no degree"):
         find(f"hf:{folder}+last0")
+    with pytest.raises(RecipeError, match=r"one of them: hf:.*a\+b\+frozen or hf:.*a\+b\+lora"):
+        find(f"hf:{folder}+frozen+lora")
+    with pytest.raises(RecipeError, match=r"the other way round: tsm-r50\+lora\+crt"):
+        find("tsm-r50+crt+lora")
 
 
 def test_the_keys_that_the_page_shows_are_those_of_a_recipe(tmp_path: Path) -> None:

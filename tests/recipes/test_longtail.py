@@ -97,6 +97,13 @@ def test_any_recipe_may_have_another_stage(recipe: Recipe) -> None:
     gains_a_stage(recipe, "crt")
 
 
+def test_an_encoder_that_has_learned_its_features_is_not_tuned() -> None:
+    with pytest.raises(RecipeError, match="features-linear takes features, whose encoder stays"):
+        find("features-linear+lora")
+    with pytest.raises(RecipeError, match=r"stages\.0\.last_blocks is 1, but the model takes feat"):
+        override(find("features-linear"), ["stages.0.last_blocks=1"])
+
+
 def test_second_stages_follow_each_other_and_inherit_no_change_of_heads() -> None:
     *_, reset, scaled, normed, slow = find("tsm-r18+crt+lws+tau+drw").stages
     assert reset.reset_heads

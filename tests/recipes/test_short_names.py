@@ -23,6 +23,13 @@ def test_short_names_change_what_they_stand_for() -> None:
     assert (recipe.train.crop.size, recipe.test.crop) == (56, CenterCrop(56, 64))
 
 
+def test_of_a_trained_model_short_names_change_the_test_alone() -> None:
+    recipe = find("tsm-r18")
+    tested = for_test(recipe, overrides=["frames=16", "size=56"])
+    assert (tested.test.sampling, tested.test.crop) == (Segments(16), CenterCrop(56, 64))
+    assert (tested.model, tested.train) == (recipe.model, recipe.train)
+
+
 def test_a_picture_that_is_squeezed_stays_so() -> None:
     recipe = override_with_val(find("tsm-r18"), ["test.crop.resize=[112, 120]"])
     assert override_with_val(recipe, ["size=56"]).test.crop == CenterCrop(56, (56, 60))

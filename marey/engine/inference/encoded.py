@@ -235,7 +235,7 @@ def _key(manifest: Manifest, row: int) -> str:
     return input_digest(facts)
 
 
-def _state(path: AnyPath) -> list[object]:
+def _state(path: AnyPath) -> Sequence[object]:
     """Size and times of the file, or of the pack that it lies in; nothing is known of a url's.
 
     Of a folder those of every frame: to write over one leaves the folder's own as they are. The
@@ -254,8 +254,8 @@ def _state(path: AnyPath) -> list[object]:
     return []
 
 
-def _facts(found: os.stat_result) -> list[object]:
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+def _facts(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _not_kept(path: Path, reason: str) -> RunError:

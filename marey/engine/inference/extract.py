@@ -35,6 +35,7 @@ from marey.recipes.describe import with_some_head
 from marey.recipes.huggingface import is_hugging_face
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import override
+from marey.recipes.short_names import spelled_for_test, spelled_out
 from marey.storage.url import AnyPath
 
 
@@ -117,10 +118,12 @@ def source_model(
     """
     if Path(source).is_dir() and not is_hugging_face(Path(source)):
         trained = load_trained(source, device)
-        recipe, model = override(trained.recipe, overrides), trained.model
+        recipe, model = trained.recipe, trained.model
+        recipe = override(recipe, spelled_for_test(recipe, overrides))
     else:
         recipe = find(source)
-        recipe = override(replace(recipe, weights=weights or recipe.weights), overrides)
+        recipe = replace(recipe, weights=weights or recipe.weights)
+        recipe = override(recipe, spelled_out(recipe, overrides))
         file = starting_weights(recipe)
         if file is None:
             raise RecipeError(

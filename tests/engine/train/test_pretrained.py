@@ -173,6 +173,9 @@ def test_what_a_stage_cannot_train_is_said_before_a_run_begins(made: Path, tmp_p
     many = (replace(recipe.stages[0], last_blocks=3),)
     with pytest.raises(RecipeError, match=r"stages\.0: last_blocks is 3, the encoder has 2 blocks"):
         train(replace(recipe, stages=many), tmp_path / "run", quiet=True)
+    frozen = replace(recipe_of("vit+frozen", made), model=recipe_of("vit+lora", made).model)
+    with pytest.raises(RecipeError, match=r"model\.lora adds to an encoder that no stage trains"):
+        train(frozen, tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 
 
