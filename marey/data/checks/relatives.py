@@ -10,10 +10,11 @@ of mouths or of one room, what all its clips have in common says nothing of any 
 are divided by their deviation over the set, the less so the fewer clips it has, and what is found
 are copies and parts of one take.
 
-Measured, in the second way: different people of UT-Interaction correlate by 0.77 at most, mouths
-of different speakers by 0.93, but for 5 of 2.4 million pairs; copies that are scaled, mirrored,
-brighter, darker, squashed, a half or the middle by more than 0.96, all but 0.5 %. A copy that lacks
-a tenth of the picture is not found, nor half of those that are also compressed beyond use.
+Measured on copies of 20 clips of UT-Interaction and of 200 of mouths, on which `ALIKE` was chosen,
+too: those of half the size, mirrored, brighter, darker, squashed, or the middle 60 % are all found;
+of first halves 100 and 99.5 %, at crf 40 100 and 92.5 %, of what is mirrored, halved, trimmed and
+at crf 35 100 and 45 %; of those that lack a tenth of width and height 10 and 0 %. Of 2,200 clips of
+mouths as they are, 5 of 1,265 pairs are of two speakers.
 """
 
 from __future__ import annotations

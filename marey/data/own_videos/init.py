@@ -172,7 +172,7 @@ def init_dataset(
     groups = named or next(iter(videos), None)
     stratum, class_names = _stratum(manifest), next(iter(manifest.classes.values()))
     decides = not (given.split or rule.val_where or rule.test_where)
-    near, joined = None, None
+    near, done = None, ""
     if probe and rule.near_duplicates:
         near, said = find_look_alikes(
             manifest,
@@ -182,9 +182,11 @@ def init_dataset(
             progress=looked,
         )
         notes += said
-        if near and len(near.relatives.pairs) and decides and rule.group is not None:
-            joined = near.joined(groups)
-            groups = joined or groups
+        if near and len(near.relatives.pairs) and decides:
+            if named:  # a person's word
+                done = near.apart(named)
+            elif rule.group is not None:
+                groups, done = near.kept_together(groups)
     division = divide(
         stratum,
         rule,
@@ -199,7 +201,7 @@ def init_dataset(
     _write_pairs(target.with_name("rejects.csv"), ("path", "reason"), left_out)
     if near:
         _write_pairs(target.with_name("near-duplicates.csv"), ("path", "other"), near.pairs)
-        notes += near.notes(division.sides, are_joined=joined is not None)
+        notes += near.notes(division.sides, division.folds, done)
     notes += [groups.note] if groups and groups.note and decides else []
     if named and videos:
         notes += leak_notes(division.sides, videos[0])

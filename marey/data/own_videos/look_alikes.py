@@ -37,36 +37,62 @@ class LookAlikes:
         """The paths of those that are."""
         return [(self.paths[one], self.paths[other]) for one, other in self.relatives.pairs]
 
-    def joined(self, groups: Groups | None) -> Groups | None:
-        """These groups (None: each clip its own), those that share relatives joined.
+    def kept_together(self, groups: Groups | None) -> tuple[Groups | None, str]:
+        """These groups (None: each clip its own), of which relatives join several, and what is
+        done, in words.
 
-        None if one group would have more than half of the clips.
+        If one group would have more than half of the clips, only files of the same bytes join.
         """
         values = self.paths if groups is None else groups.values
         first: dict[str, int] = {}
-        same = [(first.setdefault(value, row), row) for row, value in enumerate(values)]
-        of_row = linked(len(values), np.concatenate([np.array(same), self.relatives.pairs]))
-        if np.bincount(of_row).max() > _MOST_JOINED * len(values):
-            return None
-        name = "clips that look alike" if groups is None else f"{groups.name} and likeness"
-        joined = [values[row] for row in of_row]
-        return Groups(name, joined, "; ".join(self._joined_note(groups)))
+        same = np.array([(first.setdefault(value, row), row) for row, value in enumerate(values)])
+        largest = np.bincount(same[:, 0]).max()
+        reason = ""
+        for pairs, them in (
+            (self.relatives.pairs, "they"),
+            (self.relatives.copies, "those copies"),
+        ):
+            of_row = linked(len(values), np.concatenate([same, pairs]))
+            size = np.bincount(of_row).max()
+            if len(pairs) and size <= max(_MOST_JOINED * len(values), largest):
+                name = "clips that look alike" if groups is None else f"{groups.name} and likeness"
+                note = "; ".join(self._joined_note(groups, pairs))
+                joined = Groups(name, [values[row] for row in of_row], note)
+                return joined, f"{them} stay together{reason}, unless --no-near-duplicates"
+            reason = reason or f", as one group would have {size:,} of {len(values):,} clips"
+        return groups, f"they are not kept together{reason}"
 
-    def _joined_note(self, groups: Groups | None) -> Iterator[str]:
+    def _joined_note(self, groups: Groups | None, pairs: np.ndarray) -> Iterator[str]:
         if groups is None:
             return
         if groups.note:
             yield groups.note
-        across = [(a, b) for a, b in self.relatives.pairs if groups.values[a] != groups.values[b]]
-        if across:
+        if len(across := _across(groups, pairs)):
             one, other = (groups.values[row] for row in across[0])
             yield (
                 f"near duplicates are in several groups, which are joined, as {one} and {other} by"
                 f" {self._shown(across[:1])}"
             )
 
-    def notes(self, sides: np.ndarray, *, are_joined: bool) -> Iterator[str]:
-        """What there is to say of them, on these sides (int64 [n], positions in SPLITS)."""
+    def apart(self, groups: Groups) -> str:
+        """What there is to say of relatives in two of these groups, which a person gave; or ""."""
+        across = _across(groups, self.relatives.pairs)
+        if not len(across):
+            return ""
+        one, other = (groups.values[row] for row in across[0])
+        return (
+            f"{len(across):,} of {len(self.relatives.pairs):,} pairs are in two groups of"
+            f" {groups.name}, which stay as given, as {one} and {other}: {self._shown(across[:1])}"
+        )
+
+    def notes(self, sides: np.ndarray, folds: np.ndarray | None, done: str) -> Iterator[str]:
+        """What there is to say of them.
+
+        Args:
+            sides: of all clips, int64 [n], positions in SPLITS.
+            folds: int64 [n], -1 for clips of none.
+            done: what is done about them.
+        """
         related, pairs = self.relatives.related, self.relatives.pairs
         if not len(pairs):
             return
@@ -75,7 +101,7 @@ class LookAlikes:
         yield (
             f"near duplicates: {len(related):,} of {len(self.paths):,} clips look nearly like"
             f" another{exact}: {self._shown(pairs)}; near-duplicates.csv lists them"
-            + ("; they stay together, unless --no-near-duplicates" * are_joined)
+            + (f"; {done}" if done else "")
         )
         differ = [(a, b) for a, b in copies if self.labels[a] != self.labels[b]]
         if differ:
@@ -93,6 +119,14 @@ class LookAlikes:
                     f"{len(clips):,} of {int((sides == side).sum()):,} {name} clips look nearly"
                     f" like one to train on, as {self._shown(leaks[:1])}: results will be too good"
                 )
+        if folds is None:
+            return
+        leaks = [(a, b) for a, b in pairs if folds[a] != folds[b] and min(folds[a], folds[b]) >= 0]
+        if leaks:
+            yield (
+                f"{len({*np.ravel(leaks)}):,} of {int((folds >= 0).sum()):,} clips look nearly like"
+                f" one in another fold, as {self._shown(leaks[:1])}: results will be too good"
+            )
 
     def _shown(self, pairs: Sequence[tuple[int, int]] | np.ndarray) -> str:
         shown = [f"{self.paths[one]} ~ {self.paths[other]}" for one, other in pairs[:NUM_SHOWN]]
@@ -109,6 +143,12 @@ class LookAlikes:
             "largest": max(sizes),
             "pairs": len(self.relatives.pairs),
         }
+
+
+def _across(groups: Groups, pairs: np.ndarray) -> np.ndarray:
+    """Those pairs (int64 [p 2]) whose clips are in two groups."""
+    values = groups.values
+    return pairs[np.array([values[one] != values[other] for one, other in pairs], bool)]
 
 
 def find_look_alikes(

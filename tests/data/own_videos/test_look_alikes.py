@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from marey.data.checks.relatives import Relatives
 from marey.data.own_videos.init import init_dataset
-from marey.data.own_videos.name_groups import groups_by_pattern
+from marey.data.own_videos.look_alikes import LookAlikes
+from marey.data.own_videos.name_groups import Groups, groups_by_pattern
 from marey.data.own_videos.splits import SplitRule
 from marey.errors import ManifestError
 
@@ -78,6 +80,35 @@ def test_copies_with_another_label_are_said_and_a_group_of_all_is_not_kept(tmp_p
     assert report.split.startswith("class")
     assert report.near.facts["copies"] == 2
     assert any(note.startswith("1 copies have another label than") for note in report.notes)
+    assert any("one group would have 3 of 3 clips" in note for note in report.notes)
+
+
+def test_where_likeness_would_join_most_clips_only_files_of_the_same_bytes_stay_together() -> None:
+    pairs = np.array([[0, 1], [1, 2], [2, 3], [4, 5]])
+    near = LookAlikes(Relatives(pairs, np.zeros(6, int), pairs[:1]), list("abcdef"), list("xxxyyy"))
+    groups, done = near.kept_together(None)
+    assert list(groups.values) == list("aacdef")
+    assert done.startswith("those copies stay together, as one group would have 4 of 6 clips")
+    large = Groups("person", list("qqqqqr"))  # no fault of what looks alike
+    groups, done = near.kept_together(large)
+    assert "".join(groups.values) == "qqqqqr"
+    assert list(near.notes(np.zeros(6, int), np.array([0, 0, 0, 1, 1, 1]), done))[-1] == (
+        "2 of 6 clips look nearly like one in another fold, as c ~ d: results will be too good"
+    )
+
+
+@pytest.mark.parametrize("given", ["column", "pattern"])
+def test_groups_that_a_person_gives_stay_and_near_duplicates_in_two_of_them_are_said(
+    tmp_path, source, given
+):
+    rows = [f"hop/{n},hop,s{n // 2}" for n in range(6)] + ["run/6,run,s3", "run/mirrored,run,s3"]
+    (source / "l.csv").write_text("\n".join(["path,label,speaker", *rows, ""]))
+    rule = SplitRule(group_by=r"(\w)$" if given == "pattern" else None, folds=2)
+    report = init_dataset(source / "l.csv", tmp_path / "out", num_workers=0, rule=rule)
+    expected = set("0123456d") if given == "pattern" else {"s0", "s1", "s2", "s3"}
+    assert set(report.manifest.groups.to_pylist()) == expected
+    said = "1 of 1 pairs are in two groups of"
+    assert any(said in note and "which stay as given" in note for note in report.notes)
 
 
 def test_the_group_is_what_a_pattern_takes_from_names(tmp_path):
