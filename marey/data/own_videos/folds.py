@@ -48,11 +48,10 @@ def deal_folds(
     """
     there = len(np.unique(groups))
     if number > there:
+        fewer = f"--folds {there} has one of each" if there > 1 else f"give {number} groups or more"
         raise ManifestError(
             f"{number} folds of {there} groups of clips, expected a group or more for each",
-            f"--folds {there} has one of each; --group none divides groups"
-            if 1 < there < len(groups)
-            else f"give {number} clips or more",
+            fewer + ("; --group none divides groups" if there < len(groups) else ""),
         )
     _, codes = np.unique(groups, return_inverse=True)
     return deal(labels, codes, np.full(number, 1 / number), rng)

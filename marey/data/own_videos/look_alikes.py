@@ -147,8 +147,9 @@ class LookAlikes:
 
 def _across(groups: Groups, pairs: np.ndarray) -> np.ndarray:
     """Those pairs (int64 [p 2]) whose clips are in two groups."""
-    values = groups.values
-    return pairs[np.array([values[one] != values[other] for one, other in pairs], bool)]
+    values = np.asarray(groups.values)[pairs]
+    across: np.ndarray = pairs[values[:, 0] != values[:, 1]]
+    return across
 
 
 def find_look_alikes(

@@ -118,7 +118,7 @@ def groups_by_pattern(paths: Sequence[str], pattern: str) -> Groups:
             whole path if it has a `/`.
 
     Raises:
-        ManifestError: the pattern has no group, or does not fit a path.
+        ManifestError: the pattern has no group, takes none from a path, or one from all.
 
     >>> groups_by_pattern(["hop/s1_a.mp4", "run/s1_b.mp4"], "{group}_*").values
     ['s1', 's1']
@@ -137,18 +137,29 @@ def groups_by_pattern(paths: Sequence[str], pattern: str) -> Groups:
             f"{pattern!r} has {form.groups} groups in brackets, expected one",
             "put what clips of a group have in common in brackets, or write {group} for it",
         )
+    if is_template and (pattern.count("{group}") > 1 or re.search(r"\*{group}|{group}\*", pattern)):
+        raise ManifestError(
+            f"{pattern!r} does not say where the group ends",
+            "write {group} once, and what stands between it and *, as {group}_*",
+        )
     texts = [without_suffix(path.replace("\\", "/").rstrip("/")) for path in paths]
     if is_template and "/" not in pattern:
         texts = [text.rpartition("/")[2] for text in texts]
     matches = [form.fullmatch(text) if is_template else form.search(text) for text in texts]
-    if wrong := [path for path, match in zip(paths, matches, strict=True) if not match]:
+    key = "group" if "group" in form.groupindex else 1
+    found = [(match[key] or "") if match else "" for match in matches]
+    if wrong := [path for path, group in zip(paths, found, strict=True) if not group]:
         raise ManifestError(
             f"{pattern!r} fits {len(paths) - len(wrong):,} of {len(paths):,} paths, not"
             f" {clip_text(wrong[0])}",
             "write one that fits all, as '(?:^|/)([^/_]+)'",
         )
-    key = "group" if "group" in form.groupindex else 1
-    return Groups(f"--group-by {pattern}", [match[key] or "" for match in matches if match])
+    if len(set(found)) == 1 < len(found):
+        raise ManifestError(
+            f"{pattern!r} takes {found[0]!r} from all {len(found):,} paths, one group",
+            "write one that tells them apart; without --group-by names are looked at",
+        )
+    return Groups(f"--group-by {pattern}", found)
 
 
 def _template(text: str) -> str:

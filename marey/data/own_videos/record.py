@@ -28,7 +28,7 @@ def command_of(
     used: Mapping[str, str],
     ignored: Sequence[str],
     rule: SplitRule,
-    shares: tuple[float, float, float],
+    shares: tuple[float, float, float] | None,
     root: str | Path | None,
     names: str | Path | None,
     layout: str | None,
@@ -38,7 +38,7 @@ def command_of(
 
     Args:
         used: role -> column, as they were found.
-        shares: of the clips to train, validate and test on.
+        shares: of the clips to train, validate and test on; None where something else decides.
     """
     columns = [f"{role}={name}" for role, name in used.items() if role in ROLES]
     options = {
@@ -47,8 +47,8 @@ def command_of(
         "--layout": layout,
         "--columns": ",".join(columns),
         "--ignore": ",".join(ignored),
-        "--val": None if rule.folds else f"{shares[1]:g}",
-        "--test": f"{shares[2]:g}",
+        "--val": f"{shares[1]:g}" if shares and not rule.folds else None,
+        "--test": f"{shares[2]:g}" if shares else None,
         "--folds": rule.folds or None,
         "--seed": rule.seed,
         "--group": "none" if rule.group is None else rule.group,

@@ -68,6 +68,11 @@ class SplitRule:
                 f"{self.folds} folds and a part to validate on are asked for",
                 "each fold validates once: leave out --val and --val-where, or --folds",
             )
+        if self.folds and test == 1:
+            raise ManifestError(
+                f"{self.folds} folds are asked for, and all clips to test on",
+                "give a smaller --test, as 0.2, or no --folds",
+            )
 
     def shares(self, num_groups: int = 0, num_classes: int = 1) -> tuple[float, float, float]:
         """Of the clips to train, validate and test on; those of folds are to train on.
@@ -98,8 +103,8 @@ class Division:
     how: str
     """What decided, in words."""
     notes: tuple[str, ...]
-    shares: tuple[float, float, float]
-    """Of the clips to train, validate and test on, where these decided."""
+    shares: tuple[float, float, float] | None
+    """Of the clips to train, validate and test on; None where something else decided."""
     folds: np.ndarray | None = None
     """int64 [n], -1 for clips of none."""
     fold_facts: tuple[FoldFacts, ...] = ()
@@ -145,19 +150,22 @@ def divide(
         how = f"{groups.name}, so that none is on two sides"
     else:
         sides, how = split_by_class(labels, shares, rng), "class, each in the same proportion"
+    decided = None if split or rule.val_where or rule.test_where else shares
     folds = _folds(labels, codes, sides, rule, columns[fold] if fold else (), rng)
     if folds is None:
         notes = tuple(_split_notes(sides, labels, groups, names))
+        notes += tuple(_unused_notes(rule, split)) if decided is None else ()
         if rule.is_open and not split and not shares[2]:
             notes += (_few_note(codes, groups),)
-        return Division(sides, groups and groups.values, how, notes, shares)
+        return Division(sides, groups and groups.values, how, notes, decided)
     if not (split or rule.val is not None or rule.val_where):
         first = folds[folds >= 0].min()
         sides[folds == first] = SPLITS.index("val")
         how += f"; fold {first} is val"
     facts = fold_facts(folds, labels, codes, names)
     notes = (*_split_notes(sides, labels, groups, names), *fold_notes(facts))
-    return Division(sides, groups and groups.values, how, notes, shares, folds, facts)
+    notes += tuple(_unused_notes(rule, split)) if decided is None else ()
+    return Division(sides, groups and groups.values, how, notes, decided, folds, facts)
 
 
 def _few_note(codes: np.ndarray, groups: Groups | None) -> str:
@@ -165,8 +173,22 @@ def _few_note(codes: np.ndarray, groups: Groups | None) -> str:
     shown = f"{there:,} groups" if groups else f"{there:,} clips"
     return (
         f"{shown} are few to hold some out for a test, so what validates is what is reported:"
-        " --folds 5 lets each clip validate once, --test 0.2 holds some out"
+        f" --folds {min(max(there, 2), 5)} lets each clip validate once, --test 0.2 holds some out"
     )
+
+
+def _unused_notes(rule: SplitRule, split: str) -> Iterator[str]:
+    """What there is to say of shares that are asked for where something else decides."""
+    by_value = rule.val_where or rule.test_where
+    for name, share in (("val", rule.val), ("test", rule.test)):
+        if share is not None:
+            reason = (
+                "clips are taken by value"
+                if by_value
+                else f"the source has its own split; --ignore {split} divides anew, or of folders"
+                " --layout with * for theirs"
+            )
+            yield f"--{name} {share:g} has no effect: {reason}"
 
 
 def _folds(

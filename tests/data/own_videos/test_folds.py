@@ -64,12 +64,30 @@ def test_a_split_of_the_source_stays_beside_folds():
     [
         ({"folds": 1}, r"1 folds, expected 2 or more.*--folds 5"),
         ({"folds": 5, "val": 0.2}, r"each fold validates once: leave out --val"),
+        ({"folds": 5, "test": 1.0}, r"5 folds are asked for, and all clips to test on"),
         ({"folds": 5}, r"5 folds of 3 groups.*--folds 3 has one of each; --group none"),
     ],
 )
 def test_folds_that_cannot_be_are_refused_with_what_can(rule, message):
     with pytest.raises(ManifestError, match=message):
         divide(np.zeros(6, int), SplitRule(**rule), columns={}, groups=Groups("x", list("aabbcc")))
+
+
+def test_shares_beside_a_split_of_the_source_are_said_to_have_no_effect():
+    columns = {"split": ["train", "val", "test"]}
+    rule = SplitRule(folds=2, test=0.3)
+    made = divide(np.zeros(3, int), rule, columns=columns, split="split")
+    assert made.notes[-1].startswith("--test 0.3 has no effect: the source has its own split")
+    assert made.shares is None  # so that the command that does it again has none
+    rule = SplitRule(val=0.2, test_where=("split", {"test"}))
+    assert "clips are taken by value" in divide(np.zeros(3, int), rule, columns=columns).notes[-1]
+
+
+def test_more_folds_than_clips_are_refused_with_how_many_can_be_and_as_many_are_advised():
+    with pytest.raises(ManifestError, match=r"9 folds of 6 groups.*--folds 6 has one of each$"):
+        divide(np.zeros(6, int), SplitRule(folds=9), columns={})
+    made = divide(np.zeros(6, int), SplitRule(), columns={}, groups=Groups("x", list("aabbcc")))
+    assert "--folds 3 lets each clip validate once" in made.notes[-1]
 
 
 def test_classes_that_are_not_in_every_fold_are_named():

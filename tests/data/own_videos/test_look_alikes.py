@@ -129,6 +129,10 @@ def test_the_group_is_what_a_pattern_takes_from_names(tmp_path):
         (r"(p\d", r"is no pattern: missing \)"),
         (r"^(q\d)", r"fits 1 of 2 paths, not 'p1_b\.mp4'"),
         ("q{group}_*", r"fits 1 of 2 paths, not 'p1_b\.mp4'"),
+        (r"(q?)", r"fits 1 of 2 paths, not 'p1_b\.mp4'"),
+        (r"(\d)_", r"takes '1' from all 2 paths, one group"),
+        ("{group}*", r"does not say where the group ends"),
+        ("{group}_{group}", r"does not say where the group ends.*\{group\} once"),
     ],
 )
 def test_patterns_that_take_no_group_from_a_path_are_refused(pattern, message):
