@@ -33,7 +33,7 @@ from marey.cli.bench import bench_app
 from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
 from marey.cli.recipes import recipes_app
-from marey.cli.shared import console, errors, quietly, stopping
+from marey.cli.shared import console, errors, progress_bar, quietly, stopping
 from marey.cli.tables import AsJson, print_json
 from marey.errors import MareyError
 from marey.terminal import TerminalHandler, write_any_text
@@ -131,7 +131,10 @@ def export(
     """Make a release of a run: safetensors, config, labels and a model card."""
     from marey.engine.weights.trained import export_release
 
-    console.print(f"written: {export_release(weights.at_hand(run, download=download), out)}")
+    folder = weights.at_hand(run, download=download)
+    with progress_bar("writing the release"):
+        written = export_release(folder, out)
+    console.print(f"written: {written}")
 
 
 app.command()(features.features)

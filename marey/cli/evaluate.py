@@ -16,6 +16,7 @@ from marey.cli.metric_tables import (
     print_metrics,
     print_subsets,
     print_tested,
+    print_untested,
 )
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
 from marey.cli.tables import AsJson, print_json
@@ -192,6 +193,7 @@ def evaluate(
 def _print_result(result: Evaluation, facts: Results) -> None:
     print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
     print_classes(result)
+    print_untested(result)
     print_tested(facts)
     print_subsets(facts.subsets)
     for source, part in result.by_source.items():

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from marey.cli.shared import console, errors
 from marey.cli.tables import print_table
+from marey.errors import first_few
 
 if TYPE_CHECKING:
     from marey.engine.inference.evaluate import Evaluation
@@ -48,6 +49,18 @@ def print_classes(evaluation: Evaluation) -> None:
         classes, labels = evaluation.manifest.classes[head], evaluation.manifest.labels[head]
         if len(classes) == 2 or (labels.ndim == 2 and len(classes) <= MOST_CLASSES):
             print_table(class_table(classes, probabilities, targets_of(labels, len(classes))))
+
+
+def print_untested(evaluation: Evaluation) -> None:
+    """Print which classes no clip shows, so that no number is of them."""
+    for head, names in evaluation.manifest.classes.items():
+        counts = evaluation.manifest.class_counts(head)
+        absent = [name for name, count in zip(names, counts, strict=True) if not count]
+        if absent:
+            console.print(
+                f"{len(absent)} of {len(names)} classes of '{head}' have no clip here: "
+                f"{escape(first_few(absent))}"
+            )
 
 
 def print_tested(facts: Results) -> None:

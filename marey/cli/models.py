@@ -34,7 +34,8 @@ def convert(
     from marey.recipes.schema import override
 
     settings = override(Settings(), say or [])
-    converted = run(file, out, repository=repository, settings=settings, labels=labels)
+    with progress_bar("converting"):
+        converted = run(file, out, repository=repository, settings=settings, labels=labels)
     for name, fact in converted.facts().items():
         console.print(f"{name:15} {escape(fact)}")
     console.print(f"written: {out}")

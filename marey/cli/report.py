@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from marey.cli.shared import console, errors
+from marey.cli.shared import console, errors, progress_bar
 from marey.cli.tables import AsJson, print_json, print_table
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def report(
 
     if as_json:
         print_json(report_numbers(run, results))
-    (errors if as_json else console).print(f"written: {write_report(run, out, results)}")
+    with progress_bar("writing the page"):
+        written = write_report(run, out, results)
+    (errors if as_json else console).print(f"written: {written}")
 
 
 def compare(
@@ -46,7 +48,8 @@ def compare(
     """Put runs side by side: a table here, plots in an HTML file."""
     from marey.engine.report.compare import read_comparison
 
-    comparison = read_comparison(runs, results)
+    with progress_bar("reading runs"):
+        comparison = read_comparison(runs, results)
     if as_json:
         print_json(comparison.as_json)
     else:
