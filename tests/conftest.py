@@ -16,6 +16,9 @@ from tests.changed import ROOT, changed_files, chosen_tests
 # before torch is imported, and what the tests start inherits it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Workers of xdist have it, and rich would keep it from then on; a test may set it for itself.
+os.environ.pop("COLUMNS", None)
+
 # How long an example takes is a matter of the machine and of what else runs on it. Examples are the
 # same ones every time, so that a change is judged by what it changes; MAREY_EXPLORE=1 draws others.
 settings.register_profile(
