@@ -92,11 +92,17 @@ def evaluate(
 
     Of several models, the weighted mean of their scores: an ensemble.
     """
+    from marey.data.manifest.paths import VIDEO
     from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, results_folder
     from marey.engine.inference.stored import dump_of
     from marey.engine.results_file import read_results
 
     others, overrides = models_and_overrides(more or [])
+    manifest = manifest or []
+    if manifest:  # a shell makes several words of a pattern
+        manifest += [str(each) for each in others if VIDEO.fullmatch(each.name)]
+        others = [each for each in others if not VIDEO.fullmatch(each.name)]
+    are_clips = all(VIDEO.fullmatch(each) for each in manifest)
     model, *others = (at_hand(one, download=download) for one in (model, *others))
     is_ensemble = bool(others or weights_of or average or row)
     if not is_ensemble and (dump := dump_of(model)):
@@ -118,12 +124,12 @@ def evaluate(
             )
         _print_dump(dump, epic_lists, as_json=as_json)
         return
-    if len(manifest or []) > 1 and not is_ensemble:
-        raise typer.BadParameter(f"{len(manifest or [])} manifests for one model, expected one")
+    if len(manifest) > 1 and not (is_ensemble or are_clips):
+        raise typer.BadParameter(f"{len(manifest)} manifests for one model, expected one")
     device = device_or_default(device)
     options = EvalOptions(
         folder=model,
-        manifest=manifest[0] if manifest else None,
+        manifest=tuple(manifest) if len(manifest) > 1 else manifest[0] if manifest else None,
         split=split,
         protocol=protocol,
         segments=segments,
@@ -138,7 +144,7 @@ def evaluate(
         evaluate_ensemble(
             [model, *others],
             options,
-            manifests=manifest or [],
+            manifests=manifest,
             weights=weights_of,
             average=average,
             row=row,

@@ -5,6 +5,7 @@ They are read as `marey data init` reads them, but none is opened, and nothing i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from marey.data.lists.epic import in_frames
@@ -13,6 +14,7 @@ from marey.data.lists.rejects import SourceLine
 from marey.data.lists.wanted_columns import AS_NAMED
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import Manifest
+from marey.data.manifest.paths import VIDEO
 from marey.data.own_videos.files import located, meant_files, refuse_empty_spans
 from marey.data.own_videos.given_columns import given_columns
 from marey.data.own_videos.labels import class_files, read_labels
@@ -23,23 +25,34 @@ from marey.data.own_videos.unlabelled import LISTS
 from marey.errors import ManifestError
 
 
-def is_labelled_source(source: str | Path) -> bool:
-    """Whether it is a folder, a list, or a pattern of files, and so no manifest."""
+def is_labelled_source(source: str | Path | tuple[str, ...]) -> bool:
+    """Whether it is a folder, a list, a video, several, or a pattern of files, and no manifest."""
+    if isinstance(source, tuple):
+        return True
     path = Path(source)
     if "://" in str(source):
         return False
-    return path.is_dir() or path.suffix.lower() in LISTS or is_pattern(path)
+    is_list = path.suffix.lower() in LISTS
+    return path.is_dir() or is_list or is_pattern(path) or bool(VIDEO.fullmatch(path.name))
 
 
-def read_labelled(source: str | Path) -> tuple[Manifest, tuple[str, ...]]:
+def read_labelled(source: str | Path | tuple[str, ...]) -> tuple[Manifest, tuple[str, ...]]:
     """The clips with their labels and splits, and how they were read, in words.
+
+    Args:
+        source: a folder, a list, a pattern, or videos, as a shell makes them of a pattern.
 
     Raises:
         ManifestError: what `marey data init` refuses, or a clip that is not there.
     """
-    path = Path(source)
-    listing, notes = _of_pattern(path) if is_pattern(path) else read_source(path)
-    root = path if path.is_dir() else Path() if is_pattern(path) else path.parent
+    path = Path(source[0] if isinstance(source, tuple) else source)
+    is_file = bool(VIDEO.fullmatch(path.name)) and not path.is_dir()
+    if isinstance(source, tuple) or is_pattern(path) or is_file:
+        files = source if isinstance(source, tuple) else tuple(matching(path))
+        listing, notes, root = _of_files(path, files), list[str](), Path()
+    else:
+        listing, notes = read_source(path)
+        root = path if path.is_dir() else path.parent
     listing = in_frames(listing, root)
     refuse_empty_spans(listing)
     labels, classes = read_labels(listing, class_files(listing, None), notes)
@@ -57,11 +70,13 @@ def read_labelled(source: str | Path) -> tuple[Manifest, tuple[str, ...]]:
     return manifest, (f"read as: {listing.format}", *dict.fromkeys([*listing.notes, *notes]))
 
 
-def _of_pattern(path: Path) -> tuple[Listing, list[str]]:
-    """The files that a pattern matches, each of the class that its folder is called."""
+def _of_files(path: Path, files: Sequence[str]) -> Listing:
+    """The files, each of the class that its folder is called."""
     rows = [
-        ListRow(SourceLine(path, number), each, {"label": Path(each).parent.name})
-        for number, each in enumerate(matching(path), start=1)
+        ListRow(SourceLine(path, number), each, {"label": Path(each).absolute().parent.name})
+        for number, each in enumerate(files, start=1)
     ]
     form = f"files of {path}, labelled by their folders, {len(rows):,} clips"
-    return Listing(source=path, format=form, rows=rows), []
+    if not is_pattern(path):
+        form = f"files, labelled by their folders, {len(rows):,} clips"
+    return Listing(source=path, format=form, rows=rows)

@@ -57,8 +57,9 @@ class EvalOptions(Options["ScoringJob"]):
 
     Args:
         folder: of a run or of a release.
-        manifest: the clips: a manifest, class folders, a list, or a pattern of files in class
-            folders; by default those the model was validated on. Classes are matched by name.
+        manifest: the clips: a manifest, class folders, a list, or files in class folders, several
+            or by a pattern; by default those the model was validated on. Classes are matched by
+            name.
         split: rows to take, if the manifest has a column of splits.
         protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
         segments: of a clip; by default as many as these views have.
@@ -67,7 +68,7 @@ class EvalOptions(Options["ScoringJob"]):
     """
 
     folder: Path
-    manifest: str | Path | None = None
+    manifest: str | Path | tuple[str, ...] | None = None
     split: str = "val"
     protocol: str | None = None
     segments: int | None = None
@@ -89,9 +90,9 @@ class EvalOptions(Options["ScoringJob"]):
         if self.manifest is not None and is_labelled_source(self.manifest):
             clips, notes = read_labelled(self.manifest)
             for note in notes:
-                log.warning("%s: %s", self.manifest, note)
+                log.warning("%s: %s", clips.source, note)
         else:
-            lists = data.val_lists if self.manifest is None else (self.manifest,)
+            lists = data.val_lists if self.manifest is None else (str(self.manifest),)
             clips = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
         manifest = with_class_names(clips.select(self.split), trained)
         check_heads(trained.model, manifest, recipe.test.average)

@@ -121,6 +121,12 @@ def test_class_folders_lists_and_patterns_are_evaluated(
     for source in (tmp_path / "in", tmp_path / "in.txt", tmp_path / "in" / "*" / "*.mp4"):
         found = EvalOptions(folder=run, manifest=source, workers=0).load("cpu").manifest
         assert [CLASSES[label] for label in found.labels["label"]] == ["blue", "dark"]
+    files = [str(tmp_path / "in" / name / "5.mp4") for name in ("blue", "dark")]
+    words = ["eval", str(run), "--out", str(tmp_path / "out"), "--manifest", *files]
+    said = CliRunner().invoke(app, [*words, "--workers", "0"])  # a pattern that the shell expands
+    assert said.exit_code == 0, said.output
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["num_clips"] == 2
     with pytest.raises(ManifestError, match="matches no file"):
         EvalOptions(folder=run, manifest=tmp_path / "in" / "*.avi").load("cpu")
 
