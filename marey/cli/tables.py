@@ -24,12 +24,12 @@ NAME_WIDTH = 24
 
 def print_table(of: pages.Table, title: str = "") -> None:
     """Print the rows; columns that do not fit come in tables below, beside the first ones again."""
-    widths = _widths(of)
     for columns in _that_fit(of, console.width):
+        widths = _shares(of, columns, console.width)
         table = Table(title=title or None, title_justify="left")
         for i in columns:
             justify: JustifyMethod = "right" if i in of.numbers else "left"
-            table.add_column(of.header[i], overflow="fold", justify=justify, min_width=widths[i])
+            table.add_column(of.header[i], overflow="fold", justify=justify, width=widths[i])
         for row in of.rows:
             table.add_row(*(escape(str(row[i])) for i in columns))
         console.print(table, soft_wrap=False)
@@ -52,6 +52,18 @@ def _that_fit(of: pages.Table, width: int) -> list[list[int]]:
             parts.append(keys)
         parts[-1] = [*parts[-1], i]
     return parts
+
+
+def _shares(of: pages.Table, columns: Sequence[int], width: int) -> dict[int, int]:
+    """How wide each column of a table is: what it needs and, where there is room, all it has."""
+    shares = {i: _widths(of)[i] for i in columns}
+    room = max(width - 1 - sum(share + 3 for share in shares.values()), 0)
+    for i in columns:
+        wanted = max(len(of.header[i]), *(len(str(row[i])) for row in of.rows), shares[i])
+        more = min(room, wanted - shares[i])
+        shares[i] += more
+        room -= more
+    return shares
 
 
 def _widths(of: pages.Table) -> Sequence[int]:

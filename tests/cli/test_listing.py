@@ -59,3 +59,15 @@ def test_columns_without_room_come_below_beside_the_first_ones(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 40
     assert sum("top-1" in line for line in lines) == 4
+
+
+def test_no_column_is_cut_where_headers_are_longer_than_cells(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    header = ("run", "results", "top-1 (%)", "class average (%)", "params", "GMACs a view")
+    row = ("a", "val (2 clips)", "50.0 (9.5–90.5)", "50.0 (10.3–89.7)", "11.2 M", "0.29")
+    print_table(Table(header, [row]))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(line[-1] in "┓┃┩│┘" for line in lines)
