@@ -72,7 +72,10 @@ def marey(
         (["data", "stats", "nothing.csv"], "nothing.csv"),
         (["train", "tsm-r18", "seed=1180591620717411303424"], "expected a whole number"),
         (["train", "tsm-r18", "clip_grad=-1"], "clip_grad is -1.0, expected more than 0"),
-        (["bench", "model", "tsm-r18", "--device", "gpu"], "there is no device 'gpu' here"),
+        (
+            ["bench", "model", "tsm-r18", "size=64", "--device", "gpu"],
+            "there is no device 'gpu' here",
+        ),
         (["eval", "nowhere", "--device", "meta"], "there is no device 'meta' here"),
         (["train", "tsm-r18", "--manifest", "x.csv", "--device", "cuda:77"], "'cuda:77'"),
     ],

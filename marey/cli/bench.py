@@ -67,9 +67,9 @@ def bench_model(
     from marey.engine.bench import bench_model as measure
     from marey.recipes.catalog import find
     from marey.recipes.describe import with_some_head
-    from marey.recipes.schema import override
+    from marey.recipes.val_views import override_with_val
 
-    chosen = override(find(recipe), overrides or [])
+    chosen = override_with_val(find(recipe), overrides or [])
     spec, size = with_some_head(chosen.tested_model), chosen.test.crop.size
     speed = measure(
         spec,
