@@ -52,6 +52,8 @@ from marey.storage.text_files import read_text
 
 SUMMARY = Path("results", "val", RESULTS)
 """In the folder of one run, of folds and of seeds alike."""
+TRIAL = "trial.json"
+"""What a run of a sweep came to; there where it failed, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,7 @@ def train_repeatedly(recipe: Recipe, work_dir: Path, how: Repetition) -> Results
     if not how.folds:
         check_validates(recipe)
     with held(work_dir):
-        _begin(work_dir, recipe)
+        begin_runs(work_dir, recipe)
         one = _folds if how.folds else _one_run
         return one(recipe, work_dir, how) if how.seeds == 1 else _seeds(recipe, work_dir, how, one)
 
@@ -115,15 +117,15 @@ def check_validates(recipe: Recipe) -> None:
         )
 
 
-def _begin(work_dir: Path, recipe: Recipe) -> None:
-    """Write the recipe; RunError if the folder holds runs of another, or a run itself.
+def begin_runs(work_dir: Path, recipe: Recipe) -> None:
+    """Write what several runs have in common; RunError if the folder holds others, or a run itself.
 
     That of a start after which nothing was saved gives way.
     """
     path, text = work_dir / "recipe.yaml", to_readable_yaml(recipe, str(work_dir / "recipe.yaml"))
     if last_checkpoint(work_dir):
         raise RunError(f"{work_dir} holds a run", "give another --work-dir")
-    has_runs = any(work_dir.rglob("checkpoints/*.pt"))
+    has_runs = any(any(work_dir.rglob(name)) for name in ("checkpoints/*.pt", TRIAL))
     if has_runs and (known := read_text(path)):
         before = from_yaml(Recipe, known, source=str(path))
         if changed := [each for each in differences(before, recipe) if not each.touches(_FREE)]:

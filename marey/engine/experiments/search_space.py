@@ -56,6 +56,8 @@ class Range:
         return f"{self.key}: {self.low:g} to {self.high:g}, {how[self.scale]}"
 
 
+MOST_DRAWS = 50
+"""Times as many points as wanted that are looked at for others."""
 Axis: TypeAlias = Values | Range
 Point: TypeAlias = tuple[str, ...]
 """``KEY=VALUE`` of every axis."""
@@ -64,7 +66,7 @@ Point: TypeAlias = tuple[str, ...]
 def read_axes(words: Iterable[str]) -> tuple[tuple[Axis, ...], list[str]]:
     """The axes among the words of a command, and the words that leave nothing to choose.
 
-    RecipeError for a range that has no numbers between, or a key that is given twice.
+    RecipeError for a range that has no numbers between, or a key or a value that is given twice.
 
     >>> axes, fixed = read_axes(["lr=1e-4..1e-2", "batch_size=8,16", "size=64"])
     >>> [str(axis) for axis in axes], fixed
@@ -98,24 +100,29 @@ def grid(axes: Sequence[Axis]) -> list[Point]:
 def drawn(axes: Sequence[Axis], number: int, seed: int) -> list[Point]:
     """So many points, spread better than by chance (a scrambled Sobol sequence).
 
-    The first of more points are those of fewer.
+    The first of more points are those of fewer. None comes twice, so that they are fewer where the
+    axes have no more.
     """
-    points = SobolEngine(len(axes), scramble=True, seed=seed)  # type: ignore[no-untyped-call]
-    shares = points.draw(number)
-    return [
-        tuple(
-            f"{axis.key}={axis.at(min(share, 1 - 1e-6))}"
-            for axis, share in zip(axes, point, strict=True)
-        )
-        for point in shares.tolist()
-    ]
+    engine = SobolEngine(len(axes), scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+    points: dict[Point, None] = {}
+    for _ in range(MOST_DRAWS):
+        for shares in engine.draw(number).tolist():
+            at = (axis.at(min(share, 1 - 1e-6)) for axis, share in zip(axes, shares, strict=True))
+            points[tuple(f"{a.key}={text}" for a, text in zip(axes, at, strict=True))] = None
+        if len(points) >= number:
+            break
+    return [*points][:number]
 
 
 def _axis(key: str, text: str) -> Axis | None:
     low, dots, high = text.partition("..")
-    if dots and _is_number(low) and _is_number(high):
+    if dots and isinstance(_number(low), float) and isinstance(_number(high), float):
         return _range(key, low, high)
     values = _parts(text)
+    known: dict[str | float, str] = {}
+    for value in values:
+        if (same := known.setdefault(_number(value), value)) is not value:
+            raise RecipeError(f"{key} is {same} and {value}, which are one value", "give it once")
     return Values(key, values) if len(values) > 1 else None
 
 
@@ -128,12 +135,12 @@ def _range(key: str, low: str, high: str) -> Range:
     return Range(key, *ends, "log" if ends[0] > 0 else "linear")
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float | str:
+    """What a text says, if that is a number; else the text."""
     try:
-        float(text)
+        return float(text)
     except ValueError:
-        return False
-    return True
+        return text.strip()
 
 
 def _parts(text: str) -> tuple[str, ...]:

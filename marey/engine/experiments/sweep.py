@@ -1,5 +1,6 @@
 """A sweep: a recipe trained with other values of some keys, and which of them did best.
 
+    RUN/recipe.yaml                  what all trials have in common
     RUN/trial-000/  trial-001/ ...   a run each or, with folds, the folder of one a fold
     RUN/trial-000/trial.json         its values and its number, once it is done
     RUN/trials.csv                   all of them
@@ -20,7 +21,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from marey.engine.experiments.repeats import Repetition, check_validates, train_repeatedly
+from marey.engine.experiments.repeats import (
+    TRIAL,
+    Repetition,
+    begin_runs,
+    check_validates,
+    train_repeatedly,
+)
 from marey.engine.experiments.search_space import Axis, Point, Range, Values, drawn, grid
 from marey.engine.train.epoch_table import read_epochs
 from marey.engine.train.loop import train
@@ -36,7 +43,7 @@ from marey.recipes.val_views import override_with_val
 from marey.storage.atomic import make_folder, run_error, write_csv
 from marey.storage.text_files import as_value, read_json, write_json
 
-FILE, TABLE = "trial.json", "trials.csv"
+TABLE = "trials.csv"
 LONGEST_SECONDS = 14 * 24 * 3600.0
 """That a trial may take where its process can be killed; systems wait for at most 2^31 ms."""
 Search = Literal["grid", "random", "optuna"]
@@ -148,12 +155,18 @@ def run_sweep(
         check_validates(sweep.recipe)
     with held(work_dir):
         if sweep.search == "optuna":
+            begin_runs(work_dir, sweep.recipe)
             trials = list(_learning(sweep, work_dir, say))
         else:
             planned = [
                 Trial(number=number, values=point, metric=sweep.metric)
                 for number, point in enumerate(sweep.points)
             ]
+            for trial in planned:
+                _job(sweep, work_dir, trial)  # refuses values that a recipe cannot have
+            begin_runs(work_dir, sweep.recipe)
+            if sweep.trials and len(planned) < sweep.trials:
+                say(f"{len(planned)} trials, not {sweep.trials}: there are no other values")
             trials = _made(sweep, work_dir, planned, executor, say)
         ranked = sorted(trials, key=lambda trial: _cost(sweep, trial))
         _write_table(work_dir, sweep, ranked)
@@ -216,7 +229,7 @@ def in_words(sweep: Sweep, trial: Trial) -> str:
 
 def _known(job: _Job) -> Trial | None:
     """The trial as it was done; None if it is not yet. RunError if it was another."""
-    path = job.folder / FILE
+    path = job.folder / TRIAL
     if not path.is_file():
         return None
     facts = read_json(path)
@@ -244,9 +257,11 @@ def _do(job: _Job) -> Trial:
             last = last_checkpoint(job.folder)
             train(job.recipe, job.folder, resume=last, device=job.device, quiet=True)
             done = _measured(job)
+        if math.isnan(done.value):
+            raise RunError(f"{job.trial.metric} was not measured on these clips")
     except RunError as error:  # as of a rate at which the loss is not finite
         done = replace(job.trial, fault=error.message)
-    write_json(job.folder / FILE, done)
+    write_json(job.folder / TRIAL, done)
     return done
 
 
@@ -255,10 +270,7 @@ def _measured(job: _Job) -> Trial:
     epoch, named = origin_of(job.folder).chosen.epoch, find_metric(job.trial.metric)
     assert named is not None
     row = next((r for r in reversed(read_epochs(job.folder)) if r["epoch"] == epoch), {})
-    value = row.get(named.column, math.nan)
-    if math.isnan(value):
-        raise RunError(f"{job.trial.metric} was not measured on these clips")
-    return replace(job.trial, value=value, epoch=epoch)
+    return replace(job.trial, value=row.get(named.column, math.nan), epoch=epoch)
 
 
 def _write_table(work_dir: Path, sweep: Sweep, trials: Sequence[Trial]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from marey.engine.experiments import sweep as sweeps
 from marey.engine.experiments.search_space import Range, Values, drawn, grid, read_axes
 from marey.engine.experiments.sweep import Sweep, Trial, run_sweep
+from marey.engine.results_file import Results
 from marey.errors import RecipeError, RunError
 from marey.recipes.recipe import Recipe
 from tests.tiny import tiny_recipe, write_set
@@ -54,6 +55,8 @@ def test_words_say_what_is_tried_and_what_stays() -> None:
             read_axes([word])
     with pytest.raises(RecipeError, match="lr is given twice"):
         read_axes(["lr=1,2", "lr=3,4"])
+    with pytest.raises(RecipeError, match="lr is 0.01 and 1e-2, which are one value"):
+        read_axes(["lr=0.01,0.1,1e-2"])
 
 
 def test_points_are_the_same_however_many_and_lie_in_their_ranges() -> None:
@@ -65,6 +68,8 @@ def test_points_are_the_same_however_many_and_lie_in_their_ranges() -> None:
     assert 12 <= sum(rate < 1e-3 for rate in rates) <= 20  # half of them in half of the powers
     assert {point[1] for point in points} == {"n=1", "n=2", "n=3"}
     assert {point[2] for point in points} == {"flip=a", "flip=b"}
+    few = drawn(read_axes(["batch_size=4..6"])[0], 9, seed=0)
+    assert sorted(few) == [(f"batch_size={size}",) for size in (4, 5, 6)]
     with pytest.raises(RecipeError, match="no end of values.*--trials 20"):
         grid(axes)
 
@@ -100,6 +105,9 @@ def test_what_is_done_is_kept_and_the_rest_is_ranked(
     assert float(rows[0]["val/loss"]) == pytest.approx(first[0].value, rel=1e-4)
     with pytest.raises(RunError, match="trial-000 is of another sweep: lr=0.05 by val/loss"):
         run_sweep(sweep_of(recipe, "lr=0.1,0.2"), tmp_path, say=silent)
+    other = replace(recipe, batch_size=2)
+    with pytest.raises(RunError, match="holds runs of another recipe: batch_size 4 -> 2"):
+        run_sweep(sweep_of(other, "lr=0.05,1e30"), tmp_path, say=silent)
     with pytest.raises(RecipeError, match="optimm"):
         run_sweep(sweep_of(recipe, "stages.0.optimm.lr=1,2"), tmp_path / "b", say=silent)
 
@@ -121,6 +129,15 @@ def test_all_that_fails_is_an_error_and_greater_may_be_better(
         run_sweep(failing, tmp_path / "all", say=silent)
 
 
+def test_folds_that_did_not_measure_the_metric_failed(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "train_repeatedly", lambda *_: Results(metrics={"acc/top1": 50.0}))
+    by_few = replace(sweep_of(recipe, "lr=1,2", folds=True), metric="acc/few")
+    with pytest.raises(RunError, match="all 2 trials failed; the first: acc/few was not measured"):
+        run_sweep(by_few, tmp_path, say=silent)
+
+
 def test_a_trial_may_take_as_long_as_systems_can_wait() -> None:
     assert sweeps.LONGEST_SECONDS * 1000 < 2**31
 
@@ -136,7 +153,7 @@ def test_optuna_learns_from_the_trials_before_and_goes_on(
         rate = float(dict(v.split("=") for v in job.trial.values)["lr"])
         trial = replace(job.trial, value=abs(math.log10(rate) + 3))
         job.folder.mkdir(parents=True)
-        sweeps.write_json(job.folder / sweeps.FILE, trial)
+        sweeps.write_json(job.folder / sweeps.TRIAL, trial)
         return trial
 
     monkeypatch.setattr(sweeps, "_do", done)
