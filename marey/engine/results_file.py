@@ -7,7 +7,8 @@ nothing was tested is NaN, and null in the file.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -50,6 +51,11 @@ class ClassGroups:
         """The groups, to count by."""
         head, tail, few = (np.array(of, dtype=np.int64) for of in self.classes.values())
         return Groups(head, tail, few, self.rule, tuple(self.classes))  # type: ignore[arg-type]
+
+    def renumbered(self, new: Sequence[int]) -> ClassGroups:
+        """The same where class i is called `new[i]`."""
+        classes = {name: [new[label] for label in of] for name, of in self.classes.items()}
+        return replace(self, classes=classes)
 
 
 @dataclass(frozen=True)

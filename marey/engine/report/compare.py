@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from marey.engine.report.groups import group_comparisons, group_tables
 from marey.engine.report.pages import Table, count, counted, with_interval, write_page
 from marey.engine.report.run_files import RunFiles, read_run
 from marey.engine.report.summary import views_cell
-from marey.engine.results_file import Results
+from marey.engine.results_file import ClassGroups, Results
 from marey.metrics.catalog import DASH, METRICS, Named, headlines
 
 MAX_BARS = 30
@@ -131,7 +131,8 @@ class Comparison:
         ]
         sentences += [f"{n}: {r.facts.caution}." for n, r in self.results if r.facts.caution]
         for what, value in _MUST_AGREE:
-            others = [n for n, r in self.results[1:] if value(r) != value(self.results[0][1])]
+            expected = value(self.results[0][1])
+            others = [n for n, r in self.results[1:] if value(r) != expected]
             if others:
                 sentences.append(
                     f"{what} of {', '.join(others)} is not that of {self.results[0][0]}: "
@@ -210,6 +211,12 @@ def read_comparison(runs: Iterable[str | Path], results: str | None = None) -> C
     files = [read_run(run, results) for run in runs]
     if not files:
         raise ValueError("there are 0 runs to compare, expected at least 1")
+    first = next((run.result for run in files if run.result), None)
+    if first:
+        files = [
+            replace(run, result=run.result.in_order_of(first)) if run.result else run
+            for run in files
+        ]
     plain = [run.name for run in files]
     names = [
         f"{run.folder.resolve().parent.name}/{name}" if plain.count(name) > 1 else name
@@ -222,9 +229,19 @@ def read_comparison(runs: Iterable[str | Path], results: str | None = None) -> C
 
 _MUST_AGREE: tuple[tuple[str, Callable[[Result], object]], ...] = (
     ("The evaluation (its split)", lambda result: result.split or result.name),
-    ("The list of classes", lambda result: result.classes),
-    ("Which classes are frequent and rare", lambda result: result.facts.groups),
+    ("The list of classes", lambda result: result.facts.classes or dict(result.classes)),
+    ("Which classes are frequent and rare", lambda result: _as_sets(result.facts.groups)),
 )
+
+
+def _as_sets(groups: Mapping[str, ClassGroups]) -> dict[str, object]:
+    """What two runs must agree on; the order of classes that are as frequent as each other is no
+    difference.
+    """
+    return {
+        head: (known.rule, known.train, {name: {*of} for name, of in known.classes.items()})
+        for head, known in groups.items()
+    }
 
 
 def _curve_warning(comparison: Comparison) -> list[str]:
@@ -266,8 +283,11 @@ def _class_differences(comparison: Comparison) -> list[Markup | str]:
         head = _main_head(run)
         if first is None:
             continue
-        if head is None or head.classes != first.classes:
-            charts.append(f"{name} and {names[0]} have no common classes.")
+        if head is None:
+            charts.append(f"{name} has no clips of its own to compare class by class.")
+            continue
+        if head.classes != first.classes:
+            charts.append(f"{name} and {names[0]} do not have the same classes.")
             continue
         gains = head.accuracies - first.accuracies
         order = [i for i in np.argsort(-np.abs(gains), kind="stable") if not math.isnan(gains[i])]

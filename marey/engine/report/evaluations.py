@@ -33,6 +33,12 @@ class HeadResult:
     labels: np.ndarray
     probabilities: np.ndarray
 
+    def in_order(self, classes: tuple[str, ...]) -> HeadResult:
+        """The same with its classes in the order of `classes`."""
+        old = [self.classes.index(name) for name in classes]
+        new = np.argsort(old)
+        return HeadResult(self.name, classes, new[self.labels], self.probabilities[:, old])
+
     @cached_property
     def answers(self) -> np.ndarray:
         """The predicted class of each clip, int64 [n]."""
@@ -73,6 +79,11 @@ class SeveralResult:
     targets: np.ndarray
     probabilities: np.ndarray
 
+    def in_order(self, classes: tuple[str, ...]) -> SeveralResult:
+        """The same with its classes in the order of `classes`."""
+        old = [self.classes.index(name) for name in classes]
+        return SeveralResult(self.name, classes, self.targets[:, old], self.probabilities[:, old])
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result:
@@ -107,6 +118,33 @@ class Result:
     def classes(self) -> list[tuple[str, tuple[str, ...]]]:
         """Names and classes of all heads."""
         return [(head.name, head.classes) for head in self.all_heads]
+
+    def in_order_of(self, first: Result) -> Result:
+        """The same with its classes in the order of `first`, where it has the same by name."""
+        wanted = {
+            head: order
+            for head, own in self.classes
+            if (order := dict(first.classes).get(head)) and {*own} == {*order}
+            if own != order and len({*own}) == len(own) == len(order)
+        }
+        groups = {
+            head: known.renumbered([wanted[head].index(name) for name in dict(self.classes)[head]])
+            if head in wanted
+            else known
+            for head, known in self.facts.groups.items()
+        }
+        return replace(
+            self,
+            facts=replace(self.facts, groups=groups, classes={**self.facts.classes, **wanted}),
+            heads=tuple(
+                each.in_order(wanted[each.name]) if each.name in wanted else each
+                for each in self.heads
+            ),
+            several=tuple(
+                each.in_order(wanted[each.name]) if each.name in wanted else each
+                for each in self.several
+            ),
+        )
 
     def head(self, name: str) -> HeadResult | None:
         """The answers of a head, if there are any."""

@@ -455,7 +455,30 @@ def test_runs_of_other_classes_are_marked(tmp_path):
     assert sum("do not measure the same thing" in warning for warning in comparison.warnings) == 1
     assert comparison.gains == {"tsm": []}
     page = words(comparison.write(tmp_path / "compare.html"))
-    assert "tsm and tsn have no common classes" in page
+    assert "tsm and tsn do not have the same classes" in page
+
+
+def test_classes_in_another_order_are_matched_by_name(tmp_path):
+    order = [2, 0, 1]  # new place -> old class
+    runs = [
+        write_run(tmp_path / "tsn", name="tsn"),
+        write_run(
+            tmp_path / "tsm",
+            name="tsm",
+            labels=[order.index(label) for label in LABELS],
+            logits=[[row[k] for k in order] for row in LOGITS],
+            classes=tuple(CLASSES[k] for k in order),
+        ),
+    ]
+    comparison = read_comparison(runs)
+    assert not any("not that of" in warning for warning in comparison.warnings)
+    assert {gain.key: gain.points.value for gain in comparison.gains["tsm"]} == {
+        "acc/top1": 0.0,
+        "acc/class_avg": 0.0,
+    }
+    first, other = (result.heads[0] for _, result in comparison.results)
+    assert other.classes == first.classes
+    assert (other.confusions == first.confusions).all()
 
 
 def test_a_run_in_progress_can_be_compared(tmp_path):

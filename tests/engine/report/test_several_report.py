@@ -67,7 +67,7 @@ def test_a_comparison_shows_the_precisions_of_all(runs: list[Path], tmp_path: Pa
     assert "run results mAP (%) hit@1 (%) hit@5 (%) params" in shown
     assert "better val (7 clips) 100.0 (66.8–100.0) 80.0" in shown
     assert "Validation mAP (%)" in shown
-    assert "no common classes" not in shown
+    assert "do not have the same classes" not in shown
 
 
 def test_the_command_prints_them(runs: list[Path], tmp_path: Path) -> None:
