@@ -88,9 +88,14 @@ def first_few(names: Iterable[object], most: int = 5) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
-    """A hint: the nearest of the `known` names, or, if none is near, `otherwise` or all of them."""
+    """A hint: the nearest of the `known` names, or, if none is near, `otherwise` or all of them.
+
+    >>> did_you_mean("LR", ["lr", "seed"])
+    "did you mean 'lr'?"
+    """
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
+    near = [name for name in known if name.lower() == word.lower()]
+    near = near or difflib.get_close_matches(word, known, n=1)
     if near:
         return f"did you mean '{near[0]}'?"
     return otherwise or f"known: {', '.join(known)}"

@@ -67,7 +67,9 @@ def get(
     found = published(name)
     if found.name in OFFICIAL:
         _refuse(given, name)
-        return local_file(found) or _fetched(found, say, progress)
+        if (here := local_file(found)) is not None:
+            return here
+        return _fetched(found, say, progress) if found.url else fetch(found)  # which says how
     release = release_folder(name)
     if is_here(name):
         if given:

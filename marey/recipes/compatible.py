@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 
 from marey.data.manifest.manifest import Manifest
@@ -101,15 +103,21 @@ def check_same_features(one: Manifest, other: Manifest) -> None:
             )
 
 
+def check_classes(classes: Mapping[str, Sequence[str]], source: object) -> None:
+    """RecipeError if every head has one class only, of which a clip has exactly one."""
+    if classes and all(len(names) == 1 for names in classes.values()):
+        only = " and ".join(f"'{names[0]}'" for names in classes.values())
+        raise RecipeError(
+            f"{source} has one class only, {only}: there is nothing to tell apart",
+            "add clips of other classes; 'nothing' may be one",
+        )
+
+
 def check_objectives(recipe: Recipe, train_set: Manifest) -> None:
     """RecipeError unless the objectives of all stages can be built for these training labels."""
     heads = recipe.model.heads
-    if all(head.num_classes == 1 and not head.several for head in heads):
-        only = " and ".join(f"'{train_set.classes[head.name][0]}'" for head in heads)
-        raise RecipeError(
-            f"{train_set.source} has one class only, {only}: there is nothing to tell apart",
-            "add clips of other classes; 'nothing' may be one",
-        )
+    if not any(head.several for head in heads):
+        check_classes({h.name: train_set.classes[h.name] for h in heads}, train_set.source)
     counts = {head.name: torch.from_numpy(train_set.class_counts(head.name)) for head in heads}
     several = [head.name for head in heads if head.several]
     for number, stage in enumerate(recipe.stages):

@@ -20,20 +20,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 
-from marey.errors import RecipeError
+from marey.errors import RecipeError, first_few
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.checkpointing import checkpointed
 from marey.models.profile import training_bytes
 from marey.models.shapes import shapes_only
 from marey.recipes.catalog import find
-from marey.recipes.compatible import add_lora
+from marey.recipes.compatible import add_lora, check_classes
 from marey.recipes.describe import with_some_head
 from marey.recipes.frozen import is_frozen
 from marey.recipes.recipe import DataSpec, Recipe
 from marey.recipes.short_names import spelled_out
 from marey.recipes.suggestion import Choice, Facts, Suggestion
 from marey.recipes.val_views import override_with_val
-from marey.video.augment import flip_pairs
+from marey.video.mirrored_classes import flip_pairs, may_name_a_side
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ SMALLEST = 128
 """Pixels of a picture, below which the weights are far from what they saw."""
 LONG_SECONDS = 10.0
 """Clips that last longer have more frames."""
+UNSEEN = "no clip could be opened to see"
 START_WEIGHTS = tuple(start.weights for start in _ON_CPU)
 """The official weights that a suggestion may start from."""
 
@@ -84,8 +85,10 @@ def suggest(facts: Facts, given: Sequence[str] = (), *, from_scratch: bool = Fal
 
     Raises:
         RecipeError: no weights are at hand and starting from nothing is not asked for; says how to
-            get some.
+            get some. Or there is one class only.
     """
+    if not facts.several:
+        check_classes(facts.class_names, " and ".join(facts.manifests))
     base, choices = _begin(facts, from_scratch)
     for name, rule in _RULES.items():
         so_far = [change for choice in choices for change in choice.changes]
@@ -177,8 +180,8 @@ def _frames(facts: Facts, recipe: Recipe) -> list[Choice]:
     """Those of the recipe, fewer where clips have fewer, twice as many where they are long."""
     usual = recipe.model.frames
     if not facts.frames:
-        return []
-    length = f"the middle clip has {facts.frames} frames"
+        return [Choice("frames", f"{usual}: as the recipe has it; {UNSEEN}")]
+    length = f"the middle clip has {facts.frames} frame{'s' * (facts.frames > 1)}"
     length += f" ({facts.seconds:.1f} s)" if facts.seconds else ""
     number = usual
     if facts.frames < usual:
@@ -193,9 +196,9 @@ def _frames(facts: Facts, recipe: Recipe) -> list[Choice]:
 
 def _size(facts: Facts, recipe: Recipe) -> list[Choice]:
     """That of the recipe, which is that of its weights; less where pictures have half of it."""
-    if not facts.short_side:
-        return []
     usual = size = recipe.test.crop.size
+    if not facts.short_side:
+        return [Choice("size", f"{usual} pixels: as the recipe has it; {UNSEEN}")]
     if 2 * facts.short_side <= usual:
         size = min(usual, max(SMALLEST, -(-facts.short_side // 32) * 32))
     changes = () if size == usual else (f"size={size}",)
@@ -254,9 +257,12 @@ def _classes(facts: Facts, _: Recipe) -> list[Choice]:
         return [Choice("classes", why, ("objective=BinaryCrossEntropy",))]
     said = []
     for head, counts in facts.class_counts.items():
-        few, most = min(counts), max(counts)
+        names, most = facts.class_names[head], max(counts)
+        few = min(filter(None, counts), default=0)
+        if absent := [name for name, count in zip(names, counts, strict=True) if not count]:
+            said.append(f"no clip to train on of {first_few(map(repr, absent))}")
         if few * UNEQUAL < most:
-            name = facts.class_names[head][counts.index(few)]
+            name = names[counts.index(few)]
             said.append(
                 f"unequal, {few:,} clips of '{name}', {most:,} of the largest class; "
                 "objective=BalancedSoftmax, said as well, favours the rare ones"
@@ -275,6 +281,9 @@ def _flips(facts: Facts, recipe: Recipe) -> list[Choice]:
     except ValueError as error:
         return [Choice("flips", f"none: {str(error).partition(', so')[0]}", off)]
     sided = [head for head, found in pairs.items() if found]
+    if not sided and (other := [name for name in names if may_name_a_side(name)]):
+        why = f"none: {first_few(map(repr, other))} may name a side; flip=plain if it does not"
+        return [Choice("flips", why, off)]
     if not sided:
         return [Choice("flips", "plain: no class name says left or right", ("flip=plain",))]
     if len(sided) > 1:

@@ -15,6 +15,13 @@ _SIDE = re.compile(
     r"\b(?:(?:left|right(?! (?:out|away|now|side up)\b))(?=(?:wards?|most|hand(?:ed)?)?\b)"
     r"|(?:counter)?clockwise\b)"
 )
+_OTHER_LANGUAGES = re.compile(
+    r"\b(?:links|rechts|linke[rns]?\b|rechte[rns]?\b|linker|rechter"  # German and Dutch, compounds
+    r"|gauche|droit[es]*\b|izquierd[ao]|derech[ao]|sinistr[ao]|destr[ao]\b|esquerd[ao]|direit[ao]"
+    r"|vänster|höger|venstre|højre|høyre|lew[oaey]\b|praw[oaey]\b|vlevo|vpravo|sola?\b|sağa?\b"
+    r"|лев|прав|влево|вправо|налево|направо|слева|справа|αριστερ|δεξι)"
+    r"|[左右]|왼쪽|오른쪽|يسار|يمين|\b[lr]\b"
+)
 _WORD_BREAK = re.compile(  # swipeLeft, left2right
     r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])"
 )
@@ -43,6 +50,17 @@ def flip_pairs(class_names: Sequence[str]) -> tuple[tuple[int, int], ...]:
         )
     pairs = {tuple(sorted((i, number[name]))) for i, name in enumerate(mirrored)}
     return tuple(sorted((a, b) for a, b in pairs if a != b))
+
+
+def may_name_a_side(name: str) -> bool:
+    """Whether a name has a word for left or right in another language than English, or its letter.
+
+    Such words tell that mirroring is in doubt, not what the mirrored class is.
+
+    >>> may_name_a_side("links abbiegen"), may_name_a_side("turn_R"), may_name_a_side("blinking")
+    (True, True, False)
+    """
+    return bool(_OTHER_LANGUAGES.search(_plain_words(name)))
 
 
 def _plain_words(name: str) -> str:

@@ -114,6 +114,12 @@ def test_a_file_that_was_put_there_by_hand_is_taken(store: Store, tmp_path: Path
     assert "is here already" in str(again)
 
 
+def test_nothing_is_said_to_be_fetched_that_has_no_download(store: Store) -> None:
+    refused = run("weights", "get", "bLResNet-50-a2-b4")
+    assert "plain download" in str(refused.exception)
+    assert "fetching" not in refused.output
+
+
 def test_what_cannot_be_fetched_or_is_another_model_leaves_no_release(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

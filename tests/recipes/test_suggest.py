@@ -92,6 +92,9 @@ def test_a_model_of_ones_own_is_gone_on_from(tmp_path: Path) -> None:
         (("turn left", "turn right"), "swap", "mirrored, 'turn left' is 'turn right'"),
         (("turn left", "hop"), "none", "mirrored clips of 'turn left' belong to no class"),
         (("0", "1"), "none", "numbers do not say"),
+        (("links abbiegen", "rechts abbiegen"), "none", "'links abbiegen', 'rechts abbiegen' may"),
+        (("à gauche", "tourner"), "none", "'à gauche' may name a side"),
+        (("hand_L", "hand_R"), "none", "may name a side"),
     ],
 )
 def test_flips_follow_the_names_of_classes(names: tuple[str, ...], flip: str, why: str) -> None:
@@ -147,3 +150,18 @@ def test_a_step_takes_less_memory_where_less_learns_or_is_kept() -> None:
     taken = [step_bytes(recipe, 16) for recipe in some]
     assert taken == sorted(taken)
     assert len(set(taken)) == 4
+
+
+def test_what_no_clip_shows_and_what_cannot_be_learned_is_said() -> None:
+    unseen = suggest(replace(FACTS, frames=0, seconds=0.0, short_side=0))
+    assert unseen.reasons["frames"] == "16: as the recipe has it; no clip could be opened to see"
+    assert unseen.reasons["size"].startswith("224 pixels: as the recipe has it; no clip could")
+    repeated(unseen)
+    assert (
+        suggest(replace(FACTS, frames=1)).reasons["frames"]
+        == "2: the middle clip has 1 frame (3.0 s)"
+    )
+    absent = suggest(replace(FACTS, class_counts={"label": (0, 96)}))
+    assert absent.reasons["classes"] == "no clip to train on of 'hop'"
+    with pytest.raises(RecipeError, match="has one class only, 'hop'"):
+        suggest(replace(FACTS, class_names={"label": ("hop",)}, class_counts={"label": (96,)}))

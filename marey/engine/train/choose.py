@@ -70,6 +70,12 @@ def facts_of(clips: Manifest, device: torch.device, *, progress: Progress | None
     """What is known of the clips, of which `SAMPLE` are opened, and of this machine."""
     train_set = clips.select("train")
     found = stats(train_set, sample=SAMPLE, progress=progress)
+    if found.num_unreadable:
+        log.warning(
+            "%d of %d clips opened to see how they are cannot be read; marey data check lists them",
+            found.num_unreadable,
+            found.num_opened,
+        )
     frames, fps = found.frames.get(0.5, 0), _middle(found.fps)
     on_gpu = device.type == "cuda"
     return Facts(

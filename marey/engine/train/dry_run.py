@@ -19,6 +19,7 @@ from marey.engine.train.distributed import World, join_world
 from marey.engine.train.learner import Learner
 from marey.engine.train.start import Start, clips_a_step, ready
 from marey.engine.train.steps import Position, draw_steps
+from marey.errors import RunError
 from marey.jobs.memory import memory_bytes
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.profile import num_parameters
@@ -114,6 +115,10 @@ def _step_seconds(start: Start, world: World, number: int) -> float:
     for batches, waited in draw_steps(recipe, start.train_set, Position(stage=number), world):
         began = time.monotonic()
         for batch in (each.to(world.device) for each in batches):
+            if not len(batch.rows):
+                raise RunError(
+                    "no clip of the first batches could be read", "marey data check lists why"
+                )
             with learner.accumulating(last=True, amp=recipe.amp):
                 clip, labels = augment(
                     batch.clip[:, 0],

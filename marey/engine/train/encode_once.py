@@ -23,6 +23,7 @@ from marey.jobs.shards import Shard
 from marey.recipes.frozen import is_frozen, train_views, varies
 from marey.recipes.recipe import TestViews
 from marey.recipes.val_views import val_views, views_in_words
+from marey.video.crops import Mirrored
 
 
 def encode_once(
@@ -60,9 +61,11 @@ def encode_once(
         with world.together():  # before anybody makes one: all are to count the same
             rows = features.missing(clips)
         there = len(clips) - len(rows)
+        mirror = "mirror images of " if isinstance(views.crop, Mirrored) else ""
         log.say(
-            f"the encoder is frozen: {len(clips):,} {what} clips x {views_in_words(views)} are "
-            f"looked at once ({there:,} were before) and kept in {features.folder}"
+            f"the encoder is frozen: {mirror}{len(clips):,} {what} clips x "
+            f"{views_in_words(views)} are looked at once "
+            f"({there:,} were before) and kept in {features.folder}"
         )
         if len(rows):
             _made(features, clips.take(rows), world, log, stop, work_dir)

@@ -17,6 +17,7 @@ from marey.errors import RecipeError, RunError
 from marey.jobs.parts import Progress
 from marey.recipes.catalog import find
 from marey.recipes.recipe import Recipe
+from marey.recipes.short_names import spelled_out
 from marey.recipes.val_views import following_test, override_with_val
 
 
@@ -106,6 +107,7 @@ def _found(recipe: Recipe | str) -> Recipe:
 
 
 def _named(asked: Asked, recipe: Recipe, changes: Sequence[str]) -> Plan:
+    _refuse_two(recipe, asked)
     work_dir = asked.work_dir or Path("runs") / recipe.name
     return Plan(recipe=override_with_val(recipe, changes), work_dir=work_dir)
 
@@ -114,6 +116,20 @@ def _changes(asked: Asked) -> list[str]:
     """All changes of a recipe that has a name: those of its data and weights as well."""
     start = "" if asked.from_scratch else asked.weights
     return [*asked.changes, *as_changes({"weights": start}), *_data(asked)]
+
+
+def _refuse_two(recipe: Recipe, asked: Asked) -> None:
+    """RecipeError if two of the changes say one key differently, options among them.
+
+    One that stands for several keys, as size=64, may be followed by what says more of one.
+    """
+    said: dict[str, str] = {}
+    for change in _changes(asked):
+        key, *more = (full.partition("=")[0] for full in spelled_out(recipe, [change]))
+        if not more and said.setdefault(key, change) != change:
+            raise RecipeError(
+                f"{said[key]} and {change} are both given", "leave out one of the two"
+            )
 
 
 def _data(asked: Asked) -> list[str]:
@@ -161,6 +177,7 @@ def _going_on(asked: Asked) -> Plan:
     recipe = given or read_run_recipe(folder)
     if given is not None and checkpoint and not recipe.data.train:
         recipe = replace(recipe, data=read_run_recipe(folder).data)
+    _refuse_two(recipe, asked)
     recipe = override_with_val(recipe, _changes(asked))
     nothing = f"nothing is saved in {folder} yet: starting from the beginning"
     notes = () if checkpoint else (nothing,)

@@ -9,6 +9,7 @@ import pytest
 
 from marey.engine.train import dry_run as rehearsal
 from marey.engine.train.dry_run import dry_run
+from marey.errors import RunError
 from marey.recipes.recipe import Stage
 from tests.tiny import tiny_recipe, write_set
 
@@ -30,3 +31,11 @@ def test_shapes_steps_parameters_memory_and_time_are_said(
     assert said[4].startswith("memory      0 MiB for a step, of ")
     assert said[5].startswith("time        32 s, by steps of 2 s as measured now")
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+
+
+def test_clips_that_cannot_be_read_are_said(tmp_path: Path) -> None:
+    recipe = tiny_recipe(write_set(tmp_path, per_class=1, val_per_class=1))
+    for clip in tmp_path.glob("*.mp4"):
+        clip.write_bytes(b"no video")
+    with pytest.raises(RunError, match="no clip of the first batches could be read"):
+        list(dry_run(recipe, tmp_path / "run", device="cpu"))

@@ -8,6 +8,7 @@ import pytest
 
 from marey.engine.train.plan import Asked, plan
 from marey.errors import MareyError
+from marey.video.crops import CenterCrop
 from tests.tiny import write_set
 
 
@@ -41,3 +42,21 @@ def test_what_is_chosen_by_clips_that_lie_elsewhere_is_the_same(tmp_path: Path) 
     beside = Asked(manifests=[str(here)], from_scratch=True)
     assert plan(asked).recipe.model == plan(beside).recipe.model
     assert plan(asked).recipe.model.frames == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["epochs=4", "epochs=3"], "epochs=4 and epochs=3 are both given"),
+        (["stages.0.epochs=4", "epochs=3"], "stages.0.epochs=4 and epochs=3 are both"),
+        (["data.train=b.csv"], r"data.train=b.csv and data.train=\"a.csv\" are both"),
+    ],
+)
+def test_two_values_of_one_key_are_refused(changes: list[str], said: str) -> None:
+    with pytest.raises(MareyError, match=said):
+        plan(Asked(recipe="tsm-r18", manifests=["a.csv"], changes=changes))
+
+
+def test_a_change_of_one_crop_may_follow_that_of_all() -> None:
+    made = plan(Asked(recipe="tsm-r18", changes=["size=64", "test.crop.resize=70", "epochs=3"]))
+    assert made.recipe.test.crop == CenterCrop(64, 70)
