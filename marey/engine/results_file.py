@@ -220,6 +220,8 @@ class Results:
     """Of the manifest, which was tested."""
     role: Role = ""
     """What these clips were to the weights."""
+    role_clips: int | None = None
+    """How many of the clips are meant by that; None for all of them."""
     decoder: str | None = None
     versions: dict[str, Any] = field(default_factory=dict)
     manifest: str | None = None
@@ -246,11 +248,12 @@ class Results:
     def caution(self) -> str:
         """Why the numbers are better than those of other clips would be; empty if they are not."""
         by = f" (by {self.chosen.by})" if self.chosen.by else ""
+        is_part = self.role_clips is not None and self.role_clips != self.num_clips
+        these = f"{self.role_clips:,} of these clips" if is_part else "these clips"
         return {
             "": "",
-            "choice": f"these clips chose the epoch{by}: on others the numbers are likely to be "
-            "lower",
-            "training": "the model learned from these clips: on others the numbers are lower",
+            "choice": f"{these} chose the epoch{by}: on others the numbers are likely to be lower",
+            "training": f"the model learned from {these}: on others the numbers are lower",
         }[self.role]
 
     def write(self, folder: Path) -> Path:

@@ -20,6 +20,7 @@ from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.labelled import is_labelled_source, read_labelled
 from marey.engine.environment import usable_device
 from marey.engine.inference.class_names import with_class_names
+from marey.engine.inference.clip_roles import role_of
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.measures import TrainingCounts
@@ -28,7 +29,6 @@ from marey.engine.inference.scoring import ScoreArrays, check_heads
 from marey.engine.results_file import Results, read_results
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.class_counts import Counts
-from marey.engine.weights.clip_facts import clip_facts
 from marey.engine.weights.origin import Origin
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
@@ -270,11 +270,13 @@ class ScoringJob(ClipJob):
     def results(self, evaluation: Evaluation) -> Results:
         """What results.json says of the `evaluation` of these clips."""
         chosen = self.trained.chosen
+        role, shared = role_of(self.manifest, chosen, self.trained.recipe.data)
         return replace(
             results_of(evaluation, self.model, self.recipe),
             chosen=chosen,
             split=self.split,
-            role=chosen.role_of(clip_facts(self.manifest).clips),
+            role=role,
+            role_clips=shared,
         )
 
     def evaluation(self, paths: Sequence[Path], trained_on: TrainingCounts) -> Evaluation:

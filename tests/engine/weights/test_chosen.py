@@ -6,8 +6,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from marey.data.manifest.join import read_manifests
+from marey.engine.inference.clip_roles import role_of
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.results_file import Chosen, Results, read_results
 from marey.engine.train.loop import train
@@ -41,6 +44,20 @@ def test_results_say_what_their_clips_were_to_the_weights(run: Path, tmp_path: P
     last = run / "checkpoints" / "last.pt"
     by_end = results_on("val", last, tmp_path / "last")
     assert (by_end.chosen.how, by_end.role, by_end.caution) == ("end", "", "")
+
+
+def test_a_part_of_the_clips_in_another_order_is_known(run: Path, tmp_path: Path) -> None:
+    recipe = read_run_recipe(run)
+    clips = read_manifests(recipe.data.val_lists)
+    chosen, data = load_trained(run).chosen, recipe.data
+    val, train_set = clips.select("val"), clips.select("train")
+    assert role_of(val.take(np.array([2, 0])), chosen, data) == ("choice", 2)
+    assert role_of(train_set.take(np.array([1])), chosen, data) == ("training", 1)
+    assert role_of(clips, chosen, data) == ("training", 4)
+    gone = replace(data, train="gone.csv", val="gone.csv")
+    assert role_of(val.take(np.array([2, 0])), chosen, gone) == ("", 0)
+    part = Results(role="choice", role_clips=2, num_clips=3)
+    assert part.caution.startswith("2 of these clips chose the epoch: on others")
 
 
 def test_a_release_says_it_too(run: Path, tmp_path: Path) -> None:
