@@ -223,7 +223,10 @@ def read_comparison(runs: Iterable[str | Path], results: str | None = None) -> C
         for name, run in zip(plain, files, strict=True)
     ]
     if len({*names}) < len(names):  # one run twice, or folders whose last two names are alike
-        names = [f"{name} ({number})" for number, name in enumerate(names, start=1)]
+        names = [
+            f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+            for i, name in enumerate(names)
+        ]
     return Comparison(names, files)
 
 

@@ -479,6 +479,8 @@ def test_classes_in_another_order_are_matched_by_name(tmp_path):
     first, other = (result.heads[0] for _, result in comparison.results)
     assert other.classes == first.classes
     assert (other.confusions == first.confusions).all()
+    names = [name.rpartition("/")[2] for name in read_comparison([*runs, runs[0]]).names]
+    assert names == ["tsn (1)", "tsm", "tsn (2)"]
 
 
 def test_a_run_in_progress_can_be_compared(tmp_path):
