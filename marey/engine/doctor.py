@@ -21,6 +21,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "timm": ("timm",),
     "torchcodec": ("torchcodec",),
+    "track": ("tensorboard", "wandb", "mlflow-skinny", "trackio"),
 }
 """The packages of each extra that adds to what marey can do, as pyproject.toml has them."""
 
