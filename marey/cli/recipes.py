@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -89,7 +90,13 @@ def show(name: opt.RecipeName, as_json: AsJson = False) -> None:
 
 @recipes_app.command("suggest")
 def suggest(
-    manifest: Annotated[list[str], typer.Argument(help="manifests to train on; files or urls")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MANIFEST... [KEY=VALUE]...",
+            help="manifests to train on, files or urls; what is decided already: epochs=3",
+        ),
+    ],
     weights: Annotated[
         str | None, typer.Option(metavar="PATH", help="a run or release to start from")
     ] = None,
@@ -101,11 +108,13 @@ def suggest(
     """Say which recipe suits the clips, this machine and the weights that are here, and why."""
     from marey.engine.train.choose import choose
 
+    given = [word for word in words if "=" in word and not Path(word).exists()]
     with progress_bar("looking at clips") as progress:
         found = choose(
-            manifest,
+            [word for word in words if word not in given],
             device=device,
             weights=weights,
+            given=given,
             from_scratch=from_scratch,
             progress=progress,
         )

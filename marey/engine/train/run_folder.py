@@ -48,7 +48,13 @@ def held(folder: Path) -> Iterator[str]:
 
 
 def refuse_run(folder: Path) -> None:
-    """RunError if `folder` holds a run that has trained; one that never has is begun anew."""
+    """RunError if `folder` holds runs that have trained; one that never has is begun anew."""
+    if below := sorted({path.parents[1].name for path in folder.glob("*/checkpoints/*.pt")}):
+        raise RunError(
+            f"{folder} holds runs of its own: {', '.join(below[:3])}{' ...' * (len(below) > 3)}",
+            "the command that began them goes on with them (--folds, --seeds, marey sweep); for "
+            "a run of its own give another --work-dir",
+        )
     saved = [path for path in (folder / "checkpoints").glob("*.pt") if has_trained(path)]
     if not saved:
         return

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from marey.cli.app import app
 from marey.engine.train.plan import Asked, plan
 from marey.errors import MareyError
 from marey.video.crops import CenterCrop
@@ -60,3 +62,16 @@ def test_two_values_of_one_key_are_refused(changes: list[str], said: str) -> Non
 def test_a_change_of_one_crop_may_follow_that_of_all() -> None:
     made = plan(Asked(recipe="tsm-r18", changes=["size=64", "test.crop.resize=70", "epochs=3"]))
     assert made.recipe.test.crop == CenterCrop(64, 70)
+
+
+def test_what_is_decided_already_is_said_to_suggest_too(tmp_path: Path) -> None:
+    here = write_set(tmp_path / "clips", per_class=2, val_per_class=1)
+    listed = tmp_path / "manifest.csv"
+    for name in (here.name, "labels.txt"):
+        (tmp_path / name).write_bytes((here.parent / name).read_bytes())
+    words = [str(listed), f"data.root={here.parent}", "epochs=3", "--from-scratch"]
+    done = CliRunner().invoke(app, ["recipes", "suggest", *words])
+    assert done.exit_code == 0, done.output
+    assert "4: the middle clip has 6 frames" in done.output
+    assert done.output.splitlines()[-1].startswith("marey train tsm-r18 ")
+    assert {f"data.root={here.parent}", "epochs=3"} <= set(done.output.split())

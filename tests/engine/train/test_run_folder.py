@@ -150,3 +150,10 @@ def test_the_names_of_classes_keep_their_order(run: Path, tmp_path: Path) -> Non
     file.write_text("\n".join(names[::-1]))
     with pytest.raises(CheckpointError, match=r"labels\.txt:1: class 0 is 'blue', .* as 'dark'"):
         load_trained(run)
+
+
+def test_a_folder_of_several_runs_is_not_trained_in(recipe: Recipe, run: Path) -> None:
+    with pytest.raises(RunError, match="holds runs of its own: run") as error:
+        train(recipe, run.parent, quiet=True)
+    assert "--folds" in error.value.hint
+    assert not (run.parent / "recipe.yaml").exists()
