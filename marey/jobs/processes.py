@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
+from multiprocessing.reduction import ForkingPickler
 from typing import Generic, TypeAlias, TypeVar
 
 from marey.errors import RunError
@@ -57,12 +60,14 @@ class Processes:
         The processes are gone when the iterator is exhausted, closed or interrupted.
         """
         workers: list[Worker[Job, Answer]] = []
+        with_script = names_script(function)
         limit = max(self.num_workers or num_cores(), 1)
         try:
             for job in jobs:
                 worker = next((worker for worker in workers if worker.idle), None)
                 if worker is None and len(workers) < limit:
-                    workers.append(worker := Worker(function, timeout_seconds))
+                    worker = Worker(function, timeout_seconds, with_script=with_script)
+                    workers.append(worker)
                 while worker is None:
                     yield from _collect(workers)
                     worker = next((worker for worker in workers if worker.idle), None)
@@ -78,11 +83,23 @@ class Worker(Generic[Job, Answer]):
     """One process, restarted when it is lost, and the job it has."""
 
     def __init__(
-        self, function: Callable[[Job], Answer], timeout_seconds: float, *, daemon: bool = True
+        self,
+        function: Callable[[Job], Answer],
+        timeout_seconds: float,
+        *,
+        daemon: bool = True,
+        with_script: bool = True,
     ) -> None:
-        """`daemon`: goes when this process ends; only others may have processes of their own."""
+        """Start the process.
+
+        Args:
+            function: what is called with each job.
+            timeout_seconds: for a job.
+            daemon: goes when this process ends; only others may have processes of their own.
+            with_script: has what the script defines; see `names_script`.
+        """
         self._function, self._context, self._timeout = function, _context(function), timeout_seconds
-        self._daemon = daemon
+        self._daemon, self._with_script = daemon, with_script
         self._job: list[Job] = []  # none or one: a job may be None
         self._start()
 
@@ -111,11 +128,13 @@ class Worker(Generic[Job, Answer]):
 
     def _begin(self, job: Job) -> None:
         self._job, self._times = [job], self._times + 1
+        if not self._with_script and names_script(job):
+            self._with_script = True
+            self._restart()
         try:
             self.answers.send(job)
         except OSError:  # it was killed while it had nothing to do: not for this job
-            self.stop()
-            self._start()
+            self._restart()
             self.answers.send(job)
         self._deadline = time.monotonic() + self._timeout
 
@@ -132,8 +151,7 @@ class Worker(Generic[Job, Answer]):
             self._process.join()
             lost = Lost(f"the process that read it died ({exit_text(self._process.exitcode)})")
         ended = self._process.exitcode in _ENDED
-        self.stop()
-        self._start()
+        self._restart()
         if ended and self._times < ATTEMPTS:  # by somebody else: no fault of the job
             self._begin(job)
         else:
@@ -145,6 +163,10 @@ class Worker(Generic[Job, Answer]):
             self._process.kill()
             self._process.join()
         self.answers.close()
+
+    def _restart(self) -> None:
+        self.stop()
+        self._start()
 
     def _start(self) -> None:
         for _ in range(ATTEMPTS):
@@ -174,11 +196,33 @@ class Worker(Generic[Job, Answer]):
             target=_serve, args=(self._function, theirs), daemon=self._daemon
         )
         try:
-            with starting_a_process():
+            with starting_a_process(), nullcontext() if self._with_script else _script_hidden():
                 self._process.start()
         finally:
             theirs.close()
         self.answers.recv()  # so that start-up is not counted as the time of a job
+
+
+def names_script(what: object) -> bool:
+    """Whether something, pickled, is of the script or notebook that runs.
+
+    A process that gets it has to run the script again, as another module, to know what it defines;
+    others need not, so that a script without ``if __name__ == "__main__":`` is not run twice.
+    """
+    return b"__main__" in bytes(ForkingPickler.dumps(what))
+
+
+@contextmanager
+def _script_hidden() -> Iterator[None]:
+    """A process that is started in the block finds no script to run again."""
+    script: dict[str, object] = vars(sys.modules["__main__"])
+    before = dict(script)
+    script.pop("__file__", None)
+    script["__spec__"] = None
+    try:
+        yield
+    finally:
+        script.update(before)
 
 
 def _collect(workers: list[Worker[Job, Answer]]) -> Answers[Job, Answer]:

@@ -1,0 +1,40 @@
+"""Processes that answer jobs know of the script what they need, and run it for nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests import fresh
+
+PLAIN = """
+from marey.jobs.processes import Processes
+
+print("the script runs")
+print(sorted(answer for _, answer in Processes(2).answers(abs, [-1, 2, -3])))
+"""
+
+OF_ITS_OWN = """
+from marey.jobs.processes import Processes
+
+class Mine:
+    pass
+
+if __name__ == "__main__":
+    jobs = [-1, Mine(), -3]
+    print(sorted(answer for _, answer in Processes(1).answers(repr, jobs)))
+"""
+
+
+def printed(script: str, folder: Path) -> list[str]:
+    (folder / "script.py").write_text(script)
+    return fresh.printed("script.py", cwd=folder).splitlines()
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    assert printed(PLAIN, tmp_path) == ["the script runs", "[1, 2, 3]"]
+
+
+def test_what_a_script_defines_is_known_where_a_job_is_of_it(tmp_path: Path) -> None:
+    (answers,) = printed(OF_ITS_OWN, tmp_path)
+    assert "Mine object" in answers
+    assert answers.startswith("['-1', '-3', '<")
