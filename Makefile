@@ -45,6 +45,7 @@ test-gpu: $(VENV)/installed-dev
 
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
+	@echo "$(TORCH) into $(VENV): some minutes where it has to be fetched"
 	$(PIP) "$(TORCH)" || { echo; \
 	  echo "The CPU build of PyTorch is not in your package index. Either set PIP_EXTRA_INDEX_URL"; \
 	  echo "to the CPU address that pytorch.org/get-started shows, or take the CUDA build:"; \
@@ -52,10 +53,12 @@ $(VENV)/torch:
 	touch $@
 
 $(VENV)/installed: $(VENV)/torch pyproject.toml constraints.txt
+	@echo "marey and what it needs into $(VENV)"
 	$(PIP) --editable .
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/torch pyproject.toml constraints.txt
+	@echo "marey and what its tests need into $(VENV): some minutes"
 	$(PIP) --editable ".[dev]"
 	touch $@ $(VENV)/installed
 

@@ -49,6 +49,7 @@ from marey.models.video_model import VideoModel
 from marey.recipes.frozen import about_encoder
 from marey.recipes.recipe import Recipe
 from marey.storage.atomic import make_folder, run_error, write_text
+from marey.storage.cache import cache_home
 from marey.storage.url import AnyPath
 
 KEY = "key"
@@ -59,8 +60,7 @@ PARTS = 16
 
 def features_folder() -> Path:
     """Where what encoders gave is kept."""
-    home = os.environ.get("MAREY_CACHE")
-    return (Path(home) if home else Path.home() / ".cache" / "marey") / "features"
+    return cache_home() / "features"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

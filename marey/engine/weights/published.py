@@ -1,19 +1,18 @@
 """Files of weights as their authors publish them: where one lies on this machine, how it is had.
 
-All lie in one cache, the folder that MAREY_WEIGHTS names, else ~/.cache/marey:
+All lie in the folder that MAREY_WEIGHTS names, else in the cache (`marey.storage.cache`):
 
     resnet50-0676ba61.pth        as published
     releases/tsm-r50-8f-k400/    what `marey weights get` made of such a file, to predict with
 
-A file is looked for in the cache, in ~/.cache/marey, in the cache of torch.hub and in installed
-packages; only `fetch` goes to the network. Where a name ends in the first eight digits of the
-file's SHA-256, as torchvision's, timm's and mmaction2's do, they are verified wherever it lies.
+A file is looked for in both, in the cache of torch.hub and in installed packages; only `fetch` goes
+to the network. Where a name ends in the first eight digits of the file's SHA-256, as torchvision's,
+timm's and mmaction2's do, they are verified wherever it lies.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import torch
 
 from marey.errors import CheckpointError
 from marey.storage.atomic import make_folder, run_error
+from marey.storage.cache import cache_home, named_folder
 from marey.storage.download import Progress, download
 
 MOST = 4 << 30
@@ -95,7 +95,7 @@ class PublishedFile:
 
 def cache_folder() -> Path:
     """Where downloads go, and where a person may put a file."""
-    return Path(os.environ.get("MAREY_WEIGHTS") or Path.home() / ".cache" / "marey")
+    return named_folder("MAREY_WEIGHTS") or cache_home()
 
 
 def find(published: PublishedFile) -> Path:
@@ -153,11 +153,7 @@ def fetch(
 
 
 def _candidates(published: PublishedFile) -> Iterator[Path]:
-    folders = (
-        cache_folder(),
-        Path.home() / ".cache" / "marey",
-        Path(torch.hub.get_dir()) / "checkpoints",
-    )
+    folders = cache_folder(), cache_home(), Path(torch.hub.get_dir()) / "checkpoints"
     for folder in folders:
         yield from (folder / file for file in published.files)
     packaged = _packaged()
