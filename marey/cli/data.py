@@ -11,7 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from marey.cli import options as opt
-from marey.cli.shared import console, errors, executor_of_workers, progress_bar, progress_bars
+from marey.cli.shared import (
+    console,
+    errors,
+    executor_of_workers,
+    progress_bar,
+    progress_bars,
+    read_clips_of,
+)
 from marey.cli.tables import AsJson, print_json
 from marey.jobs.shards import WHOLE
 
@@ -123,18 +130,12 @@ def data_check(
     """Decode every clip wholly, in parallel, and write down what is wrong with each."""
     from marey.data.checks.check import check_manifest
     from marey.data.lists.wanted_columns import WantedColumns
-    from marey.data.manifest.header import NoLabels
     from marey.data.manifest.location import Location
-    from marey.data.manifest.read import read_manifest
     from marey.data.own_videos.unlabelled import is_manifest, read_clips
 
     wanted, at = WantedColumns.parse(columns, ignore), Location(root)
     if is_manifest(manifest, wanted):
-        try:
-            clips = read_manifest(manifest, at=at)
-        except NoLabels as error:
-            console.print(f"note: {escape(error.message)}: clips without labels")
-            clips = read_manifest(manifest, heads={}, at=at)
+        clips = read_clips_of(manifest, at)
     else:
         read = read_clips(manifest, wanted=wanted, at=at)
         for line in read.lines():

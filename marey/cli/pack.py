@@ -15,6 +15,7 @@ from marey.cli.shared import (
     errors,
     executor_of_workers,
     progress_bar,
+    read_clips_of,
     refused_values,
 )
 from marey.jobs.shards import WHOLE
@@ -167,17 +168,11 @@ def _pack(
     *,
     spaces: bool,
 ) -> None:
-    from marey.data.manifest.header import NoLabels
     from marey.data.manifest.location import Location
-    from marey.data.manifest.read import read_manifest
     from marey.data.packs.pack_clips import pack_clips
     from marey.data.packs.toolbox_lists import refuse_unlistable, write_toolbox_lists
 
-    try:
-        clips = read_manifest(manifest, at=Location(root))
-    except NoLabels as error:
-        console.print(f"note: {escape(error.message)}: clips without labels")
-        clips = read_manifest(manifest, heads={}, at=Location(root))
+    clips = read_clips_of(manifest, Location(root))
     refuse_unlistable(clips, out, wish, spaces=spaces)
     with progress_bar("packing") as progress:
         made = pack_clips(

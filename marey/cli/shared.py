@@ -11,11 +11,14 @@ from functools import wraps
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from marey.jobs.signals import STOPPING, second_interrupt_ends
 from marey.terminal import Terminal
 
 if TYPE_CHECKING:
+    from marey.data.manifest.location import Location
+    from marey.data.manifest.manifest import Manifest
     from marey.jobs.executors import Executor
 
 console = Terminal()
@@ -148,3 +151,15 @@ def device_or_default(name: str | None) -> str:
     from marey.engine.environment import usable_device
 
     return str(usable_device(name))
+
+
+def read_clips_of(manifest: str, at: Location) -> Manifest:
+    """The clips of a manifest; those whose classes nothing names come without labels, as is said."""
+    from marey.data.manifest.header import NoLabels
+    from marey.data.manifest.read import read_manifest
+
+    try:
+        return read_manifest(manifest, at=at)
+    except NoLabels as error:
+        console.print(f"note: {escape(error.message)}: clips without labels")
+        return read_manifest(manifest, heads={}, at=at)
