@@ -154,7 +154,7 @@ def device_or_default(name: str | None) -> str:
 
 
 def read_clips_of(manifest: str, at: Location) -> Manifest:
-    """The clips of a manifest; those whose classes nothing names come without labels, as is said."""
+    """The clips of a manifest; where nothing names their classes without labels, which is said."""
     from marey.data.manifest.header import NoLabels
     from marey.data.manifest.read import read_manifest
 
