@@ -19,6 +19,7 @@ from marey.types import check_numbers
 MAY_BE_NEGATIVE = {
     "LogitAdjustment.tau": "it takes the prior away instead of adding it",
     "Augment.mean": "of pixels that are centred in another way",
+    "RGBDifferenceSpec.mean": "likewise",
     "Claim.params_millions": "a claim is compared with, not computed with",
     "Claim.gmacs_per_view": "",
     "Claim.top1": "",

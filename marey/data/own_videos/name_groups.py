@@ -120,8 +120,8 @@ def groups_by_pattern(paths: Sequence[str], pattern: str) -> Groups:
     Raises:
         ManifestError: the pattern has no group, takes none from a path, or one from all.
 
-    >>> groups_by_pattern(["hop/s1_a.mp4", "run/s1_b.mp4"], "{group}_*").values
-    ['s1', 's1']
+    >>> groups_by_pattern(["hop/s1_a.mp4", "run/s2_b.mp4"], "{group}_*").values
+    ['s1', 's2']
     >>> groups_by_pattern(["hop/s1_a.mp4", "run/s2_b.mp4"], r"/(s\d)").values
     ['s1', 's2']
     """

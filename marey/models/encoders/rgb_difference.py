@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from marey.models.encoder import Encoder, EncoderModule
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
-from marey.types import Clip
+from marey.types import Clip, check_numbers
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ class RGBDifferenceSpec:
     def __post_init__(self) -> None:
         if self.encoder.frames_per_segment != 1:
             raise ValueError(f"{self.encoder} takes several frames at once, expected single ones")
+        for mean, std in zip(self.mean, self.std, strict=False):
+            check_numbers(mean=mean)
+            check_numbers(above=0, std=std)
         if not len(self.mean) == len(self.std) == self.in_channels:
             raise ValueError(
                 f"mean has {len(self.mean)} values and std {len(self.std)}, the encoder takes "

@@ -39,10 +39,6 @@ def run(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(recipe, tmp_path_factory.mktemp("runs") / "run", quiet=True)
 
 
-def no_batch(recipe: Recipe) -> Recipe:
-    return replace(recipe, batch_size=9)
-
-
 def no_model(recipe: Recipe) -> Recipe:
     model = replace(recipe.model, encoder=ResNetSpec(18, channels=8), temporal=(TSM(), TSM()))
     return replace(recipe, model=model)
@@ -60,7 +56,7 @@ def no_metric(recipe: Recipe) -> Recipe:
     return replace(recipe, save_best="acc/top2")
 
 
-@pytest.mark.parametrize("fault", [no_batch, no_model, no_weights, no_manifest, no_metric])
+@pytest.mark.parametrize("fault", [no_model, no_weights, no_manifest, no_metric])
 def test_a_start_that_fails_leaves_nothing(
     fault: Callable[[Recipe], Recipe], recipe: Recipe, tmp_path: Path
 ) -> None:
