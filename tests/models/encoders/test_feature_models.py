@@ -70,9 +70,7 @@ def test_what_makes_no_sense_is_refused() -> None:
         NetVLADSpec(8, clusters=0)
     with pytest.raises(ValueError, match=r"dim is none. hint: model\.encoder\.dim"):
         ModelSpec(FeaturesSpec()).build()
-    with pytest.raises(
-        ValueError, match="takes features already, expected no temporal ops"
-    ):
+    with pytest.raises(ValueError, match="takes features already, expected no temporal ops"):
         ModelSpec(FeaturesSpec(8), (TSM(),)).build()
     with pytest.raises(ValueError, match=r"clip is \[2, 3, 7\], expected features \[batch, fra"):
         model(FeaturesSpec(8))(torch.zeros(2, 3, 7))
