@@ -22,6 +22,7 @@ from marey.data.lists.plain_lists import RULSTM, plain_rows
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import whole
 from marey.data.lists.times import seconds
+from marey.data.manifest.classes import unnamed
 
 NUM_CLASSES = {"verb": 97, "noun": 300}
 SPLITS = ("train", "val", "test")
@@ -79,7 +80,7 @@ def _classes(files: Annotations) -> dict[str, tuple[str, ...]]:
             classes[head] = tuple(numbered_names(files, role, count, first=0))
         else:
             files.notes.append(f"no names of {role}: they are numbers")
-            classes[head] = tuple(map(str, range(count)))
+            classes[head] = unnamed(count)
     return classes
 
 

@@ -50,6 +50,11 @@ class ClassNames:
         return index
 
 
+def are_numbers(names: Iterable[str]) -> bool:
+    """Whether classes have no names, only numbers."""
+    return all(name.isascii() and name.isdigit() for name in names)
+
+
 def unbracketed(name: str) -> str:
     """A template of Something-Something as a class name.
 

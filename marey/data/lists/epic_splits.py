@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from marey.data.manifest.classes import unnamed
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError
 from marey.metrics.catalog import Subsets
@@ -56,7 +57,7 @@ class EpicSplits:
                 "the lists of EPIC-KITCHENS are of clips with a verb and a noun",
             )
         classes = clips.classes[head]
-        own, numbers = self.names.get(head), tuple(map(str, range(len(classes))))
+        own, numbers = self.names.get(head), unnamed(len(classes))
         if max(self.tail[head], default=0) >= len(classes) or (own and len(own) != len(classes)):
             raise ManifestError(
                 f"{clips.source} has {len(classes)} classes of '{head}', the tail of EPIC-KITCHENS "

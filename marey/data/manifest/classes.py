@@ -40,6 +40,15 @@ def heads_beside(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def unnamed(num_classes: int) -> tuple[str, ...]:
+    """What classes are called that have no names: their numbers.
+
+    >>> unnamed(3)
+    ('0', '1', '2')
+    """
+    return tuple(map(str, range(num_classes)))
+
+
 def read_classes(path: Path) -> tuple[str, ...]:
     """The class names in `path`, one a line; line number less one is the class index."""
     try:
@@ -121,7 +130,7 @@ class LabelValues:
         known = num_classes or (len(names) if names else None)
         self.from_one = known is None and whole == set(range(1, len(whole) + 1)) != set()
         self.num_classes = known or max(min(self.highest + 1, MOST_UNNAMED), 1)
-        self.classes = tuple(names or map(str, range(self.num_classes)))
+        self.classes = tuple(names or unnamed(self.num_classes))
         named = {name: index for index, name in enumerate(names or ())}
         indices = (
             named.get(value.strip(), -1) if number is None else self._in_range(number)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from marey.data.lists.class_names import ClassNames
+from marey.data.lists.class_names import ClassNames, are_numbers
 from marey.data.lists.listing import Listing
 from marey.data.lists.lists import of_sides
 from marey.data.manifest.faults import clip_text
@@ -40,7 +40,7 @@ def labels_of_model(
     kept = {head: _as_classes(labels[head], places[head], len(classes[head])) for head in heads}
     notes = [f"class names from {file}" for file in files.values()]
     for head in heads:
-        if head not in named and _are_numbers(names[head]):
+        if head not in named and are_numbers(names[head]):
             notes.append(f"labels of '{head}' are numbers: 0 is taken for {classes[head][0]!r}")
     return kept, [*notes, *_all_zero(listing, {head: classes[head] for head in heads})]
 
@@ -63,7 +63,7 @@ def _places(
     head: str, names: Sequence[str], classes: Sequence[str], *, is_named: bool
 ) -> np.ndarray:
     """The model's class of each class of the list, int64 [k]; ManifestError if one is none."""
-    if not is_named and _are_numbers(names):
+    if not is_named and are_numbers(names):
         places = [int(name) if int(name) < len(classes) else None for name in names]
     else:
         places = list(map(ClassNames(classes).index, names))
@@ -71,10 +71,6 @@ def _places(
         name = names[places.index(None)]
         raise ManifestError(f"{clip_text(name)} is none of the {len(classes)} classes of '{head}'")
     return np.array(places, np.int64)
-
-
-def _are_numbers(names: Sequence[str]) -> bool:
-    return all(name.isascii() and name.isdigit() for name in names)
 
 
 def _as_classes(labels: object, places: np.ndarray, num_classes: int) -> np.ndarray:

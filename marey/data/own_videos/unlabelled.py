@@ -28,6 +28,7 @@ from marey.data.lists.listing import Listing
 from marey.data.lists.lists import read_rows
 from marey.data.lists.manifest_of import manifest_of, spans_of
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns
+from marey.data.manifest.classes import unnamed
 from marey.data.manifest.column_names import of_kind
 from marey.data.manifest.columns import KNOWN, Values
 from marey.data.manifest.faults import clip_text, raise_faults
@@ -183,7 +184,7 @@ def _other_names(manifest: Manifest, heads: Mapping[str, tuple[str, ...]]) -> li
     return [
         f"labels are left: the classes of '{head}' are others than the model's"
         for head, names in heads.items()
-        if manifest.classes[head] not in (names, tuple(map(str, range(len(names)))))
+        if manifest.classes[head] not in (names, unnamed(len(names)))
     ][:1]
 
 

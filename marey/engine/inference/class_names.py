@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 
 from marey.data.lists.class_names import ClassNames
-from marey.data.manifest.classes import refuse_other_classes
+from marey.data.manifest.classes import refuse_other_classes, unnamed
 from marey.data.manifest.manifest import Manifest
 from marey.engine.weights.trained import Trained
 from marey.errors import ManifestError, did_you_mean, first_few
@@ -32,19 +31,15 @@ def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:
         if head not in manifest.classes or manifest.classes[head] == names:
             continue
         theirs = manifest.classes[head]
-        if theirs == _numbers(theirs) or names == _numbers(names):
+        if theirs == unnamed(len(theirs)) or names == unnamed(len(names)):
             manifest = _on_trust(manifest, head, names)
         else:
             manifest = _by_name(manifest, head, names)
     return manifest
 
 
-def _numbers(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(str, range(len(names))))
-
-
 def _on_trust(manifest: Manifest, head: str, names: tuple[str, ...]) -> Manifest:
-    theirs, of_model = manifest.classes[head], names == _numbers(names)
+    theirs, of_model = manifest.classes[head], names == unnamed(len(names))
     refuse_other_classes(manifest.source, head, theirs, len(names))
     chosen = theirs if of_model else names
     log.warning(

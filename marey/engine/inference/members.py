@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from marey.data.manifest.classes import unnamed
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import ClassCounts
 from marey.engine.inference.stored import StoredGroups
@@ -152,7 +153,7 @@ def _classes(member: Member, head: str) -> tuple[str, ...]:
 
 
 def _is_unnamed(classes: Sequence[str]) -> bool:
-    return tuple(classes) == tuple(map(str, range(len(classes))))
+    return tuple(classes) == unnamed(len(classes))
 
 
 def _known_groups(trained_on: ClassCounts, heads: Iterable[str]) -> dict[str, ClassGroups]:

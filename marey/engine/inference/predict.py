@@ -282,13 +282,18 @@ def _parts(line: Sequence[Mapping[str, Any]]) -> Iterator[Answer]:
 
 def check_window(times: np.ndarray, window: float) -> None:
     """RunError if a window of so many seconds holds no two frames of a video with these times."""
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    step = _frame_seconds(times)
     if window < 2 * step * 0.999:
         frames = f"{len(times):,}, one every {step:.4g} s"
         raise RunError(
             f"a window of {window:g} s holds no two frames of {frames}",
             f"give at least {2 * step:.4g}",
         )
+
+
+def _frame_seconds(times: np.ndarray) -> float:
+    """How long the middle frame of a video with these times is shown; 0 of a single one."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
 MOST_WINDOWS = 100
@@ -304,7 +309,7 @@ def windows(
     the last whole stride leaves over is covered by a window that ends with the video.
     """
     check_numbers(above=0, window=window, stride=stride)
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    step = _frame_seconds(times)
     length = float(times[-1]) + step
     count = max(1, int(np.floor((length - window) / stride + 1e-6)) + 1)
     if count > MOST_WINDOWS * len(times):

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from marey.data.manifest.classes import unnamed
 from marey.data.manifest.columns import BOUNDS
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import Evaluation
@@ -164,7 +165,7 @@ def _manifest(
         for head, (_, labels) in clips.heads.items()
     }
     classes = {
-        head: facts.classes.get(head) or tuple(map(str, range(scores.shape[1])))
+        head: facts.classes.get(head) or unnamed(scores.shape[1])
         for head, (scores, _) in clips.heads.items()
     }
     if all(start is end is None for start, end in spans):

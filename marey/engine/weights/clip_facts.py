@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from marey.data.manifest.classes import unnamed
 from marey.data.manifest.duplicates import text_buffers
 from marey.data.manifest.manifest import Manifest
 
@@ -82,10 +83,10 @@ def _counts(before: ClipFacts, now: ClipFacts) -> str:
 
 def other_classes(head: str, before: tuple[str, ...], now: tuple[str, ...]) -> str:
     """How the class names of a head differ; classes that were mere numbers may get names."""
-    unnamed = tuple(map(str, range(len(before))))
+    numbers = unnamed(len(before))
     if len(before) != len(now):
         return f"'{head}' had {len(before)} classes and has {len(now)}"
-    if before == now or unnamed in (before, now):
+    if before == now or numbers in (before, now):
         return ""
     first = next(i for i, name in enumerate(before) if name != now[i])
     return f"class {first} of '{head}' was '{before[first]}' and is '{now[first]}'"

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from marey.data.manifest.classes import unnamed
 from marey.engine.weights.checkpoint import load_strictly
 from marey.engine.weights.huggingface import pretrained
 from marey.engine.weights.imagenet import official_for
@@ -155,7 +156,7 @@ def _other_classes(
     said = {}
     for head, names in here.items():
         theirs = there.get(head, ())
-        numbers = list(map(str, range(len(theirs))))
+        numbers = [*unnamed(len(theirs))]
         if (
             numbers not in (list(names), list(theirs))
             and len(theirs) == len(names)

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from marey.data.lists.class_names import unbracketed
+from marey.data.lists.class_names import are_numbers, unbracketed
 from marey.engine.inference.outputs.scored_clips import ScoredClips
 
 NUM_ANSWERS = 5
@@ -53,11 +53,6 @@ def _alphabetical(classes: Sequence[str]) -> list[int]:
         return [int(name) for name in classes]
     rising = sorted(map(unbracketed, classes))
     return [rising.index(unbracketed(name)) for name in classes]
-
-
-def are_numbers(classes: Sequence[str]) -> bool:
-    """Whether classes have no names, only numbers."""
-    return all(name.isascii() and name.isdigit() for name in classes)
 
 
 def _best(names: Sequence[str], clips: ScoredClips) -> Iterator[tuple[str, list[int]]]:

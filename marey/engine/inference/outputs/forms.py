@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from marey.data.lists.class_names import plain_name
+from marey.data.lists.class_names import are_numbers, plain_name
 from marey.engine.inference.outputs import answer_lists, epic100, tables
 from marey.engine.inference.outputs.scored_clips import ScoredClips, joined
 from marey.errors import RunError, did_you_mean
@@ -186,7 +186,7 @@ def write_output(
 
 
 def _check_names(form: str, wanted: Submission, head: str, names: Sequence[str]) -> None:
-    if answer_lists.are_numbers(names):
+    if are_numbers(names):
         if wanted.writes_names:
             raise RunError(
                 f"the classes of '{head}' have no names, which --format {form} writes",
