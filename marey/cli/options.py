@@ -22,6 +22,11 @@ ManifestFile = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="stages.0.optim.lr=0.02 ...", metavar="[KEY=VALUE]...")
 ]
+TrainManifests = Annotated[
+    list[str] | None,
+    typer.Option("--manifest", help="file or url to train on; several are joined"),
+]
+ValManifest = Annotated[str | None, typer.Option("--val-manifest", help="default: split val of it")]
 RecipeName = Annotated[str, typer.Argument(help="name, YAML file or folder of a run")]
 
 Columns = Annotated[

@@ -30,10 +30,8 @@ def sweep(
             help="what is tried, lr=1e-4..1e-2 batch_size=8,16; KEY=VALUE is the same in all",
         ),
     ] = None,
-    manifest: Annotated[
-        list[str] | None, typer.Option(help="file or url to train on; several are joined")
-    ] = None,
-    val_manifest: Annotated[str | None, typer.Option(help="default: split val of it")] = None,
+    manifest: opt.TrainManifests = None,
+    val_manifest: opt.ValManifest = None,
     trials: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="default: all of a grid")
     ] = None,

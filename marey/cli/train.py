@@ -40,10 +40,8 @@ def train(
         ),
     ] = None,
     overrides: opt.Overrides = None,
-    manifest: Annotated[
-        list[str] | None, typer.Option(help="file or url to train on; several are joined")
-    ] = None,
-    val_manifest: Annotated[str | None, typer.Option(help="default: split val of it")] = None,
+    manifest: opt.TrainManifests = None,
+    val_manifest: opt.ValManifest = None,
     work_dir: Annotated[Path | None, typer.Option(help="default: runs/NAME")] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="[PATH]", help="go on from the latest, or from PATH")
