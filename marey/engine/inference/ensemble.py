@@ -12,12 +12,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 import numpy as np
-import torch
 
 from marey.engine.inference.evaluate import Evaluation
+from marey.engine.inference.measures import probabilities_of
 from marey.engine.inference.member_clips import identities, missing_of_any, on_all_clips
 from marey.engine.inference.members import (
     Member,
@@ -25,11 +24,11 @@ from marey.engine.inference.members import (
     has_several,
     with_common_classes,
 )
+from marey.engine.inference.probabilities import Average
 from marey.engine.inference.scoring import ScoreArrays
 from marey.errors import RunError
 from marey.metrics.catalog import Scores
 
-Average: TypeAlias = Literal["logits", "probs"]
 log = logging.getLogger("marey")
 
 
@@ -133,7 +132,7 @@ def _as(average: Average, member: Member, head: str) -> Scores:
             "softmax",
             "average the logits: --average logits",
         )
-    return torch.from_numpy(scores).softmax(dim=1).numpy()
+    return probabilities_of(scores, member.evaluation.manifest.labels[head], own)
 
 
 def _say_twins(members: Sequence[Member]) -> None:

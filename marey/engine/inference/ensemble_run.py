@@ -18,7 +18,6 @@ from marey.data.lists.epic_splits import read_epic_splits
 from marey.data.manifest.location import Location
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.ensemble import (
-    Average,
     Combined,
     check_average,
     checked_weights,
@@ -28,6 +27,7 @@ from marey.engine.inference.ensemble import (
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.members import Member, check_classes
+from marey.engine.inference.probabilities import Average
 from marey.engine.inference.results import results_of_clips, rounded, view_counts, write_results
 from marey.engine.inference.stored import DUMP, Stored, read_stored
 from marey.engine.results_file import FILE as RESULTS

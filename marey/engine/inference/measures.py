@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from marey.engine.inference.probabilities import Average, log_probabilities, probabilities
 from marey.engine.results_file import ClassGroups
 from marey.metrics.accuracy import known_mean
 from marey.metrics.catalog import METRICS, Estimates, Labels, Measure, Metric, Scores, Subsets
@@ -105,7 +106,7 @@ def metrics_of_heads(
     scores: Mapping[str, Scores],
     labels: Mapping[str, Labels],
     trained_on: ClassCounts,
-    average: Literal["logits", "probs"],
+    average: Average,
     subsets: Subsets = NO_SUBSETS,
 ) -> dict[str, float]:
     """Key -> number; of several heads those of all at once, then those of each under its name."""
@@ -124,7 +125,7 @@ def estimates_of_heads(
     scores: Mapping[str, Scores],
     labels: Mapping[str, Labels],
     trained_on: ClassCounts,
-    average: Literal["logits", "probs"],
+    average: Average,
     subsets: Subsets = NO_SUBSETS,
 ) -> dict[str, dict[str, Estimate]]:
     """Head -> key -> number with its interval; "" has those of all heads at once."""
@@ -144,13 +145,13 @@ def parts_of(subsets: Subsets, head: str) -> dict[str, npt.NDArray[np.bool_]]:
 def joint_estimates(
     scores: Mapping[str, Scores],
     labels: Mapping[str, Labels],
-    average: Literal["logits", "probs"],
+    average: Average,
     subsets: Subsets = NO_SUBSETS,
 ) -> dict[str, Estimate]:
     """Key -> number of several heads at once, of clips with one class of each; else none."""
     if len(scores) < 2 or any(labels[head].ndim > 1 for head in scores):
         return {}
-    sure = {head: _log_probabilities(of, average) for head, of in scores.items()}
+    sure = {head: log_probabilities_of(of, average) for head, of in scores.items()}
     parts, estimates = parts_of(subsets, "action"), {}
     for row in METRICS:
         heads = row.heads or tuple(sure)
@@ -166,22 +167,15 @@ def joint_estimates(
     return estimates
 
 
-def probabilities_of(scores: Scores, labels: Labels, average: Literal["logits", "probs"]) -> Scores:
+def probabilities_of(scores: Scores, labels: Labels, average: Average) -> Scores:
     """How sure a model is of each class [n k]; of clips of several (labels [n k]) of each alone."""
     values = torch.from_numpy(scores)
-    if labels.ndim == 2:
-        return np.asarray(values.sigmoid())
-    return np.asarray(values.softmax(dim=1)) if average == "logits" else scores
+    return np.asarray(probabilities(values, average=average, several=labels.ndim == 2))
 
 
-def _log_probabilities(
-    scores: Scores, average: Literal["logits", "probs"]
-) -> npt.NDArray[np.float64]:
-    """Log-probabilities [n k], whose order is that of the scores."""
-    values = torch.from_numpy(scores).double()
-    if average == "logits":
-        return np.asarray(values.log_softmax(dim=1))
-    return np.asarray(values.clamp_min(torch.finfo(torch.float32).tiny).log())
+def log_probabilities_of(scores: Scores, average: Average) -> npt.NDArray[np.float64]:
+    """The logarithms [n k] of how sure it is, of clips of one class each."""
+    return np.asarray(log_probabilities(torch.from_numpy(scores).double(), average=average))
 
 
 def by_head(heads: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
@@ -193,7 +187,7 @@ def by_head(heads: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
     }
 
 
-def mean_loss(scores: Scores, labels: Labels, average: Literal["logits", "probs"]) -> float:
+def mean_loss(scores: Scores, labels: Labels, average: Average) -> float:
     """The mean loss over the clips that have scores: cross-entropy, binary for several classes."""
     known = ~np.isnan(scores).any(axis=1)
     if not known.any():

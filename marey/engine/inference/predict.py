@@ -22,6 +22,7 @@ from torch import Tensor
 from marey.data.features.feature_folder import holds_features, open_features
 from marey.data.loading.clips import memory_ran_out
 from marey.data.manifest.paths import VIDEO
+from marey.engine.inference.probabilities import probabilities
 from marey.engine.inference.scoring import check_finite, score_views
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError, RunError
@@ -222,7 +223,7 @@ class Predictor:
         answers: list[Answer] = []
         for head, values in scores.items():
             names = self.trained.classes[head]
-            of_class = probabilities(self.trained.recipe, head, values)
+            of_class = probabilities_of_head(self.trained.recipe, head, values)
             best = of_class.topk(min(asked.top, len(names)))
             about = {"head": head} if len(scores) > 1 else {}
             every = dict(zip(names, of_class.tolist(), strict=True))
@@ -232,11 +233,10 @@ class Predictor:
         return answers
 
 
-def probabilities(recipe: Recipe, head: str, scores: Tensor) -> Tensor:
-    """What the scores [... k] of a head mean: shares of 1; for `several`, a chance of its own."""
-    if any(of.several for of in recipe.model.heads if of.name == head):
-        return scores.sigmoid()
-    return scores if recipe.test.average == "probs" else scores.softmax(dim=-1)
+def probabilities_of_head(recipe: Recipe, head: str, scores: Tensor) -> Tensor:
+    """What the scores [... k] of a head of the recipe's model mean."""
+    several = any(of.several for of in recipe.model.heads if of.name == head)
+    return probabilities(scores, average=recipe.test.average, several=several)
 
 
 def timeline(answers: Sequence[Mapping[str, Any]]) -> list[Answer]:

@@ -49,7 +49,7 @@ from marey.engine.inference.outputs.forms import (
     write_output,
 )
 from marey.engine.inference.outputs.scored_clips import Said, scored_clips
-from marey.engine.inference.predict import probabilities
+from marey.engine.inference.predict import probabilities_of_head
 from marey.engine.inference.predictions import prediction_table, scores_column
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.trained import load_trained
@@ -231,7 +231,7 @@ class PredictionJob(ClipJob):
     def _answers(self, head: str, scores: np.ndarray, unread: np.ndarray) -> dict[str, pa.Array]:
         """The most probable classes [n top] by name, and their probabilities."""
         names = np.array(self.classes[head], dtype=object)
-        values = probabilities(self.recipe, head, torch.from_numpy(scores))
+        values = probabilities_of_head(self.recipe, head, torch.from_numpy(scores))
         best = values.topk(min(self.top, len(names)))
         return {
             "names": _lists(names[best.indices.numpy()], unread, pa.string()),

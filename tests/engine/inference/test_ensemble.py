@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marey.data.manifest.manifest import Manifest
-from marey.engine.inference.ensemble import Average, Combined, checked_weights, combine
+from marey.engine.inference.ensemble import Combined, checked_weights, combine
 from marey.engine.inference.ensemble_run import (
     EnsembleOptions,
     ensemble_name,
@@ -24,6 +24,7 @@ from marey.engine.inference.ensemble_run import (
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.members import Member
+from marey.engine.inference.probabilities import Average
 from marey.engine.inference.results import results_of_clips, view_counts, write_results
 from marey.engine.inference.stored import dump_of, read_stored
 from marey.engine.results_file import Results, ViewCounts, read_results

@@ -11,8 +11,10 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from marey.data.lists.listing import video_name, without_suffix
+from marey.engine.inference.probabilities import probabilities
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import MissingClip, read_results
 from marey.errors import RunError
@@ -78,13 +80,9 @@ class ScoredClips:
 
     def probabilities(self, head: str) -> np.ndarray:
         """What the scores of a head mean, float64 [n k]: shares of 1, or of `several` chances."""
-        scores = self.scores[head].astype(np.float64)
-        if head in self.said.several:
-            return 1 / (1 + np.exp(-scores))
-        if self.said.average == "probs":
-            return scores
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        scores = torch.from_numpy(self.scores[head]).double()
+        several = head in self.said.several
+        return np.asarray(probabilities(scores, average=self.said.average, several=several))
 
     def with_equal_scores(self) -> ScoredClips:
         """The same, where clips that could not be read have the same score for every class."""

@@ -1,0 +1,29 @@
+"""What scores mean: how sure a model is of each class. Every probability shown is made here."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+Average: TypeAlias = Literal["logits", "probs"]
+"""What the scores of a clip are the mean of, over its views."""
+
+
+def probabilities(scores: Tensor, *, average: Average, several: bool = False) -> Tensor:
+    """Shares of 1 of the scores [... k] of clips; of clips of `several` classes, a chance of each.
+
+    >>> probabilities(torch.zeros(2), average="logits")
+    tensor([0.5000, 0.5000])
+    """
+    if several:
+        return scores.sigmoid()
+    return scores if average == "probs" else scores.softmax(dim=-1)
+
+
+def log_probabilities(scores: Tensor, *, average: Average) -> Tensor:
+    """The logarithms [... k] of what clips of one class each have, whose order is the scores'."""
+    if average == "logits":
+        return scores.log_softmax(dim=-1)
+    return scores.clamp_min(torch.finfo(torch.float32).tiny).log()
