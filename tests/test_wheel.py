@@ -65,6 +65,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_all_files_of_the_package_are_in_the_wheel(installed: Path) -> None:
     (package,) = installed.glob("lib/*/site-packages/marey")
     assert files(package) == files(ROOT / "marey")
+    assert not (package.parent / "benchmarks").exists()
 
 
 def test_marey_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ def training_bytes(model: VideoModel, shape: Sequence[int]) -> int:
         shape: of the batch of clips, [b t c h w] or [b t d].
     """
     weights = sum(w.numel() * w.element_size() for w in model.state_dict().values())
-    with sdpa_kernel(SDPBackend.MATH), _Counter() as live:
+    with sdpa_kernel(SDPBackend.MATH), TensorCounter() as live:
         scores = model(torch.empty(tuple(shape), device="meta"))
         total = torch.stack([each.float().sum() for each in scores.values()]).sum()
         torch.autograd.backward(total)
@@ -73,20 +73,25 @@ def _counted(model: VideoModel, size: int) -> Cost:
     model = model.eval()
     shape = (1, *model.spec.clip_shape(size))
     weights = sum(w.numel() * w.element_size() for w in model.state_dict().values())
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Counter() as counted:
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), TensorCounter() as counted:
         model(torch.empty(shape, device="meta"))
     return Cost(num_parameters(model), counted.flops / 2e9, weights + counted.peak)
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class TensorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Operations inside, by torch's own formulas, and the most bytes alive at one time.
 
     Torch's `FlopCounterMode` counts the same, by module, and takes twice as long.
+
+    Args:
+        given: tensors from before, whose memory is not counted where something views it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Iterable[Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops = self.live = self.peak = 0
+        self._given = [tensor.untyped_storage() for tensor in given]  # kept, so that no new one
+        self._outside = {storage._cdata for storage in self._given}  # can have the same address
         self._known: dict[int, weakref.ref[Any]] = {}
 
     def __torch_dispatch__(
@@ -107,7 +112,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _meet(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
-        if key in self._known:
+        if key in self._known or key in self._outside:
             return
         self._known[key] = weakref.ref(storage, lambda _: self._forget(key, size))
         self.live += size

@@ -1,0 +1,6 @@
+"""What is claimed of marey's speed, measured beside the published code's way of doing the same.
+
+Each command writes its rows as JSON and prints them as a table, in under ten minutes:
+
+    python -m benchmarks.inference|training --json FILE
+"""

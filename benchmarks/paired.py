@@ -1,0 +1,105 @@
+"""Ways of doing the same, timed side by side.
+
+They take turns in one process, a round after the other, so that whatever else the machine does
+meets all of them alike, and each way's figure is the median of its rounds. Processor time (of all
+threads) stands beside wall time: on a machine with other work only the former repeats.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+ROUNDS = 7
+"""Fewer make no median that a slow moment of the machine cannot move."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Timing(Generic[T]):
+    """How long one way took, a number a round, and what it gave when it was warmed up."""
+
+    wall: tuple[float, ...]
+    cpu: tuple[float, ...]
+    output: T
+
+    @property
+    def wall_seconds(self) -> float:
+        """Median of the rounds."""
+        return statistics.median(self.wall)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Median of the rounds, all threads together."""
+        return statistics.median(self.cpu)
+
+    def seconds(self, device: str) -> float:
+        """What counts on a device: processor time, but on a GPU, which it does not see, wall."""
+        return self.cpu_seconds if torch.device(device).type == "cpu" else self.wall_seconds
+
+
+def side_by_side(
+    ways: Mapping[str, Callable[[], T]],
+    *,
+    rounds: int = ROUNDS,
+    seconds: float = 0.0,
+    warm_up: int = 1,
+    device: str = "cpu",
+) -> dict[str, Timing[T]]:
+    """The timing of each way, by name.
+
+    Args:
+        ways: what is called, without arguments.
+        rounds: in which each way is called once; the first is another one every round.
+        seconds: rounds are added until they took so long.
+        warm_up: calls of each way before the first round; the last one's output is kept.
+        device: whose queue is waited for before a clock is read.
+    """
+    if not ways or rounds < 1 or warm_up < 1:
+        raise ValueError(
+            f"{len(ways)} ways, {rounds} rounds and {warm_up} calls to warm up; expected at least "
+            "one of each"
+        )
+    names = list(ways)
+    outputs = {name: [way() for _ in range(warm_up)][-1] for name, way in ways.items()}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    gc.collect()
+    end, done = time.monotonic() + seconds, 0
+    while done < rounds or time.monotonic() < end:
+        first = done % len(names)  # nobody always follows the one that empties the caches
+        for name in names[first:] + names[:first]:
+            taken[name].append(_seconds(ways[name], device))
+        done += 1
+    return {
+        name: Timing(
+            wall=tuple(wall for wall, _ in taken[name]),
+            cpu=tuple(cpu for _, cpu in taken[name]),
+            output=outputs[name],
+        )
+        for name in names
+    }
+
+
+def relative_error(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference, as a share of their largest number."""
+    largest = theirs.abs().max().item()
+    difference = (ours.float() - theirs.float()).abs().max().item()
+    return difference / largest if largest else difference
+
+
+def _seconds(way: Callable[[], object], device: str) -> tuple[float, float]:
+    """Wall and processor time of one call."""
+    on_gpu = torch.device(device).type == "cuda"
+    wall, cpu = time.perf_counter(), time.process_time()
+    way()
+    if on_gpu:
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - wall, time.process_time() - cpu

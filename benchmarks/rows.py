@@ -1,0 +1,123 @@
+"""Rows of results: what a benchmark writes as JSON and prints as a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.paired import ROUNDS, Timing
+from marey.engine.machine import this_machine
+from marey.storage.atomic import write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One way of doing something, beside the reference's; seconds are medians of the rounds."""
+
+    model: str
+    mode: str
+    ratio: float
+    """How many times as fast as the reference: by processor time, on a GPU by wall time."""
+    max_error: float | None
+    """The largest difference, as a share of the reference's largest number."""
+    cpu_seconds: float
+    reference_cpu_seconds: float
+    wall_seconds: float
+    reference_wall_seconds: float
+    rounds: int
+    more: Mapping[str, float | int | str] = field(default_factory=dict)
+    """What else this benchmark says of it, as columns and keys of their own."""
+
+    def as_json(self) -> dict[str, object]:
+        """One flat object."""
+        values = asdict(self)
+        values.pop("more")
+        return values | dict(self.more)
+
+
+def row(
+    model: str,
+    mode: str,
+    timing: Timing[object],
+    reference: Timing[object],
+    *,
+    max_error: float | None = None,
+    device: str = "cpu",
+    **more: float | int | str,
+) -> Row:
+    """A row of two timings that were made side by side."""
+    return Row(
+        model=model,
+        mode=mode,
+        ratio=reference.seconds(device) / timing.seconds(device),
+        max_error=max_error,
+        cpu_seconds=timing.cpu_seconds,
+        reference_cpu_seconds=reference.cpu_seconds,
+        wall_seconds=timing.wall_seconds,
+        reference_wall_seconds=reference.wall_seconds,
+        rounds=len(timing.cpu),
+        more=more,
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every benchmark has: ``--json``, ``--rounds``, ``--threads``."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each way; {ROUNDS}")
+    parser.add_argument("--threads", type=int, default=1, help="of torch and of runtimes; 1")
+
+
+def report(
+    benchmark: str,
+    rows: Sequence[Row],
+    path: Path | None,
+    **measured: float,
+) -> None:
+    """Print `rows` as a table and, if there is a `path`, write them there beside the machine.
+
+    Args:
+        benchmark: its name.
+        rows: in the order in which they are shown.
+        path: of the JSON file.
+        measured: what else was measured of the machine in this run, such as the peak of a product.
+    """
+    machine = asdict(this_machine()) | measured
+    Console().print(table(rows))
+    print(f"{machine['processor']}, {machine['threads']} threads, torch {torch.__version__}")
+    if path is not None:
+        content = {
+            "benchmark": benchmark,
+            "machine": machine,
+            "rows": [each.as_json() for each in rows],
+        }
+        write_text(path, json.dumps(content, indent=1) + "\n")
+        print(f"wrote {path}")
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """The rows for a person; what only some rows have is empty in the others."""
+    extra = list(dict.fromkeys(name for each in rows for name in each.more))
+    names = ("model", "mode", "x reference", "largest error", "CPU s", "reference CPU s", "wall s")
+    shown = Table(*names, *(name.replace("_", " ") for name in extra))
+    for each in rows:
+        shown.add_row(
+            each.model,
+            each.mode,
+            f"{each.ratio:.2f}",
+            "" if each.max_error is None else f"{each.max_error:.1e}",
+            *(f"{s:.3g}" for s in (each.cpu_seconds, each.reference_cpu_seconds)),
+            f"{each.wall_seconds:.3g}",
+            *(_shown(each.more.get(name, "")) for name in extra),
+        )
+    return shown
+
+
+def _shown(value: float | int | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,56 @@
+"""Rows have the keys that were promised, and the table shows the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmarks.paired import Timing
+from benchmarks.rows import report, row, table
+
+OURS = Timing(wall=(2.0,) * 7, cpu=(1.0,) * 7, output=None)
+THEIRS = Timing(wall=(12.0,) * 7, cpu=(4.0,) * 7, output=None)
+
+
+def test_rows_and_the_machine_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row("tsm", "fused", OURS, THEIRS, max_error=1e-7, gmacs=32.7)]
+    report("inference", rows, tmp_path / "rows.json", matmul_gflops=80.0)
+    written = json.loads((tmp_path / "rows.json").read_text())
+    assert written["rows"] == [
+        {
+            "model": "tsm",
+            "mode": "fused",
+            "ratio": 4.0,
+            "max_error": 1e-7,
+            "cpu_seconds": 1.0,
+            "reference_cpu_seconds": 4.0,
+            "wall_seconds": 2.0,
+            "reference_wall_seconds": 12.0,
+            "rounds": 7,
+            "gmacs": 32.7,
+        }
+    ]
+    machine = written["machine"]
+    assert machine["matmul_gflops"] == 80.0
+    assert machine["processor"]
+    assert machine["instruction_sets"]
+    assert machine["versions"]["torch"]
+    assert "fused" in capsys.readouterr().out
+
+
+def test_on_a_gpu_the_wall_decides() -> None:
+    assert row("tsm", "bf16", OURS, THEIRS, device="cuda").ratio == 6
+
+
+def test_the_table_has_a_column_of_what_only_some_rows_say() -> None:
+    rows = [row("a", "plain", OURS, THEIRS), row("b", "plain", OURS, THEIRS, saved_bytes=12)]
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(table(rows))
+    assert "saved bytes" in shown.get()
+    assert "12" in shown.get()
