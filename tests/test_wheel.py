@@ -15,7 +15,7 @@ from tests.changed import ROOT
 MODULES = (
     "import importlib, pkgutil, marey\n"
     "for m in pkgutil.walk_packages(marey.__path__, 'marey.'):\n"
-    "    if not m.name.endswith(('.torchcodec', '__main__')):\n"
+    "    if not m.name.endswith('__main__'):\n"
     "        importlib.import_module(m.name)\n"
     "print(marey.__file__)\n"
 )

@@ -61,7 +61,7 @@ def stage_of(text: str, source: str = "") -> Stage:
 
 
 def test_every_class_of_marey_that_fits_a_protocol_is_known_by_its_bare_name() -> None:
-    skipped = ("marey.__main__", "marey.video.reading.torchcodec", "marey.cli")
+    skipped = ("marey.__main__", "marey.cli")
     modules = [
         importlib.import_module(info.name)
         for info in pkgutil.walk_packages(marey.__path__, "marey.")

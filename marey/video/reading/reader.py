@@ -90,7 +90,7 @@ def _open_whole(path: AnyPath, backend: Backend, num_frames: int | None) -> Fram
         return VideoFile(path, num_frames=num_frames)
     if isinstance(path, Url):
         raise DecodeError(f"{path}: torchcodec reads files of this machine only", "backend pyav")
-    from marey.video.reading.torchcodec import TorchCodecFile  # an extra: only when asked for
+    from marey.video.reading.torchcodec import TorchCodecFile  # torch: only when asked for
 
     return TorchCodecFile(path, num_frames=num_frames)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,17 +29,8 @@ from marey.video.reading.ffmpeg_stream import open_stream
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.pixels import Picture, ShortSide, square_size
 
-try:
+if TYPE_CHECKING:
     from torchcodec.decoders import VideoDecoder
-except ImportError as error:
-    raise ValueError(
-        "backend 'torchcodec' is not installed; `pip install marey[torchcodec]`, or use 'pyav'"
-    ) from error
-except RuntimeError as error:  # installed, but there is no FFmpeg that it can load
-    raise ValueError(
-        "backend 'torchcodec' cannot load FFmpeg's libraries; install FFmpeg 4 to 8 with the"
-        " system's package manager and a torchcodec made for this torch, or use 'pyav'"
-    ) from error
 
 
 class TorchCodecFile(FrameReader):
@@ -86,8 +78,9 @@ class TorchCodecFile(FrameReader):
         self._decoder = None
 
     def _open(self, stream_index: int) -> VideoDecoder:
+        decoder = _decoder()
         try:
-            return VideoDecoder(self.path, stream_index=stream_index, num_ffmpeg_threads=1)
+            return decoder(self.path, stream_index=stream_index, num_ffmpeg_threads=1)
         except RuntimeError as error:
             raise DecodeError(f"{self.path}: {_reason(error)}", "try backend 'pyav'") from error
 
@@ -111,6 +104,23 @@ class TorchCodecFile(FrameReader):
         height, width = size if turned else size[::-1]
         scaled = interpolate(frames.float(), (height, width), mode="bilinear", antialias=True)
         return scaled.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _decoder() -> type[VideoDecoder]:
+    """TorchCodec's decoder, imported when a file is opened; ValueError if that is not possible."""
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except ImportError as error:
+        raise ValueError(
+            "backend 'torchcodec' is not installed; `pip install marey[torchcodec]`, or use 'pyav'"
+        ) from error
+    except RuntimeError as error:  # installed, but there is no FFmpeg that it can load
+        raise ValueError(
+            "backend 'torchcodec' cannot load FFmpeg's libraries; install FFmpeg 4 to 8 with the"
+            " system's package manager and a torchcodec made for this torch, or use 'pyav'"
+        ) from error
+    found: type[VideoDecoder] = VideoDecoder
+    return found
 
 
 def _reason(error: RuntimeError) -> str:

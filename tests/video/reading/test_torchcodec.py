@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -100,7 +99,6 @@ def test_a_missing_install_names_the_command(
             raise ImportError(name)
         return real(name, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.delitem(sys.modules, "marey.video.reading.torchcodec", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     path = write_video(tmp_path / "a.mp4", numbered(5))
     with pytest.raises(ValueError, match=r"pip install marey\[torchcodec\]"):
