@@ -1,0 +1,11 @@
+"""Forms of a model that compute the same, faster, in inference alone; for whoever scores clips.
+
+The model that is trained and stored stays the plain one: `fused` makes its form of a copy. A file
+here holds the rules of a few kinds of modules, which `forms` finds by class; write `@fuses` and
+`@joins` for a module of one's own.
+"""
+
+from marey.models.fused import blocks, convolution
+from marey.models.fused.forms import chained, form_of, fused, fuses, joins
+
+__all__ = ["blocks", "chained", "convolution", "form_of", "fused", "fuses", "joins"]

@@ -1,0 +1,61 @@
+"""Residual blocks in fewer steps, and the stems of the networks made of them.
+
+The sum with the shortcut, and the ReLU behind it, belong to the last convolution of the residual
+path, unless an op stands behind that.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from marey.models.encoders.resnet import ResNet
+from marey.models.encoders.tdn import TDN
+from marey.models.fused.convolution import Convolution
+from marey.models.fused.forms import chained, form_of, fuses
+from marey.models.sites import ResidualBlock
+
+
+class FusedBlock(nn.Module):
+    """Frames [n c h w] -> [n c' h' w']: the form of a `ResidualBlock`."""
+
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        entry, residual, shortcut, ends = (
+            [getattr(block, name) for name in names]
+            for names in (block.entry, block.residual, block.shortcut, block.exit)
+        )
+        steps, last = chained(residual), None
+        if block.has_skip and _adds(steps[-1]):
+            last, *ends = chained([steps.pop(), *ends])
+        self.has_skip, self.last = block.has_skip, last
+        self.entry, self.residual = nn.Sequential(*chained(entry)), nn.Sequential(*steps)
+        self.shortcut, self.exit = (nn.Sequential(*chained(path)) for path in (shortcut, ends))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Frames [n c h w] -> [n c' h' w']."""
+        x = self.entry(x)
+        y: Tensor = self.residual(x)
+        if self.last is not None:
+            y = self.last(y, self.shortcut(x))
+        elif self.has_skip:
+            y = y + self.shortcut(x)
+        ended: Tensor = self.exit(y)
+        return ended
+
+
+def _adds(form: nn.Module) -> bool:
+    return isinstance(form, Convolution) and form.activation == "none"
+
+
+@fuses(ResidualBlock)
+def _(block: ResidualBlock) -> nn.Module:
+    return FusedBlock(block)
+
+
+@fuses(ResNet)
+@fuses(TDN)
+def _(network: ResNet | TDN) -> nn.Module:
+    network.conv1 = nn.Sequential(*chained([network.conv1, network.bn1, network.relu]))
+    for name, child in network.named_children():
+        setattr(network, name, nn.Identity() if name in ("bn1", "relu") else form_of(child))
+    return network

@@ -1,0 +1,94 @@
+"""2-D convolutions with the norm, the sum and the activation behind them.
+
+    y = act(conv(x; w s, (b - mean) s + beta) [+ plus]),   s = gamma / sqrt(var + eps)
+
+In evaluation a batch norm is a scale and a shift of each channel, which the filters take over. They
+are computed in float64, so that only the result is rounded.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from marey.models.fused.forms import fuses, joins
+from marey.models.fused.pointwise import Activation, Steps, convolve
+
+Folded: TypeAlias = tuple[Tensor, Tensor]
+
+
+class Convolution(nn.Module):
+    """Maps [n c h w], filtered, in channels-last memory; a sum and an activation cost nothing."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, steps: Steps, activation: Activation = "none"
+    ) -> None:
+        super().__init__()
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        self.steps, self.activation = steps, activation
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """Maps [n c h w] -> [n c' h' w'], `plus` added before the activation."""
+        return convolve(x, self.weight, self.bias, self.steps, self.activation, plus)
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        out, into, *kernel = self.weight.shape
+        into *= self.steps.groups
+        return f"{into}, {out}, {tuple(kernel)}, {self.steps}, activation={self.activation}"
+
+
+def folded(weight: Tensor, bias: Tensor | None, norm: _BatchNorm) -> Folded:
+    """Weight [c ...] and bias [c] of a layer that does what `norm` does behind it."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight.double()
+    before = 0 if bias is None else bias.double()
+    shift = (before - norm.running_mean.double()) * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias.double()
+    by_filter = scale.view(-1, *[1] * (weight.ndim - 1))
+    return (weight.double() * by_filter).to(weight.dtype), shift.to(weight.dtype)
+
+
+@fuses(nn.Conv2d)
+def _(conv: nn.Conv2d) -> nn.Module:
+    if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+        return conv
+    (stride, padding, dilation) = (_pair(n) for n in (conv.stride, conv.padding, conv.dilation))
+    return Convolution(conv.weight, conv.bias, Steps(stride, padding, dilation, conv.groups))
+
+
+@joins(Convolution, nn.BatchNorm2d)
+def _(conv: Convolution, norm: nn.BatchNorm2d) -> nn.Module | None:
+    if conv.activation != "none" or norm.running_mean is None:
+        return None
+    return Convolution(*folded(conv.weight, conv.bias, norm), conv.steps)
+
+
+@joins(Convolution, nn.ReLU)
+def _(conv: Convolution, _: nn.ReLU) -> nn.Module | None:
+    return _activated(conv, "relu")
+
+
+@joins(Convolution, nn.ReLU6)
+def _(conv: Convolution, _: nn.ReLU6) -> nn.Module | None:
+    return _activated(conv, "relu6")
+
+
+def _activated(conv: Convolution, activation: Activation) -> nn.Module | None:
+    if conv.activation != "none":
+        return None
+    return Convolution(conv.weight, conv.bias, conv.steps, activation)
+
+
+def _pair(numbers: tuple[int, ...]) -> tuple[int, int]:
+    height, width = numbers
+    return height, width
