@@ -87,6 +87,15 @@ def first_few(names: Iterable[object], most: int = 5) -> str:
     return ", ".join(words[:most]) + (", ..." if len(words) > most else "") or "none"
 
 
+def counted(number: int, noun: str, several: str = "") -> str:
+    """A number and what is counted, in the plural unless it is one.
+
+    >>> counted(1, "clip"), counted(1200, "clip"), counted(0, "class", "classes")
+    ('1 clip', '1,200 clips', '0 classes')
+    """
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
+
+
 def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
     """A hint: the nearest of the `known` names, or, if none is near, `otherwise` or all of them.
 

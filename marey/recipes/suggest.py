@@ -220,11 +220,16 @@ def _batch(facts: Facts, recipe: Recipe) -> list[Choice]:
     return [Choice("batch", f"{number}: {why}", changes)]
 
 
-def step_bytes(recipe: Recipe, batch_size: int) -> int:
+def step_bytes(recipe: Recipe, batch_size: int, clip_shape: Sequence[int] | None = None) -> int:
     """The memory of a step of the recipe's first stage, counted without running it.
 
     Two more copies of what learns are for the optimiser. Behind a frozen encoder it is the encoder
     that needs the most, as it looks at clips.
+
+    Args:
+        recipe: with its data's heads, or without any.
+        batch_size: clips.
+        clip_shape: of one clip; by default that of its frames.
     """
     spec = with_some_head(recipe.model)
     with shapes_only():
@@ -234,7 +239,7 @@ def step_bytes(recipe: Recipe, batch_size: int) -> int:
     set_trainable(model, stage.trainable, stage.last_blocks)
     training_mode(model, stage.trainable, stage.last_blocks)
     learn = sum(4 * w.numel() for w in model.parameters() if w.requires_grad)
-    shape = (batch_size, *spec.clip_shape(recipe.train.crop.size))
+    shape = (batch_size, *(clip_shape or spec.clip_shape(recipe.train.crop.size)))
     with checkpointed(model.encoder) if recipe.checkpointing else nullcontext():
         return training_bytes(model, shape) + 2 * learn
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -19,12 +20,12 @@ from marey.engine.train.distributed import World, join_world
 from marey.engine.train.learner import Learner
 from marey.engine.train.start import Start, clips_a_step, ready
 from marey.engine.train.steps import Position, draw_steps
-from marey.errors import RunError
+from marey.errors import DecodeError, RunError, counted
 from marey.jobs.memory import memory_bytes
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.profile import num_parameters
 from marey.models.video_model import VideoModel
-from marey.recipes.frozen import is_frozen, train_views, varies
+from marey.recipes.frozen import is_frozen, train_views, trains_on, varies
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.suggest import step_bytes
 from marey.terminal import duration
@@ -46,7 +47,8 @@ def dry_run(recipe: Recipe, work_dir: Path, *, device: str | None = None) -> Ite
         start = ready(recipe, work_dir, None, world)
         recipe, clips = start.recipe, len(start.train_set)
         yield f"clips       {clips:,} to train on, {_count(start.val_set)} to validate on"
-        shape = [recipe.batch_size, *recipe.model.clip_shape(recipe.train.crop.size)]
+        clip = _clip_shape(recipe, start.train_set)
+        shape = [recipe.batch_size, *clip]
         heads = ", ".join(f"{head.name} {head.num_classes}" for head in recipe.model.heads)
         yield f"shapes      batches {shape}, scores of {heads}"
         num_steps = []
@@ -57,10 +59,25 @@ def dry_run(recipe: Recipe, work_dir: Path, *, device: str | None = None) -> Ite
             yield f"stage {number}     {what}"
         whole = torch.cuda.get_device_properties(world.device).total_memory if _on_gpu(world) else 0
         yield (
-            f"memory      {step_bytes(recipe, recipe.batch_size) >> 20:,} MiB for a step, "
+            f"memory      {step_bytes(recipe, recipe.batch_size, clip) >> 20:,} MiB for a step, "
             f"of {(whole or memory_bytes()) >> 20:,} MiB"
         )
         yield f"time        {_time(start, world, sum(num_steps))}"
+
+
+def _clip_shape(recipe: Recipe, clips: Manifest) -> tuple[int, ...]:
+    """That of a clip as the model is given it: of its frames, or of what is stored of them.
+
+    RunError if nothing is stored of any clip.
+    """
+    features = clips.features
+    if features is None:
+        return recipe.model.clip_shape(recipe.train.crop.size)
+    sampling = trains_on(recipe, clips).train.sampling
+    for row in range(len(clips)):
+        with suppress(DecodeError):
+            return (sampling.indices(features.num_frames(row)).shape[1], features.dim)
+    raise RunError(f"{clips.source} holds features of none of its clips", "make it again")
 
 
 def _count(manifest: Manifest | None) -> str:
@@ -76,7 +93,8 @@ def _stage(stage: Stage, model: VideoModel, steps: int, clips: int) -> str:
     learn = sum(w.numel() for w in model.parameters() if w.requires_grad)
     frozen = num_parameters(model) - learn
     return (
-        f"{stage.epochs} epochs of {steps:,} steps of {clips} clips; "
+        f"{counted(stage.epochs, 'epoch')} of {counted(steps, 'step')} of "
+        f"{counted(clips, 'clip')}; "
         f"{learn:,} parameters learn, {frozen:,} are frozen"
     )
 
@@ -103,7 +121,8 @@ def _time(start: Start, world: World, num_steps: int) -> str:
 
 def _step_seconds(start: Start, world: World, number: int) -> float:
     """What a step of a stage takes, reading included."""
-    recipe, stage, model = start.recipe, start.recipe.stages[number], start.model
+    stage, model = start.recipe.stages[number], start.model
+    recipe = trains_on(start.recipe, start.train_set)
     counts = {
         head.name: torch.from_numpy(start.train_set.class_counts(head.name))
         for head in recipe.model.heads

@@ -25,6 +25,7 @@ from marey.engine.inference.extract import (
 from marey.engine.inference.extractor import Extractor
 from marey.engine.inference.predict import load
 from marey.engine.report.report import write_report
+from marey.engine.train.dry_run import dry_run
 from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.engine.weights.trained import export_release
@@ -199,6 +200,12 @@ def test_features_of_random_weights_are_refused(videos: Path, tmp_path: Path) ->
 @pytest.fixture(scope="module")
 def run(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(on_features(file), tmp_path_factory.mktemp("run"), device="cpu", quiet=True)
+
+
+def test_a_dry_run_takes_all_vectors_of_a_clip(file: Path, tmp_path: Path) -> None:
+    """The first clip has 2 frames of 2 clips x 3 crops; the file does not say where weights are."""
+    said = [*dry_run(on_features(file), tmp_path / "run", device="cpu")]
+    assert said[1] == "shapes      batches [4, 12, 8], scores of label 4"
 
 
 def test_a_run_on_features_learns_and_is_evaluated_reported_and_released(

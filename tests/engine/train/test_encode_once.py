@@ -15,6 +15,7 @@ from marey.engine.inference import encoded
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.inference.predict import load
+from marey.engine.train.dry_run import dry_run
 from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.engine.weights.trained import export_release
@@ -185,7 +186,7 @@ def test_a_clip_that_cannot_be_read_is_counted_and_tried_again(
 # --- files of features ----------------------------------------------------------------------------
 
 
-def written(videos: Path, weights: Path, out: Path, **more: str) -> Path:
+def written(videos: Path, weights: Path, out: Path, **more: object) -> Path:
     """The file of `marey features` of the encoder alone."""
     recipe = out.with_name("recipe.yaml")
     recipe.write_text(to_yaml(frozen(videos, weights)))
@@ -198,6 +199,16 @@ def on_features(file: Path, name: str = "features-linear") -> Recipe:
     recipe = catalog.find(name)
     stage = replace(recipe.stages[0], epochs=1)
     return replace(recipe, data=DataSpec(train=str(file), workers=0), stages=(stage,))
+
+
+def test_a_dry_run_on_features_has_their_shapes(
+    videos: Path, weights: Path, tmp_path: Path
+) -> None:
+    two_views = ("test.sampling={Clips: {num_frames: 2, clips: 2}}",)
+    file = written(videos, weights, tmp_path / "features.arrow", overrides=two_views)
+    said = [*dry_run(on_features(file), tmp_path / "run", device="cpu")]
+    assert said[1] == "shapes      batches [8, 2, 16], scores of label 4"  # a view's frames x width
+    assert said[2].startswith("stage 0     1 epoch of 1 step of 8 clips; 68 parameters learn")
 
 
 def test_a_model_of_a_file_of_features_takes_videos(
