@@ -56,7 +56,7 @@ def test_the_command_that_began_a_run_goes_on_with_it(
     said = capsys.readouterr().out
     assert "changed since the run was saved: name tiny -> mine, stages.0.epochs 1 -> 2" in said
     assert len((run / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 3
-    assert "validation at the end (epoch 2): top-1" in said
+    assert "\n  validation: top-1 " in said
     assert [line.split()[1] for line in said.splitlines()[-3:]] == ["eval", "report", "predict"]
     assert f"  marey predict {run} clip.mp4" in said
 
@@ -96,3 +96,29 @@ def test_another_process_ends_after_the_first_has_had_time_to_speak(
         monkeypatch.setenv(name, value)
     assert resumed(run, "stages.0.optim.lrr=1") == 2
     assert waited == [SPEAK_SECONDS]
+
+
+@pytest.mark.parametrize(
+    ("split", "proposed"),
+    [("val", "marey eval {}"), ("test", "marey eval {} --split test"), ("", "marey eval {} --man")],
+)
+def test_what_is_proposed_for_a_trained_run_is_not_refused(
+    split: str,
+    proposed: str,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Clips of split val or test, or neither."""
+    clips = trained / "clips"
+    lines = (clips / "manifest.csv").read_text(encoding="utf-8").splitlines()
+    kept = [line.replace(",val,", f",{split},") for line in lines if split or ",val," not in line]
+    manifest = clips / f"of-{split}.csv"
+    manifest.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    run, recipe = tmp_path / "run", tmp_path / "recipe.yaml"
+    recipe.write_text(to_yaml(tiny_recipe(manifest, epochs=1)), encoding="utf-8")
+    assert marey("train", recipe, "data.val=''", "--work-dir", run, "--device", "cpu") == 0
+    line = capsys.readouterr().out.splitlines()[-3].strip()
+    assert line.startswith(proposed.format(run))
+    words = line.partition("  ")[0].replace("OTHER-CLIPS", str(clips / "manifest.csv")).split()[1:]
+    assert marey(*words, "--device", "cpu") == 0

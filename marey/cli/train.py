@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,16 +19,10 @@ from marey.cli.shared import above_zero, console, errors, progress_bar
 from marey.cli.weights import fetch_before, fetch_start
 
 if TYPE_CHECKING:
-    from marey.engine.train.plan import Asked
+    from marey.engine.train.plan import Asked, Plan
 
 LAUNCHERS = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"}
 """Variables of what ends process 0 when another one has ended, which then has to wait."""
-NEXT = {
-    "marey eval {run}": "numbers by the test views, with intervals",
-    "marey report {run}": "curves, confusions and mistakes as a page",
-    "marey predict {run} clip.mp4": "what happens in a video",
-}
-"""What to do with a run that is trained."""
 SPEAK_SECONDS = 5.0
 """How long process 0 may need to say what is wrong."""
 
@@ -216,11 +211,27 @@ def _train(
             errors.print(f"stopped and saved. Go on with: {again}")
         raise typer.Exit(130) from None
     if speaks and not quiet:
-        console.print(f"trained: {run.work_dir}")
-        commands = {command.format(run=run.work_dir): what for command, what in NEXT.items()}
+        console.print("next:")
+        commands = _next(run)
         width = max(map(len, commands))
         for command, what in commands.items():
             console.print(f"  {command:{width}}  {what}", markup=False)
+
+
+def _next(run: Plan) -> dict[str, str]:
+    """What to do with a run that is trained: command -> what comes of it."""
+    from marey.engine.train.end_of_run import splits_to_test
+    from marey.errors import ManifestError
+
+    splits: list[str] = []
+    with suppress(ManifestError):  # the manifest went away meanwhile; the run is there all the same
+        splits = splits_to_test(run.recipe)
+    clips = "" if "val" in splits else " --split test" if splits else " --manifest OTHER-CLIPS"
+    return {
+        f"marey eval {run.work_dir}{clips}": "numbers, with intervals",
+        f"marey report {run.work_dir}": "curves and mistakes as a page",
+        f"marey predict {run.work_dir} clip.mp4": "what happens in a video",
+    }
 
 
 def resume_latest(words: list[str]) -> list[str]:

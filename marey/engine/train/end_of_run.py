@@ -27,20 +27,25 @@ from marey.storage.lock import locked_if_possible
 
 
 def split_to_test(recipe: Recipe) -> str:
-    """Split test of the clips that validate if they have one, else val; RecipeError without both.
+    """The first of `splits_to_test`; RecipeError where there is none."""
+    if found := splits_to_test(recipe):
+        return found[0]
+    raise RecipeError(
+        f"{', '.join(recipe.data.val_lists)} has no clips to test on, of split test or val",
+        "train without --test, or give data.val=MANIFEST",
+    )
+
+
+def splits_to_test(recipe: Recipe) -> list[str]:
+    """The splits, test before val, of clips that a run does not learn from.
 
     A manifest without splits is one of `val` clips where it is not that of training.
     """
     data = recipe.data
     counts = dealt(read_manifests(data.val_lists, at=data.location), data).split_counts()
     if not counts and data.val_lists != data.train_lists:
-        return "val"
-    if found := next((split for split in ("test", "val") if split in counts), None):
-        return found
-    raise RecipeError(
-        f"{', '.join(data.val_lists)} has no clips to test on, of split test or val",
-        "train without --test, or give data.val=MANIFEST",
-    )
+        return ["val"]
+    return [split for split in ("test", "val") if split in counts]
 
 
 def write_test(folder: Path, split: str, *, world: World, stop: StopFlag, log: RunLog) -> None:

@@ -30,7 +30,7 @@ from marey.engine.train.fit_neck import fit_neck
 from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
 from marey.engine.train.optim import go_on
-from marey.engine.train.outcome import outcome_in_words
+from marey.engine.train.outcome import outcome
 from marey.engine.train.run_folder import begin_run, held, refuse_run, write_about
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.saved import Saved, as_plain
@@ -126,10 +126,9 @@ def train(
         try:
             start = encode_once(start, work_dir, world=world, log=log, stop=stop)
             Training(start, work_dir, world=world, log=log, stop=stop, save_steps=save_steps).loop()
-            if log.epochs:
-                log.say(outcome_in_words(log.epochs))
             if world.is_main:
-                log.say(f"trained: {origin_of(work_dir).chosen.in_words()}")
+                chosen = origin_of(work_dir).chosen
+                log.say_together(f"trained: {work_dir}", outcome(chosen, log.epochs))
             if split is not None:
                 write_test(work_dir, split, world=world, stop=stop, log=log)
         except MareyError as error:

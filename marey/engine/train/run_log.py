@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from rich.progress import (
@@ -67,6 +68,7 @@ class RunLog:
             TimeRemainingColumn(),
             TextColumn("{task.fields[text]}"),
             console=self.console,
+            disable=not (self.console.is_terminal or self.console.is_jupyter),
             transient=True,
             speed_estimate_period=SPEED_SECONDS,
         )
@@ -94,7 +96,15 @@ class RunLog:
     def say(self, message: str) -> None:
         """A line for people: on the terminal and, with the time, in train.log."""
         self.console.print(message, markup=False)
-        self._append("train.log", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(message)}\n")
+        self._note(message)
+
+    def say_together(self, title: str, lines: Sequence[str]) -> None:
+        """A line for people, and those that belong below it, on a terminal broken at words."""
+        self.say(title)
+        for line in lines:
+            short = wrap(line, self.console.width, initial_indent="  ", subsequent_indent="    ")
+            self.console.print("\n".join(short), markup=False)
+            self._note(f"  {line}")
 
     def begin_epoch(self, title: str, num_steps: int, done: int, later: int = 0) -> None:
         """A new progress bar over the steps of an epoch, above one over those `later` as well."""
@@ -158,6 +168,9 @@ class RunLog:
     def _record(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         self._append("log.jsonl", _line(kind, step, values))
         self.trackers.log(values, step)
+
+    def _note(self, message: str) -> None:
+        self._append("train.log", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(message)}\n")
 
     def _append(self, name: str, text: str) -> None:
         if not self.active:

@@ -79,9 +79,7 @@ def test_the_weights_at_the_end_are_the_model_unless_the_recipe_names_a_number(
     found = origin_of(end)
     assert found.file.name == "last.pt"
     assert (found.chosen.how, found.chosen.epoch, found.chosen.by) == ("end", 3, "")
-    assert (
-        "trained: weights at the end of training, epoch 3 of 3" in (end / "train.log").read_text()
-    )
+    assert "  weights at the end of training, epoch 3 of 3" in (end / "train.log").read_text()
     train(recipe_of(manifest), run, resume=run / "checkpoints" / "last.pt", quiet=True)
     assert origin_of(run).file.name == "last.pt"  # no epoch is to be chosen any more
 

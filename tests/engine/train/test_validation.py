@@ -19,7 +19,7 @@ from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.train import end_of_run
 from marey.engine.train.distributed import World
-from marey.engine.train.end_of_run import split_to_test
+from marey.engine.train.end_of_run import split_to_test, splits_to_test
 from marey.engine.train.loop import Training, train
 from marey.engine.train.saved import read_saved
 from marey.engine.train.steps import Totals
@@ -103,6 +103,7 @@ def test_the_test_is_on_split_test_where_there_is_one(manifest: Path, tmp_path: 
     lines = manifest.read_text().splitlines()
     three = manifest.with_name("three.csv")
     three.write_text("\n".join([*lines[:-1], lines[-1].replace(",val,", ",test,")]) + "\n")
+    assert splits_to_test(tiny_recipe(three)) == ["test", "val"]
     assert split_to_test(tiny_recipe(three)) == "test"
     assert split_to_test(tiny_recipe(manifest).with_data(str(manifest), str(three))) == "test"
     train_alone = manifest.with_name("train.csv")
