@@ -91,7 +91,7 @@ def side_by_side(
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
     """The largest difference, as a share of their largest number."""
     largest = theirs.abs().max().item()
-    difference = (ours.float() - theirs.float()).abs().max().item()
+    difference = (ours - theirs).abs().max().item()
     return difference / largest if largest else difference
 
 

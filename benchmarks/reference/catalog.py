@@ -8,10 +8,25 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from benchmarks.reference.blvnet import BLVNetTAM50
+from benchmarks.reference.group_context import gc_tsm_resnet50
+from benchmarks.reference.motionformer import Motionformer
+from benchmarks.reference.tdn import TDNResNet50
 from benchmarks.reference.tsm import TSMMobileNetV2, tsm_resnet50
-from benchmarks.reference.weights import Rename, fill, load
-from marey.convert import tsm
-from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
+from benchmarks.reference.weights import Parts, Rename, fill, load
+from marey.convert import blvnet, gc, motionformer, tdn, tsm
+from marey.models import (
+    TSM,
+    BLVNetSpec,
+    GroupContext,
+    Head,
+    LongTermDifference,
+    MobileNetV2Spec,
+    ModelSpec,
+    MotionformerSpec,
+    ResNetSpec,
+    TDNSpec,
+)
 from marey.models.video_model import VideoModel
 
 CLASSES = 174
@@ -23,12 +38,14 @@ HEADS = (Head("label", CLASSES),)
 class Compared:
     """A model of ours and the network that it is compared with.
 
-    `reference` makes that network for a spec; `rename` tells which tensor of ours is which of it.
+    `reference` makes that network for a spec; `rename` and `parts` tell which tensor of ours is
+    which of it (`load`); clips are of `size` pixels.
     """
 
     spec: ModelSpec
     reference: Callable[[ModelSpec], nn.Module]
     rename: Rename
+    parts: Parts | None = None
     size: int = 224
 
     def build(self, *, seed: int = 0) -> tuple[VideoModel, nn.Module]:
@@ -36,8 +53,13 @@ class Compared:
         torch.manual_seed(seed)
         model, reference = self.spec.build(), self.reference(self.spec)
         fill(model, seed)
-        load(reference, model, self.rename)
+        load(reference, model, self.rename, self.parts)
         return model.eval(), reference.eval()
+
+
+def _motionformer(spec: ModelSpec) -> nn.Module:
+    assert isinstance(spec.encoder, MotionformerSpec)
+    return Motionformer(spec.encoder, spec.num_segments, CLASSES)
 
 
 MODELS: Mapping[str, Compared] = {
@@ -46,9 +68,31 @@ MODELS: Mapping[str, Compared] = {
         lambda spec: tsm_resnet50(spec.num_segments, CLASSES),
         tsm.rename,
     ),
+    "gc-tsm-r50": Compared(
+        ModelSpec(ResNetSpec(50), (TSM(alternate="stage"), GroupContext()), heads=HEADS),
+        lambda spec: gc_tsm_resnet50(spec.num_segments, CLASSES),
+        lambda name: gc.rename(tsm.unwrapped(name)),
+    ),
     "tsm-mobilenetv2": Compared(
         ModelSpec(MobileNetV2Spec(), (TSM(),), heads=HEADS),
         lambda spec: TSMMobileNetV2(spec.num_segments, CLASSES),
         tsm.rename,
     ),
+    "blvnet-tam-50": Compared(
+        ModelSpec(BLVNetSpec(50), heads=HEADS),
+        lambda spec: BLVNetTAM50(spec.num_segments, CLASSES),
+        blvnet.rename,
+    ),
+    "tdn-r50": Compared(
+        ModelSpec(TDNSpec(50), (LongTermDifference(),), heads=HEADS),
+        lambda spec: TDNResNet50(spec.num_segments, CLASSES),
+        tdn.rename,
+    ),
+    "motionformer-b": Compared(
+        ModelSpec(MotionformerSpec(), num_segments=16, heads=HEADS, dropout=0.0),
+        _motionformer,
+        motionformer.rename,
+        motionformer.parts,
+    ),
 }
+"""By name, in the order in which they are reported."""

@@ -2,49 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from marey.models.video_model import VideoModel
+from marey.errors import first_few
+from marey.models.video_model import ModelSpec, VideoModel
+
+SQUARE = 16
+"""Pixels of a side."""
 
 Rename = Callable[[str], str | None]
 """From the originals' name of a tensor to ours; None of what changes no result."""
+Parts = Callable[[Mapping[str, Tensor], ModelSpec], Mapping[str, Tensor]]
+"""Tensors that are several of ours, taken apart."""
+
+
+def made_up_clips(spec: ModelSpec, size: int, batch: int = 2, *, seed: int = 0) -> Tensor:
+    """Clips [b t c h w] of coloured squares: noise pixel by pixel is the same to any network."""
+    rng = torch.Generator().manual_seed(seed)
+    frames, channels, *_ = spec.clip_shape(size)
+    squares = torch.randn(batch, frames, channels, -(-size // SQUARE), 1, generator=rng)
+    squares = squares * torch.randn(1, 1, channels, 1, squares.shape[3], generator=rng)
+    return squares.repeat_interleave(SQUARE, 3).repeat_interleave(SQUARE, 4)[..., :size, :size]
 
 
 @torch.no_grad()
-def fill(model: nn.Module, seed: int = 0) -> None:
-    """Give norms and taps numbers that training might; fresh ones are 0 and 1, which hide faults.
+def fill(model: VideoModel, seed: int = 0) -> None:
+    """Numbers as training might leave them, where fresh ones are 0 or 1 or too small to matter.
 
-    Scales of norms are below 1, so that activations neither vanish nor explode over the depth.
+    Statistics of norms are those of made-up clips. So every layer passes on what it is given, and
+    a fault in any of them shows in the logits; the numbers' size is that of a trained network's.
     """
     rng = torch.Generator().manual_seed(seed)
-    for name, tensor in model.state_dict().items():
-        leaf = name.rsplit(".", 1)[-1]
-        if leaf == "running_var":
-            tensor.uniform_(0.5, 1.5, generator=rng)
-        elif leaf == "running_mean" or (tensor.ndim == 1 and leaf == "bias"):
-            tensor.normal_(0, 0.1, generator=rng)
-        elif tensor.ndim == 1 and leaf == "weight":
-            tensor.uniform_(0.4, 0.8, generator=rng)
+    for name, tensor in model.named_parameters():
+        if tensor.ndim == 1:
+            low, high = (0.5, 1.5) if name.endswith("weight") else (-0.2, 0.2)
+            tensor.uniform_(low, high, generator=rng)
         elif ".taps." in name:
             tensor.uniform_(-0.3, 0.7, generator=rng)
+        elif re.search(r"[.](qkv|proj_[qk])[.]weight$", name):  # else attention is even
+            tensor.normal_(0, 1.5 * tensor.shape[1] ** -0.5, generator=rng)
+        elif name.endswith("_embed"):
+            tensor.normal_(0, 0.5, generator=rng)
         elif name.startswith("heads."):
             tensor.normal_(0, 0.02, generator=rng)
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None  # the mean of all batches, and so that of the only one
+        norm.reset_running_stats()
+    model.train()(made_up_clips(model.spec, 64, seed=seed))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
-def load(reference: nn.Module, model: VideoModel, rename: Rename) -> None:
-    """Give `reference` the weights of `model`; ValueError unless each of them has its place."""
+@torch.no_grad()
+def load(
+    reference: nn.Module, model: VideoModel, rename: Rename, parts: Parts | None = None
+) -> None:
+    """Give `reference` the weights of `model`; ValueError unless each of them has its place.
+
+    Args:
+        reference: the network by the originals' names.
+        model: ours.
+        rename: tells which tensor of ours one of theirs is.
+        parts: takes tensors apart that are several of ours, without copying them.
+    """
     ours, theirs = model.state_dict(), reference.state_dict()
-    names = {name: rename(name) for name in theirs}
-    used = {name for name in names.values() if name is not None}
-    if used != set(ours):
+    apart = theirs if parts is None else parts(theirs, model.spec)
+    names = {name: own for name in apart if (own := rename(name)) is not None}
+    if differing := set(names.values()) ^ set(ours):
         raise ValueError(
             f"{type(reference).__name__} and the model have different tensors: "
-            f"{sorted(used ^ set(ours))[:5]}"
+            f"{first_few(sorted(differing))}"
         )
-    for name, own in names.items():
-        if own is not None:
-            theirs[name] = ours[own].view(theirs[name].shape)  # of a kernel, axes of 1 may be more
-    reference.load_state_dict(theirs)
+    for name, own in names.items():  # a kernel of theirs may have more axes, of length 1
+        apart[name].copy_(ours[own].view(apart[name].shape))
