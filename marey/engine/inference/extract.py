@@ -11,19 +11,22 @@ model once. Other processors, numbers of threads or batch sizes may round the la
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marey.data.features.feature_file import is_arrow
+from marey.data.manifest.header import NoLabels
 from marey.data.manifest.location import Location
+from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.extractor import DType, Extractor, Per, read_features
 from marey.engine.inference.jobs import Options, load_for, run
 from marey.engine.weights.origin import origin_of
 from marey.engine.weights.starting import differences, initialize, starting_weights
 from marey.engine.weights.trained import load_trained
-from marey.errors import RecipeError, RunError
+from marey.errors import ManifestError, RecipeError, RunError
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
@@ -37,6 +40,8 @@ from marey.recipes.recipe import Recipe
 from marey.recipes.schema import override
 from marey.recipes.short_names import spelled_for_test, spelled_out
 from marey.storage.url import AnyPath
+
+log = logging.getLogger("marey")
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class FeatureOptions(Options[Extractor]):
         return Extractor(
             model=model,
             recipe=recipe,
-            manifest=read_manifest(self.manifest, at=Location(self.root)),
+            manifest=clips_to_see(self.manifest, Location(self.root), self.source),
             out=self.out,
             per=self.per,
             dtype=self.dtype,
@@ -109,6 +114,29 @@ def extract_features(
     return extraction(options.out) if made else None
 
 
+def clips_to_see(path: str | AnyPath, at: Location, source: str) -> Manifest:
+    """The clips of a manifest, with its labels if it has any, which features do not need.
+
+    Labels that are words, without a list of class names, are taken for the classes of `source`.
+    """
+    try:
+        return read_manifest(path, at=at)
+    except NoLabels:
+        log.warning("%s has no labels: the features are of clips without any", path)
+        return read_manifest(path, heads={}, at=at)
+    except ManifestError as error:
+        if not _is_trained(source):
+            raise
+        try:
+            return read_manifest(path, heads=origin_of(Path(source)).classes, at=at)
+        except ManifestError:
+            raise error from None
+
+
+def _is_trained(source: str) -> bool:
+    return Path(source).is_dir() and not is_hugging_face(Path(source))
+
+
 def source_model(
     source: str, weights: str | None, overrides: Sequence[str], device: str
 ) -> tuple[Recipe, VideoModel]:
@@ -116,7 +144,7 @@ def source_model(
 
     RecipeError for a recipe without weights: features of random weights would be of no use.
     """
-    if Path(source).is_dir() and not is_hugging_face(Path(source)):
+    if _is_trained(source):
         trained = load_trained(source, device)
         recipe, model = trained.recipe, trained.model
         recipe = override(recipe, spelled_for_test(recipe, overrides))
@@ -144,8 +172,7 @@ def source_model(
 
 def _weights_from(source: str, recipe: Recipe) -> str:
     """Where the weights of `source` are found again, from any folder of this machine."""
-    is_model = Path(source).is_dir() and not is_hugging_face(Path(source))
-    named = source if is_model else recipe.weights
+    named = source if _is_trained(source) else recipe.weights
     return str(Path(named).absolute()) if Path(named).exists() else named
 
 
