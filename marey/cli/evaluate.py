@@ -11,6 +11,7 @@ import typer
 from marey.cli import options as opt
 from marey.cli.ensemble import evaluate_ensemble, models_and_overrides
 from marey.cli.metric_tables import (
+    print_calibration,
     print_classes,
     print_groups,
     print_metrics,
@@ -57,6 +58,13 @@ def evaluate(
         str | None, typer.Option(help="test views by name: marey recipes protocols lists them")
     ] = None,
     segments: opt.Segments = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="measure on these clips the temperature that --calibrated applies"
+        ),
+    ] = False,
+    calibrated: opt.Calibrated = False,
     groups: Annotated[
         Literal["paper", "release", "videolt"], typer.Option(help="rule for head, tail and few")
     ] = "paper",
@@ -111,6 +119,8 @@ def evaluate(
             "--train-manifest": train_manifest,
             "--protocol": protocol,
             "--segments": segments,
+            "--calibrate": calibrate,
+            "--calibrated": calibrated,
             "--groups": groups != "paper",
             "--reconstruction": reconstruction,
             "--name": name,
@@ -126,6 +136,10 @@ def evaluate(
         return
     if len(manifest) > 1 and not (is_ensemble or are_clips):
         raise typer.BadParameter(f"{len(manifest)} manifests for one model, expected one")
+    if calibrate and calibrated:
+        raise typer.BadParameter(
+            "--calibrate measures on these clips what --calibrated applies to others"
+        )
     device = device_or_default(device)
     options = EvalOptions(
         folder=model,
@@ -134,6 +148,7 @@ def evaluate(
         protocol=protocol,
         segments=segments,
         overrides=tuple(overrides),
+        calibrated=calibrated,
         workers=workers,
         batch_size=batch_size,
         device=device,
@@ -141,6 +156,8 @@ def evaluate(
     if is_ensemble:
         if reconstruction:
             raise typer.BadParameter("--reconstruction is of one model")
+        if calibrate or calibrated:
+            raise typer.BadParameter("--calibrate and --calibrated are of one model")
         evaluate_ensemble(
             [model, *others],
             options,
@@ -168,6 +185,7 @@ def evaluate(
             executor=executor_of_a_model(executor, address, workers, device),
             shard=shard,
             progress=progress,
+            calibrate=calibrate,
         )
     if result is None:
         console.print(f"{path} is there when all shards are done")
@@ -181,6 +199,8 @@ def evaluate(
             f"{len(result.missing)} clips could not be read and count as wrong; see {path}"
         )
     (errors if as_json else console).print(f"written: {path}")
+    if calibrate:
+        print_calibration(model)
     if reconstruction:
         from marey.engine.inference.reconstruction import reconstruct_folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -67,10 +68,26 @@ def print_tested(facts: Results) -> None:
     """Print which split and weights the numbers are of, and why they may be too good."""
     told = [facts.split and f"split {facts.split}", facts.chosen.in_words(), facts.other_segments]
     told += [f"{m.name}: {m.chosen.in_words()}" for m in facts.members if m.chosen.how]
+    told += [
+        f"calibrated{f' {head}' if len(facts.calibration) > 1 else ''}: temperature"
+        f" {of.temperature:.2f}, measured on {of.measured_on}; calibration error"
+        f" {of.ece_before:.1f} % without it, {of.ece_after:.1f} % with it"
+        for head, of in facts.calibration.items()
+    ]
     for line in filter(None, told):
         console.print(escape(line))
     if facts.caution:
         errors.print(f"[yellow]warning:[/] {escape(facts.caution)}")
+
+
+def print_calibration(model: Path) -> None:
+    """Print what was measured of a model, and where it is."""
+    from marey.engine.weights.calibration import FILE, calibration_in
+    from marey.engine.weights.origin import origin_of
+
+    folder = origin_of(model).folder
+    console.print(f"{calibration_in(folder).in_words()}; applied by --calibrated alone")
+    console.print(escape(f"written: {folder / FILE}"))
 
 
 def print_subsets(subsets: Mapping[str, Mapping[str, int]]) -> None:

@@ -66,6 +66,9 @@ Timeout = Annotated[
 Segments = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="of a clip; default: as the test views say")
 ]
+Calibrated = Annotated[
+    bool, typer.Option("--calibrated", help="divide logits by the temperature of eval --calibrate")
+]
 Workers = Annotated[
     int | None, typer.Option("-j", "--workers", min=0, help="processes that read clips")
 ]

@@ -57,6 +57,7 @@ def predict(
     allow_missing: opt.AllowMissing = False,
     sls: opt.Sls = None,
     segments: opt.Segments = None,
+    calibrated: opt.Calibrated = False,
     split: Annotated[str | None, typer.Option(help="rows of a manifest; default: all")] = None,
     root: opt.Root = None,
     columns: opt.Columns = None,
@@ -94,7 +95,15 @@ def predict(
     if out is None:
         _refuse(many, "is for many clips: it needs --out NAME.parquet")
         _predict_one(
-            model, files, top, window, stride, segments=segments, as_json=as_json, device=device
+            model,
+            files,
+            top,
+            window,
+            stride,
+            segments=segments,
+            calibrated=calibrated,
+            as_json=as_json,
+            device=device,
         )
         return
     _refuse(one, "is for what is shown here: leave out --out")
@@ -116,6 +125,7 @@ def predict(
                 source=files[0] if len(files) == 1 else tuple(files),
                 top=top,
                 segments=segments,
+                calibrated=calibrated,
                 split=split,
                 root=root,
                 columns=columns,
@@ -150,6 +160,7 @@ def _predict_one(
     stride: float | None,
     *,
     segments: int | None,
+    calibrated: bool,
     as_json: bool,
     device: str,
 ) -> None:
@@ -162,10 +173,12 @@ def _predict_one(
 
     if lists := [video for video in videos if lists_clips(video)]:
         raise ManifestError(f"{lists[0]} is a list of clips", "give --out NAME.parquet too")
-    predictor = load(model, device, segments=segments)
+    predictor = load(model, device, segments=segments, calibrated=calibrated)
     by_windows = window is not None
     if words := segments_in_words(predictor.trained.recipe):
         errors.print(words)
+    if predictor.calibration:
+        errors.print(f"calibrated: {predictor.calibration.in_words()}")
     asked = videos[0] if len(videos) == 1 else videos
     with progress_bar("predicting") as progress:
         answers = predictor.predict(

@@ -182,6 +182,25 @@ class Repeats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """What dividing the logits of a head by a temperature changed on the clips that were tested.
+
+    Args:
+        temperature: what they were divided by.
+        measured_on: the clips that it suits best, in words; none of those that were tested.
+        nll_before, nll_after: the negative log-likelihood without and with it.
+        ece_before, ece_after: the expected calibration error, in percent.
+    """
+
+    temperature: float
+    measured_on: str = ""
+    nll_before: float | None = None
+    nll_after: float | None = None
+    ece_before: float | None = None
+    ece_after: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """What results.json says. Keys of metrics and estimates are those of `metrics.catalog`."""
 
@@ -199,6 +218,8 @@ class Results:
     num_clips: int | None = None
     num_missing: int = 0
     average: Literal["logits", "probs"] = "logits"
+    calibration: dict[str, Calibrated] = field(default_factory=dict)
+    """Head -> the temperature in its scores; empty of a model as it was trained."""
     protocol: str | None = None
     views: ViewCounts = ViewCounts()
     other_segments: str = ""

@@ -7,6 +7,7 @@ less sure (T > 1) or surer. T is that of the lowest negative log-likelihood.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,32 @@ def reliability(
     return Reliability(counts, *means)
 
 
+_BINS = ((300, 15), (100, 10), (0, 5))
+
+
+def bins_for(num_clips: int) -> int:
+    """How many bins so many clips fill: one of a few clips says nothing."""
+    return next(bins for clips, bins in _BINS if num_clips >= clips)
+
+
+class Fit(NamedTuple):
+    """How well probabilities fit what is right."""
+
+    nll: float
+    """The mean negative log-likelihood."""
+    ece: float
+    """The expected calibration error, in percent."""
+
+
+def fit_at(
+    log_probabilities: Scores, labels: Labels, temperature: float = 1.0, num_bins: int = 0
+) -> Fit:
+    """The fit of clips [n k] at a temperature; by default in as many bins as they fill."""
+    probabilities = _softmax(log_probabilities / temperature)
+    bins = reliability(probabilities, labels, num_bins or bins_for(len(labels)))
+    return Fit(_nll(probabilities, labels), bins.expected_calibration_error)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TemperatureScaling:
     """What one temperature would change: negative log-likelihood, and calibration error in percent.
@@ -87,14 +114,22 @@ def temperature_scaling(
     for side in (0, 1):
         others = half != side
         scaled[~others] /= fitted_temperature(log_probabilities[others], labels[others])
-    before, after = (_softmax(values) for values in (log_probabilities, scaled))
+    before, after = (fit_at(x, labels, num_bins=num_bins) for x in (log_probabilities, scaled))
     return TemperatureScaling(
         temperature=fitted_temperature(log_probabilities, labels),
-        nll_before=_nll(before, labels),
-        nll_after=_nll(after, labels),
-        ece_before=reliability(before, labels, num_bins).expected_calibration_error,
-        ece_after=reliability(after, labels, num_bins).expected_calibration_error,
+        nll_before=before.nll,
+        nll_after=after.nll,
+        ece_before=before.ece,
+        ece_after=after.ece,
     )
+
+
+_LOW, _HIGH = 0.05, 20.0
+
+
+def is_at_bound(temperature: float) -> bool:
+    """Whether a fitted temperature is the least or the greatest that is tried: none fits best."""
+    return not 1.01 * _LOW < temperature < _HIGH / 1.01
 
 
 def fitted_temperature(logits: Scores, labels: Labels) -> float:
@@ -105,7 +140,7 @@ def fitted_temperature(logits: Scores, labels: Labels) -> float:
     >>> np.round(np.exp(logits[0] / t) / np.exp(logits[0] / t).sum(), 3)
     array([0.75, 0.25])
     """
-    low, high = np.log(0.05), np.log(20.0)
+    low, high = np.log(_LOW), np.log(_HIGH)
     golden = (np.sqrt(5) - 1) / 2
     for _ in range(60):  # the likelihood has one maximum in 1 / T, so in log T too
         left, right = high - golden * (high - low), low + golden * (high - low)

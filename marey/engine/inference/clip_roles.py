@@ -41,12 +41,25 @@ def role_of(clips: Manifest, chosen: Chosen, data: DataSpec) -> tuple[Role, int]
     return "", 0
 
 
+def shared_clips(
+    clips: Manifest, data: DataSpec, lists: tuple[str, ...], split: str, digest: str
+) -> int:
+    """How many of `clips` are those of a split of manifests, as far as one can tell.
+
+    digest: of all clips of the split; without a split, of the manifests.
+    """
+    if clip_facts(clips).clips == digest:
+        return len(clips)
+    return len(_places(clips) & _known(data, lists, split, digest))
+
+
 def _known(data: DataSpec, lists: tuple[str, ...], split: str, digest: str) -> Places:
     """The clips of a split, if they are those of the digest; none if the lists are gone."""
     if not digest or not lists:
         return set()
     try:
-        clips = dealt(read_manifests(lists, at=data.location), data).select(split)
+        clips = dealt(read_manifests(lists, at=data.location), data)
+        clips = clips.select(split) if split else clips
     except MareyError:
         return set()
     return _places(clips) if clip_facts(clips).clips == digest else set()

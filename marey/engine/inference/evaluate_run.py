@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,13 @@ from marey.data.manifest.location import Location
 from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.labelled import is_labelled_source, read_labelled
 from marey.engine.environment import usable_device
+from marey.engine.inference.calibrate import (
+    calibrated_arrays,
+    changes,
+    measured,
+    refuse_clips_that_measured,
+    refuse_training_clips,
+)
 from marey.engine.inference.class_names import with_class_names
 from marey.engine.inference.clip_roles import role_of
 from marey.engine.inference.evaluate import Evaluation
@@ -26,10 +33,17 @@ from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.results import results_of, write_results
 from marey.engine.inference.scoring import ScoreArrays, check_heads
-from marey.engine.results_file import Results, read_results
+from marey.engine.results_file import Results, Role, read_results
+from marey.engine.weights.calibration import (
+    Calibration,
+    plain_views,
+    read_calibration,
+    write_calibration,
+)
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.class_counts import Counts
-from marey.engine.weights.origin import Origin
+from marey.engine.weights.clip_facts import clip_facts
+from marey.engine.weights.origin import Origin, origin_of
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
 from marey.jobs.executors import HERE, Executor
@@ -65,6 +79,7 @@ class EvalOptions(Options["ScoringJob"]):
         segments: of a clip; by default as many as these views have.
         overrides: ``key=value`` that change how it is tested.
         views: test views in place of the model's own.
+        calibrated: whether logits are divided by the temperatures of the folder's calibration.json.
     """
 
     folder: Path
@@ -74,6 +89,7 @@ class EvalOptions(Options["ScoringJob"]):
     segments: int | None = None
     overrides: tuple[str, ...] = ()
     views: TestViews | None = None
+    calibrated: bool = False
 
     def tested(self, trained: Recipe) -> Recipe:
         """The recipe of the trained model, with the views that it is tested in."""
@@ -96,8 +112,14 @@ class EvalOptions(Options["ScoringJob"]):
             clips = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
         manifest = with_class_names(clips.select(self.split), trained)
         check_heads(trained.model, manifest, recipe.test.average)
+        calibration = None
+        if self.calibrated:
+            folder = origin_of(self.folder).folder
+            calibration = read_calibration(folder, trained.model, recipe.test)
+            refuse_clips_that_measured(manifest, calibration, data)
         return ScoringJob(
             trained=trained,
+            calibration=calibration,
             model=trained.model,
             recipe=recipe,
             manifest=manifest,
@@ -119,6 +141,7 @@ def evaluate_folder(
     shard: Shard = WHOLE,
     progress: Progress | None = None,
     keep: bool = False,
+    calibrate: bool = False,
 ) -> tuple[Evaluation | None, Path]:
     """The evaluation of the model in a folder, and the results.json it was written to.
 
@@ -138,6 +161,8 @@ def evaluate_folder(
         progress: called with clips (done, total).
         keep: whether results that an earlier call with `keep` made of the same, without a missing
             clip, are left as they are.
+        calibrate: whether the temperatures that suit these clips best are written into the folder
+            of the model, for others of `options.calibrated`.
 
     Raises:
         RecipeError: if overrides would change what was trained.
@@ -145,6 +170,8 @@ def evaluate_folder(
         RunError: if `out` cannot be written, or another process writes there.
     """
     job = load_for(options, executor)
+    if calibrate:
+        refuse_training_clips(job.manifest, *job.role)
     counts = TrainingCounts(_class_counts(job, train_manifest), rule)
     subsets = read_epic_splits(epic_lists).subsets(job.manifest) if epic_lists else {}
     parts = job.parts(
@@ -152,6 +179,7 @@ def evaluate_folder(
         rule=rule,
         train_manifest=str(train_manifest),
         epic_lists=str(epic_lists),
+        **({"calibrated": job.calibration.in_words()} if job.calibration else {}),
     )
     results: list[Evaluation] = []
     if keep and _is_kept(out, parts):
@@ -159,7 +187,10 @@ def evaluate_folder(
 
     def join(paths: Sequence[Path]) -> None:
         result = replace(job.evaluation(paths, counts), subsets=subsets)
+        calibration = job.calibrating(result) if calibrate else None
         write_results(result, out, job.results(result))
+        if calibration:
+            write_calibration(calibration, origin_of(options.folder).folder)
         results.append(result)
 
     make_folder(out, partial(run_error, hint="free some space, or give another folder: --out"))
@@ -183,6 +214,8 @@ def evaluate_model(
     protocol: str | None = None,
     segments: int | None = None,
     changes: Sequence[str] = (),
+    calibrate: bool = False,
+    calibrated: bool = False,
     out: str | Path | None = None,
     workers: int | None = None,
     batch_size: int | None = None,
@@ -201,6 +234,8 @@ def evaluate_model(
         protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
         segments: of a clip; by default as many as these views have.
         changes: ``key=value`` that change how it is tested.
+        calibrate: write the temperatures that suit these clips best into the model's folder.
+        calibrated: divide logits by those that were measured on other clips.
         out: folder for results.json and predictions.parquet; by default results/SPLIT of the model.
         workers, batch_size: how clips are read.
         device: "cpu", "cuda" ...; by default the GPU if there is one.
@@ -216,11 +251,13 @@ def evaluate_model(
         protocol=protocol,
         segments=segments,
         overrides=tuple(changes),
+        calibrated=calibrated,
         workers=workers,
         batch_size=batch_size,
         device=str(usable_device(device)),
     )
-    found, _ = evaluate_folder(options, Path(out) if out else results_folder(model, split))
+    folder = Path(out) if out else results_folder(model, split)
+    found, _ = evaluate_folder(options, folder, calibrate=calibrate)
     assert found is not None, "all clips are this call's"
     return found
 
@@ -250,6 +287,13 @@ class ScoringJob(ClipJob):
     trained: Trained
     split: str = ""
     """Of the manifest, if it has any."""
+    calibration: Calibration | None = None
+    """Whose temperatures the logits are divided by."""
+
+    @cached_property
+    def role(self) -> tuple[Role, int]:
+        """What the clips were to the weights, and how many of them."""
+        return role_of(self.manifest, self.trained.chosen, self.trained.recipe.data)
 
     def facts(self) -> Mapping[str, object]:
         """The clips and the weights."""
@@ -269,11 +313,11 @@ class ScoringJob(ClipJob):
 
     def results(self, evaluation: Evaluation) -> Results:
         """What results.json says of the `evaluation` of these clips."""
-        chosen = self.trained.chosen
-        role, shared = role_of(self.manifest, chosen, self.trained.recipe.data)
+        role, shared = self.role
         return replace(
             results_of(evaluation, self.model, self.recipe),
-            chosen=chosen,
+            chosen=self.trained.chosen,
+            calibration=changes(evaluation, self.calibration) if self.calibration else {},
             split=self.split,
             role=role,
             role_clips=shared,
@@ -287,7 +331,22 @@ class ScoringJob(ClipJob):
         }
         reasons = enumerate(table[MISSING].to_pylist())
         missing = {row: reason for row, reason in reasons if reason is not None}
-        return Evaluation(self.manifest, scores, missing, self.recipe.test.average, trained_on)
+        average = self.recipe.test.average
+        scores = calibrated_arrays(scores, self.calibration, average)
+        return Evaluation(self.manifest, scores, missing, average, trained_on)
+
+    def calibrating(self, evaluation: Evaluation) -> Calibration:
+        """The temperatures that suit these clips best."""
+        return Calibration(
+            temperatures=measured(evaluation),
+            manifest=str(self.manifest.source),
+            split=self.split,
+            num_clips=len(evaluation.readable_rows),
+            clips=clip_facts(self.manifest).clips,
+            role=self.role[0],
+            weights=weights_digest(self.model),
+            views=plain_views(self.recipe.test),
+        )
 
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:

@@ -22,8 +22,11 @@ from torch import Tensor
 from marey.data.features.feature_folder import holds_features, open_features
 from marey.data.loading.clips import memory_ran_out
 from marey.data.manifest.paths import VIDEO
+from marey.engine.inference.calibrate import calibrated_scores
 from marey.engine.inference.probabilities import probabilities
 from marey.engine.inference.scoring import check_finite, score_views
+from marey.engine.weights.calibration import Calibration, read_calibration
+from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError, RunError
 from marey.jobs.parts import Progress
@@ -44,19 +47,30 @@ model has several; `scores`, those of every class by its name, where they are as
 _log = logging.getLogger(__name__)
 
 
-def load(folder: str | Path, device: str = "cpu", *, segments: int | None = None) -> Predictor:
+def load(
+    folder: str | Path,
+    device: str = "cpu",
+    *,
+    segments: int | None = None,
+    calibrated: bool = False,
+) -> Predictor:
     """A `Predictor` from the folder of a run or of a release.
 
     Args:
         segments: of a clip; by default as many as the test views of its recipe have.
+        calibrated: whether logits are divided by the temperatures that `marey eval --calibrate`
+            measured, so that scores are as sure as they are right.
 
     Raises:
-        CheckpointError: if it is neither, or its weights do not fit.
-        RecipeError: if the model does not take so many segments.
+        CheckpointError: if it is neither, its weights do not fit, or it was never calibrated.
+        RecipeError: if the model does not take so many segments, or was calibrated with others.
     """
     trained = load_trained(folder, device)
     recipe = for_test(trained.recipe, segments=segments)
-    return Predictor(replace(trained, recipe=recipe), torch.device(device))
+    calibration = None
+    if calibrated:
+        calibration = read_calibration(origin_of(Path(folder)).folder, trained.model, recipe.test)
+    return Predictor(replace(trained, recipe=recipe), torch.device(device), calibration)
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,8 @@ class Predictor:
 
     trained: Trained
     device: torch.device
+    calibration: Calibration | None = None
+    """Whose temperatures the logits are divided by."""
 
     def predict(
         self,
@@ -217,6 +233,7 @@ class Predictor:
         recipe = replace(self.trained.recipe, amp=False)
         scores = score_views(self.model, views[None], recipe, device=self.device)
         check_finite(scores, [clip])
+        scores = calibrated_scores(scores, self.calibration, recipe.test.average)
         return {head: values[0] for head, values in scores.items()}
 
     def _answers(self, scores: Scores, asked: _Asked) -> list[Answer]:

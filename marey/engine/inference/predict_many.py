@@ -17,8 +17,9 @@ one head, `label`, the columns are
 | `error`         | why the clip could not be read; then the three above are null             |
 
 and of other heads `scores.HEAD` and so on. The metadata of the file has, as JSON under ``marey``,
-the class names of the scores, what is averaged over views, the unit of start and end, and what the
-list was read as. Other files are written from the same parts, by `outputs.forms`.
+the class names of the scores, what is averaged over views, the unit of start and end, what the list
+was read as, and the temperature where predictions are calibrated. Other files are written from the
+same parts, by `outputs.forms`.
 
 A clip is scored on the test views of the recipe, as `Predictor.predict` does. A part is a row group
 of the file, and joining holds one part in memory at a time.
@@ -40,6 +41,7 @@ from marey.data.lists.wanted_columns import WantedColumns
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import digest_with
 from marey.data.own_videos.unlabelled import Clips, read_clips
+from marey.engine.inference.calibrate import calibrated_arrays
 from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.outputs.forms import (
     OutputOptions,
@@ -51,7 +53,9 @@ from marey.engine.inference.outputs.forms import (
 from marey.engine.inference.outputs.scored_clips import Said, scored_clips
 from marey.engine.inference.predict import probabilities_of_head
 from marey.engine.inference.predictions import prediction_table, scores_column
+from marey.engine.weights.calibration import Calibration, read_calibration
 from marey.engine.weights.checkpoint import weights_digest
+from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import load_trained
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Progress
@@ -95,6 +99,8 @@ class PredictOptions(Options["PredictionJob"]):
     """Columns to leave."""
     split: str | None = None
     root: str | None = None
+    calibrated: bool = False
+    """Whether logits are divided by the temperatures of the model's calibration.json."""
 
     def load(self, device: str) -> PredictionJob:
         """The model and the clips; ManifestError unless the clips are what it takes."""
@@ -107,7 +113,12 @@ class PredictOptions(Options["PredictionJob"]):
             self.source, wanted=wanted, split=self.split, at=at, classes=trained.classes
         )
         check_clips(trained.model.spec, clips.manifest)
+        calibration = None
+        if self.calibrated:
+            folder = origin_of(self.model).folder
+            calibration = read_calibration(folder, trained.model, recipe.test)
         return PredictionJob(
+            calibration=calibration,
             classes=trained.classes,
             top=self.top,
             model=trained.model,
@@ -154,6 +165,8 @@ def predict_clips(
     check_classes(wanted, job.classes, job.several)
     for line in job.read.lines():
         say(line)
+    if job.calibration:
+        say(f"calibrated: {job.calibration.in_words()}")
 
     def join(paths: Sequence[Path]) -> None:
         if wanted.form == "parquet":
@@ -186,6 +199,8 @@ class PredictionJob(ClipJob):
     top: int
     read: Clips
     """The clips, and what they were read as."""
+    calibration: Calibration | None = None
+    """Whose temperatures the logits are divided by."""
 
     @property
     def several(self) -> list[str]:
@@ -210,11 +225,13 @@ class PredictionJob(ClipJob):
             "weights": weights_digest(self.model),
             "top": self.top,
             "classes": self.classes,
+            **({"temperatures": self.calibration.temperatures} if self.calibration else {}),
         }
 
     def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
         """Write the rows of these clips as an Arrow file."""
-        scores, missing = self.scores(rows, progress=progress)
+        raw, missing = self.scores(rows, progress=progress)
+        scores = calibrated_arrays(raw, self.calibration, self.recipe.test.average)
         ids = np.arange(rows.start, rows.stop)
         table = prediction_table(self.clips(rows), scores, ids)
         unread = np.isin(ids - rows.start, list(missing))
@@ -243,6 +260,7 @@ class PredictionJob(ClipJob):
             "recipe": self.recipe.name,
             **asdict(self.said),
             "span_unit": self.manifest.unit,
+            **({"calibrated": self.calibration.in_words()} if self.calibration else {}),
             **self.read.facts,
         }
         return {"marey": json.dumps(facts)}

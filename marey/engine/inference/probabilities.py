@@ -27,3 +27,16 @@ def log_probabilities(scores: Tensor, *, average: Average) -> Tensor:
     if average == "logits":
         return scores.log_softmax(dim=-1)
     return scores.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
+def at_temperature(scores: Tensor, temperature: float, *, average: Average) -> Tensor:
+    """The scores [... k], again of that `average`, of a model whose logits are divided by it.
+
+    A mean of the views' probabilities has no logits but its logarithm, which is divided instead.
+
+    >>> at_temperature(torch.tensor([0.9, 0.1]), 2.0, average="probs")
+    tensor([0.7500, 0.2500])
+    """
+    if average == "logits":
+        return scores / temperature
+    return (log_probabilities(scores, average=average) / temperature).softmax(dim=-1)

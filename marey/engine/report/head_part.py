@@ -16,8 +16,9 @@ from marey.engine.report.frame_strips import ClipPictures, Strip
 from marey.engine.report.groups import group_part
 from marey.engine.report.mistakes import confident_mistakes, confusion_table, hardest_classes
 from marey.engine.report.run_files import RunFiles
+from marey.engine.results_file import Calibrated
 from marey.errors import ManifestError
-from marey.metrics.calibration import reliability, temperature_scaling
+from marey.metrics.calibration import bins_for, reliability, temperature_scaling
 from marey.metrics.label_errors import label_suspects
 
 MAX_STRIPS = 12
@@ -39,7 +40,7 @@ def head_part(
         **_class_numbers(head),
         "groups": group_part(result, head),
         **_rebuilt_classes(files, head, pictures),
-        **_calibration(head),
+        **_calibration(head, result.facts.calibration.get(head.name)),
         "mistakes": _mistakes(result, head, pictures),
         **_suspects(result, head, pictures),
     }
@@ -127,9 +128,9 @@ def _rebuilt_classes(files: RunFiles, head: HeadResult, pictures: ClipPictures) 
     return {"rebuilt": rebuilt, "rebuilt_classes": strips}
 
 
-def _calibration(head: HeadResult) -> dict[str, Any]:
-    """How sure the model is and how often right (%), and what a temperature would change."""
-    num_bins = next(bins for clips, bins in _BINS if len(head.labels) >= clips)
+def _calibration(head: HeadResult, calibrated: Calibrated | None) -> dict[str, Any]:
+    """How sure the model is and how often right (%), and what a temperature changed or would."""
+    num_bins = bins_for(len(head.labels))
     bins = reliability(head.probabilities, head.labels, num_bins)
     sure = np.log(np.maximum(head.probabilities, np.finfo(np.float32).tiny))
     return {
@@ -138,12 +139,9 @@ def _calibration(head: HeadResult) -> dict[str, Any]:
         "sure": 100 * float(head.confidences.mean()),
         "right": 100 * float(head.right.mean()),
         "reliability": reliability_chart(bins, title="Reliability"),
-        "scaling": temperature_scaling(sure, head.labels, num_bins),
+        "calibrated": calibrated,
+        "scaling": None if calibrated else temperature_scaling(sure, head.labels, num_bins),
     }
-
-
-_BINS = ((300, 15), (100, 10), (0, 5))
-"""Clips from which on there are so many bins: one of a few clips says nothing."""
 
 
 def _mistakes(

@@ -31,7 +31,19 @@ def about(files: RunFiles, result: Result) -> list[tuple[str, str]]:
         return [*rows, ("tested", _REPEATED[facts.repeats.kind].format(len(facts.repeats.runs)))]
     if facts.members:
         return [*rows, *((m.name, m.chosen.in_words() or NOT_RECORDED) for m in facts.members)]
-    return [*rows, ("tested", facts.chosen.in_words() or f"epoch and choice {NOT_RECORDED}")]
+    rows.append(("tested", facts.chosen.in_words() or f"epoch and choice {NOT_RECORDED}"))
+    return [*rows, *_calibrated(facts)]
+
+
+def _calibrated(facts: Results) -> list[tuple[str, str]]:
+    """What the scores were divided by, a row a head."""
+    return [
+        (
+            f"calibrated {head}" if len(facts.calibration) > 1 else "calibrated",
+            f"logits divided by {of.temperature:.2f}, measured on {of.measured_on}",
+        )
+        for head, of in facts.calibration.items()
+    ]
 
 
 _REPEATED = {

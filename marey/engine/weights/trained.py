@@ -1,7 +1,7 @@
 """Models to use: the folder of a run, or a release made from it.
 
 RELEASE/model.safetensors  config.json (the recipe)  labels.txt  class_counts.json (of training)
-RELEASE/README.md (model card)
+RELEASE/README.md (model card)  calibration.json (of a run that has one)
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ from marey.data.manifest.classes import write_classes
 from marey.engine.environment import usable_device
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import Chosen, read_results
+from marey.engine.weights.calibration import (
+    Calibration,
+    calibration_if_any,
+    write_calibration,
+)
 from marey.engine.weights.checkpoint import load_strictly
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.engine.weights.origin import WEIGHTS, origin_of
@@ -92,6 +97,8 @@ def export_release(run: Path, out: Path) -> Path:
     write_release(out, trained.recipe, weights, trained.classes, card, chosen=trained.chosen)
     if trained.class_counts:
         write_class_counts(trained.class_counts, out)
+    if calibration := _calibration(trained, run):
+        write_calibration(calibration, out)
     return out
 
 
@@ -153,11 +160,27 @@ Takes {features if model.takes_features else pixels}.
 ## Measured
 
 {chosen}{table}
-
+{_calibration_section(trained, run)}
 ## Classes
 
 {classes}
 """
+
+
+def _calibration_section(trained: Trained, run: Path) -> str:
+    found = _calibration(trained, run)
+    if not found:
+        return ""
+    return f"""
+## Calibration
+
+Scores are those that the model was trained to give. Where `calibrated=True` or `--calibrated` asks
+for it, logits are divided by a {found.in_words()}.
+"""
+
+
+def _calibration(trained: Trained, run: Path) -> Calibration | None:
+    return calibration_if_any(origin_of(run).folder, trained.model, trained.recipe.test)
 
 
 def _card_row(path: Path) -> str:
