@@ -8,33 +8,52 @@ are computed in float64, so that only the result is rounded.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from marey.models.fused.forms import fuses, joins
-from marey.models.fused.pointwise import Activation, Steps, convolve
+from marey.models.fused.pointwise import Activation, Steps, convolve, pack, takes
 
 Folded: TypeAlias = tuple[Tensor, Tensor]
 
 
 class Convolution(nn.Module):
-    """Maps [n c h w], filtered, in channels-last memory; a sum and an activation cost nothing."""
+    """Maps [n c h w], filtered, in channels-last memory; a sum and an activation cost nothing.
+
+    On a CPU the filters are kept a second time, as oneDNN reads them.
+    """
 
     def __init__(
         self, weight: Tensor, bias: Tensor | None, steps: Steps, activation: Activation = "none"
     ) -> None:
         super().__init__()
-        weight = weight.contiguous(memory_format=torch.channels_last)
+        weight = weight.detach().contiguous(memory_format=torch.channels_last)
         self.weight = nn.Parameter(weight, requires_grad=False)
-        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
         self.steps, self.activation = steps, activation
+        self._packed: Tensor | None = None
 
-    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        """Maps [n c h w] -> [n c' h' w'], `plus` added before the activation."""
-        return convolve(x, self.weight, self.bias, self.steps, self.activation, plus)
+    def forward(self, x: Tensor, plus: Tensor | None = None, *, overwrite: bool = False) -> Tensor:
+        """Maps [n c h w] -> [n c' h' w'], `plus` added before the activation (`convolve`)."""
+        weight: Tensor = self.weight
+        if takes(x, weight):
+            if self._packed is None:
+                self._packed = pack(weight, self.steps, x.shape)
+            weight = self._packed
+        return convolve(
+            x, weight, self.bias, self.steps, self.activation, plus, overwrite=overwrite
+        )
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        self._packed = None  # the weights move, or change their type
+        return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the packed filters, which can be neither copied nor stored."""
+        return self.__dict__ | {"_packed": None}
 
     def extra_repr(self) -> str:
         """What `print` shows."""

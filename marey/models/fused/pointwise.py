@@ -2,12 +2,14 @@
 
 These are the operators of inductor's frozen graphs (``mkldnn::_convolution_pointwise``), called
 without compiling: the map is written once, and 1x1 filters are faster than by ``conv2d`` even
-alone. They are private to PyTorch, take CPU tensors only and have no gradient, so that wherever
-they cannot be used the plain way stands in: this file is the only one that knows of them.
+alone. `pack` puts filters into the order in which oneDNN reads them, which it would do anew in each
+call. All of these are private to PyTorch, take CPU tensors only and have no gradient, so that
+wherever they cannot be used the plain way stands in: this file is the only one that knows of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
@@ -40,19 +42,37 @@ def convolve(
     steps: Steps,
     activation: Activation = "none",
     plus: Tensor | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Tensor:
-    """activation(conv(x) + bias + plus) of maps [n c h w]."""
-    if not _in_one_call(x, weight):
+    """activation(conv(x) + bias + plus) of maps [n c h w].
+
+    Args:
+        x: maps.
+        weight: filters [c' c/groups kh kw], or where `takes` says so also what `pack` made of them.
+        bias: [c'].
+        steps: how the filters move.
+        activation: what comes last.
+        plus: what is added, of the shape of the result.
+        overwrite: whether the memory of `plus` may be used for the result, which is faster.
+    """
+    if not weight.is_mkldnn and not takes(x, weight):
         return convolve_plainly(x, weight, bias, steps, activation, plus)
     stride, padding, dilation, groups = steps
-    moves, (name, scalars) = (padding, stride, dilation, groups), _NAMES[activation]
-    operator = torch.ops.mkldnn._convolution_pointwise
+    filters = (weight, bias, padding, stride, dilation, groups)
+    operators = torch.ops.mkldnn
+    name, scalars = _NAMES[activation]
     y: Tensor
     if plus is None:
-        y = operator(x, weight, bias, *moves, name, scalars, "")
+        y = operators._convolution_pointwise(x, *filters, name, scalars, "")
         return y
     behind = "relu" if activation == "relu" else None  # the only one that a sum may have
-    y = operator.binary(x, plus, weight, bias, *moves, "add", 1.0, behind, [], "")
+    if overwrite:
+        add = operators._convolution_pointwise_.binary
+        y = add(plus, x, *filters, "add", 1.0, behind, [], "")
+    else:
+        add = operators._convolution_pointwise.binary
+        y = add(x, plus, *filters, "add", 1.0, behind, [], "")
     return y.clamp_(0, 6) if activation == "relu6" else y
 
 
@@ -74,7 +94,7 @@ def convolve_plainly(
     return y.relu_() if activation == "relu" else y.clamp_(0, 6)
 
 
-def _in_one_call(x: Tensor, weight: Tensor) -> bool:
+def takes(x: Tensor, weight: Tensor) -> bool:
     """Whether the operators take these tensors, and nothing asks for a graph of ordinary ones."""
     return bool(
         _EXIST
@@ -87,7 +107,16 @@ def _in_one_call(x: Tensor, weight: Tensor) -> bool:
     )
 
 
-_EXIST = (
-    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+def pack(weight: Tensor, steps: Steps, shape: Sequence[int]) -> Tensor:
+    """`weight` in oneDNN's order for maps of a `shape`, opaque; other shapes may be slower."""
+    stride, padding, dilation, groups = steps
+    packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
+        weight, padding, stride, dilation, groups, shape
+    )
+    return packed
+
+
+_EXIST = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]
+    hasattr(torch.ops.mkldnn, name)
+    for name in ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
 )

@@ -66,10 +66,27 @@ def test_no_norm_is_left_in_a_resnet() -> None:
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fused(lively(THIN)).modules())
 
 
-def test_a_form_of_a_form_is_the_same() -> None:
+def test_a_form_of_a_form_is_the_same_after_it_was_used_too() -> None:
     model = lively(THIN, (TSM(),))
     form, clip = fused(model), clips(model)
     assert torch.equal(form(clip)["label"], fused(form)(clip)["label"])
+
+
+def test_a_form_that_was_used_can_change_its_dtype() -> None:
+    model = lively(THIN, (TSM(),))
+    form, clip = fused(model), clips(model)
+    form(clip)
+    doubled = form.double()(clip.double())["label"]
+    assert difference(model.double()(clip.double())["label"], doubled) < EXACT
+
+
+@pytest.mark.parametrize("stage", ["layer1", "layer2"])
+def test_what_a_stage_is_given_is_not_written_over(stage: str) -> None:
+    network = fused(lively(ResNetSpec(18, channels=16))).encoder
+    x = torch.randn(2, 16, 6, 6).contiguous(memory_format=torch.channels_last)
+    before = x.clone()
+    network.get_submodule(stage)(x)
+    assert torch.equal(x, before)
 
 
 class Doubled(nn.Conv2d):

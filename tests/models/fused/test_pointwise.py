@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marey.models.fused.pointwise import Activation, Steps, convolve, convolve_plainly
+from marey.models.fused.pointwise import Activation, Steps, convolve, convolve_plainly, pack, takes
 
 ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu6")
 
@@ -17,10 +17,12 @@ ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu6")
     stride=st.integers(1, 2),
     dilation=st.integers(1, 2),
     groups=st.sampled_from((1, 2, 8)),
-    layouts=st.lists(st.sampled_from((torch.contiguous_format, torch.channels_last)), min_size=2),
+    layouts=st.tuples(*[st.sampled_from((torch.contiguous_format, torch.channels_last))] * 3),
     activation=st.sampled_from(ACTIVATIONS),
     has_bias=st.booleans(),
     adds=st.booleans(),
+    overwrite=st.booleans(),
+    packed=st.booleans() if takes(torch.empty(1), torch.empty(1)) else st.just(False),
 )
 @settings(max_examples=80, deadline=None)
 def test_one_call_equals_its_plain_form(
@@ -30,10 +32,12 @@ def test_one_call_equals_its_plain_form(
     stride: int,
     dilation: int,
     groups: int,
-    layouts: list[torch.memory_format],
+    layouts: tuple[torch.memory_format, ...],
     activation: Activation,
     has_bias: bool,
     adds: bool,
+    overwrite: bool,
+    packed: bool,
 ) -> None:
     x = torch.randn(batch, 8, *sides).contiguous(memory_format=layouts[0])
     weight = torch.randn(16, 8 // groups, kernel, kernel).contiguous(memory_format=layouts[1])
@@ -41,11 +45,14 @@ def test_one_call_equals_its_plain_form(
     padding = kernel // 2
     steps = Steps((stride, stride), (padding, padding), (dilation, dilation), groups)
     plain = convolve_plainly(x, weight, bias, steps)
-    plus = torch.randn_like(plain) if adds else None
+    plus = torch.randn_like(plain).contiguous(memory_format=layouts[-1]) if adds else None
     before = None if plus is None else plus.clone()
-    case = x, weight, bias, steps, activation, plus
-    torch.testing.assert_close(convolve(*case), convolve_plainly(*case), atol=1e-4, rtol=1e-5)
-    assert plus is None or torch.equal(plus, before)
+    given_x, plain = x.clone(), convolve_plainly(x, weight, bias, steps, activation, plus)
+    filters = pack(weight, steps, (2, 8, 20, 20)) if packed else weight
+    ours = convolve(x, filters, bias, steps, activation, plus, overwrite=overwrite)
+    torch.testing.assert_close(ours, plain, atol=1e-4, rtol=1e-5)
+    assert torch.equal(x, given_x)
+    assert plus is None or overwrite or torch.equal(plus, before)
 
 
 STEPS = Steps((1, 1), (1, 1), (1, 1), 1)
