@@ -218,7 +218,17 @@ class ResidualBlock(nn.Module):
         """Frames [n c h w] -> [n out_channels h/stride w/stride]."""
         x = self._run(self.entry, x)
         y = self._run(self.residual, x)
-        return self._run(self.exit, y + self._run(self.shortcut, x) if self.has_skip else y)
+        if self.has_skip:
+            shortcut = self._run(self.shortcut, x)
+            y = y.add_(shortcut) if self._ends_in_norm else y + shortcut
+        return self._run(self.exit, y)
+
+    @property
+    def _ends_in_norm(self) -> bool:
+        """Whether a batch norm makes the residual: its gradient needs only what went into it, so
+        the sum may be written in its place.
+        """
+        return isinstance(getattr(self, self.residual[-1]), nn.BatchNorm2d)
 
     def _run(self, names: Iterable[str], x: Tensor) -> Tensor:
         for name in names:
