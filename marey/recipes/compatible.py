@@ -12,7 +12,7 @@ from marey.longtail.decouple import set_trainable
 from marey.models.depth import blocks
 from marey.models.video_model import ModelSpec, VideoModel
 from marey.recipes.frozen import check_stored, is_frozen
-from marey.recipes.recipe import Recipe
+from marey.recipes.recipe import Recipe, Stage
 
 
 def built(model: ModelSpec) -> VideoModel:
@@ -57,6 +57,36 @@ def check_learning(model: VideoModel, recipe: Recipe) -> None:
             stage.optim.param_groups(model)
     except ValueError as error:
         raise RecipeError(f"{place}: {error}") from error
+
+
+def check_has_effect(recipe: Recipe) -> None:
+    """RecipeError if something is asked of how an encoder learns that does not learn."""
+    if is_frozen(recipe):
+        asked = {
+            "checkpointing": recipe.checkpointing and "checkpointing=false",
+            "model.partial_bn": recipe.model.partial_bn and "model.partial_bn=false",
+        }
+        for key, remedy in asked.items():
+            if remedy:
+                raise _without_effect(f"{key} is true", recipe.stages[0], 0, remedy)
+    decays = [getattr(stage.optim, "layer_decay", 1.0) for stage in recipe.stages]
+    learned = {
+        decay
+        for decay, stage in zip(decays, recipe.stages, strict=True)
+        if stage.trainable == "all"
+    }
+    for number, (decay, stage) in enumerate(zip(decays, recipe.stages, strict=True)):
+        if decay not in {1.0, *learned} and stage.trainable != "all":
+            key = f"stages.{number}.optim.layer_decay"
+            raise _without_effect(f"{key} is {decay:g}", stage, number, f"{key}=1")
+
+
+def _without_effect(asked: str, stage: Stage, number: int, remedy: str) -> RecipeError:
+    key = f"stages.{number}.trainable"
+    return RecipeError(
+        f"{asked}, but the encoder does not learn: {key} is {stage.trainable}",
+        f"{remedy} leaves it out; {key}=all lets the encoder learn",
+    )
 
 
 def check_clips(model: ModelSpec, manifest: Manifest) -> None:

@@ -21,6 +21,7 @@ from marey.errors import RecipeError
 from marey.models.lora import LoRA
 from marey.recipes.optim import AdamW, Cosine, Warmup
 from marey.recipes.recipe import Recipe, Stage
+from marey.recipes.val_views import one_view
 from marey.video.crops import RandomResizedCrop
 
 EPOCHS = 50
@@ -46,7 +47,11 @@ def frozen(base: Recipe) -> Recipe:
     stage = _stage(base, optim, warmup=0.0)
     epochs = max(stage.epochs, EPOCHS)
     recipe = _with(base, "frozen", replace(stage, epochs=epochs, trainable="neck"))
-    return replace(recipe, train=replace(recipe.train, crop=base.test.crop))
+    return replace(
+        recipe,
+        model=replace(recipe.model, partial_bn=False),  # all its batch norms stay as they are
+        train=replace(recipe.train, crop=one_view(base.test).crop),
+    )
 
 
 def last_blocks(base: Recipe, number: int) -> Recipe:

@@ -34,7 +34,7 @@ from marey.engine.weights.starting import initialize, starting_weights
 from marey.jobs.cores import num_cores, num_loaders
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
-from marey.recipes.compatible import add_lora, built, check_learning, check_tested
+from marey.recipes.compatible import add_lora, built, check_has_effect, check_learning, check_tested
 from marey.recipes.recipe import Recipe
 from marey.recipes.resolve import read_data, resolve
 from marey.recipes.schema import to_readable_yaml
@@ -92,6 +92,8 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
         at, more = _goes_on(saved, recipe, data, world)
         notes += more
     notes += [segments_in_words(recipe), recipe.clips_in_words()]
+    if saved is None:  # one that has begun goes on as it did
+        check_has_effect(recipe)
     weights = None if saved else starting_weights(recipe)
     torch.manual_seed(recipe.seed)
     model = channels_last(built(recipe.model).to(world.device))
