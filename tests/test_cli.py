@@ -71,6 +71,13 @@ def marey(
         (["data", "check", "nothing.csv"], "nothing.csv"),
         (["data", "stats", "nothing.csv"], "nothing.csv"),
         (["train", "tsm-r18", "seed=1180591620717411303424"], "expected a whole number"),
+        (["train", "tsm-r18", "learning_rate=1"], "did you mean 'lr'?"),
+        (["train", "tsm-r18", "stages.0.optim.wd=1"], "did you mean 'weight_decay'?"),
+        (["train", "tsm-r18", "Batch-Size=4"], "did you mean 'batch_size'?"),
+        (["train", "tsm-r18", "optimizer=AdamW"], "did you mean 'stages.0.optim'?"),
+        (["train", "tsm-r18", "data.val="], "data.val is empty, expected text\nhint: no text is"),
+        (["train", "hf:"], "hf: names no network\nhint: hf:ORG/NAME of the hub, or hf:FOLDER"),
+        (["weights", "get", "hf:"], "'hf:' names no network of the hub\nhint: expected hf:ORG/"),
         (["train", "tsm-r18", "clip_grad=-1"], "clip_grad is -1.0, expected more than 0"),
         (
             ["bench", "model", "tsm-r18", "size=64", "--device", "gpu"],
@@ -113,6 +120,23 @@ def test_an_option_out_of_range_is_refused_by_name(words: list[str]) -> None:
     assert shown.exit_code == 2, shown.output
     assert isinstance(shown.exception, SystemExit)
     assert words[-2].strip("-") in shown.output or "pixels" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "tsm-r18", "--epochs", "x"], "it is 'x', expected a whole number"),
+        (["train", "tsm-r18", "-j", "-1"], "it is '-1', expected 0 or more"),
+        (["train", "tsm-r18", "--lr", "x"], "it is 'x', expected a number above 0"),
+        (["sweep", "tsm-r18", "--search", "tree"], "'tree' is not one of 'grid', 'random', 'optun"),
+        (["report", "runs/a", "runs/b"], "side by side: marey compare runs/a runs/b"),
+    ],
+)
+def test_a_refused_value_is_told_in_words(words: list[str], message: str) -> None:
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 2
+    said = " ".join(line.strip("│ ") for line in shown.output.splitlines())
+    assert message in said
 
 
 def test_alone_it_says_what_to_begin_with() -> None:

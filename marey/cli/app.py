@@ -33,12 +33,14 @@ from marey.cli.bench import bench_app
 from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
 from marey.cli.recipes import recipes_app
+from marey.cli.refused import Commands
 from marey.cli.shared import console, errors, progress_bar, quietly, stopping
 from marey.cli.tables import AsJson, print_json
 from marey.errors import MareyError
 from marey.terminal import TerminalHandler, write_any_text
 
 app = typer.Typer(
+    cls=Commands,
     help="Action recognition from frames to the long tail.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -118,7 +120,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("test", hidden=True)(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(submit.submit)
-app.command()(report.report)
+app.command(context_settings={"allow_extra_args": True})(report.report)
 app.command()(report.compare)
 
 

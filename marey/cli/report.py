@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +24,16 @@ Results = Annotated[
 
 
 def report(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="folder of a run, or RUN/results/NAME")],
     out: Annotated[Path | None, typer.Option(help="default: RUN/report.html")] = None,
     results: Results = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the run's curves, confusions and mistakes as one HTML file."""
+    if context.args:
+        runs = shlex.join([str(run), *context.args])
+        raise typer.BadParameter(f"a report is of one run; side by side: marey compare {runs}")
     from marey.engine.report.numbers import report_numbers
     from marey.engine.report.report import write_report
 

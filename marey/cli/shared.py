@@ -99,8 +99,11 @@ def above_zero(text: str | float) -> float:
     """The number that an option is given as, which must be more than 0; for typer's `parser`."""
     from marey.types import check_numbers
 
-    with refused_values():
+    try:
         number = float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"it is {text!r}, expected a number above 0") from error
+    with refused_values():
         check_numbers(above=0, it=number)
     return number
 

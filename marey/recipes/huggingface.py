@@ -100,6 +100,8 @@ def _recipe(name: str, folder: Path, spec: HuggingFaceSpec, seen: Input, clip: i
 
 def _folder(name: str) -> Path:
     """Where the network lies."""
+    if not name:
+        raise RecipeError(f"{PREFIX} names no network", "hf:ORG/NAME of the hub, or hf:FOLDER")
     folder, in_cache = Path(name).expanduser(), cached(name)
     if in_cache and folder.is_dir():
         raise RecipeError(

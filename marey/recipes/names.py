@@ -133,8 +133,46 @@ def is_dataclass(value: object) -> TypeGuard[type]:
 
 
 def unknown_name(where: str, word: str, known: Iterable[str]) -> RecipeError:
-    """The error for a word that is none of the `known` ones; its hint is the nearest of them."""
-    return RecipeError(f"{where}: unknown name '{word}'", did_you_mean(word, sorted(known)))
+    """The error for a word that is none of the `known` ones; its hint is the nearest of them.
+
+    That is the one of the same meaning, where other toolboxes have the word.
+    """
+    known = sorted(known)
+    meant = next((ours for ours, theirs in _ELSEWHERE.items() if _plain(word) in theirs), "")
+    if meant.partition(".")[0] in known:
+        return RecipeError(f"{where}: unknown name '{word}'", f"did you mean '{meant}'?")
+    return RecipeError(f"{where}: unknown name '{word}'", did_you_mean(word, known))
+
+
+_ELSEWHERE = {
+    "accumulate": {"accumulation", "accumulateiter", "accumiter", "gradientaccumulationsteps"},
+    "amp": {"bf16", "bfloat16", "fp16", "half", "mixedprecision", "precision"},
+    "batch_size": {"batch", "batchsize", "bs", "videosperdevice"},
+    "checkpointing": {"activationcheckpointing", "gradcheckpointing", "gradientcheckpointing"},
+    "clip_grad": {"clipgradnorm", "gradclip", "gradientclip", "gradientclipval", "maxgradnorm"},
+    "dropout": {"drop", "dropoutratio", "droprate"},
+    "epochs": {"epoch", "maxepoch", "maxepochs", "nepochs", "numepochs", "numtrainepochs"},
+    "flip": {"flipratio", "hflip", "mirror"},
+    "frames": {"cliplen", "cliplength", "nframes", "numframes", "numsegments", "segments"},
+    "layer_decay": {"layerwisedecay", "llrd", "lrlayerdecay"},
+    "lr": {"baselr", "learningrate", "lrate"},
+    "objective": {"criterion", "loss", "lossfn"},
+    "patience": {"earlystop", "earlystopping"},
+    "seed": {"manualseed", "randomseed"},
+    "size": {"cropsize", "imagesize", "imgsize", "inputsize", "resolution"},
+    "stages.0.optim": {"optim", "optimiser", "optimizer"},
+    "stages.0.schedule": {"lrscheduler", "schedule", "scheduler"},
+    "warmup": {"warmupepochs"},
+    "weight_decay": {"decay", "l2", "wd"},
+    "weights": {"checkpoint", "init", "loadfrom", "pretrained"},
+    "workers": {"numworkers", "nworkers", "workerspergpu"},
+}
+"""Name of ours -> what other toolboxes call it, in small letters alone."""
+
+
+def _plain(word: str) -> str:
+    """A name without letter case, and without what divides its words."""
+    return word.lower().replace("_", "").replace("-", "")
 
 
 def _file_of(module: str) -> Path | None:

@@ -269,7 +269,11 @@ def _leaf(members: Sequence[Any], plain: Plain, where: str) -> Any:
         elif type(plain) is member and member is not int:
             return plain
     wanted = (_LEAVES.get(m) or " or ".join(map(repr, get_args(m))) or repr(m) for m in members)
-    raise RecipeError(f"{where} is {_shown(plain)}, expected {' or '.join(wanted)}")
+    is_of_text = plain is None and str in members
+    raise RecipeError(
+        f"{where} is {'empty' if plain is None else _shown(plain)}, expected {' or '.join(wanted)}",
+        "no text is written '', and on a command line \"KEY=''\"" if is_of_text else "",
+    )
 
 
 def _is_int64(number: float) -> bool:

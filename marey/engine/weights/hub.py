@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from marey.errors import CheckpointError
-from marey.recipes.huggingface import PROCESSORS
+from marey.recipes.huggingface import PROCESSORS, is_hub_name
 from marey.recipes.release import CONFIG
 
 WANTED = (CONFIG, *PROCESSORS, "model*.safetensors", "model.safetensors.index.json")
@@ -31,6 +31,8 @@ def fetch_network(name: str, *, say: Callable[[str], None]) -> Path:
         CheckpointError: there is no network of this name, or none as safetensors; it is larger than
             16 GiB; it cannot be fetched; or a file is not what the hub states.
     """
+    if not is_hub_name(name):
+        raise CheckpointError(f"'hf:{name}' names no network of the hub", "expected hf:ORG/NAME")
     try:
         import huggingface_hub as hub
         from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
