@@ -7,8 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -45,8 +47,8 @@ class Row:
 def row(
     model: str,
     mode: str,
-    timing: Timing[object],
-    reference: Timing[object],
+    timing: Timing[Any],
+    reference: Timing[Any],
     *,
     max_error: float | None = None,
     device: str = "cpu",
@@ -89,7 +91,8 @@ def report(
         measured: what else was measured of the machine in this run, such as the peak of a product.
     """
     machine = asdict(this_machine()) | measured
-    Console().print(table(rows))
+    shown = table(rows)
+    Console(width=Console(width=1000).measure(shown).maximum).print(shown)  # whole also in a pipe
     print(f"{machine['processor']}, {machine['threads']} threads, torch {torch.__version__}")
     if path is not None:
         content = {
@@ -104,8 +107,10 @@ def report(
 def table(rows: Sequence[Row]) -> Table:
     """The rows for a person; what only some rows have is empty in the others."""
     extra = list(dict.fromkeys(name for each in rows for name in each.more))
-    names = ("model", "mode", "x reference", "largest error", "CPU s", "reference CPU s", "wall s")
-    shown = Table(*names, *(name.replace("_", " ") for name in extra))
+    names = ("model", "mode", "ratio", "max error", "CPU s", "reference CPU s", "wall s")
+    shown = Table(box=box.MARKDOWN)
+    for name in (*names, *(name.replace("_", " ") for name in extra)):
+        shown.add_column(name, no_wrap=True)
     for each in rows:
         shown.add_row(
             each.model,
