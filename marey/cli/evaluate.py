@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from marey.cli import options as opt
 from marey.cli.ensemble import evaluate_ensemble, models_and_overrides
@@ -186,6 +187,7 @@ def evaluate(
             shard=shard,
             progress=progress,
             calibrate=calibrate,
+            say=lambda line: (errors if as_json else console).print(escape(line)),
         )
     if result is None:
         console.print(f"{path} is there when all shards are done")

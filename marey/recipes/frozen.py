@@ -11,7 +11,7 @@ features as its neck.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from marey.data.features.feature_file import About
@@ -44,7 +44,9 @@ def varies(recipe: Recipe) -> str:
     """
     crop, plan = recipe.train.crop, recipe.augment
     words = ["" if isinstance(crop, FixedCrop) else f"train.crop is {brief(crop)}"]
-    if plan.flip == "swap" or replace(plan, flip="none").changes_pixels:
+    if plan.flip == "swap":  # one of the views that are kept of a clip is drawn after its label is
+        words.append("augment.flip is swap, and a mirror image has another label than is kept")
+    if replace(plan, flip="none").changes_pixels:
         words.append(f"augment is {brief(plan)}")
     return " and ".join(filter(None, words))
 
@@ -150,21 +152,44 @@ def check_stored(model: ModelSpec, manifest: Manifest) -> None:
             "which encoder made them",
             "recipes that take features: features-linear, features-statistics ...",
         )
-    for name, ours, theirs in _facts(model, about):
-        if ours != theirs:
-            raise ManifestError(
-                f"{manifest.source} holds features of another model: {name} is {theirs} there, "
-                f"{ours} here",
-                remedy,
-            )
+    theirs = _encoder_of(about, manifest.source)
+    if differing := _differences(model, theirs, about["per"]):
+        said = "; ".join(differing)
+        raise ManifestError(f"{manifest.source} holds features of another model: {said}", remedy)
 
 
-def _facts(model: ModelSpec, about: About) -> list[tuple[str, Any, Any]]:
-    """Name, ours, theirs of all that decides what an encoder gives, but for its weights."""
-    ours, theirs = to_plain(encoder_part(model)), about["model_spec"]
-    facts = [(name, ours.get(name), theirs.get(name)) for name in dict.fromkeys((*ours, *theirs))]
+def _differences(model: ModelSpec, theirs: ModelSpec, per: str) -> list[str]:
+    """What decides what an encoder gives and is not ours, in words; its weights are not seen."""
+    ours = encoder_part(model)
     kept = {"token": "tokens", "clip": "frames" if model.neck is None else "means of frames"}
-    return [*facts, ("what the neck takes", model.over, kept.get(about["per"], "frames"))]
+    facts = [
+        *(
+            (each.name, getattr(ours, each.name), getattr(theirs, each.name))
+            for each in fields(ours)
+        ),
+        ("what the neck takes", model.over, kept.get(per, "frames")),
+    ]
+    return [
+        f"{name} is {_in_words(there)} there, {_in_words(here)} here"
+        for name, here, there in facts
+        if here != there
+    ]
+
+
+def _in_words(value: object) -> str:
+    """A part of a model as its recipe has it: ``ResNetSpec(50)``, ``TSM(8) and GST()``, none."""
+    if isinstance(value, str):
+        return value
+    parts = value if isinstance(value, tuple) else (value,)
+    return " and ".join("none" if part is None else brief(part) for part in parts) or "none"
+
+
+def _encoder_of(about: About, source: object) -> ModelSpec:
+    """The encoder that made a file of features, as a model; ManifestError if nobody knows it."""
+    try:
+        return from_plain(ModelSpec, about["model_spec"], str(source))
+    except RecipeError as error:
+        raise ManifestError(error.message, error.hint) from error
 
 
 def behind_encoder(recipe: Recipe, manifest: Manifest) -> Recipe | None:
@@ -186,7 +211,7 @@ def behind_encoder(recipe: Recipe, manifest: Manifest) -> Recipe | None:
     if about["per"] == "clip" and not isinstance(neck, FeaturesSpec):
         return None  # a mean of frames went in, which no frame of a video is
     try:
-        encoder = from_plain(ModelSpec, about["model_spec"], str(manifest.source))
+        encoder = _encoder_of(about, manifest.source)
         test = from_plain(TestViews, about["views"], str(manifest.source))
         pixels = from_plain(Augment, about["pixels"], str(manifest.source))
     except RecipeError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -28,8 +28,10 @@ from marey.engine.inference.calibrate import (
 )
 from marey.engine.inference.class_names import with_class_names
 from marey.engine.inference.clip_roles import role_of
+from marey.engine.inference.encoded import KeptFeatures
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.jobs import ClipJob, Options, load_for, run
+from marey.engine.inference.kept_scores import is_kept, score_kept
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.results import results_of, write_results
 from marey.engine.inference.scoring import ScoreArrays, check_heads
@@ -45,18 +47,19 @@ from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.clip_facts import clip_facts
 from marey.engine.weights.origin import Origin, origin_of
 from marey.engine.weights.trained import Trained, load_trained
-from marey.errors import RunError
+from marey.errors import ManifestError, RunError
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Parts, Progress
 from marey.jobs.shards import WHOLE, Shard
 from marey.jobs.tables import read_tables, write_table
 from marey.metrics.groups import RuleName
-from marey.recipes.recipe import Recipe, TestViews
+from marey.recipes.recipe import DataSpec, Recipe, TestViews
 from marey.recipes.resolve import dealt
 from marey.recipes.testing import for_test
 from marey.storage.atomic import make_folder, run_error, write_text
 from marey.storage.lock import locked_if_possible
 from marey.storage.text_files import read_text
+from marey.storage.url import any_path
 
 MISSING = "missing"
 """The column of a part that says why a clip could not be read."""
@@ -108,7 +111,7 @@ class EvalOptions(Options["ScoringJob"]):
             for note in notes:
                 log.warning("%s: %s", clips.source, note)
         else:
-            lists = data.val_lists if self.manifest is None else (str(self.manifest),)
+            lists = (str(self.manifest),) if self.manifest else _own_lists(data, self.folder)
             clips = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
         manifest = with_class_names(clips.select(self.split), trained)
         check_heads(trained.model, manifest, recipe.test.average)
@@ -130,6 +133,18 @@ class EvalOptions(Options["ScoringJob"]):
         )
 
 
+def _own_lists(data: DataSpec, folder: Path) -> tuple[str, ...]:
+    """The manifests that a run was validated on; ManifestError if one is not there any more."""
+    for each in data.val_lists:
+        path = any_path(each)
+        if isinstance(path, Path) and not path.exists():
+            raise ManifestError(
+                f"{each}, whose clips {folder} was validated on, is not there",
+                "say where they are: --manifest FILE, of the videos or of features of them",
+            )
+    return data.val_lists
+
+
 def evaluate_folder(
     options: EvalOptions,
     out: Path,
@@ -142,6 +157,7 @@ def evaluate_folder(
     progress: Progress | None = None,
     keep: bool = False,
     calibrate: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Evaluation | None, Path]:
     """The evaluation of the model in a folder, and the results.json it was written to.
 
@@ -163,6 +179,7 @@ def evaluate_folder(
             clip, are left as they are.
         calibrate: whether the temperatures that suit these clips best are written into the folder
             of the model, for others of `options.calibrated`.
+        say: called with how many clips the encoder has seen before, if it has any.
 
     Raises:
         RecipeError: if overrides would change what was trained.
@@ -174,6 +191,9 @@ def evaluate_folder(
         refuse_training_clips(job.manifest, *job.role)
     counts = TrainingCounts(_class_counts(job, train_manifest), rule)
     subsets = read_epic_splits(epic_lists).subsets(job.manifest) if epic_lists else {}
+    if num_kept := int(is_kept(job.kept, job.manifest).sum()):
+        said = f"{num_kept:,} of {len(job.manifest):,} clips were encoded before"
+        say(f"{said}; what is kept in {job.kept.folder} is used")
     parts = job.parts(
         out / "results.json",
         rule=rule,
@@ -294,6 +314,24 @@ class ScoringJob(ClipJob):
     def role(self) -> tuple[Role, int]:
         """What the clips were to the weights, and how many of them."""
         return role_of(self.manifest, self.trained.chosen, self.trained.recipe.data)
+
+    @cached_property
+    def kept(self) -> KeptFeatures:
+        """What the encoder gave of clips in these views before."""
+        model = self.model.with_frames(self.recipe.test.sampling.frames)
+        return KeptFeatures(model=model, recipe=self.recipe, device=self.device)
+
+    def scores(
+        self, rows: range, *, progress: Progress | None = None
+    ) -> tuple[ScoreArrays, dict[int, str]]:
+        """As of any job; features that are kept go straight to the heads."""
+        return score_kept(
+            self.kept,
+            self.clips(rows),
+            workers=self.workers,
+            batch_size=self.batch_size,
+            progress=progress and (lambda done, _: progress(rows.start + done, len(self.manifest))),
+        )
 
     def facts(self) -> Mapping[str, object]:
         """The clips and the weights."""

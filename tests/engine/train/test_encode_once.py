@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,6 +24,7 @@ from marey.errors import ManifestError, RunError
 from marey.models import AttentivePoolSpec, LateAverageSpec, ResNetSpec, TimeStatisticsSpec
 from marey.models.encoder import Neck
 from marey.recipes import catalog
+from marey.recipes.frozen import varies
 from marey.recipes.longtail import lmr
 from marey.recipes.optim import AdamW, StepDecay
 from marey.recipes.recipe import DataSpec, Recipe, Views
@@ -131,6 +133,31 @@ def test_what_comes_out_takes_videos_and_says_the_same_of_them(
     assert answer["label"] in CLASSES
 
 
+def test_an_evaluation_encodes_no_clip_that_was_encoded_before(
+    videos: Path, weights: Path, tmp_path: Path, cache: Path
+) -> None:
+    run = train(frozen(videos, weights), tmp_path / "run")
+    text = videos.read_text().splitlines()
+    both = videos.with_name("both.csv")  # the clips of val, and one of which nothing is kept
+    shutil.copy(videos.parent / "red_0.mp4", videos.parent / "new.mp4")
+    rows = [text[0], *(line for line in text if ",val," in line), "new.mp4,1,val,6"]
+    both.write_text("\n".join(rows) + "\n")
+    said: list[str] = []
+    options = EvalOptions(folder=run, manifest=both, workers=0)
+    kept, _ = evaluate_folder(options, tmp_path / "kept", say=said.append)
+    assert [line.partition(";")[0] for line in said] == ["4 of 5 clips were encoded before"]
+    two_views = replace(options, overrides=("test.sampling={Clips: {num_frames: 2, clips: 2}}",))
+    evaluate_folder(two_views, tmp_path / "other", say=said.append)
+    shutil.rmtree(cache / "features")
+    fresh, _ = evaluate_folder(options, tmp_path / "fresh", say=said.append)
+    assert len(said) == 1
+    assert kept is not None
+    assert fresh is not None
+    for of in (kept, fresh):
+        assert not of.missing
+    np.testing.assert_allclose(kept.scores["label"], fresh.scores["label"], rtol=1e-4, atol=1e-5)
+
+
 def test_mirror_images_are_views_of_their_own(
     videos: Path, weights: Path, tmp_path: Path, looked_at: list[int]
 ) -> None:
@@ -152,6 +179,9 @@ def test_clips_that_change_are_looked_at_in_every_epoch(
     assert looked_at == []
     said = (run / "train.log").read_text()
     assert "looks at all training clips in every epoch: augment is" in said
+    assert "flip is swap, and a mirror image has another label" in varies(
+        replace(recipe, augment=Augment(flip="swap"))
+    )
 
 
 def test_a_run_goes_on_to_the_same_bits_also_without_what_was_kept(
@@ -224,6 +254,9 @@ def test_a_model_of_a_file_of_features_takes_videos(
     assert of_videos is not None
     assert of_features.metrics["loss"] == pytest.approx(of_videos.metrics["loss"], abs=2e-3)
     assert load(run).predict(videos.parent / "red_0.mp4", top=1)
+    file.rename(tmp_path / "moved.arrow")
+    with pytest.raises(ManifestError, match="is not there. hint: .* --manifest FILE, of the vid"):
+        evaluate_folder(EvalOptions(folder=run), tmp_path / "out3")
 
 
 def test_features_of_other_weights_or_of_another_model_are_refused(
@@ -238,7 +271,9 @@ def test_features_of_other_weights_or_of_another_model_are_refused(
     with pytest.raises(ManifestError, match="what the neck takes is frames there, tokens here"):
         train(replace(whole, model=pool), tmp_path / "b")
     deeper = replace(whole.model, encoder=ResNetSpec(34, channels=2))
-    with pytest.raises(ManifestError, match="another model: encoder is"):
+    there, here = (rf"ResNetSpec\({depth}, channels=2\)" for depth in (18, 34))
+    said = f"another model: encoder is {there} there, {here} here"
+    with pytest.raises(ManifestError, match=said):
         train(replace(whole, model=deeper), tmp_path / "c")
 
 
