@@ -16,6 +16,7 @@ from rich.markup import escape
 
 import marey
 from marey.cli import (
+    cache,
     evaluate,
     features,
     models,
@@ -66,10 +67,22 @@ Without videos of your own: marey demo. All commands: marey --help"""
 
 
 QUIETLY = (
-    *("eval", "test", "submit", "report", "export", "features", "convert", "demo", "get"),
+    *(
+        "eval",
+        "test",
+        "predict",
+        "submit",
+        "report",
+        "export",
+        "features",
+        "convert",
+        "demo",
+        "get",
+    ),
     *("init", "check", "prepare", "extract", "pack", "verify", "longtail"),
 )
-"""The commands whose product is a file, or a status: those besides `train` with an option -q."""
+"""The commands whose product is a file, a status or an answer, which is printed all the same: those
+besides `train` with an option -q."""
 
 
 @app.callback()
@@ -142,6 +155,7 @@ def export(
 app.command()(features.features)
 app.command()(models.convert)
 app.command()(models.models)
+app.command()(cache.cache)
 
 
 @app.command()
@@ -159,7 +173,7 @@ def demo(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Show versions, devices, instruction sets, codecs and what is optional here."""
+    """Show versions, devices, instruction sets, codecs, the cache and what is optional here."""
     from marey.engine.doctor import facts
 
     found = facts()

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import av
 import torch
 
+from marey.engine.cached import cache_in_words
 from marey.engine.environment import environment
 from marey.jobs.cores import num_cores
 
@@ -33,6 +34,7 @@ def facts() -> dict[str, str]:
     found["instructions"] = torch.backends.cpu.get_cpu_capability()
     found["devices"] = ", ".join(_devices())
     found["codecs"] = ", ".join(name for name in CODECS if name in av.codecs_available)
+    found["cache"] = cache_in_words()
     if missing := [name for name in CODECS if name not in av.codecs_available]:
         found["not decoded"] = ", ".join(missing)
     return found | {f"[{extra}]": _installed(extra) for extra in EXTRAS}

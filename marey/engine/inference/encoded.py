@@ -54,6 +54,8 @@ from marey.storage.url import AnyPath
 
 KEY = "key"
 """The column of the digests of clips."""
+ABOUT = "about.json"
+"""The file that says whose features a folder holds."""
 PARTS = 16
 """Of a pass, at least, as far as batches allow: each process has a share of a small set as well."""
 
@@ -109,7 +111,7 @@ class KeptFeatures:
         be written, or a feature is not finite.
         """
         make_folder(self.folder, _not_kept)
-        write_text(self.folder / "about.json", json.dumps(self.about, indent=1), _not_kept)
+        write_text(self.folder / ABOUT, json.dumps(self.about, indent=1), _not_kept)
         keys = _keys(manifest)
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
         job = _Keeper(
