@@ -47,8 +47,8 @@ def evaluate(
     manifest: Annotated[
         list[str] | None,
         typer.Option(
-            help="or class folders, a list, 'clips/*/*.mp4'; default: that of the run; of several"
-            " models one for each, or for all"
+            help="or class folders, a list, 'clips/*/*.mp4', or several; default: that of the run;"
+            " of several models one for each, or for all"
         ),
     ] = None,
     split: opt.Split = "val",
@@ -101,7 +101,6 @@ def evaluate(
 
     Of several models, the weighted mean of their scores: an ensemble.
     """
-    from marey.data.manifest.paths import VIDEO
     from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, results_folder
     from marey.engine.inference.stored import dump_of
     from marey.engine.results_file import read_results
@@ -109,9 +108,8 @@ def evaluate(
     others, overrides = models_and_overrides(more or [])
     manifest = manifest or []
     if manifest:  # a shell makes several words of a pattern
-        manifest += [str(each) for each in others if VIDEO.fullmatch(each.name)]
-        others = [each for each in others if not VIDEO.fullmatch(each.name)]
-    are_clips = all(VIDEO.fullmatch(each) for each in manifest)
+        manifest += [str(each) for each in others if _is_clips(each)]
+        others = [each for each in others if not _is_clips(each)]
     model, *others = (at_hand(one, download=download) for one in (model, *others))
     is_ensemble = bool(others or weights_of or average or row)
     if not is_ensemble and (dump := dump_of(model)):
@@ -135,8 +133,6 @@ def evaluate(
             )
         _print_dump(dump, epic_lists, as_json=as_json)
         return
-    if len(manifest) > 1 and not (is_ensemble or are_clips):
-        raise typer.BadParameter(f"{len(manifest)} manifests for one model, expected one")
     if calibrate and calibrated:
         raise typer.BadParameter(
             "--calibrate measures on these clips what --calibrated applies to others"
@@ -216,6 +212,14 @@ def evaluate(
                 progress=progress,
             )
         console.print(f"written: {written}")
+
+
+def _is_clips(word: Path) -> bool:
+    """Whether a word is a video or a folder that holds clips, as no model does."""
+    from marey.data.manifest.paths import VIDEO
+    from marey.data.own_videos.folders import clips_below
+
+    return bool(VIDEO.fullmatch(word.name)) or (word.is_dir() and bool(clips_below(word)))
 
 
 def _print_result(result: Evaluation, facts: Results) -> None:

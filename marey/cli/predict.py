@@ -20,7 +20,7 @@ from marey.cli.shared import (
 )
 from marey.cli.weights import at_hand
 from marey.jobs.shards import WHOLE
-from marey.terminal import visible_json
+from marey.terminal import Terminal, visible_json
 
 
 def predict(
@@ -193,10 +193,11 @@ def _predict_one(
     if as_json:
         print(visible_json(json.dumps(by_file, indent=1, ensure_ascii=False)))
         return
+    answer_to = Terminal()  # the console may be quiet, and answers are what was asked for
     for file, of_file in by_file.items():
-        console.print(escape(file))
+        answer_to.print(escape(file))
         for answer in timeline(of_file) if by_windows else of_file:
-            console.print("  " + escape(_answer(answer)))
+            answer_to.print("  " + escape(_answer(answer)))
 
 
 def _refuse(options: Mapping[str, object], why: str) -> None:

@@ -75,8 +75,8 @@ class EvalOptions(Options["ScoringJob"]):
     Args:
         folder: of a run or of a release.
         manifest: the clips: a manifest, class folders, a list, or files in class folders, several
-            or by a pattern; by default those the model was validated on. Classes are matched by
-            name.
+            or by a pattern, also several manifests; by default those the model was validated on.
+            Classes are matched by name.
         split: rows to take, if the manifest has a column of splits.
         protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
         segments: of a clip; by default as many as these views have.
@@ -101,6 +101,12 @@ class EvalOptions(Options["ScoringJob"]):
             recipe, protocol=self.protocol, segments=self.segments, overrides=self.overrides
         )
 
+    @property
+    def _lists(self) -> tuple[str, ...]:
+        """The manifests that are given."""
+        given = () if self.manifest is None else self.manifest
+        return given if isinstance(given, tuple) else (str(given),)
+
     def load(self, device: str) -> ScoringJob:
         """The model and the clips; ManifestError unless their classes are the model's."""
         trained = load_trained(self.folder, device)
@@ -111,7 +117,7 @@ class EvalOptions(Options["ScoringJob"]):
             for note in notes:
                 log.warning("%s: %s", clips.source, note)
         else:
-            lists = (str(self.manifest),) if self.manifest else _own_lists(data, self.folder)
+            lists = self._lists or _own_lists(data, self.folder)
             clips = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
         manifest = with_class_names(clips.select(self.split), trained)
         check_heads(trained.model, manifest, recipe.test.average)

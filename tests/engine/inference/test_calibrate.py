@@ -107,6 +107,11 @@ def test_predictions_are_calibrated_where_it_is_asked_for(run: Path, tmp_path: P
     temperature = json.loads((run / FILE).read_text())["temperatures"]["label"]
     powers = scores[False] ** (1 / temperature)
     assert np.allclose(scores[True], powers / powers.sum(), atol=1e-5)
+    quiet = CliRunner().invoke(app, ["predict", "-q", str(run), str(clip), "--top", "1"])
+    assert quiet.output.splitlines()[0] == str(clip)
+    assert quiet.output.splitlines()[1].endswith(
+        max(CLASSES, key=lambda c: scores[False][CLASSES.index(c)])
+    )
     out = tmp_path / "p.jsonl"
     words = ["predict", str(run), str(clip), "--calibrated", "--all-scores", "--top", "4"]
     done = CliRunner().invoke(app, [*words, "--out", str(out)])

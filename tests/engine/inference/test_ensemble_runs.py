@@ -127,7 +127,6 @@ def test_shares_of_an_ensemble_give_the_whole(runs: tuple[Path, Path], tmp_path:
         (["--weights-of", "1,2"], "are of several models: give two"),
         (["two", "--weights-of", "1:2"], "weights are '1:2', expected numbers like 1,1.5"),
         (["two", *["--manifest", "m.csv"] * 3], "3 manifests for 2 models to evaluate"),
-        (["--manifest", "a.csv", "--manifest", "b.csv"], "2 manifests for one model"),
         (["two", "--reconstruction"], "--reconstruction is of one model"),
         (
             ["two", "--row", "tdn-r101-8+16f-ssv2", "test.average=probs", "--average", "probs"],

@@ -314,3 +314,17 @@ def test_an_unwritable_folder_is_said(run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="could not be written"):
         evaluate_folder(EvalOptions(folder=run, workers=0, device="cpu"), tmp_path / "file" / "out")
+
+
+def test_several_manifests_are_evaluated_as_one(run: Path, clips: Path, tmp_path: Path) -> None:
+    for i, row in enumerate((f"{clips}/dark_5.mp4,0", f"{clips}/red_5.mp4,1")):
+        (tmp_path / f"{i}.csv").write_text(f"path,label\n{row}\n")
+        (tmp_path / "labels.txt").write_text("\n".join(CLASSES))
+    both = tuple(str(tmp_path / f"{i}.csv") for i in range(2))
+    options = EvalOptions(folder=run, manifest=both, workers=0, device="cpu")
+    result, _ = evaluate_folder(options, tmp_path / "out")
+    assert result is not None
+    assert result.manifest.labels["label"].tolist() == [0, 1]
+    words = [word for each in both for word in ("--manifest", each)]
+    done = CliRunner().invoke(app, ["eval", str(run), *words, "--out", str(tmp_path / "cli")])
+    assert not done.exit_code, done.output
