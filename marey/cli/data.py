@@ -24,6 +24,8 @@ from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
     from marey.data.checks.stats import Stats
+    from marey.data.manifest.manifest import Manifest
+    from marey.jobs.executors import Executor
     from marey.storage.url import AnyPath
 
 data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
@@ -121,6 +123,12 @@ def data_check(
     root: opt.Root = None,
     columns: opt.Columns = None,
     ignore: opt.Ignore = None,
+    near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--near-duplicates", help="also look for clips that are nearly the same, across splits"
+        ),
+    ] = False,
     workers: opt.Workers = None,
     timeout: opt.Timeout = 60.0,
     executor: opt.Executor = "local",
@@ -141,17 +149,21 @@ def data_check(
         for line in read.lines():
             console.print(escape(line))
         clips = read.manifest
+    processes = executor_of_workers(executor, address, workers)
     with progress_bar("checking") as progress:
         report = check_manifest(
             clips,
             out,
-            executor=executor_of_workers(executor, address, workers),
+            executor=processes,
             shard=shard,
             timeout_seconds=timeout,
             progress=progress,
         )
+    beside = report.path.with_name("near-duplicates.csv")
     if report.complete and not report.probes.seen.all():
         console.print(f"{report.path} is there already, made from the same clips")
+        if near_duplicates:
+            _say_look_alikes(clips, beside, processes, timeout)
         return
     for status, count in report.counts.items():
         if count:
@@ -160,8 +172,26 @@ def data_check(
         console.print(f"{report.path} comes when the other shards are done too")
         return
     console.print(f"written: {report.path}")
+    if near_duplicates:
+        _say_look_alikes(clips, beside, processes, timeout)
     if len(report.bad_rows):
         raise typer.Exit(1)
+
+
+def _say_look_alikes(
+    clips: Manifest, path: Path, executor: Executor, timeout_seconds: float
+) -> None:
+    """Print what there is to say of near duplicates among the clips, and write down the pairs."""
+    from marey.data.own_videos.look_alikes import look_alikes_of
+
+    with progress_bar("comparing clips") as progress:
+        near, notes = look_alikes_of(
+            clips, executor=executor, timeout_seconds=timeout_seconds, progress=progress
+        )
+    for note in notes:
+        console.print(f"note: {escape(note)}")
+    if near:
+        near.write(path)
 
 
 @data_app.command("stats")

@@ -200,7 +200,7 @@ def init_dataset(
     left_out = tuple((listing.rows[row].path, rejects[row]) for row in sorted(rejects))
     _write_pairs(target.with_name("rejects.csv"), ("path", "reason"), left_out)
     if near:
-        _write_pairs(target.with_name("near-duplicates.csv"), ("path", "other"), near.pairs)
+        near.write(target.with_name("near-duplicates.csv"))
         notes += near.notes(division.sides, division.folds, done)
     notes += [groups.note] if groups and groups.note and decides else []
     if named and videos:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from marey.data.manifest.manifest import SPLITS, Manifest
 from marey.data.own_videos.name_groups import Groups
 from marey.jobs.executors import Executor
 from marey.jobs.parts import Progress
+from marey.storage.atomic import write_csv
 
 MOST_COMPARED = 20_000
 """Clips; the time to compare grows with their square."""
@@ -128,6 +130,13 @@ class LookAlikes:
                 f" one in another fold, as {self._shown(leaks[:1])}: results will be too good"
             )
 
+    def write(self, path: Path) -> None:
+        """Write the pairs, a line each; where there are none, none of an earlier time stay."""
+        if len(self.relatives.pairs):
+            write_csv(path, ("path", "other"), self.pairs)
+        else:
+            path.unlink(missing_ok=True)
+
     def _shown(self, pairs: Sequence[tuple[int, int]] | np.ndarray) -> str:
         shown = [f"{self.paths[one]} ~ {self.paths[other]}" for one, other in pairs[:NUM_SHOWN]]
         return ", ".join(shown) + (", ..." if len(pairs) > NUM_SHOWN else "")
@@ -172,3 +181,51 @@ def find_look_alikes(
     )
     relatives = find_relatives(prints, same_bytes(manifest, rows), progress=progress)
     return LookAlikes(relatives, paths, labels), []
+
+
+def look_alikes_of(
+    manifest: Manifest,
+    *,
+    executor: Executor,
+    timeout_seconds: float,
+    progress: Progress | None = None,
+) -> tuple[LookAlikes | None, list[str]]:
+    """The near duplicates among the clips of a manifest, and what there is to say of them.
+
+    So also which clips of val and test look like one to train on, by the splits and folds that the
+    manifest has.
+    """
+    near, notes = find_look_alikes(
+        manifest,
+        _labels(manifest),
+        executor=executor,
+        timeout_seconds=timeout_seconds,
+        progress=progress,
+    )
+    if near is None:
+        return None, notes or ["near duplicates are not looked for among features, or in one clip"]
+    if not len(near.relatives.pairs):
+        return near, [f"no two of {len(manifest):,} clips look nearly alike"]
+    return near, [*notes, *near.notes(_sides(manifest), manifest.folds, "")]
+
+
+def _labels(manifest: Manifest) -> list[str]:
+    """The class, or classes, of each clip by the first head, in words; "" of clips without any."""
+    for head, labels in manifest.labels.items():
+        names = np.array(manifest.classes[head], object)
+        if labels.ndim == 2:
+            return [", ".join(names[of]) for of in labels]
+        return [str(name) for name in names[labels]]
+    return [""] * len(manifest)
+
+
+def _sides(manifest: Manifest) -> np.ndarray:
+    """The split of each clip as its position in SPLITS, int64 [n]; -1 for another or for none."""
+    if manifest.splits is None:
+        return np.full(len(manifest), -1)
+    positions = [
+        SPLITS.index(name) if name in SPLITS else -1
+        for name in manifest.splits.dictionary.to_pylist()
+    ]
+    found: np.ndarray = np.array(positions)[manifest.splits.indices.to_numpy()]
+    return found

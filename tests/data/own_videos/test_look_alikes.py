@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simplejpeg
+from typer.testing import CliRunner
 
+from marey.cli.app import app
 from marey.data.checks.relatives import Relatives
 from marey.data.own_videos.init import init_dataset
 from marey.data.own_videos.look_alikes import LookAlikes
@@ -160,3 +162,23 @@ def test_some_are_held_out_for_a_test_where_there_are_groups_enough(
     assert set(report.manifest.split_counts()) == sides
     few = any("groups are few to hold some out for a test" in note for note in report.notes)
     assert few == (groups == 60 and not options)
+
+
+def test_a_check_says_which_clips_to_test_look_like_one_to_train_on(
+    tmp_path: Path, source: Path
+) -> None:
+    manifest = tmp_path / "m.csv"
+    rows = [f"{source}/hop/{n},train" for n in range(3)]
+    rows += [f"{source}/run/6,test", f"{source}/run/mirrored,test"]
+    manifest.write_text("\n".join(["path,split", *rows]) + "\n")
+    words = ["data", "check", str(manifest), "-j", "0"]
+    plain = CliRunner().invoke(app, words)
+    assert "look nearly like" not in plain.output
+    said = CliRunner().invoke(app, [*words, "--near-duplicates"]).output
+    assert "1 of 2 test clips look nearly like one to train on" in said
+    listed = (tmp_path / "near-duplicates.csv").read_text().splitlines()
+    assert listed == ["path,other", f"{source}/hop/0,{source}/run/mirrored"]
+    manifest.write_text("\n".join(["path,split", *rows[:-1]]) + "\n")
+    said = CliRunner().invoke(app, [*words, "--near-duplicates"]).output
+    assert "no two of 4 clips look nearly alike" in said
+    assert not (tmp_path / "near-duplicates.csv").exists()
