@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
 from rich.markup import escape
-from rich.table import Table
 
 from marey.cli.metric_tables import print_tested
-from marey.cli.shared import console, errors
+from marey.cli.shared import console, saved_when_stopped
+from marey.cli.tables import print_table
 
 if TYPE_CHECKING:
     from marey.engine.results_file import Results
@@ -28,7 +27,6 @@ def train_and_print(
 ) -> None:
     """Train what is not trained yet of the folds and seeds of a plan; print the summary."""
     from marey.engine.experiments.repeats import SUMMARY, Repetition, train_repeatedly
-    from marey.engine.train.stop_signals import Stopped
 
     how = Repetition(
         folds=folds,
@@ -41,30 +39,28 @@ def train_and_print(
     if not quiet:
         for note in plan.notes:
             console.print(escape(note))
-    try:
+    with saved_when_stopped():
         results = train_repeatedly(plan.recipe, plan.work_dir, how)
-    except Stopped:
-        errors.print("stopped and saved. The same command goes on")
-        raise typer.Exit(130) from None
     print_repeats(results)
     console.print(f"written: {plan.work_dir / SUMMARY}")
 
 
 def print_repeats(results: Results) -> None:
     """Print the numbers of each run, how they differ, and those of all together."""
+    from marey.engine.report.pages import counted
     from marey.metrics.catalog import headlines, interval_text
     from marey.metrics.intervals import Estimate
 
     repeats = results.repeats
     assert repeats is not None
     named = headlines(repeats.spread)
-    table = Table(repeats.kind, *(each.heading for each in named.values()), "clips")
+    rows = []
     for run in repeats.runs:
         numbers = (each.metric.number(run.metrics[key]) for key, each in named.items())
-        table.add_row(run.name, *numbers, f"{run.num_clips:,}")
+        rows.append([run.name, *numbers, f"{run.num_clips:,}"])
     means = (each.metric.number(repeats.spread[key].mean) for key, each in named.items())
-    table.add_row(f"mean of {len(repeats.runs)}", *means, "", end_section=True)
-    console.print(table)
+    rows.append([f"mean of {len(repeats.runs)}", *means, ""])
+    print_table(counted(rows, (repeats.kind, *(each.heading for each in named.values()), "clips")))
     for key, each in named.items():
         over = repeats.spread[key]
         around = interval_text(Estimate(over.mean, over.low, over.high, 0, 0))

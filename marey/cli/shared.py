@@ -17,6 +17,8 @@ from marey.jobs.signals import STOPPING, second_interrupt_ends
 from marey.terminal import Terminal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from marey.data.manifest.location import Location
     from marey.data.manifest.manifest import Manifest
     from marey.jobs.executors import Executor
@@ -138,6 +140,26 @@ def stopping() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+@contextmanager
+def saved_when_stopped(
+    go_on: Callable[[Path], str] = lambda _: "The same command goes on", *, speaks: bool = True
+) -> Iterator[None]:
+    """Training that is stopped in the block is saved: it says so, with status 130.
+
+    Args:
+        go_on: how it goes on, a sentence by the folder of the run that was under way.
+        speaks: whether this process is the one of several that says what all do.
+    """
+    from marey.engine.train.stop_signals import Stopped
+
+    try:
+        yield
+    except Stopped as stop:
+        if speaks:
+            errors.print(f"stopped and saved. {go_on(stop.work_dir)}")
+        raise typer.Exit(130) from None
 
 
 @contextmanager

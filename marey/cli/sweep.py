@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from marey.cli import options as opt
-from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+from marey.cli.shared import (
+    console,
+    device_or_default,
+    executor_of_a_model,
+    progress_bar,
+    saved_when_stopped,
+)
+from marey.cli.tables import print_table
 
 if TYPE_CHECKING:
     from marey.engine.experiments.sweep import Sweep, Trial
@@ -59,7 +65,6 @@ def sweep(
     from marey.engine.experiments.search_space import read_axes
     from marey.engine.experiments.sweep import Sweep, run_sweep
     from marey.engine.train.plan import Asked, as_changes, plan
-    from marey.engine.train.stop_signals import Stopped
 
     axes, fixed = read_axes(values or [])
     data = as_changes({"data.val": val_manifest, "data.workers": workers})
@@ -85,13 +90,10 @@ def sweep(
     for axis in axes:
         console.print(escape(str(axis)))
     by = executor_of_a_model(executor, address, workers, device_or_default(device))
-    try:
+    with saved_when_stopped():
         ranked = run_sweep(
             planned, folder, executor=by, say=lambda text: console.print(escape(text))
         )
-    except Stopped:
-        errors.print("stopped and saved. The same command goes on")
-        raise typer.Exit(130) from None
     _print_trials(planned, ranked)
     given = [recipe, *fixed, *ranked[0].values]
     given += [word for path in manifest or [] for word in ("--manifest", path)]
@@ -102,14 +104,16 @@ def sweep(
 
 def _print_trials(plan: Sweep, ranked: Sequence[Trial]) -> None:
     """Print the best trials, and what the best number is worth."""
-    metric = plan.named.metric
-    table = Table("trial", *(axis.key for axis in plan.axes), plan.named.column, "epoch")
+    from marey.engine.report.pages import counted
+
+    metric, rows = plan.named.metric, []
     for trial in ranked[:MOST_SHOWN]:
         cells = [trial.folder_name, *(value.partition("=")[2] for value in trial.values)]
         number = metric.number(trial.value, digits=2)
         epoch = "" if trial.epoch is None else str(trial.epoch)
-        table.add_row(*map(escape, cells), "failed" if trial.fault else number, epoch)
-    console.print(table)
+        rows.append([*cells, "failed" if trial.fault else number, epoch])
+    header = ("trial", *(axis.key for axis in plan.axes), plan.named.column, "epoch")
+    print_table(counted(rows, header))
     if len(ranked) > MOST_SHOWN:
         console.print(f"and {len(ranked) - MOST_SHOWN} more in trials.csv")
     clips = "the folds" if plan.folds else "split val"
@@ -122,13 +126,13 @@ def _print_trials(plan: Sweep, ranked: Sequence[Trial]) -> None:
 def _print_rates(recipe: Recipe, device: str | None) -> None:
     """Print the loss at ever higher rates, and a rate to begin with."""
     from marey.engine.experiments.lr_range import range_test
+    from marey.engine.report.pages import counted
 
     with progress_bar("trying rates") as progress:
         found = range_test(recipe, device=device, progress=progress)
-    table = Table("lr", "mean loss")
     every = max(len(found.rates) // 15, 1)
-    for rate, loss in [*zip(found.rates, found.losses, strict=True)][::every]:
-        table.add_row(f"{rate:.2g}", f"{loss:.4g}")
-    console.print(table)
+    tried = [*zip(found.rates, found.losses, strict=True)][::every]
+    rows = [(f"{rate:.2g}", f"{loss:.4g}") for rate, loss in tried]
+    print_table(counted(rows, ("lr", "mean loss")))
     console.print(f"the loss is lowest at lr={found.best:.2g}; begin with a tenth of it:")
     console.print(f"lr={found.suggested:.2g}")

@@ -15,7 +15,7 @@ import typer
 
 from marey.cli import options as opt
 from marey.cli.repeats import train_and_print
-from marey.cli.shared import above_zero, console, errors, progress_bar
+from marey.cli.shared import above_zero, console, progress_bar, saved_when_stopped
 from marey.cli.weights import fetch_before, fetch_start
 
 if TYPE_CHECKING:
@@ -173,7 +173,6 @@ def _train(
     """
     from marey.engine.train.loop import train as run_training
     from marey.engine.train.plan import plan
-    from marey.engine.train.stop_signals import Stopped
 
     if download:
         fetch_before(asked.recipe if isinstance(asked.recipe, str) else None, asked.weights)
@@ -193,7 +192,11 @@ def _train(
             run, folds=folds, seeds=seeds, device=asked.device, quiet=quiet, trackers=trackers
         )
         return
-    try:
+
+    def go_on(folder: Path) -> str:
+        return f"Go on with: marey train --resume --work-dir {folder}{' --test' if test else ''}"
+
+    with saved_when_stopped(go_on, speaks=speaks):
         run_training(
             run.recipe,
             run.work_dir,
@@ -205,11 +208,6 @@ def _train(
             notes=run.notes,
             trackers=trackers,
         )
-    except Stopped as stop:
-        if speaks:
-            again = f"marey train --resume --work-dir {stop.work_dir}{' --test' if test else ''}"
-            errors.print(f"stopped and saved. Go on with: {again}")
-        raise typer.Exit(130) from None
     if speaks and not quiet:
         console.print("next:")
         commands = _next(run)

@@ -1,6 +1,6 @@
 """One recipe trained several times: once for each fold of the clips, by several seeds, or both.
 
-    RUN/recipe.yaml                what is trained
+    RUN/recipe.yaml  runs.json     what is trained, on which clips
     RUN/fold-0/  fold-1/ ...       a run each, tested on its own fold into results/val
     RUN/seed-0/  seed-1/ ...       a run each or, with folds, such a folder each
     RUN/results/val/               the summary: results.json and, of folds, predictions.parquet
@@ -25,9 +25,9 @@ from typing import Literal
 
 import numpy as np
 
-from marey.data.manifest.join import read_manifests
 from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import default_device
+from marey.engine.experiments.several_runs import Kind, begin_runs, clips_in_folds
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.measures import TrainingCounts
@@ -35,7 +35,6 @@ from marey.engine.inference.results import results_of_clips, write_results
 from marey.engine.inference.stored import DUMP, read_stored
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import RepeatedRun, Repeats, Results, Spread, read_results
-from marey.engine.train.changes import differences
 from marey.engine.train.distributed import find_ranks
 from marey.engine.train.loop import train
 from marey.engine.train.run_folder import held, training_error
@@ -46,14 +45,10 @@ from marey.metrics.intervals import Estimate
 from marey.metrics.student import mean_interval
 from marey.recipes.recipe import Recipe
 from marey.recipes.resolve import read_data
-from marey.recipes.schema import from_yaml, to_readable_yaml
-from marey.storage.atomic import make_folder, run_error, write_text
-from marey.storage.text_files import read_text
+from marey.storage.atomic import make_folder, run_error
 
 SUMMARY = Path("results", "val", RESULTS)
 """In the folder of one run, of folds and of seeds alike."""
-TRIAL = "trial.json"
-"""What a run of a sweep came to; there where it failed, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +70,13 @@ class Repetition:
     quiet: bool = False
     trackers: Sequence[str] = ()
     say: Callable[[str], None] = print
+
+    @property
+    def kind(self) -> Kind:
+        """What the runs differ in."""
+        if self.folds:
+            return "folds" if self.seeds == 1 else "folds by seeds"
+        return "seeds"
 
 
 def train_repeatedly(recipe: Recipe, work_dir: Path, how: Repetition) -> Results:
@@ -103,7 +105,7 @@ def train_repeatedly(recipe: Recipe, work_dir: Path, how: Repetition) -> Results
     if not how.folds:
         check_validates(recipe)
     with held(work_dir):
-        begin_runs(work_dir, recipe)
+        begin_runs(work_dir, recipe, how.kind)
         one = _folds if how.folds else _one_run
         return one(recipe, work_dir, how) if how.seeds == 1 else _seeds(recipe, work_dir, how, one)
 
@@ -115,30 +117,6 @@ def check_validates(recipe: Recipe) -> None:
             "runs are compared by their validation, but there are no clips to validate on",
             "clips of split val in the manifest, --val-manifest, or --folds",
         )
-
-
-def begin_runs(work_dir: Path, recipe: Recipe) -> None:
-    """Write what several runs have in common; RunError if the folder holds others, or a run itself.
-
-    That of a start after which nothing was saved gives way.
-    """
-    path, text = work_dir / "recipe.yaml", to_readable_yaml(recipe, str(work_dir / "recipe.yaml"))
-    if last_checkpoint(work_dir):
-        raise RunError(f"{work_dir} holds a run", "give another --work-dir")
-    has_runs = any(any(work_dir.rglob(name)) for name in ("checkpoints/*.pt", TRIAL))
-    if has_runs and (known := read_text(path)):
-        before = from_yaml(Recipe, known, source=str(path))
-        if changed := [each for each in differences(before, recipe) if not each.touches(_FREE)]:
-            raise RunError(
-                f"{work_dir} holds runs of another recipe: {', '.join(map(str, changed))}",
-                "give another --work-dir, or the recipe as it was",
-            )
-    make_folder(work_dir, training_error)
-    write_text(path, text, training_error)
-
-
-_FREE = ("data.workers", "data.clip_seconds")
-"""What changes no number."""
 
 
 def _one_run(recipe: Recipe, folder: Path, how: Repetition) -> Results:
@@ -185,11 +163,7 @@ def _seeds(recipe: Recipe, work_dir: Path, how: Repetition, one: Callable[..., R
 
 def _folds(recipe: Recipe, work_dir: Path, how: Repetition) -> Results:
     """The pooled test of a run for each fold."""
-    data = recipe.data
-    heads = {head.name: head.num_classes for head in recipe.model.heads} or None
-    if not data.train:
-        raise RecipeError("data.train names no manifest", "give --manifest FILE")
-    clips = read_manifests(data.train_lists, heads=heads, at=data.location)
+    clips = clips_in_folds(recipe)
     numbers = [*clips.fold_counts()] or [0]
     clips.with_fold(numbers[0])  # which says how folds are made, where there are none
     if len(numbers) == 1:
@@ -198,7 +172,7 @@ def _folds(recipe: Recipe, work_dir: Path, how: Repetition) -> Results:
     for done, number in enumerate(numbers):
         name = f"fold-{number}"
         how.say(f"{work_dir / name}: fold {number}, {done + 1} of {len(numbers)}")
-        of_fold = replace(recipe, data=replace(data, fold=number))
+        of_fold = replace(recipe, data=replace(recipe.data, fold=number))
         runs[name] = _one_run(of_fold, work_dir / name, how)
     pooled = _pooled(clips, {n: work_dir / f"fold-{n}" for n in numbers})
     first = next(iter(runs.values()))

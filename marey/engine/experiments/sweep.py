@@ -1,6 +1,6 @@
 """A sweep: a recipe trained with other values of some keys, and which of them did best.
 
-    RUN/recipe.yaml                  what all trials have in common
+    RUN/recipe.yaml  runs.json       what all trials have in common
     RUN/trial-000/  trial-001/ ...   a run each or, with folds, the folder of one a fold
     RUN/trial-000/trial.json         its values and its number, once it is done
     RUN/trials.csv                   all of them
@@ -22,13 +22,12 @@ from types import ModuleType
 from typing import Any, Literal
 
 from marey.engine.experiments.repeats import (
-    TRIAL,
     Repetition,
-    begin_runs,
     check_validates,
     train_repeatedly,
 )
 from marey.engine.experiments.search_space import Axis, Point, Range, Values, drawn, grid
+from marey.engine.experiments.several_runs import TRIAL, Kind, begin_runs
 from marey.engine.train.epoch_table import read_epochs
 from marey.engine.train.loop import train
 from marey.engine.train.run_folder import held
@@ -114,6 +113,11 @@ class Sweep:
             )
 
     @property
+    def kind(self) -> Kind:
+        """What its runs differ in."""
+        return "trials by folds" if self.folds else "trials"
+
+    @property
     def named(self) -> Named:
         """The metric."""
         named = find_metric(self.metric)
@@ -155,7 +159,7 @@ def run_sweep(
         check_validates(sweep.recipe)
     with held(work_dir):
         if sweep.search == "optuna":
-            begin_runs(work_dir, sweep.recipe)
+            begin_runs(work_dir, sweep.recipe, sweep.kind)
             trials = list(_learning(sweep, work_dir, say))
         else:
             planned = [
@@ -164,7 +168,7 @@ def run_sweep(
             ]
             for trial in planned:
                 _job(sweep, work_dir, trial)  # refuses values that a recipe cannot have
-            begin_runs(work_dir, sweep.recipe)
+            begin_runs(work_dir, sweep.recipe, sweep.kind)
             if sweep.trials and len(planned) < sweep.trials:
                 say(f"{len(planned)} trials, not {sweep.trials}: there are no other values")
             trials = _made(sweep, work_dir, planned, executor, say)

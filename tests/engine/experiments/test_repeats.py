@@ -130,3 +130,17 @@ def test_a_percentage_stays_one_and_one_run_has_no_spread() -> None:
     assert (over.mean, over.high) == (95.0, 100.0)
     assert spread("loss", [0.5, 1.5]).low < 0
     assert math.isnan(spread("acc/top1", [50.0]).low)
+
+
+def test_folds_that_are_dealt_otherwise_are_not_mixed(manifest: Path, tmp_path: Path) -> None:
+    own = manifest.with_name("own.csv")
+    text = manifest.read_text(encoding="utf-8")
+    own.write_text(text, encoding="utf-8")
+    results = train_repeatedly(recipe_of(own), tmp_path / "run", QUIET)
+    own.write_text(text.replace("dark3.mp4,0,3", "dark3.mp4,0,1"), encoding="utf-8")
+    with pytest.raises(RunError, match="the folds changed since .*clips are in other ones"):
+        train_repeatedly(recipe_of(own), tmp_path / "run", QUIET)
+    own.write_text(text, encoding="utf-8")
+    assert repr(train_repeatedly(recipe_of(own), tmp_path / "run", QUIET)) == repr(results)
+    with pytest.raises(RunError, match="holds folds, and folds by seeds are asked for"):
+        train_repeatedly(recipe_of(own), tmp_path / "run", replace(QUIET, seeds=2))

@@ -167,3 +167,25 @@ def test_optuna_learns_from_the_trials_before_and_goes_on(
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(RunError, match=r"optuna is not installed.*marey\[sweep\]"):
         run_sweep(replace(plan, trials=1), tmp_path, say=silent)
+
+
+def test_a_sweep_goes_on_with_its_own_clips_and_folds_alone(tmp_path: Path) -> None:
+    manifest = write_set(tmp_path / "clips", per_class=1, val_per_class=1)
+    recipe, run = tiny_recipe(manifest, epochs=1), tmp_path / "sweep"
+    run_sweep(sweep_of(recipe, "lr=0.05,0.1", trials=1), run, say=silent)
+    text = manifest.read_text(encoding="utf-8")
+    both = sweep_of(recipe, "lr=0.05,0.1")
+    with pytest.raises(RunError, match="holds trials, and trials by folds are asked for.*--folds"):
+        run_sweep(replace(both, folds=True), run, say=silent)
+    changes = {
+        text.replace("blue_0.mp4,3,train", "blue_0.mp4,2,train"): "training clips .*the labels are",
+        text.replace("blue_1.mp4,3,val,6\n", ""): "validation clips .*there were 4 .* and are 3",
+    }
+    for edited, message in changes.items():
+        manifest.write_text(edited, encoding="utf-8")
+        with pytest.raises(RunError, match=f"the {message}.*put them back, or give another"):
+            run_sweep(both, run, say=silent)
+    manifest.write_text(text, encoding="utf-8")
+    assert len(run_sweep(both, run, say=silent)) == 2
+    (run / "runs.json").unlink()  # as an earlier marey left it
+    assert len(run_sweep(both, run, say=silent)) == 2
