@@ -215,7 +215,7 @@ def data_stats(
     if as_json:
         print_json(facts.as_json)
     else:
-        console.print(_stats_table(facts))
+        console.print(_stats_table(facts), soft_wrap=False)
     failure = partial(manifest_error, hint="give --plot FILE, where it may be written")
     for head, counts in facts.heads.items():
         name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"

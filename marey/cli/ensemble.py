@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
 
 from marey.cli.metric_tables import print_groups, print_metrics, print_subsets, print_tested
 from marey.cli.shared import console, errors, progress_bar, refused_values
-from marey.cli.tables import print_json
+from marey.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from marey.engine.inference.ensemble import Combined
@@ -159,17 +158,21 @@ def _refuse_options_of_a_row(
 
 
 def _print_ensemble(combined: Combined, results: Results) -> None:
+    from marey.engine.report.pages import Table
     from marey.engine.report.summary import views_cell
     from marey.engine.results_file import Results as Facts
     from marey.metrics.catalog import headlines
 
     shown = headlines(results.metrics)
-    table = Table(
-        Column("model", no_wrap=True),
-        *("weight", "average", "views"),
-        *(named.heading for named in shown.values()),
+    header = (
+        "model",
+        "weight",
+        "average",
+        "views",
+        *(n.heading for n in shown.values()),
         "missing",
     )
+    rows = []
     for member in results.members:
         numbers = [
             named.metric.number(member.metrics.get(key, float("nan")), digits=2)
@@ -177,11 +180,11 @@ def _print_ensemble(combined: Combined, results: Results) -> None:
         ]
         cell = views_cell(Facts(views=member.views))
         about = f"{member.weight:g}", member.average, cell
-        table.add_row(escape(member.name), *about, *numbers, str(member.num_missing))
+        rows.append([member.name, *about, *numbers, str(member.num_missing)])
     numbers = [n.metric.number(results.metric(key), digits=2) for key, n in shown.items()]
     about = f"{sum(each.weight for each in results.members):g}", results.average, ""
-    table.add_row("ensemble", *about, *numbers, str(results.num_missing), style="bold")
-    console.print(table)
+    rows.append(["ensemble", *about, *numbers, str(results.num_missing)])
+    print_table(Table(header, rows, {1, *range(4, len(header))}))
     for member in results.members:
         if member.other_segments:
             console.print(escape(f"{member.name}: {member.other_segments}"))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
 
 from marey.cli.shared import console, errors
 from marey.cli.tables import print_table
@@ -23,18 +22,18 @@ def print_metrics(
     metrics: Mapping[str, float], estimates: Mapping[str, Estimate], title: str
 ) -> None:
     """Print a row a metric, with its interval and what it rests on where that is known."""
+    from marey.engine.report.pages import counted
     from marey.metrics.catalog import find_metric, interval_text
 
-    table = Table("metric", title, "95 % interval", "classes", "clips")
+    rows = []
     for name, value in metrics.items():
-        named = find_metric(name)
-        row = [name, named.metric.number(value, digits=2) if named else f"{value:.4g}"]
-        if name in estimates:
-            estimate = estimates[name]
-            row.append(interval_text(estimate, digits=2))
-            row += [f"{estimate.num_classes:,}", f"{estimate.num_clips:,}"]
-        table.add_row(*row)
-    console.print(table)
+        named, about = find_metric(name), ["", "", ""]
+        if estimate := estimates.get(name):
+            about = [interval_text(estimate, digits=2)]
+            about += [f"{estimate.num_classes:,}", f"{estimate.num_clips:,}"]
+        number = named.metric.number(value, digits=2) if named else f"{value:.4g}"
+        rows.append([name, number, *about])
+    print_table(counted(rows, ("metric", title, "95 % interval", "classes", "clips")))
 
 
 MOST_CLASSES = 20

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from marey.cli import options as opt
 from marey.cli.shared import console, errors, executor_of_workers, progress_bar
+from marey.cli.tables import print_table
 from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
@@ -76,16 +76,12 @@ def _list_all() -> None:
 
 def _say(account: Account, out: Path) -> None:
     from marey.data.prepare.account import coverage_rows, reject_error
+    from marey.engine.report.pages import counted
 
     for path in account.files.digests:
         console.print(f"read: {escape(str(path))}")
     head, *rows = coverage_rows(account.coverage)
-    table = Table(head[0])
-    for column in head[1:]:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    print_table(counted(rows, head))
     for note in account.notes:
         console.print(f"note: {escape(note)}")
     if account.rejects:
