@@ -156,10 +156,18 @@ class LabelValues:
             return "give the class or remove the row"
         if self.numbers[code] is not None:
             return self._range_remedy()
+        if joined := self._joined(value):
+            return f"a clip of several classes has them as {clip_text(joined)}"
         if self.names is None:
             return f"write the class names in {file} beside it, or run `marey data init`"
         near = difflib.get_close_matches(value, self.names, n=1)
         return f"did you mean {clip_text(near[0])}?" if near else "add it to the file of classes"
+
+    def _joined(self, value: str) -> str:
+        """Several classes as a manifest has them, if `value` is some written otherwise; else ""."""
+        parts = [part.strip() for part in re.split(r"[;,/+&]", value)]
+        known = all(_whole(part) is not None or part in (self.names or ()) for part in parts)
+        return SEPARATOR.join(parts) if len(parts) > 1 and known else ""
 
     def _in_range(self, number: int) -> int:
         return number if 0 <= number < self.num_classes else -1

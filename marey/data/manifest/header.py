@@ -104,6 +104,9 @@ def likely_columns(names: Sequence[str], path: str = "", label: str = "") -> str
     """What `--columns` may say of a table, as far as the names tell: `path=video,label=gloss`."""
     named = [name for name in names if name]
     path = path or next(iter([*of_kind("path", named), *named]), "COLUMN")
+    several = {head: name for head in ("verb", "noun") for name in named if name.lower() == head}
+    if len(several) == 2:
+        return shlex.quote(f"path={path},verb={several['verb']},noun={several['noun']}")
     label = label or likely_label([name for name in named if name != path]) or "COLUMN"
     return shlex.quote(f"path={path},label={label}")
 

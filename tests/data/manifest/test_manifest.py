@@ -131,6 +131,8 @@ FAULTS = {
     "labels from 1": (HEAD + "a,1\nb,2\nc,3\n", r"m\.csv:4: 'label' is 3;.*are labels 1-based\?"),
     "negative label": (HEAD + "a,-1\n", r"m\.csv:2: 'label' is -1; this head has 3 classes"),
     "fraction": (HEAD + "a,1.5\n", r"m\.csv:2: 'label' is '1\.5'; expected a class index"),
+    "several classes": (HEAD + "a,0;1\n", r"m\.csv:2: 'label' is '0;1'.*has them as '0\|1'"),
+    "several names": (HEAD + 'a,"wave, run"\n', r"m\.csv:2: .*has them as 'wave\|run'"),
     "unknown class": (HEAD + "a,wav\n", r"m\.csv:2: 'label' is 'wav'.*did you mean 'wave'\?"),
     "empty label": (HEAD + "a,\n", r"m\.csv:2: 'label' is empty"),
     "huge label": (HEAD + "a,99999999999999999999\n", r"m\.csv:2: 'label' is '9999"),
@@ -158,6 +160,10 @@ FAULTS = {
     "no label column": (
         "path,gloss\na,0\n",
         r"m\.csv:1: no column 'label', only.*data init m.csv DIR --columns path=path,label=gloss",
+    ),
+    "verbs and nouns": (
+        "path,verb,noun\na,0,1\n",
+        r"m\.csv:1: no column 'label', only.*--columns path=path,verb=verb,noun=noun",
     ),
     "misspelt column": ("path,label,spilt\na,0,x\n", r"m\.csv:1: unknown.*did you mean 'split'"),
     "column twice": ("path,label,label\na,0,1\n", r"m\.csv:1: two columns are named 'label'"),
