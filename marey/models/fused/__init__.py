@@ -5,7 +5,17 @@ here holds the rules of a few kinds of modules, which `forms` finds by class; wr
 `@joins` for a module of one's own.
 """
 
-from marey.models.fused import blocks, convolution, shifts
+from marey.models.fused import blocks, context, convolution, shifts
 from marey.models.fused.forms import chained, form_of, fused, fuses, joins
 
-__all__ = ["blocks", "chained", "convolution", "form_of", "fused", "fuses", "joins", "shifts"]
+__all__ = [
+    "blocks",
+    "chained",
+    "context",
+    "convolution",
+    "form_of",
+    "fused",
+    "fuses",
+    "joins",
+    "shifts",
+]

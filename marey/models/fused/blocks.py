@@ -67,9 +67,9 @@ def _(first: FusedBlock, second: FusedBlock) -> nn.Module:
     return Stage(first, second)
 
 
-@joins(Stage, FusedBlock)
-def _(stage: Stage, block: FusedBlock) -> nn.Module:
-    return Stage(*stage, block)
+@joins(FusedBlock, Stage)
+def _(block: FusedBlock, stage: Stage) -> nn.Module:
+    return Stage(block, *stage)
 
 
 @fuses(ResidualBlock)

@@ -19,6 +19,12 @@ from marey.models.fused.pointwise import Activation, Steps, convolve, pack, take
 
 Folded: TypeAlias = tuple[Tensor, Tensor]
 
+_NAMES: dict[type[nn.Module], Activation] = {
+    nn.ReLU: "relu",
+    nn.ReLU6: "relu6",
+    nn.Sigmoid: "sigmoid",
+}
+
 
 class Convolution(nn.Module):
     """Maps [n c h w], filtered, in channels-last memory; a sum and an activation cost nothing.
@@ -92,20 +98,22 @@ def _(conv: Convolution, norm: nn.BatchNorm2d) -> nn.Module | None:
     return Convolution(*folded(conv.weight, conv.bias, norm), conv.steps)
 
 
+@joins(nn.Conv1d, nn.BatchNorm1d)
+def _(conv: nn.Conv1d, norm: nn.BatchNorm1d) -> nn.Module | None:
+    if norm.running_mean is None:
+        return None
+    weight, bias = folded(conv.weight, conv.bias, norm)
+    conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return conv
+
+
 @joins(Convolution, nn.ReLU)
-def _(conv: Convolution, _: nn.ReLU) -> nn.Module | None:
-    return _activated(conv, "relu")
-
-
 @joins(Convolution, nn.ReLU6)
-def _(conv: Convolution, _: nn.ReLU6) -> nn.Module | None:
-    return _activated(conv, "relu6")
-
-
-def _activated(conv: Convolution, activation: Activation) -> nn.Module | None:
+@joins(Convolution, nn.Sigmoid)
+def _(conv: Convolution, activation: nn.Module) -> nn.Module | None:
     if conv.activation != "none":
         return None
-    return Convolution(conv.weight, conv.bias, conv.steps, activation)
+    return Convolution(conv.weight, conv.bias, conv.steps, _NAMES[type(activation)])
 
 
 def _pair(numbers: tuple[int, ...]) -> tuple[int, int]:

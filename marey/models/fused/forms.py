@@ -29,8 +29,8 @@ _JOINS: dict[tuple[type[nn.Module], type[nn.Module]], JoinRule] = {}
 def fused(model: AnyModule) -> AnyModule:
     """A copy of `model` for inference, which computes the same faster and cannot be trained.
 
-    It is in evaluation mode, whatever `model` is in, has no gradients, and is called in the same
-    way; logits agree to 1e-5 of the largest. It is bound to its number of frames: choose them
+    It is in evaluation mode, whatever `model` is in, promises no gradients, and is called in the
+    same way; logits agree to 1e-5 of the largest. It is bound to its number of frames: choose them
     before (`VideoModel.with_frames`). Its state dict has other keys than that of `model`.
     """
     form = form_of(deepcopy(model).eval())
@@ -71,25 +71,21 @@ def form_of(module: nn.Module) -> nn.Module:
 
 
 def chained(modules: Iterable[nn.Module]) -> list[nn.Module]:
-    """The forms of modules that run in this order, joined wherever a rule joins two."""
-    chain: list[nn.Module] = []
-    for form in _forms(modules):
-        if chain and (joined := _joined(chain[-1], form)):
-            chain[-1] = joined
-        else:
-            chain.append(form)
-    return chain
+    """The forms of modules that run in this order, joined wherever a rule joins two.
 
-
-def _forms(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
-    for module in modules:
-        if type(module) is nn.Sequential and not _is_changed(module):
-            yield from _forms(module)
-        elif not isinstance(module, nn.Identity):
-            yield form_of(module)
+    It begins at the end: a layer takes in what is behind it before it joins what stands before it.
+    """
+    chain: list[nn.Module] = []  # last first
+    for form in reversed(list(_forms(modules))):
+        while chain and (joined := _joined(form, chain[-1])):
+            form = joined
+            chain.pop()
+        chain.append(form)
+    return chain[::-1]
 
 
 def _joined(first: nn.Module, second: nn.Module) -> nn.Module | None:
+    """The form of two forms that follow each other, if a rule joins them."""
     if _is_changed(first) or _is_changed(second):
         return None
     for one in _kinds(first):
@@ -97,6 +93,14 @@ def _joined(first: nn.Module, second: nn.Module) -> nn.Module | None:
             if rule := _JOINS.get((one, other)):
                 return rule(first, second)
     return None
+
+
+def _forms(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
+    for module in modules:
+        if type(module) is nn.Sequential and not _is_changed(module):
+            yield from _forms(module)
+        elif not isinstance(form := form_of(module), nn.Identity):
+            yield form
 
 
 def _kinds(module: nn.Module) -> Iterator[type[nn.Module]]:

@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Activation: TypeAlias = Literal["none", "relu", "relu6"]
+Activation: TypeAlias = Literal["none", "relu", "relu6", "sigmoid"]
 
 # the names that oneDNN has for them, with their scalars
 _NAMES: dict[Activation, tuple[str, list[float]]] = {
     "none": ("none", []),
     "relu": ("relu", []),
     "relu6": ("hardtanh", [0.0, 6.0]),
+    "sigmoid": ("sigmoid", []),
 }
 
 
@@ -73,7 +74,7 @@ def convolve(
     else:
         add = operators._convolution_pointwise.binary
         y = add(x, plus, *filters, "add", 1.0, behind, [], "")
-    return y.clamp_(0, 6) if activation == "relu6" else y
+    return y if activation in ("none", "relu") else _activated(y, activation)
 
 
 def convolve_plainly(
@@ -89,9 +90,16 @@ def convolve_plainly(
     y = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     if plus is not None:
         y += plus
+    return _activated(y, activation)
+
+
+def _activated(y: Tensor, activation: Activation) -> Tensor:
+    """In the memory of `y`."""
     if activation == "none":
         return y
-    return y.relu_() if activation == "relu" else y.clamp_(0, 6)
+    if activation == "relu6":
+        return y.clamp_(0, 6)
+    return y.relu_() if activation == "relu" else y.sigmoid_()
 
 
 def takes(x: Tensor, weight: Tensor) -> bool:

@@ -1,10 +1,7 @@
-"""The shift of TSM in channels-last memory: all of it copied at once, then what moves.
+"""The shift of TSM: all of a map copied at once, then what moves.
 
-    [t*h*w c]   ----------------->   rows of a frame, of which the first columns
-                 copy whole          come from h*w rows further down, the next from further up
-
-Two long copies and two of an eighth of the columns take half the time of copying the rest by
-itself, row by row.
+One long copy and two of an eighth of the channels, which are rows in channels-last memory, take
+half the time of copying the channels that stay by themselves.
 """
 
 from __future__ import annotations
@@ -13,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from marey.models.fused.forms import fuses
-from marey.models.layout import unfold_time
 from marey.models.temporal.kernels import shift
 from marey.models.temporal.tsm import Shift
 
 
-class RowShift(nn.Module):
+class CopiedShift(nn.Module):
     """Frames [b*t c h w], shifted: the form of a `Shift`."""
 
     def __init__(self, num_frames: int, ahead: int, back: int) -> None:
@@ -27,29 +23,24 @@ class RowShift(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Frames [b*t c h w], shifted."""
-        if torch.compiler.is_compiling() or not x.is_contiguous(memory_format=torch.channels_last):
-            return shift(x, self.num_frames, self.ahead, self.back)
-        return shift_rows(x, self.num_frames, self.ahead, self.back)
+        moved = shift if torch.compiler.is_compiling() else shift_copy
+        return moved(x, self.num_frames, self.ahead, self.back)
 
     def extra_repr(self) -> str:
         """What `print` shows."""
         return f"num_frames={self.num_frames}, ahead={self.ahead}, back={self.back}"
 
 
-def shift_rows(x: Tensor, num_frames: int, ahead: int, back: int) -> Tensor:
-    """`shift` of frames [b*t c h w] in channels-last memory."""
-    shifted = x.clone()
-    channels = x.shape[1]
-    source, target = (maps.permute(0, 2, 3, 1).view(-1, channels) for maps in (x, shifted))
-    rows = x.shape[2] * x.shape[3]  # of a frame
-    backward = slice(ahead, ahead + back)
-    target[:-rows, :ahead] = source[rows:, :ahead]
-    target[rows:, backward] = source[:-rows, backward]
-    clips = unfold_time(shifted, num_frames)
-    clips[:, -1, :ahead] = clips[:, 0, backward] = 0
+def shift_copy(x: Tensor, num_frames: int, ahead: int, back: int) -> Tensor:
+    """`shift` by slices."""
+    shifted, backward = x.clone(), slice(ahead, ahead + back)
+    shifted[:-1, :ahead] = x[1:, :ahead]
+    shifted[1:, backward] = x[:-1, backward]
+    shifted[num_frames - 1 :: num_frames, :ahead] = 0
+    shifted[::num_frames, backward] = 0
     return shifted
 
 
 @fuses(Shift)
 def _(module: Shift) -> nn.Module:
-    return RowShift(module.num_frames, module.ahead, module.back)
+    return CopiedShift(module.num_frames, module.ahead, module.back)

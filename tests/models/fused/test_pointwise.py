@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from marey.models.fused.pointwise import Activation, Steps, convolve, convolve_plainly, pack, takes
 
-ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu6")
+ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "relu6", "sigmoid")
 
 
 @given(
