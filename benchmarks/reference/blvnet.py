@@ -117,7 +117,7 @@ class Stage(nn.Module):
 class BLVNetTAM50(nn.Module):
     """Logits [b k] of clips [b 2p c h w]."""
 
-    def __init__(self, num_pairs: int, num_classes: int) -> None:
+    def __init__(self, num_pairs: int, num_classes: int, dropout: float) -> None:
         super().__init__()
         self.num_pairs = num_pairs
         num_frames, few = 2 * num_pairs, 64 // ALPHA
@@ -143,7 +143,7 @@ class BLVNetTAM50(nn.Module):
         channels, blocks, stride = STAGES[3]
         self.layer4 = _row(channels_in, channels, blocks, stride, pairs=num_pairs)
         self.gappool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         self.new_fc = nn.Linear(channels, num_classes)
 
     def forward(self, clip: Tensor) -> Tensor:

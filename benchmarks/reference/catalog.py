@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -56,6 +56,20 @@ class Compared:
         load(reference, model, self.rename, self.parts)
         return model.eval(), reference.eval()
 
+    def without_dropout(self) -> Compared:
+        """The same network, nothing of which is left out at random while it trains."""
+        encoder = self.spec.encoder
+        if isinstance(encoder, MotionformerSpec):
+            encoder = replace(encoder, drop_path=0.0)
+        return replace(self, spec=replace(self.spec, encoder=encoder, dropout=0.0))
+
+    def first_layer(self, reference: nn.Module) -> tuple[str, str]:
+        """The name of the first layer's weight, ours and that of `reference`."""
+        first = next(name for name, p in reference.named_parameters() if p.ndim > 3)
+        own = self.rename(first)
+        assert own is not None
+        return own, first
+
 
 def _motionformer(spec: ModelSpec) -> nn.Module:
     assert isinstance(spec.encoder, MotionformerSpec)
@@ -65,27 +79,27 @@ def _motionformer(spec: ModelSpec) -> nn.Module:
 MODELS: Mapping[str, Compared] = {
     "tsm-r50": Compared(
         ModelSpec(ResNetSpec(50), (TSM(),), heads=HEADS),
-        lambda spec: tsm_resnet50(spec.num_segments, CLASSES),
+        lambda spec: tsm_resnet50(spec.num_segments, CLASSES, spec.dropout),
         tsm.rename,
     ),
     "gc-tsm-r50": Compared(
         ModelSpec(ResNetSpec(50), (TSM(alternate="stage"), GroupContext()), heads=HEADS),
-        lambda spec: gc_tsm_resnet50(spec.num_segments, CLASSES),
+        lambda spec: gc_tsm_resnet50(spec.num_segments, CLASSES, spec.dropout),
         lambda name: gc.rename(tsm.unwrapped(name)),
     ),
     "tsm-mobilenetv2": Compared(
         ModelSpec(MobileNetV2Spec(), (TSM(),), heads=HEADS),
-        lambda spec: TSMMobileNetV2(spec.num_segments, CLASSES),
+        lambda spec: TSMMobileNetV2(spec.num_segments, CLASSES, spec.dropout),
         tsm.rename,
     ),
     "blvnet-tam-50": Compared(
         ModelSpec(BLVNetSpec(50), heads=HEADS),
-        lambda spec: BLVNetTAM50(spec.num_segments, CLASSES),
+        lambda spec: BLVNetTAM50(spec.num_segments, CLASSES, spec.dropout),
         blvnet.rename,
     ),
     "tdn-r50": Compared(
         ModelSpec(TDNSpec(50), (LongTermDifference(),), heads=HEADS),
-        lambda spec: TDNResNet50(spec.num_segments, CLASSES),
+        lambda spec: TDNResNet50(spec.num_segments, CLASSES, spec.dropout),
         tdn.rename,
     ),
     "motionformer-b": Compared(

@@ -101,13 +101,13 @@ class ContextBottleneck(Bottleneck):
         return self.joined(self.bn3(self.conv3(out)), x)
 
 
-def gc_tsm_resnet50(num_segments: int, num_classes: int) -> nn.Module:
+def gc_tsm_resnet50(num_segments: int, num_classes: int, dropout: float) -> nn.Module:
     """GC-TSM-R50: the shift before, the gates behind the 3x3 convolution of every block."""
 
     def block(channels_in: int, planes: int, stride: int) -> nn.Module:
         return ContextBottleneck(channels_in, planes, stride, num_segments)
 
-    return ResNet50(block, num_segments, num_classes)
+    return ResNet50(block, num_segments, num_classes, dropout)
 
 
 def _clips(x: Tensor, num_segments: int) -> Tensor:

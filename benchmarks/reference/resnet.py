@@ -57,7 +57,9 @@ def stage(make: MakeBlock, number: int) -> nn.Sequential:
 class ResNet50(nn.Module):
     """Logits [b k] of clips [b t c h w]: every frame by itself, but for what the blocks add."""
 
-    def __init__(self, make: MakeBlock, num_segments: int, num_classes: int) -> None:
+    def __init__(
+        self, make: MakeBlock, num_segments: int, num_classes: int, dropout: float
+    ) -> None:
         super().__init__()
         self.num_segments = num_segments
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
@@ -66,7 +68,7 @@ class ResNet50(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.layer1, self.layer2, self.layer3, self.layer4 = (stage(make, n) for n in range(4))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         self.new_fc = nn.Linear(2048, num_classes)
 
     def forward(self, clip: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class DifferenceBottleneck(Bottleneck):
 class TDNResNet50(nn.Module):
     """Logits [b k] of clips [b 5*t c h w]."""
 
-    def __init__(self, num_segments: int, num_classes: int) -> None:
+    def __init__(self, num_segments: int, num_classes: int, dropout: float) -> None:
         super().__init__()
         self.num_segments = num_segments
         self.weights = (0.5, 0.5) if num_segments == 8 else (0.75, 0.25)
@@ -114,7 +114,7 @@ class TDNResNet50(nn.Module):
             stage(self._with_differences, number) for number in (1, 2, 3)
         )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         self.new_fc = nn.Linear(2048, num_classes)
 
     def forward(self, clip: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class TemporalShift(nn.Module):
         return after
 
 
-def tsm_resnet50(num_segments: int, num_classes: int) -> nn.Module:
+def tsm_resnet50(num_segments: int, num_classes: int, dropout: float) -> nn.Module:
     """TSM-R50, the shift on the residual path of every block."""
 
     def block(channels_in: int, planes: int, stride: int) -> nn.Module:
@@ -51,7 +51,7 @@ def tsm_resnet50(num_segments: int, num_classes: int) -> nn.Module:
         made.add_module("conv1", TemporalShift(made.conv1, num_segments))
         return made
 
-    return ResNet50(block, num_segments, num_classes)
+    return ResNet50(block, num_segments, num_classes, dropout)
 
 
 class InvertedResidual(nn.Module):
@@ -79,7 +79,7 @@ class InvertedResidual(nn.Module):
 class TSMMobileNetV2(nn.Module):
     """Logits [b k] of clips [b t c h w]."""
 
-    def __init__(self, num_segments: int, num_classes: int) -> None:
+    def __init__(self, num_segments: int, num_classes: int, dropout: float) -> None:
         super().__init__()
         self.num_segments = num_segments
         layers: list[nn.Module] = [nn.Sequential(*_conv_bn_relu(3, 32, 3, 2))]
@@ -93,7 +93,7 @@ class TSMMobileNetV2(nn.Module):
                 channels_in = channels
         layers.append(nn.Sequential(*_conv_bn_relu(channels_in, 1280, 1)))
         self.features = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         self.new_fc = nn.Linear(1280, num_classes)
 
     def forward(self, clip: Tensor) -> Tensor:
