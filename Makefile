@@ -43,6 +43,11 @@ test-long: $(VENV)/installed-dev
 test-gpu: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m gpu
 
+# What a GPU makes of it, in at most 8 minutes and without a network, by whichever Python there is:
+# PYTHON=python3 where torch and marey's dependencies are installed already.
+bench-gpu:
+	PYTHONPATH=. $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu --json build/gpu.json
+
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
 	@echo "$(TORCH) into $(VENV): some minutes where it has to be fetched"
@@ -62,4 +67,4 @@ $(VENV)/installed-dev: $(VENV)/torch pyproject.toml constraints.txt
 	$(PIP) --editable ".[dev]"
 	touch $@ $(VENV)/installed
 
-.PHONY: demo test check lint docs test-browser test-long test-gpu
+.PHONY: demo test check lint docs test-browser test-long test-gpu bench-gpu

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.paired import ROUNDS, Timing
-from marey.engine.machine import this_machine
+from marey.engine.machine import processor_name, this_machine
 from marey.storage.atomic import write_text
 
 
@@ -76,32 +76,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch and of runtimes; 1")
 
 
-def report(
-    benchmark: str,
-    rows: Sequence[Row],
-    path: Path | None,
-    **measured: float,
+def report(benchmark: str, rows: Sequence[Row], path: Path | None) -> None:
+    """`show` the rows, and `write` them if there is a `path`."""
+    show(rows)
+    if path is not None:
+        write(benchmark, rows, path)
+        print(f"wrote {path}")
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print `rows` as a table, and below it on what they were measured."""
+    shown = table(rows)
+    Console(width=Console(width=1000).measure(shown).maximum).print(shown)  # whole also in a pipe
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
+    print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+
+
+def write(
+    benchmark: str, rows: Sequence[Row], path: Path, notes: Mapping[str, object] | None = None
 ) -> None:
-    """Print `rows` as a table and, if there is a `path`, write them there beside the machine.
+    """Write `rows` as JSON, beside the machine.
 
     Args:
         benchmark: its name.
         rows: in the order in which they are shown.
-        path: of the JSON file.
-        measured: what else was measured of the machine in this run, such as the peak of a product.
+        path: of the file.
+        notes: what else it says of the run.
     """
-    machine = asdict(this_machine()) | measured
-    shown = table(rows)
-    Console(width=Console(width=1000).measure(shown).maximum).print(shown)  # whole also in a pipe
-    print(f"{machine['processor']}, {machine['threads']} threads, torch {torch.__version__}")
-    if path is not None:
-        content = {
-            "benchmark": benchmark,
-            "machine": machine,
-            "rows": [each.as_json() for each in rows],
-        }
-        write_text(path, json.dumps(content, indent=1) + "\n")
-        print(f"wrote {path}")
+    content = {
+        "benchmark": benchmark,
+        "machine": asdict(this_machine()),
+        **(notes or {}),
+        "rows": [each.as_json() for each in rows],
+    }
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def table(rows: Sequence[Row]) -> Table:

@@ -124,7 +124,7 @@ def measure(
     labels = torch.arange(batch.clips) % spec.heads[0].num_classes
     first, theirs = compared.first_layer(reference)
     steps = {"reference": Step(reference, clip, labels, first=theirs)}
-    steps |= {mode: _step(mode, model, clip, labels, first) for mode in modes}
+    steps |= {mode: step_of(mode, model, clip, labels, first) for mode in modes}
     timings = side_by_side(steps, rounds=rounds, seconds=seconds)
     flop = 3 * 2e9 * cost(spec, batch.size).gmacs * batch.clips
     peak = matmul_flops()
@@ -143,10 +143,19 @@ def measure(
     return rows
 
 
-def _step(mode: str, model: VideoModel, clip: Tensor, labels: Tensor, first: str) -> Step:
+def step_of(
+    mode: str,
+    model: VideoModel,
+    clip: Tensor,
+    labels: Tensor,
+    first: str,
+    *,
+    compiled: bool = False,
+) -> Step:
+    """The step of a mode, of a copy of `model`."""
     network = channels_last(deepcopy(model))
     contexts: Mapping[str, Callable[[], AbstractContextManager[object]]] = {
-        "bf16": lambda: torch.autocast("cpu", torch.bfloat16),
+        "bf16": lambda: torch.autocast(clip.device.type, torch.bfloat16),
         "checkpointed": lambda: checkpointed(network.encoder),
     }
     return Step(
@@ -156,7 +165,7 @@ def _step(mode: str, model: VideoModel, clip: Tensor, labels: Tensor, first: str
         first=first,
         context=contexts.get(mode, nullcontext),
         fused=mode == "fused-optimizer",
-        compiled=mode == "compiled",
+        compiled=compiled or mode == "compiled",
     )
 
 

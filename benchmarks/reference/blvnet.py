@@ -1,4 +1,4 @@
-"""bLVNet-TAM-50 (arXiv 1912.00869): every map of a pair of frames copied to both of them.
+"""bLVNet-TAM (arXiv 1912.00869): every map of a pair of frames copied to both of them.
 
 Frames of all clips lie behind one another, and lists of indices tell which of them each branch
 sees. A TAM is three depthwise convolutions, of which two are padded and cut, stacked and summed.
@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from benchmarks.reference.frames import as_frames, consensus
 
 ALPHA, BETA = 2, 4
-STAGES = ((256, 3, 2), (512, 4, 2), (1024, 6, 1), (2048, 3, 2))
-"""Channels, blocks and stride of each stage; the last one has no branches."""
+STAGES = ((256, 2), (512, 2), (1024, 1), (2048, 2))
+"""Channels and stride of each stage; the last one has no branches."""
+BLOCKS = {50: (3, 4, 6, 3), 101: (4, 8, 18, 3)}
+"""Of each stage, by depth."""
 
 
 class TAM(nn.Module):
@@ -114,10 +116,10 @@ class Stage(nn.Module):
         return fused
 
 
-class BLVNetTAM50(nn.Module):
+class BLVNetTAM(nn.Module):
     """Logits [b k] of clips [b 2p c h w]."""
 
-    def __init__(self, num_pairs: int, num_classes: int, dropout: float) -> None:
+    def __init__(self, depth: int, num_pairs: int, num_classes: int, dropout: float) -> None:
         super().__init__()
         self.num_pairs = num_pairs
         num_frames, few = 2 * num_pairs, 64 // ALPHA
@@ -136,11 +138,12 @@ class BLVNetTAM50(nn.Module):
         self.bl_init = nn.Conv2d(64, 64, 1, bias=False)
         self.bn_bl_init = nn.BatchNorm2d(64)
         channels_in, stages = 64, []
-        for channels, blocks, stride in STAGES[:3]:
+        rows = [(*row, blocks) for row, blocks in zip(STAGES, BLOCKS[depth], strict=True)]
+        for channels, stride, blocks in rows[:3]:
             stages.append(Stage(channels_in, channels, blocks, stride, num_frames))
             channels_in = channels
         self.layer1, self.layer2, self.layer3 = stages
-        channels, blocks, stride = STAGES[3]
+        channels, stride, blocks = rows[3]
         self.layer4 = _row(channels_in, channels, blocks, stride, pairs=num_pairs)
         self.gappool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)

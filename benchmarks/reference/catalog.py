@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from benchmarks.reference.blvnet import BLVNetTAM50
+from benchmarks.reference.blvnet import BLVNetTAM
 from benchmarks.reference.group_context import gc_tsm_resnet50
 from benchmarks.reference.motionformer import Motionformer
 from benchmarks.reference.tdn import TDNResNet50
@@ -48,13 +48,13 @@ class Compared:
     parts: Parts | None = None
     size: int = 224
 
-    def build(self, *, seed: int = 0) -> tuple[VideoModel, nn.Module]:
+    def build(self, *, seed: int = 0, device: str = "cpu") -> tuple[VideoModel, nn.Module]:
         """Both with the same weights, in evaluation mode."""
         torch.manual_seed(seed)
         model, reference = self.spec.build(), self.reference(self.spec)
         fill(model, seed)
         load(reference, model, self.rename, self.parts)
-        return model.eval(), reference.eval()
+        return model.eval().to(device), reference.eval().to(device)
 
     def without_dropout(self) -> Compared:
         """The same network, nothing of which is left out at random while it trains."""
@@ -69,6 +69,11 @@ class Compared:
         own = self.rename(first)
         assert own is not None
         return own, first
+
+
+def _blvnet(spec: ModelSpec) -> nn.Module:
+    assert isinstance(spec.encoder, BLVNetSpec)
+    return BLVNetTAM(spec.encoder.depth, spec.num_segments, CLASSES, spec.dropout)
 
 
 def _motionformer(spec: ModelSpec) -> nn.Module:
@@ -94,7 +99,7 @@ MODELS: Mapping[str, Compared] = {
     ),
     "blvnet-tam-50": Compared(
         ModelSpec(BLVNetSpec(50), heads=HEADS),
-        lambda spec: BLVNetTAM50(spec.num_segments, CLASSES, spec.dropout),
+        _blvnet,
         blvnet.rename,
     ),
     "tdn-r50": Compared(
@@ -110,3 +115,6 @@ MODELS: Mapping[str, Compared] = {
     ),
 }
 """By name, in the order in which they are reported."""
+
+BLVNET_TAM_101 = Compared(ModelSpec(BLVNetSpec(101), heads=HEADS), _blvnet, blvnet.rename)
+"""Beside the others where there is a GPU."""

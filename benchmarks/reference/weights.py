@@ -21,12 +21,15 @@ Parts = Callable[[Mapping[str, Tensor], ModelSpec], Mapping[str, Tensor]]
 """Tensors that are several of ours, taken apart."""
 
 
-def made_up_clips(spec: ModelSpec, size: int, batch: int = 2, *, seed: int = 0) -> Tensor:
+def made_up_clips(
+    spec: ModelSpec, size: int, batch: int = 2, *, seed: int = 0, device: str = "cpu"
+) -> Tensor:
     """Clips [b t c h w] of coloured squares: noise pixel by pixel is the same to any network."""
     rng = torch.Generator().manual_seed(seed)
     frames, channels, *_ = spec.clip_shape(size)
     squares = torch.randn(batch, frames, channels, -(-size // SQUARE), 1, generator=rng)
     squares = squares * torch.randn(1, 1, channels, 1, squares.shape[3], generator=rng)
+    squares = squares.to(device)  # while they are small
     return squares.repeat_interleave(SQUARE, 3).repeat_interleave(SQUARE, 4)[..., :size, :size]
 
 

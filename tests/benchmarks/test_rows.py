@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.paired import Timing
-from benchmarks.rows import report, row, table
+from benchmarks.rows import report, row, table, write
 
 OURS = Timing(wall=(2.0,) * 7, cpu=(1.0,) * 7, output=None)
 THEIRS = Timing(wall=(12.0,) * 7, cpu=(4.0,) * 7, output=None)
@@ -19,7 +19,8 @@ def test_rows_and_the_machine_are_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [row("tsm", "fused", OURS, THEIRS, max_error=1e-7, gmacs=32.7)]
-    report("inference", rows, tmp_path / "rows.json", matmul_gflops=80.0)
+    write("gpu", rows, tmp_path / "rows.json", {"parts": {"memory": "left out"}})
+    report("inference", rows, tmp_path / "shown.json")
     written = json.loads((tmp_path / "rows.json").read_text())
     assert written["rows"] == [
         {
@@ -35,11 +36,13 @@ def test_rows_and_the_machine_are_written(
             "gmacs": 32.7,
         }
     ]
+    assert written["parts"] == {"memory": "left out"}
     machine = written["machine"]
-    assert machine["matmul_gflops"] == 80.0
     assert machine["processor"]
     assert machine["instruction_sets"]
     assert machine["versions"]["torch"]
+    shown = json.loads((tmp_path / "shown.json").read_text())
+    assert shown["rows"] == written["rows"]
     assert "fused" in capsys.readouterr().out
 
 
