@@ -13,6 +13,7 @@ from marey.models.encoders.resnet import ResNet
 from marey.models.encoders.tdn import TDN
 from marey.models.fused.convolution import Convolution
 from marey.models.fused.forms import chained, form_of, fuses, joins
+from marey.models.fused.runs import in_runs
 from marey.models.sites import ResidualBlock
 
 
@@ -28,11 +29,13 @@ class FusedBlock(nn.Module):
         steps, last = chained(residual), None
         if block.has_skip and _adds(steps[-1]):
             last, *ends = chained([steps.pop(), *ends])
+        # a convolution cannot write over what it reads
+        self.reads_maps_of_its_own = any(isinstance(step, Convolution) for step in steps)
+        steps = in_runs(steps if last is None else [*steps, last])
+        last = None if last is None else steps.pop()
         self.has_skip, self.last = block.has_skip, last
         self.entry, self.residual = nn.Sequential(*chained(entry)), nn.Sequential(*steps)
         self.shortcut, self.exit = (nn.Sequential(*chained(path)) for path in (shortcut, ends))
-        # a convolution cannot write over what it reads
-        self.reads_maps_of_its_own = any(isinstance(step, Convolution) for step in steps)
         self.adds_maps_of_its_own = bool(shortcut) and isinstance(self.shortcut[-1], Convolution)
 
     def forward(self, x: Tensor, *, overwrite: bool = False) -> Tensor:
