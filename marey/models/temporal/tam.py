@@ -79,10 +79,15 @@ class Aggregation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Frames, aggregated."""
-        moves = [move for move, _ in self.terms]
-        weights = [reduce(torch.add, [self.taps[tap] for tap in taps]) for _, taps in self.terms]
+        moves, weights = zip(*self.weighted(), strict=True)
         parts = (self.num_sources, self.num_targets)
         return blend(x, weights, moves, self.num_frames, parts, self.spec.reduce)
+
+    def weighted(self) -> list[tuple[Move, Tensor]]:
+        """Which frame of which part goes into which part, and times what."""
+        return [
+            (move, reduce(torch.add, [self.taps[tap] for tap in taps])) for move, taps in self.terms
+        ]
 
     def extra_repr(self) -> str:
         """What `print` shows."""
