@@ -5,10 +5,20 @@ here holds the rules of a few kinds of modules, which `forms` finds by class; wr
 `@joins` for a module of one's own.
 """
 
-from marey.models.fused import blocks, context, convolution, shifts
+from marey.models.fused import (
+    attention,
+    big_little,
+    blocks,
+    context,
+    convolution,
+    linear,
+    shifts,
+)
 from marey.models.fused.forms import chained, form_of, fused, fuses, joins
 
 __all__ = [
+    "attention",
+    "big_little",
     "blocks",
     "chained",
     "context",
@@ -17,5 +27,6 @@ __all__ = [
     "fused",
     "fuses",
     "joins",
+    "linear",
     "shifts",
 ]

@@ -1,4 +1,4 @@
-"""A convolution, what is added to it, and its activation, in one call of oneDNN.
+"""A convolution or linear layer, what is added to it, and its activation, in one call of oneDNN.
 
 These are the operators of inductor's frozen graphs (``mkldnn::_convolution_pointwise``), called
 without compiling: the map is written once, and 1x1 filters are faster than by ``conv2d`` even
@@ -25,6 +25,10 @@ _NAMES: dict[Activation, tuple[str, list[float]]] = {
     "relu6": ("hardtanh", [0.0, 6.0]),
     "sigmoid": ("sigmoid", []),
 }
+
+
+FEW = 256
+"""Vectors below which putting a matrix in oneDNN's order costs more than the product gains."""
 
 
 class Steps(NamedTuple):
@@ -102,6 +106,17 @@ def _activated(y: Tensor, activation: Activation) -> Tensor:
     return y.relu_() if activation == "relu" else y.sigmoid_()
 
 
+def project(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: Literal["none", "gelu"] = "none"
+) -> Tensor:
+    """activation(x W' + b) of vectors [... d]."""
+    if x[..., 0].numel() >= FEW and takes(x, weight):
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], "none")
+        return y
+    y = F.linear(x, weight, bias)
+    return F.gelu(y) if activation == "gelu" else y
+
+
 def takes(x: Tensor, weight: Tensor) -> bool:
     """Whether the operators take these tensors, and nothing asks for a graph of ordinary ones."""
     return bool(
@@ -126,5 +141,10 @@ def pack(weight: Tensor, steps: Steps, shape: Sequence[int]) -> Tensor:
 
 _EXIST = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]
     hasattr(torch.ops.mkldnn, name)
-    for name in ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
+    for name in (
+        "_convolution_pointwise",
+        "_convolution_pointwise_",
+        "_reorder_convolution_weight",
+        "_linear_pointwise",
+    )
 )
