@@ -41,9 +41,41 @@ def test_help_takes_less_than_half_a_second() -> None:
     assert min(seconds) < 0.5
 
 
-def test_help_does_not_load_torch() -> None:
-    code = "import sys, marey.cli.app; assert not {'torch', 'numpy'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh Python has after `code`, beyond those that it starts with."""
+    code = f"import sys; before = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_marey_itself_loads_next_to_nothing() -> None:
+    loaded = loaded_by("import marey")
+    assert {name for name in loaded if name.startswith("marey")} <= {
+        "marey",
+        "marey.moved",
+        "marey.version",
+    }
+    assert not {"torch", "numpy", "rich", "typer", "pydantic", "yaml"} & loaded
+
+
+def test_help_loads_nothing_heavy() -> None:
+    loaded = loaded_by("import marey.cli.app")
+    heavy = {"torch", "numpy", "pyarrow", "av", "pydantic", "yaml", "safetensors", "fsspec"}
+    assert not heavy & loaded
+    assert not {name for name in loaded if name.startswith(("marey.engine", "marey.models"))}
+
+
+def test_a_first_prediction_loads_no_compiler_and_no_parquet() -> None:
+    loaded = loaded_by(
+        "import torch, marey.engine.inference.predict\n"
+        "from marey.models import TAM, TSM, ModelSpec, ResNetSpec\n"
+        "for op in (TSM(), TAM()):\n"
+        "    spec = ModelSpec(ResNetSpec(18), (op,), num_segments=2)\n"
+        "    with torch.inference_mode(): spec.build().eval().encode(torch.rand(1, 2, 3, 32, 32))"
+    )
+    assert "torch" in loaded
+    slow = {"torch._dynamo", "torch._inductor", "sympy", "pyarrow.parquet", "pandas", "scipy"}
+    assert not slow & loaded
 
 
 def test_what_looks_at_data_does_not_load_torch() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,20 +50,20 @@ def models(
 ) -> None:
     """What models cost: parameters, GMACs, memory of one clip at the recipe's test size."""
     from marey.engine.bench import bench_model
+    from marey.engine.costs import known_cost
     from marey.engine.report.pages import counted
     from marey.errors import RecipeError
-    from marey.models.profile import cost
     from marey.recipes.catalog import find, rows
     from marey.recipes.describe import with_some_head
 
     recipes = {name: find(name) for name in names or rows()}
-    cost_of, found = cache(cost), []  # rows of several data sets have one model
+    found = []
     with progress_bar("counting") as progress:
         for done, (name, recipe) in enumerate(recipes.items()):
             progress(done, len(recipes))
             spec, size = with_some_head(recipe.tested_model), recipe.test.crop.size
             try:
-                costs = cost_of(spec, size)
+                costs = known_cost(spec, size)
             except ValueError as error:
                 raise RecipeError(f"{name} cannot be built: {error}") from error
             facts = {

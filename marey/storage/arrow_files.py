@@ -14,14 +14,16 @@ from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
 
 from marey.errors import MareyError, RunError
+
+if TYPE_CHECKING:  # Parquet brings Arrow's stores along: it is loaded where a file of it is
+    from pyarrow.parquet import ParquetFile, ParquetWriter
 
 DAMAGE = (pa.ArrowException, UnicodeDecodeError, OverflowError, MemoryError, binascii.Error)
 """What Arrow, and reading its words, raise of bytes that are not as they should be."""
@@ -71,19 +73,21 @@ def write_parquet(table: pa.Table, file: BinaryIO) -> None:
         writer.write_table(table)
 
 
-def parquet_writer(file: BinaryIO, schema: pa.Schema) -> pyarrow.parquet.ParquetWriter:
+def parquet_writer(file: BinaryIO, schema: pa.Schema) -> ParquetWriter:
     """A writer of a table in pieces, with checksums."""
-    return pyarrow.parquet.ParquetWriter(file, schema, write_page_checksum=True)
+    from pyarrow.parquet import ParquetWriter
+
+    return ParquetWriter(file, schema, write_page_checksum=True)
 
 
-def _parquet(path: Path) -> pyarrow.parquet.ParquetFile:
+def _parquet(path: Path) -> ParquetFile:
     """The open file; ArrowInvalid if names or numbers of rows are others than were written.
 
     Pages have checksums, but not what stands about them; that is there twice.
     """
-    file = pyarrow.parquet.ParquetFile(
-        pa.BufferReader(map_file(path)), page_checksum_verification=True
-    )
+    from pyarrow.parquet import ParquetFile
+
+    file = ParquetFile(pa.BufferReader(map_file(path)), page_checksum_verification=True)
     groups = (file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))
     if sum(groups) != file.metadata.num_rows:
         raise pa.ArrowInvalid("it has other rows than were written")

@@ -31,6 +31,7 @@ from marey.engine.weights.origin import WEIGHTS, origin_of
 from marey.errors import CheckpointError, RunError
 from marey.metrics.catalog import headlines
 from marey.models.layout import channels_last
+from marey.models.shapes import nothing_drawn
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
@@ -76,7 +77,8 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
         )
     if (origin.folder / CONFIG).is_file() and (head := never_trained(origin.folder)):
         log.warning("%s has a head that was never trained: %s", folder, head)
-    model = channels_last(built(recipe.model))
+    with nothing_drawn():
+        model = channels_last(built(recipe.model))
     load_strictly(model, origin.weights(), source=origin.file)
     counts = read_class_counts(
         origin.folder, {head.name: head.num_classes for head in recipe.model.heads}

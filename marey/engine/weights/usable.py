@@ -44,7 +44,7 @@ def check_weights(weights: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
             f"{name} ({kind})" + (", ..." if len(kinds) > 1 else ""),
             _GIVE_ORIGINAL,
         )
-    broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
+    broken = [name for name, weight in weights.items() if not _all_finite(weight)]
     if broken:
         raise CheckpointError(
             f"{path} has {len(broken)} tensors with numbers that are not finite: "
@@ -59,6 +59,15 @@ def check_weights(weights: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
             "it is damaged: give another checkpoint",
         )
     return dict(weights)
+
+
+def _all_finite(weight: Tensor) -> bool:
+    """Whether no number is infinite or none at all.
+
+    A sum of numbers that are all finite may be too large, but one that is finite has no others in
+    it, and is found in a tenth of the time.
+    """
+    return bool(weight.sum().isfinite()) or bool(weight.isfinite().all())
 
 
 def check_tensors(content: Any, path: Path) -> None:

@@ -13,7 +13,7 @@ that they run without this package.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from math import prod
 from typing import Any, Literal, TypeAlias
@@ -27,6 +27,21 @@ from marey.models.layout import fold_time, unfold_time
 
 Move: TypeAlias = tuple[int, int, int]
 """(into, source, step): frame t of part `into` takes frame t + step of part `source`."""
+_LIBRARY = torch.library.Library("marey", "FRAGMENT")  # type: ignore[no-untyped-call]
+"""Not `torch.library.custom_op`: the first call of such a one loads the compiler, for a second."""
+
+
+def _operator(name: str, schema: str) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """The function below as operator `marey::name`, on any device."""
+    _LIBRARY.define(name + schema)  # type: ignore[no-untyped-call]
+
+    def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        _LIBRARY.impl(name, function, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+        operator: Callable[..., Tensor] = getattr(torch.ops.marey, name).default
+        return operator
+
+    return register
+
 
 # --- shift: some channels look one frame ahead, some back ----------------------------------------
 
@@ -39,8 +54,7 @@ def shift(x_nchw: Tensor, num_frames: int, ahead: int, back: int) -> Tensor:
     """
     if torch.compiler.is_exporting():
         return shift_plainly(x_nchw, num_frames, ahead, back)
-    shifted: Tensor = _shift(x_nchw, num_frames, ahead, back, 1)
-    return shifted
+    return _shift(x_nchw, num_frames, ahead, back, 1)
 
 
 def shift_plainly(x_nchw: Tensor, num_frames: int, ahead: int, back: int) -> Tensor:
@@ -52,11 +66,7 @@ def shift_plainly(x_nchw: Tensor, num_frames: int, ahead: int, back: int) -> Ten
     return fold_time(torch.cat((from_next, from_last, rest), dim=2))
 
 
-@torch.library.custom_op(
-    "marey::shift",
-    mutates_args=(),
-    schema="(Tensor x, int num_frames, int ahead, int back, int step) -> Tensor",
-)
+@_operator("shift", "(Tensor x, int num_frames, int ahead, int back, int step) -> Tensor")
 def _shift(x: Tensor, num_frames: int, ahead: int, back: int, step: int) -> Tensor:
     """With a `step` of -1 the directions are exchanged, which is the backward of 1.
 
@@ -78,7 +88,7 @@ def _copy(source: Tensor, target: Tensor, step: int) -> None:
         target[:, 1:], target[:, 0] = source[:, :-1], 0
 
 
-@_shift.register_fake
+@torch.library.register_fake("marey::shift", lib=_LIBRARY)  # type: ignore[untyped-decorator]
 def _(x: Tensor, *_: int) -> Tensor:
     return torch.empty_like(x)
 
@@ -92,7 +102,9 @@ def _shift_back(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, N
     return _shift(gradient, num_frames, ahead, back, -step), None, None, None, None
 
 
-_shift.register_autograd(_shift_back, setup_context=_remember_shift)
+torch.library.register_autograd(
+    "marey::shift", _shift_back, setup_context=_remember_shift, lib=_LIBRARY
+)
 
 # --- blend: every channel is a weighted sum, or the maximum, of nearby frames --------------------
 
@@ -118,8 +130,7 @@ def blend(
     if plain or torch.compiler.is_exporting():
         return blend_plainly(x, weights, moves, num_frames, parts, how)
     flat = [number for move in moves for number in move]
-    out: Tensor = _blend(x, torch.stack(list(weights)).to(x.dtype), flat, num_frames, *parts, True)
-    return out
+    return _blend(x, torch.stack(list(weights)).to(x.dtype), flat, num_frames, *parts, True)
 
 
 def blend_plainly(
@@ -148,11 +159,10 @@ def _moved(clips: Tensor, step: int) -> Tensor:
     return F.pad(clips, (0, 0, 0, 0, 0, 0, -step, step)) if step else clips
 
 
-@torch.library.custom_op(
-    "marey::blend",
-    mutates_args=(),
-    schema="(Tensor x, Tensor weights, int[] moves, int num_frames, int num_sources, "
-    "int num_targets, bool relu) -> Tensor",
+@_operator(
+    "blend",
+    "(Tensor x, Tensor weights, int[] moves, int num_frames, int num_sources, int num_targets, "
+    "bool relu) -> Tensor",
 )
 def _blend(
     x: Tensor,
@@ -222,7 +232,7 @@ def _empty(x: Tensor, num_sources: int, num_targets: int) -> Tensor:
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
 
 
-@_blend.register_fake
+@torch.library.register_fake("marey::blend", lib=_LIBRARY)  # type: ignore[untyped-decorator]
 def _(x: Tensor, _weights: Tensor, _moves: Any, _num_frames: int, *parts: int) -> Tensor:
     return _empty(x, *parts[:2])
 
@@ -252,7 +262,9 @@ def _blend_back(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return for_x, for_weights, None, None, None, None, None
 
 
-_blend.register_autograd(_blend_back, setup_context=_remember_blend)
+torch.library.register_autograd(
+    "marey::blend", _blend_back, setup_context=_remember_blend, lib=_LIBRARY
+)
 
 
 @register_flop_formula(torch.ops.marey.blend)
