@@ -245,13 +245,26 @@ def _draw_by_class(labels: np.ndarray, q: float, rng: np.random.Generator) -> np
 def draw_weighted(weights: np.ndarray, num_draws: int, rng: np.random.Generator) -> np.ndarray:
     """`num_draws` indices into `weights`, each with a probability as its weight."""
     edges = np.cumsum(weights)
+    scale = _BUCKETS / edges[-1]
+    of_edges = (edges * scale).astype(np.int64)
+    # buckets keep the order of numbers: edges of lower ones are passed, edges of higher ones not
+    least, most = (
+        np.searchsorted(of_edges, np.arange(_BUCKETS + 1), side=side).astype(np.int32)
+        for side in ("left", "right")
+    )
     classes = np.empty(num_draws, dtype=np.int64)
     for block in _blocks(num_draws):
         drawn = rng.random(len(classes[block])) * edges[-1]
-        classes[block] = np.searchsorted(edges, drawn, side="right")
+        buckets = (drawn * scale).astype(np.int64)
+        here = least[buckets]
+        near_an_edge = np.flatnonzero(here != most[buckets])
+        here[near_an_edge] = np.searchsorted(edges, drawn[near_an_edge], side="right")
+        classes[block] = here
     return np.minimum(classes, len(weights) - 1, out=classes)  # a draw rounded up to the last edge
 
 
+_BUCKETS = 1 << 14
+"""Equal parts of what is drawn from: few have an edge between two classes, the others one class."""
 _BLOCK = 1 << 18
 """Draws that are worked on at a time: numbers in between stay in the cache and take no memory."""
 
