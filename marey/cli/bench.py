@@ -1,56 +1,92 @@
-"""The commands `marey bench`: data, model."""
+"""The commands `marey bench`: data, end2end, model, stream, train."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from marey.cli import options as opt
-from marey.cli.shared import console, device_or_default
+from marey.cli.shared import console, device_or_default, refused_values
 from marey.cli.tables import AsJson, print_json
 
+if TYPE_CHECKING:
+    from marey.data.manifest.manifest import Manifest
+    from marey.engine.bench.model import ModelSpeed
+    from marey.models.video_model import ModelSpec
+    from marey.recipes.recipe import Recipe
+
 bench_app = typer.Typer(help="How fast this machine is.", no_args_is_help=True)
+
+OfRecipe = Annotated[str, typer.Option("--recipe", help="whose sampling, crop and model")]
+NumClips = Annotated[int, typer.Option("--clips", min=1, help="to read")]
+Repeats = Annotated[int, typer.Option(min=1, help="batches to time")]
 
 
 @bench_app.command("data")
 def bench_data(
     manifest: opt.ManifestFile,
-    recipe: Annotated[str, typer.Option(help="whose sampling and crop")] = "tsm-r18",
+    recipe: OfRecipe = "tsm-r18",
     split: opt.Split = "train",
-    clips: Annotated[int, typer.Option(min=1, help="to read")] = 500,
+    clips: NumClips = 500,
     batch_size: opt.BatchSize = None,
     workers: opt.Workers = None,
     as_json: AsJson = False,
 ) -> None:
     """Clips a second from files to batches, and what the time goes into."""
-    from marey.data.manifest.read import read_manifest, require_local_files
-    from marey.engine.bench import bench_data as measure
+    from marey.engine.bench.data import bench_data as measure
     from marey.recipes.catalog import find
 
-    whole = read_manifest(manifest)
-    require_local_files(whole, split)
     speed = measure(
-        whole.select(split),
+        _clips_of(manifest, split),
         find(recipe).train,
         num_clips=clips,
         batch_size=batch_size or 16,
         workers=1 if workers is None else workers,
     )
-    if as_json:
-        print_json(speed)
-        return
-    table = Table("clips/s", "clips/s a core", "decode", "resize", "collate", "unreadable")
-    shares = (speed.decode_share, speed.resize_share, speed.collate_share)
-    table.add_row(
-        f"{speed.clips_per_second:.1f}",
-        f"{speed.clips_per_second_per_core:.1f}",
-        *(f"{share:.0%}" for share in shares),
-        str(speed.unreadable),
+    shown = {
+        "clips/s": f"{speed.clips_per_second:.1f}",
+        "clips/s a core": f"{speed.clips_per_second_per_core:.1f}",
+        "decode": f"{speed.decode_share:.0%}",
+        "resize": f"{speed.resize_share:.0%}",
+        "collate": f"{speed.collate_share:.0%}",
+        "unreadable": str(speed.unreadable),
+    }
+    per_core = {"clips_per_second_per_core": speed.clips_per_second_per_core}
+    _show(asdict(speed) | per_core, shown, as_json=as_json)
+
+
+@bench_app.command("end2end")
+def bench_end2end(
+    manifest: opt.ManifestFile,
+    recipe: OfRecipe = "tsm-r18",
+    split: opt.Split = "val",
+    clips: NumClips = 100,
+    batch_size: opt.BatchSize = None,
+    workers: opt.Workers = None,
+    device: opt.Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Clips a second from files to scores, by a model with random weights."""
+    from marey.engine.bench.end2end import bench_end_to_end
+    from marey.recipes.catalog import find
+
+    speed = bench_end_to_end(
+        _clips_of(manifest, split),
+        find(recipe),
+        num_clips=clips,
+        batch_size=batch_size or 1,
+        workers=1 if workers is None else workers,
+        device=device_or_default(device),
     )
-    console.print(table, soft_wrap=False)
+    shown = {
+        "clips/s": f"{speed.clips_per_second:.2f}",
+        "waiting for clips": f"{speed.waiting_share:.0%}",
+        "unreadable": str(speed.unreadable),
+    }
+    _show(asdict(speed), shown, as_json=as_json)
 
 
 @bench_app.command("model")
@@ -58,19 +94,18 @@ def bench_model(
     recipe: opt.RecipeName,
     overrides: opt.Overrides = None,
     batch_size: opt.BatchSize = None,
-    repeats: Annotated[int, typer.Option(min=1, help="batches to time")] = 10,
+    repeats: Repeats = 10,
     amp: opt.Amp = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="as it is trained, not as eval and predict run it")
+    ] = False,
     device: opt.Device = None,
     as_json: AsJson = False,
 ) -> None:
     """Clips a second, latency, GMACs and memory of a model, with random weights."""
-    from marey.engine.bench import bench_model as measure
-    from marey.recipes.catalog import find
-    from marey.recipes.describe import with_some_head
-    from marey.recipes.val_views import override_with_val
+    from marey.engine.bench.model import bench_model as measure
 
-    chosen = override_with_val(find(recipe), overrides or [])
-    spec, size = with_some_head(chosen.tested_model), chosen.test.crop.size
+    spec, size = _tested(recipe, overrides)
     speed = measure(
         spec,
         size=size,
@@ -78,16 +113,107 @@ def bench_model(
         repeats=repeats,
         device=device_or_default(device),
         amp=amp,
+        form="plain" if plain else "fused",
     )
+    per_second = {"clips_per_second": speed.clips_per_second}
+    _show(asdict(speed) | per_second, _of_model(speed), as_json=as_json)
+
+
+@bench_app.command("train")
+def bench_train(
+    recipe: opt.RecipeName,
+    overrides: opt.Overrides = None,
+    batch_size: opt.BatchSize = None,
+    repeats: Repeats = 5,
+    amp: opt.Amp = False,
+    device: opt.Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Clips a second of training steps: forward, backward and SGD, on random clips."""
+    from marey.engine.bench.model import bench_training
+    from marey.recipes.catalog import find
+    from marey.recipes.describe import with_some_head
+    from marey.recipes.val_views import override_with_val
+
+    chosen = override_with_val(find(recipe), overrides or [])
+    speed = bench_training(
+        with_some_head(chosen.model),
+        size=chosen.train.crop.size,
+        batch_size=batch_size or 4,
+        repeats=repeats,
+        device=device_or_default(device),
+        amp=amp,
+    )
+    per_second = {"clips_per_second": speed.clips_per_second}
+    _show(asdict(speed) | per_second, _of_model(speed), as_json=as_json)
+
+
+@bench_app.command("stream")
+def bench_stream(
+    recipe: opt.RecipeName,
+    overrides: opt.Overrides = None,
+    repeats: Annotated[int, typer.Option(min=1, help="frames to time")] = 50,
+    device: opt.Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Latency of a frame of a stream, for a model that looks back only.
+
+    Of another TSM: -o 'model.temporal=[{TSM: {direction: past}}]'.
+    """
+    from marey.engine.bench.stream import bench_stream as measure
+
+    spec, size = _tested(recipe, overrides)
+    with refused_values():
+        speed = measure(spec, size=size, repeats=repeats, device=device_or_default(device))
+    shown = {
+        "frames/s": f"{speed.frames_per_second:.1f}",
+        "median latency": f"{1000 * speed.median_seconds:.1f} ms",
+        "95 % below": f"{1000 * speed.slow_seconds:.1f} ms",
+        f"of a clip of {speed.frames} frames": f"{speed.share_of_clip:.1%}",
+    }
+    more = {
+        "frames_per_second": speed.frames_per_second,
+        "share_of_clip": speed.share_of_clip,
+    }
+    _show(asdict(speed) | more, shown, as_json=as_json)
+
+
+def _clips_of(manifest: str, split: str) -> Manifest:
+    from marey.data.manifest.read import read_manifest, require_local_files
+
+    whole = read_manifest(manifest)
+    require_local_files(whole, split)
+    return whole.select(split)
+
+
+def _tested(recipe: str, overrides: list[str] | None) -> tuple[ModelSpec, int]:
+    """The model that a recipe tests, and the pixels of a side."""
+    from marey.recipes.catalog import find
+    from marey.recipes.describe import with_some_head
+    from marey.recipes.val_views import override_with_val
+
+    chosen: Recipe = override_with_val(find(recipe), overrides or [])
+    return with_some_head(chosen.tested_model), chosen.test.crop.size
+
+
+def _of_model(speed: ModelSpeed) -> dict[str, str]:
+    return {
+        "clips/s": f"{speed.clips_per_second:.2f}",
+        "median latency": f"{1000 * speed.median_seconds:.1f} ms for {speed.batch_size}",
+        "GMACs": f"{speed.gmacs:.2f}",
+        "of the peak": f"{speed.peak_share:.0%}",
+        "parameters": f"{speed.parameters / 1e6:.2f} M",
+        "peak memory": f"{speed.peak_memory_bytes / 2**20:.0f} MiB",
+    }
+
+
+def _show(facts: dict[str, Any], shown: dict[str, str], *, as_json: bool) -> None:
+    """One row of a table; or all facts and the machine as JSON."""
+    from marey.engine.machine import this_machine
+
     if as_json:
-        print_json(asdict(speed) | {"clips_per_second": speed.clips_per_second})
+        print_json(facts | {"machine": asdict(this_machine())})
         return
-    table = Table("clips/s", "median latency", "GMACs", "parameters", "peak memory")
-    table.add_row(
-        f"{speed.clips_per_second:.2f}",
-        f"{1000 * speed.median_seconds:.1f} ms for {speed.batch_size}",
-        f"{speed.gmacs:.2f}",
-        f"{speed.parameters / 1e6:.2f} M",
-        f"{speed.peak_memory_bytes / 2**20:.0f} MiB",
-    )
+    table = Table(*shown)
+    table.add_row(*shown.values())
     console.print(table, soft_wrap=False)

@@ -49,7 +49,7 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """What models cost: parameters, GMACs, memory of one clip at the recipe's test size."""
-    from marey.engine.bench import bench_model
+    from marey.engine.bench.model import bench_model
     from marey.engine.costs import known_cost
     from marey.engine.report.pages import counted
     from marey.errors import RecipeError

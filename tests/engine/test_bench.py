@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from marey.data.manifest.read import read_manifest
-from marey.engine.bench import bench_data, bench_model
+from marey.engine.bench.data import bench_data
+from marey.engine.bench.end2end import bench_end_to_end
+from marey.engine.bench.model import Form, bench_model, bench_training
+from marey.engine.bench.stream import bench_stream
 from marey.models.encoders.resnet import ResNetSpec
+from marey.models.temporal.tsm import TSM
 from marey.models.video_model import Head, ModelSpec
 from tests.tiny import tiny_recipe, write_set
 
@@ -41,10 +46,45 @@ def test_clips_that_cannot_be_read_are_counted_apart(tmp_path: Path) -> None:
     assert (speed.clips, speed.unreadable, speed.clips_per_second) == (0, 8, 0)
 
 
-def test_the_model_is_timed_and_weighed() -> None:
-    spec = ModelSpec(ResNetSpec(18), num_segments=2, heads=(Head("label", 10),))
-    speed = bench_model(spec, size=32, batch_size=2, repeats=2)
+SPEC = ModelSpec(ResNetSpec(18), num_segments=2, heads=(Head("label", 10),))
+
+
+@pytest.mark.parametrize("form", ["fused", "plain"])
+def test_the_model_is_timed_and_weighed(form: Form) -> None:
+    speed = bench_model(SPEC, size=32, batch_size=2, repeats=2, form=form)
     assert speed.parameters == 11_689_512 - 513_000 + 5_130
     assert speed.gmacs == pytest.approx(2 * 1.814 * (32 / 224) ** 2, rel=0.05)
     assert speed.clips_per_second == 2 / speed.median_seconds
     assert speed.peak_memory_bytes > 4 * speed.parameters
+    assert 0 < speed.peak_share < 2
+
+
+def test_a_step_of_training_is_timed_as_three_passes() -> None:
+    speed = bench_training(SPEC, size=32, batch_size=2, repeats=1)
+    assert speed.clips_per_second == 2 / speed.median_seconds
+    assert speed.gmacs == pytest.approx(2 * 1.814 * (32 / 224) ** 2, rel=0.05)
+    assert 0 < speed.peak_share < 2
+
+
+def test_a_frame_of_a_stream_is_a_part_of_a_clip() -> None:
+    past = replace(SPEC, temporal=(TSM(direction="past"),))
+    speed = bench_stream(past, size=32, repeats=5)
+    assert speed.frames == 2
+    assert speed.slow_seconds >= speed.median_seconds == 1 / speed.frames_per_second
+    assert speed.share_of_clip == speed.cpu_seconds / speed.clip_cpu_seconds
+
+
+def test_a_model_that_looks_ahead_has_no_stream() -> None:
+    with pytest.raises(ValueError, match="expected \\(TSM"):
+        bench_stream(replace(SPEC, temporal=(TSM(),)), size=32)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_clips_are_counted_from_files_to_scores(workers: int, tmp_path: Path) -> None:
+    manifest = write_set(tmp_path, per_class=1, val_per_class=1)
+    recipe = tiny_recipe(manifest)
+    speed = bench_end_to_end(
+        read_manifest(manifest), recipe, num_clips=6, batch_size=2, workers=workers
+    )
+    assert (speed.clips, speed.unreadable) == (6, 0)
+    assert 0 <= speed.waiting_share <= 1

@@ -1,23 +1,16 @@
-"""How fast this machine reads clips and runs a model: figures to compare with, not to boast of."""
+"""Clips a second from files to batches, and what the time goes into."""
 
 from __future__ import annotations
 
-import resource
-import statistics
-import sys
 import time
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from marey.data.loading.clips import ClipDataset
 from marey.data.loading.loader import clip_batches
 from marey.data.loading.samplers import draw_seeds
 from marey.data.manifest.manifest import Manifest
-from marey.models.layout import channels_last
-from marey.models.profile import gmacs, num_parameters
-from marey.models.video_model import ModelSpec
 from marey.recipes.recipe import Views
 from marey.video.reading.reader import Backend
 
@@ -78,59 +71,3 @@ def bench_data(
         resize_share=parts["resize"] / total,
         collate_share=parts["collate"] / total,
     )
-
-
-@dataclass(frozen=True)
-class ModelSpeed:
-    """What a model costs and how fast it runs here."""
-
-    parameters: int
-    gmacs: float
-    batch_size: int
-    median_seconds: float
-    """Of one batch, forward only."""
-    peak_memory_bytes: int
-    """On a GPU what tensors took at most; on a CPU the most this process ever held."""
-
-    @property
-    def clips_per_second(self) -> float:
-        """Clips a second at this batch size."""
-        return self.batch_size / self.median_seconds
-
-
-def bench_model(
-    spec: ModelSpec,
-    *,
-    size: int = 224,
-    batch_size: int = 1,
-    repeats: int = 10,
-    device: str = "cpu",
-    amp: bool = False,
-) -> ModelSpeed:
-    """Time `repeats` batches of random clips after two to warm up."""
-    model = channels_last(spec.build()).to(device).eval()
-    clip = torch.randn(batch_size, *spec.clip_shape(size), device=device)
-    on_gpu = torch.device(device).type == "cuda"
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(device)
-    seconds = []
-    autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp)
-    with torch.inference_mode(), autocast:
-        for _ in range(repeats + 2):
-            start = time.perf_counter()
-            model(clip)
-            if on_gpu:
-                torch.cuda.synchronize(device)
-            seconds.append(time.perf_counter() - start)
-    return ModelSpeed(
-        parameters=num_parameters(model),
-        gmacs=gmacs(model, size),
-        batch_size=batch_size,
-        median_seconds=statistics.median(seconds[2:]),
-        peak_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else _peak_rss(),
-    )
-
-
-def _peak_rss() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

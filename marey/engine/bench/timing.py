@@ -1,0 +1,70 @@
+"""Calls timed one after the other, by the wall and by the processor, and the memory they took."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+WARM_UP = 2
+"""Calls before the first that counts: kernels are chosen and memory is asked for in these."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of every call, in order."""
+
+    wall: tuple[float, ...]
+    cpu: tuple[float, ...]
+    """Of all threads together."""
+
+    @property
+    def wall_seconds(self) -> float:
+        """Median."""
+        return statistics.median(self.wall)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Median."""
+        return statistics.median(self.cpu)
+
+    def seconds(self, device: str) -> float:
+        """What arithmetic is held against: processor time, which does not see a GPU."""
+        return self.wall_seconds if on_gpu(device) else self.cpu_seconds
+
+
+def timed(call: Callable[[], object], *, repeats: int, device: str) -> Times:
+    """Times of `repeats` calls after `WARM_UP` others."""
+    wall, cpu = [], []
+    for _ in range(WARM_UP + repeats):
+        began, worked = time.perf_counter(), time.process_time()
+        call()
+        if on_gpu(device):
+            torch.cuda.synchronize(device)
+        wall.append(time.perf_counter() - began)
+        cpu.append(time.process_time() - worked)
+    return Times(tuple(wall[WARM_UP:]), tuple(cpu[WARM_UP:]))
+
+
+def on_gpu(device: str) -> bool:
+    """Whether calls return before their work is done."""
+    return torch.device(device).type == "cuda"
+
+
+def forget_peak(device: str) -> None:
+    """Let `peak_bytes` begin here, where the device can."""
+    if on_gpu(device):
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: str) -> int:
+    """On a GPU what tensors took at most; on a CPU the most this process ever held."""
+    if on_gpu(device):
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
