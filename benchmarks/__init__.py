@@ -2,5 +2,6 @@
 
 Each command writes its rows as JSON and prints them as a table, in under ten minutes:
 
-    python -m benchmarks.inference|training --json FILE
+    python -m benchmarks.inference|training|loading|growth --json FILE
+    python -m benchmarks.page FOLDER             of such files: docs/benchmarks.md
 """

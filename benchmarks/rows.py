@@ -25,14 +25,15 @@ class Row:
 
     model: str
     mode: str
-    ratio: float
-    """How many times as fast as the reference: by processor time, on a GPU by wall time."""
-    max_error: float | None
+    ratio: float | None = None
+    """How many times as fast as the reference: by processor time, on a GPU by wall time. None
+    where there is none to compare with."""
+    max_error: float | None = None
     """The largest difference, as a share of the reference's largest number."""
     cpu_seconds: float
-    reference_cpu_seconds: float
+    reference_cpu_seconds: float | None = None
     wall_seconds: float
-    reference_wall_seconds: float
+    reference_wall_seconds: float | None = None
     rounds: int
     more: Mapping[str, float | int | str] = field(default_factory=dict)
     """What else this benchmark says of it, as columns and keys of their own."""
@@ -123,9 +124,10 @@ def table(rows: Sequence[Row]) -> Table:
         shown.add_row(
             each.model,
             each.mode,
-            f"{each.ratio:.2f}",
+            "" if each.ratio is None else f"{each.ratio:.2f}",
             "" if each.max_error is None else f"{each.max_error:.1e}",
-            *(f"{s:.3g}" for s in (each.cpu_seconds, each.reference_cpu_seconds)),
+            f"{each.cpu_seconds:.3g}",
+            "" if each.reference_cpu_seconds is None else f"{each.reference_cpu_seconds:.3g}",
             f"{each.wall_seconds:.3g}",
             *(_shown(each.more.get(name, "")) for name in extra),
         )

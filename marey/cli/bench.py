@@ -158,7 +158,7 @@ def bench_stream(
 ) -> None:
     """Latency of a frame of a stream, for a model that looks back only.
 
-    Of another TSM: -o 'model.temporal=[{TSM: {direction: past}}]'.
+    Any TSM does so with 'model.temporal=[{TSM: {direction: past}}]'.
     """
     from marey.engine.bench.stream import bench_stream as measure
 

@@ -1,0 +1,112 @@
+"""docs/benchmarks.md, made of what the benchmarks wrote.
+
+    python -m benchmarks.page benchmarks/results
+
+Every JSON file of the folder becomes a table, a column for each key of its rows, under the command
+that makes it and the machine that it was made on. SVGs beside a file are shown below it. What was
+measured otherwise stands in by_hand.md of that folder, with its machine, and is put at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from marey.storage.atomic import write_text
+
+PAGE = Path("docs/benchmarks.md")
+BY_HAND = "by_hand.md"
+HEAD = """\
+# Benchmarks
+
+Made by `{command}` of what `python -m benchmarks.NAME --json FILE` wrote; change nothing here.
+Seconds are medians, by processor time unless they are called wall. `ratio` is how many times as
+fast as the reference, which is the published code's way of doing the same.
+"""
+TITLES = {
+    "inference": "One clip through each model",
+    "training": "A step of training",
+    "loading": "Clips from their files to batches",
+    "growth": "Growth",
+}
+"""Of the sections, which come in this order; others after them, under their own names."""
+
+
+def page(folder: Path) -> str:
+    """The page of all results in `folder`, as Markdown."""
+    results = {path.stem: json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
+    order = sorted(results, key=lambda name: (_place(name), name))
+    sections = [_section(name, results[name], folder) for name in order]
+    by_hand = folder / BY_HAND
+    if by_hand.is_file():
+        sections.append(by_hand.read_text(encoding="utf-8").strip() + "\n")
+    head = HEAD.format(command=f"python -m benchmarks.page {folder.as_posix()}")
+    return "\n".join([head, *sections])
+
+
+def _place(name: str) -> int:
+    titles = list(TITLES)
+    return titles.index(name) if name in titles else len(titles)
+
+
+def _section(name: str, content: Mapping[str, Any], folder: Path) -> str:
+    rows: Sequence[Mapping[str, object]] = content["rows"]
+    parts = [
+        f"## {TITLES.get(name, name)}\n",
+        f"`python -m benchmarks.{name} --json FILE`, on {_machine(content['machine'])}.\n",
+        _table(rows),
+    ]
+    plots = sorted((folder / name).glob("*.svg"))
+    parts += [_shown(plot) for plot in plots]
+    return "\n".join(parts)
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    """The machine in words: processor, threads of cores, device and versions."""
+    versions = machine["versions"]
+    device = machine["gpu"] or "without a GPU"
+    sets = ", ".join(machine["instruction_sets"])
+    return (
+        f"{machine['threads']} of {machine['cores']} cores of {machine['processor']} ({sets}), "
+        f"{device}, Python {versions['python']}, torch {versions['torch']}"
+    )
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> str:
+    """The rows with the keys as columns, of those that any row has a value for."""
+    keys = list(dict.fromkeys(key for row in rows for key in row if row[key] is not None))
+    lines = [f"| {' | '.join(keys)} |", "|---" * len(keys) + "|"]
+    lines += [f"| {' | '.join(_text(row.get(key)) for key in keys)} |" for row in rows]
+    return "\n".join([*lines, ""])
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _shown(plot: Path) -> str:
+    """The SVG inside the page, which then needs no other file."""
+    data = base64.b64encode(plot.read_bytes()).decode()
+    return f"![{plot.stem}](data:image/svg+xml;base64,{data})\n"
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Write the page of the folder that `words`, or the command line, names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.page", description="docs/benchmarks.md of what was measured."
+    )
+    parser.add_argument("folder", type=Path, help="of NAME.json, NAME/*.svg and by_hand.md")
+    parser.add_argument("--out", type=Path, default=PAGE, help=f"{PAGE}")
+    asked = parser.parse_args(words)
+    write_text(asked.out, page(asked.folder))
+    print(f"wrote {asked.out}")
+
+
+if __name__ == "__main__":
+    main()
