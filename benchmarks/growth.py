@@ -34,6 +34,7 @@ from benchmarks.paired import Timing, side_by_side
 from benchmarks.rows import Row, add_options, report
 from marey.data.loading.samplers import ClassBalanced
 from marey.engine.report.charts.charts import Series, line_chart
+from marey.jobs.allocator import keep_freed_memory
 from marey.longtail.lmr import LMR
 from marey.models import TSM, Head, ModelSpec, ResNetSpec
 from marey.models.fused import fused
@@ -228,6 +229,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.set_defaults(rounds=3)
     asked = parser.parse_args(words)
     torch.set_num_threads(asked.threads)
+    keep_freed_memory()  # as whoever loads a trained model
     rows: list[Row] = []
     for name in asked.axes:
         print(f"{name}: {AXES[name].title}", flush=True)

@@ -75,11 +75,14 @@ SAMPLERS: tuple[Sampler, ...] = (InstanceBalanced(), ClassBalanced(), SquareRoot
 
 def measure(name: str, videos: Manifest, place: Path, *, rounds: int) -> list[Row]:
     """The rows of a set of clips, which are packed into folders of `place`."""
-    made = {"the videos": videos}
+    made: dict[str, Manifest] = {}
     for form_name, form in FORMS.items():
         out = place / f"{name} {form_name}"
         pack_clips(videos, out, form, executor=HERE)
         made[form_name] = read_manifest(out / "manifest.csv")
+    counted = made["JPEG packs at 256"].frame_counts
+    videos = videos.with_columns({"num_frames": counted})  # else a pass over each counts its frames
+    made["the videos"] = videos
     rows = []
     for views, crop in CROPS.items():
         ours = {what: _reading(manifest, crop, views) for what, manifest in made.items()}
