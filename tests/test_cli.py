@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import marey as marey_package
 from marey.cli.app import app, main
 from marey.cli.shared import console, errors, quietly, stopping
-from marey.cli.train import resume_latest
+from marey.cli.train import with_values
 from marey.jobs.signals import STOPPING
 from tests.tiny import write_set
 
@@ -213,10 +213,14 @@ def test_check_ends_with_status_1_when_something_is_wrong(
         (["train", "x", "--resume", "a.b=1"], ["train", "x", "--resume=latest", "a.b=1"]),
         (["train", "--resume", "--seed", "1"], ["train", "--resume=latest", "--seed", "1"]),
         (["train", "--resume", "a/last.pt"], ["train", "--resume", "a/last.pt"]),
+        (["train", "--amp", "x"], ["train", "--amp=true", "x"]),
+        (["train", "x", "--amp"], ["train", "x", "--amp=true"]),
+        (["train", "--amp", "auto"], ["train", "--amp", "auto"]),
+        (["bench", "model", "x", "--amp"], ["bench", "model", "x", "--amp"]),
     ],
 )
-def test_resume_alone_means_the_latest(words: list[str], meant: list[str]) -> None:
-    assert resume_latest(words) == meant
+def test_an_option_alone_has_its_usual_value(words: list[str], meant: list[str]) -> None:
+    assert with_values(words) == meant
 
 
 @pytest.mark.parametrize("option", ["--executor", "--engine"])

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from marey.cli.app import app
-from marey.cli.train import resume_latest
+from marey.cli.train import with_values
 from marey.recipes.catalog import find
 
 SLURM = Path(__file__).resolve().parents[1] / "examples" / "slurm"
@@ -58,7 +58,7 @@ def run(script: Path, log: Path, **environ: str) -> list[list[str]]:
 def accept(words: list[str]) -> None:
     """Nothing, if marey takes these words; else the error of the parser."""
     command = typer.main.get_command(app)
-    words = resume_latest(words)
+    words = with_values(words)
     while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
     command.make_context(command.name, words)

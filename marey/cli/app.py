@@ -107,7 +107,7 @@ def main() -> None:
     sys.path.append("")  # the current folder, last: recipes may name a class of a file in it
     try:
         with stopping():
-            app(train.resume_latest(sys.argv[1:]), prog_name="marey")
+            app(train.with_values(sys.argv[1:]), prog_name="marey")
     except MareyError as error:
         _fail(error.message, error.hint)
     except UnicodeEncodeError as error:  # in a library that takes names of UTF-8 alone

@@ -66,6 +66,8 @@ class SGD:
             or twice as fast, but for their norms (its earlier generation).
         layer_decay: what the rate of a stage of the encoder (of a block, in a transformer) is of
             that of the next, the heads having the full one (BEiT, arXiv 2106.08254).
+        fused: one kernel reads and writes each weight and what is remembered of it once: the same
+            step up to the last bits of rounding.
     """
 
     lr: float = 0.01
@@ -76,6 +78,7 @@ class SGD:
     head_lr5: bool = True
     calibrator_lr: Literal[1, 2, 5] = 1
     layer_decay: float = 1.0
+    fused: bool = False
 
     def __post_init__(self) -> None:
         check_numbers(at_least=0, lr=self.lr, weight_decay=self.weight_decay)
@@ -91,7 +94,13 @@ class SGD:
 
     def build(self, groups: Iterable[dict[str, Any]]) -> optim.SGD:
         """torch's optimiser of these groups."""
-        return optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+        return optim.SGD(
+            groups,
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            fused=self.fused or None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +114,7 @@ class AdamW:
     head_lr5: bool = False
     calibrator_lr: Literal[1, 2, 5] = 1
     layer_decay: float = 1.0
+    fused: bool = False
 
     def __post_init__(self) -> None:
         check_numbers(at_least=0, lr=self.lr, weight_decay=self.weight_decay)
@@ -119,7 +129,7 @@ class AdamW:
 
     def build(self, groups: Iterable[dict[str, Any]]) -> optim.AdamW:
         """torch's optimiser of these groups."""
-        return optim.AdamW(groups, lr=self.lr, betas=self.betas)
+        return optim.AdamW(groups, lr=self.lr, betas=self.betas, fused=self.fused or None)
 
 
 @dataclass(frozen=True)

@@ -196,9 +196,12 @@ class Recipe:
             to those of the run. None does not scale them.
         clip_grad: the largest norm of a gradient; None does not clip it.
         ema: the decay of a moving average of the weights, which is then what is tested.
-        amp: compute in bfloat16 where that is safe.
+        amp: compute in bfloat16 where that is safe; "auto" does if a few steps say, where the run
+            begins, that it is faster there, and the run keeps what it chose.
         checkpointing: compute the inside of the encoder's blocks twice rather than keep it: less
             memory, a third more time, the same numbers.
+        compile: have `torch.compile` make the encoder's training step, in the first of a run: a
+            minute or two for steps that are faster on most GPUs, and slower on many CPUs.
         save_best: the metric of the clips that validate by which an epoch is chosen and kept as
             best.pt, such as acc/class_avg or val/loss; by default none is, and the weights at the
             end are the model.
@@ -229,8 +232,9 @@ class Recipe:
     lr_batch_size: int | None = 32
     clip_grad: float | None = 20.0
     ema: float | None = None
-    amp: bool = False
+    amp: bool | Literal["auto"] = "auto"
     checkpointing: bool = False
+    compile: bool = False
     save_best: str = ""
     smooth: int = 3
     patience: int | None = None
@@ -265,6 +269,7 @@ class Recipe:
                 )
         if not self.stages:
             raise ValueError("stages is empty, expected at least one")
+        self._check_compile()
         values = len(self.augment.mean)
         if self.model.encoder.in_channels == 3 and 3 % values:  # not those of optical flow
             raise ValueError(f"augment.mean has {values} values, expected 1, or 3 (r, g, b)")
@@ -278,6 +283,17 @@ class Recipe:
         check_numbers(above=0, clip_grad=self.clip_grad)
         check_numbers(at_least=0, below=1, ema=self.ema)
         check_numbers(at_least=0, seed=self.seed)
+
+    def _check_compile(self) -> None:
+        if not self.compile:
+            return
+        if self.checkpointing:
+            raise ValueError("compile and checkpointing exclude each other. hint: leave out one")
+        if self.model.takes_features or self.model.over == "tokens":
+            raise ValueError(
+                "compile is of an encoder that gives frame features of videos, which this model "
+                "does not train. hint: compile=false"
+            )
 
     @property
     def tested_model(self) -> ModelSpec:
@@ -301,6 +317,11 @@ class Recipe:
                     raise ValueError(f"{part}: {error}") from error
                 words |= {said: None}
         return "; ".join(filter(None, words))
+
+    @property
+    def in_bfloat16(self) -> bool:
+        """Whether it computes in bfloat16; not where `amp` is yet to be decided by a run."""
+        return self.amp is True
 
     @property
     def epochs(self) -> int:

@@ -18,6 +18,7 @@ from marey.data.loading.clips import Batch
 from marey.engine.train.distributed import join_world
 from marey.engine.train.loop import Training
 from marey.engine.train.optim import set_rates
+from marey.engine.train.precision import with_precision
 from marey.engine.train.run_folder import training_error
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.start import ready
@@ -76,7 +77,7 @@ def range_test(
         world = stack.enter_context(join_world(device))
         folder = Path(stack.enter_context(TemporaryDirectory()))
         make_folder(folder / "checkpoints", training_error)
-        start = ready(recipe, folder, None, world)
+        start = with_precision(ready(recipe, folder, None, world), world)
         log = stack.enter_context(RunLog(folder, quiet=True))
         training = Training(start, folder, world=world, log=log, stop=StopFlag(), save_steps=None)
         for number, batches in zip(range(steps), _batches(training), strict=False):

@@ -39,6 +39,7 @@ from marey.engine.train.distributed import find_ranks
 from marey.engine.train.loop import train
 from marey.engine.train.run_folder import held, training_error
 from marey.engine.weights.checkpoint import last_checkpoint
+from marey.engine.weights.origin import read_run_recipe
 from marey.errors import RecipeError, RunError
 from marey.metrics.catalog import find_metric
 from marey.metrics.intervals import Estimate
@@ -138,6 +139,7 @@ def _seeds(recipe: Recipe, work_dir: Path, how: Repetition, one: Callable[..., R
         how.say(f"{work_dir / name}: seed {seed}, {number + 1} of {how.seeds}")
         make_folder(work_dir / name, training_error)
         runs[name] = one(replace(recipe, seed=seed), work_dir / name, how)
+        recipe = replace(recipe, amp=_precision(recipe, work_dir / name))
     first = next(iter(runs.values()))
     for name, results in runs.items():
         if results.data_hash != first.data_hash:
@@ -174,6 +176,7 @@ def _folds(recipe: Recipe, work_dir: Path, how: Repetition) -> Results:
         how.say(f"{work_dir / name}: fold {number}, {done + 1} of {len(numbers)}")
         of_fold = replace(recipe, data=replace(recipe.data, fold=number))
         runs[name] = _one_run(of_fold, work_dir / name, how)
+        recipe = replace(recipe, amp=_precision(recipe, work_dir / name))
     pooled = _pooled(clips, {n: work_dir / f"fold-{n}" for n in numbers})
     first = next(iter(runs.values()))
     about = ("protocol", "views", "other_segments", "model", "parameters", "decoder", "split")
@@ -187,6 +190,12 @@ def _folds(recipe: Recipe, work_dir: Path, how: Repetition) -> Results:
     make_folder((work_dir / SUMMARY).parent, run_error)
     write_results(pooled, (work_dir / SUMMARY).parent, results)
     return results
+
+
+def _precision(recipe: Recipe, folder: Path) -> bool | Literal["auto"]:
+    """The `amp` that the first run below `folder` chose: those that are compared all have it."""
+    runs = sorted(folder.rglob("checkpoints")) if recipe.amp == "auto" else []
+    return read_run_recipe(runs[0].parent).amp if runs else recipe.amp
 
 
 def _pooled(clips: Manifest, folders: Mapping[int, Path]) -> Evaluation:

@@ -88,7 +88,10 @@ class KeptFeatures:
     @cached_property
     def folder(self) -> Path:
         """Where they are kept."""
-        facts = dict(self.about) | {"amp": self.recipe.amp, "backend": self.recipe.data.backend}
+        facts = dict(self.about) | {
+            "amp": self.recipe.in_bfloat16,
+            "backend": self.recipe.data.backend,
+        }
         facts |= {"model": "", "views": facts["views"] | {"average": ""}}  # which change nothing
         return features_folder() / input_digest(facts)[:16]
 

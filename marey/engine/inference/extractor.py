@@ -145,7 +145,7 @@ def view_features(
     model.eval()
     parts, over = [], OVER[per]
     for clip in model_inputs(model, views, recipe.augment, device):
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.amp):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.in_bfloat16):
             parts.append(model.encode(clip, over).float().cpu())
     x = torch.cat(parts)
     x = x.reshape(len(views), -1, x.shape[-1])

@@ -113,7 +113,7 @@ def score_views(
     model.eval()
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in model.spec.heads}
     for x in model_inputs(model, views, recipe.augment, device):
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.amp):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.in_bfloat16):
             scores = model(x)
         for name, values in scores.items():
             values = values.float()

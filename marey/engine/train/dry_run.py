@@ -18,9 +18,11 @@ import torch
 from marey.data.manifest.manifest import Manifest
 from marey.engine.train.distributed import World, join_world
 from marey.engine.train.learner import Learner
+from marey.engine.train.precision import with_precision
 from marey.engine.train.start import Start, clips_a_step, ready
 from marey.engine.train.steps import Position, draw_steps
 from marey.errors import DecodeError, RunError, counted
+from marey.jobs.allocator import keep_freed_memory
 from marey.jobs.memory import memory_bytes
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.profile import num_parameters
@@ -44,7 +46,10 @@ def dry_run(recipe: Recipe, work_dir: Path, *, device: str | None = None) -> Ite
         MareyError: the run could not begin, as `marey.engine.train.loop.train` says.
     """
     with join_world(device) as world:
-        start = ready(recipe, work_dir, None, world)
+        if world.device.type == "cpu":
+            keep_freed_memory()
+        known = ready(recipe, work_dir, None, world)
+        start = with_precision(known, world)
         recipe, clips = start.recipe, len(start.train_set)
         yield f"clips       {clips:,} to train on, {_count(start.val_set)} to validate on"
         clip = _clip_shape(recipe, start.train_set)
@@ -62,6 +67,8 @@ def dry_run(recipe: Recipe, work_dir: Path, *, device: str | None = None) -> Ite
             f"memory      {step_bytes(recipe, recipe.batch_size, clip) >> 20:,} MiB for a step, "
             f"of {(whole or memory_bytes()) >> 20:,} MiB"
         )
+        for note in start.notes[len(known.notes) :]:
+            yield f"precision   {note}"
         yield f"time        {_time(start, world, sum(num_steps))}"
 
 
@@ -128,7 +135,15 @@ def _step_seconds(start: Start, world: World, number: int) -> float:
         for head in recipe.model.heads
     }
     num_classes = {head.name: head.num_classes for head in recipe.model.heads}
-    learner = Learner(stage, model, counts, world, lr_scale=1.0, checkpointing=recipe.checkpointing)
+    learner = Learner(
+        stage,
+        model,
+        counts,
+        world,
+        lr_scale=1.0,
+        checkpointing=recipe.checkpointing,
+        compile=recipe.compile,
+    )
     training_mode(model, stage.trainable, stage.last_blocks)
     taken: list[float] = []
     for batches, waited in draw_steps(recipe, start.train_set, Position(stage=number), world):
@@ -138,7 +153,7 @@ def _step_seconds(start: Start, world: World, number: int) -> float:
                 raise RunError(
                     "no clip of the first batches could be read", "marey data check lists why"
                 )
-            with learner.accumulating(last=True, amp=recipe.amp):
+            with learner.accumulating(last=True, amp=recipe.in_bfloat16):
                 clip, labels = augment(
                     batch.clip[:, 0],
                     batch.labels,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from marey.engine.train.compiled import compiled, runs_as
 from marey.engine.train.distributed import World
 from marey.engine.train.optim import build_optimizer, build_scales_optimizer, set_rates
 from marey.longtail.decouple import set_trainable
@@ -23,7 +24,8 @@ class Learner:
     """The objective and the optimiser of `stage` over the part of `model` that it trains.
 
     `class_counts` are the training clips of every class, int64 [k] a head; `lr_scale` multiplies
-    the stage's rates; `checkpointing` keeps the inputs of the encoder's blocks only.
+    the stage's rates; `checkpointing` keeps the inputs of the encoder's blocks only,
+    `compile` has its forward pass compiled.
     """
 
     def __init__(
@@ -35,10 +37,12 @@ class Learner:
         *,
         lr_scale: float,
         checkpointing: bool = False,
+        compile: bool = False,
     ) -> None:
         set_trainable(model, stage.trainable, stage.last_blocks)
         self.stage, self.model, self.device = stage, model, world.device
         self.checkpointing = checkpointing and stage.trainable == "all"
+        self.compiled = compiled(model.encoder, world.device) if compile else None
         self.objective = stage.objective.build(class_counts).to(world.device)
         loss = LossModule(model, self.objective)
         self.loss: nn.Module = DistributedDataParallel(loss) if world.size > 1 else loss
@@ -62,6 +66,7 @@ class Learner:
         with (
             nullcontext() if last or ddp is None else ddp.no_sync(),
             checkpointed(self.model.encoder) if self.checkpointing else nullcontext(),
+            nullcontext() if self.compiled is None else runs_as(self.model.encoder, self.compiled),
             torch.autocast(self.device.type, torch.bfloat16, enabled=amp),
         ):
             yield

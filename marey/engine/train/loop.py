@@ -31,6 +31,7 @@ from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
 from marey.engine.train.optim import go_on
 from marey.engine.train.outcome import outcome
+from marey.engine.train.precision import with_precision
 from marey.engine.train.run_folder import begin_run, held, refuse_run, write_about
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.saved import Saved, as_plain
@@ -42,6 +43,7 @@ from marey.engine.train.validation import validate
 from marey.engine.weights.checkpoint import last_checkpoint, load_strictly, save_checkpoint
 from marey.engine.weights.origin import origin_of
 from marey.errors import MareyError, RunError
+from marey.jobs.allocator import keep_freed_memory
 from marey.longtail.decouple import change_heads, training_mode
 from marey.longtail.objective import FollowsEpochs
 from marey.models.video_model import VideoModel
@@ -93,12 +95,15 @@ def train(
     check_trackers(trackers)
     with join_world(device) as world, ExitStack() as stack:
         notes = [*notes]
+        if world.device.type == "cpu":
+            keep_freed_memory()
         with world.together():
             if world.is_main and resume is not None:  # held before the checkpoint is read
                 notes.append(stack.enter_context(held(work_dir)))
         with world.together():
             start = ready(recipe, work_dir, resume, world)
             split = split_to_test(start.recipe) if test else None
+        start = with_precision(start, world)
         with world.together():
             if world.is_main and resume is None:
                 notes.append(stack.enter_context(held(work_dir)))
@@ -230,7 +235,7 @@ class Training:
         torch.manual_seed(mixed_seed(self.recipe.seed, self.at.global_step, self.world.rank))
         learner, total = self.learner, 0.0
         for number, batch in enumerate(batches, start=1):
-            with learner.accumulating(last=number == len(batches), amp=self.recipe.amp):
+            with learner.accumulating(last=number == len(batches), amp=self.recipe.in_bfloat16):
                 clip, labels = self.prepare(batch)
                 loss = learner.loss(clip, labels) / len(batches)
                 loss.backward()
@@ -357,6 +362,7 @@ class Training:
             self.world,
             lr_scale=scale,
             checkpointing=self.recipe.checkpointing,
+            compile=self.recipe.compile,
         )
 
     def note(self, loss: float, batches: Sequence[Batch], waited: float) -> None:

@@ -65,7 +65,12 @@ def go_on(optimizer: optim.Optimizer, state: Mapping[str, Any], spec: Optim) -> 
     own = {"lr", "base_lr", "weight_decay"}
     own |= {field.name for field in fields(spec)} if is_dataclass(spec) else set()
     groups = [{k: v for k, v in group.items() if k in own} for group in optimizer.param_groups]
-    optimizer.load_state_dict(dict(state))
+    # a fused step counts on the device of its weights: torch places what it reads by this flag
+    fused = [
+        {**saved, "fused": group.get("fused")}
+        for saved, group in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict({**state, "param_groups": fused})
     for group, values in zip(optimizer.param_groups, groups, strict=True):
         group.update(values)
 

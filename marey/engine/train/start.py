@@ -6,7 +6,7 @@ not there) leaves nothing that the next one has to be told about.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -89,6 +89,8 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     notes.append(note)
     at = Position()
     if saved is not None:
+        if recipe.amp == "auto":  # what was measured where it began
+            recipe = replace(recipe, amp=saved.recipe.amp)
         at, more = _goes_on(saved, recipe, data, world)
         notes += more
     notes += [segments_in_words(recipe), recipe.clips_in_words()]

@@ -45,7 +45,7 @@ def test_what_may_change_is_named() -> None:
     assert found(changed) == [
         f"stages.0.optim.lr {lr} -> 0.5",
         *([] if schedule == "StepDecay" else [f"stages.0.schedule {schedule} -> StepDecay"]),
-        "amp False -> True",
+        "amp auto -> True",
     ]
 
 

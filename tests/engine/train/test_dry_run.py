@@ -29,7 +29,8 @@ def test_shapes_steps_parameters_memory_and_time_are_said(
         "stage 1     5 epochs of 2 steps of 4 clips; 36 parameters learn, 808 are frozen",
     ]
     assert said[4].startswith("memory      0 MiB for a step, of ")
-    assert said[5].startswith("time        32 s, by steps of 2 s as measured now")
+    assert said[5].startswith("precision   computed in float32: all steps take less than a minute")
+    assert said[6].startswith("time        32 s, by steps of 2 s as measured now")
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from marey.engine.train.optim import build_optimizer, set_rates
+from marey.engine.train.optim import build_optimizer, go_on, set_rates
 from marey.models import (
     TSM,
     ECal,
@@ -28,6 +29,7 @@ from marey.recipes.optim import SGD, AdamW, Cosine, StepDecay, Warmup
 from marey.recipes.recipe import Stage
 from marey.recipes.schema import from_yaml, override, to_yaml
 from tests.parity.golden import read
+from tests.tiny import TinySpec
 
 TWO_HEADS = (Head("verb", 3), Head("noun", 2))
 
@@ -282,3 +284,21 @@ def test_an_optimiser_and_a_schedule_of_ones_own_stand_in_a_recipe() -> None:
     optimizer = build_optimizer(on_meta(ModelSpec(ResNetSpec(18))), stage.optim, scale=2)
     assert isinstance(optimizer, torch.optim.RMSprop)
     assert [group["lr"] for group in optimizer.param_groups] == [0.4, 0.4]
+
+
+@pytest.mark.parametrize("spec", [SGD(nesterov=True), AdamW()])
+def test_a_fused_step_is_the_same_and_goes_on_from_a_plain_one(spec: SGD | AdamW) -> None:
+    plain, fused = (ModelSpec(TinySpec(), num_segments=2, heads=TWO_HEADS).build() for _ in "12")
+    fused.load_state_dict(plain.state_dict())
+    optimizers = [build_optimizer(plain, spec), build_optimizer(fused, replace(spec, fused=True))]
+    for step in range(3):
+        for model, optimizer in zip((plain, fused), optimizers, strict=True):
+            torch.manual_seed(step)
+            for weight in model.parameters():
+                weight.grad = torch.randn_like(weight)
+            optimizer.step()
+        saved = deepcopy(optimizers[0].state_dict())
+        go_on(optimizers[1], saved, replace(spec, fused=True))
+    assert all(group["fused"] for group in optimizers[1].param_groups)
+    for one, other in zip(plain.parameters(), fused.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
