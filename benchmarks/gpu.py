@@ -193,7 +193,10 @@ def _peak_of(
 
 
 def _largest(peak: Callable[[int], int | None], clips: int, most: int) -> tuple[int, int]:
-    """The largest batch that fits, to a quarter, and its bytes; (0, 0) if not even `clips` do."""
+    """The largest batch that was found to fit and its bytes; (0, 0) if not even `clips` do.
+
+    It is `clips` doubled as long as they fit, and then half or a quarter more.
+    """
     best, used = 0, 0
     while clips <= most and (found := peak(clips)) is not None:
         best, used, clips = clips, found, 2 * clips
@@ -285,6 +288,7 @@ def main(words: Sequence[str] | None = None) -> None:
         asked.json.parent.mkdir(parents=True, exist_ok=True)
     torch.set_float32_matmul_precision("high")  # TF32, as the reference is run on such GPUs
     torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True  # as the published code does
     sizes = replace(TINY, device=asked.device) if asked.tiny else Sizes(asked.device)
     models = dict(COMPARED)
     if asked.tiny:

@@ -45,6 +45,8 @@ def _tests_beside(path: PurePosixPath) -> str | None:
             return "tests/test_cli"
         case ("marey", *_, _):
             return "/".join(("tests", *path.parent.parts[1:], "test_"))
+        case ("benchmarks", *_, _):
+            return "/".join(("tests", *path.parent.parts, "test_"))
         case ("docs", *_) | ("README.md",):
             return "tests/test_docs" if path.parts[0] == "docs" else "tests/test_readme"
     return None

@@ -11,6 +11,7 @@ from tests.changed import changed_files, chosen_tests
 
 TESTS = (
     "marey/models/sites.py",
+    "tests/benchmarks/test_rows.py",
     "tests/data/manifest/test_read.py",
     "tests/models/encoders/test_i3d.py",
     "tests/models/test_sites.py",
@@ -27,6 +28,7 @@ TESTS = (
         ("marey/data/manifest/columns.py", ["tests/data/manifest/test_read.py"]),
         ("marey/models/sites.py", ["marey/models/sites.py", "tests/models/test_sites.py"]),
         ("marey/cli/train.py", ["tests/test_cli.py"]),
+        ("benchmarks/rows.py", ["tests/benchmarks/test_rows.py"]),
         ("docs/scale.md", ["tests/test_docs_scale.py"]),
         ("README.md", ["tests/test_readme.py"]),
         ("tests/models/encoders/test_i3d.py", ["tests/models/encoders/test_i3d.py"]),

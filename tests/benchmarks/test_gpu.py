@@ -37,7 +37,7 @@ def test_the_script_has_all_models(tmp_path: Path) -> None:
     assert {row["model"].split()[0] for row in written["rows"]} == set(COMPARED)
 
 
-def test_the_largest_batch_is_found_to_a_quarter() -> None:
+def test_the_largest_batch_is_found_by_doubling_and_then_half_or_a_quarter_more() -> None:
     def room_for(most: int) -> tuple[int, int]:
         return _largest(lambda clips: 10 * clips if clips <= most else None, 8, 4096)
 
