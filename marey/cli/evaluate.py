@@ -23,6 +23,7 @@ from marey.cli.metric_tables import (
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
 from marey.cli.tables import AsJson, print_json
 from marey.cli.weights import at_hand
+from marey.errors import counted
 from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
@@ -193,9 +194,7 @@ def evaluate(
     else:
         _print_result(result, read_results(path))
     if result.missing:
-        errors.print(
-            f"{len(result.missing)} clips could not be read and count as wrong; see {path}"
-        )
+        errors.print(f"{_unread(len(result.missing))}; see {path}")
     (errors if as_json else console).print(f"written: {path}")
     if calibrate:
         print_calibration(model)
@@ -214,6 +213,11 @@ def evaluate(
         console.print(f"written: {written}")
 
 
+def _unread(number: int) -> str:
+    count = "counts" if number == 1 else "count"
+    return f"{counted(number, 'clip')} could not be read and {count} as wrong"
+
+
 def _is_clips(word: Path) -> bool:
     """Whether a word is a video or a folder that holds clips, as no model does."""
     from marey.data.manifest.paths import VIDEO
@@ -223,13 +227,15 @@ def _is_clips(word: Path) -> bool:
 
 
 def _print_result(result: Evaluation, facts: Results) -> None:
-    print_metrics(result.metrics, result.named_estimates, title=f"{len(result.manifest)} clips")
+    print_metrics(
+        result.metrics, result.named_estimates, title=counted(len(result.manifest), "clip")
+    )
     print_classes(result)
     print_untested(result)
     print_tested(facts)
     print_subsets(facts.subsets)
     for source, part in result.by_source.items():
-        print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
+        print_metrics(part.metrics, {}, title=f"{source}, {counted(len(part.manifest), 'clip')}")
     print_groups(result)
 
 
@@ -246,9 +252,9 @@ def _print_dump(path: Path, epic_lists: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json(results_of_clips(read))
     else:
-        title = f"{len(read.manifest)} clips"
+        title = counted(len(read.manifest), "clip")
         print_metrics(read.metrics, read.named_estimates, title=title)
         print_classes(read)
         print_tested(stored.facts)
     if read.missing:
-        errors.print(f"{len(read.missing)} clips could not be read and count as wrong")
+        errors.print(_unread(len(read.missing)))

@@ -10,6 +10,7 @@ import typer
 from marey.cli import options as opt
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
 from marey.cli.weights import fetch_before
+from marey.errors import counted
 from marey.jobs.shards import WHOLE
 
 
@@ -73,11 +74,11 @@ def features(
         return
     least, most = made.frames
     vectors = f"{most}" if least == most else f"{least} to {most}"
-    console.print(f"{made.num_clips:,} clips, {vectors} x {made.dim} numbers each")
+    console.print(f"{counted(made.num_clips, 'clip')}, {vectors} x {made.dim} numbers each")
     if made.missing:
         errors.print(
-            f"{len(made.missing):,} clips could not be read; they stay in the file, "
-            "without features, and count as missing"
+            f"{counted(len(made.missing), 'clip')} could not be read: in the file, without "
+            "features, and counted as missing"
         )
         for row, reason in list(made.missing.items())[:5]:
             errors.print(f"  row {row + 1}: {reason}", markup=False)

@@ -19,6 +19,7 @@ from marey.cli.shared import (
     progress_bar,
 )
 from marey.cli.weights import at_hand
+from marey.errors import counted
 from marey.jobs.shards import WHOLE
 from marey.terminal import Terminal, visible_json
 
@@ -146,7 +147,7 @@ def predict(
         return
     if made.num_missing and output.form in TABLES:
         errors.print(
-            f"{made.num_missing:,} of {made.num_clips:,} clips could not be read; "
+            f"{made.num_missing:,} of {counted(made.num_clips, 'clip')} could not be read; "
             "the column 'error' says why"
         )
     console.print(f"written: {out}")

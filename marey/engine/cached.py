@@ -21,6 +21,7 @@ from marey.engine.inference.encoded import ABOUT, features_folder
 from marey.engine.weights.imagenet import OFFICIAL
 from marey.engine.weights.published import cache_folder
 from marey.engine.weights.zoo.catalog import CHECKPOINTS, release_folder
+from marey.errors import counted
 from marey.recipes.release import CONFIG
 from marey.storage.atomic import run_error
 
@@ -41,8 +42,8 @@ class CachePart:
 
     def in_words(self) -> str:
         """How many there are, and their size."""
-        count = len(self.entries)
-        return f"{count:,} {'entry' if count == 1 else 'entries'}, {size_in_words(self.num_bytes)}"
+        entries = counted(len(self.entries), "entry", "entries")
+        return f"{entries}, {size_in_words(self.num_bytes)}"
 
     def empty(self) -> None:
         """Remove them; RunError names the first that cannot be."""

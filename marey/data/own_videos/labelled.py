@@ -23,7 +23,7 @@ from marey.data.own_videos.patterns import is_pattern, matching
 from marey.data.own_videos.source import read_source
 from marey.data.own_videos.splits import SplitRule, split_name
 from marey.data.own_videos.unlabelled import LISTS
-from marey.errors import ManifestError, first_few
+from marey.errors import ManifestError, counted, first_few
 
 
 def is_labelled_source(source: str | Path | tuple[str, ...]) -> bool:
@@ -82,7 +82,7 @@ def read_labelled(source: str | Path | tuple[str, ...]) -> tuple[Manifest, tuple
         row = min(rejects)
         raise ManifestError(
             f"{listing.rows[row].line}: {clip_text(listing.rows[row].path)}: {rejects[row]}, as"
-            f" {len(rejects):,} of {len(listing):,} clips",
+            f" {len(rejects):,} of {counted(len(listing), 'clip')}",
             "take these out, or `marey data init` makes a manifest of those that are there",
         )
     split = given_columns(listing, SplitRule(group=None), AS_NAMED).split
@@ -101,11 +101,12 @@ def _of_files(path: Path, files: Sequence[str]) -> Listing:
             for each in files
             for clip in below[each]
         ]
-        form = f"class folders, {len(found):,} clips of {len(folders):,} classes"
+        classes = counted(len(folders), "class", "classes")
+        form = f"class folders, {counted(len(found), 'clip')} of {classes}"
     else:
         found = [(each, Path(each).absolute().parent.name) for each in files]
         of = f" of {path}" if is_pattern(path) else ""
-        form = f"files{of}, labelled by their folders, {len(found):,} clips"
+        form = f"files{of}, labelled by their folders, {counted(len(found), 'clip')}"
     rows = [
         ListRow(SourceLine(path, number), each, {"label": label})
         for number, (each, label) in enumerate(found, start=1)

@@ -47,7 +47,7 @@ from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.clip_facts import clip_facts
 from marey.engine.weights.origin import Origin, origin_of
 from marey.engine.weights.trained import Trained, load_trained
-from marey.errors import ManifestError, RunError
+from marey.errors import ManifestError, RunError, counted
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Parts, Progress
 from marey.jobs.shards import WHOLE, Shard
@@ -198,7 +198,7 @@ def evaluate_folder(
     counts = TrainingCounts(_class_counts(job, train_manifest), rule)
     subsets = read_epic_splits(epic_lists).subsets(job.manifest) if epic_lists else {}
     if num_kept := int(is_kept(job.kept, job.manifest).sum()):
-        said = f"{num_kept:,} of {len(job.manifest):,} clips were encoded before"
+        said = f"{num_kept:,} of {counted(len(job.manifest), 'clip')} encoded before"
         say(f"{said}; what is kept in {job.kept.folder} is used")
     parts = job.parts(
         out / "results.json",

@@ -15,7 +15,7 @@ from typing import Any
 
 from marey.engine.results_file import Role
 from marey.engine.weights.checkpoint import weights_digest
-from marey.errors import CheckpointError, RecipeError
+from marey.errors import CheckpointError, RecipeError, counted
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import TestViews
 from marey.recipes.schema import to_plain
@@ -53,7 +53,7 @@ class Calibration:
         """The clips, in words."""
         where = f" of split {self.split}" if self.split else ""
         chose = ", which chose the weights too" if self.role == "choice" else ""
-        return f"{self.num_clips:,} clips{where}{chose}"
+        return f"{counted(self.num_clips, 'clip')}{where}{chose}"
 
     def in_words(self) -> str:
         """What the temperatures are and of what, without a full stop.

@@ -215,7 +215,7 @@ def test_readable_clips_have_numbers_of_their_own(run: Path, clips: Path, tmp_pa
     stored = read_stored(path.with_name("predictions.parquet")).evaluation
     assert stored.metrics == result.metrics
     shown = CliRunner().invoke(app, ["eval", str(path.with_name("predictions.parquet"))])
-    assert "1 clips could not be read and count as wrong" in shown.output
+    assert "1 clip could not be read and counts as wrong" in shown.output
 
 
 def test_nothing_readable_is_an_answer_too(run: Path, clips: Path, tmp_path: Path) -> None:

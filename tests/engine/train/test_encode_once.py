@@ -145,7 +145,7 @@ def test_an_evaluation_encodes_no_clip_that_was_encoded_before(
     said: list[str] = []
     options = EvalOptions(folder=run, manifest=both, workers=0)
     kept, _ = evaluate_folder(options, tmp_path / "kept", say=said.append)
-    assert [line.partition(";")[0] for line in said] == ["4 of 5 clips were encoded before"]
+    assert [line.partition(";")[0] for line in said] == ["4 of 5 clips encoded before"]
     two_views = replace(options, overrides=("test.sampling={Clips: {num_frames: 2, clips: 2}}",))
     evaluate_folder(two_views, tmp_path / "other", say=said.append)
     shutil.rmtree(cache / "features")
