@@ -11,6 +11,7 @@ from marey.models.fused import (
     blocks,
     context,
     convolution,
+    differences,
     linear,
     shifts,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "chained",
     "context",
     "convolution",
+    "differences",
     "form_of",
     "fused",
     "fuses",

@@ -10,7 +10,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from marey.models.encoders.resnet import ResNet
-from marey.models.encoders.tdn import TDN
 from marey.models.fused.convolution import Convolution
 from marey.models.fused.forms import chained, form_of, fuses, joins
 from marey.models.fused.runs import in_runs
@@ -81,8 +80,7 @@ def _(block: ResidualBlock) -> nn.Module:
 
 
 @fuses(ResNet)
-@fuses(TDN)
-def _(network: ResNet | TDN) -> nn.Module:
+def _(network: ResNet) -> nn.Module:
     network.conv1 = nn.Sequential(*chained([network.conv1, network.bn1, network.relu]))
     for name, child in network.named_children():
         setattr(network, name, nn.Identity() if name in ("bn1", "relu") else form_of(child))

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from marey.models import Head, ModelSpec
 from marey.models.encoder import Encoder
+from marey.models.layout import AnyModule
 from marey.models.sites import TemporalOp
 from marey.models.video_model import VideoModel
 
@@ -27,7 +28,7 @@ def lively(
     return enliven(model)
 
 
-def enliven(model: VideoModel) -> VideoModel:
+def enliven(model: AnyModule) -> AnyModule:
     """`model` with statistics, scales and shifts that no layer could leave out unnoticed."""
     with torch.no_grad():
         for module in model.modules():
