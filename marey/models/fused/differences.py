@@ -21,7 +21,7 @@ from marey.models.encoder import EncoderModule
 from marey.models.encoders.tdn import TDN, TDNSpec
 from marey.models.fused.convolution import Convolution
 from marey.models.fused.forms import chained, form_of, fuses, joins
-from marey.models.layout import cells, fold_time, unfold_time
+from marey.models.layout import cells, fold_time, split_axis, unfold_time
 from marey.models.temporal.tdn import DifferenceAttention, LearnedShift
 from marey.types import Clip
 
@@ -106,7 +106,7 @@ def fuse_into(x: Tensor, difference: Tensor, weights: tuple[float, float]) -> Te
     (a, b), (height, width) = weights, difference.shape[2:]
     if x.shape[2:] != (2 * height, 2 * width):
         return x * a + F.interpolate(difference * b, x.shape[2:])
-    by_cell = x.mul_(a).unflatten(3, (width, 2)).unflatten(2, (height, 2))
+    by_cell = split_axis(split_axis(x.mul_(a), 3, width, 2), 2, height, 2)
     by_cell.add_(difference[:, :, :, None, :, None], alpha=b)
     return x
 
