@@ -28,6 +28,7 @@ from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
 from marey.jobs.parts import Progress
 from marey.metrics.catalog import Subsets
 from marey.metrics.intervals import Estimate
+from marey.models.fused import fused
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
 
@@ -124,6 +125,8 @@ def evaluate(
 ) -> Evaluation:
     """The scores of `model` for every clip of `manifest`, and the numbers that follow from them.
 
+    They are those of its `fused` form, which rounds otherwise.
+
     Args:
         model: on `device` already.
         recipe: says how clips are shown: `test` (the views and how they are averaged), mean and
@@ -138,7 +141,7 @@ def evaluate(
     """
     check_heads(model, manifest, recipe.test.average)
     scores, missing = score_clips(
-        model,
+        fused(model.with_frames(recipe.test.sampling.frames)),
         manifest,
         recipe,
         device=device,

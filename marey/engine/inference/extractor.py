@@ -125,7 +125,7 @@ class Extractor(ClipJob):
     def _features(self, batch: Batch, manifest: Manifest) -> dict[int, np.ndarray]:
         if not len(batch.rows):
             return {}
-        x = view_features(self.model, batch.clip, self.recipe, per=self.per, device=self.device)
+        x = view_features(self.fused, batch.clip, self.recipe, per=self.per, device=self.device)
         _check_range(x.numpy(), self.dtype, manifest, batch.rows)
         return dict(zip(batch.rows.tolist(), x.numpy(), strict=True))
 
@@ -142,7 +142,6 @@ def view_features(
     model: VideoModel, views: Tensor, recipe: Recipe, *, per: Per, device: torch.device | str
 ) -> Tensor:
     """What the encoder gives, float32 [b v*t d] of views [b v ...], or the means, on the CPU."""
-    model.eval()
     parts, over = [], OVER[per]
     for clip in model_inputs(model, views, recipe.augment, device):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.in_bfloat16):

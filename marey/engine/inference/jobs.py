@@ -28,11 +28,13 @@ import torch
 from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import default_device
 from marey.engine.inference.scoring import ScoreArrays, clips_at_once, score_clips
+from marey.engine.runtimes.scorer import Scorer
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Here
 from marey.jobs.half_done import input_digest
 from marey.jobs.parts import Join, Parts, Progress, make_parts
 from marey.jobs.shards import Shard
+from marey.models.fused import fused
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_plain
@@ -71,6 +73,16 @@ class ClipJob:
         return clips_at_once(self.recipe, self.batch_size)
 
     @cached_property
+    def fused(self) -> VideoModel:
+        """The model as it looks at clips: its fast form, on the frames of the test views."""
+        return fused(self.model.with_frames(self.recipe.test.sampling.frames))
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What scores the clips."""
+        return self.fused
+
+    @cached_property
     def digest(self) -> str:
         """Of all that changes a byte of a part."""
         facts = {
@@ -95,7 +107,7 @@ class ClipJob:
     ) -> tuple[ScoreArrays, dict[int, str]]:
         """As `score_clips`, of these rows; the first of them is row 0 of what is returned."""
         return score_clips(
-            self.model,
+            self.scorer,
             self.clips(rows),
             self.recipe,
             device=self.device,

@@ -25,12 +25,13 @@ from marey.data.manifest.paths import VIDEO
 from marey.engine.inference.calibrate import calibrated_scores
 from marey.engine.inference.probabilities import probabilities
 from marey.engine.inference.scoring import check_finite, score_views
+from marey.engine.runtimes.scorer import Scorer
 from marey.engine.weights.calibration import Calibration, read_calibration
 from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError, RunError
 from marey.jobs.parts import Progress
-from marey.models.video_model import VideoModel
+from marey.models.fused import fused
 from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
 from marey.recipes.testing import for_test
@@ -145,9 +146,9 @@ class Predictor:
         return next(iter(self.trained.classes.values()))
 
     @cached_property
-    def model(self) -> VideoModel:
-        """The model on the frames of the recipe's test views."""
-        return self.trained.model.with_frames(self.trained.recipe.test.sampling.frames)
+    def scorer(self) -> Scorer:
+        """What answers: a form of the model that is fast here, on the frames of the test views."""
+        return fused(self.trained.model.with_frames(self.trained.recipe.test.sampling.frames))
 
     def scores(self, reader: FrameReader) -> Scores:
         """Scores [k] of every head, averaged over the recipe's test views, as `evaluate` gives."""
@@ -231,7 +232,7 @@ class Predictor:
 
     def _score_views(self, views: Tensor, clip: object) -> Scores:
         recipe = replace(self.trained.recipe, amp=False)
-        scores = score_views(self.model, views[None], recipe, device=self.device)
+        scores = score_views(self.scorer, views[None], recipe, device=self.device)
         check_finite(scores, [clip])
         scores = calibrated_scores(scores, self.calibration, recipe.test.average)
         return {head: values[0] for head, values in scores.items()}

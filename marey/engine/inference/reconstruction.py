@@ -27,6 +27,7 @@ from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError
 from marey.jobs.parts import Progress
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
+from marey.models.fused import fused
 from marey.storage.text_files import as_value, read_json, write_json
 from marey.video.reading.reader import Span
 
@@ -185,7 +186,7 @@ def _features(
 ) -> tuple[Rows, Tensor]:
     """The rows [n] that could be read, and their features [n d]."""
     recipe, rows, parts = trained.recipe, [], []
-    model = trained.model.with_frames(recipe.test.sampling.frames)
+    model = fused(trained.model.with_frames(recipe.test.sampling.frames))
     with closing(view_batches(clips, recipe, workers=workers, batch_size=batch_size)) as batches:
         for batch in batches:
             if len(batch.rows):

@@ -14,9 +14,9 @@ from torch import Tensor
 from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.loader import clip_batches
 from marey.data.manifest.manifest import Manifest
+from marey.engine.runtimes.scorer import Scorer
 from marey.errors import ManifestError, RunError
 from marey.jobs.parts import Progress
-from marey.models.video_model import VideoModel
 from marey.recipes.compatible import check_clips
 from marey.recipes.frozen import tests_on
 from marey.recipes.recipe import Recipe
@@ -34,7 +34,7 @@ ScoreArrays: TypeAlias = dict[str, npt.NDArray[np.float32]]
 
 
 def score_clips(
-    model: VideoModel,
+    scorer: Scorer,
     manifest: Manifest,
     recipe: Recipe,
     *,
@@ -47,14 +47,14 @@ def score_clips(
 
     RunError names a clip whose scores are not finite.
 
-    Args: as `marey.engine.inference.evaluate.evaluate`.
+    Args: as `marey.engine.inference.evaluate.evaluate`, but for the `scorer`, which takes clips of
+        as many frames as the recipe's test views have.
     """
-    check_clips(model.spec, manifest)
+    check_clips(scorer.spec, manifest)
     recipe = tests_on(recipe, manifest)
-    model = model.with_frames(recipe.test.sampling.frames)
     scores: ScoreArrays = {
         head.name: np.full((len(manifest), head.num_classes), np.nan, np.float32)
-        for head in model.spec.heads
+        for head in scorer.spec.heads
     }
     missing: dict[int, str] = {}
     done = 0
@@ -62,7 +62,7 @@ def score_clips(
         for batch in batches:
             missing |= dict(batch.failures)
             if len(batch.rows):
-                found = score_views(model, batch.clip, recipe, device=device)
+                found = score_views(scorer, batch.clip, recipe, device=device)
                 check_finite(found, [manifest.path(row) for row in batch.rows.tolist()])
                 for name, values in found.items():
                     scores[name][batch.rows.numpy()] = values.cpu().numpy()
@@ -103,18 +103,16 @@ def clips_at_once(recipe: Recipe, batch_size: int | None = None) -> int:
 
 @torch.no_grad()
 def score_views(
-    model: VideoModel, views: Tensor, recipe: Recipe, *, device: torch.device | str
+    scorer: Scorer, views: Tensor, recipe: Recipe, *, device: torch.device | str
 ) -> Scores:
     """Scores [b k] a head: the mean over v of logits or, if the recipe says so, probabilities.
 
-    views: uint8 [b v t c h w], or features [b v t d], of as many frames as `model` takes
-        (`VideoModel.with_frames`).
+    views: uint8 [b v t c h w], or features [b v t d], of as many frames as `scorer` takes.
     """
-    model.eval()
-    parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in model.spec.heads}
-    for x in model_inputs(model, views, recipe.augment, device):
+    parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in scorer.spec.heads}
+    for x in model_inputs(scorer, views, recipe.augment, device):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.in_bfloat16):
-            scores = model(x)
+            scores = scorer(x)
         for name, values in scores.items():
             values = values.float()
             parts[name].append(values.softmax(dim=1) if recipe.test.average == "probs" else values)
@@ -135,22 +133,22 @@ def check_finite(scores: Scores, clips: Sequence[object]) -> None:
 
 
 def model_inputs(
-    model: VideoModel, views: Tensor, augment: Augment, device: torch.device | str
+    scorer: Scorer, views: Tensor, augment: Augment, device: torch.device | str
 ) -> Iterator[Clip]:
     """The views of a batch, [b v ...], as clips for the model, as many as memory holds at once."""
     clips = views.flatten(0, 1)
     if clips.is_floating_point():  # features, which are small
         yield clips.to(device)
         return
-    for part in torch.split(clips, max(1, FRAMES_AT_ONCE // model.frames)):
+    for part in torch.split(clips, max(1, FRAMES_AT_ONCE // scorer.spec.frames)):
         yield normalize(
             part.to(device), augment.mean, augment.std, channel_order=augment.channel_order
         )
 
 
-def check_heads(model: VideoModel, manifest: Manifest, average: str) -> None:
+def check_heads(scorer: Scorer, manifest: Manifest, average: str) -> None:
     """ManifestError unless the manifest has labels, of as many classes, for every head."""
-    for name, num_classes in ((head.name, head.num_classes) for head in model.spec.heads):
+    for name, num_classes in ((head.name, head.num_classes) for head in scorer.spec.heads):
         if name not in manifest.labels:
             raise ManifestError(f"{manifest.source} has no column '{name}' of the model's head")
         if len(manifest.classes[name]) != num_classes:

@@ -64,7 +64,7 @@ def write_test(folder: Path, split: str, *, world: World, stop: StopFlag, log: R
     try:
         with stop.at_once(alone=world.is_alone):
             found = evaluate_together(
-                job.model,
+                job.scorer,
                 job.manifest,
                 job.recipe,
                 trained_on=TrainingCounts(job.trained.class_counts),

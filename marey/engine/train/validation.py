@@ -19,6 +19,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.scoring import ScoreArrays, check_heads, clips_at_once, score_clips
+from marey.engine.runtimes.scorer import Scorer
 from marey.engine.train.best_epoch import training_counts
 from marey.engine.train.distributed import World
 from marey.engine.train.stop_signals import StopAsked, StopFlag
@@ -45,7 +46,9 @@ def validate(
         return {}
     trained_on = training_counts(train_set)
     views = by_val_views(recipe)
-    found = evaluate_together(model, val_set, views, trained_on=trained_on, world=world, stop=stop)
+    world.share_buffers(model)
+    scorer = model.eval().with_frames(views.test.sampling.frames)
+    found = evaluate_together(scorer, val_set, views, trained_on=trained_on, world=world, stop=stop)
     return {} if found is None else found.metrics
 
 
@@ -55,7 +58,7 @@ def by_val_views(recipe: Recipe) -> Recipe:
 
 
 def evaluate_together(
-    model: VideoModel,
+    scorer: Scorer,
     manifest: Manifest,
     recipe: Recipe,
     *,
@@ -67,8 +70,7 @@ def evaluate_together(
 
     StopAsked in all processes if one is asked to stop.
     """
-    check_heads(model, manifest, recipe.test.average)
-    world.share_buffers(model)
+    check_heads(scorer, manifest, recipe.test.average)
     size = clips_at_once(recipe)
     rows = [_rows(len(manifest), size, rank, world.size) for rank in range(world.size)]
     mine = manifest if world.size == 1 else manifest.take(rows[world.rank])
@@ -79,7 +81,7 @@ def evaluate_together(
             if stop.asked:
                 raise StopAsked
 
-        return score_clips(model, mine, recipe, device=world.device, progress=between_batches)
+        return score_clips(scorer, mine, recipe, device=world.device, progress=between_batches)
 
     parts = world.side_by_side(work)
     if not world.is_main:
