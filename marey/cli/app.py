@@ -20,6 +20,7 @@ from marey.cli import (
     evaluate,
     features,
     models,
+    optimize,
     pack,
     predict,
     prepare,
@@ -101,13 +102,16 @@ def begin(
 def main() -> None:
     """Run a command; an error of ours, or no memory, ends it with status 2, Ctrl-C with 130."""
     write_any_text()
-    logging.getLogger("marey").addHandler(TerminalHandler(errors))
+    log = logging.getLogger("marey")
+    log.addHandler(TerminalHandler(errors))
+    log.setLevel(logging.INFO)
     if reason := too_little():
         _fail(f"the memory is too little: {reason}", "lift the limit (ulimit -v)")
     sys.path.append("")  # the current folder, last: recipes may name a class of a file in it
     try:
         with stopping():
-            app(train.with_values(sys.argv[1:]), prog_name="marey")
+            words = optimize.usual_limits(train.with_values(sys.argv[1:]))
+            app(words, prog_name="marey")
     except MareyError as error:
         _fail(error.message, error.hint)
     except UnicodeEncodeError as error:  # in a library that takes names of UTF-8 alone
@@ -152,6 +156,7 @@ def export(
     console.print(f"written: {written}")
 
 
+app.command()(optimize.optimize)
 app.command()(features.features)
 app.command()(models.convert)
 app.command()(models.models)

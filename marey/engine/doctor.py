@@ -14,6 +14,7 @@ from marey.jobs.cores import num_cores
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "prores", "wmv3", "mjpeg")
 """Of the videos that people have."""
 EXTRAS = {
+    "deploy": ("onnx", "onnxscript", "onnxruntime", "openvino"),
     "hdf5": ("h5py",),
     "hf": ("transformers", "peft"),
     "ray": ("ray",),

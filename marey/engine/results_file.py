@@ -237,6 +237,8 @@ class Results:
     """The folds or seeds that these results sum up."""
     chosen: Chosen = Chosen()
     """Which weights were tested."""
+    scored_by: str = ""
+    """The form of the model that scored (`marey.engine.runtimes`)."""
     split: str = ""
     """Of the manifest, which was tested."""
     role: Role = ""

@@ -36,6 +36,7 @@ from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.results import results_of, write_results
 from marey.engine.inference.scoring import ScoreArrays, check_heads
 from marey.engine.results_file import Results, Role, read_results
+from marey.engine.runtimes.form import form_name
 from marey.engine.weights.calibration import (
     Calibration,
     plain_views,
@@ -135,6 +136,7 @@ class EvalOptions(Options["ScoringJob"]):
             workers=self.workers,
             batch_size=self.batch_size,
             device=device,
+            folder=trained.folder,
             split="" if clips.splits is None else self.split,
         )
 
@@ -361,6 +363,7 @@ class ScoringJob(ClipJob):
         return replace(
             results_of(evaluation, self.model, self.recipe),
             chosen=self.trained.chosen,
+            scored_by=form_name(self.scorer),
             calibration=changes(evaluation, self.calibration) if self.calibration else {},
             split=self.split,
             role=role,

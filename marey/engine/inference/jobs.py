@@ -28,6 +28,7 @@ import torch
 from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import default_device
 from marey.engine.inference.scoring import ScoreArrays, clips_at_once, score_clips
+from marey.engine.runtimes.brought import brought_by, scorer_of
 from marey.engine.runtimes.scorer import Scorer
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Here
@@ -58,6 +59,8 @@ class ClipJob:
     batch_size: int | None = None
     """As `Options` have them."""
     device: torch.device | str = "cpu"
+    folder: Path | None = None
+    """Where the weights lie; it may bring a form of the model that scores faster here."""
 
     def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
         """Write what comes of these rows, a part; `progress` counts rows of the whole."""
@@ -80,7 +83,8 @@ class ClipJob:
     @cached_property
     def scorer(self) -> Scorer:
         """What scores the clips."""
-        return self.fused
+        device = torch.device(self.device)
+        return scorer_of(self.model, self.recipe, folder=self.folder, device=device)
 
     @cached_property
     def digest(self) -> str:
@@ -89,6 +93,7 @@ class ClipJob:
             "recipe": to_plain(self.recipe),
             "where": self.manifest.where(),
             "batch_size": self.clips_at_once,
+            "brought": brought_by(self.folder),
         }
         return input_digest(facts | dict(self.facts()))
 

@@ -25,13 +25,13 @@ from marey.data.manifest.paths import VIDEO
 from marey.engine.inference.calibrate import calibrated_scores
 from marey.engine.inference.probabilities import probabilities
 from marey.engine.inference.scoring import check_finite, score_views
+from marey.engine.runtimes.brought import scorer_of
 from marey.engine.runtimes.scorer import Scorer
 from marey.engine.weights.calibration import Calibration, read_calibration
 from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError, RunError
 from marey.jobs.parts import Progress
-from marey.models.fused import fused
 from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
 from marey.recipes.testing import for_test
@@ -148,7 +148,8 @@ class Predictor:
     @cached_property
     def scorer(self) -> Scorer:
         """What answers: a form of the model that is fast here, on the frames of the test views."""
-        return fused(self.trained.model.with_frames(self.trained.recipe.test.sampling.frames))
+        of = self.trained
+        return scorer_of(of.model, of.recipe, folder=of.folder, device=self.device)
 
     def scores(self, reader: FrameReader) -> Scores:
         """Scores [k] of every head, averaged over the recipe's test views, as `evaluate` gives."""

@@ -128,6 +128,7 @@ class PredictOptions(Options["PredictionJob"]):
             workers=self.workers,
             batch_size=self.batch_size,
             device=device,
+            folder=trained.folder,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,16 +17,18 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from marey.data.manifest.classes import write_classes
+from marey.data.manifest.classes import classes_file, write_classes
 from marey.engine.environment import usable_device
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import Chosen, read_results
+from marey.engine.weights.calibration import FILE as TEMPERATURES
 from marey.engine.weights.calibration import (
     Calibration,
     calibration_if_any,
     write_calibration,
 )
 from marey.engine.weights.checkpoint import load_strictly
+from marey.engine.weights.class_counts import FILE as COUNTS
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.engine.weights.origin import WEIGHTS, origin_of
 from marey.errors import CheckpointError, RunError
@@ -38,9 +41,11 @@ from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
 from marey.recipes.release import CHOSEN, CONFIG, CONVERTED, never_trained
 from marey.recipes.schema import to_plain
-from marey.storage.atomic import make_folder, replacing, run_error, write_text
+from marey.storage.atomic import make_folder, replacing, run_error, write_text, writing
 
 log = logging.getLogger("marey")
+
+CARD = "README.md"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,8 @@ class Trained:
     """Head -> training clips of every class; empty where nobody knows."""
     chosen: Chosen = field(default_factory=Chosen)
     """Which weights of a run they are, and by what."""
+    folder: Path | None = None
+    """The run or release that they lie in."""
 
 
 def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trained:
@@ -86,7 +93,14 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
     counts = read_class_counts(
         origin.folder, {head.name: head.num_classes for head in recipe.model.heads}
     )
-    return Trained(recipe, model.to(device).eval(), dict(origin.classes), counts, origin.chosen)
+    return Trained(
+        recipe,
+        model.to(device).eval(),
+        dict(origin.classes),
+        counts,
+        origin.chosen,
+        origin.folder,
+    )
 
 
 def export_release(run: Path, out: Path) -> Path:
@@ -104,6 +118,27 @@ def export_release(run: Path, out: Path) -> Path:
         write_class_counts(trained.class_counts, out)
     if calibration := _calibration(trained, run):
         write_calibration(calibration, out)
+    return out
+
+
+def as_release(folder: Path, out: Path) -> Path:
+    """Write the release of what lies in `folder` to the new folder `out`; returns `out`.
+
+    Of a run it is made, of a release it is copied, whatever else lies beside it.
+
+    Raises:
+        RunError: as `export_release`.
+    """
+    origin = origin_of(folder)
+    if not (origin.folder / CONFIG).is_file():
+        return export_release(folder, out)
+    refuse_occupied(out)
+    make_folder(out, run_error)
+    labels = [classes_file(origin.folder, head).name for head in origin.classes]
+    with writing(out, run_error):
+        for name in (CONFIG, *labels, COUNTS, TEMPERATURES, CARD, WEIGHTS):
+            if (origin.folder / name).is_file():
+                shutil.copyfile(origin.folder / name, out / name)
     return out
 
 
@@ -135,7 +170,7 @@ def write_release(
     make_folder(out, run_error)
     write_text(out / CONFIG, json.dumps(facts, indent=1), run_error)
     write_classes(classes, out, run_error)
-    write_text(out / "README.md", card, run_error)
+    write_text(out / CARD, card, run_error)
     with replacing(out / WEIGHTS, run_error) as file:
         file.write(safetensors.torch.save(own))
     return out

@@ -1,0 +1,168 @@
+"""The command `marey optimize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from marey.cli import options as opt
+from marey.cli.shared import (
+    above_zero,
+    console,
+    device_or_default,
+    errors,
+    progress_bar,
+    refused_values,
+)
+from marey.cli.tables import AsJson, print_json, print_table
+from marey.cli.weights import at_hand
+
+EXACT, CLOSE = 1e-4, 99.5
+
+if TYPE_CHECKING:
+    from marey.engine.report.pages import Table
+    from marey.engine.runtimes.optimized import Optimized, Row
+
+
+def optimize(
+    model: Annotated[
+        Path, typer.Argument(help="folder of a run or release, or a name of marey weights")
+    ],
+    out: Annotated[Path, typer.Option(help="new folder: a release that any command takes")],
+    manifest: Annotated[
+        str | None,
+        typer.Option(help="clips to try on, as predict takes them; default: those that validated"),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="rows of it; default: val of the run's, all of --manifest")
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(metavar="MANIFEST", help="clips that 8 bits are fitted to; default: others"),
+    ] = None,
+    exact: Annotated[
+        float,
+        typer.Option(
+            parser=above_zero,
+            metavar="PART",
+            help="of the largest logit, by which one may be off",
+        ),
+    ] = EXACT,
+    close: Annotated[
+        float | None,
+        typer.Option(
+            parser=above_zero,
+            metavar="PERCENT",
+            help=f"instead: of clips, whose first label stays; alone it means {CLOSE}",
+        ),
+    ] = None,
+    form: Annotated[
+        list[str] | None, typer.Option(help="try this one; again for more; default: all")
+    ] = None,
+    start: Annotated[
+        float,
+        typer.Option(parser=above_zero, metavar="SECONDS", help="until the first scores, at most"),
+    ] = 15.0,
+    clips: Annotated[int, typer.Option(min=1, help="to try on")] = 32,
+    seconds: Annotated[
+        float, typer.Option(parser=above_zero, help="that trying may take, beside making")
+    ] = 300.0,
+    batch_size: opt.BatchSize = None,
+    workers: opt.Workers = None,
+    device: opt.Device = None,
+    download: opt.Download = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try every form of a model on this machine, and keep the fastest that scores the same.
+
+    predict, eval and marey.load use what it wrote; on another machine they fall back and say so.
+    """
+    from marey.engine.optimize.clips import WantedClips
+    from marey.engine.optimize.optimize import Wanted, optimize_folder
+    from marey.engine.runtimes.catalog import forms_named
+
+    with refused_values():
+        forms = forms_named(form or ())
+    with progress_bar("optimizing") as progress:
+        found = optimize_folder(
+            at_hand(model, download=download),
+            out,
+            Wanted(
+                clips=WantedClips(
+                    manifest=manifest,
+                    split=split,
+                    calibration=calibration,
+                    num_clips=clips,
+                    workers=workers,
+                ),
+                batch_size=batch_size or 1,
+                seconds=seconds,
+                keeps="exact" if close is None else "close",
+                limit=exact if close is None else close,
+                most_start=start,
+                device=device_or_default(device),
+                forms=forms,
+            ),
+            progress=progress,
+            say=lambda line: errors.print(line, markup=False),
+        )
+    if as_json:
+        print_json(found)
+        return
+    print_table(_table(found))
+    for row in found.table:
+        if row.left_out:
+            console.print(f"{row.form}: {row.left_out}", markup=False)
+    console.print(f"fastest that keeps {_asked(found)}: {found.form}")
+    console.print(f"written: {out}")
+
+
+def usual_limits(words: list[str]) -> list[str]:
+    """`--exact` or `--close` alone mean the usual limits, `--close 99` that one."""
+    if words[:1] != ["optimize"]:
+        return words
+    out, usual = list(words), {"--exact": EXACT, "--close": CLOSE}
+    for i, word in enumerate(words):
+        following = words[i + 1] if i + 1 < len(words) else "-"
+        if word in usual and not following[:1].isdecimal():
+            out[i] = f"{word}={usual[word]}"
+    return out
+
+
+def _table(found: Optimized) -> Table:
+    from marey.engine.report.pages import Table
+
+    header = (
+        *("form", "clips/s", "latency", "CPU time", "start", "memory", "difference"),
+        *("same top-1", "kept"),
+    )
+    rows = [_cells(row, found) for row in found.table if row.latency_seconds is not None]
+    return Table(header, rows, numbers=frozenset(range(1, 8)))
+
+
+def _cells(row: Row, found: Optimized) -> tuple[str, ...]:
+    from marey.engine.optimize.choose import kept
+
+    assert row.latency_seconds is not None
+    assert row.cpu_seconds is not None
+    memory = "" if row.memory_bytes is None else f"{row.memory_bytes / 2**20:.0f} MiB"
+    keeps = "no" if not kept(row, found.keeps, found.limit) else "yes"
+    return (
+        row.form,
+        f"{row.clips_per_second:.2f}",
+        f"{1000 * row.latency_seconds:.1f} ms",
+        f"{1000 * row.cpu_seconds:.1f} ms",
+        f"{row.start_seconds:.1f} s",
+        memory,
+        f"{row.difference:.1e}",
+        f"{row.agreement:.1f} %",
+        "written" if row.form == found.form else keeps,
+    )
+
+
+def _asked(found: Optimized) -> str:
+    if found.keeps == "exact":
+        return f"{found.limit:g} of the largest logit"
+    return f"{found.limit:g} % of the first labels"

@@ -1,0 +1,168 @@
+"""Models as ONNX graphs: written by torch, rounded to 8 bits by ONNX Runtime, read as data.
+
+A graph takes `clip`, float32 [n t c h w] normalised as in training, of any n, and gives the logits
+[n k] of each head under its name. It holds operators of ONNX alone, none of ours, so that any
+runtime takes it. What a person has to know beside it stands in its metadata, under ``marey``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from marey.engine.runtimes.machine import installed
+from marey.errors import RunError
+from marey.models.video_model import VideoModel
+from marey.storage.atomic import replacing, run_error
+from marey.types import Clip
+
+INPUT = "clip"
+METADATA = "marey"
+"""The entry of a graph's metadata: JSON, of what `write_onnx` was told."""
+MOST_BYTES = 2**31 - 1
+"""Of one file: what a message of protobuf holds at most."""
+
+WRITERS = ("onnx", "onnxscript")
+"""What torch needs to write a graph."""
+
+
+def cannot_write() -> str:
+    """Why no graph can be written here; empty if it can."""
+    return lacking(*WRITERS)
+
+
+def lacking(*packages: str) -> str:
+    """That packages of the extra `deploy` are not installed; empty if all are."""
+    missing = [name for name in packages if not installed(name)]
+    return f"no {' and no '.join(missing)}: pip install 'marey[deploy]'" if missing else ""
+
+
+def write_onnx(
+    model: VideoModel, clips: Clip, path: Path, *, about: Mapping[str, Any] | None = None
+) -> None:
+    """Write the graph of `model` for clips of this size, in any number, to the file `path`.
+
+    Args:
+        model: the plain one, in evaluation mode.
+        clips: [n t c h w] on the model's device.
+        path: NAME.onnx.
+        about: what its metadata says: preprocessing, labels, recipe.
+
+    Raises:
+        RunError: the packages are not installed, it cannot be written, or is too large for a file.
+    """
+    if reason := cannot_write():
+        raise RunError(f"{path} cannot be written: {reason}")
+    size = sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
+    if size > MOST_BYTES:
+        raise RunError(
+            f"{path} cannot be written: the weights are {size / 2**30:.1f} GiB, and one ONNX file "
+            "holds 2"
+        )
+    import onnx
+
+    example = clips[:1].expand(2, *clips.shape[1:])  # a size of 1 would be taken for a constant
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            model,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("clips")},),
+            input_names=[INPUT],
+            output_names=[head.name for head in model.spec.heads],
+            verbose=False,
+        )
+    assert program is not None, "with dynamo=True it is what is exported"
+    graph = program.model_proto
+    entry = onnx.StringStringEntryProto(key=METADATA, value=json.dumps(dict(about or {})))
+    graph.metadata_props.append(entry)
+    with replacing(path, run_error) as file:
+        file.write(graph.SerializeToString())
+
+
+def write_int8(source: Path, clips: Clip, path: Path, *, saturates: bool) -> None:
+    """Write the graph in `source` to `path` with weights and activations of 8 bits.
+
+    Convolutions and products are of 8 bits, by ranges (static) that the `clips` show; scales of
+    weights are one a channel.
+
+    Args:
+        source: as `write_onnx` wrote it.
+        clips: [n t c h w], real ones: their ranges are those that all clips are held to.
+        path: NAME.onnx.
+        saturates: whether two products overflow 16 bits on this processor, so that weights get 7
+            bits: x86 without VNNI.
+
+    Raises:
+        RunError: the packages are not installed.
+    """
+    if reason := lacking("onnx", "onnxruntime"):
+        raise RunError(f"{path} cannot be written: {reason}")
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with TemporaryDirectory(prefix="marey-") as folder, _quiet():
+        # folds batch norm, without which each norm would be rounded on its own
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        draft = Path(folder) / "int8.onnx"
+        quantize_static(
+            prepared,
+            draft,
+            _OneByOne(clips),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=saturates,
+        )
+        with replacing(path, run_error) as file:
+            file.write(draft.read_bytes())
+
+
+class _OneByOne:
+    """The clips as ONNX Runtime's calibration asks for them."""
+
+    def __init__(self, clips: Clip) -> None:
+        self._rest = iter(torch.split(clips, 1))
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next clip, None behind the last one."""
+        clip = next(self._rest, None)
+        return None if clip is None else {INPUT: clip.cpu().numpy()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch's exporter and ONNX Runtime's tools say of themselves."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "root", "onnxscript", "onnx_ir")]
+    before = [each.level for each in loggers]
+    try:
+        for each in loggers:
+            each.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)
+
+
+def read_graph(path: Path) -> bytes:
+    """The bytes of a graph or its weights; RunError for what is missing or too large.
+
+    Runtimes are given bytes and no path, so that nothing a graph names is looked for on the disk.
+    """
+    size = path.stat().st_size if path.is_file() else 0
+    if not size or size > MOST_BYTES:
+        what = f"holds {size:,} bytes" if path.is_file() else "is missing"
+        raise RunError(f"{path} {what}, expected a graph of at most 2 GiB")
+    return path.read_bytes()
