@@ -22,12 +22,14 @@ import torch
 from marey.engine.optimize.memory import growth
 from marey.engine.runtimes.form import Form, Running
 from marey.engine.runtimes.optimized import Row
-from marey.errors import MareyError, cut_short
+from marey.errors import MareyError, RunError, cut_short
 from marey.models.video_model import VideoModel
 from marey.types import Clip, Scores
 
 FEWEST_BATCHES = 7
 """That a median is taken of, whatever time they take."""
+MIXED_UP = 0.3
+"""Of the largest logit, a difference that no rounding makes."""
 HOPELESS = 4.0
 """A form that takes so many times as long as the plain one is not measured further."""
 
@@ -60,10 +62,12 @@ def opened(
         return Row(form=form.name, left_out=reason)
     try:
         form.write(model, clips, folder, about)
-        return _opened(form, model, clips[:1], folder)
+        found = _opened(form, model, clips[:1], folder)
+        _check_batches(found.run, clips[:3])
     except _REFUSALS as error:
         said = error.message if isinstance(error, MareyError) else _in_words(error)
         return Row(form=form.name, left_out=said)
+    return found
 
 
 def _opened(form: Form, model: VideoModel, clip: Clip, folder: Path) -> Opened:
@@ -77,6 +81,19 @@ def _opened(form: Form, model: VideoModel, clip: Clip, folder: Path) -> Opened:
     running, memory = growth(start, clip.device)
     seconds = time.perf_counter() - began
     return Opened(form.name, running, seconds, memory)
+
+
+def _check_batches(run: Running, clips: Clip) -> None:
+    """RunError unless several clips at once get about the scores that each has alone.
+
+    Shapes that a graph holds fast show here, and nowhere else where batches are of one clip.
+    """
+    together = run(clips)
+    alone = [run(clip) for clip in torch.split(clips, 1)]
+    for head, scores in together.items():
+        wanted = torch.cat([each[head] for each in alone])
+        if (scores - wanted).abs().max() > MIXED_UP * wanted.abs().max():
+            raise RunError("it scores several clips at once otherwise than one by one")
 
 
 def _in_words(error: BaseException) -> str:

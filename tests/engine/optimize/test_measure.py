@@ -11,7 +11,7 @@ import torch
 from marey.engine.optimize.measure import Opened, measured, opened
 from marey.engine.runtimes.form import Running
 from marey.engine.runtimes.optimized import Row
-from marey.engine.runtimes.torch_forms import PLAIN
+from marey.engine.runtimes.torch_forms import PLAIN, TorchForm
 from marey.errors import RunError
 from marey.models.video_model import Head, ModelSpec, VideoModel
 from marey.types import Clip, Scores
@@ -118,6 +118,19 @@ def test_a_form_that_does_not_work_is_left_out_with_the_reason(
     model: VideoModel, clips: Clip, tmp_path: Path, form: Failing, why: str
 ) -> None:
     assert opened(form, model, clips, tmp_path, {}) == Row(form="failing", left_out=why)
+
+
+def test_a_form_that_scores_the_first_clip_of_a_batch_alone_is_left_out(
+    model: VideoModel, clips: Clip, tmp_path: Path
+) -> None:
+    def first(model: VideoModel) -> Callable[[Clip], Scores]:
+        mask = torch.eye(1, 3).T  # one for the first clip
+        return lambda clip: {h: s * mask[: len(clip)] for h, s in model(clip).items()}
+
+    found = opened(TorchForm("first", first), model, clips, tmp_path, {})
+    assert found == Row(
+        form="first", left_out="it scores several clips at once otherwise than one by one"
+    )
 
 
 def test_what_is_opened_has_scored_a_clip(model: VideoModel, clips: Clip, tmp_path: Path) -> None:
