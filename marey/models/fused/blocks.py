@@ -81,7 +81,9 @@ def _(block: ResidualBlock) -> nn.Module:
 
 @fuses(ResNet)
 def _(network: ResNet) -> nn.Module:
-    network.conv1 = nn.Sequential(*chained([network.conv1, network.bn1, network.relu]))
+    stem = ("conv1", "bn1", "relu", "maxpool")
+    network.conv1 = nn.Sequential(*chained(getattr(network, name) for name in stem))
     for name, child in network.named_children():
-        setattr(network, name, nn.Identity() if name in ("bn1", "relu") else form_of(child))
+        if name != "conv1":
+            setattr(network, name, nn.Identity() if name in stem else form_of(child))
     return network

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from marey.models.fused.convolution import Convolution
+from marey.models.fused.forms import joins
 from marey.models.fused.pointwise import takes
 
 CACHED = 5 * 2**18
@@ -55,6 +56,29 @@ class Run(nn.Module):
             cells //= down * across
             widest = max(widest, cells * len(layer.weight))
         return widest
+
+
+class PooledConvolution(nn.Module):
+    """A convolution and the pooling behind it: between them are the widest maps of a network."""
+
+    def __init__(self, convolution: Convolution, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.convolution, self.pool = convolution, pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [n c h w] -> [n c' h' w']."""
+        down, across = self.convolution.steps.stride
+        cells = x.shape[2] * x.shape[3] // (down * across)
+        return by_few(self._whole, [x], cells * len(self.convolution.weight))
+
+    def _whole(self, x: Tensor) -> Tensor:
+        pooled: Tensor = self.pool(self.convolution(x))
+        return pooled
+
+
+@joins(Convolution, nn.MaxPool2d)
+def _(convolution: Convolution, pool: nn.MaxPool2d) -> nn.Module:
+    return PooledConvolution(convolution, pool)
 
 
 def in_runs(forms: Iterable[nn.Module]) -> list[nn.Module]:
