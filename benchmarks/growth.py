@@ -33,6 +33,7 @@ from benchmarks.memory import peak_bytes
 from benchmarks.paired import Timing, side_by_side
 from benchmarks.rows import Row, add_options, report
 from marey.data.loading.samplers import ClassBalanced
+from marey.engine.report import charts
 from marey.engine.report.charts.charts import Series, line_chart
 from marey.jobs.allocator import keep_freed_memory
 from marey.longtail.lmr import LMR
@@ -40,6 +41,8 @@ from marey.models import TSM, Head, ModelSpec, ResNetSpec
 from marey.models.fused import fused
 from marey.storage.atomic import write_text
 
+STYLE = Path(charts.__file__).parents[1] / "templates" / "style.css"
+"""Of reports, whose colours the charts name: an SVG alone needs them, too."""
 Calls = Mapping[int, Callable[[], object]]
 
 
@@ -215,7 +218,10 @@ def plot(name: str, axis: Axis, rows: Sequence[Row]) -> str:
         for of, growth in measured.items()
     ]
     words = f"doublings of {name} {values[0]:,}"
-    return str(line_chart(series, title=axis.title, x_label=words, y_label="doublings"))
+    chart = line_chart(series, title=axis.title, x_label=words, y_label="doublings")
+    drawn = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    head, rest = drawn.split(">", 1)
+    return f"{head}><style>{STYLE.read_text(encoding='utf-8')}</style>{rest}"
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -3,14 +3,14 @@
     python -m benchmarks.page benchmarks/results
 
 Every JSON file of the folder becomes a table, a column for each key of its rows, under the command
-that makes it and the machine that it was made on. SVGs beside a file are shown below it. What was
-measured otherwise stands in by_hand.md of that folder, with its machine, and is put at the end.
+that makes it and the machine that it was made on. Plots, the SVGs in a folder of its name, are
+copied beside the page and shown below it. What was measured otherwise stands in by_hand.md of that
+folder, with its machine, and is put at the end.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,8 +60,8 @@ def _section(name: str, content: Mapping[str, Any], folder: Path) -> str:
         f"`python -m benchmarks.{name} --json FILE`, on {_machine(content['machine'])}.\n",
         _table(rows),
     ]
-    plots = sorted((folder / name).glob("*.svg"))
-    parts += [_shown(plot) for plot in plots]
+    plots = _plots(folder).items()
+    parts += [f"![{p.stem}]({beside})\n" for beside, p in plots if p.parent.name == name]
     return "\n".join(parts)
 
 
@@ -90,10 +90,9 @@ def _text(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _shown(plot: Path) -> str:
-    """The SVG inside the page, which then needs no other file."""
-    data = base64.b64encode(plot.read_bytes()).decode()
-    return f"![{plot.stem}](data:image/svg+xml;base64,{data})\n"
+def _plots(folder: Path) -> dict[str, Path]:
+    """The SVGs of each result, by the names that they have beside the page."""
+    return {f"{plot.parent.name}-{plot.name}": plot for plot in sorted(folder.glob("*/*.svg"))}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -105,6 +104,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=PAGE, help=f"{PAGE}")
     asked = parser.parse_args(words)
     write_text(asked.out, page(asked.folder))
+    for name, plot in _plots(asked.folder).items():
+        write_text(asked.out.parent / name, plot.read_text(encoding="utf-8"))
     print(f"wrote {asked.out}")
 
 

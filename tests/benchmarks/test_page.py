@@ -41,7 +41,9 @@ def test_sections_have_their_order_and_plots(tmp_path: Path) -> None:
         text.index(f"benchmarks.{name} --json") for name in ("inference", "growth", "another")
     ]
     assert places == sorted(places)
-    assert "![frames](data:image/svg+xml;base64," in text
+    assert "![frames](growth-frames.svg)" in text
+    page.main([str(tmp_path), "--out", str(tmp_path / "docs" / "page.md")])
+    assert (tmp_path / "docs" / "growth-frames.svg").read_text() == "<svg/>"
 
 
 def test_the_page_is_what_is_made_of_the_results() -> None:
