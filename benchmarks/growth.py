@@ -218,7 +218,7 @@ def plot(name: str, axis: Axis, rows: Sequence[Row]) -> str:
         for of, growth in measured.items()
     ]
     words = f"doublings of {name} {values[0]:,}"
-    chart = line_chart(series, title=axis.title, x_label=words, y_label="doublings")
+    chart = str(line_chart(series, title=axis.title, x_label=words, y_label="doublings"))
     drawn = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     head, rest = drawn.split(">", 1)
     return f"{head}><style>{STYLE.read_text(encoding='utf-8')}</style>{rest}"
