@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from marey.models import TSM, ResNetSpec
+from marey.models import TSM, GroupContext, ResNetSpec
 from marey.models.fused import chained, form_of, fused, fuses
 from marey.models.fused.convolution import Convolution
 from tests.models.fused.lively import EXACT, clips, difference, lively
@@ -78,6 +78,14 @@ def test_a_form_that_was_used_can_change_its_dtype() -> None:
     form(clip)
     doubled = form.double()(clip.double())["label"]
     assert difference(model.double()(clip.double())["label"], doubled) < EXACT
+
+
+def test_a_form_is_exported_in_ordinary_operators() -> None:
+    model = lively(THIN, (TSM(), GroupContext()))
+    form, clip = fused(model), clips(model)
+    graph = torch.export.export(form, (clip,))
+    assert not any("mkldnn" in str(node.target) for node in graph.graph.nodes)
+    assert difference(model(clip)["label"], graph.module()(clip)["label"]) < EXACT
 
 
 @pytest.mark.parametrize("stage", ["layer1", "layer2"])
