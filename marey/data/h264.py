@@ -14,6 +14,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+REPRODUCIBLE = {"x264-params": "cpu-independent=1"}
+"""x264 plans quality over macroblocks in float32 by the instructions of the machine, and for narrow
+pictures with what lies in memory beside its tables; in plain C neither changes a byte."""
+
 
 def write_h264(
     path: Path,
@@ -38,7 +42,7 @@ def write_h264(
     height, width, _ = first.shape
     container = {"movflags": movflags} if movflags else {}
     with av.open(f"file:{path}", "w", format="mp4", options=container) as mp4:
-        stream = mp4.add_stream("libx264", rate=rate, options=dict(options))
+        stream = mp4.add_stream("libx264", rate=rate, options=REPRODUCIBLE | dict(options))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.time_base = stream.codec_context.time_base = time_base
         stream.codec_context.thread_count = 1
