@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -107,11 +107,13 @@ class KeptFeatures:
         *,
         shard: Shard = WHOLE,
         progress: Progress | None = None,
+        failed: Callable[[int, str], None] | None = None,
     ) -> None:
         """Make the share `shard` of the features of these clips, and keep them.
 
-        With several shards they are there once the last one is done. RunError if the folder cannot
-        be written, or a feature is not finite.
+        With several shards they are there once the last one is done. `failed` is told the row of
+        each clip that cannot be read, and why. RunError if the folder cannot be written, or a
+        feature is not finite.
         """
         make_folder(self.folder, _not_kept)
         write_text(self.folder / ABOUT, json.dumps(self.about, indent=1), _not_kept)
@@ -130,7 +132,7 @@ class KeptFeatures:
         )
         make_parts(
             job.parts(job.out),
-            lambda rows, file: job.write(rows, file, progress=progress),
+            lambda rows, file: job.write(rows, file, progress=progress, failed=failed),
             job.join,
             executor=HERE,
             shard=shard,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,8 +94,22 @@ class Extractor(ClipJob):
             "manifest_digest": self.manifest.digest(),
         }
 
-    def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
-        """Write a part: these rows with their features, as a file of features of its own."""
+    def write(
+        self,
+        rows: range,
+        file: BinaryIO,
+        *,
+        progress: Progress | None = None,
+        failed: Callable[[int, str], None] | None = None,
+    ) -> None:
+        """Write a part: these rows with their features, as a file of features of its own.
+
+        Args:
+            rows: of the manifest.
+            file: where to.
+            progress: called with rows (done, total).
+            failed: told the row of each clip that cannot be read, and why, once that is known.
+        """
         manifest, size = self.clips(rows), self.clips_at_once
         nothing = np.zeros((0, self.model.encoded_width(self.over)), np.float32)
         batches = view_batches(manifest, self.recipe, workers=self.workers, batch_size=size)
@@ -103,6 +117,8 @@ class Extractor(ClipJob):
             for start, batch in zip(range(0, len(rows), size), batches, strict=True):
                 here = range(start, min(start + size, len(rows)))
                 missing, of_row = dict(batch.failures), self._features(batch, manifest)
+                for row, reason in missing.items() if failed else ():
+                    failed(rows.start + row, reason)
                 writer.write(
                     self.table.slice(rows.start + start, len(here)),
                     [of_row.get(row, nothing) for row in here],

@@ -11,7 +11,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.results_file import MissingClip
 from marey.engine.train.distributed import World
 from marey.engine.train.run_folder import training_error
-from marey.errors import RunError
+from marey.errors import RunError, counted
 from marey.storage.atomic import writing
 from marey.storage.text_files import as_value, read_text, reading
 
@@ -80,7 +80,7 @@ class BadClips:
     def _check(self, count: int) -> None:
         if count > self.allowed:
             raise RunError(
-                f"{count} training clips could not be read, more than the {self.allowed} that "
-                f"data.bad_clip_budget allows; they are listed in {self.path}",
+                f"{counted(count, 'training clip')} could not be read, more than the "
+                f"{self.allowed} that data.bad_clip_budget allows; see {self.path}",
                 "mend or remove them (marey data check lists all), or raise the budget",
             )

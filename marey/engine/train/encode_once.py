@@ -14,6 +14,7 @@ from marey.data.features.feature_file import FeatureFile
 from marey.data.features.stacked import StackedFeatures
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.encoded import KeptFeatures
+from marey.engine.train.bad_clips import BadClips
 from marey.engine.train.distributed import World
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.start import Start
@@ -52,6 +53,8 @@ def encode_once(
         with start.saved.reading():
             load_strictly(start.model, start.saved.state["model"], source=start.saved.path)
 
+    bad_clips = BadClips(work_dir, train_set, recipe.data.bad_clip_budget)
+
     def kept(clips: Manifest, views: TestViews, what: str) -> Manifest:
         features = KeptFeatures(
             model=start.model.with_frames(views.sampling.frames).eval(),
@@ -68,7 +71,12 @@ def encode_once(
             f"({there:,} were before) and kept in {features.folder}"
         )
         if len(rows):
-            _made(features, clips.take(rows), world, log, stop, work_dir)
+
+            def failed(row: int, reason: str) -> None:
+                if clips is train_set:  # past the budget it ends here, before all are looked at
+                    bad_clips.add(int(rows[row]), reason)
+
+            _made(features, clips.take(rows), world, log, stop, work_dir, failed)
         with world.together():
             return features.of(clips)
 
@@ -88,8 +96,9 @@ def _made(
     log: RunLog,
     stop: StopFlag,
     work_dir: Path,
+    failed: Callable[[int, str], None],
 ) -> None:
-    """Make the features of these clips by all processes."""
+    """Make the features of these clips by all processes; `failed` is told what cannot be read."""
 
     def work(beat: Callable[[], None]) -> None:
         def between_batches(done: int, _: int) -> None:
@@ -99,7 +108,7 @@ def _made(
                 raise StopAsked
 
         shard = Shard(world.rank, world.size)
-        features.make(clips, shard=shard, progress=between_batches)
+        features.make(clips, shard=shard, progress=between_batches, failed=failed)
 
     log.begin_epoch("looking at clips", len(clips), 0)
     try:

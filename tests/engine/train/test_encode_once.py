@@ -110,7 +110,7 @@ def test_clips_of_another_split_are_the_same_clips(
     assert looked_at == [8, 4]
     (videos.parent / "red_0.mp4").touch()
     train(frozen(videos, weights), tmp_path / "three")
-    assert looked_at == [8, 4, 1]
+    assert looked_at == [8, 8, 4]  # the first ended at that clip
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,26 @@ def test_a_clip_that_cannot_be_read_is_counted_and_tried_again(
     broken = write_set(tmp_path / "videos", per_class=2, val_per_class=1)
     (broken.parent / "red_0.mp4").write_bytes(b"no video")
     recipe = frozen(broken, weights)
-    with pytest.raises(RunError, match="1 training clips could not be read"):
+    with pytest.raises(RunError, match="1 training clip could not be read"):
         train(replace(recipe, data=replace(recipe.data, bad_clip_budget=0.0)), tmp_path / "a")
     recipe = replace(recipe, data=replace(recipe.data, bad_clip_budget=0.2))
     run = train(recipe, tmp_path / "b")
     assert "red_0.mp4" in (run / "bad_clips.csv").read_text()
-    assert looked_at == [8, 4, 1]
+    assert looked_at == [8, 8, 4]  # the first ended at that clip
+
+
+def test_a_set_of_broken_files_is_refused_before_all_are_looked_at(
+    videos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of 8 clips may be unreadable; all are broken, and the second ends it."""
+    monkeypatch.setattr(encoded, "PARTS", 8)
+    broken = write_set(tmp_path / "videos", per_class=2, val_per_class=1)
+    for clip in broken.parent.glob("*.mp4"):
+        clip.write_bytes(b"no video")
+    recipe = replace(frozen(broken, weights), batch_size=1)
+    with pytest.raises(RunError, match="2 training clips could not be read, more than the 1 that"):
+        train(recipe, tmp_path / "run")
+    assert len((tmp_path / "run" / "bad_clips.csv").read_text().splitlines()) == 3  # the header
 
 
 # --- files of features ----------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_an_unreadable_clip_is_skipped_and_listed(damaged: Path, tmp_path: Path)
 def test_past_the_budget_the_run_stops(damaged: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(damaged)
     strict = replace(recipe, data=replace(recipe.data, bad_clip_budget=0.0))
-    with pytest.raises(RunError, match="1 training clips could not be read, more than the 0"):
+    with pytest.raises(RunError, match="1 training clip could not be read, more than the 0"):
         train(strict, tmp_path / "run", quiet=True)
 
 
