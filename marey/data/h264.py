@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 REPRODUCIBLE = {"x264-params": "cpu-independent=1"}
-"""x264 plans quality over macroblocks in float32 by the instructions of the machine, and for narrow
-pictures with what lies in memory beside its tables; in plain C neither changes a byte."""
+"""x264 plans quality over macroblocks by the instructions of the machine, with which some encodings
+of the same narrow pictures had other bytes (9 of 192 at 76 x 64); in plain C none of 480 had."""
 
 
 def write_h264(
