@@ -117,8 +117,9 @@ class Extractor(ClipJob):
             for start, batch in zip(range(0, len(rows), size), batches, strict=True):
                 here = range(start, min(start + size, len(rows)))
                 missing, of_row = dict(batch.failures), self._features(batch, manifest)
-                for row, reason in missing.items() if failed else ():
-                    failed(rows.start + row, reason)
+                if failed:
+                    for row, reason in missing.items():
+                        failed(rows.start + row, reason)
                 writer.write(
                     self.table.slice(rows.start + start, len(here)),
                     [of_row.get(row, nothing) for row in here],
