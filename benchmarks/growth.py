@@ -20,6 +20,7 @@ grow is most of the time. Memory is the most at one time of tensors, or of numpy
 from __future__ import annotations
 
 import argparse
+import math
 import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from benchmarks.budget import Budget
 from benchmarks.memory import peak_bytes
 from benchmarks.paired import Timing, side_by_side
-from benchmarks.rows import Row, add_options, report
+from benchmarks.rows import NO_TIME, Row, add_options, report
 from marey.data.loading.samplers import ClassBalanced
 from marey.engine.report import charts
 from marey.engine.report.charts.charts import Series, line_chart
@@ -157,12 +159,20 @@ AXES = {
 }
 
 
-def measure(name: str, axis: Axis, *, rounds: int) -> list[Row]:
-    """A row for every value of an axis, the last with the exponents of all."""
+def measure(
+    name: str, axis: Axis, *, rounds: int, within: float = math.inf
+) -> tuple[list[Row], dict[str, str]]:
+    """A row for every value of an axis, the last with the exponents of all; what is left out.
+
+    within: seconds of all calls.
+    """
     calls = axis.calls()
-    timings = side_by_side({str(value): call for value, call in calls.items()}, rounds=rounds)
-    found = {value: timings[str(value)] for value in calls}
-    memory = {value: axis.memory(value, call) for value, call in calls.items()}
+    ways = {str(value): call for value, call in calls.items()}
+    but_memory = within * (1 + rounds) / (2 + rounds)
+    timings = side_by_side(ways, rounds=rounds, within=but_memory)
+    left_out = {f"{axis.title}, {name} {way}": NO_TIME for way in ways if way not in timings}
+    found = {value: timings[str(value)] for value in calls if str(value) in timings}
+    memory = {value: axis.memory(value, calls[value]) for value in found}
     seconds = {value: timing.cpu_seconds for value, timing in found.items()}
     first = next(iter(found))
     exponents = {
@@ -170,7 +180,7 @@ def measure(name: str, axis: Axis, *, rounds: int) -> list[Row]:
         "memory_exponent": exponent(memory),
         "expected_exponent": float(axis.exponent),
     }
-    return [
+    rows = [
         _row(axis.title, f"{name} {value}", timing, seconds[value] / seconds[first], memory[value])
         for value, timing in found.items()
     ] + [
@@ -179,10 +189,11 @@ def measure(name: str, axis: Axis, *, rounds: int) -> list[Row]:
             mode=f"{name}, all",
             cpu_seconds=sum(seconds.values()),
             wall_seconds=sum(timing.wall_seconds for timing in found.values()),
-            rounds=rounds,
+            rounds=len(found[first].cpu),
             more=exponents,
         )
     ]
+    return rows, left_out
 
 
 def _row(title: str, mode: str, timing: Timing[object], growth: float, memory: int) -> Row:
@@ -232,18 +243,21 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES))
     parser.add_argument("--plots", type=Path, help="folder for an SVG of each axis")
     add_options(parser)
-    parser.set_defaults(rounds=3)
     asked = parser.parse_args(words)
     torch.set_num_threads(asked.threads)
     keep_freed_memory()  # as whoever loads a trained model
+    budget = Budget.of(60 * asked.minutes)
     rows: list[Row] = []
-    for name in asked.axes:
+    left_out: dict[str, str] = {}
+    for done, name in enumerate(asked.axes):
         print(f"{name}: {AXES[name].title}", flush=True)
-        found = measure(name, AXES[name], rounds=asked.rounds)
+        within = budget.share(1 / (len(asked.axes) - done)).left
+        found, not_found = measure(name, AXES[name], rounds=asked.rounds, within=within)
+        left_out |= not_found
         if asked.plots:
             write_text(asked.plots / f"{name}.svg", plot(name, AXES[name], found))
         rows += found
-    report("growth", rows, asked.json)
+    report("growth", rows, asked.json, left_out)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,19 @@ fast as the reference, which is the published code's way of doing the same.
 TITLES = {
     "inference": "One clip through each model",
     "training": "A step of training",
+    "gpu": "On a GPU",
     "loading": "Clips from their files to batches",
     "growth": "Growth",
 }
 """Of the sections, which come in this order; others after them, under their own names."""
 
 NOTES = {
+    "inference": "`optimize, exact` and `optimize, close` are the forms that `marey optimize` takes"
+    " by processor time; of `process_bytes` the weights are a part.\n",
+    "training": "`kept_bytes` is what forward leaves for backward, `peak_bytes` the most of a step,"
+    " both without weights.\n",
+    "gpu": "Seconds count by the wall here. `ratio` is to the reference in TF32, `bf16_ratio` to it"
+    " under autocast to bfloat16, as ours.\n",
     "loading": "`cores_for_an_h200`: how many such cores feed one that trains on 700 clips a"
     " second, which TSM-R50 at 8 x 224 in bfloat16 is estimated at, not measured.\n",
     "growth": "`growth` is the time over that of the first value. An exponent below what is"
@@ -67,10 +74,28 @@ def _section(name: str, content: Mapping[str, Any], folder: Path) -> str:
         f"`python -m benchmarks.{name} --json FILE`, on {_machine(content['machine'])}.\n",
         NOTES.get(name, ""),
         _table(rows),
+        _largest_batches(content.get("memory", {})),
+        _list("Left out", content.get("left_out", {})),
+        _list("What became of its parts", content.get("parts", {})),
     ]
     plots = _plots(folder).items()
     parts += [f"![{p.stem}]({beside})\n" for beside, p in plots if p.parent.name == name]
-    return "\n".join(parts)
+    return "\n".join(filter(None, parts))
+
+
+def _largest_batches(memory: Mapping[str, Mapping[str, int]]) -> str:
+    """A table of the largest batches that fit, a row for each model."""
+    if not memory:
+        return ""
+    rows = [{"model": model, **found} for model, found in memory.items()]
+    return "The largest batches of training in bfloat16 that fit:\n\n" + _table(rows)
+
+
+def _list(title: str, said: Mapping[str, str]) -> str:
+    """What is said of each, on a line of its own."""
+    if not said:
+        return ""
+    return "\n".join([f"{title}:\n", *(f"- {name}: {why}" for name, why in said.items()), ""])
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
@@ -88,13 +113,15 @@ def _table(rows: Sequence[Mapping[str, object]]) -> str:
     """The rows with the keys as columns, of those that any row has a value for."""
     keys = list(dict.fromkeys(key for row in rows for key in row if row[key] is not None))
     lines = [f"| {' | '.join(keys)} |", "|---" * len(keys) + "|"]
-    lines += [f"| {' | '.join(_text(row.get(key)) for key in keys)} |" for row in rows]
+    lines += [f"| {' | '.join(_text(key, row.get(key)) for key in keys)} |" for row in rows]
     return "\n".join([*lines, ""])
 
 
-def _text(value: object) -> str:
+def _text(key: str, value: object) -> str:
     if value is None:
         return ""
+    if key.endswith("_bytes") and isinstance(value, int):
+        return f"{value / 1e6:,.0f} MB"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

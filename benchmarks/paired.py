@@ -8,6 +8,7 @@ threads) stands beside wall time: on a machine with other work only the former r
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -51,15 +52,18 @@ def side_by_side(
     *,
     rounds: int = ROUNDS,
     seconds: float = 0.0,
+    within: float = math.inf,
     warm_up: int = 1,
     device: str = "cpu",
 ) -> dict[str, Timing[T]]:
-    """The timing of each way, by name.
+    """The timing of each way, by name; without those that there was no time for.
 
     Args:
         ways: what is called, without arguments.
         rounds: in which each way is called once; the first is another one every round.
         seconds: rounds are added until they took so long.
+        within: seconds of all calls. Ways are left out from the first, behind the second, with
+            which the rounds would take longer; then rounds are, behind the first.
         warm_up: calls of each way before the first round; the last one's output is kept.
         device: whose queue is waited for before a clock is read.
     """
@@ -68,12 +72,16 @@ def side_by_side(
             f"{len(ways)} ways, {rounds} rounds and {warm_up} calls to warm up; expected at least "
             "one of each"
         )
-    names = list(ways)
-    outputs = {name: [way() for _ in range(warm_up)][-1] for name, way in ways.items()}
+    start = time.monotonic()
+    outputs = _warmed_up(ways, warm_up, rounds, within, device)
+    names = list(outputs)
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     gc.collect()
-    end, done = time.monotonic() + seconds, 0
-    while done < rounds or time.monotonic() < end:
+    begun, done = time.monotonic(), 0
+    while done < rounds or time.monotonic() < begun + seconds:
+        now = time.monotonic()
+        if done and now + (now - begun) / done > start + within:
+            break
         first = done % len(names)  # nobody always follows the one that empties the caches
         for name in names[first:] + names[:first]:
             taken[name].append(_seconds(ways[name], device))
@@ -95,11 +103,33 @@ def relative_error(ours: Tensor, theirs: Tensor) -> float:
     return difference / largest if largest else difference
 
 
+def _warmed_up(
+    ways: Mapping[str, Callable[[], T]], calls: int, rounds: int, within: float, device: str
+) -> dict[str, T]:
+    """What the last of so many calls of each way gives; not of ways that there is no time for."""
+    outputs: dict[str, T] = {}
+    start, a_round = time.monotonic(), 0.0
+    for name, way in ways.items():
+        known = len(outputs)
+        next_too = a_round * (known + 1) / known if known else 0.0  # as the mean of those so far
+        if known > 1 and time.monotonic() - start + rounds * next_too > within:
+            break
+        for _ in range(calls):
+            began = time.monotonic()
+            outputs[name] = way()
+            _wait(device)
+        a_round += time.monotonic() - began
+    return outputs
+
+
+def _wait(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def _seconds(way: Callable[[], object], device: str) -> tuple[float, float]:
     """Wall and processor time of one call."""
-    on_gpu = torch.device(device).type == "cuda"
     wall, cpu = time.perf_counter(), time.process_time()
     way()
-    if on_gpu:
-        torch.cuda.synchronize(device)
+    _wait(device)
     return time.perf_counter() - wall, time.process_time() - cpu

@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.budget import MINUTES
 from benchmarks.paired import ROUNDS, Timing
 from marey.engine.machine import processor_name, this_machine
 from marey.storage.atomic import write_text
@@ -70,18 +71,39 @@ def row(
     )
 
 
+NO_TIME = "no time was left for it"
+"""Why something is left out; `--minutes` gives more."""
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every benchmark has: ``--json``, ``--rounds``, ``--threads``."""
+    """What every benchmark has: ``--json``, ``--minutes``, ``--rounds``, ``--threads``."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each way; {ROUNDS}")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=MINUTES,
+        help=f"for all; what does not fit has fewer rounds or is left out; {MINUTES:g}",
+    )
     parser.add_argument("--threads", type=int, default=1, help="of torch and of runtimes; 1")
 
 
-def report(benchmark: str, rows: Sequence[Row], path: Path | None) -> None:
-    """`show` the rows, and `write` them if there is a `path`."""
+def report(
+    benchmark: str, rows: Sequence[Row], path: Path | None, left_out: Mapping[str, str]
+) -> None:
+    """`show` the rows, and `write` them if there is a `path`.
+
+    left_out: name -> why, of what has no row.
+    """
     show(rows)
+    few = [each for each in rows if each.ratio is not None and each.rounds < ROUNDS]
+    if few:
+        said = dict.fromkeys(f"{each.model} ({each.rounds})" for each in few)
+        print(f"fewer than {ROUNDS} rounds: {', '.join(said)}")
+    for name, why in left_out.items():
+        print(f"left out: {name}: {why}")
     if path is not None:
-        write(benchmark, rows, path)
+        write(benchmark, rows, path, {"left_out": left_out})
         print(f"wrote {path}")
 
 
@@ -116,7 +138,7 @@ def write(
 def table(rows: Sequence[Row]) -> Table:
     """The rows for a person; what only some rows have is empty in the others."""
     extra = list(dict.fromkeys(name for each in rows for name in each.more))
-    names = ("model", "mode", "ratio", "max error", "CPU s", "reference CPU s", "wall s")
+    names = ("model", "mode", "ratio", "max error", "CPU s", "reference CPU s", "wall s", "rounds")
     shown = Table(box=box.MARKDOWN)
     for name in (*names, *(name.replace("_", " ") for name in extra)):
         shown.add_column(name, no_wrap=True)
@@ -129,6 +151,7 @@ def table(rows: Sequence[Row]) -> Table:
             f"{each.cpu_seconds:.3g}",
             "" if each.reference_cpu_seconds is None else f"{each.reference_cpu_seconds:.3g}",
             f"{each.wall_seconds:.3g}",
+            str(each.rounds),
             *(_shown(each.more.get(name, "")) for name in extra),
         )
     return shown

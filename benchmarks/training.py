@@ -21,6 +21,7 @@ counted, not sampled.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -30,11 +31,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.budget import Budget
 from benchmarks.memory import kept_bytes, peak_bytes
 from benchmarks.paired import relative_error, side_by_side
 from benchmarks.reference.catalog import MODELS, Compared
 from benchmarks.reference.weights import made_up_clips
-from benchmarks.rows import Row, add_options, report, row
+from benchmarks.rows import NO_TIME, Row, add_options, report, row
 from marey.engine.machine import matmul_flops
 from marey.models.checkpointing import checkpointed
 from marey.models.layout import channels_last
@@ -45,6 +47,10 @@ MODES = ("plain", "bf16", "checkpointed", "fused-optimizer", "compiled")
 
 DTYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16}
 """Of the products of a mode, by whose peak it is judged; float32 where nothing stands."""
+
+
+STEPS_OF_MEMORY = 2
+"""How many steps it takes to count what one keeps."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +124,12 @@ def measure(
     modes: Sequence[str],
     *,
     rounds: int,
-    seconds: float = 0.0,
-) -> list[Row]:
-    """The rows of one model, its modes timed beside the reference and each other."""
+    within: float = math.inf,
+) -> tuple[list[Row], dict[str, str]]:
+    """The rows of one model, its modes beside the reference and each other; what is left out.
+
+    within: seconds of all steps.
+    """
     compared = compared.without_dropout()
     spec, (model, reference) = compared.spec, compared.build()
     clip = made_up_clips(spec, batch.size, batch.clips, seed=1)
@@ -128,7 +137,10 @@ def measure(
     first, theirs = compared.first_layer(reference)
     steps = {"reference": Step(reference, clip, labels, first=theirs)}
     steps |= {mode: step_of(mode, model, clip, labels, first) for mode in modes}
-    timings = side_by_side(steps, rounds=rounds, seconds=seconds)
+    steps_too = within * (1 + rounds) / (1 + rounds + STEPS_OF_MEMORY)
+    timings = side_by_side(steps, rounds=rounds, within=steps_too)
+    left_out = {f"{name}, {mode}": NO_TIME for mode in modes if mode not in timings}
+    modes = [mode for mode in modes if mode in timings]
     flop = 3 * 2e9 * cost(spec, batch.size).gmacs * batch.clips
     peaks = {mode: matmul_flops(DTYPES.get(mode, torch.float32)) for mode in modes}
     kept, most = steps["reference"].kept_bytes(), steps["reference"].peak_bytes()
@@ -143,7 +155,7 @@ def measure(
         if mode != "compiled":  # what is compiled is no sequence of operations to be counted
             more |= _memory(steps[mode], kept, most)
         rows.append(replace(row(name, mode, timing, beside, max_error=logits), more=more))
-    return rows
+    return rows, left_out
 
 
 def step_of(
@@ -196,16 +208,23 @@ def main(words: Sequence[str] | None = None) -> None:
     add_options(parser)
     asked = parser.parse_args(words)
     torch.set_num_threads(asked.threads)
+    budget = Budget.of(60 * asked.minutes)
     rows: list[Row] = []
-    for name in asked.models:
+    left_out: dict[str, str] = {}
+    for done, name in enumerate(asked.models):
         batch = BATCHES[name]
         batch = replace(batch, size=asked.size or batch.size, clips=asked.clips or batch.clips)
         frames = MODELS[name].spec.frames
         print(
             f"{name}, {batch.clips} x {frames} x {batch.size}: {', '.join(asked.modes)}", flush=True
         )
-        rows += measure(name, MODELS[name], batch, asked.modes, rounds=asked.rounds)
-    report("training", rows, asked.json)
+        within = budget.share(1 / (len(asked.models) - done)).left
+        made, not_made = measure(
+            name, MODELS[name], batch, asked.modes, rounds=asked.rounds, within=within
+        )
+        rows += made
+        left_out |= not_made
+    report("training", rows, asked.json, left_out)
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ def test_check_ends_with_status_1_when_something_is_wrong(
         (["train", "--amp", "x"], ["train", "--amp=true", "x"]),
         (["train", "x", "--amp"], ["train", "x", "--amp=true"]),
         (["train", "--amp", "auto"], ["train", "--amp", "auto"]),
-        (["bench", "model", "x", "--amp"], ["bench", "model", "x", "--amp"]),
+        (["bench", "model", "x", "--amp"], ["bench", "model", "x", "--amp=true"]),
     ],
 )
 def test_an_option_alone_has_its_usual_value(words: list[str], meant: list[str]) -> None:

@@ -28,6 +28,7 @@ Repeats = Annotated[int, typer.Option(min=1, help="batches to time")]
 @bench_app.command("data")
 def bench_data(
     manifest: opt.ManifestFile,
+    root: opt.Root = None,
     recipe: OfRecipe = "tsm-r18",
     split: opt.Split = "train",
     clips: NumClips = 500,
@@ -40,7 +41,7 @@ def bench_data(
     from marey.recipes.catalog import find
 
     speed = measure(
-        _clips_of(manifest, split),
+        _clips_of(manifest, root, split),
         find(recipe).train,
         num_clips=clips,
         batch_size=batch_size or 16,
@@ -61,6 +62,7 @@ def bench_data(
 @bench_app.command("end2end")
 def bench_end2end(
     manifest: opt.ManifestFile,
+    root: opt.Root = None,
     recipe: OfRecipe = "tsm-r18",
     split: opt.Split = "val",
     clips: NumClips = 100,
@@ -74,7 +76,7 @@ def bench_end2end(
     from marey.recipes.catalog import find
 
     speed = bench_end_to_end(
-        _clips_of(manifest, split),
+        _clips_of(manifest, root, split),
         find(recipe),
         num_clips=clips,
         batch_size=batch_size or 1,
@@ -95,7 +97,7 @@ def bench_model(
     overrides: opt.Overrides = None,
     batch_size: opt.BatchSize = None,
     repeats: Repeats = 10,
-    amp: opt.Amp = False,
+    amp: opt.Amp = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="as it is trained, not as eval and predict run it")
     ] = False,
@@ -112,7 +114,7 @@ def bench_model(
         batch_size=batch_size or 1,
         repeats=repeats,
         device=device_or_default(device),
-        amp=amp,
+        amp=opt.AMP_VALUES[amp or "auto"],
         form="plain" if plain else "fused",
     )
     per_second = {"clips_per_second": speed.clips_per_second}
@@ -125,7 +127,7 @@ def bench_train(
     overrides: opt.Overrides = None,
     batch_size: opt.BatchSize = None,
     repeats: Repeats = 5,
-    amp: opt.Amp = False,
+    amp: opt.Amp = None,
     device: opt.Device = None,
     as_json: AsJson = False,
 ) -> None:
@@ -142,7 +144,7 @@ def bench_train(
         batch_size=batch_size or 4,
         repeats=repeats,
         device=device_or_default(device),
-        amp=amp,
+        amp=opt.AMP_VALUES[amp or "auto"],
     )
     per_second = {"clips_per_second": speed.clips_per_second}
     _show(asdict(speed) | per_second, _of_model(speed), as_json=as_json)
@@ -178,10 +180,11 @@ def bench_stream(
     _show(asdict(speed) | more, shown, as_json=as_json)
 
 
-def _clips_of(manifest: str, split: str) -> Manifest:
+def _clips_of(manifest: str, root: str | None, split: str) -> Manifest:
+    from marey.data.manifest.location import Location
     from marey.data.manifest.read import read_manifest, require_local_files
 
-    whole = read_manifest(manifest)
+    whole = read_manifest(manifest, at=Location(root))
     require_local_files(whole, split)
     return whole.select(split)
 
@@ -200,6 +203,7 @@ def _of_model(speed: ModelSpeed) -> dict[str, str]:
     return {
         "clips/s": f"{speed.clips_per_second:.2f}",
         "median latency": f"{1000 * speed.median_seconds:.1f} ms for {speed.batch_size}",
+        "in": "bfloat16" if speed.amp else "float32",
         "GMACs": f"{speed.gmacs:.2f}",
         "of the peak": f"{speed.peak_share:.0%}",
         "parameters": f"{speed.parameters / 1e6:.2f} M",

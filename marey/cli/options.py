@@ -74,7 +74,12 @@ Workers = Annotated[
 ]
 BatchSize = Annotated[int | None, typer.Option("-b", "--batch-size", min=1, help="clips a process")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: what is there")]
-Amp = Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe")]
+Amp = Annotated[
+    Literal["auto", "true", "false"] | None,
+    typer.Option(help="bfloat16 where it is safe; auto: if it is faster here (default)"),
+]
+AMP_VALUES: dict[str, bool | Literal["auto"]] = {"auto": "auto", "true": True, "false": False}
+"""What the words mean to a recipe."""
 
 Download = Annotated[
     bool, typer.Option("--download", help="fetch published weights that are not here")

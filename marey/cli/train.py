@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,7 +25,6 @@ LAUNCHERS = {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"}
 """Variables of what ends process 0 when another one has ended, which then has to wait."""
 SPEAK_SECONDS = 5.0
 """How long process 0 may need to say what is wrong."""
-_AMP: dict[str, bool | str] = {"auto": "auto", "true": True, "false": False}
 
 
 def train(
@@ -59,10 +58,7 @@ def train(
         float | None, typer.Option(parser=above_zero, metavar="RATE", help="of one stage, likewise")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="of everything random")] = None,
-    amp: Annotated[
-        Literal["auto", "true", "false"] | None,
-        typer.Option(help="bfloat16 where it is safe; auto: if it is faster here (default)"),
-    ] = None,
+    amp: opt.Amp = None,
     device: opt.Device = None,
     download: opt.Download = False,
     track: Annotated[
@@ -104,7 +100,7 @@ def train(
         "epochs": epochs,
         "lr": lr,
         "seed": seed,
-        "amp": None if amp is None else _AMP[amp],
+        "amp": None if amp is None else opt.AMP_VALUES[amp],
     }
     several = folds or seeds > 1
     if several and (test or save_steps or (resume or "latest") != "latest"):
@@ -243,6 +239,6 @@ def with_values(words: list[str]) -> list[str]:
         following = words[i + 1] if i + 1 < len(words) else "-"
         if word == "--resume" and not following.endswith(".pt"):
             out[i] = "--resume=latest"
-        if word == "--amp" and words[:1] == ["train"] and following not in _AMP:
+        if word == "--amp" and following not in opt.AMP_VALUES:
             out[i] = "--amp=true"
     return out

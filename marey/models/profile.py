@@ -37,9 +37,11 @@ def cost(spec: ModelSpec, size: int = 224) -> Cost:
     >>> f"{counted.parameters / 1e6:.1f} M parameters, {counted.gmacs:.1f} GMACs"
     '24.3 M parameters, 32.7 GMACs'
     """
-    with shapes_only():
-        model = spec.build()
-    return _counted(model, size)
+    # under inference_mode a convolution is not taken apart into what has a formula
+    with torch.inference_mode(False):
+        with shapes_only():
+            model = spec.build()
+        return _counted(model, size)
 
 
 def training_bytes(model: VideoModel, shape: Sequence[int]) -> int:

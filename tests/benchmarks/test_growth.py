@@ -27,3 +27,11 @@ def test_a_classifier_takes_memory_as_its_classes(tmp_path: Path) -> None:
 def test_every_axis_grows_and_says_how_fast_it_may() -> None:
     assert set(growth.AXES) == {"frames", "batch", "size", "classes", "bank", "clips"}
     assert [axis.exponent for axis in growth.AXES.values()] == [1, 1, 2, 1, 1, 1]
+
+
+def test_values_that_there_is_no_time_for_are_left_out_by_name() -> None:
+    axis = growth.AXES["classes"]
+    rows, left_out = growth.measure("classes", axis, rounds=3, within=0)
+    assert [row.mode for row in rows] == ["classes 10", "classes 100", "classes, all"]
+    assert [row.rounds for row in rows] == [1, 1, 1]
+    assert list(left_out) == [f"{axis.title}, classes {count}" for count in (1000, 10_000)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import loading
+from benchmarks.budget import Budget
 from benchmarks.made_up_videos import SSV2_LIKE, made_up
 from benchmarks.reference import loading as published
 from marey.data.manifest.read import read_manifest
@@ -18,7 +19,9 @@ SMALL = replace(SSV2_LIKE, width=64, height=48, frames=10)
 
 
 def test_every_form_is_read_in_every_view_beside_the_published_loader(tmp_path: Path) -> None:
-    rows = loading.measure("small", made_up(SMALL, tmp_path / "v", 1), tmp_path, rounds=1)
+    videos, budget = made_up(SMALL, tmp_path / "v", 1), Budget.of(600)
+    rows, left_out = loading.measure("small", videos, tmp_path, budget, rounds=1)
+    assert not left_out
     forms = ("the videos", *loading.FORMS)
     compared = {
         f"{form}, {views}{bare}"

@@ -46,6 +46,38 @@ def test_sections_have_their_order_and_plots(tmp_path: Path) -> None:
     assert (tmp_path / "docs" / "growth-frames.svg").read_text() == "<svg/>"
 
 
+def test_networks_on_processors_and_on_a_card_are_tables_too(tmp_path: Path) -> None:
+    fused = {
+        "model": "tsm-r50",
+        "mode": "fused",
+        "ratio": 1.5,
+        "rounds": 7,
+        "peak_bytes": 37_600_000,
+    }
+    plain = {"model": "tsm-r50", "mode": "plain", "ratio": 1.25, "rounds": 3}
+    contents: dict[str, dict[str, object]] = {
+        "inference": {"rows": [fused], "left_out": {"tsm-r50, compiled": "no C++ compiler"}},
+        "training": {"rows": [plain], "left_out": {}},
+        "gpu": {
+            "rows": [{**fused, "bf16_ratio": 1.3}],
+            "parts": {"tests": "12 s"},
+            "memory": {"tsm-r50": {"ours_clips": 512, "ours_bytes": 70_000_000_000}},
+        },
+    }
+    for name, content in contents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"machine": MACHINE, **content}))
+    text = page.page(tmp_path)
+    assert "| model | mode | ratio | rounds | peak_bytes |" in text
+    assert "| tsm-r50 | fused | 1.5 | 7 | 38 MB |" in text
+    assert "Left out:\n\n- tsm-r50, compiled: no C++ compiler\n" in text
+    assert "| tsm-r50 | plain | 1.25 | 3 |" in text
+    assert "| tsm-r50 | fused | 1.5 | 7 | 38 MB | 1.3 |" in text
+    assert "| tsm-r50 | 512 | 70,000 MB |" in text
+    assert "- tests: 12 s\n" in text
+    titles = ["## One clip through each model", "## A step of training", "## On a GPU"]
+    assert sorted(titles, key=text.index) == titles
+
+
 def test_the_page_is_what_is_made_of_the_results() -> None:
     made = page.page(ROOT / "benchmarks" / "results").replace(f"{ROOT.as_posix()}/", "")
     assert made == (ROOT / page.PAGE).read_text(encoding="utf-8")

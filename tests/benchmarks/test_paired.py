@@ -20,6 +20,16 @@ def test_rounds_are_added_until_the_time_is_over() -> None:
     assert len(side_by_side({"a": lambda: None}, rounds=2, seconds=0.01)["a"].cpu) > 2
 
 
+def test_without_time_there_are_two_ways_and_a_round() -> None:
+    timings = side_by_side({name: lambda: None for name in "abc"}, rounds=5, within=0)
+    assert {name: len(timing.cpu) for name, timing in timings.items()} == {"a": 1, "b": 1}
+
+
+def test_with_time_enough_there_are_all_ways_and_rounds() -> None:
+    timings = side_by_side({name: lambda: None for name in "abc"}, rounds=5, within=60)
+    assert {name: len(timing.cpu) for name, timing in timings.items()} == dict.fromkeys("abc", 5)
+
+
 def test_the_output_of_the_last_call_before_the_rounds_is_kept() -> None:
     counts = iter(range(100))
     assert side_by_side({"a": lambda: next(counts)}, rounds=1, warm_up=3)["a"].output == 2

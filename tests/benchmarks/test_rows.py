@@ -20,7 +20,7 @@ def test_rows_and_the_machine_are_written(
 ) -> None:
     rows = [row("tsm", "fused", OURS, THEIRS, max_error=1e-7, gmacs=32.7)]
     write("gpu", rows, tmp_path / "rows.json", {"parts": {"memory": "left out"}})
-    report("inference", rows, tmp_path / "shown.json")
+    report("inference", rows, tmp_path / "shown.json", {"tsm, compiled": "no compiler"})
     written = json.loads((tmp_path / "rows.json").read_text())
     assert written["rows"] == [
         {
@@ -43,7 +43,17 @@ def test_rows_and_the_machine_are_written(
     assert machine["versions"]["torch"]
     shown = json.loads((tmp_path / "shown.json").read_text())
     assert shown["rows"] == written["rows"]
-    assert "fused" in capsys.readouterr().out
+    assert shown["left_out"] == {"tsm, compiled": "no compiler"}
+    output = capsys.readouterr().out
+    assert "fused" in output
+    assert "left out: tsm, compiled: no compiler" in output
+    assert "fewer than" not in output
+
+
+def test_that_rounds_are_few_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    few = Timing(wall=(2.0,) * 3, cpu=(1.0,) * 3, output=None)
+    report("inference", [row("tsm", "fused", few, few)], None, {})
+    assert "fewer than 7 rounds: tsm (3)" in capsys.readouterr().out
 
 
 def test_on_a_gpu_the_wall_decides() -> None:

@@ -8,7 +8,7 @@ import pytest
 from marey.data.manifest.read import read_manifest
 from marey.engine.bench.data import bench_data
 from marey.engine.bench.end2end import bench_end_to_end
-from marey.engine.bench.model import Form, bench_model, bench_training
+from marey.engine.bench.model import Amp, Form, bench_model, bench_training
 from marey.engine.bench.stream import bench_stream
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.temporal.tsm import TSM
@@ -57,6 +57,14 @@ def test_the_model_is_timed_and_weighed(form: Form) -> None:
     assert speed.clips_per_second == 2 / speed.median_seconds
     assert speed.peak_memory_bytes > 4 * speed.parameters
     assert 0 < speed.peak_share < 2
+
+
+@pytest.mark.parametrize(
+    ("amp", "taken"), [(True, {True}), (False, {False}), ("auto", {True, False})]
+)
+def test_what_it_computes_in_is_chosen_or_the_faster(amp: Amp, taken: set[bool]) -> None:
+    for measure in (bench_model, bench_training):
+        assert measure(SPEC, size=32, batch_size=2, repeats=1, amp=amp).amp in taken
 
 
 def test_a_step_of_training_is_timed_as_three_passes() -> None:

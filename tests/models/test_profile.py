@@ -33,6 +33,14 @@ def test_parameters_and_gmacs_are_the_published_models(
     assert counted.gmacs == pytest.approx(billions, abs=0.006)
 
 
+def test_the_cost_is_the_same_where_gradients_are_off_for_good() -> None:
+    spec = ModelSpec(ResNetSpec(18), (TSM(),), num_segments=2, heads=HEADS)
+    with torch.inference_mode():
+        inside = cost(spec, 64)
+    assert inside == cost(spec, 64)
+    assert inside.gmacs > 0
+
+
 def test_every_row_of_the_originals_costs_is_ours(goldens_dir: Path) -> None:
     for row in read(goldens_dir / "gc/perf.json").values["rows"]:
         golden = Golden(goldens_dir / "gc/perf.json", row)

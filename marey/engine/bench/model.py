@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
@@ -16,6 +17,8 @@ from marey.models.layout import channels_last
 from marey.models.profile import gmacs, num_parameters
 from marey.models.video_model import ModelSpec, VideoModel
 
+Amp: TypeAlias = bool | Literal["auto"]
+"""Under autocast to bfloat16, in float32, or in the faster of the two."""
 Form: TypeAlias = Literal["fused", "plain"]
 """As evaluation and prediction run a model, or as it is trained."""
 
@@ -28,6 +31,8 @@ class ModelSpeed:
     gmacs: float
     """Of one clip: billions of multiply-accumulates, forwards."""
     batch_size: int
+    amp: bool
+    """Whether it computed in bfloat16 where that is safe."""
     median_seconds: float
     """Of one batch."""
     cpu_seconds: float
@@ -51,7 +56,7 @@ def bench_model(
     batch_size: int = 1,
     repeats: int = 10,
     device: str = "cpu",
-    amp: bool = False,
+    amp: Amp = False,
     form: Form = "fused",
 ) -> ModelSpeed:
     """Time the forward pass of `repeats` batches of random clips."""
@@ -60,8 +65,8 @@ def bench_model(
     clip = torch.randn(batch_size, *spec.clip_shape(size), device=device)
 
     @torch.inference_mode()
-    def forward() -> None:
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp):
+    def forward(half: bool) -> None:
+        with _computing(half, device):
             called(clip)
 
     return _measured(model, forward, size, batch_size, repeats, device, amp=amp, passes=1)
@@ -74,7 +79,7 @@ def bench_training(
     batch_size: int = 1,
     repeats: int = 10,
     device: str = "cpu",
-    amp: bool = False,
+    amp: Amp = False,
 ) -> ModelSpeed:
     """Time `repeats` steps on random clips: forward, cross entropy, backward, SGD."""
     model = channels_last(spec.build()).to(device).train()
@@ -86,8 +91,8 @@ def bench_training(
     learned = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.SGD(learned, lr=1e-6, momentum=0.9)
 
-    def step() -> None:
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp):
+    def step(half: bool) -> None:
+        with _computing(half, device):
             scores = model(clip)
         losses = [F.cross_entropy(scores[head].float(), labels[head]) for head in labels]
         torch.autograd.backward(torch.stack(losses).sum())
@@ -97,25 +102,34 @@ def bench_training(
     return _measured(model, step, size, batch_size, repeats, device, amp=amp, passes=3)
 
 
+def _computing(half: bool, device: str) -> torch.autocast:
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half)
+
+
 def _measured(
     model: VideoModel,
-    call: Callable[[], None],
+    call: Callable[[bool], None],
     size: int,
     batch_size: int,
     repeats: int,
     device: str,
     *,
-    amp: bool,
+    amp: Amp,
     passes: int,
 ) -> ModelSpeed:
     forget_peak(device)
-    times = timed(call, repeats=repeats, device=device)
-    per_clip = gmacs(model, size)
-    peak = matmul_flops(torch.bfloat16 if amp else torch.float32, device)
+    tried = {
+        half: timed(partial(call, half), repeats=repeats, device=device)
+        for half in ((False, True) if amp == "auto" else (amp,))
+    }
+    half = min(tried, key=lambda each: tried[each].wall_seconds)
+    times, per_clip = tried[half], gmacs(model, size)
+    peak = matmul_flops(torch.bfloat16 if half else torch.float32, device)
     return ModelSpeed(
         parameters=num_parameters(model),
         gmacs=per_clip,
         batch_size=batch_size,
+        amp=half,
         median_seconds=times.wall_seconds,
         cpu_seconds=times.cpu_seconds,
         peak_share=2e9 * per_clip * batch_size * passes / times.seconds(device) / peak,
