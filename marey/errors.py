@@ -88,12 +88,13 @@ def first_few(names: Iterable[object], most: int = 5) -> str:
 
 
 def counted(number: int, noun: str, several: str = "") -> str:
-    """A number and what is counted, in the plural unless it is one.
+    """A number and what is counted, in the plural unless it is one; `several` is an irregular one.
 
-    >>> counted(1, "clip"), counted(1200, "clip"), counted(0, "class", "classes")
-    ('1 clip', '1,200 clips', '0 classes')
+    >>> counted(1, "clip"), counted(1200, "clip"), counted(0, "class"), counted(2, "copy", "copies")
+    ('1 clip', '1,200 clips', '0 classes', '2 copies')
     """
-    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
+    plural = several or noun + ("es" if noun.endswith("s") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:

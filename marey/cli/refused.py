@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
+from marey.storage.expected import expected
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
@@ -29,21 +31,7 @@ class Commands(TyperGroup):
 def in_words(fault: ValidationError) -> str:
     """What the value is and what was expected."""
     first = fault.errors()[0]
-    expected, limits = _EXPECTED.get(first["type"], ""), first.get("ctx", {})
-    if not expected:
+    wanted = expected(first)
+    if not wanted:
         return first["msg"].removeprefix("Value error, ")
-    return f"it is {first['input']!r}, expected {expected.format(**limits)}"
-
-
-_EXPECTED = {
-    "int_parsing": "a whole number",
-    "int_parsing_size": "a smaller number",
-    "int_from_float": "a whole number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "greater_than": "more than {gt:g}",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "{le:g} or less",
-}
-"""Kind of fault, as pydantic names it -> what was expected, with the limits that it states."""
+    return f"it is {first['input']!r}, expected {wanted}"

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from marey.errors import MareyError, RunError, cut_short
 from marey.storage.atomic import run_error, write_text
+from marey.storage.expected import expected
 
 T = TypeVar("T")
 AGAIN = "delete it and write it again"
@@ -89,7 +90,8 @@ def as_value(
     """The `cls` (a dataclass, a dict) that the plain data read at `path` describes.
 
     Names that the class does not have are left out, as files of a later marey may have them. A
-    value that is not of the type of its field is an `error`; the first is named.
+    value that is not of the type of its field is an `error`, which names the first and what was
+    expected.
     """
     try:
         value: T = TypeAdapter(cls).validate_python(facts)
@@ -97,7 +99,9 @@ def as_value(
     except ValidationError as fault:
         first = fault.errors()[0]
         field = ".".join(map(str, first["loc"])) or "it"
-        shown = cut_short(repr(first["input"]))
-        raise error(f"{path}: {field} is {shown}. {first['msg']}", hint) from fault
+        if first["type"] == "missing":
+            raise error(f"{path}: {field} is missing", hint) from fault
+        shown, wanted = cut_short(repr(first["input"])), expected(first) or "another value"
+        raise error(f"{path}: {field} is {shown}, expected {wanted}", hint) from fault
     except RecursionError as fault:
         raise error(f"{path} is nested too deeply", hint) from fault

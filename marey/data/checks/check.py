@@ -13,7 +13,7 @@ import numpy as np
 from marey.data.checks.probe import Probes
 from marey.data.checks.probe_journal import known_probes, probe_once
 from marey.data.manifest.manifest import Manifest
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.half_done import HalfDone, input_digest
 from marey.jobs.parts import Progress
@@ -72,8 +72,9 @@ class CheckReport:
         if not self.probes.seen[row] or row in self.probes.errors:
             return self.probes.errors.get(row, "")
         if promised not in (None, file_frames):
-            return f"{file_frames} frames decode, the manifest says {promised}"
-        return f"{frames} frames, fewer than {self.min_frames}" if frames < self.min_frames else ""
+            return f"{counted(file_frames, 'frame')} decoded, the manifest says {promised}"
+        few = frames < self.min_frames
+        return f"{counted(frames, 'frame')}, fewer than {self.min_frames}" if few else ""
 
     def save(self) -> None:
         """Write the report; ManifestError where that is not possible."""

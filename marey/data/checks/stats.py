@@ -10,6 +10,7 @@ import numpy as np
 from marey.data.checks.probe import Probes, probe_clips
 from marey.data.features.feature_file import FeatureFile
 from marey.data.manifest.manifest import Manifest
+from marey.errors import counted
 from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.parts import Progress
 from marey.metrics.groups import RULES, RuleName, profile
@@ -176,8 +177,7 @@ def long_tail_lines(counts: ClassCounts) -> list[tuple[str, str]]:
     ]
     for rule in LONG_TAIL_RULES:
         parts = [
-            f"{name} {len(classes):,} {'class' if len(classes) == 1 else 'classes'}, "
-            f"{clips[classes].sum():,} clips"
+            f"{name} {counted(len(classes), 'class')}, {counted(clips[classes].sum(), 'clip')}"
             for name, classes in RULES[rule](clips)
         ]
         lines.append((f"groups ({rule})", "; ".join(parts)))

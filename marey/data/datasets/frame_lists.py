@@ -11,6 +11,7 @@ from __future__ import annotations
 from marey.data.datasets.dataset import AnnotatedClip
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.frame_lists import ListedVideo, is_frame_list, listed_videos
+from marey.errors import counted
 
 FRAME_LISTS = {"train frames": "train.csv", "val frames": "val.csv"}
 """Role -> name of the file."""
@@ -31,7 +32,7 @@ def in_frame_lists(files: Annotations, clips: list[AnnotatedClip]) -> list[Annot
     absent = sum(clip.name not in videos for clip in clips)
     if absent:
         files.notes.append(
-            f"{absent:,} clips are in no frame list: Motionformer leaves them out, here they stay"
+            f"{counted(absent, 'clip')} in no frame list: left out by Motionformer, kept here"
         )
     return [
         clip._replace(fields={**clip.fields, "frames": videos[clip.name].folder})

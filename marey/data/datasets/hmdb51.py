@@ -15,6 +15,7 @@ from marey.data.datasets.list_clips import list_clips, plain_lists, tsn_lists
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.listing import video_name
+from marey.errors import counted
 
 CLASSES = tuple(
     "brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat "  # noqa: SIM905
@@ -42,7 +43,7 @@ def read_official(files: Annotations) -> Index:
             else:
                 files.reject(line, text, "expected a video and 0, 1 or 2")
     if num_others:
-        files.notes.append(f"{num_others:,} clips are in neither part of this split")
+        files.notes.append(f"{counted(num_others, 'clip')} in neither part of this split")
     return Index({"label": CLASSES}, clips)
 
 

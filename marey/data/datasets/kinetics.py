@@ -32,7 +32,7 @@ from marey.data.lists.class_names import ClassNames
 from marey.data.lists.listing import video_name, without_suffix
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.times import seconds
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 NUM_MINI = 200
 SPLITS = ("train", "val", "test")
@@ -67,8 +67,8 @@ def read_official(files: Annotations, num_classes: int) -> Index:
         names = sorted(set(cells) - {""})
         if len(names) != num_classes:
             raise ManifestError(
-                f"{files[next(iter(tables))]}: the csv files name {len(names)} classes, expected"
-                f" {num_classes}",
+                f"{files[next(iter(tables))]}: the csv files name"
+                f" {counted(len(names), 'class')}, expected {num_classes}",
                 "put a file of the class names beside them, one a line: label_map_k400.txt",
             )
     known = ClassNames(names)

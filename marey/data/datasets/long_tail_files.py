@@ -15,7 +15,7 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.rejects import Faults
 from marey.data.lists.tables import template_of
 from marey.data.lists.text_file import read_text
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 ROLES = ("train", "trainval", "val", "validation", "test")
 
@@ -94,7 +94,7 @@ def _as_released(
     other = f"; {whole.title}'s own has {whole.counts['val']:,}" if whole is not None else ""
     files.notes.append(
         f"{files[role].name} is split test, as the release names it, because Motionformer tests on"
-        f" that file: {counts[role]:,} clips{other}"
+        f" that file: {counted(counts[role], 'clip')}{other}"
     )
     return splits | {"test": role}
 

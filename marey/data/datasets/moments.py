@@ -21,6 +21,7 @@ from marey.data.lists.class_names import ClassNames
 from marey.data.lists.listing import video_name, without_suffix
 from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.text_file import TextFile
+from marey.errors import counted
 
 NUM_CLASSES, NUM_MINI = (305, 339), 200
 SPLITS = ("train", "val")
@@ -39,8 +40,8 @@ def read_mini(files: Annotations) -> Index:
     others: Counter[str] = Counter()
     clips = files.clips(SPLITS, TextFile.lines, partial(_mini_clip, names, others))
     if others:
-        note = f"{others.total():,} clips of {len(others)} other classes are no part of it"
-        files.notes.append(note)
+        classes = counted(len(others), "other class")
+        files.notes.append(f"{counted(others.total(), 'clip')} of {classes} left out")
     return Index({"label": names.names}, [clip for clip in clips if clip])
 
 

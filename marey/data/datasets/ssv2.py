@@ -39,7 +39,7 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_files import numbered_names
 from marey.data.lists.class_names import ClassNames
 from marey.data.lists.rejects import SourceLine
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 NUM_CLASSES, NUM_MINI = 174, 87
 NUM_LONG_TAIL = 50_418
@@ -85,7 +85,7 @@ def _answered(
     known = {clip.name for clip in clips if clip.split == "test"}
     if strangers := answers.keys() - known:
         files.notes.append(
-            f"{len(strangers):,} answers are of no clip of {files['test'].name}, and left"
+            f"{counted(len(strangers), 'answer')} of no clip of {files['test'].name}, left out"
         )
     return [
         clip._replace(labels=answers[clip.name].labels)

@@ -9,6 +9,7 @@ from marey.data.datasets.dataset import AnnotationForm, Index
 from marey.data.lists.annotations import Annotations
 from marey.data.lists.class_names import ClassNames, expect_count, unbracketed
 from marey.data.manifest.faults import clip_text
+from marey.errors import counted
 
 ROLE = "mini"
 """That of the file of class names."""
@@ -47,6 +48,7 @@ def _read(form: AnnotationForm, files: Annotations, num_classes: int) -> Index:
     ]
     if len(clips) < len(index.clips):
         files.notes.append(
-            f"{len(index.clips) - len(clips):,} clips of other classes, or without one, left out"
+            f"{counted(len(index.clips) - len(clips), 'clip')} of other classes, or without one, "
+            "left out"
         )
     return Index({"label": names}, clips, index.unit)

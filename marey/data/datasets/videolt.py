@@ -34,6 +34,7 @@ from marey.data.lists.rejects import Misfit, SourceLine
 from marey.data.lists.tables import template_of
 from marey.data.lists.text_file import whole
 from marey.data.manifest.classes import split_labels
+from marey.errors import counted
 
 NUM_CLASSES = 1004
 SPLITS = ("train", "val", "test")
@@ -103,7 +104,8 @@ def _compare_counts(files: Annotations, clips: list[AnnotatedClip]) -> None:
     differing = [label for label in sorted(expected) if counts[label] != expected[label]]
     if counts and differing:
         files.notes.append(
-            f"{len(differing):,} classes have other counts than {files['classes'].name} says,"
+            f"{counted(len(differing), 'class')} with other counts than "
+            f"{files['classes'].name} says,"
             f" the first {differing[0]}: {counts[differing[0]]} for {expected[differing[0]]}"
         )
 

@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from marey.data.features.marks import MarkedWriter, marked_writer, read_batches, read_checked
-from marey.errors import DecodeError, ManifestError
+from marey.errors import DecodeError, ManifestError, counted
 from marey.storage.atomic import Failure, manifest_error, replacing
 from marey.storage.text_files import as_value, reading
 
@@ -173,7 +173,7 @@ def features_of(path: Path, table: pa.Table) -> FeatureFile | None:
     empty = column.null_count or sum(_num_empty(chunk) for chunk in column.chunks)
     if empty:
         raise ManifestError(
-            f"{path}: {empty} cells of '{COLUMN}' are null",
+            f"{path}: null in {counted(empty, 'cell')} of '{COLUMN}'",
             "a clip without features has an empty list",
         )
     sizes = [len(chunk) for chunk in column.chunks]

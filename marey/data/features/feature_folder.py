@@ -27,7 +27,7 @@ from marey.data.features.feature_file import (
     feature_schema,
     feature_writer,
 )
-from marey.errors import DecodeError
+from marey.errors import DecodeError, counted
 from marey.storage.atomic import replacing
 from marey.storage.faults import read_error
 from marey.storage.regular import open_regular
@@ -70,7 +70,8 @@ class FeatureFiles:
         with open_features(path) as frames:
             if frames.shape[1] != self.dim:
                 raise DecodeError(
-                    f"{path} has {frames.shape[1]} features a frame, the first clip has {self.dim}"
+                    f"{path} has {counted(frames.shape[1], 'feature')} a frame, "
+                    f"the first clip has {self.dim}"
                 )
             rising, inverse = np.unique(indices, return_inverse=True)  # as HDF5 wants them
             vectors = np.asarray(frames[rising], dtype=np.float32)

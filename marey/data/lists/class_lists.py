@@ -15,6 +15,7 @@ from marey.data.lists.plain_lists import SEPARATORS
 from marey.data.lists.rejects import SourceLine
 from marey.data.lists.text_file import TextFile, whole
 from marey.data.manifest.paths import VIDEO
+from marey.errors import counted
 
 _NUMBERS = re.compile(r"[-\d,|]+", re.ASCII)
 _Lines = list[tuple[SourceLine, tuple[str, str, str]]]
@@ -58,7 +59,8 @@ def _listing(path: Path, separator: str, lines: _Lines) -> Listing:
         note = f"the number in each line, {shown}, is none of the class and is left"
     return Listing(
         source=path,
-        format=f"`path class number`, {SEPARATORS[separator]}-separated, {len(lines):,} rows",
+        format=f"`path class number`, {SEPARATORS[separator]}-separated, "
+        f"{counted(len(lines), 'row')}",
         rows=[ListRow(line, name, {"label": word}) for line, (name, word, _) in lines],
         class_names=names if are_classes else {},
         notes=[note],

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from marey.data.lists.rejects import Misfit
 from marey.data.manifest.faults import clip_text
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 
 class ClassNames:
@@ -46,7 +46,7 @@ class ClassNames:
         if index is None:
             near = difflib.get_close_matches(text, self.names, n=1)
             hint = f"did you mean {clip_text(near[0])}?" if near else ""
-            raise Misfit(f"none of the {len(self)} classes", hint, value=text)
+            raise Misfit(f"none of the {counted(len(self), 'class')}", hint, value=text)
         return index
 
 
@@ -99,5 +99,6 @@ def expect_count(path: Path, names: Sequence[str], *num_classes: int) -> None:
     if num_classes and len(names) not in num_classes:
         wanted = " or ".join(map(str, num_classes))
         raise ManifestError(
-            f"{path}: {len(names)} classes, expected {wanted}", "is it the file of this data set?"
+            f"{path}: {counted(len(names), 'class')}, expected {wanted}",
+            "is it the file of this data set?",
         )

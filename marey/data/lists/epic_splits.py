@@ -18,7 +18,7 @@ import numpy as np
 
 from marey.data.manifest.classes import unnamed
 from marey.data.manifest.manifest import Manifest
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.metrics.catalog import Subsets
 from marey.storage.text_files import read_csv
 
@@ -60,8 +60,8 @@ class EpicSplits:
         own, numbers = self.names.get(head), unnamed(len(classes))
         if max(self.tail[head], default=0) >= len(classes) or (own and len(own) != len(classes)):
             raise ManifestError(
-                f"{clips.source} has {len(classes)} classes of '{head}', the tail of EPIC-KITCHENS "
-                f"has class {max(self.tail[head])}",
+                f"{clips.source} has {counted(len(classes), 'class')} of '{head}', "
+                f"the tail of EPIC-KITCHENS has class {max(self.tail[head])}",
                 "the lists are of all its classes",
             )
         if own and classes not in (own, numbers):

@@ -21,7 +21,7 @@ from marey.data.lists.rejects import SourceLine
 from marey.data.lists.text_file import TextFile, whole
 from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.header import NoLabels
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 _HEADER = re.compile(r"\s*original_vide?o_id\s+video_id\s+frame_id\s+path\s+labels\s*\n")
 _COLUMNS = "original_vido_id video_id frame_id path labels"
@@ -86,7 +86,7 @@ def read_frame_list(file: TextFile) -> Listing:
     ]
     return Listing(
         source=file.path,
-        format=f"a frame list, `{_COLUMNS}`, {len(rows):,} videos",
+        format=f"a frame list, `{_COLUMNS}`, {counted(len(rows), 'video')}",
         rows=rows,
     )
 
@@ -99,7 +99,7 @@ def _frames(file: TextFile) -> Iterator[tuple[SourceLine, list[str]]]:
             continue
         line = SourceLine(file.path, number)
         if len(cells) != 5:
-            reason = f"{len(cells)} cells, a frame list has {_COLUMNS}"
+            reason = f"{counted(len(cells), 'cell')}, a frame list has {_COLUMNS}"
             file.faults.add(line, text.strip(), reason, "paths hold no spaces")
         elif re.search("[\udc80-\udcff]", text):
             file.faults.add(line, ascii(text.strip()), "bytes that are not UTF-8", "save as UTF-8")

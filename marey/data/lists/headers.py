@@ -14,6 +14,7 @@ from marey.data.manifest.column_names import Kind, of_kind, squashed
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.paths import VIDEO
 from marey.data.manifest.time_names import time_name
+from marey.errors import counted
 
 _NUMBER = re.compile(r"[\d.:]+", re.ASCII)
 _COMMENT = re.compile(r"#+\s*")
@@ -77,7 +78,10 @@ def without_comments(file: TextFile) -> TextFile:
     if not first and not left:
         return file
     notes = (
-        [f"{file.path.name}: left out {len(left)} lines of comment, {clip_text(left[0])}"]
+        [
+            f"{file.path.name}: left out {counted(len(left), 'line')} of comment, "
+            f"{clip_text(left[0])}"
+        ]
         if left
         else []
     )

@@ -41,7 +41,7 @@ from marey.data.manifest.faults import clip_text
 from marey.data.manifest.header import NoLabels
 from marey.data.manifest.paths import IMAGE, VIDEO
 from marey.data.manifest.spellings import Spellings
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.storage.url import AnyPath
 
 HMDB51_HINT = (
@@ -124,7 +124,7 @@ def _of_lines(path: Path, plain: PlainList, notes: list[str]) -> Listing:
         rows = _with_heads(rows)
     return Listing(
         source=path,
-        format=f"{plain.format}, {len(rows):,} rows",
+        format=f"{plain.format}, {counted(len(rows), 'row')}",
         rows=rows,
         unit=plain.format.unit,
         notes=notes,

@@ -9,6 +9,7 @@ import numpy as np
 
 from marey.data.manifest.columns import BOUNDS, ID, Unit, Values
 from marey.data.manifest.manifest import Manifest
+from marey.errors import counted
 from marey.storage.url import AnyPath
 
 
@@ -64,18 +65,19 @@ def label_column(labels: Sequence[int | tuple[int, ...]], num_classes: int) -> n
     return hot
 
 
-def count_notes(claimed: Sequence[int | None], counted: Sequence[int | None]) -> list[str]:
+def count_notes(claimed: Sequence[int | None], decoded: Sequence[int | None]) -> list[str]:
     """What a person should know of the frames of clips, as a list says and as they decode.
 
     >>> count_notes([12, 7, None], [12, 8, 9])
-    ['1 clips have another number of frames than their annotation says; the manifest has theirs']
+    ['1 clip of another number of frames than annotated; the manifest has the number that decodes']
     >>> count_notes([12, None], [])
-    ['frames of 1 clips are as the list says, not counted']
+    ['frames of 1 clip are as the list says, not counted']
     """
-    if not counted:
+    if not decoded:
         known = sum(count is not None for count in claimed)
-        return [f"frames of {known:,} clips are as the list says, not counted"] if known else []
-    pairs = zip(claimed, counted, strict=True)
-    other = sum(count not in (None, decoded) for count, decoded in pairs if decoded)
-    words = "have another number of frames than their annotation says; the manifest has theirs"
-    return [f"{other:,} clips {words}"] if other else []
+        clips = counted(known, "clip")
+        return [f"frames of {clips} are as the list says, not counted"] if known else []
+    pairs = zip(claimed, decoded, strict=True)
+    other = sum(count not in (None, in_file) for count, in_file in pairs if in_file)
+    words = "of another number of frames than annotated; the manifest has the number that decodes"
+    return [f"{counted(other, 'clip')} {words}"] if other else []

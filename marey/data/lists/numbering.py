@@ -10,6 +10,7 @@ import numpy as np
 
 from marey.data.manifest.classes import MOST_UNNAMED
 from marey.data.manifest.faults import clip_text
+from marey.errors import counted
 
 _TENTHS = re.compile(r"\.0+$")
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -51,7 +52,8 @@ def number_classes(
     def describe(value: str) -> tuple[str, str]:
         if not value:
             return f"'{head}' is empty", "give the class or remove the row"
-        return f"'{head}' is {clip_text(value)}, which is none of {len(names)} class names", ""
+        known = counted(len(names), "class name")
+        return f"'{head}' is {clip_text(value)}, which is none of {known}", ""
 
     return Numbered(_look_up(values, indices), tuple(names), "", describe)
 
@@ -77,7 +79,7 @@ def _number_ids(
     def describe(value: str) -> tuple[str, str]:
         if not class_ids:
             return f"'{head}' is {value}; labels count from 0", "remove clips without a label"
-        known = f"{len(class_ids)} classes ({min(class_ids)}-{max(class_ids)})"
+        known = f"{counted(len(class_ids), 'class')} ({min(class_ids)}-{max(class_ids)})"
         return f"'{head}' is {value}; the file of class names has {known}", "is it the right file?"
 
     return Numbered(_look_up(values, indices), tuple(named.values()), note, describe)

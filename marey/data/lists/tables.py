@@ -18,7 +18,7 @@ from marey.data.lists.times import seconds
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns, find_name
 from marey.data.manifest.column_names import of_kind
 from marey.data.manifest.faults import clip_text
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 
 def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED) -> Listing:
@@ -45,7 +45,7 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
         source=file.path,
         format=f"a table with {read_columns},"
         + (f" {SEPARATORS[separator]}-separated," if len(names) > 1 or separator == "," else "")
-        + f" {len(rows):,} rows",
+        + f" {counted(len(rows), 'row')}",
         rows=rows,
         unit="frames" if roles.times and roles.times.unit == "frames" else "seconds",
         columns={name: table.cells(name) for name in names if name not in read},
@@ -140,7 +140,7 @@ def _read_templates(file: TextFile) -> Listing:
     file.faults.settle()
     return Listing(
         source=file.path,
-        format=f"json of `id` and `template`, {len(rows):,} rows",
+        format=f"json of `id` and `template`, {counted(len(rows), 'row')}",
         rows=rows,
         used={"path": "id", "label": "template"},
     )

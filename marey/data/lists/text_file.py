@@ -17,7 +17,7 @@ from pathlib import Path
 
 from marey.data.lists.rejects import Faults, SourceLine
 from marey.data.manifest.faults import clip_text
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.storage.encodings import NotText, decode_text
 from marey.storage.regular import read_regular
 
@@ -54,7 +54,7 @@ class TextFile:
                 header = header or cells
                 yield line, cells
             else:
-                reason = f"{len(cells)} fields, the header has {len(header)}"
+                reason = f"{counted(len(cells), 'field')}, the header has {len(header)}"
                 remedy = f"every line has as many; a cell that holds {separator!r} is in quotes"
                 self.faults.add(line, text, reason, remedy)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from marey.data.loading.samplers import MIXING, InstanceBalanced, Sampler, Sources, draw_weighted
-from marey.errors import RecipeError, did_you_mean
+from marey.errors import RecipeError, counted, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Mixed:
                 raise RecipeError(f"no training clip has the source '{name}'", hint)
         for name in present:
             if name not in code_of:
-                message = f"Mixed.sources has no weight for '{name}', {counts[name]:,} clips"
+                clips = counted(counts[name], "clip")
+                message = f"Mixed.sources has no weight for '{name}', {clips}"
                 raise RecipeError(message, "0 leaves them out")
         codes: np.ndarray = np.array([code_of.get(n, 0) for n in names], dtype=np.uint16)[indices]
         return codes

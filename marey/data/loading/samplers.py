@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from marey.data.splitmix64 import numbers
-from marey.errors import RecipeError, did_you_mean
+from marey.errors import RecipeError, counted, did_you_mean
 
 Sources: TypeAlias = pa.DictionaryArray
 """The name of the source of each row."""
@@ -173,7 +173,7 @@ class EpochSampler:
         self.num_steps = len(rows) // self.joint_size
         if self.num_steps == 0:
             raise RecipeError(
-                f"{len(rows)} clips do not fill one batch of {self.joint_size}"
+                f"{counted(len(rows), 'clip')} cannot fill one batch of {self.joint_size}"
                 f" ({world_size} x {batch_size})",
                 f"lower batch_size to {len(rows) // world_size} or less"
                 if len(rows) >= world_size

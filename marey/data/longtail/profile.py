@@ -23,7 +23,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.metrics.groups import profile
 
 Counts = npt.NDArray[np.int64]
@@ -148,7 +148,7 @@ def _refuse_far(counts: Counts, wish: Wish) -> None:
     if away > tolerance + 1e-6:
         raise ManifestError(
             f"no such long tail was found; the nearest has {got.head_percent:.1f} % head and "
-            f"{got.few_percent:.1f} % few-shot classes, {counts.max()} clips at most and "
-            f"imbalance {got.imbalance:.1f}",
+            f"{got.few_percent:.1f} % few-shot classes, {counted(counts.max(), 'clip')} at most "
+            f"and imbalance {got.imbalance:.1f}",
             "leave one of the numbers open, or start from more clips",
         )

@@ -30,7 +30,7 @@ from marey.data.manifest.classes import classes_file, read_classes
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.metrics.groups import Profile, paper_groups, profile
 from marey.storage.atomic import replacing, write_text
 from marey.storage.url import AnyPath
@@ -198,9 +198,9 @@ def _refuse_too_few(
         )
     fits = largest_that_fits(available, pareto.imbalance, pareto.exponent)
     raise ManifestError(
-        f"{manifest.source}: class '{name}' has {before[worst]} training clips, its rank needs "
-        f"{after[worst]}; {len(lacking)} of {len(before)} classes have too few",
-        f"of this shape the largest class can have {fits} clips at most",
+        f"{manifest.source}: class '{name}' has {counted(before[worst], 'training clip')}, its "
+        f"rank needs {after[worst]}; too few of {len(lacking)} of {len(before)} classes",
+        f"of this shape the largest class can have {counted(fits, 'clip')} at most",
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from marey.data.manifest.columns import as_codes
 from marey.data.manifest.faults import Fault, clip_text
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.storage.atomic import Failure, manifest_error, write_text
 from marey.storage.encodings import NotText, decode_text
 from marey.storage.url import AnyPath
@@ -105,7 +105,8 @@ def refuse_other_classes(path: AnyPath, head: str, names: Sequence[str], num_cla
     """ManifestError if the file at `path` names more or fewer classes than the model's head has."""
     if len(names) != num_classes:
         raise ManifestError(
-            f"{path} has {len(names)} classes; the model's head '{head}' has {num_classes}",
+            f"{path} has {counted(len(names), 'class')}; the model's head '{head}' "
+            f"has {num_classes}",
             "train with the heads of this manifest, or correct the file",
         )
 
@@ -144,9 +145,10 @@ class LabelValues:
         if not value.strip():
             return f"'{self.head}' is empty"
         if number is not None:
-            classes = f"{self.num_classes} classes (0-{self.num_classes - 1})"
+            classes = f"{counted(self.num_classes, 'class')} (0-{self.num_classes - 1})"
             return f"'{self.head}' is {number}; this head has {classes}"
-        names = f" or one of {len(self.names)} class names" if self.names is not None else ""
+        num_names = 0 if self.names is None else len(self.names)
+        names = f" or one of {counted(num_names, 'class name')}" if self.names is not None else ""
         return f"'{self.head}' is {clip_text(value)}; expected a class index{names}"
 
     def remedy(self, code: int) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from marey.data.features.feature_file import is_arrow
 from marey.data.manifest.columns import is_parquet
-from marey.errors import ManifestError, cut_short
+from marey.errors import ManifestError, counted, cut_short
 
 NUM_SHOWN = 5
 """Faults that are spelled out; the others are counted."""
@@ -140,7 +140,8 @@ def _record_faults(
         yield f"bytes that are not UTF-8 in {clip_text(','.join(record))}", "save it as UTF-8"
     if len(record) != width:
         yield (
-            f"{len(record)} fields, the header has {width}: {clip_text(','.join(record))}",
+            f"{counted(len(record), 'field')}, the header has {width}: "
+            f"{clip_text(','.join(record))}",
             "put quotes around a path that holds a comma",
         )
         return

@@ -28,18 +28,19 @@ import numpy as np
 from marey.data.manifest.faults import Fault, clip_text
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import VIDEO, Folders
+from marey.errors import counted
 from marey.storage.url import AnyPath
 
 MISSING = "no such file"
 ODDITIES: Mapping[str, str] = {
-    "windows": "are written with \\, as on Windows",
-    "root": "begin with /, which is read as the root",
-    "case": "differ from their files in letter case",
-    "accents": "have accents encoded otherwise than in the names of their files",
-    "suffix": "have another suffix than their files",
-    "no suffix": "have no suffix, and mean the clip of that name",
+    "windows": "written with \\, as on Windows",
+    "root": "with / at the beginning, read as the root",
+    "case": "in other letter case than the file",
+    "accents": "with accents encoded otherwise than in the name of the file",
+    "suffix": "with another suffix than the file",
+    "no suffix": "without a suffix, read as the clip of that name",
 }
-"""In what a path may differ from that of its file, as it is said of several."""
+"""In what a path may differ from that of its file, as it is said of one or several."""
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _REMEDIES = {"windows": "\\ was read as /", "root": "/ at the beginning was read as the root"}
 
@@ -136,7 +137,7 @@ def spelling_notes(paths: Sequence[str], meant: Sequence[Meant]) -> list[str]:
         for kind in file.odd:
             first.setdefault(kind, f"{path} is {file.path}")
     return [
-        f"{counts[kind]:,} paths {text}: {first[kind]}"
+        f"{counted(counts[kind], 'path')} {text}: {first[kind]}"
         for kind, text in ODDITIES.items()
         if kind in counts
     ]

@@ -19,7 +19,7 @@ from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import VIDEO, leaves
 from marey.data.manifest.spellings import Meant, Spellings
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.jobs.executors import Processes
 from marey.jobs.parts import Progress
 from marey.storage.url import AnyPath
@@ -50,8 +50,8 @@ def absent_notes(listing: Listing, meant: Sequence[Meant]) -> list[str]:
     notes = []
     if absent:
         notes.append(
-            f"{len(absent):,} of {len(meant):,} clips are not there yet, the first is {absent[0]};"
-            " once they are, `marey data check` opens them all"
+            f"{len(absent):,} of {counted(len(meant), 'clip')} not there yet, the first is"
+            f" {absent[0]}; once they are, `marey data check` opens them all"
         )
     if bare:
         kind = "videos without one" if in_seconds else "folders of frames"
@@ -110,7 +110,7 @@ def none_read(listing: Listing, start: Path, reason: str) -> ManifestError:
     elif "://" in path:
         hint = "download the clips, and write their paths instead of urls"
     return ManifestError(
-        f"{listing.source}: none of its {len(listing):,} clips can be read; the first,"
+        f"{listing.source}: none of its {counted(len(listing), 'clip')} can be read; the first,"
         f" {clip_text(path)}: {reason}",
         hint,
     )
@@ -175,7 +175,7 @@ def _twice_hint(listing: Listing) -> str:
     return hint + (times if others and not listing.has_spans else "")
 
 
-def counted(
+def count_frames(
     manifest: Manifest,
     listing: Listing,
     rejects: dict[int, str],
@@ -223,7 +223,8 @@ def _refuse_other_rates(
         row = int(np.flatnonzero(other)[0])
         raise ManifestError(
             f"{listing.rows[row].line}: `{rates[0]}` is {cells[row]}, but the file has"
-            f" {probes.fps[row]:g} frames a second, as {other.sum():,} of {len(other):,} clips",
+            f" {probes.fps[row]:g} frames a second, as {other.sum():,} of"
+            f" {counted(len(other), 'clip')}",
             f"if frames are counted at `{rates[0]}`, divide by it and give seconds; if they are"
             f" those of the file: --ignore {shlex.quote(rates[0])}",
         )
@@ -248,11 +249,11 @@ def _late_spans(manifest: Manifest, listing: Listing, probes: Probes) -> list[st
         shown = " and ".join(f"`{name}`" for name in columns)
         raise ManifestError(
             f"{listing.rows[row].line}: {shown} are read as {manifest.unit}, and {late.sum():,} of"
-            f" {opened.sum():,} clips end after their files; the first at {bounds[row]:g} of"
-            f" {lengths[row]:.4g}",
+            f" {counted(opened.sum(), 'clip')} would end after the file; the first at"
+            f" {bounds[row]:g} of {lengths[row]:.4g}",
             "name their unit: --columns start=COLUMN,end=COLUMN is seconds, start_frame and"
             f" end_frame are frames, start_ms and end_ms; --ignore {','.join(columns)} leaves them",
         )
     late[[*probes.errors]] = False  # those are left out
     cut = int(late.sum())
-    return [f"{cut:,} clips end after their files, and are cut short there"] if cut else []
+    return [f"{counted(cut, 'clip')} cut short at the end of the file"] if cut else []

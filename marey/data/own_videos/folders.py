@@ -14,7 +14,7 @@ from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.layout import EXPECTED, Layout, find_layout, some, split_in
 from marey.data.own_videos.tree import Tree, read_tree
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 _REPLACEMENT = re.compile(r"(.*/)?replacement_for_corrupted\w*/[^/]+", re.DOTALL)
 """Kinetics' videos in place of those that its archives hold damaged, by the same names."""
@@ -57,7 +57,7 @@ def read_folder(root: Path, layout: str | None = None) -> tuple[Listing, list[st
         *_forms(tree, list(places)),
         *_left_out(tree, [path for path in clips if path not in places], len(replaced)),
     ]
-    form_shown = f"class folders {form.text}, {len(rows):,} clips"
+    form_shown = f"class folders {form.text}, {counted(len(rows), 'clip')}"
     return Listing(source=root, format=form_shown, rows=rows, columns=columns), notes
 
 
@@ -96,7 +96,7 @@ def _places(root: Path, form: Layout, clips: Sequence[str]) -> dict[str, dict[st
             places[path] = place
     if not places:
         raise ManifestError(
-            f"{root}: none of {len(clips):,} clips is laid out as {form.text}",
+            f"{root}: none of {counted(len(clips), 'clip')} is laid out as {form.text}",
             f"the first is {clip_text(clips[0])}" if clips else EXPECTED,
         )
     return places
@@ -159,7 +159,8 @@ def _refuse_both_forms(root: Path, tree: Tree, clips: Sequence[str]) -> None:
     videos = {without_suffix(path): path for path in clips if path not in tree.frames}
     if both := [path for path in clips if path in tree.frames and path in videos]:
         raise ManifestError(
-            f"{root}: {len(both):,} clips are there twice, as {videos[both[0]]} and {both[0]}/",
+            f"{root}: {counted(len(both), 'clip')} there twice, as {videos[both[0]]} and"
+            f" {both[0]}/",
             "move the videos or the folders of images away",
         )
 
@@ -171,7 +172,7 @@ def _deeper(places: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     deeper = [path for path, place in places.items() if "/" in place["name"]]
     if deeper:
         yield (
-            f"{len(deeper):,} clips lie in folders below that of their class, and are of it:"
+            f"{counted(len(deeper), 'clip')} in folders below that of the class, and of it:"
             f" {some(deeper, end='')}"
         )
 
@@ -180,7 +181,8 @@ def _forms(tree: Tree, clips: Sequence[str]) -> Iterator[str]:
     """Clips of two forms, and videos of one name in two."""
     frames = sum(path in tree.frames for path in clips)
     if 0 < frames < len(clips):
-        yield f"{len(clips) - frames:,} clips are videos, {frames:,} are folders of images"
+        folders = counted(frames, "folder")
+        yield f"clips are {counted(len(clips) - frames, 'video')} and {folders} of images"
     stems = Counter(map(without_suffix, clips))
     if twice := [path for path in clips if stems[without_suffix(path)] > 1]:
         yield f"{len(twice):,} clips differ by their suffix alone: {some(twice, end='')}"
@@ -188,18 +190,19 @@ def _forms(tree: Tree, clips: Sequence[str]) -> Iterator[str]:
 
 def _left_out(tree: Tree, unfit: Sequence[str], num_replaced: int) -> Iterator[str]:
     if unfit:
-        yield f"passed over {len(unfit):,} clips in no class folder: {some(unfit, end='')}"
+        yield f"passed over {counted(len(unfit), 'clip')} in no class folder: {some(unfit, end='')}"
     if spare := sum(map(bool, map(_REPLACEMENT.fullmatch, tree.clips))):
-        yield f"{num_replaced:,} clips are read from their replacement, of {spare:,} that are there"
+        yield f"{counted(num_replaced, 'clip')} read from the replacement, of {spare:,} there"
     if tree.inside:
-        yield f"passed over {len(tree.inside):,} folders in clips: {some(tree.inside)}"
+        yield f"passed over {counted(len(tree.inside), 'folder')} in clips: {some(tree.inside)}"
     if tree.empty:
         yield f"no clips in {some(tree.empty)}: no class"
     if tree.system:
-        yield f"passed over {tree.system.total():,} folders of the system: {some(tree.system)}"
+        of_system = counted(tree.system.total(), "folder")
+        yield f"passed over {of_system} of the system: {some(tree.system)}"
     if tree.lists:
         remedy = "lists are read if given, class names by --names"
         yield f"did not read {some(tree.lists, end='')}; {remedy}"
     if tree.other:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in tree.other.most_common(5))
-        yield f"passed over {tree.other.total():,} files that are not videos: {kinds}"
+        yield f"passed over {counted(tree.other.total(), 'file')} other than videos: {kinds}"

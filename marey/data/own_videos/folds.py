@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from marey.data.own_videos.dealing import deal
-from marey.errors import ManifestError, first_few
+from marey.errors import ManifestError, counted, first_few
 
 MOST_SHOWN = 6
 """Classes whose clips are counted one by one in a line."""
@@ -35,8 +35,8 @@ class FoldFacts:
         shown = f"{least:,} of each class" if least == most else f"{least:,} to {most:,} of a class"
         if len(self.classes) <= MOST_SHOWN:
             shown = ", ".join(f"{name} {count:,}" for name, count in self.classes.items())
-        groups = "1 group" if self.groups == 1 else f"{self.groups:,} groups"
-        return f"fold {self.fold}: {sum(counts):,} clips of {groups}: {shown}"
+        clips, groups = counted(sum(counts), "clip"), counted(self.groups, "group")
+        return f"fold {self.fold}: {clips} of {groups}: {shown}"
 
 
 def deal_folds(
@@ -50,7 +50,8 @@ def deal_folds(
     if number > there:
         fewer = f"--folds {there} has one of each" if there > 1 else f"give {number} groups or more"
         raise ManifestError(
-            f"{number} folds of {there} groups of clips, expected a group or more for each",
+            f"{number} folds of {counted(there, 'group')} of clips, expected a group or more for"
+            " each",
             fewer + ("; --group none divides groups" if there < len(groups) else ""),
         )
     _, codes = np.unique(groups, return_inverse=True)
@@ -79,12 +80,12 @@ def fold_notes(facts: Sequence[FoldFacts]) -> Iterator[str]:
     rare = [name for name, number in held.items() if 1 < number < len(facts)]
     if alone:
         yield (
-            f"{len(alone)} classes are in one fold alone, where nothing trains them:"
+            f"{counted(len(alone), 'class')} in one fold alone, with nothing to train on:"
             f" {first_few(alone)}; give more clips or groups of each"
         )
     if rare:
         most = min(held[name] for name in rare)
         yield (
-            f"{len(rare)} classes are in fewer than {len(facts)} folds: {first_few(rare)}; with"
-            f" --folds {most} or more clips each would be in all"
+            f"{counted(len(rare), 'class')} in fewer than {len(facts)} folds: {first_few(rare)};"
+            f" with --folds {most} or more clips each would be in all"
         )

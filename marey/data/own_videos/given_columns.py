@@ -66,7 +66,10 @@ def _fold(listing: Listing, rule: SplitRule, columns: Mapping[str, Sequence[str]
     named = listing.used.get("fold", "")
     if named:
         wrong = [re.fullmatch(r"\d{0,9}", cell, re.ASCII) is None for cell in columns[named]]
-        remedy = "number the folds from 0, empty for clips of none"
+        remedy = (
+            "number the folds from 0, empty for clips of none, take one instead by --val-where "
+            f"{shlex.quote(named)}:VALUE"
+        )
         _refuse_rows(listing, named, wrong, remedy)
         if not any(columns[named]):
             raise ManifestError(f"{listing.source}: `{named}` is empty", "give every clip a fold")

@@ -22,7 +22,7 @@ from marey.data.manifest.spellings import spelling_notes
 from marey.data.manifest.write import write_manifest
 from marey.data.own_videos.files import (
     absent_notes,
-    counted,
+    count_frames,
     located,
     meant_files,
     none_read,
@@ -148,7 +148,7 @@ def init_dataset(
     manifest, rejects = located(listing, start, meant)
     manifest = manifest.with_columns(labels, classes)
     if probe:
-        manifest, said = counted(
+        manifest, said = count_frames(
             manifest,
             listing,
             rejects,

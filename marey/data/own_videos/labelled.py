@@ -101,7 +101,7 @@ def _of_files(path: Path, files: Sequence[str]) -> Listing:
             for each in files
             for clip in below[each]
         ]
-        classes = counted(len(folders), "class", "classes")
+        classes = counted(len(folders), "class")
         form = f"class folders, {counted(len(found), 'clip')} of {classes}"
     else:
         found = [(each, Path(each).absolute().parent.name) for each in files]

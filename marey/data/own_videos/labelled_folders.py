@@ -28,7 +28,7 @@ from marey.data.lists.wanted_columns import WantedColumns
 from marey.data.manifest.header import NoLabels
 from marey.data.own_videos.layout import split_in
 from marey.data.own_videos.splits import split_name
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _FILE_NAME = "file_name"
@@ -87,7 +87,7 @@ def _hugging_face(
             continue
         start = path.parent.relative_to(folder)
         rows = [row._replace(path=(start / row.path).as_posix()) for row in listing.rows]
-        shown = f"Hugging Face's {path.relative_to(folder)}, {len(rows):,} rows"
+        shown = f"Hugging Face's {path.relative_to(folder)}, {counted(len(rows), 'row')}"
         parts[split or ""] = replace(listing, rows=rows, format=shown)
     if "" not in parts:
         form = "; ".join(part.format for part in parts.values())
@@ -184,6 +184,6 @@ def _exports(
         return join_listings(folder, parts), [note]
     whole = join_listings(folder, listings)
     columns = {name: cells for name, cells in whole.columns.items() if name != "split"}
-    form = f"{len(paths):,} exports of {names[0]}, {len(whole):,} rows"
+    form = f"{counted(len(paths), 'export')} of {names[0]}, {counted(len(whole), 'row')}"
     shared = set.intersection(*({*listing.used.items()} for listing in listings.values()))
     return replace(whole, format=form, columns=columns, used=dict(sorted(shared))), [note]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.splits import split_name
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 Folders = frozenset[tuple[str, ...]]
 """The folders that clips lie in, as their names from the root."""
@@ -187,8 +187,9 @@ def _class_levels(folders: Folders, levels: Sequence[str], at: str) -> list[str]
     around = "{group}" if all(len(tops) > 1 for tops in inner.values()) else "*"
     raise ManifestError(
         f"{at}: folders of clips, {some(inner)}, lie in {some(deep)}: which are the classes?",
-        f"--layout '{start}{outer}/{{name}}' takes the {len(names):,} outer ones,"
-        f" '{start}{around}/{{class}}/{{name}}' the {len(inner):,} inner ones; or give one folder",
+        f"--layout '{start}{outer}/{{name}}' takes the {counted(len(names), 'outer one')},"
+        f" '{start}{around}/{{class}}/{{name}}' the {counted(len(inner), 'inner one')};"
+        " or give one folder",
     )
 
 

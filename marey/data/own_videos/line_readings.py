@@ -46,7 +46,7 @@ from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.header import NoLabels
 from marey.data.manifest.paths import VIDEO
 from marey.data.own_videos.clip_lines import NUM_LOOKED_FOR, ClipLines, share, spread
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.storage.url import AnyPath
 
 _NEARLY_ALL, _HALF, _HARDLY_ANY = 0.9, 0.5, 0.1
@@ -219,24 +219,24 @@ def _by_numbers(lines: ClipLines, forms: Sequence[ListFormat]) -> tuple[ListForm
     """The form of one or two numbers after the path: frames and maybe a label, or a span."""
     if any(SEPARATOR in cells[-1] for cells in lines.cells(forms[0])):
         return forms[0], "lines end in several numbers joined by commas: these are classes"
-    counted = lines.counted(forms[0])
-    exact = share([frames == whole(cells[1]) for cells, frames in counted])
+    decoded = lines.counted(forms[0])
+    exact = share([frames == whole(cells[1]) for cells, frames in decoded])
     opened = (
-        f"of {len(counted)} clips that were opened"
-        if counted
+        f"of {counted(len(decoded), 'clip')} opened"
+        if decoded
         else f"no clip can be opened in {lines.root}"
         if lines.opens
         else "no clip was opened, which tells"
     )
     if len(forms[0].columns) == 2:
         labelled, frames = forms
-        if counted and exact >= _NEARLY_ALL:
+        if decoded and exact >= _NEARLY_ALL:
             return frames, f"{opened}, {_ALL_SAME}"
-        if exact < _HALF and (counted or lines.has_files(labelled)):
+        if exact < _HALF and (decoded or lines.has_files(labelled)):
             return labelled, f"{opened}, {exact:.0%} have as many frames as their number says"
         raise lines.question("numbers are classes", labelled, "they count frames", frames, opened)
     labelled, spans = forms
-    return _span_or_label(lines, labelled, spans, counted, exact, opened)
+    return _span_or_label(lines, labelled, spans, decoded, exact, opened)
 
 
 def _counts_or_labels(
@@ -244,13 +244,13 @@ def _counts_or_labels(
 ) -> tuple[ListFormat, str]:
     """Whether the one number of each line is a class, as it is unless something says else."""
     labelled, frames = map(lines.of_title, _OF_NUMBERS[1])
-    counted = lines.counted(frames)
-    same = share([count == whole(cells[1]) for cells, count in counted])
-    if same >= _NEARLY_ALL and len(counted) >= min(2, len(numbers)):
-        return frames, f"of {len(counted)} clips that were opened, {_ALL_SAME}"
+    decoded = lines.counted(frames)
+    same = share([count == whole(cells[1]) for cells, count in decoded])
+    if same >= _NEARLY_ALL and len(decoded) >= min(2, len(numbers)):
+        return frames, f"of {counted(len(decoded), 'clip')} opened, {_ALL_SAME}"
     own = len({*numbers}) / len(numbers)
     are_few = len(numbers) < 3 or min(numbers) < _FEWEST_FRAMES or own < _HALF
-    if counted or are_named or are_few:
+    if decoded or are_named or are_few:
         return labelled, ""
     why = f"of {len(numbers):,} lines {own:.0%} have a number of their own, from {min(numbers)}"
     raise lines.question("numbers are classes", labelled, "they count frames", frames, why)
@@ -260,11 +260,11 @@ def _span_or_label(
     lines: ClipLines,
     labelled: ListFormat,
     spans: ListFormat,
-    counted: Sequence[tuple[Sequence[str], int]],
+    decoded: Sequence[tuple[Sequence[str], int]],
     exact: float,
     opened: str,
 ) -> tuple[ListFormat, str]:
-    if counted and exact >= _NEARLY_ALL:
+    if decoded and exact >= _NEARLY_ALL:
         return labelled, f"{opened}, all have as many frames as the first number says"
     rows = list(lines.cells(spans))
     _refuse_from_0(lines, rows)
@@ -272,12 +272,13 @@ def _span_or_label(
     classes = share([lines.is_class(cells[2]) for cells in rows])
     if ordered < _HALF or ordered < _NEARLY_ALL <= classes:
         return labelled, f"{1 - ordered:.0%} of the lines end in a smaller number"
-    ends = [(int(cells[2]), count) for cells, count in counted if is_span(*cells[1:])]
+    ends = [(int(cells[2]), count) for cells, count in decoded if is_span(*cells[1:])]
     within = share([end <= _SLACK * count + 1 for end, count in ends])
     if ends and exact <= _HARDLY_ANY and within >= _NEARLY_ALL:
         return spans, f"{opened}, all hold the last frame, and none has as many as the first"
-    if not counted and classes < _HALF and ordered >= _NEARLY_ALL:
-        return spans, f"the last numbers are none of the {len(lines.classes or ())} classes"
+    if not decoded and classes < _HALF and ordered >= _NEARLY_ALL:
+        known = counted(len(lines.classes or ()), "class")
+        return spans, f"the last numbers are none of the {known}"
     raise lines.question(
         "whole files, the last number is the class",
         labelled,
@@ -285,7 +286,7 @@ def _span_or_label(
         spans,
         f"{opened}, {exact:.0%} have as many frames as the first number says, {within:.0%} hold"
         " the last"
-        if counted
+        if decoded
         else opened,
     )
 
@@ -296,7 +297,7 @@ def _refuse_from_0(lines: ClipLines, rows: Sequence[Sequence[str]]) -> None:
     others = [cells for cells in rows if cells[1] != "0"]
     if len(first) > _HARDLY_ANY * len(rows) and all(is_span(*c[1:]) for c in others):
         raise ManifestError(
-            f"{lines.path}: {len(first):,} of {len(rows):,} lines begin at 0, as"
+            f"{lines.path}: {len(first):,} of {counted(len(rows), 'line')} would begin at 0, as"
             f" {' '.join(first[0])!r}: `path start end` counts frames from 1",
             "give it the header path,start_frame,end_frame, which counts from 0, the end not"
             " included; or --columns 'path num_frames label' if these are classes",

@@ -14,6 +14,7 @@ from marey.data.checks.relatives import Relatives, find_relatives, linked, same_
 from marey.data.features.feature_folder import holds_features
 from marey.data.manifest.manifest import SPLITS, Manifest
 from marey.data.own_videos.name_groups import Groups
+from marey.errors import counted
 from marey.jobs.executors import Executor
 from marey.jobs.parts import Progress
 from marey.storage.atomic import write_csv
@@ -83,7 +84,7 @@ class LookAlikes:
             return ""
         one, other = (groups.values[row] for row in across[0])
         return (
-            f"{len(across):,} of {len(self.relatives.pairs):,} pairs are in two groups of"
+            f"{len(across):,} of {counted(len(self.relatives.pairs), 'pair')} in two groups of"
             f" {groups.name}, which stay as given, as {one} and {other}: {self._shown(across[:1])}"
         )
 
@@ -109,7 +110,7 @@ class LookAlikes:
         if differ:
             one, other = differ[0]
             yield (
-                f"{len(differ):,} copies have another label than their first, as"
+                f"{counted(len(differ), 'copy', 'copies')} with another label than the first, as"
                 f" {self.paths[other]}, {self.labels[other]}, of {self.paths[one]},"
                 f" {self.labels[one]}"
             )
@@ -118,7 +119,7 @@ class LookAlikes:
             if leaks:
                 clips = {row for pair in leaks for row in pair if sides[row] == side}
                 yield (
-                    f"{len(clips):,} of {int((sides == side).sum()):,} {name} clips look nearly"
+                    f"{len(clips):,} of {counted((sides == side).sum(), f'{name} clip')} nearly"
                     f" like one to train on, as {self._shown(leaks[:1])}: results will be too good"
                 )
         if folds is None:

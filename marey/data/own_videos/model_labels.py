@@ -15,7 +15,7 @@ from marey.data.lists.listing import Listing
 from marey.data.lists.lists import of_sides
 from marey.data.manifest.faults import clip_text
 from marey.data.own_videos.labels import class_files, read_labels
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 
 def labels_of_model(
@@ -69,7 +69,9 @@ def _places(
         places = list(map(ClassNames(classes).index, names))
     if None in places:
         name = names[places.index(None)]
-        raise ManifestError(f"{clip_text(name)} is none of the {len(classes)} classes of '{head}'")
+        raise ManifestError(
+            f"{clip_text(name)} is none of the {counted(len(classes), 'class')} of '{head}'"
+        )
     return np.array(places, np.int64)
 
 

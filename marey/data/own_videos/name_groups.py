@@ -30,7 +30,7 @@ from marey.data.lists.listing import video_name, without_suffix
 from marey.data.lists.plain_lists import SAMPLE
 from marey.data.manifest.column_names import PEOPLE
 from marey.data.manifest.faults import clip_text
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 _PART = "(?:clip|part|segment|seg|shot|chunk|cut|piece|snippet)"
 _SITES = "yt|youtube|flickr|getty|giphy|vine|vimeo|meta|vb"
@@ -150,7 +150,7 @@ def groups_by_pattern(paths: Sequence[str], pattern: str) -> Groups:
     found = [(match[key] or "") if match else "" for match in matches]
     if wrong := [path for path, group in zip(paths, found, strict=True) if not group]:
         raise ManifestError(
-            f"{pattern!r} fits {len(paths) - len(wrong):,} of {len(paths):,} paths, not"
+            f"{pattern!r} fits {len(paths) - len(wrong):,} of {counted(len(paths), 'path')}, not"
             f" {clip_text(wrong[0])}",
             "write one that fits all, as '(?:^|/)([^/_]+)'",
         )

@@ -18,7 +18,7 @@ from marey.data.manifest.manifest import SPLITS
 from marey.data.own_videos.dealing import deal
 from marey.data.own_videos.folds import FoldFacts, deal_folds, fold_facts, fold_notes
 from marey.data.own_videos.name_groups import Groups
-from marey.errors import ManifestError, first_few
+from marey.errors import ManifestError, counted, first_few
 
 ENOUGH, ENOUGH_OF_A_CLASS = 100, 10
 """Groups in all, and to a class on average, of which some are held out for a test."""
@@ -170,9 +170,9 @@ def divide(
 
 def _few_note(codes: np.ndarray, groups: Groups | None) -> str:
     there = len(np.unique(codes))
-    shown = f"{there:,} groups" if groups else f"{there:,} clips"
+    shown = counted(there, "group" if groups else "clip")
     return (
-        f"{shown} are few to hold some out for a test, so what validates is what is reported:"
+        f"{shown}, too few to hold some out for a test, so what validates is what is reported:"
         f" --folds {min(max(there, 2), 5)} lets each clip validate once, --test 0.2 holds some out"
     )
 
@@ -284,7 +284,10 @@ def _sides_where(
             raise ManifestError(f"no column {asked!r} to split by", shown)
         mask = rows_where(column, columns[column], wanted)
         if (sides[mask] > 0).any():
-            raise ManifestError(f"clips of {column} {sorted(wanted)} are asked for twice")
+            raise ManifestError(
+                f"clips of {column} {', '.join(sorted(wanted))} are asked for twice",
+                "give each value to --val-where or to --test-where",
+            )
         sides[mask] = side
         values = sorted(wanted, key=lambda value: (len(value), value))  # 8, 9, 10
         rules.append(f"{SPLITS[side]} is {column} {', '.join(values)}")
@@ -308,7 +311,7 @@ def _split_notes(
         if len(absent) and (sides == side).any():
             named = first_few(names[label] for label in absent)
             total = len(np.unique(labels))
-            yield f"{len(absent)} of {total} classes have no clip to {verb} on: {named}"
+            yield f"no clip to {verb} on of {len(absent)} of {total} classes: {named}"
 
 
 def leak_notes(sides: np.ndarray, groups: Groups) -> Iterator[str]:

@@ -49,7 +49,7 @@ from marey.data.own_videos.model_labels import labels_of_model
 from marey.data.own_videos.record import shown_columns
 from marey.data.own_videos.source import lists_in
 from marey.data.own_videos.splits import split_name
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.storage.arrow_files import map_file
 from marey.storage.encodings import is_plain
 from marey.storage.url import AnyPath, Url, any_path
@@ -115,7 +115,7 @@ def read_clips(
     if not isinstance(source, str | Path | Url):
         if beside := [each for each in source if lists_clips(each)]:
             raise ManifestError(f"{beside[0]} is a list, beside other files", "give it alone")
-        return _plain(Path("files"), Path(), list(source), f"{len(source):,} files")
+        return _plain(Path("files"), Path(), list(source), counted(len(source), "file"))
     path = any_path(source)
     if is_manifest(path, wanted):
         return _of_manifest(path, split, at, classes or {})
@@ -171,7 +171,7 @@ def _of_manifest(
     if notes:
         manifest = manifest.with_columns(dict.fromkeys(manifest.labels))
     with_labels = " with labels" if manifest.labels else ""
-    form = f"a manifest{with_labels}, {len(manifest):,} rows"
+    form = f"a manifest{with_labels}, {counted(len(manifest), 'row')}"
     return Clips(manifest=manifest, read_as=form, columns={}, notes=tuple(notes))
 
 
@@ -202,7 +202,7 @@ def _of_list(
     if isinstance(root, Path) and not root.exists():
         raise ManifestError(f"--root {root} does not exist", "give the folder of the clips")
     if not wanted.line and (many := _many_paths(path)) is not None:
-        return _plain(path, root, many, f"`path`, {len(many):,} rows")
+        return _plain(path, root, many, f"`path`, {counted(len(many), 'row')}")
     first = next(iter(classes.values()), ()) if classes and len(classes) == 1 else None
     lines = partial(read_clip_lines, root=root, line=wanted.line, classes=first)
     listing = _of_kinetics(path, wanted, root) or read_rows(
@@ -234,7 +234,8 @@ def _of_list(
         notes.insert(0, "clips without labels")
     missing = [text for text, file in zip(texts, meant, strict=True) if file.path is None]
     if missing:
-        notes.append(f"{len(missing):,} clips have no file in {root}, as {clip_text(missing[0])}")
+        without = counted(len(missing), "clip")
+        notes.append(f"{without} without a file in {root}, as {clip_text(missing[0])}")
     return Clips(
         manifest=manifest.with_columns(labels, kept),
         read_as=listing.format,
@@ -282,7 +283,8 @@ def _repeats(listing: Listing, manifest: Manifest) -> list[str]:
         return []
     row, before = next(iter(earlier.items()))
     lines = f"{listing.rows[row].line} and {listing.rows[before].line}"
-    return [f"{len(earlier):,} clips are given again, as at {lines}: each has a row of its own"]
+    clips = counted(len(earlier), "clip")
+    return [f"{clips} given again, as at {lines}: each has a row of its own"]
 
 
 def _many_paths(path: Path) -> pa.ChunkedArray | None:

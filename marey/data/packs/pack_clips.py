@@ -40,7 +40,7 @@ from marey.data.packs.clip_names import Names, clip_names
 from marey.data.packs.crashes import crashing_clips, noted, time_limit
 from marey.data.packs.earlier_names import root_names, row_names
 from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
-from marey.errors import DecodeError, ManifestError, StorageError
+from marey.errors import DecodeError, ManifestError, StorageError, counted
 from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.half_done import input_digest
 from marey.jobs.parts import Parts, Progress, make_parts
@@ -235,7 +235,7 @@ def _label_anew(manifest: Manifest, out: Path, target: Path) -> None:
     before = read_manifest(target, heads={})
     if len(before) != len(rows):
         raise ManifestError(
-            f"{target} has {len(before):,} clips, {len(rows):,} were packed",
+            f"{target} has {counted(len(before), 'clip')}, not the {len(rows):,} packed",
             "remove it, and give the same command",
         )
     write_manifest(_packed(manifest, out, rows, before.table), target)

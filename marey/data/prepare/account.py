@@ -21,7 +21,7 @@ from marey.data.lists.annotations import Annotations
 from marey.data.lists.rejects import Reject
 from marey.data.manifest.faults import NUM_SHOWN, FaultLine, clip_text, fault_error
 from marey.data.prepare.present_clips import PresentClips, SplitCoverage
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.storage.atomic import write_csv, write_text
 from marey.video.mirrored_classes import flip_pairs
 
@@ -63,7 +63,8 @@ class Account:
     def notes(self) -> list[str]:
         """What a person should know."""
         published = [
-            f"split {split} has {self.coverage[split].clips:,} clips here, {count:,} are published"
+            f"split {split} has {counted(self.coverage[split].clips, 'clip')} here, {count:,} are "
+            "published"
             for split, count in self.dataset.published.items()
             if split in self.coverage and self.coverage[split].clips != count
         ]

@@ -26,7 +26,7 @@ from marey.data.prepare.account import (
 from marey.data.prepare.find_forms import read_annotations
 from marey.data.prepare.present_clips import present_clips
 from marey.data.prepare.valid_clips import valid_clips
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.jobs.executors import Executor, Processes
 from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
@@ -117,7 +117,7 @@ def _write(account: Account, out: Path) -> Path:
     manifest = present.labelled()
     if not len(manifest):
         raise ManifestError(
-            f"none of the {len(present.rows):,} clips that are there can be read and has a label",
+            f"none of {counted(len(present.rows), 'clip')} found can be read and has a label",
             f"{out / 'missing.csv'} has the reasons",
         )
     write_missing(out, account.missing)

@@ -15,7 +15,7 @@ from marey.data.lists.times import frames_of
 from marey.data.manifest.columns import Values
 from marey.data.manifest.manifest import SPLITS, Manifest
 from marey.data.prepare.find_media import Media, find_media, is_folder
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 
 @dataclass
@@ -132,7 +132,7 @@ def present_clips(
     if not rows:
         first = f"; the first, {clips[0].name!r}: {media.reasons[0]}" if clips else ""
         raise ManifestError(
-            f"none of the {len(clips):,} clips of {dataset.title} is below {root}{first}",
+            f"none of the {counted(len(clips), 'clip')} of {dataset.title} is below {root}{first}",
             f"looked for {', '.join(dataset.layouts)}; --layout names another place",
         )
     manifest = _manifest(dataset, index, [clips[row] for row in rows], root, media)
@@ -165,8 +165,8 @@ def _manifest(
     if unit == "seconds" and folders.any() and not np.isnan(spans).all():
         if not folders.all() or np.isnan(rates).any():
             raise ManifestError(
-                f"spans in seconds of {folders.sum():,} folders of frames and"
-                f" {(~folders).sum():,} videos cannot be in one manifest",
+                f"spans in seconds of {counted(folders.sum(), 'folder')} of frames and"
+                f" {counted((~folders).sum(), 'video')} cannot be in one manifest",
                 "--layout names the place of either",
             )
         spans, unit = frames_of(spans, rates[:, None]), "frames"

@@ -65,7 +65,7 @@ def test_val_or_validation_is_the_test_set_as_released(
     assert splits(index) == [("1", "train"), ("2", "val"), ("3", "test")]
     assert [clip.labels["label"] for clip in index.clips] == [1, 2, 3]
     assert said(files, f"{test}.json is split test, as the release names it")
-    assert said(files, "1 clips; SSv2's own has 5")
+    assert said(files, "1 clip; SSv2's own has 5")
 
 
 def test_a_file_that_may_be_of_the_whole_set_is_asked_for(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_answers_are_the_labels_of_test_clips(tmp_path: Path) -> None:
     index, files = read("ssv2", folder)
     labels = [(clip.name, clip.split, dict(clip.labels)) for clip in index.clips[1:]]
     assert labels == [("2", "test", {}), ("3", "test", {"label": 7})]
-    assert said(files, "1 answers are of no clip of something-something-v2-test.json")
+    assert said(files, "1 answer of no clip of something-something-v2-test.json")
     assert [row.line.number for row in files.rejects] == [3]
     (folder / f"{SS}test.json").unlink()
     assert splits(read("ssv2", folder)[0])[1:] == [("3", "test"), ("4", "test")]
@@ -171,6 +171,6 @@ def test_frames_are_found_where_motionformers_lists_say(tmp_path: Path) -> None:
     assert made.manifest is not None
     assert "part/one,1,train" in made.manifest.read_text()
     notes = made.account.notes
-    assert "1 clips are in no frame list: Motionformer leaves them out, here they stay" in notes
+    assert "1 clip in no frame list: left out by Motionformer, kept here" in notes
     assert "split train has 2 clips here, 168,913 are published" in notes
     assert not [note for note in notes if "val.csv" in note]  # which few people have

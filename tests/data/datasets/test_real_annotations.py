@@ -74,7 +74,7 @@ def test_hmdb51_has_its_published_counts(split: int, lists: Path) -> None:
     assert counts(index.clips) == (3570, 1530)
     assert (label_counts(index, "label") == 70).all()
     assert not files.rejects
-    assert files.notes == ["1,666 clips are in neither part of this split"]
+    assert files.notes == ["1,666 clips in neither part of this split"]
 
 
 def test_lists_of_hmdb51_have_its_classes_in_alphabetical_order(lists: Path) -> None:

@@ -343,7 +343,7 @@ def test_mini_moments_are_the_clips_of_its_200_classes(tmp_path: Path) -> None:
     lines = "act100/a.mp4,act100,3,0\nact1/b.mp4,act1,3,0\n"
     index, files = read("mini-mit", tmp_path, mini_moments__txt=names, trainingSet__csv=lines)
     assert [clip.labels for clip in index.clips] == [{"label": 0}]
-    assert "1 clips of 1 other classes are no part of it" in files.notes
+    assert "1 clip of 1 other class left out" in files.notes
     assert not files.rejects
 
 
@@ -362,7 +362,7 @@ def test_dirty_lines_of_videolt_are_named_with_their_number(tmp_path: Path) -> N
     )
     assert [(c.name, c.labels["label"]) for c in index.clips] == [("aa", (1, 2)), ("ff", (0,))]
     assert [line for line, _ in rejected(files)] == [2, 3, 4, 5, 6]
-    assert any(note.startswith("1,004 classes have other counts") for note in files.notes)
+    assert any(note.startswith("1,004 classes with other counts") for note in files.notes)
 
 
 def test_features_of_videolt_are_found_by_their_names(tmp_path: Path) -> None:

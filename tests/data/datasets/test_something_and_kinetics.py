@@ -268,7 +268,7 @@ def test_without_a_file_of_classes_the_csv_files_must_name_all(tmp_path: Path) -
     _, files = kinetics(tmp_path, "riding a bike,abc-_456789,3,13,train\n")
     assert not [note for note in files.notes if "not read" in note]  # they are no lists as well
     (tmp_path / "label_map_k400.txt").unlink()
-    with pytest.raises(ManifestError, match="name 1 classes, expected 400"):
+    with pytest.raises(ManifestError, match="name 1 class, expected 400"):
         read_annotations(find_dataset("kinetics400"), tmp_path)
     rows = "".join(f"action {n:03d},abc-_456{n:03d},3,13,train\n" for n in range(400))
     (tmp_path / "train.csv").write_text(f"label,youtube_id,time_start,time_end,split\n{rows}")

@@ -129,7 +129,7 @@ WRONG = {
                 "features": pa.array([None], pa.list_(pa.list_(pa.float32(), 2))),
             }
         ),
-        r"1 cells of 'features' are null.*empty list",
+        r"null in 1 cell of 'features'.*empty list",
     ),
     "no label": (pa.table({"path": ["a"]}), r"no column 'label'"),
 }

@@ -13,7 +13,7 @@ from marey.data.lists.listing import Listing
 from marey.data.lists.lists import read_listing
 from marey.data.lists.numbering import number_classes
 from marey.data.own_videos.init import init_dataset
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 
 
 def read(folder: Path, text: str | bytes, name: str = "list.txt"):
@@ -53,7 +53,7 @@ def test_a_list_is_told_by_what_it_holds_and_says_so(tmp_path, name):
     text, found, labels = FORMATS[name]
     listing = read(tmp_path, text)
     assert found in listing.format
-    assert listing.format.endswith(f"{len(listing)} rows")
+    assert listing.format.endswith(counted(len(listing), "row"))
     if labels:
         assert labels_of(listing) == {"label": labels}
 
@@ -121,7 +121,7 @@ WRONG = {
     "a line cut short": ("a 5 1\n" * 20 + "b\n", r":21: not a"),
     "empty": ("\n \n", "the list is empty"),
     "only a header": ("path,label\n", "no rows, only a header"),
-    "a ragged table": ("path,label\na,1\nb\n", r":3: 1 fields, the header has 2"),
+    "a ragged table": ("path,label\na,1\nb\n", r":3: 1 field, the header has 2"),
     "a column twice": ("path,label,path\na,1,b\n", "two columns are named 'path'"),
     "a time in words": ("path,label,start,end\na,1,noon,2\n", r":2: 'start' is 'noon'"),
     "bad utf-8": (b"a.mp4 1\n\xff.mp4 2\n", r":2: bytes that are not UTF-8"),
@@ -318,7 +318,7 @@ def test_a_label_that_is_no_class_is_told_apart_and_described():
     assert "'label' is 5; the file of class names has 2 classes (0-1)" in found.describe("5")[0]
     found = number_classes("noun", ["a", "z", ""], {0: "a"})
     assert found.indices.tolist() == [0, -1, -1]
-    assert "'noun' is 'z', which is none of 1 class names" in found.describe("z")[0]
+    assert "'noun' is 'z', which is none of 1 class name" in found.describe("z")[0]
     assert "'noun' is empty" in found.describe("")[0]
     assert number_classes("label", ["-1", "0"], None).indices.tolist() == [-1, 0]
 

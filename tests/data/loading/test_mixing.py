@@ -107,7 +107,7 @@ def test_sources_that_do_not_match_the_clips_are_errors():
 
     with pytest.raises(RecipeError, match=r"no training clip has the source 'maid'.*'made'"):
         draw(("real", 1), ("maid", 1))
-    with pytest.raises(RecipeError, match=r"has no weight for 'made', 1 clips.*0 leaves them out"):
+    with pytest.raises(RecipeError, match=r"has no weight for 'made', 1 clip.*0 leaves them out"):
         draw(("real", 1))
     with pytest.raises(RecipeError, match="Mixed needs a manifest with a column 'source'"):
         draw(("real", 1), sources=None)

@@ -92,7 +92,7 @@ def test_an_incomplete_joint_batch_is_dropped():
 
 
 def test_fewer_clips_than_a_joint_batch_is_an_error_that_names_a_batch_size_that_fits():
-    with pytest.raises(RecipeError, match=r"30 clips do not fill one batch of 32 \(4 x 8\).*to 7"):
+    with pytest.raises(RecipeError, match=r"30 clips cannot fill one batch of 32 \(4 x 8\).*to 7"):
         batches(np.arange(30), 8, world_size=4)
     with pytest.raises(RecipeError, match="use fewer processes"):
         batches(np.arange(3), 8, world_size=4)

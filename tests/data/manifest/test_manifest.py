@@ -139,7 +139,7 @@ FAULTS = {
     "repeated path": (HEAD + "a,0\n\nb,0\na,1\n", r"m\.csv:5: 'path' is 'a', as in line 2"),
     "empty path": (HEAD + "a,0\n,1\n", r"m\.csv:3: 'path' is empty"),
     "line break in a path": (HEAD + '"a\nb",1\n', r"m\.csv:2: 'path' is .*line break"),
-    "ragged row": (HEAD + "a,0\nb\nc,0,1\n", r"m\.csv:3: 1 fields, the header has 2: 'b'"),
+    "ragged row": (HEAD + "a,0\nb\nc,0,1\n", r"m\.csv:3: 1 field, the header has 2: 'b'"),
     "bad utf-8": (HEAD.encode() + b"a,0\n\xff\xfe,1\n", r"m\.csv:3: bytes that are not UTF-8"),
     "bad utf-8 in the header": (b"path\xff,label\na,0\n", r"m\.csv:1: not a line of text"),
     "end before start": (

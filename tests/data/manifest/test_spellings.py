@@ -81,10 +81,10 @@ def test_notes_count_each_kind_once_and_show_the_first(files):
     paths = ["A.avi", "\\b.mp4", "c.mp4", "x.mp4"]
     notes = spelling_notes(paths, [*map(there.find, paths)])
     assert notes == [
-        "1 paths are written with \\, as on Windows: \\b.mp4 is b.mp4",
-        "1 paths begin with /, which is read as the root: \\b.mp4 is b.mp4",
-        "1 paths differ from their files in letter case: A.avi is a.mp4",
-        "1 paths have another suffix than their files: A.avi is a.mp4",
+        "1 path written with \\, as on Windows: \\b.mp4 is b.mp4",
+        "1 path with / at the beginning, read as the root: \\b.mp4 is b.mp4",
+        "1 path in other letter case than the file: A.avi is a.mp4",
+        "1 path with another suffix than the file: A.avi is a.mp4",
     ]
 
 

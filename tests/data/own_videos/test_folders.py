@@ -156,7 +156,7 @@ REFUSED = {
     ),
     "both forms of a clip": (
         "jump/1.mp4 jump/1/1.jpg run/2.mp4",
-        r"1 clips are there twice, as jump/1\.mp4 and jump/1/",
+        r"1 clip there twice, as jump/1\.mp4 and jump/1/",
     ),
     "a name that joins classes": ("a|b/1.mp4 c/1.mp4", r"cannot be named 'a\|b'"),
 }
@@ -187,10 +187,10 @@ def test_a_layout_decides_where_there_are_two_readings(put):
     assert listing.columns == {"group": ["s1", "s2", "s1"]}
     listing, notes = read_folder(source, "{group}/{class}/{name}")
     assert classes(listing) == ["s1", "s2"]
-    assert "passed over 1 clips in no class folder: train/1.mp4" in notes
+    assert "passed over 1 clip in no class folder: train/1.mp4" in notes
     listing, notes = read_folder(source, "{class}/{name}")
     assert classes(listing) == ["jump", "run", "train"]
-    assert any("3 clips lie in folders below that of their class" in note for note in notes)
+    assert any("3 clips in folders below that of the class" in note for note in notes)
 
 
 def test_a_layout_takes_some_folders_of_a_split_and_one_class(put):
@@ -198,7 +198,7 @@ def test_a_layout_takes_some_folders_of_a_split_and_one_class(put):
     listing, notes = read_folder(source, "videos_{split}/{class}/{name}")
     assert paths(listing) == ["videos_train/jump/1.mp4", "videos_val/jump/2.mp4"]
     assert splits(listing) == ["train", "val"]
-    assert any("passed over 1 clips" in note for note in notes)
+    assert any("passed over 1 clip" in note for note in notes)
 
 
 def test_a_layout_takes_what_looks_like_a_mistake_and_says_so(put):
@@ -218,7 +218,7 @@ def test_a_layout_that_says_no_classes_is_refused(layout):
 
 
 def test_a_layout_that_no_clip_has_names_the_first(put):
-    with pytest.raises(ManifestError, match=r"none of 1 clips is laid out as .*'jump/1\.mp4'"):
+    with pytest.raises(ManifestError, match=r"none of 1 clip is laid out as .*'jump/1\.mp4'"):
         read_folder(put("jump/1.mp4"), "{split}/{class}/{name}")
 
 
@@ -239,15 +239,15 @@ SAID = {
     "a split that lacks a class": ("train/a/1.mp4 train/b/1.mp4 val/a/1.mp4", "val lacks 1 of 2"),
     "a test folder of clips": (
         "train/a/1.mp4 train/b/1.mp4 test/1.mp4",
-        r"passed over 1 clips in no class folder: test/1\.mp4",
+        r"passed over 1 clip in no class folder: test/1\.mp4",
     ),
     "a folder of samples beside splits": (
         "train/a/1.mp4 train/b/1.mp4 samples/1.mp4",
-        r"passed over 1 clips in no class folder: samples/1\.mp4",
+        r"passed over 1 clip in no class folder: samples/1\.mp4",
     ),
-    "loose videos": ("a/1.mp4 b/1.mp4 x.mp4", r"passed over 1 clips in no class folder: x\.mp4"),
-    "deeper clips": ("a/1.mp4 a/in/2.mp4 b/1.mp4", "1 clips lie in folders below.*a/in/2.mp4"),
-    "videos and frames": ("a/1.mp4 b/2/1.jpg", "1 clips are videos, 1 are folders of images"),
+    "loose videos": ("a/1.mp4 b/1.mp4 x.mp4", r"passed over 1 clip in no class folder: x\.mp4"),
+    "deeper clips": ("a/1.mp4 a/in/2.mp4 b/1.mp4", "1 clip in folders below.*a/in/2.mp4"),
+    "videos and frames": ("a/1.mp4 b/2/1.jpg", "clips are 1 video and 1 folder of images"),
     "two suffixes": ("a/1.mp4 a/1.avi b/1.mp4", "2 clips differ by their suffix alone"),
     "empty and system folders": (
         "a/1.mp4 b/1.mp4 c/.x @eaDir/1.mp4 a/@eaDir/1.mp4 $RECYCLE.BIN/1.mp4 lost+found/1.mp4"
@@ -259,10 +259,10 @@ SAID = {
         "a/1.mp4 b/1.mp4 a/1.txt lists/trainlist01.txt",
         r"did not read lists/trainlist01\.txt; ",
     ),
-    "pictures": ("a/cover.jpg a/1/1.jpg a/1/2.jpg b/1.mp4", r"files that are not videos: 1 \.jpg"),
+    "pictures": ("a/cover.jpg a/1/1.jpg a/1/2.jpg b/1.mp4", r"1 file other than videos: 1 \.jpg"),
     "flow in clips": (
         "a/1/1.jpg a/1/2.jpg a/1/flow/1.jpg b/1.mp4",
-        "passed over 1 folders in clips: a/1/flow/",
+        "passed over 1 folder in clips: a/1/flow/",
     ),
 }
 
@@ -286,7 +286,7 @@ def test_kinetics_replacements_take_the_place_of_damaged_clips(put):
     listing, notes = read_folder(source)
     assert classes(listing) == ["a", "b"]
     assert [path.split("/")[0] for path in paths(listing)] == ["train", "replacement", "train"]
-    assert "1 clips are read from their replacement, of 2 that are there" in notes
+    assert "1 clip read from the replacement, of 2 there" in notes
 
 
 # --- walks --------------------------------------------------------------------------------------

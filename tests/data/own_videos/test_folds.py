@@ -94,8 +94,8 @@ def test_classes_that_are_not_in_every_fold_are_named():
     labels = np.array([0] * 8 + [1] + [2] * 2)
     division = divide(labels, SplitRule(folds=4), columns={}, names=["run", "hop", "sit"])
     alone, rare = division.notes[-2:]
-    assert alone.startswith("1 classes are in one fold alone, where nothing trains them: hop")
-    assert rare.startswith("1 classes are in fewer than 4 folds: sit; with --folds 2")
+    assert alone.startswith("1 class in one fold alone, with nothing to train on: hop")
+    assert rare.startswith("1 class in fewer than 4 folds: sit; with --folds 2")
 
 
 def test_folds_are_written_printed_and_recorded(tmp_path):

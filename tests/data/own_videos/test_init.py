@@ -58,7 +58,7 @@ def test_folders_of_videos_become_a_manifest_with_their_names_as_classes(tmp_pat
         ("wave/deep/a.mp4", "wave"),
     ]
     assert report.format == "class folders {class}/{name}, 3 clips"
-    assert any("1 files that are not videos: 1 .txt" in note for note in report.notes)
+    assert any("1 file other than videos: 1 .txt" in note for note in report.notes)
     assert (tmp_path / "out" / "labels.txt").read_text() == "jump\nwave\n"
     assert read_complete(report.path).digest() == report.manifest.digest()
 
@@ -92,7 +92,7 @@ def test_what_lies_elsewhere_is_said(tmp_path, put):
     (source / "empty").mkdir()
     notes = init(source, tmp_path).notes
     assert "no clips in empty/: no class" in notes
-    assert "passed over 1 clips in no class folder: loose.mp4" in notes
+    assert "passed over 1 clip in no class folder: loose.mp4" in notes
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_files_that_are_missing_are_left_out_and_listed(tmp_path, put):
 
 def test_a_list_of_which_no_file_is_there_says_where_it_looked(tmp_path, put):
     source = put("a.mp4")
-    with pytest.raises(ManifestError, match=r"none of its 1 clips.*no such file.*start at .*root"):
+    with pytest.raises(ManifestError, match=r"none of its 1 clip .*no such file.*start at .*root"):
         init(write(source, "list.txt", "x/a.mp4 0\n"), tmp_path, probe=True)
     report = init(source / "list.txt", tmp_path, root=put("y/x/a.mp4") / "y")
     assert rows(report) == [("y/x/a.mp4", "0")]

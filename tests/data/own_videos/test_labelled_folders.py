@@ -55,7 +55,7 @@ def test_metadata_of_each_split(tmp_path: Path, kind: str) -> None:
     shown = (
         f"Hugging Face's train/metadata.{kind}, 2 rows; Hugging Face's validation/metadata.{kind}"
     )
-    assert listing.format == f"{shown}, 1 rows"
+    assert listing.format == f"{shown}, 1 row"
 
 
 def test_metadata_at_the_top_whose_paths_say_the_split(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_near_duplicates_on_two_sides_of_a_given_split_are_said(tmp_path, source
     rows = [f"hop/{n},hop,train" for n in range(6)] + ["run/6,run,train", "run/mirrored,run,val"]
     (source / "l.csv").write_text("\n".join(["path,label,split", *rows, ""]))
     report = init_dataset(source / "l.csv", tmp_path / "out", num_workers=0)
-    said = "1 of 1 val clips look nearly like one to train on, as hop/0 ~ run/mirrored"
+    said = "1 of 1 val clip nearly like one to train on, as hop/0 ~ run/mirrored"
     assert any(said in note.replace(f"{source}/", "") for note in report.notes)
     assert report.manifest.groups is None
     quiet = SplitRule(near_duplicates=False)
@@ -81,7 +81,7 @@ def test_copies_with_another_label_are_said_and_a_group_of_all_is_not_kept(tmp_p
     report = init_dataset(tmp_path / "in", tmp_path / "out", num_workers=0)
     assert report.split.startswith("class")
     assert report.near.facts["copies"] == 2
-    assert any(note.startswith("1 copies have another label than") for note in report.notes)
+    assert any(note.startswith("1 copy with another label than") for note in report.notes)
     assert any("one group would have 3 of 3 clips" in note for note in report.notes)
 
 
@@ -109,7 +109,7 @@ def test_groups_that_a_person_gives_stay_and_near_duplicates_in_two_of_them_are_
     report = init_dataset(source / "l.csv", tmp_path / "out", num_workers=0, rule=rule)
     expected = set("0123456d") if given == "pattern" else {"s0", "s1", "s2", "s3"}
     assert set(report.manifest.groups.to_pylist()) == expected
-    said = "1 of 1 pairs are in two groups of"
+    said = "1 of 1 pair in two groups of"
     assert any(said in note and "which stay as given" in note for note in report.notes)
 
 
@@ -160,7 +160,7 @@ def test_some_are_held_out_for_a_test_where_there_are_groups_enough(
     rule = SplitRule(**options)
     report = init_dataset(tmp_path / "l.csv", tmp_path / "out", probe=False, rule=rule)
     assert set(report.manifest.split_counts()) == sides
-    few = any("groups are few to hold some out for a test" in note for note in report.notes)
+    few = any("groups, too few to hold some out for a test" in note for note in report.notes)
     assert few == (groups == 60 and not options)
 
 
@@ -175,7 +175,7 @@ def test_a_check_says_which_clips_to_test_look_like_one_to_train_on(
     plain = CliRunner().invoke(app, words)
     assert "look nearly like" not in plain.output
     said = CliRunner().invoke(app, [*words, "--near-duplicates"]).output
-    assert "1 of 2 test clips look nearly like one to train on" in said
+    assert "1 of 2 test clips nearly like one to train on" in said
     listed = (tmp_path / "near-duplicates.csv").read_text().splitlines()
     assert listed == ["path,other", f"{source}/hop/0,{source}/run/mirrored"]
     manifest.write_text("\n".join(["path,split", *rows[:-1]]) + "\n")

@@ -25,7 +25,7 @@ def test_no_file_has_to_be_there_and_what_is_not_known_stays_empty(tmp_path: Pat
     ]
     assert made.manifest.frame_counts is made.manifest.rates is None
     assert not made.rejects
-    assert any(note.startswith("4 of 4 clips are not there yet") for note in made.notes)
+    assert any(note.startswith("4 of 4 clips not there yet") for note in made.notes)
 
 
 def test_frames_that_a_list_counts_are_kept_and_folders_are_said(tmp_path: Path) -> None:

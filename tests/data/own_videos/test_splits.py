@@ -102,8 +102,8 @@ def test_values_of_a_column_can_be_left_out_of_training():
     assert division.how == "val is take 2; test is take 10"
     assert division.notes == (
         "the same speaker is on several sides: results will not tell of a new one",
-        "1 of 2 classes have no clip to train on: hop",
-        "1 of 2 classes have no clip to validate on: run",
+        "no clip to train on of 1 of 2 classes: hop",
+        "no clip to validate on of 1 of 2 classes: run",
     )
 
 

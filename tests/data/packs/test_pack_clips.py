@@ -211,7 +211,7 @@ def test_labels_that_changed_come_into_the_manifest_and_frames_stay(tmp_path: Pa
     assert made[0] == made[1]
     packed.write_text(edited.rpartition("packs")[0])
     write_rows(tmp_path / "manifest.csv", [f"{n}.mp4,0,val" for n in "abc"], "path,label,split")
-    with pytest.raises(ManifestError, match=r"manifest.csv has 1 clips, 2 were packed"):
+    with pytest.raises(ManifestError, match=r"manifest.csv has 1 clip, not the 2 packed"):
         pack(tmp_path, tmp_path / "packed", FORMS["jpeg"])
 
 

@@ -193,7 +193,7 @@ def other_size(facts: Any) -> None:
         (other_runtime, "it was made with onnxruntime 0.1, here is"),
         (later, "optimized.json is of format 99, this marey reads 1"),
         (unknown, "this marey has no form '../../bin/sh'"),
-        (nonsense, "clip is 'large'. Input should be a valid tuple"),
+        (nonsense, "clip is 'large', expected a list"),
         (other_size, "it is for clips of 2 x 3 x 64 x 64, these are 2 x 3 x 32 x 32"),
     ],
 )

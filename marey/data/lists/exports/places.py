@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, unquote
 from marey.data.lists.listing import Listing
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.paths import Folders
-from marey.errors import ManifestError
+from marey.errors import ManifestError, counted
 from marey.storage.url import without_secrets
 
 _UPLOADED = re.compile(r"((?:.*/)?)[0-9a-f]{8}-([^/]+)")
@@ -54,7 +54,7 @@ def with_files_below(listing: Listing, root: Path) -> Listing:
     notes = list(listing.notes)
     if moved:
         example = f"{_shown(moved[0])} is {found[moved[0]]}"
-        notes.append(f"{len(moved):,} files are found by the end of their paths: {example}")
+        notes.append(f"{counted(len(moved), 'file')} found by the end of the path: {example}")
     return replace(listing, rows=rows, notes=notes)
 
 

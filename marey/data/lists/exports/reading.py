@@ -13,7 +13,7 @@ from marey.data.lists.text_file import TextFile
 from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.columns import Unit
 from marey.data.manifest.faults import clip_text
-from marey.errors import ManifestError, did_you_mean
+from marey.errors import ManifestError, counted, did_you_mean
 
 _SIDES = ("split", "group")
 
@@ -57,13 +57,13 @@ def listing_of(file: TextFile, found: Found, wanted: Mapping[str, str]) -> Listi
     once = list({key: number for number, key in reversed([*enumerate(keys)])}.values())
     once.sort()
     if repeats := len(keys) - len(once):
-        passed.append(f"passed over {repeats:,} rows that say what another says")
+        passed.append(f"passed over {counted(repeats, 'row')} saying what another says")
     sides = {role: wanted[role] for role in _SIDES if role in wanted}
     for role, name in sides.items():
         choose(file, role, "columns", dict.fromkeys(found.columns, len(once)), {role: name})
     return Listing(
         source=file.path,
-        format=f"{found.title}, {_spans(found)}, {len(once):,} rows",
+        format=f"{found.title}, {_spans(found)}, {counted(len(once), 'row')}",
         rows=[found.rows[row] for row in once],
         unit=found.unit,
         columns={name: [cells[row] for row in once] for name, cells in found.columns.items()},
@@ -139,7 +139,7 @@ def class_text(names: Sequence[str]) -> str:
 
 def moved(path: str, seconds: float) -> str:
     """The note that a video does not begin when the time of its annotations does."""
-    return f"times are moved by {seconds:g} seconds, the offset of {path}"
+    return f"times are moved by {seconds:g} s, the offset of {path}"
 
 
 def refuse_roles(path: Path, wanted: Mapping[str, str], *known: str) -> None:

@@ -60,7 +60,7 @@ def test_a_video_that_begins_earlier_is_that_much_further_on(tmp_path: Path) -> 
     media = MEDIA.format(' TIME_ORIGIN="1200"')
     listing = read(tmp_path / "e.eaf", document(ACTION, media=media))
     assert clips(listing)[0] == ("p1.mp4", "jump", 2.2, 3.7)
-    assert listing.notes == ["times are moved by 1.2 seconds, the offset of p1.mp4"]
+    assert listing.notes == ["times are moved by 1.2 s, the offset of p1.mp4"]
 
 
 def test_an_annotation_of_another_has_its_times(tmp_path: Path) -> None:

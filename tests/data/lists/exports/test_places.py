@@ -39,7 +39,7 @@ def test_a_file_is_found_by_the_end_of_its_path(
         (tmp_path / name).touch()
     listing = read(tmp_path / "e.json", [{"video": text, "label": "jump"}])
     assert clips(listing)[0][0] == found
-    said = [note for note in listing.notes if "found by the end of their paths" in note]
+    said = [note for note in listing.notes if "found by the end of the path" in note]
     assert bool(said) == bool(there and found != text)
     assert not any("token" in note for note in said)
 
