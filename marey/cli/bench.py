@@ -11,6 +11,7 @@ from rich.table import Table
 from marey.cli import options as opt
 from marey.cli.shared import console, device_or_default, refused_values
 from marey.cli.tables import AsJson, print_json
+from marey.errors import counted
 
 if TYPE_CHECKING:
     from marey.data.manifest.manifest import Manifest
@@ -171,7 +172,7 @@ def bench_stream(
         "frames/s": f"{speed.frames_per_second:.1f}",
         "median latency": f"{1000 * speed.median_seconds:.1f} ms",
         "95 % below": f"{1000 * speed.slow_seconds:.1f} ms",
-        f"of a clip of {speed.frames} frames": f"{speed.share_of_clip:.1%}",
+        f"of a clip of {counted(speed.frames, 'frame')}": f"{speed.share_of_clip:.1%}",
     }
     more = {
         "frames_per_second": speed.frames_per_second,

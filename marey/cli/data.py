@@ -20,6 +20,7 @@ from marey.cli.shared import (
     read_clips_of,
 )
 from marey.cli.tables import AsJson, print_json
+from marey.errors import counted
 from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def data_init(
     for note in made.notes:
         console.print(f"note: {escape(note)}")
     if made.rejects:
-        errors.print(f"{len(made.rejects):,} clips left out; see {out / 'rejects.csv'}")
+        errors.print(f"{counted(len(made.rejects), 'clip')} left out; see {out / 'rejects.csv'}")
     console.print(f"written: {made.path}")
 
 
@@ -241,7 +242,7 @@ def _stats_table(facts: Stats) -> Table:
         ("seconds", facts.seconds, len(facts.durations)),
     ):
         lengths = ", ".join(f"{q * 100:g} %: {value:g}" for q, value in quantiles.items())
-        of_what = f"percentiles of {num_clips:,} clips: {lengths}"
+        of_what = f"percentiles of {counted(num_clips, 'clip')}: {lengths}"
         table.add_row(f"{unit} a clip", of_what if lengths else "unknown")
     sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in facts.sizes[:5])
     table.add_row(f"sizes ({facts.num_opened:,} opened)", sizes or "none could be read")
@@ -269,7 +270,7 @@ def data_convert(
 
     clips = read_manifest(manifest)
     write_manifest(clips, out)
-    console.print(f"written: {out}, {len(clips):,} clips")
+    console.print(f"written: {out}, {counted(len(clips), 'clip')}")
 
 
 @data_app.command("longtail")

@@ -13,6 +13,7 @@ from rich.markup import escape
 from marey.cli.metric_tables import print_groups, print_metrics, print_subsets, print_tested
 from marey.cli.shared import console, errors, progress_bar, refused_values
 from marey.cli.tables import print_json, print_table
+from marey.errors import counted
 
 if TYPE_CHECKING:
     from marey.engine.inference.ensemble import Combined
@@ -190,12 +191,14 @@ def _print_ensemble(combined: Combined, results: Results) -> None:
             console.print(escape(f"{member.name}: {member.other_segments}"))
     console.print(escape(f"clips are matched by {combined.matched_by}"))
     print_metrics(
-        results.metrics, combined.result.named_estimates, title=f"{results.num_clips} clips"
+        results.metrics,
+        combined.result.named_estimates,
+        title=counted(results.num_clips or 0, "clip"),
     )
     print_tested(results)
     print_subsets(results.subsets)
     for source, part in combined.result.by_source.items():
-        print_metrics(part.metrics, {}, title=f"{source}, {len(part.manifest)} clips")
+        print_metrics(part.metrics, {}, title=f"{source}, {counted(len(part.manifest), 'clip')}")
     print_groups(combined.result)
     _print_missing(combined)
 
@@ -207,9 +210,9 @@ def _print_missing(combined: Combined) -> None:
     for member in combined.members:
         if rows := sorted(member.evaluation.missing):
             paths = first_few(str(member.evaluation.manifest.path(row)) for row in rows[:6])
-            errors.print(escape(f"{member.name} lacks {len(rows)} clips: {paths}"))
+            errors.print(escape(f"{member.name} lacks {counted(len(rows), 'clip')}: {paths}"))
     if missing := combined.result.missing:
-        errors.print(f"{len(missing)} clips that one of them lacks count as wrong")
+        errors.print(f"taken as wrong: {counted(len(missing), 'clip')} that one of them lacks")
 
 
 def _print_claim(row: Ensemble, results: Results) -> None:

@@ -18,6 +18,7 @@ from marey.cli.shared import (
     read_clips_of,
     refused_values,
 )
+from marey.errors import counted
 from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
@@ -151,7 +152,9 @@ def data_verify(
     for fault in faults:
         errors.print(fault, markup=False)
     count = len(read_checksums(folder))
-    console.print(f"{count:,} compared: " + (f"{len(faults):,} faults" if faults else "all sound"))
+    console.print(
+        f"{count:,} compared: " + (counted(len(faults), "fault") if faults else "all sound")
+    )
     if faults:
         raise typer.Exit(1)
 
@@ -188,13 +191,13 @@ def _pack(
     if made is None:
         console.print(f"{out} is whole when the other shards are done too")
         return
-    console.print(f"{made.num_clips:,} clips, {made.num_bytes / 2**20:,.0f} MiB")
+    console.print(f"{counted(made.num_clips, 'clip')}, {made.num_bytes / 2**20:,.0f} MiB")
     if made.num_rejects:
-        errors.print(f"{made.num_rejects:,} clips left out; see {out / 'rejects.csv'}")
+        errors.print(f"{counted(made.num_rejects, 'clip')} left out; see {out / 'rejects.csv'}")
     if made.num_renamed:
         where = out / "renamed.csv"
         console.print(
-            f"note: {made.num_renamed:,} clips are not called by their paths; see {where}"
+            f"note: {counted(made.num_renamed, 'clip')} not called by the path; see {where}"
         )
     if made.earlier_names:
         console.print("note: clips have names of an earlier version; remove the folder to rename")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 
+from marey.errors import counted
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.ensembles import Ensemble
@@ -175,7 +176,8 @@ def _start(weights: str) -> str:
 
 def _stage(stage: Stage) -> str:
     usual = Stage()
-    words = [f"{stage.epochs} epochs", repr(stage.optim), repr(stage.schedule)]  # defaults too
+    epochs = counted(stage.epochs, "epoch")
+    words = [epochs, repr(stage.optim), repr(stage.schedule)]  # defaults too
     for part in ("warmup", "sampler", "objective"):
         if getattr(stage, part) != getattr(usual, part):
             words.append(brief(getattr(stage, part)))
@@ -186,7 +188,7 @@ def _stage(stage: Stage) -> str:
     if stage.epochs and stage.trainable != usual.trainable:
         words.append(_LEARNS[stage.trainable])
     if stage.last_blocks is not None:
-        words.append(f"learns the last {stage.last_blocks} blocks, and what is behind them")
+        words.append(f"learns the last {counted(stage.last_blocks, 'block')}, and what is behind")
     return ", ".join(words)
 
 

@@ -13,7 +13,7 @@ from marey.data.manifest.columns import BOUNDS
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.clip_identity import ClipNames, Keys, common_keys
 from marey.engine.inference.members import Member, Rows
-from marey.errors import RunError
+from marey.errors import RunError, counted
 
 
 def identities(members: Sequence[Member]) -> tuple[str, list[Keys]]:
@@ -71,8 +71,8 @@ def _check_labels(members: Sequence[Member], places: Sequence[Rows], num_clips: 
             if len(wrong):
                 clip = int(ours[wrong[0]])
                 raise RunError(
-                    f"{len(wrong)} of {len(both)} clips have another label of '{head}' in "
-                    f"{other.name} than in {first.name}; the first is {a.path(clip)}: "
+                    f"{len(wrong)} of {counted(len(both), 'clip')} with another label of '{head}' "
+                    f"in {other.name} than in {first.name}; the first is {a.path(clip)}: "
                     f"{_label(b, head, int(both[wrong[0]]))} and {_label(a, head, clip)}",
                     "an ensemble is tested on one set of labels",
                 )

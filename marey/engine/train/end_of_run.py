@@ -17,7 +17,7 @@ from marey.engine.train.run_log import RunLog
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped
 from marey.engine.train.validation import evaluate_together
 from marey.engine.weights.origin import origin_of
-from marey.errors import RecipeError
+from marey.errors import RecipeError, counted
 from marey.metrics.catalog import headlines
 from marey.recipes.recipe import Recipe
 from marey.recipes.resolve import dealt
@@ -58,8 +58,8 @@ def write_test(folder: Path, split: str, *, world: World, stop: StopFlag, log: R
         job = EvalOptions(folder=folder, split=split).load(str(world.device))
     file = origin_of(folder).file
     log.say(
-        f"testing {file.relative_to(folder)} on split {split}: {len(job.manifest):,} clips x "
-        f"{views_in_words(job.recipe.test)}"
+        f"testing {file.relative_to(folder)} on split {split}: "
+        f"{counted(len(job.manifest), 'clip')} x {views_in_words(job.recipe.test)}"
     )
     try:
         with stop.at_once(alone=world.is_alone):
@@ -85,6 +85,8 @@ def write_test(folder: Path, split: str, *, world: World, stop: StopFlag, log: R
         f"{named.title} {named.metric.text(found.metrics[key])}"
         for key, named in headlines(found.metrics).items()
     ]
-    log.say(f"tested: {', '.join(numbers)}; {len(found.missing)} clips unreadable; {path}")
+    log.say(
+        f"tested: {', '.join(numbers)}; {counted(len(found.missing), 'clip')} unreadable; {path}"
+    )
     if results.caution:
         log.say(f"warning: {results.caution}")

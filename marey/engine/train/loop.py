@@ -42,7 +42,7 @@ from marey.engine.train.trackers import Trackers, check_trackers, open_trackers
 from marey.engine.train.validation import validate
 from marey.engine.weights.checkpoint import last_checkpoint, load_strictly, save_checkpoint
 from marey.engine.weights.origin import origin_of
-from marey.errors import MareyError, RunError
+from marey.errors import MareyError, RunError, counted
 from marey.jobs.allocator import keep_freed_memory
 from marey.longtail.decouple import change_heads, training_mode
 from marey.longtail.objective import FollowsEpochs
@@ -405,9 +405,10 @@ class Training:
         self.at.since_best = self.world.gather(self.at.since_best)[0]
         if self.stage_is_over and self.at.epoch < self.stage.epochs:
             self.log.say(
-                f"stage {self.at.stage} ends after {self.at.epoch} of {self.stage.epochs} epochs: "
+                f"stage {self.at.stage} ends after {self.at.epoch} of "
+                f"{counted(self.stage.epochs, 'epoch')}: "
                 f"{self.recipe.save_best or 'val/loss'} has not got better for "
-                f"{self.at.since_best} validations"
+                f"{counted(self.at.since_best, 'validation')}"
             )
         # behind a frozen encoder an epoch takes a moment, and what is saved may be a gigabyte
         if not self.is_encoded or self.stage_is_over or self.unsaved_seconds > SAVE_ENCODED_SECONDS:

@@ -16,7 +16,7 @@ from marey.data.loading.loader import clip_batches
 from marey.data.loading.samplers import EpochSampler, draw_epoch
 from marey.data.manifest.manifest import Manifest
 from marey.engine.train.distributed import World
-from marey.errors import RecipeError
+from marey.errors import RecipeError, counted
 from marey.recipes.recipe import Recipe
 
 
@@ -108,7 +108,7 @@ def fitting_batch(recipe: Recipe, train_set: Manifest, world: World) -> tuple[Re
         said += f", and {accumulate} a step, not {recipe.accumulate}"
     return (
         replace(recipe, batch_size=size, accumulate=accumulate),
-        f"{said}: an epoch has {clips} clips",
+        f"{said}: an epoch has {counted(clips, 'clip')}",
     )
 
 
@@ -138,8 +138,8 @@ def _epoch_keys(recipe: Recipe, train_set: Manifest, at: Position, world: World)
     )
     if keys.num_steps < recipe.accumulate:
         raise RecipeError(
-            f"{len(rows)} clips are {keys.num_steps} batches, fewer than the {recipe.accumulate} "
-            "that accumulate asks for a step",
+            f"{counted(len(rows), 'clip')} in {counted(keys.num_steps, 'batch', 'batches')}, "
+            f"fewer than the {recipe.accumulate} that accumulate asks for a step",
             f"lower accumulate to {keys.num_steps} or less",
         )
     return keys

@@ -23,7 +23,7 @@ from marey.engine.runtimes.scorer import Scorer
 from marey.engine.train.best_epoch import training_counts
 from marey.engine.train.distributed import World
 from marey.engine.train.stop_signals import StopAsked, StopFlag
-from marey.errors import first_few
+from marey.errors import counted, first_few
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
 from marey.recipes.val_views import val_views, views_in_words
@@ -95,7 +95,7 @@ def validation_in_words(recipe: Recipe, val_set: Manifest | None) -> str:
         return "no clips validate"
     every = "epoch" if recipe.eval_every == 1 else f"{recipe.eval_every} epochs"
     val, test = views_in_words(val_views(recipe)), views_in_words(recipe.test)
-    return f"validates every {every}: {len(val_set):,} clips x {val}; the test has {test}"
+    return f"validates every {every}: {counted(len(val_set), 'clip')} x {val}; the test has {test}"
 
 
 def unvalidated_in_words(train_set: Manifest, val_set: Manifest | None) -> str:
@@ -108,7 +108,7 @@ def unvalidated_in_words(train_set: Manifest, val_set: Manifest | None) -> str:
         absent = [names[row] for row in np.flatnonzero((trained > 0) & (validated == 0))]
         if absent:
             said.append(
-                f"{len(absent)} of {len(names)} classes of '{head}' have no clip to validate on:"
+                f"no clip to validate on of {len(absent)} of {len(names)} classes of '{head}':"
                 f" {first_few(absent)}"
             )
     return "; ".join(said)

@@ -146,7 +146,7 @@ def test_two_streams_are_matched_by_ids_wherever_their_clips_lie() -> None:
     rgb = evaluation(seed=1, ids=ids)
     flow = evaluation((0, 2, 1, 0), seed=2, root="/flow", names=[*"4321"], ids=ids[::-1])
     with pytest.raises(
-        RunError, match=r"2 of 4 clips have another label of 'label' in B than in A"
+        RunError, match=r"2 of 4 clips with another label of 'label' in B than in A"
     ):
         together(rgb, replace(flow, manifest=flow.manifest.with_columns({"id": ids})))
     combined = together(rgb, evaluation((0, 2, 1, 0), seed=2, root="/flow", ids=ids[::-1]))

@@ -89,7 +89,7 @@ def test_each_model_may_have_a_manifest_of_its_own(runs: tuple[Path, Path], tmp_
     said = marey_eval(*runs, *lists, "--out", tmp_path / "out")
     assert said.exit_code == 0, said.output
     assert f"matched by their paths below {clips} and {other}" in said.output
-    assert "three lacks 1 clips" in said.output
+    assert "three lacks 1 clip:" in said.output
     facts = read_results(tmp_path / "out" / "results.json")
     assert facts.num_missing == 1
     assert facts.missing[0].reason.startswith("three: ")
@@ -104,7 +104,7 @@ def test_files_of_predict_stand_in_for_models(runs: tuple[Path, Path], tmp_path:
         said = CliRunner().invoke(app, ["predict", *map(str, words), "--device", "cpu"])
         assert said.exit_code == 0, said.output
     said = marey_eval(*files, "--out", tmp_path / "out")
-    assert "two lacks 1 clips" in said.output
+    assert "two lacks 1 clip:" in said.output
     assert marey_eval(*runs, "--manifest", clips / "manifest.csv", "--out", tmp_path / "x")
     ours, theirs = (read_results(tmp_path / name / "results.json") for name in ("out", "x"))
     assert ours.metrics == theirs.metrics

@@ -382,6 +382,6 @@ def test_classes_that_are_trained_and_never_validated_are_named():
     paths = {"path": ["a.mp4", "b.mp4"], "label": [0, 1]}
     trained = Manifest.from_columns(Path("m.csv"), Path(), paths, names)
     validated = trained.take(np.array([0]))
-    said = "1 of 3 classes of 'label' have no clip to validate on: hop"
+    said = "no clip to validate on of 1 of 3 classes of 'label': hop"
     assert unvalidated_in_words(trained, validated) == said
     assert unvalidated_in_words(trained, trained) == unvalidated_in_words(trained, None) == ""

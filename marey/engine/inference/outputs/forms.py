@@ -18,7 +18,7 @@ from typing import BinaryIO, TypeAlias
 from marey.data.lists.class_names import are_numbers, plain_name
 from marey.engine.inference.outputs import answer_lists, epic100, tables
 from marey.engine.inference.outputs.scored_clips import ScoredClips, joined
-from marey.errors import RunError, did_you_mean
+from marey.errors import RunError, counted, did_you_mean
 from marey.storage.atomic import replacing, run_error
 
 Write: TypeAlias = Callable[[BinaryIO, Sequence[str], ScoredClips], None]
@@ -175,7 +175,9 @@ def write_output(
         clips = joined(parts)
         names = _checked_names(options, clips)
         if missing := clips.missing:
-            say(f"{len(missing):,} clips could not be read: every class has the same score")
+            say(
+                f"{counted(len(missing), 'clip')} could not be read: every class has the same score"
+            )
         write = partial(_WRITERS[options.form], options, out)
         with replacing(out, run_error) as file:
             write(file, names, clips.with_equal_scores())
@@ -212,8 +214,8 @@ def _checked_names(options: OutputOptions, clips: ScoredClips) -> list[str]:
     wrong = [row for row, name in enumerate(names) if not re.fullmatch(wanted.ids, name)]
     if wrong:
         raise RunError(
-            f"{clips.source}: {len(wrong):,} clips have no id of {wanted.title}; the first is"
-            f" {names[wrong[0]]!r}, {clips.paths[wrong[0]]}",
+            f"{clips.source}: {counted(len(wrong), 'clip')} without an id of {wanted.title};"
+            f" the first is {names[wrong[0]]!r}, {clips.paths[wrong[0]]}",
             "give the list a column `id`, or --columns id=COLUMN",
         )
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -226,7 +228,8 @@ def _checked_names(options: OutputOptions, clips: ScoredClips) -> list[str]:
         first = ", ".join(names[row] for row in clips.missing[:5])
         reason = clips.errors[clips.missing[0]]
         raise RunError(
-            f"{len(clips.missing):,} of {len(clips):,} clips could not be read: {first}; {reason}",
+            f"{len(clips.missing):,} of {counted(len(clips), 'clip')} could not be read: {first}; "
+            f"{reason}",
             "--allow-missing gives them the same score for every class; what is scored is kept",
         )
     return names

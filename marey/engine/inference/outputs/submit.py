@@ -18,7 +18,7 @@ from marey.engine.inference.outputs.forms import (
 )
 from marey.engine.inference.outputs.scored_clips import ScoredClips, joined, read_scored_clips
 from marey.engine.inference.stored import dump_of
-from marey.errors import RunError
+from marey.errors import RunError, counted
 
 
 def submit_predictions(
@@ -63,7 +63,7 @@ def _of_list(clips: ScoredClips, listed: Clips) -> ScoredClips:
     places = {name: place for place, name in enumerate(clips.names)}
     if others := places.keys() - set(names):
         raise RunError(
-            f"{clips.source}: {len(others):,} clips are not in {manifest.source},"
+            f"{clips.source}: {counted(len(others), 'clip')} not in {manifest.source},"
             f" as {min(others)!r}",
             "is it the list that was predicted for?",
         )

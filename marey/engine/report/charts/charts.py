@@ -25,6 +25,7 @@ from marey.engine.report.charts.axes import (
     round_ticks,
     x_grid,
 )
+from marey.errors import counted
 from marey.metrics.calibration import Reliability
 from marey.metrics.intervals import share_interval
 
@@ -189,8 +190,9 @@ def reliability_chart(bins: Reliability, *, title: str) -> Markup:
         (left, top), (right, base) = plane.at(edges[i], accuracy), plane.at(edges[i + 1], 0)
         low, high = share_interval(accuracy, count)
         tip = (
-            f"confidence {edges[i]:.0f} to {edges[i + 1]:.0f} %: {count} clips, {accuracy:.1f} % "
-            f"right ({low:.1f} to {high:.1f}), {100 * bins.confidence[i]:.1f} % sure"
+            f"confidence {edges[i]:.0f} to {edges[i + 1]:.0f} %: {counted(count, 'clip')}, "
+            f"{accuracy:.1f} % right ({low:.1f} to {high:.1f}), "
+            f"{100 * bins.confidence[i]:.1f} % sure"
         )
         middle, height = (left + right) / 2, below.start - below.at(count)
         marks = [

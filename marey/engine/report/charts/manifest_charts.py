@@ -10,6 +10,7 @@ from markupsafe import Markup
 from marey.data.checks.stats import ClassCounts, Stats
 from marey.engine.report.charts.class_histogram import WIDTH, class_parts
 from marey.engine.report.charts.svg import label, rect, tag
+from marey.errors import counted
 
 _STYLE = """text { fill: #333 } path.paper { fill: #fff }
 @media (prefers-color-scheme: dark) { text { fill: #ccd } path.paper { fill: #15171a } }"""
@@ -64,7 +65,7 @@ def _lengths(facts: Stats) -> tuple[list[Markup], int] | None:
     ]
     for number, count in enumerate(counts.tolist()):
         height = count * _HEIGHT / counts.max()
-        tip = f"{edges[number]:.4g} to {edges[number + 1]:.4g} {unit}: {count:,} clips"
+        tip = f"{edges[number]:.4g} to {edges[number + 1]:.4g} {unit}: {counted(count, 'clip')}"
         x = _LEFT + number * each
         marks.append(rect(x, base - height, each * 0.9, height, _BAR, tip))
     return marks, base + 26

@@ -197,7 +197,7 @@ def test_a_zip_holds_the_json_and_is_the_same_every_time(tmp_path):
 def test_a_probability_of_zero_has_a_score(tmp_path):
     scores = {"verb": np.eye(97)[:1], "noun": np.eye(300)[:1]}
     source = write(tmp_path / "p.parquet", EPIC, scores, ids=["P01_1_0"], average="probs")
-    with pytest.raises(RunError, match=r"1 clips have no id of EPIC.*'P01_1_0'"):
+    with pytest.raises(RunError, match=r"1 clip without an id of EPIC.*'P01_1_0'"):
         submit(source, "t.json", "epic100", sls="1,3,4")
     source = write(tmp_path / "p.parquet", EPIC, scores, ids=["P01_01_0"], average="probs")
     entry = json.loads(submit(source, "t.json", "epic100", sls="1,3,4"))["results"]["P01_01_0"]
@@ -217,14 +217,14 @@ def test_missing_clips_are_refused_by_name_unless_they_are_allowed(tmp_path):
     said: list[str] = []
     options = OutputOptions(form="jester", allow_missing=True)
     submit_predictions(source, tmp_path / "p.csv", options, say=said.append)
-    assert said == ["1 clips could not be read: every class has the same score"]
+    assert said == ["1 clip could not be read: every class has the same score"]
     assert (tmp_path / "p.csv").read_text() == "0;Thumb Up\n1;Thumb Up\n2;Swiping Left\n"
 
 
 @pytest.mark.parametrize(
     ("names", "ids", "message"),
     [
-        (["a.mp4", "2.mp4"], None, "1 clips have no id of Jester; the first is 'a'"),
+        (["a.mp4", "2.mp4"], None, "1 clip without an id of Jester; the first is 'a'"),
         (["x/2.mp4", "y/2.mp4"], None, "1 ids are of several clips; the first is '2'"),
         (["1.mp4", "2.mp4"], ["5", "5"], "1 ids are of several clips; the first is '5'"),
     ],
@@ -370,5 +370,5 @@ def test_the_command_compares_with_a_list(tmp_path):
     assert "written" in run("--list", str(tmp_path / "test.csv"), "--allow-missing")
     assert (tmp_path / "o.csv").read_text().endswith("\n7;Thumb Up\n")
     (tmp_path / "test.csv").write_text("0\n")
-    assert "1 clips are not in" in run("--list", str(tmp_path / "test.csv"))
+    assert "1 clip not in" in run("--list", str(tmp_path / "test.csv"))
     assert "written" in run()
