@@ -234,16 +234,20 @@ class VideoModel(nn.Module):
         spec = self.spec.with_frames(frames)
         if spec == self.spec:
             return self
-        with shapes_only():
-            other = VideoModel(spec)
-            if self.learns_by_lora:
-                other.add_lora()
+        other = self._without_weights(spec)
         weights = self.encoder.state_dict()
         if reason := misfit(other.encoder.state_dict(), weights):
             raise ValueError(f"{spec.encoder} has other weights for {frames} frames; {reason}")
         other.encoder.load_state_dict(weights, assign=True)
         other.neck, other.heads = self.neck, self.heads
         _share_tables(other.encoder, self.encoder)
+        return other.train(self.training)
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> VideoModel:
+        """The same model of these weights, which are not copied."""
+        other = self._without_weights(self.spec)
+        other.load_state_dict(weights, assign=True)
+        _share_tables(other, self)
         return other.train(self.training)
 
     def train(self, mode: bool = True) -> VideoModel:
@@ -290,6 +294,14 @@ class VideoModel(nn.Module):
                 continue
             nn.init.normal_(head.weight, std=self.spec.head_std)
             nn.init.zeros_(head.bias)
+
+    def _without_weights(self, spec: ModelSpec) -> VideoModel:
+        """A model of `spec` that learns as this one does; its weights are shapes only."""
+        with shapes_only():
+            other = VideoModel(spec)
+            if self.learns_by_lora:
+                other.add_lora()
+        return other
 
     def _later_norms(self) -> list[nn.BatchNorm2d]:
         norms = [

@@ -51,12 +51,26 @@ def check_learning(model: VideoModel, recipe: Recipe) -> None:
     try:
         if recipe.checkpointing:
             blocks(model.encoder)
+        place = "shard"
+        if recipe.shard:
+            _check_shares(model)
         for number, stage in enumerate(recipe.stages):
             place = f"stages.{number}"
             set_trainable(model, stage.trainable, stage.last_blocks)
             stage.optim.param_groups(model)
     except ValueError as error:
         raise RecipeError(f"{place}: {error}") from error
+
+
+def _check_shares(model: VideoModel) -> None:
+    """ValueError if the parameters of `model` cannot be shared out by its blocks."""
+    blocks(model.encoder)
+    for name, weight in model.named_parameters():
+        if not weight.ndim:
+            raise ValueError(
+                f"the parameter {name} is a single number, which cannot be shared out. "
+                "hint: give it a shape of [1], or shard=false"
+            )
 
 
 def check_has_effect(recipe: Recipe) -> None:

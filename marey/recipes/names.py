@@ -159,6 +159,7 @@ _ELSEWHERE = {
     "objective": {"criterion", "loss", "lossfn"},
     "patience": {"earlystop", "earlystopping"},
     "seed": {"manualseed", "randomseed"},
+    "shard": {"fsdp", "fsdp2", "fullyshard", "zero", "zero3"},
     "size": {"cropsize", "imagesize", "imgsize", "inputsize", "resolution"},
     "stages.0.optim": {"optim", "optimiser", "optimizer"},
     "stages.0.schedule": {"lrscheduler", "schedule", "scheduler"},

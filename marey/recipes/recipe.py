@@ -202,6 +202,9 @@ class Recipe:
             memory, a third more time, the same numbers.
         compile: have `torch.compile` make the encoder's training step, in the first of a run: a
             minute or two for steps that are faster on most GPUs, and slower on many CPUs.
+        shard: have each process of several keep a share of the weights, gradients and the
+            optimiser's memory, and put the weights of a block together while it computes the block
+            (FSDP2): for encoders that leave no room beside them. On one process it does nothing.
         save_best: the metric of the clips that validate by which an epoch is chosen and kept as
             best.pt, such as acc/class_avg or val/loss; by default none is, and the weights at the
             end are the model.
@@ -235,6 +238,7 @@ class Recipe:
     amp: bool | Literal["auto"] = "auto"
     checkpointing: bool = False
     compile: bool = False
+    shard: bool = False
     save_best: str = ""
     smooth: int = 3
     patience: int | None = None
@@ -270,6 +274,7 @@ class Recipe:
         if not self.stages:
             raise ValueError("stages is empty, expected at least one")
         self._check_compile()
+        self._check_shard()
         values = len(self.augment.mean)
         if self.model.encoder.in_channels == 3 and 3 % values:  # not those of optical flow
             raise ValueError(f"augment.mean has {values} values, expected 1, or 3 (r, g, b)")
@@ -293,6 +298,27 @@ class Recipe:
             raise ValueError(
                 "compile is of an encoder that gives frame features of videos, which this model "
                 "does not train. hint: compile=false"
+            )
+
+    def _check_shard(self) -> None:
+        if not self.shard:
+            return
+        first, model = self.stages[0], self.model
+        unfit = {
+            f"{len(self.stages)} stages": len(self.stages) > 1,
+            f"stages.0.trainable={first.trainable}": first.trainable != "all",
+            f"stages.0.last_blocks={first.last_blocks}": first.last_blocks is not None,
+            "model.lora": model.lora is not None,
+            "model.partial_bn=true": model.partial_bn,
+            f"ema={self.ema}": self.ema is not None,
+            "compile=true": self.compile,
+            "a model of features": model.takes_features,
+        }
+        if found := [name for name, is_unfit in unfit.items() if is_unfit]:
+            raise ValueError(
+                f"shard is true, of a recipe that has {' and '.join(found)}; expected one stage "
+                "that trains all weights of an encoder of videos, and no average of them. "
+                "hint: shard=false, or leave that out"
             )
 
     @property

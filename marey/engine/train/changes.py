@@ -29,6 +29,7 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
             "amp",
             "checkpointing",
             "compile",
+            "shard",
             "save_best",
             "smooth",
             "patience",

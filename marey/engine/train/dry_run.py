@@ -143,6 +143,7 @@ def _step_seconds(start: Start, world: World, number: int) -> float:
         lr_scale=1.0,
         checkpointing=recipe.checkpointing,
         compile=recipe.compile,
+        sharded=recipe.shard,
     )
     training_mode(model, stage.trainable, stage.last_blocks)
     taken: list[float] = []

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from marey.engine.train.compiled import compiled, runs_as
 from marey.engine.train.distributed import World
 from marey.engine.train.optim import build_optimizer, build_scales_optimizer, set_rates
+from marey.engine.train.sharded import shard
 from marey.longtail.decouple import set_trainable
 from marey.longtail.objective import LossModule
 from marey.models.checkpointing import checkpointed
@@ -25,7 +26,7 @@ class Learner:
 
     `class_counts` are the training clips of every class, int64 [k] a head; `lr_scale` multiplies
     the stage's rates; `checkpointing` keeps the inputs of the encoder's blocks only,
-    `compile` has its forward pass compiled.
+    `compile` has its forward pass compiled, `sharded` shares the weights out over the processes.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Learner:
         lr_scale: float,
         checkpointing: bool = False,
         compile: bool = False,
+        sharded: bool = False,
     ) -> None:
         set_trainable(model, stage.trainable, stage.last_blocks)
         self.stage, self.model, self.device = stage, model, world.device
@@ -45,7 +47,12 @@ class Learner:
         self.compiled = compiled(model.encoder, world.device) if compile else None
         self.objective = stage.objective.build(class_counts).to(world.device)
         loss = LossModule(model, self.objective)
-        self.loss: nn.Module = DistributedDataParallel(loss) if world.size > 1 else loss
+        self.loss: nn.Module = loss
+        self.world, self.is_sharded = world, sharded and not world.is_alone
+        if self.is_sharded:
+            shard(loss, model, world)  # before the optimiser, which is of the shares
+        elif not world.is_alone:
+            self.loss = DistributedDataParallel(loss)
         build = build_scales_optimizer if stage.trainable == "scales" else build_optimizer
         self.optimizer = build(model, stage.optim, scale=lr_scale)
         self.base_lr = self.lr = stage.optim.lr * lr_scale
@@ -60,8 +67,11 @@ class Learner:
     def accumulating(self, *, last: bool, amp: bool) -> Iterator[None]:
         """What each batch of a step is computed in: bf16 where that is safe, if `amp`.
 
-        Gradients are summed over the processes with the `last` batch of the step only.
+        Gradients are summed over the processes with the `last` batch of the step only; of weights
+        that are shared out with each, as a process keeps no others than those of its share.
         """
+        if self.is_sharded:
+            self.world.share_buffers(self.loss)  # as DistributedDataParallel does
         ddp = self.loss if isinstance(self.loss, DistributedDataParallel) else None
         with (
             nullcontext() if last or ddp is None else ddp.no_sync(),

@@ -35,6 +35,7 @@ from marey.engine.train.precision import with_precision
 from marey.engine.train.run_folder import begin_run, held, refuse_run, write_about
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.saved import Saved, as_plain
+from marey.engine.train.sharded import share_out, whole, whole_model
 from marey.engine.train.start import Start, clips_a_step, ready
 from marey.engine.train.steps import Totals, draw_steps, mixed_seed
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped, stop_signals
@@ -177,7 +178,7 @@ class Training:
             self.save()
         else:
             self.learner = self.resumed(start.saved)
-            if world.is_main and last_checkpoint(work_dir) is None:
+            if world.gather(last_checkpoint(work_dir) is None)[0]:
                 self.save()  # in a folder of its own, where perhaps nothing is left to train
 
     def loop(self) -> None:
@@ -189,9 +190,11 @@ class Training:
                 for batches, waited in self.steps():
                     with self.undone_if_left():
                         mean = self.step(batches)
-                    loss, num_stopping = self.world.sums(mean, self.stop.asked)
+                    loss, num_stopping, num_late = self.world.sums(
+                        mean, self.stop.asked, self.unsaved_seconds > SAVE_SECONDS
+                    )
                     self.note(loss / self.world.size, batches, waited)
-                    self.save_if_due(stopping=num_stopping > 0)
+                    self.save_if_due(stopping=num_stopping > 0, late=num_late > 0)
                 self.finish_epoch()
             if self.at.stage + 1 == len(self.recipe.stages):
                 return
@@ -241,7 +244,9 @@ class Training:
                 loss.backward()
             total += loss.item()
             if not math.isfinite(total):
-                term = first_not_finite(self.model, learner.objective, clip, labels)
+                term = "unknown where weights are shared out (shard=true)"
+                if not self.is_sharded:
+                    term = first_not_finite(self.model, learner.objective, clip, labels)
                 raise loss_error(total, self.at.global_step, self.train_set, batch.rows, term)
         with self.stop.whole():
             learner.update(self.recipe.clip_grad)
@@ -267,7 +272,7 @@ class Training:
                 for buffer, value in buffers:
                     buffer.copy_(value)
                 objective.load_state_dict(state)
-            self.save()
+            self.save_alone()
             raise Stopped(self.work_dir) from None
 
     def prepare(self, batch: Batch) -> tuple[Clip, Labels]:
@@ -309,6 +314,11 @@ class Training:
         return self.train_set.features is not None and not self.recipe.model.takes_features
 
     @property
+    def is_sharded(self) -> bool:
+        """Whether each process keeps a share of the weights."""
+        return self.recipe.shard and not self.world.is_alone
+
+    @property
     def unsaved_seconds(self) -> float:
         """How long ago the run was saved."""
         return time.monotonic() - self.saved_at
@@ -337,6 +347,8 @@ class Training:
         with saved.reading():
             go_on(learner.optimizer, state["optimizer"], self.stage.optim)
             learner.objective.load_state_dict(state["objective"])
+        if self.is_sharded:
+            share_out(learner.optimizer)
         at = self.at
         self.log.say(f"resumed at stage {at.stage}, epoch {at.epoch}, step {at.step}")
         return learner
@@ -363,6 +375,7 @@ class Training:
             lr_scale=scale,
             checkpointing=self.recipe.checkpointing,
             compile=self.recipe.compile,
+            sharded=self.recipe.shard,
         )
 
     def note(self, loss: float, batches: Sequence[Batch], waited: float) -> None:
@@ -376,10 +389,13 @@ class Training:
             data_wait=waited,
         )
 
-    def save_if_due(self, *, stopping: bool) -> None:
-        """Save every `save_steps` steps and every ten minutes, and at once when asked to stop."""
+    def save_if_due(self, *, stopping: bool, late: bool) -> None:
+        """Save every `save_steps` steps and every ten minutes, and at once when asked to stop.
+
+        All processes alike, as all take part where weights are shared out.
+        """
         by_steps = self.save_steps is not None and self.at.global_step % self.save_steps == 0
-        if stopping or by_steps or self.unsaved_seconds > SAVE_SECONDS:
+        if stopping or by_steps or late:
             self.save()
         if stopping:
             raise Stopped(self.work_dir)
@@ -391,7 +407,8 @@ class Training:
         self.totals.end()  # before time goes into validation, which may be stopped and saved
         means = self.totals.means(self.world.size)
         is_validated = self.validates_now()
-        metrics = self.validated() if is_validated else {}
+        model = self.eval_model()
+        metrics = self.validated(model) if is_validated else {}
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
         if isinstance(self.learner.objective, FollowsEpochs):
             self.learner.objective.finish_epoch()
@@ -401,7 +418,7 @@ class Training:
             row = {"epoch": done, "step": self.at.global_step, "lr": self.learner.lr}
             self.log.epoch(row | means | metrics)
             if is_best(self.at, metrics, self.recipe) and self.recipe.save_best:
-                self.write("best.pt", {"model": self.eval_model().state_dict()})
+                self.write("best.pt", {"model": model.state_dict()})
         self.at.since_best = self.world.gather(self.at.since_best)[0]
         if self.stage_is_over and self.at.epoch < self.stage.epochs:
             self.log.say(
@@ -421,11 +438,11 @@ class Training:
         due = done % self.recipe.eval_every == 0 or done >= self.stage.epochs
         return due or self.val_set is None
 
-    def validated(self) -> dict[str, float]:
+    def validated(self, model: VideoModel) -> dict[str, float]:
         """The metrics of the clips that validate; none but for process 0."""
         with self.saved_at_the_end(), self.stop.at_once(alone=self.world.is_alone):
             return validate(
-                self.eval_model(),
+                model,
                 self.recipe,
                 self.train_set,
                 self.val_set,
@@ -442,31 +459,41 @@ class Training:
             self.save()
             raise Stopped(self.work_dir) from None
         except RunError:
-            self.save()
+            self.save_alone()
             raise
 
     def eval_model(self) -> VideoModel:
-        """The model that is tested and kept: the average of weights if the recipe has one."""
+        """The model that is tested and kept: the average of weights if the recipe has one.
+
+        Of weights that are shared out it is a copy, which every process must call for.
+        """
         model = self.model if self.ema is None else self.ema.module
         assert isinstance(model, VideoModel)
-        return model
+        return whole_model(model) if self.is_sharded else model
 
     def save(self) -> None:
-        """Write last.pt: everything the rest of the run depends on."""
+        """Write last.pt: everything the rest of the run depends on. Every process must call it."""
         self.saved_at = time.monotonic()
-        if self.world.is_main:
-            state = {
-                "model": self.model.state_dict(),
-                "ema": None if self.ema is None else self.ema.state_dict(),
-                "optimizer": self.learner.optimizer.state_dict(),
-                "objective": self.learner.objective.state_dict(),
-            }
-            with self.stop.whole():
+        state = {
+            "model": self.model.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "optimizer": self.learner.optimizer.state_dict(),
+            "objective": self.learner.objective.state_dict(),
+        }
+        with self.stop.whole():
+            if self.is_sharded:
+                state = whole(state, keep=self.world.is_main)
+            if self.world.is_main:
                 self.write("last.pt", state)
+
+    def save_alone(self) -> None:
+        """Save where the other processes are elsewhere; shares of theirs cannot be had there."""
+        if not self.is_sharded:
+            self.save()
 
     def write(self, name: str, state: dict[str, Any]) -> None:
         """Write a checkpoint of that name, with the recipe and the progress in it."""
-        refuse_not_finite(self.model, self.at.global_step)
+        refuse_not_finite(self.model, state["model"], self.at.global_step)
         about = as_plain(
             to_yaml(self.recipe),
             self.at,

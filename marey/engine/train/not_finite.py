@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -46,10 +48,10 @@ def loss_error(loss: float, step: int, clips: Manifest, rows: Tensor, term: str)
     )
 
 
-def refuse_not_finite(model: nn.Module, step: int) -> None:
-    """RunError for weights that are to be saved in the place of good ones, and are no numbers."""
-    for name, weight in model.named_parameters():
-        if not weight.isfinite().all():
+def refuse_not_finite(model: nn.Module, state: Mapping[str, Tensor], step: int) -> None:
+    """RunError for weights of `model` that are no numbers in the `state` that is to be saved."""
+    for name, _ in model.named_parameters():
+        if not state[name].isfinite().all():
             raise RunError(
                 f"the weights {name} are not finite after step {step}, although the loss was",
                 "lower the learning rate or set clip_grad; the last checkpoint is good",

@@ -26,6 +26,7 @@ from marey.engine.train.saved import (
     recipe_changes,
     refuse_other_run,
 )
+from marey.engine.train.sharded import shard_in_words
 from marey.engine.train.steps import Position, check_steps, fitting_batch
 from marey.engine.train.validation import unvalidated_in_words, validation_in_words
 from marey.engine.weights.checkpoint import last_checkpoint
@@ -111,7 +112,7 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     check_learning(model, recipe)
     notes += [validation_in_words(recipe, val_set), unvalidated_in_words(train_set, val_set)]
     notes.append(choice_in_words(recipe, val_set))
-    notes.append(_workers_in_words(recipe, world))
+    notes += [_workers_in_words(recipe, world), shard_in_words(recipe, world)]
     return Start(
         recipe=recipe,
         train_set=train_set,
