@@ -12,7 +12,8 @@
 Nothing is downloaded. What became of a part, for which there may be no time, stands in ``parts`` of
 the file, which is written after each of them; largest batches and their bytes in ``memory``.
 `ratio` is to the reference in TF32, `bf16_ratio` to the reference under autocast, both by wall
-time. `peak_share` is of what a product of matrices in bfloat16 reached in this run.
+time. Both have cuDNN try its algorithms, as the published code does and `marey train` does not.
+`peak_share` is of what a product of matrices in bfloat16 reached in this run.
 ``--device cpu --tiny`` runs the same script anywhere, for its test.
 """
 
