@@ -7,6 +7,7 @@
 | plain | our model, eager float32, its filters channels last |
 | bf16 | the same under autocast to bfloat16, as `--amp` |
 | checkpointed | blocks computed again in backward, as `--checkpoint` |
+| recomputed | norms, ReLUs and TAMs computed again in backward, as `recompute=true` |
 | fused-optimizer | torch's optimiser of one kernel |
 | compiled | torch.compile of the model: only if asked for, it takes minutes |
 
@@ -41,9 +42,10 @@ from marey.engine.machine import matmul_flops
 from marey.models.checkpointing import checkpointed
 from marey.models.layout import channels_last
 from marey.models.profile import cost
+from marey.models.recomputing import recomputed
 from marey.models.video_model import VideoModel
 
-MODES = ("plain", "bf16", "checkpointed", "fused-optimizer", "compiled")
+MODES = ("plain", "bf16", "checkpointed", "recomputed", "fused-optimizer", "compiled")
 
 DTYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16}
 """Of the products of a mode, by whose peak it is judged; float32 where nothing stands."""
@@ -172,6 +174,7 @@ def step_of(
     contexts: Mapping[str, Callable[[], AbstractContextManager[object]]] = {
         "bf16": lambda: torch.autocast(clip.device.type, torch.bfloat16),
         "checkpointed": lambda: checkpointed(network.encoder),
+        "recomputed": recomputed,
     }
     return Step(
         network,

@@ -78,6 +78,7 @@ def check_has_effect(recipe: Recipe) -> None:
     if is_frozen(recipe):
         asked = {
             "checkpointing": recipe.checkpointing and "checkpointing=false",
+            "recompute": recipe.recompute and "recompute=false",
             "model.partial_bn": recipe.model.partial_bn and "model.partial_bn=false",
         }
         for key, remedy in asked.items():

@@ -200,6 +200,8 @@ class Recipe:
             begins, that it is faster there, and the run keeps what it chose.
         checkpointing: compute the inside of the encoder's blocks twice rather than keep it: less
             memory, a third more time, the same numbers.
+        recompute: compute norms with their ReLUs, and TAMs, twice rather than keep what they made:
+            less memory for a few percent more time, the same numbers but for rounding.
         compile: have `torch.compile` make the encoder's training step, in the first of a run: a
             minute or two for steps that are faster on most GPUs, and slower on many CPUs.
         shard: have each process of several keep a share of the weights, gradients and the
@@ -237,6 +239,7 @@ class Recipe:
     ema: float | None = None
     amp: bool | Literal["auto"] = "auto"
     checkpointing: bool = False
+    recompute: bool = False
     compile: bool = False
     shard: bool = False
     save_best: str = ""
@@ -290,10 +293,11 @@ class Recipe:
         check_numbers(at_least=0, seed=self.seed)
 
     def _check_compile(self) -> None:
+        asked = [name for name in ("compile", "checkpointing", "recompute") if getattr(self, name)]
+        if len(asked) > 1:
+            raise ValueError(f"{' and '.join(asked)} exclude each other. hint: leave all but one")
         if not self.compile:
             return
-        if self.checkpointing:
-            raise ValueError("compile and checkpointing exclude each other. hint: leave out one")
         if self.model.takes_features or self.model.over == "tokens":
             raise ValueError(
                 "compile is of an encoder that gives frame features of videos, which this model "

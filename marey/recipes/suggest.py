@@ -24,6 +24,7 @@ from marey.errors import RecipeError, first_few
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.checkpointing import checkpointed
 from marey.models.profile import training_bytes
+from marey.models.recomputing import recomputed
 from marey.models.shapes import shapes_only
 from marey.recipes.catalog import find
 from marey.recipes.compatible import add_lora, check_classes
@@ -240,7 +241,10 @@ def step_bytes(recipe: Recipe, batch_size: int, clip_shape: Sequence[int] | None
     training_mode(model, stage.trainable, stage.last_blocks)
     learn = sum(4 * w.numel() for w in model.parameters() if w.requires_grad)
     shape = (batch_size, *(clip_shape or spec.clip_shape(recipe.train.crop.size)))
-    with checkpointed(model.encoder) if recipe.checkpointing else nullcontext():
+    with (
+        checkpointed(model.encoder) if recipe.checkpointing else nullcontext(),
+        recomputed() if recipe.recompute else nullcontext(),
+    ):
         return training_bytes(model, shape) + 2 * learn
 
 

@@ -18,6 +18,7 @@ from marey.recipes.schema import override
     ("name", "changes", "message"),
     [
         ("+frozen", ["checkpointing=true"], "checkpointing is true, but .*stages.0.trainable is"),
+        ("+frozen", ["recompute=true"], "recompute is true, but .*stages.0.trainable is"),
         (
             "+frozen",
             ["model.partial_bn=true"],

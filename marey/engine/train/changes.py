@@ -28,6 +28,7 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
             "clip_grad",
             "amp",
             "checkpointing",
+            "recompute",
             "compile",
             "shard",
             "save_best",

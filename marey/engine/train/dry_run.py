@@ -142,6 +142,7 @@ def _step_seconds(start: Start, world: World, number: int) -> float:
         world,
         lr_scale=1.0,
         checkpointing=recipe.checkpointing,
+        recompute=recipe.recompute,
         compile=recipe.compile,
         sharded=recipe.shard,
     )

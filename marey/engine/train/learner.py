@@ -17,6 +17,7 @@ from marey.engine.train.sharded import shard
 from marey.longtail.decouple import set_trainable
 from marey.longtail.objective import LossModule
 from marey.models.checkpointing import checkpointed
+from marey.models.recomputing import recomputed
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Stage
 
@@ -26,7 +27,8 @@ class Learner:
 
     `class_counts` are the training clips of every class, int64 [k] a head; `lr_scale` multiplies
     the stage's rates; `checkpointing` keeps the inputs of the encoder's blocks only,
-    `compile` has its forward pass compiled, `sharded` shares the weights out over the processes.
+    `recompute` recipes of what its norms, ReLUs and TAMs make; `compile` has its forward pass
+    compiled, `sharded` shares the weights out over the processes.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class Learner:
         *,
         lr_scale: float,
         checkpointing: bool = False,
+        recompute: bool = False,
         compile: bool = False,
         sharded: bool = False,
     ) -> None:
         set_trainable(model, stage.trainable, stage.last_blocks)
         self.stage, self.model, self.device = stage, model, world.device
         self.checkpointing = checkpointing and stage.trainable == "all"
+        self.recompute = recompute and stage.trainable == "all"
         self.compiled = compiled(model.encoder, world.device) if compile else None
         self.objective = stage.objective.build(class_counts).to(world.device)
         loss = LossModule(model, self.objective)
@@ -76,6 +80,7 @@ class Learner:
         with (
             nullcontext() if last or ddp is None else ddp.no_sync(),
             checkpointed(self.model.encoder) if self.checkpointing else nullcontext(),
+            recomputed() if self.recompute else nullcontext(),
             nullcontext() if self.compiled is None else runs_as(self.model.encoder, self.compiled),
             torch.autocast(self.device.type, torch.bfloat16, enabled=amp),
         ):

@@ -374,6 +374,7 @@ class Training:
             self.world,
             lr_scale=scale,
             checkpointing=self.recipe.checkpointing,
+            recompute=self.recipe.recompute,
             compile=self.recipe.compile,
             sharded=self.recipe.shard,
         )

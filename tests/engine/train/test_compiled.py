@@ -49,7 +49,8 @@ def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("row", "changes", "said"),
     [
-        ("tsm-r50", ["checkpointing=true"], "exclude each other"),
+        ("tsm-r50", ["checkpointing=true"], "compile and checkpointing exclude each other"),
+        ("tsm-r50", ["recompute=true"], "compile and recompute exclude each other"),
         ("features-linear", [], "an encoder that gives frame features"),
     ],
 )
