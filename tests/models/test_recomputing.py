@@ -62,12 +62,14 @@ def test_numbers_are_the_same(name: str, prepare: Callable[[VideoModel], None]) 
             losses.append(model(clip)["label"].square().sum())
         losses[-1].backward()
     assert torch.equal(*losses)
+    # rounding is that of the largest numbers: in front of a norm gradients cancel to almost nothing
+    largest = max(p.grad.abs().max().item() for p in one.parameters() if p.grad is not None)
     for (key, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
         assert (a.grad is None) == (b.grad is None), key
         if a.grad is not None and b.grad is not None:
-            torch.testing.assert_close(a.grad, b.grad, rtol=1e-9, atol=1e-9, msg=key)
-    for (key, a), b in zip(one.named_buffers(), other.buffers(), strict=True):
-        assert torch.equal(a, b), key
+            assert (a.grad - b.grad).abs().max().item() < 1e-12 * largest, key
+    for (key, counted), again in zip(one.named_buffers(), other.buffers(), strict=True):
+        assert torch.equal(counted, again), key
 
 
 def test_less_is_kept_of_a_network_of_pairs() -> None:
