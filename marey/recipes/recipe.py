@@ -316,6 +316,7 @@ class Recipe:
             "model.partial_bn=true": model.partial_bn,
             f"ema={self.ema}": self.ema is not None,
             "compile=true": self.compile,
+            "recompute=true": self.recompute,
             "a model of features": model.takes_features,
         }
         if found := [name for name, is_unfit in unfit.items() if is_unfit]:
