@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.loader import clip_batches
@@ -107,8 +107,12 @@ def score_views(
 ) -> Scores:
     """Scores [b k] a head: the mean over v of logits or, if the recipe says so, probabilities.
 
+    ValueError of a model in training mode.
+
     views: uint8 [b v t c h w], or features [b v t d], of as many frames as `scorer` takes.
     """
+    if isinstance(scorer, nn.Module) and scorer.training:
+        raise ValueError("the model is in training mode, where scores are drawn. hint: model.eval()")
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in scorer.spec.heads}
     for x in model_inputs(scorer, views, recipe.augment, device):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.in_bfloat16):

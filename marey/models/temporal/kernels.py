@@ -207,8 +207,10 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
     On a CPU by the gradient of batch norm's weight, which is this sum for a mean of 0 and a
     deviation of 1, and is made in one pass; a product of whole clips would be written and read.
+    Compiled for any number of clips it is the product, which the compiler sums as it goes.
     """
-    if a.device.type != "cpu" or a.dtype not in (torch.float32, torch.float64):
+    any_number = isinstance(a.shape[0], torch.SymInt)
+    if any_number or a.device.type != "cpu" or a.dtype not in (torch.float32, torch.float64):
         return (a * b).sum((0, 1, 3, 4))
     zeros, ones = a.new_zeros(a.shape[2]), a.new_ones(a.shape[2])
     of_weight = partial(

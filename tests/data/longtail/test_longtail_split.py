@@ -306,4 +306,5 @@ def test_the_command_makes_one_and_says_what_it_is(tmp_path: Path) -> None:
 def test_a_seed_below_0_is_refused_where_it_is_given(command: str) -> None:
     done = CliRunner().invoke(app, [*command.split(), "--seed", "-1"])
     assert done.exit_code == 2
-    assert "'--seed': Input should be greater than or equal to 0" in done.output
+    assert "--seed" in done.output
+    assert "expected 0 or more" in done.output

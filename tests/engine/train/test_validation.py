@@ -285,7 +285,7 @@ def found(recipe: Recipe, split: str, world: World) -> Evaluation | None:
     clips = read_manifest(recipe.data.train, split=split)
     heads = [head.name for head in recipe.model.heads if head.several]
     return evaluate_together(
-        built(recipe.model),
+        built(recipe.model).eval(),
         clips.with_several(heads),
         recipe,
         trained_on=TrainingCounts(),
