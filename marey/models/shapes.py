@@ -48,6 +48,16 @@ class _NothingDrawn(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init" or func is Tensor.normal_:
+        if getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
+        if func is Tensor.normal_:
+            return _at_mean(*args, **kwargs)
         return func(*args, **kwargs)
+
+
+def _at_mean(tensor: Tensor, mean: float = 0.0, *_: object, **__: object) -> Tensor:
+    """`tensor`, every number the mean of what was to be drawn.
+
+    As it is it may hold anything, and `trunc_normal_` draws until all numbers are within bounds.
+    """
+    return tensor.fill_(mean)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
+from torch import nn
+
 from marey.models.encoders.resnet import ResNetSpec
-from marey.models.shapes import shapes_only
+from marey.models.shapes import nothing_drawn, shapes_only
 from marey.models.temporal.group_context import GroupContext
 from marey.models.video_model import Head, ModelSpec
 from tests import fresh
@@ -29,3 +33,11 @@ def test_the_compiler_is_not_loaded_to_draw_what_is_not_kept() -> None:
         "with shapes_only(): SPEC.build()"
     )
     fresh.printed("-c", code)
+
+
+@pytest.mark.parametrize("held", [float("nan"), 1e30])
+def test_bounded_numbers_that_are_not_drawn_end_whatever_memory_holds(held: float) -> None:
+    weight = torch.full((4,), held)
+    with nothing_drawn():
+        nn.init.trunc_normal_(weight, std=0.02)
+    assert not weight.abs().gt(2).any()
