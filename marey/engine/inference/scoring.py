@@ -112,7 +112,7 @@ def score_views(
     views: uint8 [b v t c h w], or features [b v t d], of as many frames as `scorer` takes.
     """
     if isinstance(scorer, nn.Module) and scorer.training:
-        raise ValueError("the model is in training mode, where scores are drawn. hint: model.eval()")
+        raise ValueError("the model is in training mode, expected evaluation. hint: model.eval()")
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in scorer.spec.heads}
     for x in model_inputs(scorer, views, recipe.augment, device):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.in_bfloat16):
