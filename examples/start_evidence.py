@@ -1,7 +1,7 @@
 """Compare ways to begin with few clips: folds that keep groups apart, so many clips a class.
 
     python examples/start_evidence.py OUT interaction DIR --per-class 5 all
-    python examples/start_evidence.py OUT lips DIR --per-class 5 10 20 all --folds 5
+    python examples/start_evidence.py OUT lips DIR --per-class 5 10 20 all --folds 5 --tested 1
     python examples/start_evidence.py OUT falls DIR --per-class all
 
 Each fold trains on the other folds' clips, or on so many of each class drawn from them, and tests
@@ -157,6 +157,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("root", type=Path)
     parser.add_argument("--per-class", nargs="+", default=["all"])
     parser.add_argument("--folds", type=int, help="default: one a group")
+    parser.add_argument("--tested", type=int, help="of these folds, the first so many")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     args = parser.parse_args(words)
     torch.set_num_threads(1)
@@ -165,7 +166,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for size in args.per_class:
         for name in args.ways:
             right, total, seconds = 0, 0, 0.0
-            for k, held in enumerate(dealt(clips, args.folds)):
+            for k, held in enumerate(dealt(clips, args.folds)[: args.tested]):
                 place = args.out / args.set / f"{size}-{k}"
                 number = None if size == "all" else int(size)
                 tested = write_fold(clips, held, number, place / "manifest.csv")

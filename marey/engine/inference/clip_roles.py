@@ -6,6 +6,9 @@ found by the paths in the manifests that the run was trained on, where these sti
 
 from __future__ import annotations
 
+import os
+from functools import cache
+from pathlib import Path
 from typing import TypeAlias
 
 from marey.data.manifest.join import read_manifests
@@ -15,6 +18,7 @@ from marey.engine.weights.clip_facts import clip_facts
 from marey.errors import MareyError
 from marey.recipes.recipe import DataSpec
 from marey.recipes.resolve import dealt
+from marey.storage.url import AnyPath
 from marey.video.reading.reader import Span
 
 Places: TypeAlias = set[tuple[str, Span | None]]
@@ -66,4 +70,10 @@ def _known(data: DataSpec, lists: tuple[str, ...], split: str, digest: str) -> P
 
 
 def _places(clips: Manifest) -> Places:
-    return {(str(clips.path(row)), clips.span(row)) for row in range(len(clips))}
+    """Where the clips lie, however their paths are written; links of folders are followed."""
+    folder = cache(os.path.realpath)  # there are few, and each costs some calls of the system
+
+    def place(path: AnyPath) -> str:
+        return str(Path(folder(path.parent), path.name)) if isinstance(path, Path) else str(path)
+
+    return {(place(clips.path(row)), clips.span(row)) for row in range(len(clips))}

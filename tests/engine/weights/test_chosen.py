@@ -46,7 +46,19 @@ def test_results_say_what_their_clips_were_to_the_weights(run: Path, tmp_path: P
     assert (by_end.chosen.how, by_end.role, by_end.caution) == ("end", "", "")
 
 
-def test_a_part_of_the_clips_in_another_order_is_known(run: Path, tmp_path: Path) -> None:
+def test_clips_are_known_however_their_paths_are_written(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, chosen = read_run_recipe(run), load_trained(run).chosen
+    lists = [Path(each) for each in recipe.data.val_lists]
+    monkeypatch.chdir(lists[0].parent.parent)
+    (tmp_path / "link").symlink_to(lists[0].parent)
+    for written in (Path(lists[0].parent.name, lists[0].name), tmp_path / "link" / lists[0].name):
+        clips = read_manifests([str(written)]).select("train").take(np.array([1, 0]))
+        assert role_of(clips, chosen, recipe.data) == ("training", 2)
+
+
+def test_a_part_of_the_clips_in_another_order_is_known(run: Path) -> None:
     recipe = read_run_recipe(run)
     clips = read_manifests(recipe.data.val_lists)
     chosen, data = load_trained(run).chosen, recipe.data
