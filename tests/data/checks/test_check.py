@@ -113,7 +113,7 @@ def test_a_check_says_what_is_wrong_with_each_clip(manifest, tmp_path):
     assert report.bad_rows.tolist() == [1, 2, 3, 4, 5]
     assert report.reason(0) == ""
     assert report.reason(1) == "12 frames decoded, the manifest says 99"
-    assert report.reason(2) == "1 frames, fewer than 2"
+    assert report.reason(2) == "1 frame, fewer than 2"
     assert "missing.mp4" in report.reason(5)
     with (tmp_path / "check.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
