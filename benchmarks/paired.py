@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import gc
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor
+
+from marey.engine.bench.timing import Times, seconds_of, wait
 
 ROUNDS = 7
 """Fewer make no median that a slow moment of the machine cannot move."""
@@ -25,26 +25,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Timing(Generic[T]):
+class Timing(Times, Generic[T]):
     """How long one way took, a number a round, and what it gave when it was warmed up."""
 
-    wall: tuple[float, ...]
-    cpu: tuple[float, ...]
     output: T
-
-    @property
-    def wall_seconds(self) -> float:
-        """Median of the rounds."""
-        return statistics.median(self.wall)
-
-    @property
-    def cpu_seconds(self) -> float:
-        """Median of the rounds, all threads together."""
-        return statistics.median(self.cpu)
-
-    def seconds(self, device: str) -> float:
-        """What counts on a device: processor time, but on a GPU, which it does not see, wall."""
-        return self.cpu_seconds if torch.device(device).type == "cpu" else self.wall_seconds
 
 
 def side_by_side(
@@ -84,7 +68,7 @@ def side_by_side(
             break
         first = done % len(names)  # nobody always follows the one that empties the caches
         for name in names[first:] + names[:first]:
-            taken[name].append(_seconds(ways[name], device))
+            taken[name].append(seconds_of(ways[name], device))
         done += 1
     return {
         name: Timing(
@@ -117,19 +101,6 @@ def _warmed_up(
         for _ in range(calls):
             began = time.monotonic()
             outputs[name] = way()
-            _wait(device)
+            wait(device)
         a_round += time.monotonic() - began
     return outputs
-
-
-def _wait(device: str) -> None:
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _seconds(way: Callable[[], object], device: str) -> tuple[float, float]:
-    """Wall and processor time of one call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    way()
-    _wait(device)
-    return time.perf_counter() - wall, time.process_time() - cpu

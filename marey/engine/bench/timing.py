@@ -34,21 +34,28 @@ class Times:
         return statistics.median(self.cpu)
 
     def seconds(self, device: str) -> float:
-        """What arithmetic is held against: processor time, which does not see a GPU."""
+        """What counts on a device: processor time, but on a GPU, which it does not see, wall."""
         return self.wall_seconds if on_gpu(device) else self.cpu_seconds
 
 
 def timed(call: Callable[[], object], *, repeats: int, device: str) -> Times:
     """Times of `repeats` calls after `WARM_UP` others."""
-    wall, cpu = [], []
-    for _ in range(WARM_UP + repeats):
-        began, worked = time.perf_counter(), time.process_time()
-        call()
-        if on_gpu(device):
-            torch.cuda.synchronize(device)
-        wall.append(time.perf_counter() - began)
-        cpu.append(time.process_time() - worked)
-    return Times(tuple(wall[WARM_UP:]), tuple(cpu[WARM_UP:]))
+    taken = [seconds_of(call, device) for _ in range(WARM_UP + repeats)][WARM_UP:]
+    return Times(tuple(wall for wall, _ in taken), tuple(cpu for _, cpu in taken))
+
+
+def seconds_of(call: Callable[[], object], device: str) -> tuple[float, float]:
+    """Wall and processor time of one call, until its work on the device is done."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    call()
+    wait(device)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def wait(device: str) -> None:
+    """Until all that was asked of a device is done."""
+    if on_gpu(device):
+        torch.cuda.synchronize(device)
 
 
 def on_gpu(device: str) -> bool:
