@@ -17,6 +17,7 @@ import torch
 
 from marey.engine.train.distributed import World
 from marey.engine.train.start import Start
+from marey.errors import counted
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.video_model import VideoModel
 from marey.recipes.frozen import is_frozen, varies
@@ -71,7 +72,7 @@ def _choice(start: Start, world: World) -> Choice:
         return Choice(False, f"all steps take less than a minute ({_FORCED})")
     clips = min(recipe.batch_size, max(clips, int(clips * BUDGET_SECONDS / (2 * ROUNDS * again))))
     plain, half = _both(trial, clips)
-    of = f"{clips} clip{'s' * (clips > 1)}"
+    of = counted(clips, "clip")
     if math.isinf(plain):
         return Choice(True, f"{of} do not fit into memory in float32")
     measured = f"{of} took {plain:.2g} s in float32, {half:.2g} s in bfloat16"
