@@ -92,11 +92,12 @@ class FusedAttention(nn.Module):
 
     def _differences(self, b: Tensor, q: Tensor) -> Tensor:
         """What lies ahead of each segment and then what lies behind: [2*b*t c h w]."""
-        z = torch.cat((q, q))  # in the memory layout of the maps, which clips would lose
+        # frames moved by one, over the clips' borders: what crosses them is set to nothing below
+        z = torch.cat((q[1:], q[:1], q[-1:], q[:-1]))
         ahead, back = (unfold_time(half, self.num_frames) for half in z.tensor_split(2))
-        b, q = unfold_time(b, self.num_frames), unfold_time(q, self.num_frames)
-        torch.sub(q[:, 1:], b[:, :-1], out=ahead[:, :-1])
-        torch.sub(q[:, :-1], b[:, 1:], out=back[:, 1:])
+        b = unfold_time(b, self.num_frames)
+        ahead[:, :-1].sub_(b[:, :-1])
+        back[:, 1:].sub_(b[:, 1:])
         ahead[:, -1] = back[:, 0] = 0
         return z
 

@@ -111,7 +111,10 @@ def by_few(layers: Callable[..., Tensor], given: Sequence[Tensor], widest: int) 
 
 def in_turns(given: Sequence[Tensor], widest: int) -> list[tuple[Tensor, ...]]:
     """The turns of `by_few`; it is one where a graph is recorded, and on a GPU."""
+    # first of all whether a graph is recorded: asking for threads would break it in two
+    if not takes(given[0], given[0]):
+        return [tuple(given)]
     num_turns = -(-len(given[0]) * widest // (CACHED * torch.get_num_threads()))
-    if num_turns <= 1 or not takes(given[0], given[0]):
+    if num_turns <= 1:
         return [tuple(given)]
     return list(zip(*(x.tensor_split(min(num_turns, len(x))) for x in given), strict=True))

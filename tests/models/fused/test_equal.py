@@ -59,6 +59,8 @@ MODELS: dict[str, tuple[Encoder, Sequence[TemporalOp]]] = {
     "TAM": (BOTTLENECK, (TAM(),)),
     "RGB difference": (RGBDifferenceSpec(BASIC), ()),
 }
+OF_EACH_FORM = ("TSM", "TSM, non-local", "GC-MobileNetV2", "ECal-S", "GC-GST", "TDN", "I3D", "TAM")
+"""Models that together hold a form of every kind."""
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -67,6 +69,17 @@ def test_a_form_gives_the_logits_of_its_model(name: str) -> None:
     form, clip = fused(model), clips(model)
     with torch.no_grad():
         assert difference(model(clip)["label"], form(clip)["label"]) < EXACT
+
+
+@pytest.mark.parametrize("name", OF_EACH_FORM)
+def test_a_form_compiles_to_one_graph(name: str) -> None:
+    # a break costs what compiling is for, and weights of many shapes then end it altogether
+    torch.compiler.reset()
+    form = fused(lively(*MODELS[name]))
+    compiled = torch.compile(form, backend="eager", fullgraph=True)
+    clip = clips(form)
+    with torch.no_grad():
+        assert difference(form(clip)["label"], compiled(clip)["label"]) < EXACT
 
 
 def test_on_other_numbers_of_frames() -> None:
