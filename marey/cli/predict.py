@@ -90,6 +90,8 @@ def predict(
     one = {"--window": window, "--stride": stride, "--json": as_json or None}
     from marey.data.own_videos.patterns import matching
 
+    if stride is not None and window is None:
+        raise typer.BadParameter("--stride is that of windows: give --window too")
     device = device_or_default(device)
     files = [file for each in source for file in matching(each)]
     model = at_hand(model, download=download)

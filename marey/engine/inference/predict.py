@@ -36,7 +36,7 @@ from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
 from marey.recipes.testing import for_test
 from marey.storage.url import AnyPath, any_path
-from marey.types import Frames, Scores, check_numbers
+from marey.types import Frames, Scores, check_counts, check_numbers
 from marey.video.reading.frame_reader import FrameReader
 from marey.video.reading.reader import open_video
 from marey.video.sampling.segments import at_rate
@@ -83,6 +83,15 @@ class _Asked:
     stride: float | None = None
     all_scores: bool = False
 
+    def __post_init__(self) -> None:
+        check_counts(top=self.top)
+        check_numbers(above=0, window_seconds=self.window, stride_seconds=self.stride)
+        if self.stride is not None and self.window is None:
+            raise ValueError(
+                f"stride_seconds is {self.stride}, but there are no windows. "
+                "hint: give window_seconds too"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
@@ -119,10 +128,16 @@ class Predictor:
         Raises:
             DecodeError: if a single video cannot be read; of several, [{"error": reason}] is its
                 answer.
-            RunError: if a window is shorter than two frames.
-            ValueError: if an array is no frames or features, or is asked for windows.
+            RunError: if a window is shorter than two frames, or asked for of features.
+            ValueError: if an array is no frames or features, or is asked for windows; if `top` is
+                below 1, or seconds are not above 0.
         """
         asked = _Asked(top, window_seconds, stride_seconds, all_scores)
+        if window_seconds is not None and self.trained.model.spec.takes_features:
+            raise RunError(
+                f"a window of {window_seconds:g} s is asked for, but features have no seconds",
+                "windows are of videos, and of models that take these",
+            )
         if isinstance(video, Sequence) and not isinstance(video, str):
             return self._of_files(video, asked, progress)
         if self.trained.model.spec.takes_features:

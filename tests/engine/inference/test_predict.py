@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +37,26 @@ def untrained(folder: Path) -> Predictor:
 def test_an_array_has_no_clock(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="an array of frames has no seconds"):
         untrained(tmp_path).predict(np.zeros((6, 40, 48, 3), np.uint8), window_seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"top": 0}, "top is 0, expected at least 1"),
+        ({"top": -3}, "top is -3, expected at least 1"),
+        ({"window_seconds": 0.0}, "window_seconds is 0.0, expected more than 0"),
+        ({"window_seconds": 0.3, "stride_seconds": 0.0}, "stride_seconds is 0.0, expected more"),
+        (
+            {"stride_seconds": 0.3},
+            "stride_seconds is 0.3, but there are no windows.*window_seconds",
+        ),
+    ],
+)
+def test_what_no_prediction_can_be_is_refused(
+    asked: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        untrained(tmp_path).predict(tmp_path / "red_0.mp4", **asked)
 
 
 def test_a_model_of_flow_says_that_videos_are_not_what_it_takes(tmp_path: Path) -> None:
