@@ -105,8 +105,8 @@ def common_average(averages: Mapping[str, Average]) -> Average:
         if theirs != ours:
             raise RunError(
                 f"the views of {first} are averaged as {ours}, those of {other} as {theirs}",
-                "say what is averaged over the models: --average probs takes the softmax of the "
-                "logits; --average logits needs all tested with test.average=logits",
+                "say what is averaged over the models (average): probs takes the softmax of the "
+                "logits, logits needs all tested with test.average=logits",
             )
     return ours
 
@@ -117,7 +117,7 @@ def check_average(averages: Mapping[str, Average], wanted: Average) -> None:
         if average == "probs" and wanted == "logits":
             raise RunError(
                 f"{name} has the mean of its views' probabilities, no logits",
-                "test it with test.average=logits, or average probabilities: --average probs",
+                "test it with test.average=logits, or average probabilities (average: probs)",
             )
 
 
@@ -130,7 +130,7 @@ def _as(average: Average, member: Member, head: str) -> Scores:
         raise RunError(
             f"clips have several classes of '{head}', whose probabilities are not those of a "
             "softmax",
-            "average the logits: --average logits",
+            "average the logits (average: logits)",
         )
     return probabilities_of(scores, member.evaluation.manifest.labels[head], own)
 

@@ -155,7 +155,7 @@ def source_model(
         file = starting_weights(recipe)
         if file is None:
             raise RecipeError(
-                f"{recipe.name} starts from nothing", "give --weights FILE or imagenet"
+                f"{recipe.name} starts from nothing", "give weights: a file, or imagenet"
             )
         if differing := differences(recipe, origin_of(file)):
             raise RecipeError(

@@ -175,5 +175,5 @@ def _check_range(x: np.ndarray, dtype: DType, manifest: Manifest, rows: Tensor) 
         path = manifest.path(int(rows[int(wrong.argmax())]))
         raise RunError(
             f"{path}: features that are not finite numbers of {dtype}",
-            "float32 holds larger ones: --dtype float32",
+            "float32 holds larger ones (dtype)",
         )

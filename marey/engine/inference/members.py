@@ -78,7 +78,7 @@ def common_groups(trained_on: Sequence[ClassCounts], heads: Iterable[str]) -> St
         elif known:
             log.warning(
                 "the members were trained on different sets: no head, tail and few-shot classes of "
-                "'%s'; --train-manifest says of which set they are",
+                "'%s'; a training manifest, where it is given, says of which set they are",
                 head,
             )
     return StoredGroups(agreed)
