@@ -113,7 +113,7 @@ def test_a_run_with_their_metric_keeps_shows_and_compares_it(folder: Path) -> No
     assert 0 <= results.metric("acc/f1") <= 100
     with_f1("report", "by-f1")
     assert ">F1<" in (folder / "by-f1" / "report.html").read_text(encoding="utf-8")
-    with_f1("compare", "by-f1")
+    with_f1("compare", "by-f1", "--out", "comparison.html")
     assert "F1 (%)" in (folder / "comparison.html").read_text(encoding="utf-8")
     marey(folder, "report", "by-f1")  # which does not know it, and shows the rest
 

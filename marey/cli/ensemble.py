@@ -55,7 +55,7 @@ def evaluate_ensemble(
     average: Literal["logits", "probs"] | None,
     row: str | None,
     out: Path | None,
-    name: str,
+    name: str | None,
     train_manifest: Path | None,
     rule: RuleName,
     epic_lists: Path | None,
@@ -89,11 +89,11 @@ def evaluate_ensemble(
             average=average,
             row=published,
         )
-        folder = out or Path("runs", row or ensemble_name(models), "results", name)
+        named = name and Path("runs", row or ensemble_name(models), "results", name)
         with progress_bar("evaluating") as progress:
             combined, path = evaluate_together(
                 together,
-                folder,
+                out or named or None,
                 train_manifest=train_manifest,
                 rule=rule,
                 epic_lists=epic_lists,

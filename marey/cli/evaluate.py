@@ -87,7 +87,10 @@ def evaluate(
     row: Annotated[
         str | None, typer.Option(help="the published ensemble that the models are to be")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="folder in RUN/results; default: SPLIT")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="folder in RUN/results; default: SPLIT, of other clips CLIPS-SPLIT"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="default: MODEL/results/NAME")] = None,
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
@@ -102,7 +105,8 @@ def evaluate(
 
     Of several models, the weighted mean of their scores: an ensemble.
     """
-    from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder, results_folder
+    from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
+    from marey.engine.inference.results_place import results_folder
     from marey.engine.inference.stored import dump_of
     from marey.engine.results_file import read_results
 
@@ -155,7 +159,11 @@ def evaluate(
         if reconstruction:
             raise typer.BadParameter("--reconstruction is of one model")
         if calibrate or calibrated:
-            raise typer.BadParameter("--calibrate and --calibrated are of one model")
+            raise typer.BadParameter(
+                "--calibrate and --calibrated are of one model: a temperature suits the model that"
+                " it was measured on, not the mean of several. Evaluate each with --calibrated,"
+                " and give what they wrote in their place: RUN/results/NAME"
+            )
         evaluate_ensemble(
             [model, *others],
             options,
@@ -164,7 +172,7 @@ def evaluate(
             average=average,
             row=row,
             out=out,
-            name=name or split,
+            name=name,
             train_manifest=train_manifest,
             rule=groups,
             epic_lists=epic_lists,
@@ -176,7 +184,7 @@ def evaluate(
     with progress_bar("evaluating") as progress:
         result, path = evaluate_folder(
             options,
-            out or results_folder(model, split, name),
+            out or (results_folder(model, name, of_checkpoint=False) if name else None),
             train_manifest=train_manifest,
             rule=groups,
             epic_lists=epic_lists,

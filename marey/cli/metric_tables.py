@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from marey.cli.shared import console, errors
 from marey.cli.tables import print_table
-from marey.errors import first_few
+from marey.errors import counted, first_few
 
 if TYPE_CHECKING:
     from marey.engine.inference.evaluate import Evaluation
@@ -22,7 +22,7 @@ def print_metrics(
     metrics: Mapping[str, float], estimates: Mapping[str, Estimate], title: str
 ) -> None:
     """Print a row a metric, with its interval and what it rests on where that is known."""
-    from marey.engine.report.pages import counted
+    from marey.engine.report.pages import counted as table
     from marey.metrics.catalog import find_metric, interval_text
 
     rows = []
@@ -33,7 +33,7 @@ def print_metrics(
             about += [f"{estimate.num_classes:,}", f"{estimate.num_clips:,}"]
         number = named.metric.number(value, digits=2) if named else f"{value:.4g}"
         rows.append([name, number, *about])
-    print_table(counted(rows, ("metric", title, "95 % interval", "classes", "clips")))
+    print_table(table(rows, ("metric", title, "95 % interval", "classes", "clips")))
 
 
 MOST_CLASSES = 20
@@ -57,20 +57,22 @@ def print_untested(evaluation: Evaluation) -> None:
         counts = evaluation.manifest.class_counts(head)
         absent = [name for name, count in zip(names, counts, strict=True) if not count]
         if absent:
+            have = "has" if len(absent) == 1 else "have"
             console.print(
-                f"{len(absent)} of {len(names)} classes of '{head}' have no clip here: "
+                f"{len(absent)} of {counted(len(names), 'class')} of '{head}' {have} no clip here: "
                 f"{escape(first_few(absent))}"
             )
 
 
 def print_tested(facts: Results) -> None:
     """Print which split and weights the numbers are of, and why they may be too good."""
-    told = [facts.split and f"split {facts.split}", facts.chosen.in_words(), facts.other_segments]
+    told = [facts.tested_in_words, facts.chosen.in_words(), facts.other_segments]
     told += [f"{m.name}: {m.chosen.in_words()}" for m in facts.members if m.chosen.how]
     told += [
         f"calibrated{f' {head}' if len(facts.calibration) > 1 else ''}: temperature"
-        f" {of.temperature:.2f}, measured on {of.measured_on}; calibration error"
-        f" {of.ece_before:.1f} % without it, {of.ece_after:.1f} % with it"
+        f" {of.temperature:.2f}, measured on {of.measured_on}; calibration error of the"
+        f" {counted(facts.num_clips or 0, 'clip')} tested here {of.ece_before:.1f} % without it,"
+        f" {of.ece_after:.1f} % with it"
         for head, of in facts.calibration.items()
     ]
     for line in filter(None, told):

@@ -26,7 +26,10 @@ Results = Annotated[
 def report(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(help="folder of a run, or RUN/results/NAME")],
-    out: Annotated[Path | None, typer.Option(help="default: RUN/report.html")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="default: RUN/report.html; of --results NAME in RUN/results/NAME"),
+    ] = None,
     results: Results = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,11 +49,13 @@ def report(
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="folders of runs, or RUN/results/NAME")],
-    out: Annotated[Path, typer.Option(help="HTML file")] = Path("comparison.html"),
+    out: Annotated[
+        Path | None, typer.Option(metavar="HTML", help="also a page with plots, such as a.html")
+    ] = None,
     results: Results = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put runs side by side: a table here, plots in an HTML file."""
+    """Put runs side by side: tables here and, with --out, plots on a page."""
     from marey.engine.report.compare import read_comparison
 
     with progress_bar("reading runs"):
@@ -59,7 +64,10 @@ def compare(
         print_json(comparison.as_json)
     else:
         print_comparison(comparison)
-    (errors if as_json else console).print(f"written: {comparison.write(out)}")
+    if out:
+        (errors if as_json else console).print(f"written: {comparison.write(out)}")
+    elif not as_json:
+        console.print("curves, costs and differences by class as a page: --out comparison.html")
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -240,7 +240,10 @@ class Results:
     scored_by: str = ""
     """The form of the model that scored (`marey.engine.runtimes`)."""
     split: str = ""
-    """Of the manifest, which was tested."""
+    """Of the manifest, which was tested; empty if it has none."""
+    other_clips: str = ""
+    """What the clips are called; empty of those that the model was validated on, as far as one can
+    tell, and of an earlier marey."""
     role: Role = ""
     """What these clips were to the weights."""
     role_clips: int | None = None
@@ -266,6 +269,18 @@ class Results:
         head, _, rest = key.partition("/")
         joint = self.estimates.get("", {}).get(key)
         return joint or self.estimates.get(head, {}).get(rest)
+
+    @property
+    def tested_in_words(self) -> str:
+        """The clips and their split, as far as they are named.
+
+        >>> Results(split="val").tested_in_words
+        'split val'
+        >>> Results(other_clips="new", split="val").tested_in_words
+        'clips of new, split val'
+        """
+        clips = self.other_clips and f"clips of {self.other_clips}"
+        return ", ".join(filter(None, [clips, self.split and f"split {self.split}"]))
 
     @property
     def caution(self) -> str:

@@ -24,7 +24,7 @@ def test_classes_that_no_clip_shows_are_said(
     (tmp_path / "clips.csv").write_text("path,label\na.mp4,0\nb.mp4,2\n")
     clips = read_manifest(tmp_path / "clips.csv")
     print_untested(Evaluation(clips, {"label": np.zeros((2, 3), np.float32)}))
-    assert capsys.readouterr().out == "1 of 3 classes of 'label' have no clip here: sit\n"
+    assert capsys.readouterr().out == "1 of 3 classes of 'label' has no clip here: sit\n"
     print_untested(Evaluation(clips.take(np.array([], int)), {}))
     assert "3 of 3 classes" in capsys.readouterr().out
 

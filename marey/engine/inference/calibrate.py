@@ -19,7 +19,7 @@ from marey.engine.inference.probabilities import Average, at_temperature
 from marey.engine.inference.scoring import ScoreArrays
 from marey.engine.results_file import Calibrated, Role
 from marey.engine.weights.calibration import FILE, Calibration
-from marey.errors import ManifestError, RunError
+from marey.errors import ManifestError, RunError, counted
 from marey.metrics.calibration import fit_at, fitted_temperature, is_at_bound
 from marey.recipes.recipe import DataSpec
 from marey.types import Scores
@@ -37,7 +37,7 @@ def measured(evaluation: Evaluation) -> dict[str, float]:
     count, source = len(clips.manifest), clips.manifest.source
     if count < FEWEST_CLIPS:
         raise RunError(
-            f"{source}: a temperature measured on {count} clips says nothing",
+            f"{source}: a temperature measured on {counted(count, 'clip')} says nothing",
             f"give at least {FEWEST_CLIPS}, better hundreds",
         )
     found = {}
@@ -51,8 +51,8 @@ def measured(evaluation: Evaluation) -> dict[str, float]:
         if is_at_bound(found[head]):
             right = int((scores.argmax(axis=1) == labels).sum())
             raise RunError(
-                f"{source}: of {count} clips {right} are answered right by '{head}': no temperature"
-                " from 0.05 to 20 suits them best",
+                f"{source}: {right} of {counted(count, 'clip')} are answered right by '{head}': no"
+                " temperature from 0.05 to 20 suits them best",
                 "measure on clips of which the model gets most right, and not all",
             )
     return found
@@ -102,9 +102,9 @@ def refuse_training_clips(clips: Manifest, role: Role, shared: int) -> None:
     """ManifestError if the weights learned from these clips, or from `shared` of them."""
     if role == "training":
         raise ManifestError(
-            f"{clips.source}: the model learned from {shared:,} of these {len(clips):,} clips, and"
+            f"{clips.source}: the model learned from {shared:,} of these {_count(clips)}, and"
             " is surer of them than of others",
-            "measure the temperature on others: --split val",
+            "measure the temperature on others, such as those of split val",
         )
 
 
@@ -114,7 +114,11 @@ def refuse_clips_that_measured(clips: Manifest, calibration: Calibration, data: 
     shared = shared_clips(clips, data, lists, calibration.split, calibration.clips)
     if shared:
         raise ManifestError(
-            f"{shared:,} of {len(clips):,} clips of {clips.source} measured the temperature in"
+            f"{shared:,} of {_count(clips)} of {clips.source} measured the temperature in"
             f" {FILE}: calibrated numbers of them would be too good",
-            "evaluate other clips, such as --split test, or measure it on others: --calibrate",
+            "evaluate other clips, such as those of split test, or measure it on others",
         )
+
+
+def _count(clips: Manifest) -> str:
+    return counted(len(clips), "clip")

@@ -34,7 +34,7 @@ def role_of(clips: Manifest, chosen: Chosen, data: DataSpec) -> tuple[Role, int]
     """
     if whole := chosen.role_of(clip_facts(clips).clips):
         return whole, len(clips)
-    tested = _places(clips)
+    tested = places_of(clips)
     roles: tuple[tuple[Role, str, tuple[str, ...], str], ...] = (
         ("training", chosen.trained_on, data.train_lists, "train"),
         ("choice", chosen.clips, data.val_lists, "val"),
@@ -54,7 +54,7 @@ def shared_clips(
     """
     if clip_facts(clips).clips == digest:
         return len(clips)
-    return len(_places(clips) & _known(data, lists, split, digest))
+    return len(places_of(clips) & _known(data, lists, split, digest))
 
 
 def _known(data: DataSpec, lists: tuple[str, ...], split: str, digest: str) -> Places:
@@ -66,10 +66,10 @@ def _known(data: DataSpec, lists: tuple[str, ...], split: str, digest: str) -> P
         clips = clips.select(split) if split else clips
     except MareyError:
         return set()
-    return _places(clips) if clip_facts(clips).clips == digest else set()
+    return places_of(clips) if clip_facts(clips).clips == digest else set()
 
 
-def _places(clips: Manifest) -> Places:
+def places_of(clips: Manifest) -> Places:
     """Where the clips lie, however their paths are written; links of folders are followed."""
     folder = cache(os.path.realpath)  # there are few, and each costs some calls of the system
 

@@ -3,6 +3,8 @@
     OUT/members/1-NAME/     the evaluation of a model, as it is written alone
     OUT/                    results.json and predictions.parquet of the ensemble
 
+By default OUT is runs/A+B/results/NAME, where NAME is that of the results of each model.
+
 Each model is tested by its own recipe. What can be refused is refused before a clip is scored.
 """
 
@@ -29,6 +31,13 @@ from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.members import Member, check_classes
 from marey.engine.inference.probabilities import Average
 from marey.engine.inference.results import results_of_clips, rounded, view_counts, write_results
+from marey.engine.inference.results_place import (
+    TestedClips,
+    free_folder,
+    refuse_others,
+    results_name,
+    say_what_is_replaced,
+)
 from marey.engine.inference.stored import DUMP, Stored, read_stored
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import MemberResult, Results, ViewCounts
@@ -70,6 +79,11 @@ class EnsembleOptions:
     average: Average | None = None
     row: Ensemble | None = None
 
+    @property
+    def paths(self) -> list[Path]:
+        """Where the members lie."""
+        return [m.folder if isinstance(m, EvalOptions) else m for m in self.members]
+
     def __post_init__(self) -> None:
         if self.row and (self.weights or self.average):
             raise ValueError(f"{self.row.name} says itself how its members are averaged")
@@ -77,7 +91,7 @@ class EnsembleOptions:
 
 def evaluate_together(
     options: EnsembleOptions,
-    out: Path,
+    out: Path | None = None,
     *,
     train_manifest: Path | None = None,
     rule: RuleName = "paper",
@@ -90,13 +104,15 @@ def evaluate_together(
 
     Args:
         options: the members, and how they are averaged.
-        out: folder for results.json and predictions.parquet, and for those of models.
+        out: folder for results.json and predictions.parquet, and for those of models; by default
+            runs/A+B/results/NAME below the working directory.
         train_manifest, rule, epic_lists, executor, shard, progress: as of `evaluate_folder`.
 
     Raises:
         ValueError: weights that cannot be.
         RecipeError: the members are not those of the row.
-        RunError: members that do not go together, or `out` cannot be written.
+        RunError: members that do not go together; or `out` cannot be written, or holds the results
+            of another list of clips.
     """
     plans = _plans(options)
     row, weights = options.row, checked_weights(options.weights, len(plans))
@@ -108,6 +124,7 @@ def evaluate_together(
     average = row.average if row else options.average or common_average(averages)
     check_average(averages, average)
     splits = read_epic_splits(epic_lists) if epic_lists else None
+    out = _place(out, options, plans)
     make_folder(out, run_error)
     with ExitStack() as stack:
         if shard.is_whole:
@@ -139,7 +156,21 @@ def evaluate_together(
         if splits:
             combined = _with(combined, subsets=splits.subsets(combined.result.manifest))
         results = _results(combined, plans, stored, row)
+        say_what_is_replaced(out, TestedClips.said_by(results))
         return combined, write_results(combined.result, out, results)
+
+
+def _place(asked: Path | None, options: EnsembleOptions, plans: Sequence[Plan]) -> Path:
+    """The folder for the results: the one that is asked for, or one that is named after them."""
+    tested = [plan.clips for plan in plans if plan.clips]
+    lists = " + ".join(dict.fromkeys(each.source for each in tested))
+    clips = TestedClips(source=lists, split=_common(each.split for each in tested) or "")
+    if asked:
+        refuse_others(asked, clips)
+        return asked
+    name = options.row.name if options.row else ensemble_name(options.paths)
+    results = "+".join(dict.fromkeys(plan.results for plan in plans))
+    return free_folder(Path("runs", name, "results", results), clips)
 
 
 def member_names(paths: Sequence[Path]) -> list[str]:
@@ -190,6 +221,9 @@ class Plan:
     protocol: str
     other_segments: str
     """In words, if it is tested on others than it was trained on."""
+    clips: TestedClips | None = None
+    results: str = ""
+    """The name that its results alone have, or would have."""
 
     @property
     def folder_name(self) -> str:
@@ -203,8 +237,7 @@ class Plan:
 
 
 def _plans(options: EnsembleOptions) -> list[Plan]:
-    paths = [each.folder if isinstance(each, EvalOptions) else each for each in options.members]
-    pairs = zip(member_names(paths), options.members, strict=True)
+    pairs = zip(member_names(options.paths), options.members, strict=True)
     return [_plan(name, source) for name, source in pairs]
 
 
@@ -212,7 +245,13 @@ def _plan(name: str, source: Source) -> Plan:
     if isinstance(source, EvalOptions):
         trained = load_trained(source.folder)
         plan = _plan_of_recipe(name, source, source.tested(trained.recipe), trained.classes)
-        return replace(plan, recipe=trained.recipe)
+        test = source.test_clips(trained)
+        return replace(
+            plan,
+            recipe=trained.recipe,
+            clips=TestedClips.of(test.clips, test.split),
+            results=results_name(test.name, test.split) or source.split,
+        )
     stored = read_stored(source)
     facts = stored.facts
     return Plan(
@@ -225,7 +264,15 @@ def _plan(name: str, source: Source) -> Plan:
         views=facts.views,
         protocol=facts.protocol or "",
         other_segments=facts.other_segments,
+        clips=replace(TestedClips.said_by(facts), source=facts.manifest or str(stored.path)),
+        results=results_name(facts.other_clips, facts.split) or _folder_name(stored.path),
     )
+
+
+def _folder_name(predictions: Path) -> str:
+    """What the folder of results is called that predictions lie in; else as if of a validation."""
+    folder = predictions.resolve().parent
+    return folder.name if folder.parent.name == "results" else "val"
 
 
 def _plan_of_recipe(
@@ -292,7 +339,8 @@ def _in_views_of(plan: Plan, member: Recipe, wanted: Plan) -> Plan:
             )
     if isinstance(plan.source, EvalOptions) and plan.recipe:
         source = replace(plan.source, views=member.test)
-        plan = _plan_of_recipe(plan.name, source, source.tested(plan.recipe), plan.classes)
+        in_views = _plan_of_recipe(plan.name, source, source.tested(plan.recipe), plan.classes)
+        plan = replace(in_views, clips=plan.clips, results=plan.results)
     if (plan.views, plan.average, plan.protocol) != (wanted.views, wanted.average, wanted.protocol):
         raise RecipeError(
             f"{plan.name} is tested in other views than {member.name} of the row: "
@@ -343,6 +391,7 @@ def _results(
         views=_common_views([each.views for each in facts]),
         row=row.name if row else "",
         split=_common(each.split for each in facts) or "",
+        other_clips="+".join(dict.fromkeys(each.other_clips for each in facts if each.other_clips)),
         role=min((each.role for each in facts), key=("training", "choice", "").index),
         manifest=" + ".join(manifests),
         members=tuple(map(_member_result, combined.members, plans, stored)),

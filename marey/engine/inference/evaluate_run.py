@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import pyarrow as pa
 from marey.data.lists.epic_splits import read_epic_splits
 from marey.data.manifest.join import read_manifests
 from marey.data.manifest.location import Location
+from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.own_videos.labelled import is_labelled_source, read_labelled
 from marey.engine.environment import usable_device
@@ -27,13 +29,22 @@ from marey.engine.inference.calibrate import (
     refuse_training_clips,
 )
 from marey.engine.inference.class_names import with_class_names
-from marey.engine.inference.clip_roles import role_of
+from marey.engine.inference.clip_roles import places_of, role_of
 from marey.engine.inference.encoded import KeptFeatures
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.jobs import ClipJob, Options, load_for, run
 from marey.engine.inference.kept_scores import is_kept, score_kept
 from marey.engine.inference.measures import TrainingCounts
 from marey.engine.inference.results import results_of, write_results
+from marey.engine.inference.results_place import (
+    TestedClips,
+    clips_name,
+    free_folder,
+    refuse_others,
+    results_folder,
+    results_name,
+    say_what_is_replaced,
+)
 from marey.engine.inference.scoring import ScoreArrays, check_heads
 from marey.engine.results_file import Results, Role, read_results
 from marey.engine.runtimes.form import form_name
@@ -46,9 +57,9 @@ from marey.engine.weights.calibration import (
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.clip_facts import clip_facts
-from marey.engine.weights.origin import Origin, origin_of
+from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import Trained, load_trained
-from marey.errors import ManifestError, RunError, counted
+from marey.errors import ManifestError, MareyError, RunError, counted
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Parts, Progress
 from marey.jobs.shards import WHOLE, Shard
@@ -67,6 +78,19 @@ MISSING = "missing"
 
 
 log = logging.getLogger("marey")
+
+
+@dataclass(frozen=True, eq=False)
+class TestClips:
+    """The clips that a model is to be tested on, and how they were read."""
+
+    clips: Manifest
+    """With the classes as their manifest has them."""
+    split: str
+    """Of the manifest; empty if it has none."""
+    name: str
+    """What they are called; empty of those that the model was validated on."""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,21 +136,16 @@ class EvalOptions(Options["ScoringJob"]):
         """The model and the clips; ManifestError unless their classes are the model's."""
         trained = load_trained(self.folder, device)
         recipe = self.tested(trained.recipe)
-        data = recipe.data if self.manifest is None else replace(recipe.data, fold=None)
-        if self.manifest is not None and is_labelled_source(self.manifest):
-            clips, notes = read_labelled(self.manifest)
-            for note in notes:
-                log.warning("%s: %s", clips.source, note)
-        else:
-            lists = self._lists or _own_lists(data, self.folder)
-            clips = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
-        manifest = with_class_names(clips.select(self.split), trained)
+        test = self.test_clips(trained)
+        for note in test.notes:
+            log.warning("%s: %s", test.clips.source, note)
+        manifest = with_class_names(test.clips, trained)
         check_heads(trained.model, manifest, recipe.test.average)
         calibration = None
         if self.calibrated:
             folder = origin_of(self.folder).folder
             calibration = read_calibration(folder, trained.model, recipe.test)
-            refuse_clips_that_measured(manifest, calibration, data)
+            refuse_clips_that_measured(manifest, calibration, self._data(recipe))
         return ScoringJob(
             trained=trained,
             calibration=calibration,
@@ -137,8 +156,48 @@ class EvalOptions(Options["ScoringJob"]):
             batch_size=self.batch_size,
             device=device,
             folder=trained.folder,
-            split="" if clips.splits is None else self.split,
+            split=test.split,
+            other_clips=test.name,
         )
+
+    def test_clips(self, trained: Trained) -> TestClips:
+        """The clips to test this model on; ManifestError if they cannot be read."""
+        data, notes = self._data(self.tested(trained.recipe)), tuple[str, ...]()
+        if self.manifest is not None and is_labelled_source(self.manifest):
+            whole, notes = read_labelled(self.manifest)
+        else:
+            lists = self._lists or _own_lists(data, self.folder)
+            whole = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
+        clips = whole.select(self.split)
+        name = "" if self._are_own(clips, data, trained) else self._clips_name(data)
+        return TestClips(clips, "" if whole.splits is None else self.split, name, notes)
+
+    def _data(self, recipe: Recipe) -> DataSpec:
+        """Where the clips are, as far as the recipe says it; a fold is one of its own manifest."""
+        return recipe.data if self.manifest is None else replace(recipe.data, fold=None)
+
+    def _are_own(self, clips: Manifest, data: DataSpec, trained: Trained) -> bool:
+        """Whether these are the clips of the split that the model itself was validated on.
+
+        Those of its manifests or, where these are gone, those that chose its weights.
+        """
+        own = trained.recipe.data
+        if self.manifest is None and (data.val_lists, data.fold) == (own.val_lists, own.fold):
+            return True
+        try:
+            listed = read_manifests(own.val_lists, heads=trained.classes, at=own.location)
+            known = dealt(listed, own).select(self.split)
+        except MareyError:
+            return trained.chosen.role_of(clip_facts(clips).clips) == "choice"
+        return clips.digest() == known.digest() and places_of(clips) == places_of(known)
+
+    def _clips_name(self, data: DataSpec) -> str:
+        """What the clips are called that are not the model's own."""
+        lists = self._lists or data.val_lists
+        if self.manifest is not None and len(lists) > 1 and is_labelled_source(lists):
+            lists = (os.path.commonpath([os.path.abspath(each) for each in lists]),)  # noqa: PTH100
+        fold = "" if data.fold is None else f"-fold-{data.fold}"
+        return clips_name(lists) + fold
 
 
 def _own_lists(data: DataSpec, folder: Path) -> tuple[str, ...]:
@@ -148,14 +207,14 @@ def _own_lists(data: DataSpec, folder: Path) -> tuple[str, ...]:
         if isinstance(path, Path) and not path.exists():
             raise ManifestError(
                 f"{each}, whose clips {folder} was validated on, is not there",
-                "say where they are: --manifest FILE, of the videos or of features of them",
+                "give a manifest that says where they are, of the videos or of features of them",
             )
     return data.val_lists
 
 
 def evaluate_folder(
     options: EvalOptions,
-    out: Path,
+    out: Path | None = None,
     *,
     train_manifest: Path | None = None,
     rule: RuleName = "paper",
@@ -174,7 +233,9 @@ def evaluate_folder(
 
     Args:
         options: what is tested and how.
-        out: folder for results.json and predictions.parquet.
+        out: folder for results.json and predictions.parquet; by default results/NAME of the model,
+            where NAME is the split or, of clips that are not its own, what they are called
+            (`marey.engine.inference.results_place`).
         train_manifest: its split train is counted to tell head, tail and few-shot classes; by
             default as the folder has counted its own training clips.
         rule: by which these are told.
@@ -192,9 +253,11 @@ def evaluate_folder(
     Raises:
         RecipeError: if overrides would change what was trained.
         ManifestError: if the clips or their classes are not what the model knows.
-        RunError: if `out` cannot be written, or another process writes there.
+        RunError: if `out` cannot be written, holds the results of another list of clips, or
+            another process writes there.
     """
     job = load_for(options, executor)
+    out = _place(out, options, job)
     if calibrate:
         refuse_training_clips(job.manifest, *job.role)
     counts = TrainingCounts(_class_counts(job, train_manifest), rule)
@@ -221,7 +284,7 @@ def evaluate_folder(
             write_calibration(calibration, origin_of(options.folder).folder)
         results.append(result)
 
-    make_folder(out, partial(run_error, hint="free some space, or give another folder: --out"))
+    make_folder(out, partial(run_error, hint="free some space, or give another folder"))
     with ExitStack() as stack:
         if shard.is_whole:  # shares of one evaluation work side by side, two evaluations do not
             stack.enter_context(locked_if_possible(out / ".lock", f"evaluates into {out}"))
@@ -232,6 +295,19 @@ def evaluate_folder(
     if keep and results:
         write_text(out / _KEPT, parts.digest, run_error)
     return (results[0] if results else None), parts.target
+
+
+def _place(asked: Path | None, options: EvalOptions, job: ScoringJob) -> Path:
+    """The folder for the results of a job; it is said if those of other clips are replaced."""
+    clips = TestedClips.of(job.manifest, job.split)
+    if asked:
+        refuse_others(asked, clips)
+    name = results_name(job.other_clips, job.split) or options.split
+    folder = asked or results_folder(options.folder, name)
+    if job.other_clips and not asked:
+        folder = free_folder(folder, clips)
+    say_what_is_replaced(folder, clips)
+    return folder
 
 
 def evaluate_model(
@@ -264,7 +340,8 @@ def evaluate_model(
         changes: ``key=value`` that change how it is tested.
         calibrate: write the temperatures that suit these clips best into the model's folder.
         calibrated: divide logits by those that were measured on other clips.
-        out: folder for results.json and predictions.parquet; by default results/SPLIT of the model.
+        out: folder for results.json and predictions.parquet; by default results/SPLIT of the model,
+            and results/NAME-SPLIT of clips that are not its own, NAME being that of their list.
         workers, batch_size: how clips are read.
         device: "cpu", "cuda" ...; by default the GPU if there is one.
 
@@ -284,17 +361,9 @@ def evaluate_model(
         batch_size=batch_size,
         device=str(usable_device(device)),
     )
-    folder = Path(out) if out else results_folder(model, split)
-    found, _ = evaluate_folder(options, folder, calibrate=calibrate)
+    found, _ = evaluate_folder(options, Path(out) if out else None, calibrate=calibrate)
     assert found is not None, "all clips are this call's"
     return found
-
-
-def results_folder(model: Path, split: str, name: str | None = None) -> Path:
-    """Where results of a model go if nothing else is said; of one checkpoint, under its name."""
-    if model.is_file():
-        return Origin(file=model).folder / "results" / (name or f"{model.stem}-{split}")
-    return model / "results" / (name or split)
 
 
 _KEPT = ".made-of"
@@ -317,6 +386,8 @@ class ScoringJob(ClipJob):
     """Of the manifest, if it has any."""
     calibration: Calibration | None = None
     """Whose temperatures the logits are divided by."""
+    other_clips: str = ""
+    """What the clips are called, if the model was not validated on them."""
 
     @cached_property
     def role(self) -> tuple[Role, int]:
@@ -366,6 +437,7 @@ class ScoringJob(ClipJob):
             scored_by=form_name(self.scorer),
             calibration=changes(evaluation, self.calibration) if self.calibration else {},
             split=self.split,
+            other_clips=self.other_clips,
             role=role,
             role_clips=shared,
         )
@@ -388,6 +460,7 @@ class ScoringJob(ClipJob):
             temperatures=measured(evaluation),
             manifest=str(self.manifest.source),
             split=self.split,
+            other_clips=self.other_clips,
             num_clips=len(evaluation.readable_rows),
             clips=clip_facts(self.manifest).clips,
             role=self.role[0],

@@ -103,6 +103,7 @@ class Comparison:
                     "folder": str(run.folder),
                     "results": run.result.name if run.result else None,
                     "split": run.result.split if run.result else None,
+                    "other_clips": run.result.facts.other_clips if run.result else None,
                     "epochs": len(run.epochs),
                 }
                 | _numbers(run.result)
@@ -120,7 +121,7 @@ class Comparison:
     def warnings(self) -> list[str]:
         """Why the numbers cannot simply be compared: sentences, none if they can."""
         sentences = [
-            f"{name} has not been evaluated."
+            _not_evaluated(name, run)
             for name, run in zip(self.names, self.runs, strict=True)
             if run.result is None
         ]
@@ -130,18 +131,7 @@ class Comparison:
             if result.facts.missing
         ]
         sentences += [f"{n}: {r.facts.caution}." for n, r in self.results if r.facts.caution]
-        for what, value in _MUST_AGREE:
-            expected = value(self.results[0][1])
-            others = [n for n, r in self.results[1:] if value(r) != expected]
-            if others:
-                sentences.append(
-                    f"{what} of {', '.join(others)} is not that of {self.results[0][0]}: "
-                    "the numbers do not measure the same thing."
-                )
-        sentences += [
-            w for name, other in self.results[1:] if (w := self._other_clips(name, other))
-        ]
-        return [*sentences, *_curve_warning(self)]
+        return [*sentences, *self._differences, *_curve_warning(self)]
 
     def write(self, out: str | Path) -> Path:
         """Write the page to the file `out`, and say where; RunError if that is not possible."""
@@ -176,6 +166,25 @@ class Comparison:
         tested = " ".join(filter(None, [run.result.name, _clips(facts)])) if run.result else DASH
         trained = str(len(run.epochs) or DASH), run.recipe.name or DASH
         return (name, tested, *numbers, *cost, views_cell(facts), *trained)
+
+    @property
+    def _differences(self) -> list[str]:
+        """A sentence for each thing in which evaluations are not like the first."""
+        if not self.results:
+            return []
+        (first_name, first), *others = self.results
+        on_others = {n: words for n, r in others if (words := self._other_clips(n, r))}
+        sentences = []
+        for what, value in _MUST_AGREE:
+            unlike = [name for name, result in others if value(result) != value(first)]
+            if what == SPLIT:  # the same clips may be called otherwise
+                unlike = [name for name in unlike if name in on_others]
+            if unlike:
+                sentences.append(
+                    f"{what} of {', '.join(unlike)} is not that of {first_name}: "
+                    "the numbers do not measure the same thing."
+                )
+        return [*sentences, *on_others.values()]
 
     def _other_clips(self, name: str, other: Result) -> str:
         """A sentence where a run was not tested on the clips of the first; else empty."""
@@ -230,8 +239,19 @@ def read_comparison(runs: Iterable[str | Path], results: str | None = None) -> C
     return Comparison(names, files)
 
 
+def _not_evaluated(name: str, run: RunFiles) -> str:
+    """A sentence that says how it is evaluated, or what of it can be shown."""
+    if run.results:
+        return (
+            f"{name} was evaluated on its training clips alone (results/{run.results[0].name}): "
+            f"marey eval {run.folder} tests it on others."
+        )
+    return f"{name} has not been evaluated: marey eval {run.folder} does it."
+
+
+SPLIT = "The evaluation (its split)"
 _MUST_AGREE: tuple[tuple[str, Callable[[Result], object]], ...] = (
-    ("The evaluation (its split)", lambda result: result.split or result.name),
+    (SPLIT, lambda result: result.split or result.name),
     ("The list of classes", lambda result: result.facts.classes or dict(result.classes)),
     ("Which classes are frequent and rare", lambda result: _as_sets(result.facts.groups)),
 )

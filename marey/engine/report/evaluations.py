@@ -105,9 +105,10 @@ class Result:
 
     @property
     def split(self) -> str:
-        """What was tested; of an earlier marey, which does not say, as the folder is called."""
+        """What was tested; of the run's own clips where nobody says, as the folder is called."""
         last = self.name.rpartition("-")[2]
-        return self.facts.split or (last if last in SPLITS else "")
+        is_said = bool(self.facts.split or self.facts.other_clips)
+        return self.facts.split if is_said or last not in SPLITS else last
 
     @property
     def all_heads(self) -> Sequence[HeadResult | SeveralResult]:
@@ -178,23 +179,33 @@ def chosen_result(results: Sequence[Result], folder: Path, asked: str | None) ->
     """The evaluation that pages look at: the one of the name or split that is asked for.
 
     By default that of the split val, else of test, else the only one that is not of the training
-    clips; of several of a split the one that is called as it. None if there is none.
+    clips; of several of a split the one that is called as it. Those of other clips than the run's
+    own count where there is none of these. None if there is none.
 
     Raises:
         RunError: there is none of that name, or several may be meant.
     """
     if asked is not None:
         named = [each for each in results if each.name == asked]
-        found = named or _called_as(asked, [each for each in results if each.split == asked])
+        of_split = _own([each for each in results if each.split == asked])
+        found = named or _called_as(asked, of_split)
         if not found:
             has = ", ".join(sorted(each.name for each in results)) or "none"
-            raise RunError(f"{folder} has no results '{asked}', but {has}", "marey eval makes them")
+            raise RunError(
+                f"{folder} has no results '{asked}', but {has}", f"marey eval {folder} makes them"
+            )
         return _only(found, folder)
+    results = _own(results)
     for split in ("val", "test"):
         if found := _called_as(split, [each for each in results if each.split == split]):
             return _only(found, folder)
     others = [each for each in results if each.split != "train"]
     return _only(others, folder) if others else None
+
+
+def _own(results: Sequence[Result]) -> list[Result]:
+    """Those of the run's own clips; all if there are none."""
+    return [each for each in results if not each.facts.other_clips] or [*results]
 
 
 def _called_as(split: str, results: list[Result]) -> list[Result]:
@@ -204,7 +215,7 @@ def _called_as(split: str, results: list[Result]) -> list[Result]:
 def _only(results: Sequence[Result], folder: Path) -> Result:
     if len(results) > 1:
         names = " and ".join(sorted(each.name for each in results))
-        raise RunError(f"{folder} has the results {names}", "say which: --results NAME")
+        raise RunError(f"{folder} has the results {names}", "say by its name which is meant")
     return results[0]
 
 

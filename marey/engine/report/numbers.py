@@ -28,7 +28,7 @@ def report_numbers(run: str | Path, results: str | None = None) -> dict[str, Any
     names = ("metrics", "estimates", "num_clips", "num_missing", "chosen", "role", "repeats")
     return (
         about
-        | {"results": result.name, "split": result.split}
+        | {"results": result.name, "split": result.split, "other_clips": facts.other_clips}
         | {name: getattr(facts, name) for name in names}
         | {
             "heads": {

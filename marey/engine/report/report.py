@@ -42,7 +42,8 @@ def write_report(
 
     Args:
         run: the folder of a run, in whatever state.
-        out: the file; by default RUN/report.html.
+        out: the file; by default RUN/report.html or, of an evaluation that was asked for, one
+            beside it, RUN/results/NAME/report.html.
         results: which evaluation it is about, by its name or split; by default the validation's.
 
     Raises:
@@ -54,7 +55,7 @@ def write_report(
     pictures = ClipPictures([root for result in shown for root in clip_roots(files, result)])
     unreadable, num_unreadable = _unreadable(files)
     return write_page(
-        Path(out) if out is not None else files.folder / "report.html",
+        Path(out) if out is not None else _place(files, run, results),
         "report.html",
         title=files.name,
         run=files,
@@ -76,6 +77,14 @@ def write_report(
         num_unlisted=num_unreadable - len(unreadable.rows),
         environment=environment_table(files),
     )
+
+
+def _place(files: RunFiles, run: str | Path, results: str | None) -> Path:
+    """Where the page goes, so that that of one evaluation does not replace that of another."""
+    is_asked = results is not None or Path(run).resolve() != files.folder.resolve()
+    if files.result is None or not is_asked:
+        return files.folder / "report.html"
+    return files.folder / "results" / files.result.name / "report.html"
 
 
 def _curves(files: RunFiles) -> list[Markup]:

@@ -19,13 +19,11 @@ NOT_RECORDED = "not recorded"
 def about(files: RunFiles, result: Result) -> list[tuple[str, str]]:
     """What the numbers are of: the evaluation, its split and clips, and the weights tested."""
     facts = result.facts
-    clips = NOT_RECORDED if facts.num_clips is None else f"{facts.num_clips:,}"
     recipe = [("recipe", files.recipe.name)] if files.recipe.name not in ("", files.name) else []
     rows = [
         *recipe,
         ("results", result.name),
-        ("split", result.split or NOT_RECORDED),
-        ("clips", clips),
+        *_clips(result),
     ]
     if facts.repeats:
         return [*rows, ("tested", _REPEATED[facts.repeats.kind].format(len(facts.repeats.runs)))]
@@ -33,6 +31,16 @@ def about(files: RunFiles, result: Result) -> list[tuple[str, str]]:
         return [*rows, *((m.name, m.chosen.in_words() or NOT_RECORDED) for m in facts.members)]
     rows.append(("tested", facts.chosen.in_words() or f"epoch and choice {NOT_RECORDED}"))
     return [*rows, *_calibrated(facts)]
+
+
+def _clips(result: Result) -> list[tuple[str, str]]:
+    """Split and number of the clips; of others than the run's own, what these are called."""
+    facts = result.facts
+    clips = NOT_RECORDED if facts.num_clips is None else f"{facts.num_clips:,}"
+    if facts.other_clips:
+        split = [("split", result.split)] if result.split else []
+        return [*split, ("clips", f"{clips} of {facts.other_clips}")]
+    return [("split", result.split or NOT_RECORDED), ("clips", clips)]
 
 
 def _calibrated(facts: Results) -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ class Calibration:
         temperatures: head -> T, above 0.
         manifest: of the clips, as it was given.
         split: of the manifest, if it has any.
+        other_clips: what they are called, if the model was not validated on them.
         num_clips: that could be read.
         clips: the digest of all of them (`marey.engine.weights.clip_facts`).
         role: what they were to the weights.
@@ -42,6 +43,7 @@ class Calibration:
     temperatures: dict[str, float]
     manifest: str = ""
     split: str = ""
+    other_clips: str = ""
     num_clips: int = 0
     clips: str = ""
     role: Role = ""
@@ -51,9 +53,10 @@ class Calibration:
     @property
     def measured_on(self) -> str:
         """The clips, in words."""
-        where = f" of split {self.split}" if self.split else ""
+        split = f"split {self.split}" if self.split else ""
+        where = ", ".join(filter(None, [self.other_clips, split]))
         chose = ", which chose the weights too" if self.role == "choice" else ""
-        return f"{counted(self.num_clips, 'clip')}{where}{chose}"
+        return f"{counted(self.num_clips, 'clip')}{f' of {where}' if where else ''}{chose}"
 
     def in_words(self) -> str:
         """What the temperatures are and of what, without a full stop.
@@ -105,7 +108,7 @@ def read_calibration(folder: Path, model: VideoModel, views: TestViews) -> Calib
         names = " and ".join(f"test.{name}" for name in others)
         raise RecipeError(
             f"{folder / FILE} was measured in other views: {names} was not what it is here",
-            "test in the views that it was measured in, or measure it in these: --calibrate",
+            "test in the views that it was measured in, or measure it in these",
         )
     return found
 

@@ -70,14 +70,16 @@ def test_what_is_90_percent_sure_and_right_of_3_in_4_becomes_75_percent_sure() -
 
 def test_no_temperature_is_measured_where_none_suits_best() -> None:
     right = evaluation(np.eye(2)[[0, 1] * 6], np.array([0, 1] * 6))
-    with pytest.raises(RunError, match="of 12 clips 12 are answered right"):
+    with pytest.raises(RunError, match="12 of 12 clips are answered right"):
         measured(right)
     few = evaluation(np.eye(2), np.array([0, 1]))
     with pytest.raises(RunError, match="a temperature measured on 2 clips says nothing"):
         measured(few)
 
 
-def test_a_calibrated_evaluation_divides_the_logits_and_says_so(run: Path, tmp_path: Path) -> None:
+def test_a_calibrated_evaluation_divides_the_logits_and_says_so(
+    run: Path, others: Path, tmp_path: Path
+) -> None:
     raw = evaluate_model(run, out=tmp_path / "raw", workers=0)
     calibrated = evaluate_model(run, out=tmp_path / "new", workers=0, calibrated=True)
     facts = json.loads((run / FILE).read_text())
@@ -86,13 +88,14 @@ def test_a_calibrated_evaluation_divides_the_logits_and_says_so(run: Path, tmp_p
     assert calibrated.metrics["acc/top1"] == raw.metrics["acc/top1"]
     said = read_results(tmp_path / "new" / "results.json").calibration["label"]
     assert said.temperature == temperature
-    assert said.measured_on == "12 clips of split val"
+    assert said.measured_on == f"12 clips of {others.parent.name}, split val"
     assert said.nll_before == pytest.approx(raw.metrics["loss"], abs=1e-5)
     assert said.nll_after == pytest.approx(calibrated.metrics["loss"], abs=1e-5)
     assert not read_results(tmp_path / "raw" / "results.json").calibration
     evaluate_model(run, workers=0, calibrated=True)
     page = write_report(run).read_text()
-    assert f"divided by a temperature of {temperature:.2f}, measured on 12 clips of split" in page
+    measured_on = f"measured on 12 clips of {others.parent.name}, split val"
+    assert f"divided by a temperature of {temperature:.2f}, {measured_on}" in page
     shutil.rmtree(run / "results")
 
 
@@ -134,7 +137,7 @@ def test_the_clips_that_measured_it_are_not_reported(
 
 
 def test_training_clips_measure_nothing(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="learned from 16 of these 16 clips.*--split val"):
+    with pytest.raises(ManifestError, match="learned from 16 of these 16 clips.*of split val"):
         evaluate_model(run, split="train", calibrate=True, out=tmp_path)
 
 
@@ -152,10 +155,39 @@ def test_a_temperature_is_of_its_weights_and_views(run: Path, tmp_path: Path) ->
         marey.load(folder, calibrated=True)
 
 
-def test_a_release_has_it_too(run: Path, tmp_path: Path) -> None:
+def test_a_release_has_it_too(run: Path, others: Path, tmp_path: Path) -> None:
     release = export_release(run, tmp_path / "release")
     card = (release / "README.md").read_text()
     assert "logits are divided by a temperature" in card
-    assert "measured on 12 clips of split val" in card
+    assert f"measured on 12 clips of {others.parent.name}, split val" in card
     assert marey.load(release, calibrated=True).calibration
     assert not marey.load(release).calibration
+
+
+def test_the_command_says_what_was_measured_on_which_clips(
+    run: Path, others: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    of = f"12 clips of {others.parent.name}, split val"
+    words = ["eval", str(copy), "-j", "0", "--device", "cpu"]
+    said = CliRunner().invoke(app, [*words, "--manifest", str(others), "--calibrate"])
+    assert f"measured on {of}; applied by --calibrated alone" in " ".join(said.output.split())
+    said = " ".join(CliRunner().invoke(app, [*words, "--calibrated"]).output.split())
+    assert f"measured on {of}; calibration error of the 8 clips tested here" in said
+
+
+def test_an_ensemble_is_not_calibrated_and_its_members_are(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    words = ["eval", str(run), str(copy), "--device", "cpu", "-j", "0"]
+    for option in ("--calibrate", "--calibrated"):
+        said = CliRunner().invoke(app, [*words, option])
+        assert said.exit_code == 2
+        text = " ".join(said.output.replace("│", " ").split())
+        assert "a temperature suits the model that it was measured on, not the mean" in text
+    for each in (run, copy):
+        evaluate_model(each, calibrated=True, out=tmp_path / each.name / "results" / "c", workers=0)
+    dumps = [str(tmp_path / each.name / "results" / "c") for each in (run, copy)]
+    out = tmp_path / "both"
+    done = CliRunner().invoke(app, ["eval", *dumps, "--average", "probs", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert read_results(out / "results.json").num_clips == 8

@@ -59,7 +59,7 @@ def test_an_evaluation_that_is_killed_mixes_no_numbers_with_other_predictions(
     with monkeypatch.context() as patch:
         patch.setattr("marey.engine.results_file.Results.write", killed)
         with pytest.raises(KeyboardInterrupt):
-            evaluate_folder(replace(test, split="train"), tmp_path)
+            evaluate_folder(replace(test, segments=4), tmp_path)
     assert not (tmp_path / "results.json").exists()
     assert not [*tmp_path.glob(".*.draft")]
     evaluate_folder(test, tmp_path)

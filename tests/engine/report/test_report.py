@@ -489,7 +489,7 @@ def test_a_run_in_progress_can_be_compared(tmp_path):
     (tmp_path / "tsm" / "recipe.yaml").write_text("name: tsm\n")
     assert read_comparison([done, tmp_path / "tsm"]).table.rows[1][1:3] == ("–", "–")
     page = words(read_comparison([done, tmp_path / "tsm"]).write(tmp_path / "compare.html"))
-    assert "tsm has not been evaluated." in page
+    assert f"tsm has not been evaluated: marey eval {tmp_path / 'tsm'} does it." in page
 
 
 def test_nothing_to_compare_is_refused(tmp_path):
