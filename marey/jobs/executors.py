@@ -28,7 +28,8 @@ class Executor(Protocol):
             function: one of a module, or a `functools.partial` of one. It, the jobs and the answers
                 are pickled: they say what to do and what was done; clips and frames stay in files.
             jobs: drawn as there is somebody to do them.
-            timeout_seconds: how long a job may take before its process is killed.
+            timeout_seconds: how long a job may compute without a sign of life, or rest, before its
+                process is killed (`marey.jobs.hangs`).
         """
         ...
 

@@ -139,7 +139,7 @@ def make_parts(
         join: writes the target, when all parts are there.
         executor: whose processes make parts.
         shard: the share of the parts to make.
-        timeout_seconds: how long a part may take before its process is killed.
+        timeout_seconds: as `Executor.answers` has it, of a part.
         progress: called with the rows (done, total) of the shard, those done before among them.
 
     Raises:

@@ -1,6 +1,6 @@
 """Answers for many jobs from processes that may crash or hang, as decoders do on odd files.
 
-A job that kills its process, or takes longer than its time, costs that job and no other. Where
+A job that kills its process, or hangs (`marey.jobs.hangs`), costs that job and no other. Where
 somebody else ended the process, by SIGTERM, the job is begun anew.
 """
 
@@ -10,17 +10,19 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.reduction import ForkingPickler
 from typing import Generic, TypeAlias, TypeVar
 
+from marey import pulse
 from marey.errors import RunError
 from marey.jobs.cores import num_cores
+from marey.jobs.hangs import Watch
 from marey.jobs.signals import starting_a_process, work_for_parent
 
 Job = TypeVar("Job")
@@ -40,6 +42,8 @@ class Lost:
     """A job without an answer, and why."""
 
     reason: str
+    hung: bool = field(default=False, compare=False)
+    """Whether it was given up, not crashed."""
 
 
 Answers: TypeAlias = Iterator[tuple[Job, Answer | Lost]]
@@ -94,7 +98,7 @@ class Worker(Generic[Job, Answer]):
 
         Args:
             function: what is called with each job.
-            timeout_seconds: for a job.
+            timeout_seconds: after which a job hangs, as `Watch` has it.
             daemon: goes when this process ends; only others may have processes of their own.
             with_script: has what the script defines; see `names_script`.
         """
@@ -110,16 +114,16 @@ class Worker(Generic[Job, Answer]):
 
     @property
     def seconds_left(self) -> float:
-        """How long the job may still take."""
-        return max(self._deadline - time.monotonic(), 0.0)
+        """How long it need not be looked at."""
+        return self._watch.seconds_left
 
     def do(self, job: Job) -> Answer | Lost:
         """What `function` says of the job, once it does or is lost."""
         self.give(job)
         while True:
-            wait([self.answers], self.seconds_left)
-            for _, answer in self.collect():
-                return answer
+            if wait([self.answers], self.seconds_left) or self.is_late():
+                for _, answer in self.collect():
+                    return answer
 
     def give(self, job: Job) -> None:
         """Start on a job; `collect` has the answer."""
@@ -136,7 +140,15 @@ class Worker(Generic[Job, Answer]):
         except OSError:  # it was killed while it had nothing to do: not for this job
             self._restart()
             self.answers.send(job)
-        self._deadline = time.monotonic() + self._timeout
+        pid, board = self._process.pid, self._board
+        assert pid is not None
+        self._watch = Watch(pid, lambda: board[0], self._timeout)
+        self._verdict = ""
+
+    def is_late(self) -> bool:
+        """Whether the job hangs."""
+        self._verdict = self._watch.verdict()
+        return bool(self._verdict)
 
     def collect(self) -> Answers[Job, Answer]:
         """The job it had, with its answer or why there is none; nothing if it was begun anew."""
@@ -146,7 +158,7 @@ class Worker(Generic[Job, Answer]):
                 answer: Answer = self.answers.recv()
                 yield job, answer
                 return
-            lost = Lost(f"not done after {self._timeout:g} s")
+            lost = Lost(self._verdict, hung=True)
         except (EOFError, OSError):
             self._process.join()
             lost = Lost(f"the process that read it died ({exit_text(self._process.exitcode)})")
@@ -192,8 +204,9 @@ class Worker(Generic[Job, Answer]):
 
     def _start_once(self) -> None:
         self.answers, theirs = self._context.Pipe()
+        self._board = self._context.RawArray("Q", 1)
         self._process = self._context.Process(  # type: ignore[attr-defined]
-            target=_serve, args=(self._function, theirs), daemon=self._daemon
+            target=_serve, args=(self._function, theirs, self._board), daemon=self._daemon
         )
         try:
             with starting_a_process(), nullcontext() if self._with_script else _script_hidden():
@@ -231,12 +244,15 @@ def _collect(workers: list[Worker[Job, Answer]]) -> Answers[Job, Answer]:
     patience = min(worker.seconds_left for worker in busy)
     ready = wait([worker.answers for worker in busy], patience)
     for worker in busy:
-        if worker.answers in ready or not worker.seconds_left:
+        if worker.answers in ready or worker.is_late():
             yield from worker.collect()
 
 
-def _serve(function: Callable[[Job], Answer], jobs: Connection) -> None:
+def _serve(
+    function: Callable[[Job], Answer], jobs: Connection, board: MutableSequence[int]
+) -> None:
     work_for_parent()
+    pulse.counter = board
     jobs.send("ready")
     while True:
         try:

@@ -83,7 +83,8 @@ class DataSpec:
         workers: processes that read clips; 0 reads them in the process that trains, None has as
             many as the machine has cores for (`marey.jobs.cores`).
         bad_clip_budget: the share of training clips that may be unreadable, from 0 to 1.
-        clip_seconds: how long a worker may be on one clip, which then is one it cannot read.
+        clip_seconds: how long a worker may compute on one clip without a frame, or rest; then it
+            is one it cannot read.
     """
 
     train: str = ""

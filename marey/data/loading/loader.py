@@ -36,8 +36,9 @@ def clip_batches(
             crashes takes along.
         pin_memory: put batches into page-locked memory, from which copies to a GPU overlap with
             work.
-        clip_seconds: how long a clip may take a worker; one that takes longer, or crashes it,
-            leaves its batch by name as one that cannot be read.
+        clip_seconds: how long a clip may take a worker without a sign of life, as
+            `marey.jobs.hangs` has it; one that hangs it so, or crashes it, leaves its batch by name
+            as one that cannot be read.
         suspects: rows on which a worker was killed before; if one is again, they are too large for
             the memory, and leave their batches likewise.
 

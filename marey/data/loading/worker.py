@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import time
 import traceback
 from collections import deque
 from dataclasses import dataclass
@@ -14,18 +13,19 @@ from typing import Any, TypeAlias
 
 import torch
 
+from marey import pulse
 from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.one_batch import Task, read_batch
 from marey.errors import MareyError, RunError
+from marey.jobs.hangs import Watch
 from marey.jobs.signals import starting_a_process, work_for_parent
 
-SURE_SECONDS = 1.0
-"""How long a worker must have been late: all clocks jump where the whole machine had stopped."""
 END_SECONDS = 10.0
 """How long a process that was killed may take to go; one that a dead disk holds never does."""
 
 Board: TypeAlias = Any
-"""What a worker is on, float64 [2] in shared memory: the row, -1 for none, and since when."""
+"""What a worker is on, in shared memory, int64 [3]: beats (`marey.pulse`), the row, -1 for none,
+and how many rows it came to."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Death:
 class Worker:
     """A process, and the tasks that it has."""
 
-    def __init__(self, clips: ClipDataset) -> None:
+    def __init__(self, clips: ClipDataset, clip_seconds: float = 60.0) -> None:
+        """Start the process, which hangs after so long on a clip, as `Watch` has it."""
         context = multiprocessing.get_context()
         self.tasks: deque[Task] = deque()
         self.answers, theirs = context.Pipe()
-        self._board: Board = context.RawArray("d", [-1.0, 0.0])
-        self._late: tuple[float, float, float] | None = None
+        self._board: Board = context.RawArray("q", [0, -1, 0])
         self._process = context.Process(
             target=_serve, args=(clips, theirs, self._board), daemon=True
         )
@@ -59,6 +59,8 @@ class Worker:
             ) from error
         finally:
             theirs.close()
+        assert self._process.pid is not None
+        self._watch = Watch(self._process.pid, lambda: tuple(self._board), clip_seconds)
 
     def give(self, task: Task) -> None:
         """One more task; `hear` has the answer."""
@@ -83,15 +85,9 @@ class Worker:
             self.tasks.popleft()
         return heard
 
-    def hangs(self, seconds: float) -> bool:
-        """Whether it is longer than that on one clip."""
-        row, since = self._board
-        now = time.monotonic()
-        if row < 0 or now - since <= seconds:
-            self._late = None
-        elif self._late is None or self._late[:2] != (row, since):
-            self._late = row, since, now
-        return self._late is not None and now - self._late[2] >= SURE_SECONDS
+    def hangs(self) -> bool:
+        """Whether it hangs at the clip it is on."""
+        return bool(self._watch.verdict()) and self._board[1] >= 0
 
     def dismiss(self) -> None:
         """Tell it that there are no more tasks."""
@@ -109,18 +105,19 @@ class Worker:
         self._process.kill()
         self._process.join(END_SECONDS)
         self.answers.close()
-        row = int(self._board[0])
+        row = self._board[1]
         return Death(None if row < 0 else row, self._process.exitcode)
 
 
 def _serve(clips: ClipDataset, tasks: Connection, board: Board) -> None:
     """Read what tasks ask for, until there are no more."""
     work_for_parent()
+    pulse.counter = board
     torch.set_num_threads(1)  # workers are many
 
     def announce(row: int | None) -> None:
-        board[1] = time.monotonic()
-        board[0] = -1 if row is None else row
+        board[2] += 1
+        board[1] = -1 if row is None else row
 
     while True:
         try:

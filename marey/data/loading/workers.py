@@ -4,8 +4,8 @@
     workers   (0) (1)                     each says which clip it is on, in memory shared with us
     batches   [..] [..] ...               in the order of their keys, whoever read them
 
-A worker that crashes, or is longer on a clip than it may be, is replaced, and its batches are read
-anew without that clip, which leaves its batch by name. One that somebody ended (SIGTERM) is
+A worker that crashes, or hangs at a clip (`marey.jobs.hangs`), is replaced, and its batches are
+read anew without that clip, which leaves its batch by name. One that somebody ended (SIGTERM) is
 replaced, too. One that was killed ends the work: the kernel does so when memory runs out, and
 another would fare no better, unless the clip is one that has cost a worker so before.
 
@@ -55,7 +55,7 @@ class Workers:
         suspects: Collection[int],
         say: Say,
     ) -> None:
-        """At most `limit` processes, each of which may take `clip_seconds` for a clip."""
+        """At most `limit` processes, each of which hangs after `clip_seconds` on a clip."""
         self._clips, self._keys, self._limit = clips, iter(keys), limit
         self._clip_seconds, self._suspects, self._say = clip_seconds, suspects, say
         self._workers: list[Worker] = []
@@ -96,7 +96,7 @@ class Workers:
                 break
             worker = min(self._workers, key=lambda worker: len(worker.tasks), default=None)
             if worker is None or (worker.tasks and len(self._workers) < self._limit):
-                worker = Worker(self._clips)
+                worker = Worker(self._clips, self._clip_seconds)
                 self._workers.append(worker)
             self._give(worker, Task(number=self._num_given, keys=keys))
             self._num_given += 1
@@ -112,7 +112,7 @@ class Workers:
         for worker in tuple(self._workers):
             if worker.answers in ready:
                 self._hear(worker)
-            elif worker.hangs(self._clip_seconds):
+            elif worker.hangs():
                 self._hung(worker)
 
     def _hear(self, worker: Worker) -> None:
@@ -183,6 +183,8 @@ class Workers:
         if not worker.tasks:
             self._workers.remove(worker)
             return
-        another = self._workers[self._workers.index(worker)] = Worker(self._clips)
+        another = self._workers[self._workers.index(worker)] = Worker(
+            self._clips, self._clip_seconds
+        )
         for task in worker.tasks:
             self._give(another, task)

@@ -7,17 +7,20 @@ the part first, and leaves out the clips at which that dies.
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from pathlib import Path
+from subprocess import PIPE
+from tempfile import TemporaryFile
 
 from marey.data.manifest.manifest import VideoClip
 from marey.errors import RunError
+from marey.jobs.hangs import Watch
 from marey.storage.atomic import writing
 from marey.storage.url import AnyPath, Url
 
@@ -35,37 +38,51 @@ def noted(note: Path) -> Iterator[bool]:
         note.unlink(missing_ok=True)
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """The process ends if the block takes longer: a decoder that hangs hears nothing else."""
-    with Path(os.devnull).open("w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-
-
 def crashing_clips(clips: Sequence[VideoClip], *, seconds: float) -> dict[int, str]:
-    """Row -> reason, of the clips at which a process that reads them dies or stays too long."""
+    """Row -> reason, of the clips at which a process that reads them dies or hangs.
+
+    Args:
+        seconds: without a frame, after which it hangs (`marey.jobs.hangs`).
+    """
     reasons, left = {}, list(clips)
     while left:
-        ran = subprocess.run(
-            [sys.executable, "-c", _READ, str(seconds)],
-            input=json.dumps([_text(clip.path) for clip in left]).encode(),
-            capture_output=True,
-            check=False,
-        )
-        if not ran.stdout:
-            raise RunError(f"no process can be started to read clips: {ran.stderr[-200:]!r}")
-        num_read, code = ran.stdout.count(b"\n") - 1, ran.returncode
+        num_read, death = _read([_text(clip.path) for clip in left], seconds)
         for clip in left[num_read : num_read + 1]:
-            death = f"the process that read it died (signal {-code})"
-            reasons[clip.row] = f"{clip.path}: " + (
-                death if code < 0 else f"not read after {seconds:g} s"
-            )
+            reasons[clip.row] = f"{clip.path}: {death}"
         left = left[num_read + 1 :]
     return reasons
+
+
+def _read(paths: Sequence[str], seconds: float) -> tuple[int, str]:
+    """How many clips a process of its own read, and how it ended at the next."""
+    with TemporaryFile() as errors:
+        command = [sys.executable, "-c", _READ]
+        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=errors) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            said = bytearray()
+            watch = Watch(process.pid, lambda: len(said), seconds)
+            with process.stdin as given, suppress(BrokenPipeError):
+                given.write(json.dumps(paths).encode())
+            hangs = False
+            while not hangs:
+                if wait([process.stdout.fileno()], watch.seconds_left):
+                    more = os.read(process.stdout.fileno(), 1 << 16)
+                    if not more:
+                        break
+                    said += more
+                else:
+                    hangs = bool(watch.verdict())
+            if hangs:
+                process.kill()
+        if not said:
+            errors.seek(0)
+            reason = errors.read()[-200:]
+            raise RunError(f"no process can be started to read clips: {reason!r}")
+    if hangs:
+        return said.count(b"\n") - 1, f"not read after {seconds:g} s"
+    died = f"the process that read it died (signal {-process.returncode})"
+    return said.count(b"\n") - 1, died
 
 
 def _text(path: AnyPath) -> str:
@@ -77,17 +94,22 @@ _READ = """
 import json
 import sys
 import av
-from marey.data.packs.crashes import time_limit
+from marey import pulse
 from marey.errors import DecodeError
 from marey.video.reading.reader import open_video
+
+class Dots(list):
+    def __setitem__(self, place, count):
+        print(".", end="", flush=True)
+
+pulse.counter = Dots([0])
 print("ready", flush=True)
 for path in json.load(sys.stdin):
-    with time_limit(float(sys.argv[1])):
-        try:
-            with open_video(path) as video:
-                for index in range(len(video)):
-                    video.read([index])
-        except (DecodeError, MemoryError, av.FFmpegError):
-            pass  # packing will say so
+    try:
+        with open_video(path) as video:
+            for index in range(len(video)):
+                video.read([index])
+    except (DecodeError, MemoryError, av.FFmpegError):
+        pass  # packing will say so
     print(flush=True)
 """

@@ -37,7 +37,7 @@ from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
 from marey.data.packs.checksums import read_checksums, write_checksums
 from marey.data.packs.clip_names import Names, clip_names
-from marey.data.packs.crashes import crashing_clips, noted, time_limit
+from marey.data.packs.crashes import crashing_clips, noted
 from marey.data.packs.earlier_names import root_names, row_names
 from marey.data.packs.forms import UNFINISHED, PackFormat, Write, draft_of
 from marey.errors import DecodeError, ManifestError, StorageError, counted
@@ -125,7 +125,8 @@ def pack_clips(
         executor: the processes that pack, a part at a time each.
         shard: the share of the parts to make.
         spaces: whether names keep spaces; else they have `_` in their place.
-        clip_seconds: how long a clip may take before it counts as one that hangs the decoder.
+        clip_seconds: how long a clip may take without a frame before it counts as one that hangs
+            the decoder (`marey.jobs.hangs`).
         progress: called with clips (done, total) of the shard.
 
     Raises:
@@ -159,7 +160,7 @@ def pack_clips(
         partial(_join, manifest, out, target),
         executor=executor,
         shard=shard,
-        timeout_seconds=clip_seconds * (form.part_size + 1),
+        timeout_seconds=clip_seconds,
         progress=progress,
     )
     return _account(out, target) if done else None
@@ -186,8 +187,7 @@ def _make_part(job: _Packing, rows: range, file: BinaryIO) -> None:
 def _made(job: _Packing, clip: VideoClip, write: Write) -> dict[str, Any]:
     """What came of one clip, or why nothing did."""
     try:
-        with time_limit(job.clip_seconds):
-            return asdict(write(clip, job.names.name(clip, job.clips.roots.of(clip.row))))
+        return asdict(write(clip, job.names.name(clip, job.clips.roots.of(clip.row))))
     except StorageError as error:  # else all clips there would be left out
         raise ManifestError(
             error.message,

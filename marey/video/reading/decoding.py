@@ -15,6 +15,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from marey.errors import DecodeError
+from marey.pulse import beat
 from marey.storage.url import AnyPath
 from marey.video.reading.ffmpeg_stream import OpenStream, open_stream
 from marey.video.reading.timeline import Timeline, timeline_of_frames, timeline_of_packets
@@ -123,4 +124,5 @@ def _decode(opened: OpenStream, packet: Packet[VideoStream] | None) -> list[av.V
         return []
     if frames:
         opened.file.unused = 0
+        beat()
     return frames

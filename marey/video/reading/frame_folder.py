@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
+from marey.pulse import beat
 from marey.storage.faults import read_error
 from marey.storage.regular import read_regular
 from marey.storage.url import AnyPath, Url
@@ -66,6 +67,7 @@ class FrameFolder(FrameReader):
         for index in self._there(self.checked(indices)).tolist():
             name = self.template.name(self.base + index)
             picture = decode_image(self.data(index), self.path / name)
+            beat()
             size = picture.shape[1], picture.shape[0]
             first, first_size = self._first = self._first or (name, size)
             if size != first_size:

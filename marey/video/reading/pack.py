@@ -31,6 +31,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from marey.errors import DecodeError
+from marey.pulse import beat
 from marey.storage.arrow_files import map_file
 from marey.storage.faults import read_error
 from marey.storage.url import WHOLE, AnyPath, Url
@@ -142,6 +143,7 @@ class PackedClip(FrameReader):
             if plain_jpeg_size(data) != size:  # asked before memory is taken for it
                 raise DecodeError(f"{name}: no colour JPEG of {size[0]} x {size[1]} pixels", AGAIN)
             picture = decode_jpeg(data, name)
+            beat()
             yield scaled(picture, scale(size)) if scale else picture
 
     def data(self, index: int) -> bytes:
