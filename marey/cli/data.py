@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from marey.jobs.executors import Executor
     from marey.storage.url import AnyPath
 
+MOST_REJECTS, MOST_SHOWN = 3, 5
+"""Clips left out, and sizes or rates, that are shown; a file, or --json, has them all."""
 data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
 
 
@@ -65,6 +68,7 @@ def data_init(
     probe: opt.Probe = True,
     overwrite: opt.Overwrite = False,
     workers: opt.Workers = None,
+    timeout: opt.Timeout = 60.0,
 ) -> None:
     """Make a manifest of your videos, with a split that keeps groups together."""
     from marey.data.lists.wanted_columns import WantedColumns
@@ -95,6 +99,7 @@ def data_init(
             probe=probe,
             overwrite=overwrite,
             num_workers=workers,
+            timeout_seconds=timeout,
             progress=opened,
             looked=looked,
         )
@@ -111,6 +116,8 @@ def data_init(
     for note in made.notes:
         console.print(f"note: {escape(note)}")
     if made.rejects:
+        for path, reason in made.rejects[:MOST_REJECTS]:
+            errors.print(f"left out: {escape(path)}: {escape(reason.removeprefix(f'{path}: '))}")
         errors.print(f"{counted(len(made.rejects), 'clip')} left out; see {out / 'rejects.csv'}")
     console.print(f"written: {made.path}")
 
@@ -202,6 +209,7 @@ def data_stats(
     sample: Annotated[int, typer.Option(min=0, help="files to open for their size")] = 200,
     as_json: AsJson = False,
     workers: opt.Workers = None,
+    timeout: opt.Timeout = 60.0,
 ) -> None:
     """Count clips, lengths and sizes, say how unequal the classes are, and plot them."""
     from marey.data.checks.stats import stats as describe
@@ -212,7 +220,9 @@ def data_stats(
     clips = read_manifest(manifest)
     with progress_bar("opening files") as progress:
         executor = executor_of_workers("local", None, workers)
-        facts = describe(clips, sample=sample, executor=executor, progress=progress)
+        facts = describe(
+            clips, sample=sample, executor=executor, timeout_seconds=timeout, progress=progress
+        )
     if as_json:
         print_json(facts.as_json)
     else:
@@ -244,11 +254,28 @@ def _stats_table(facts: Stats) -> Table:
         lengths = ", ".join(f"{q * 100:g} %: {value:g}" for q, value in quantiles.items())
         of_what = f"percentiles of {counted(num_clips, 'clip')}: {lengths}"
         table.add_row(f"{unit} a clip", of_what if lengths else "unknown")
-    sizes = ", ".join(f"{w}x{h} ({n})" for (w, h), n in facts.sizes[:5])
+    sizes = _most_frequent([(f"{w}x{h}", n) for (w, h), n in facts.sizes])
     table.add_row(f"sizes ({facts.num_opened:,} opened)", sizes or "none could be read")
-    table.add_row("frames a second", ", ".join(f"{fps:g} ({n})" for fps, n in facts.fps[:5]))
+    rates = _most_frequent([(f"{fps:g}" if fps else "unknown", n) for fps, n in facts.fps])
+    table.add_row("frames a second", rates or "none could be read")
     table.add_row("unreadable", str(facts.num_unreadable))
+    if facts.num_unmeasured:
+        table.add_row("not measured in time", str(facts.num_unmeasured))
     return table
+
+
+def _most_frequent(values: Sequence[tuple[str, int]]) -> str:
+    """The first few values with their clips, and how many others there are.
+
+    >>> _most_frequent([("a", 9), ("b", 7), ("c", 3), ("d", 2), ("e", 1), ("f", 1), ("g", 1)])
+    'a (9), b (7), c (3), d (2), e (1) and 2 others (2)'
+    """
+    shown = ", ".join(f"{value} ({clips:,})" for value, clips in values[:MOST_SHOWN])
+    others = values[MOST_SHOWN:]
+    if not others:
+        return shown
+    clips = sum(clips for _, clips in others)
+    return f"{shown} and {counted(len(others), 'other')} ({clips:,})"
 
 
 def _beside(source: AnyPath, name: str) -> Path:

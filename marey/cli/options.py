@@ -60,7 +60,8 @@ Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a sp
 Probe = Annotated[bool, typer.Option(help="open every clip and count its frames")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace any manifest")]
 Timeout = Annotated[
-    float, typer.Option(parser=above_zero, metavar="SECONDS", help="that a file may take")
+    float,
+    typer.Option(parser=above_zero, metavar="SECONDS", help="that a file may take without a frame"),
 ]
 
 Segments = Annotated[

@@ -16,7 +16,7 @@ NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 CLOSED = frozenset({errno.EACCES, errno.EPERM})
 
 
-READABLE = "is it a file that this user can read?"
+READABLE = "may you read it? its permissions, and those of the folders above, decide"
 
 
 def read_error(place: object, error: OSError, hint: str = READABLE) -> DecodeError:

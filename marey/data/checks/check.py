@@ -23,8 +23,12 @@ from marey.storage.lock import locked
 from marey.storage.url import AnyPath
 from marey.video.reading.reader import Span
 
-Status = Literal["ok", "unreadable", "count-differs", "too-short", "unchecked"]
-"""`count-differs`: other frames decode than `num_frames` says; `unchecked`: not reached yet."""
+Status = Literal[
+    "ok", "unreadable", "count-differs", "too-short", "unchecked", "not-measured", "cut-off"
+]
+"""`count-differs`: other frames decode than `num_frames` says; `unchecked`: not reached yet;
+`not-measured`: its reader was given up, which says nothing of the file; `cut-off`: less than half
+of the frames decode that the file itself says it has."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 COLUMNS = (
@@ -51,8 +55,15 @@ class CheckReport:
         probes, promised = self.probes, self.manifest.frame_counts
         differs = promised is not None and (promised >= 0) & (promised != probes.file_frames)
         short = probes.frames < self.min_frames
-        rules: list[np.ndarray] = [~probes.seen, probes.failed, differs & probes.seen, short]
-        return np.select(rules, [4, 1, 2, 3], 0)
+        rules: dict[Status, np.ndarray] = {
+            "unchecked": ~probes.seen,
+            "not-measured": ~probes.measured,
+            "unreadable": probes.failed,
+            "count-differs": np.asarray(differs),
+            "cut-off": probes.cut_off,
+            "too-short": short,
+        }
+        return np.select([*rules.values()], [*map(STATUSES.index, rules)], 0)
 
     @property
     def counts(self) -> dict[Status, int]:
@@ -73,6 +84,8 @@ class CheckReport:
             return self.probes.errors.get(row, "")
         if promised not in (None, file_frames):
             return f"{counted(file_frames, 'frame')} decoded, the manifest says {promised}"
+        if self.probes.cut_off[row]:
+            return self.probes.told(row)
         few = frames < self.min_frames
         return f"{counted(frames, 'frame')}, fewer than {self.min_frames}" if few else ""
 
@@ -112,7 +125,7 @@ def check_manifest(
         min_frames: fewer are too short.
         executor: the processes that decode.
         shard: the share of the files that is decoded; the last share to end writes the report.
-        timeout_seconds: how long a file may take.
+        timeout_seconds: how long a file may take without a frame (`Executor.answers`).
         progress: called with clips (done, total) of the shard.
 
     Raises:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from marey.data.features.feature_folder import holds_features, open_features
 from marey.data.manifest.manifest import Manifest
-from marey.errors import DecodeError
+from marey.errors import DecodeError, counted
 from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.parts import Progress
 from marey.jobs.processes import Lost
@@ -41,6 +41,10 @@ class Probe:
     fps: float = 0.0
     """0 where unknown, as for a folder of frames."""
     error: str = ""
+    measured: bool = True
+    """False where the error says nothing of the file: its reader was given up."""
+    announced: int = 0
+    """Frames that the container says the file has, 0 where it says nothing."""
 
 
 class Probes:
@@ -49,15 +53,17 @@ class Probes:
     def __init__(self, num_rows: int, probes: Iterable[tuple[int, Probe]] = ()) -> None:
         """`probes`: rows with theirs, as `probe_clips` gives them."""
         self.seen = np.zeros(num_rows, bool)
-        self.frames, self.file_frames, self.width, self.height = np.zeros((4, num_rows), np.int64)
+        counts = np.zeros((5, num_rows), np.int64)
+        self.frames, self.file_frames, self.width, self.height, self.announced = counts
         self.fps = np.zeros(num_rows)
         self.errors: dict[int, str] = {}
+        self.measured = np.ones(num_rows, bool)
         for row, probe in probes:
             self[row] = probe
 
     def __setitem__(self, row: int, probe: Probe) -> None:
         self.seen[row] = True
-        for name in ("frames", "file_frames", "width", "height", "fps"):
+        for name in ("frames", "file_frames", "width", "height", "announced", "fps", "measured"):
             getattr(self, name)[row] = getattr(probe, name)
         self.errors.pop(row, None)
         if probe.error:
@@ -69,6 +75,19 @@ class Probes:
         failed = np.zeros(len(self.seen), bool)
         failed[list(self.errors)] = True
         return failed
+
+    @property
+    def cut_off(self) -> np.ndarray:
+        """Whether less than half of the frames decode that the file says it has, bool [n]."""
+        return 2 * self.file_frames < self.announced
+
+    def told(self, row: int) -> str:
+        """What decodes of a file and what it says of itself."""
+        frames = self.file_frames[row]
+        verb = "decodes" if frames == 1 else "decode"
+        return (
+            f"{counted(frames, 'frame')} {verb} of {self.announced[row]:,} that the file announces"
+        )
 
 
 @dataclass(frozen=True)
@@ -93,13 +112,14 @@ def probe_clips(
     """Every row (int64; default all) with its `Probe`, in the order they are done.
 
     A file is decoded once, however many spans of it are clips; a folder of frames wholly only if
-    `thorough`, else its first and last. A file that crashes or hangs the decoder has an error.
+    `thorough`, else its first and last. A file that crashes or hangs the decoder has an error,
+    which says of the latter that nothing was measured; a machine that is busy makes none of either.
     """
     rows = np.arange(len(manifest)) if rows is None else rows
     jobs, done = file_jobs(manifest, rows, thorough), 0
     for job, probes in executor.answers(_probe_file, jobs, timeout_seconds=timeout_seconds):
         if isinstance(probes, Lost):
-            probes = (Probe(error=f"{job.path}: {probes.reason}"),) * len(job.rows)
+            probes = (_lost(job.path, probes),) * len(job.rows)
         yield from zip(job.rows, probes, strict=True)
         done += len(job.rows)
         if progress is not None:
@@ -128,6 +148,12 @@ def file_jobs(manifest: Manifest, rows: np.ndarray, thorough: bool) -> Iterator[
             same = tuple(below[order[start:stop]].tolist())
             path = root / str(paths.dictionary[int(codes[order[start]])])
             yield FileJob(path, same, tuple(map(manifest.span, same)), thorough)
+
+
+def _lost(path: AnyPath, lost: Lost) -> Probe:
+    if not lost.hung:
+        return Probe(error=f"{path}: {lost.reason}")
+    return Probe(error=f"{path}: not measured in time: {lost.reason}", measured=False)
 
 
 def _probe_file(job: FileJob) -> tuple[Probe, ...]:
@@ -162,6 +188,7 @@ def _probe_whole(video: FrameReader, thorough: bool) -> Probe:
         width=width,
         height=height,
         fps=video.fps or 0.0,
+        announced=video.announced,
     )
 
 
@@ -172,4 +199,4 @@ def _probe_span(path: AnyPath, whole: Probe, span: Span | None) -> Probe:
         with open_video(path, span=span, num_frames=whole.frames) as clip:
             return replace(whole, frames=len(clip))
     except DecodeError as error:
-        return Probe(file_frames=whole.frames, fps=whole.fps, error=str(error))
+        return replace(whole, frames=0, width=0, height=0, error=str(error))

@@ -28,6 +28,8 @@ from marey.jobs.shards import WHOLE, Shard
 from marey.storage.atomic import manifest_error
 
 _HINT = "free space, or another --out; what was probed so far is kept"
+_EARLIER = 8
+"""Fields of a probe that a journal of an earlier version has."""
 
 Key: TypeAlias = tuple[str, float | None, float | None]
 """Path, start and end."""
@@ -101,7 +103,9 @@ def _entries(folder: Path) -> dict[Key, Probe]:
     entries: dict[Key, Probe] = {}
     for entry in read_journals(sorted(folder.glob(".probes*.jsonl"))):
         try:
-            key, probe = tuple(entry[:3]), Probe(**dict(zip(names, entry[3:], strict=True)))
+            key, values = tuple(entry[:3]), entry[3:]
+            known = names[: max(len(values), _EARLIER)]
+            probe = Probe(**dict(zip(known, values, strict=True)))
             if not probe.error or key not in entries or entries[key].error:
                 entries[key] = probe
         except (ValueError, TypeError):  # a line of something else

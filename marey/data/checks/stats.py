@@ -72,6 +72,9 @@ class Stats:
     """(frames a second, clips) of those opened, the most frequent first; 0 if a file has none."""
     num_opened: int
     num_unreadable: int
+    """Of those opened."""
+    num_unmeasured: int = 0
+    """Of those opened: their readers were given up, which says nothing of the files."""
 
     @property
     def seconds(self) -> dict[float, float]:
@@ -98,6 +101,7 @@ class Stats:
             "fps": [{"fps": fps, "clips": n} for fps, n in self.fps],
             "opened": self.num_opened,
             "unreadable": self.num_unreadable,
+            "unmeasured": self.num_unmeasured,
         }
 
 
@@ -119,7 +123,7 @@ def stats(
         sample: how many clips are opened.
         seed: of their choice.
         executor: the processes that open them.
-        timeout_seconds: how long a file may take.
+        timeout_seconds: how long a file may take without a frame (`Executor.answers`).
         progress: called with opened clips (done, total).
     """
     rng = np.random.default_rng(seed)
@@ -150,7 +154,8 @@ def stats(
         sizes=Counter(sizes).most_common(),
         fps=Counter(np.round(probes.fps[good], 2).tolist()).most_common(),
         num_opened=len(rows),
-        num_unreadable=len(rows) - len(good),
+        num_unreadable=int((probes.failed & probes.measured).sum()),
+        num_unmeasured=int((~probes.measured).sum()),
     )
 
 

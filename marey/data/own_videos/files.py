@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from marey.data.checks.probe import Probes, probe_clips
 from marey.data.lists.listing import Listing
@@ -19,7 +20,7 @@ from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import VIDEO, leaves
 from marey.data.manifest.spellings import Meant, Spellings
-from marey.errors import ManifestError, counted
+from marey.errors import ManifestError, counted, first_few
 from marey.jobs.executors import Processes
 from marey.jobs.parts import Progress
 from marey.storage.url import AnyPath
@@ -187,8 +188,9 @@ def count_frames(
 ) -> tuple[Manifest, list[str]]:
     """The manifest with the frames that decode from every file, and what there is to say of spans.
 
-    Adds to `rejects` what fails. ManifestError if most spans of a table end after their files: then
-    their times are of another unit; or if a column says frames of another rate than the files'.
+    Adds to `rejects` what fails, and whole files that are cut off (`Probes.cut_off`); spans of such
+    are kept where they can be read. ManifestError if most spans of a table end after their files:
+    then their times are of another unit; or if a column says frames of another rate than they have.
 
     Args:
         left: the columns of which nothing is used.
@@ -204,9 +206,34 @@ def count_frames(
     probes = Probes(len(manifest), probed)
     rejects |= probes.errors
     _refuse_other_rates(manifest, listing, probes, left)
-    notes = _late_spans(manifest, listing, probes)
+    notes = [*_damage(manifest, probes, rejects), *_late_spans(manifest, listing, probes)]
     counts = np.where(probes.file_frames > 0, probes.file_frames, -1)
     return manifest.with_columns({"num_frames": counts}), notes
+
+
+def _damage(manifest: Manifest, probes: Probes, rejects: dict[int, str]) -> Iterator[str]:
+    """What there is to say of files that hold little of what they should; adds to `rejects`."""
+    is_cut, frames = probes.cut_off, probes.file_frames
+    spans = np.array([manifest.span(row) is not None for row in range(len(manifest))], bool)
+    fewer = ~is_cut & (10 * frames < 9 * probes.announced) & (frames > 0)
+    still = ~is_cut & ~fewer & ~spans & (frames == 1)
+    cut = np.flatnonzero(is_cut & ~spans).tolist()
+    rejects |= {row: f"cut off or damaged: {probes.told(row)}" for row in cut}
+    for rows, what in (
+        (is_cut & ~spans, "left out as cut off or damaged"),
+        (is_cut & spans & ~probes.failed, "kept of files that are cut off or damaged"),
+        (fewer, "kept with fewer frames than the files announce"),
+        (still, "of one frame, in which nothing moves"),
+    ):
+        if named := np.flatnonzero(rows).tolist():
+            told = (f"{manifest.paths[row]} ({probes.told(row)})" for row in named)
+            shown = map(str, manifest.paths.take(pa.array(named))) if rows is still else told
+            yield f"{counted(len(named), 'clip')} {what}: {first_few(shown, most=3)}"
+    if unknown := int((~probes.measured).sum()):
+        yield (
+            f"{counted(unknown, 'clip')} not measured in time, and left out, which says nothing of"
+            " the files: more --timeout (timeout_seconds=) may read them"
+        )
 
 
 def _refuse_other_rates(
@@ -238,7 +265,7 @@ def _late_spans(manifest: Manifest, listing: Listing, probes: Probes) -> list[st
     with np.errstate(divide="ignore", invalid="ignore"):
         lengths = np.where(rates > 0, probes.file_frames / rates, 0)
     bounds = np.fmax(manifest.starts, manifest.starts if manifest.ends is None else manifest.ends)
-    opened = (lengths > 0) & ~np.isnan(bounds)
+    opened = (lengths > 0) & ~np.isnan(bounds) & ~probes.cut_off
     slack = 1 if manifest.unit == "frames" else 0.1
     late = opened & (bounds > lengths + slack)
     if not late.any():

@@ -76,6 +76,13 @@ def facts_of(clips: Manifest, device: torch.device, *, progress: Progress | None
             found.num_unreadable,
             found.num_opened,
         )
+    if found.num_unmeasured:
+        log.warning(
+            "%d of %d clips opened to see how they are were not measured in time, and have no say;"
+            " marey data check --timeout SECONDS has more",
+            found.num_unmeasured,
+            found.num_opened,
+        )
     frames, fps = found.frames.get(0.5, 0), _middle(found.fps)
     on_gpu = device.type == "cuda"
     return Facts(

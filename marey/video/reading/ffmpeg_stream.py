@@ -62,6 +62,25 @@ PLAYLIST = re.compile(
 )
 """How files begin that name others."""
 HEAD = 4096
+STAND_INS = {
+    rb"version https://git-lfs\.": (
+        "a placeholder of Git LFS",
+        "fetch the video itself: git lfs pull",
+    ),
+    rb"[./]*\.git/annex/|/annex/objects/": (
+        "a placeholder of git-annex",
+        "fetch the video itself: git annex get FILE",
+    ),
+    rb"\s*(<!doctype html|<html)\b": (
+        "a web page, not a video",
+        "its download failed: get it again, signed in if the site asks for that",
+    ),
+    rb"\0+\Z": (
+        "no video yet: it begins with zeros alone",
+        "its copy or download was not finished: get it again",
+    ),
+}
+"""How files begin that lie where a video should -> what they are, and the remedy."""
 
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -118,6 +137,33 @@ def open_stream(path: AnyPath, *, draft: bool = False) -> OpenStream:
     return OpenStream(file, container, stream)
 
 
+def announced_frames(opened: OpenStream) -> int:
+    """Frames that the header of the file says there are; 0 where it says nothing to rely on.
+
+    Of mp4 those that its edit list shows; of Matroska and FLV by their time. MPEG streams say
+    nothing, and FFmpeg shortens the time of an AVI that was cut off.
+    """
+    container, stream = opened.container, opened.stream
+    kind, rate, counts = container.format.name, stream.average_rate or 0, [stream.frames]
+    if kind.startswith("mov") and stream.duration and stream.time_base:
+        counts.append(round(stream.duration * stream.time_base * rate))
+    elif kind in ("matroska,webm", "flv"):
+        alone = len(container.streams) == 1 and container.duration
+        seconds = _seconds(stream.metadata.get("DURATION", ""))
+        seconds = seconds or (float(container.duration or 0) / av.time_base if alone else 0.0)
+        counts = [round(seconds * rate)]
+    elif kind != "avi":
+        return 0
+    return min((count for count in counts if count > 0), default=0)
+
+
+def _seconds(text: str) -> float:
+    """Of `00:02:45.072`, as Matroska writes how long a stream lasts; 0 of anything else."""
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)\s*", text)
+    hours, minutes, seconds = map(float, match.groups()) if match else (0.0, 0.0, 0.0)
+    return 3600 * hours + 60 * minutes + seconds
+
+
 def _make_ready(stream: VideoStream, draft: bool) -> None:
     context = stream.codec_context
     context.thread_count = 1
@@ -168,10 +214,13 @@ def _last_words(file: MediaFile) -> str:
 def _refused(file: MediaFile, reason: str) -> DecodeError:
     file.seek(0)
     head = file.read(HEAD)
+    known = (told for start, told in STAND_INS.items() if re.match(start, head, re.I))
     if PLAYLIST.match(head):
         reason, hint = "a playlist, which names other files", "give the video itself"
+    elif stand_in := next(known, None):
+        reason, hint = stand_in
     elif "whitelist" not in reason:
-        hint = "is it a video? `ffprobe FILE` shows what FFmpeg makes of it"
+        hint = "it is damaged, or no video: if no player shows it, get a new copy or leave it out"
         if "moov atom" in reason:
             hint = "the file is cut short, or is no mp4 at all: get a new copy"
     elif b"\0" not in head:

@@ -27,6 +27,8 @@ class FrameReader(ABC):
     """Where the video lies."""
     fps: float | None
     """Frames a second; None where nobody knows, as of a folder of frames."""
+    announced: int = 0
+    """Frames that the file says it has, whatever decodes; 0 where it does not say."""
 
     @abstractmethod
     def __len__(self) -> int:

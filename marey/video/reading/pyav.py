@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from marey.errors import DecodeError
 from marey.storage.url import AnyPath
 from marey.video.reading.decoding import count_frames, decoded, no_frames, scan_packets
-from marey.video.reading.ffmpeg_stream import OpenStream, open_stream
+from marey.video.reading.ffmpeg_stream import OpenStream, announced_frames, open_stream
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.pixels import (
     Picture,
@@ -55,12 +55,14 @@ class VideoFile(FrameReader):
         self._scanned = False
         self._to_rgb: dict[ShortSide | None, ToRGB] = {}
         self._opened: OpenStream | None = None
-        stream = self._start_over().stream
+        opened = self._start_over()
+        stream = opened.stream
         self._jumps = stream.codec.canonical_name in WHOLE_KEYS  # until a jump lands wrong
         self._declared: Size = stream.width, stream.height
         self._aspect = stream.sample_aspect_ratio
         rate = stream.average_rate or stream.guessed_rate
         self.fps = float(rate) if rate else None
+        self.announced = announced_frames(opened)
 
     def __len__(self) -> int:
         return len(self._counted()) if self._promised is None else self._promised

@@ -112,8 +112,12 @@ def _is_folder(path: AnyPath) -> bool:
         if isinstance(path, Url):
             raise read_error(path, error, UNREACHED) from error
         if isinstance(error, FileNotFoundError):
-            missing = OSError(error.errno, "no such file or folder")
-            raise read_error(path, missing, "is the root of the manifest right?") from error
+            is_link = path.is_symlink()
+            reason = "a link to a file that is not there" if is_link else "no such file or folder"
+            hint = (
+                "bring back what it leads to" if is_link else "is the root of the manifest right?"
+            )
+            raise read_error(path, OSError(error.errno, reason), hint) from error
         raise read_error(path, error) from error
     if size == 0:
         raise DecodeError(f"{path}: the file is empty (0 bytes)", "copy or download it again")

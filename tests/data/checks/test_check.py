@@ -108,6 +108,8 @@ def test_a_check_says_what_is_wrong_with_each_clip(manifest, tmp_path):
         "count-differs": 1,
         "too-short": 1,
         "unchecked": 0,
+        "not-measured": 0,
+        "cut-off": 0,
     }
     assert seen[-1] == (6, 6)
     assert report.bad_rows.tolist() == [1, 2, 3, 4, 5]
