@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
-from marey.engine.bench.timing import Times, seconds_of, wait
+from marey.engine.timing import Times, seconds_of, wait
 
 ROUNDS = 7
 """Fewer make no median that a slow moment of the machine cannot move."""

@@ -36,13 +36,17 @@ from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
 from marey.cli.recipes import recipes_app
 from marey.cli.refused import Commands
-from marey.cli.shared import console, errors, progress_bar, quietly, stopping
+from marey.cli.shared import console, errors, out_either_way, progress_bar, quietly, stopping
 from marey.cli.tables import AsJson, print_json
 from marey.errors import MareyError
 from marey.terminal import TerminalHandler, write_any_text
 
+EARLIER = {"engine": "executor"}
+"""Options by their earlier names, which are still understood."""
+
 app = typer.Typer(
     cls=Commands,
+    context_settings={"token_normalize_func": lambda name: EARLIER.get(name, name)},
     help="Action recognition from frames to the long tail.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -79,6 +83,9 @@ QUIETLY = (
         "convert",
         "demo",
         "get",
+        "sweep",
+        "optimize",
+        "compare",
     ),
     *("init", "check", "prepare", "extract", "pack", "verify", "longtail"),
 )
@@ -143,7 +150,7 @@ app.command()(report.compare)
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="folder of a run, or a name of marey weights")],
+    run: opt.Model,
     out: Annotated[Path, typer.Argument(help="new folder")],
     download: opt.Download = False,
 ) -> None:
@@ -194,5 +201,6 @@ for _group in (app, data_app, weights.weights_app):
     for _command in _group.registered_commands:
         made = _command.callback
         assert made is not None
+        _command.callback = made = out_either_way(made)
         if (_command.name or made.__name__) in QUIETLY:
             _command.callback = quietly(made)

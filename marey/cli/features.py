@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from marey.cli import completion
 from marey.cli import options as opt
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
 from marey.cli.weights import fetch_before
@@ -17,13 +18,22 @@ from marey.jobs.shards import WHOLE
 def features(
     source: Annotated[
         str,
-        typer.Argument(metavar="RECIPE", help="folder of a run or release, hf:FOLDER, or a recipe"),
+        typer.Argument(
+            metavar="RECIPE",
+            help="folder of a run or release, hf:FOLDER, or a recipe",
+            autocompletion=completion.recipes,
+        ),
     ],
-    overrides: opt.Overrides = None,
+    overrides: opt.ViewOverrides = None,
     manifest: Annotated[str, typer.Option(help="clips of all splits: a file or a url")] = ...,  # type: ignore[assignment]
     out: Annotated[Path, typer.Option(help="NAME.arrow")] = ...,  # type: ignore[assignment]
     weights: Annotated[
-        str | None, typer.Option(metavar="FILE", help="of a recipe; imagenet: the official ones")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="of a recipe; imagenet: the official ones",
+            autocompletion=completion.weights,
+        ),
     ] = None,
     root: opt.Root = None,
     per: Annotated[

@@ -22,7 +22,7 @@ def print_metrics(
     metrics: Mapping[str, float], estimates: Mapping[str, Estimate], title: str
 ) -> None:
     """Print a row a metric, with its interval and what it rests on where that is known."""
-    from marey.engine.report.pages import counted as table
+    from marey.engine.report.pages import of_numbers as table
     from marey.metrics.catalog import find_metric, interval_text
 
     rows = []

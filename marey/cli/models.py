@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from marey.cli import completion
 from marey.cli.shared import console, progress_bar
 from marey.cli.tables import AsJson, print_json, print_table
 
@@ -19,7 +20,14 @@ def convert(
     ],
     out: Annotated[Path, typer.Option(help="new folder")],
     repository: Annotated[
-        str | None, typer.Option("--from", metavar="REPO", help="whose it is, if it is not known")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="REPO",
+            help="whose it is, where the file does not tell: tsm, gc, ecal, gst, tdn, blvnet,"
+            " biglittle, arp, motionformer, mmaction2, mmaction2-mobilenetv2, torchvision, videolt",
+            autocompletion=completion.repositories,
+        ),
     ] = None,
     say: Annotated[
         list[str] | None,
@@ -41,7 +49,10 @@ def convert(
 
 
 def models(
-    names: Annotated[list[str] | None, typer.Argument(help="recipes; default: all")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="recipes; default: all", autocompletion=completion.recipes),
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="run each: latency on the CPU")
     ] = False,
@@ -51,7 +62,7 @@ def models(
     """What models cost: parameters, GMACs, memory of one clip at the recipe's test size."""
     from marey.engine.bench.model import bench_model
     from marey.engine.costs import known_cost
-    from marey.engine.report.pages import counted
+    from marey.engine.report.pages import of_numbers
     from marey.errors import RecipeError
     from marey.recipes.catalog import find, rows
     from marey.recipes.describe import with_some_head
@@ -81,7 +92,7 @@ def models(
         print_json(found)
         return
     header = ("recipe", "input", "parameters", "GMACs", "memory", *["latency"] * measure)
-    print_table(counted(map(_cost_row, found), header))
+    print_table(of_numbers(map(_cost_row, found), header))
 
 
 def _cost_row(facts: Mapping[str, Any]) -> tuple[str, ...]:

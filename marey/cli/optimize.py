@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from marey.cli import completion
 from marey.cli import options as opt
 from marey.cli.shared import (
     above_zero,
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 
 
 def optimize(
-    model: Annotated[
-        Path, typer.Argument(help="folder of a run or release, or a name of marey weights")
-    ],
-    out: Annotated[Path, typer.Option(help="new folder: a release that any command takes")],
+    model: opt.Model,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="new folder: a release that any command takes; default: MODEL-optimized"),
+    ] = None,
     manifest: Annotated[
         str | None,
         typer.Option(help="clips to try on, as predict takes them; default: those that validated"),
@@ -40,7 +42,10 @@ def optimize(
     ] = None,
     calibration: Annotated[
         str | None,
-        typer.Option(metavar="MANIFEST", help="clips that 8 bits are fitted to; default: others"),
+        typer.Option(
+            metavar="MANIFEST",
+            help="clips that numbers of 8 bits are fitted to; default: others than those tried",
+        ),
     ] = None,
     exact: Annotated[
         float,
@@ -59,7 +64,14 @@ def optimize(
         ),
     ] = None,
     form: Annotated[
-        list[str] | None, typer.Option(help="try this one; again for more; default: all")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="try this one of plain, fused, compiled, bf16, bf16-compiled, bf16-graphs,"
+            " onnxruntime, onnxruntime-int8, tensorrt, tensorrt-fp16, openvino, openvino-bf16;"
+            " again for more; default: all",
+            autocompletion=completion.forms,
+        ),
     ] = None,
     start: Annotated[
         float,
@@ -67,7 +79,10 @@ def optimize(
     ] = 15.0,
     clips: Annotated[int, typer.Option(min=1, help="to try on")] = 32,
     seconds: Annotated[
-        float, typer.Option(parser=above_zero, help="that trying may take, beside making")
+        float,
+        typer.Option(
+            parser=above_zero, metavar="SECONDS", help="that trying may take, beside making"
+        ),
     ] = 300.0,
     batch_size: opt.BatchSize = None,
     workers: opt.Workers = None,
@@ -85,9 +100,11 @@ def optimize(
 
     with refused_values():
         forms = forms_named(form or ())
+    folder = at_hand(model, download=download)
+    out = out or _beside(model, folder)
     with progress_bar("optimizing") as progress:
         found = optimize_folder(
-            at_hand(model, download=download),
+            folder,
             out,
             Wanted(
                 clips=WantedClips(
@@ -106,7 +123,7 @@ def optimize(
                 forms=forms,
             ),
             progress=progress,
-            say=lambda line: errors.print(line, markup=False),
+            say=lambda line: None if console.quiet else errors.print(line, markup=False),
         )
     if as_json:
         print_json(found)
@@ -117,6 +134,14 @@ def optimize(
             console.print(f"{row.form}: {row.left_out}", markup=False)
     console.print(f"fastest that keeps {_asked(found)}: {found.form}")
     console.print(f"written: {out}")
+
+
+def _beside(model: Path, folder: Path) -> Path:
+    """MODEL-optimized beside its folder; of published weights, which lie in the cache, here."""
+    if folder != model:
+        return Path(f"{model.name}-optimized")
+    named = model if model.name not in ("", "..") else model.resolve()
+    return named.with_name(f"{named.name}-optimized")
 
 
 def usual_limits(words: list[str]) -> list[str]:

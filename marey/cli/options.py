@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from marey.cli import completion
 from marey.cli.shared import above_zero, refused_values
 from marey.jobs.shards import Shard
 
@@ -20,20 +22,55 @@ ManifestFile = Annotated[
     str, typer.Argument(help="manifest: CSV, Parquet or Arrow, a file or a url")
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="stages.0.optim.lr=0.02 ...", metavar="[KEY=VALUE]...")
+    list[str] | None,
+    typer.Argument(
+        help="stages.0.optim.lr=0.02 ...",
+        metavar="[KEY=VALUE]...",
+        autocompletion=completion.changes,
+    ),
+]
+ViewOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="frames=16 test.crop.size=112 ...",
+        metavar="[KEY=VALUE]...",
+        autocompletion=completion.changes,
+    ),
+]
+Model = Annotated[
+    Path,
+    typer.Argument(
+        help="folder of a run or release, or a name of marey weights",
+        autocompletion=completion.checkpoints,
+    ),
 ]
 TrainManifests = Annotated[
     list[str] | None,
     typer.Option("--manifest", help="file or url to train on; several are joined"),
 ]
 ValManifest = Annotated[str | None, typer.Option("--val-manifest", help="default: split val of it")]
-RecipeName = Annotated[str, typer.Argument(help="name, YAML file or folder of a run")]
+StartWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="PATH",
+        help="to start from: file, run, release, a name of marey weights; imagenet: the"
+        " official ones",
+        autocompletion=completion.weights,
+    ),
+]
+FromScratch = Annotated[
+    bool, typer.Option("--from-scratch", help="without a recipe: start from nothing")
+]
+RecipeName = Annotated[
+    str,
+    typer.Argument(help="name, YAML file or folder of a run", autocompletion=completion.recipes),
+]
 
 Columns = Annotated[
     str | None,
     typer.Option(
-        help="what the columns are: path=video,label=gloss,start=t0,...; without a header:"
-        " 'path start end'"
+        help="what the columns are: path=a,label=b or, without a header, 'path start end'"
     ),
 ]
 Ignore = Annotated[str | None, typer.Option(help="columns that do not matter: a,b")]
@@ -88,7 +125,7 @@ Download = Annotated[
 
 Executor = Annotated[
     Literal["local", "ray"],
-    typer.Option("--executor", "--engine", help="this machine or a Ray cluster"),
+    typer.Option("--executor", help="this machine or a Ray cluster"),
 ]
 Address = Annotated[
     str | None, typer.Option(help="of the Ray cluster; auto: the one this machine is in")

@@ -47,7 +47,10 @@ def data_extract(
     size: Size = 256,
     template: Annotated[
         str | None,
-        typer.Option(help="ssv2, kinetics, ..., or a name like img_{:05d}.jpg, which is default"),
+        typer.Option(
+            help="names of frames as in ssv1, ssv2, jester, diving48, blvnet, kinetics (default),"
+            " ucf101, hmdb51, egtea, tdn, epic; or your own: img_{:05d}.jpg"
+        ),
     ] = None,
     enlarge: Annotated[bool, typer.Option(help="smaller videos too get this size")] = True,
     fps: Fps = None,
@@ -69,6 +72,12 @@ def data_extract(
 
     toolboxes = _words(lists)
     template = template or ("blvnet" if "blvnet" in toolboxes else "kinetics")
+    if template not in TEMPLATES and "{" not in template:
+        raise typer.BadParameter(
+            f"it is {template!r}, expected one of {', '.join(TEMPLATES)}, or a name of files like "
+            "img_{:05d}.jpg",
+            param_hint="--template",
+        )
     template = TEMPLATES.get(template, template)
     with refused_values():
         form = FrameFolders(template, ShortSide(size, enlarge), fps, quality)

@@ -25,9 +25,7 @@ from marey.terminal import Terminal, visible_json
 
 
 def predict(
-    model: Annotated[
-        Path, typer.Argument(help="folder of a run or release, or a name of marey weights")
-    ],
+    model: opt.Model,
     source: Annotated[
         list[str],
         typer.Argument(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from marey.cli import completion
 from marey.cli import options as opt
 from marey.cli.shared import console, errors, executor_of_workers, progress_bar
 from marey.cli.tables import print_table
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def data_prepare(
-    name: Annotated[str | None, typer.Argument(help="data set; without: the list of all")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="data set; without: the list of all", autocompletion=completion.datasets
+        ),
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="folder where the clips lie")] = None,
     annotations: Annotated[Path | None, typer.Option(help="folder; default: the root")] = None,
     out: Annotated[Path | None, typer.Option(help="for manifest.csv; default: ./NAME")] = None,
@@ -76,12 +82,12 @@ def _list_all() -> None:
 
 def _say(account: Account, out: Path) -> None:
     from marey.data.prepare.account import coverage_rows, reject_error
-    from marey.engine.report.pages import counted
+    from marey.engine.report.pages import of_numbers
 
     for path in account.files.digests:
         console.print(f"read: {escape(str(path))}")
     head, *rows = coverage_rows(account.coverage)
-    print_table(counted(rows, head))
+    print_table(of_numbers(rows, head))
     for note in account.notes:
         console.print(f"note: {escape(note)}")
     if account.rejects:

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from marey.cli import completion
 from marey.cli import options as opt
 from marey.cli.listing import ListingGroup, Words, names_all
 from marey.cli.shared import console, progress_bar
@@ -67,7 +68,16 @@ def _ensembles() -> list[dict[str, Any]]:
 
 
 @recipes_app.command()
-def show(name: opt.RecipeName, as_json: AsJson = False) -> None:
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="name, YAML file or folder of a run",
+            autocompletion=completion.recipes_and_ensembles,
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
     """Explain one: its model, training, test views, what is claimed and what deviates."""
     from marey.recipes.catalog import deviations, find, rows
     from marey.recipes.describe import ensemble_facts, facts
@@ -91,27 +101,28 @@ def show(name: opt.RecipeName, as_json: AsJson = False) -> None:
 @recipes_app.command("suggest")
 def suggest(
     words: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="MANIFEST... [KEY=VALUE]...",
+            metavar="[MANIFEST]... [KEY=VALUE]...",
             help="manifests to train on, files or urls; what is decided already: epochs=3",
         ),
-    ],
-    weights: Annotated[
-        str | None, typer.Option(metavar="PATH", help="a run or release to start from")
     ] = None,
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="what to do without any weights")
-    ] = False,
+    manifest: opt.TrainManifests = None,
+    weights: opt.StartWeights = None,
+    from_scratch: opt.FromScratch = False,
     device: opt.Device = None,
 ) -> None:
     """Say which recipe suits the clips, this machine and the weights that are here, and why."""
     from marey.engine.train.choose import choose
 
+    words = words or []
     given = [word for word in words if "=" in word and not Path(word).exists()]
+    manifests = [*(word for word in words if word not in given), *(manifest or [])]
+    if not manifests:
+        raise typer.BadParameter("which clips? marey recipes suggest MANIFEST")
     with progress_bar("looking at clips") as progress:
         found = choose(
-            [word for word in words if word not in given],
+            manifests,
             device=device,
             weights=weights,
             given=given,
@@ -125,7 +136,10 @@ def suggest(
 @recipes_app.command()
 def protocols(
     name: Annotated[
-        str | None, typer.Argument(help="recipe, YAML file or run: those that fit it")
+        str | None,
+        typer.Argument(
+            help="recipe, YAML file or run: those that fit it", autocompletion=completion.recipes
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

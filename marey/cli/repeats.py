@@ -47,7 +47,7 @@ def train_and_print(
 
 def print_repeats(results: Results) -> None:
     """Print the numbers of each run, how they differ, and those of all together."""
-    from marey.engine.report.pages import counted
+    from marey.engine.report.pages import of_numbers
     from marey.metrics.catalog import headlines, interval_text
     from marey.metrics.intervals import Estimate
 
@@ -60,7 +60,9 @@ def print_repeats(results: Results) -> None:
         rows.append([run.name, *numbers, f"{run.num_clips:,}"])
     means = (each.metric.number(repeats.spread[key].mean) for key, each in named.items())
     rows.append([f"mean of {len(repeats.runs)}", *means, ""])
-    print_table(counted(rows, (repeats.kind, *(each.heading for each in named.values()), "clips")))
+    print_table(
+        of_numbers(rows, (repeats.kind, *(each.heading for each in named.values()), "clips"))
+    )
     for key, each in named.items():
         over = repeats.spread[key]
         around = interval_text(Estimate(over.mean, over.low, over.high, 0, 0))

@@ -8,17 +8,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
+from typer.models import ArgumentInfo
 
 from marey.jobs.signals import STOPPING, second_interrupt_ends
 from marey.terminal import Terminal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from marey.data.manifest.location import Location
     from marey.data.manifest.manifest import Manifest
     from marey.jobs.executors import Executor
@@ -71,6 +71,41 @@ def quietly(command: Callable[..., None]) -> Callable[..., None]:
     signature = own.replace(parameters=[*own.parameters.values(), word])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = command.__annotations__ | {"quiet": _Q}
+    return run
+
+
+def out_either_way(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, which takes its argument OUT as an option --out too, as others do.
+
+    Commands without an argument `out` stay as they are.
+    """
+    own = inspect.signature(command, eval_str=True)
+    notes = getattr(own.parameters.get("out"), "annotation", None)
+    argument = next(iter(getattr(notes, "__metadata__", ())), None)
+    if not isinstance(argument, ArgumentInfo):
+        return command
+    kinds = {
+        "out": Annotated[Path | None, argument],
+        "out_option": Annotated[Path | None, typer.Option("--out", help="OUT, said this way")],
+    }
+
+    @wraps(command)
+    def run(*, out: Path | None, out_option: Path | None, **options: object) -> None:
+        given = [path for path in (out, out_option) if path is not None]
+        if len(given) != 1:
+            number = "twice" if given else "not"
+            raise typer.BadParameter(f"what is to be written, OUT, is {number} given")
+        command(out=given[0], **options)
+
+    named = [
+        each.replace(annotation=kinds["out"], default=None) if each.name == "out" else each
+        for each in own.parameters.values()
+    ]
+    word = inspect.Parameter(
+        "out_option", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kinds["out_option"]
+    )
+    run.__signature__ = own.replace(parameters=[*named, word])  # type: ignore[attr-defined]
+    run.__annotations__ = command.__annotations__ | kinds
     return run
 
 

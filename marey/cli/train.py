@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from marey.cli import completion
 from marey.cli import options as opt
 from marey.cli.repeats import train_and_print
 from marey.cli.shared import above_zero, console, progress_bar, saved_when_stopped
@@ -31,7 +32,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            help="name, YAML file, folder of a run or release, hf:NAME; +lora, +crt: how it learns"
+            help="name, YAML file, folder of a run or release, hf:NAME; +lora, +crt: how it learns",
+            autocompletion=completion.recipes_and_changes,
         ),
     ] = None,
     overrides: opt.Overrides = None,
@@ -41,14 +43,7 @@ def train(
     resume: Annotated[
         str | None, typer.Option(metavar="[PATH]", help="go on from the latest, or from PATH")
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="to start from: file, run, release, a name of marey weights; imagenet: the"
-            " official ones",
-        ),
-    ] = None,
+    weights: opt.StartWeights = None,
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
     epochs: Annotated[
@@ -65,13 +60,13 @@ def train(
         list[str] | None,
         typer.Option("--log", metavar="TRACKER", help="tensorboard, wandb, mlflow, trackio"),
     ] = None,
-    save_steps: Annotated[int | None, typer.Option(min=1, help="save this often as well")] = None,
+    save_steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="save every N steps as well")
+    ] = None,
     test: Annotated[
         bool, typer.Option("--test", help="when trained, test it by the test views")
     ] = False,
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="without a recipe: start from nothing")
-    ] = False,
+    from_scratch: opt.FromScratch = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what it would be and how long; write nothing")
     ] = False,
@@ -81,7 +76,9 @@ def train(
     seeds: Annotated[
         int, typer.Option(min=1, metavar="N", help="train N times, by as many seeds")
     ] = 1,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet")] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="print warnings and errors alone")
+    ] = False,
 ) -> None:
     """Train a recipe, or what suits the clips where none is named; the latter says why.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from marey.cli import completion
 from marey.cli.listing import ListingGroup, Words, names_all
 from marey.cli.shared import console, errors
 from marey.cli.tables import AsJson, print_json, print_table
@@ -81,7 +82,11 @@ def _where(file: PublishedFile) -> str:
 @weights_app.command()
 def get(
     name: Annotated[
-        str, typer.Argument(help="as listed: resnet50, tsm-r50-8f-k400; or hf:ORG/NAME")
+        str,
+        typer.Argument(
+            help="as listed: resnet50, tsm-r50-8f-k400; or hf:ORG/NAME",
+            autocompletion=completion.weights,
+        ),
     ],
     file: Annotated[
         Path | None, typer.Option(help="of a checkpoint that was got by hand; nothing is fetched")

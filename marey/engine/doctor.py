@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 import av
 import torch
 
 from marey.engine.cached import cache_in_words
-from marey.engine.environment import environment
+from marey.engine.environment import environment, installed
+from marey.engine.machine import processor_name
 from marey.jobs.cores import num_cores
 
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "prores", "wmv3", "mjpeg")
@@ -30,7 +29,7 @@ EXTRAS = {
 
 def facts() -> dict[str, str]:
     """Versions, then what there is to compute with, to decode with, and of optional packages."""
-    found = environment()
+    found = environment() | {"processor": processor_name()}
     found["cores"] = str(num_cores())
     found["instructions"] = torch.backends.cpu.get_cpu_capability()
     found["devices"] = ", ".join(_devices())
@@ -54,8 +53,7 @@ def _installed(extra: str) -> str:
     """The versions of its packages, or the line that installs it."""
     there = []
     for name in EXTRAS[extra]:
-        try:
-            there.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
+        if not (version := installed(name)):
             return f"no {name}: pip install 'marey[{extra}]'"
+        there.append(f"{name} {version}")
     return ", ".join(there)

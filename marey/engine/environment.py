@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
@@ -22,11 +23,7 @@ def environment() -> Versions:
     """Versions of what computes, the libraries that decode, the processor and the device."""
     versions = {"python": platform.python_version(), "platform": platform.platform()}
     versions["marey"] = __version__
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:  # an extra that is not installed
-            continue
+    versions |= versions_of(_PACKAGES)
     versions["ffmpeg"] = _ffmpeg()
     versions["processor"] = platform.processor() or platform.machine()
     versions["threads"] = str(torch.get_num_threads())
@@ -34,6 +31,19 @@ def environment() -> Versions:
         versions["cuda"] = str(torch.version.cuda)
         versions["gpu"] = torch.cuda.get_device_name()
     return versions
+
+
+def versions_of(packages: Iterable[str]) -> Versions:
+    """The versions of those of the packages that are installed."""
+    return {name: found for name in packages if (found := installed(name))}
+
+
+def installed(package: str) -> str:
+    """The version of a package, empty if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def default_device() -> str:

@@ -3,39 +3,72 @@
 from __future__ import annotations
 
 import platform
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from marey.engine.environment import Versions, environment
+from marey.engine.environment import Versions, default_device, environment
+from marey.engine.timing import on_gpu, timed
 from marey.jobs.cores import num_cores
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """Where something was measured, and with what."""
 
     processor: str
     cores: int
-    threads: int
+    threads: int = 1
+    """That one process computes with: not a fact of the machine."""
     instruction_sets: tuple[str, ...]
     gpu: str
-    """Its name, empty without one."""
+    """The name of the card that computes, empty where the processor does."""
     versions: Versions
 
+    def differs(self, other: Machine) -> str:
+        """How `other` differs from this one, in words; empty if it is the same machine.
 
-def this_machine() -> Machine:
-    """The machine that runs this process."""
+        Threads may differ, and so may versions of what is not in `versions` here.
+        """
+        for what, ours, theirs in (
+            ("device", self.gpu or "cpu", other.gpu or "cpu"),
+            ("processor", self.processor, other.processor),
+            ("instruction sets", self.instruction_sets, other.instruction_sets),
+            ("number of cores", self.cores, other.cores),
+        ):
+            if ours != theirs:
+                return f"its {what} is {_said(ours)}, here it is {_said(theirs)}"
+        for name, ours in self.versions.items():
+            if ours != (theirs := other.versions.get(name, "none")):
+                return f"it was made with {name} {ours}, here is {theirs}"
+        return ""
+
+
+def this_machine(
+    device: torch.device | str | None = None, versions: Versions | None = None
+) -> Machine:
+    """The machine that runs this process.
+
+    Args:
+        device: what computes; by default the GPU if there is one.
+        versions: of the packages that compute; by default all that a number may depend on.
+    """
+    device = torch.device(device or default_device())
     return Machine(
         processor=processor_name(),
         cores=num_cores(),
         threads=torch.get_num_threads(),
         instruction_sets=instruction_sets(),
-        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else "",
-        versions=environment(),
+        gpu=_card(device),
+        versions=environment() if versions is None else versions,
     )
+
+
+def _card(device: torch.device) -> str:
+    if device.type == "cpu":
+        return ""
+    return torch.cuda.get_device_name(device) if on_gpu(device) else device.type
 
 
 def processor_name() -> str:
@@ -64,26 +97,15 @@ def matmul_flops(
 
     Of a processor they are those of a second of processor time, all threads together: of a core.
     """
-    on_gpu = torch.device(device).type == "cuda"
-    sizes = (8192,) if on_gpu else (768, 1536)  # which of them fits the caches best differs
+    sizes = (8192,) if on_gpu(device) else (768, 1536)  # which of them fits the caches best differs
     return max(_fastest_product(size, dtype, device, rounds) for size in sizes)
 
 
 def _fastest_product(size: int, dtype: torch.dtype, device: str, rounds: int) -> float:
-    on_gpu = torch.device(device).type == "cuda"
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    torch.mm(a, b)
-    seconds = []
-    for _ in range(rounds):
-        if on_gpu:
-            torch.cuda.synchronize(device)
-        start = _now(on_gpu)
-        torch.mm(a, b)
-        if on_gpu:
-            torch.cuda.synchronize(device)
-        seconds.append(_now(on_gpu) - start)
-    return 2 * size**3 / min(seconds)
+    times = timed(lambda: torch.mm(a, b), repeats=rounds, device=device)
+    return 2 * size**3 / min(times.wall if on_gpu(device) else times.cpu)
 
 
-def _now(on_gpu: bool) -> float:
-    return time.perf_counter() if on_gpu else time.process_time()
+def _said(value: object) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)

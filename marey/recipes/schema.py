@@ -131,6 +131,28 @@ def override(value: T, assignments: Iterable[str]) -> T:
     return from_plain(type(value), plain)
 
 
+def names_at(cls: type, path: str) -> list[str]:
+    """The names that a field may have for its value: of classes, or words; [] of other fields.
+
+    >>> from marey.recipes.recipe import Recipe
+    >>> names_at(Recipe, "augment.flip")
+    ['none', 'plain', 'swap']
+    """
+    members: list[Any] = [cls]
+    for key in path.split("."):
+        if key.isdigit():
+            members = _members(_item_hint(_tuple_in(members), int(key)))
+            continue
+        within = next((each for each in members if is_dataclass(each)), None)
+        if within is None or key not in _fields(within):
+            return []
+        members = _members(get_type_hints(within)[key])
+    words = [word for each in members if get_origin(each) is Literal for word in get_args(each)]
+    kinds = [each for each in members if is_dataclass(each) or is_protocol(each)]
+    plain = len(kinds) == 1 and is_dataclass(kinds[0])  # its fields are changed, not its class
+    return [*map(str, words), *(sorted(classes_for(*kinds)) if kinds and not plain else ())]
+
+
 def _assign(plain: Plain, keys: Sequence[str], new: Plain, path: str) -> None:
     key, rest = keys[0], keys[1:]
     if isinstance(plain, list):

@@ -47,6 +47,15 @@ def spelled_out(recipe: Recipe, assignments: Iterable[str]) -> list[str]:
     return [full for each in assignments for full in _spelled_out(recipe, each)]
 
 
+def full_key(name: str) -> str:
+    """The key that a short name stands for, of the first stage; other names are their own.
+
+    >>> full_key("lr"), full_key("seed")
+    ('stages.0.optim.lr', 'seed')
+    """
+    return f"stages.0.{OF_A_STAGE[name]}" if name in OF_A_STAGE else OF_ALL.get(name, name)
+
+
 def spelled_for_test(recipe: Recipe, assignments: Iterable[str]) -> list[str]:
     """As `spelled_out` for a model that is trained: frames and size are those of its test alone.
 

@@ -2,17 +2,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import nn
 
 from marey.data.manifest.read import read_manifest
+from marey.engine.bench import end2end
 from marey.engine.bench.data import bench_data
 from marey.engine.bench.end2end import bench_end_to_end
 from marey.engine.bench.model import Amp, Form, bench_model, bench_training
 from marey.engine.bench.stream import bench_stream
+from marey.engine.inference.scoring import score_views
+from marey.engine.runtimes.scorer import Scorer
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import Head, ModelSpec
+from marey.types import Scores
 from tests.tiny import tiny_recipe, write_set
 
 
@@ -55,6 +61,7 @@ def test_the_model_is_timed_and_weighed(form: Form) -> None:
     assert speed.parameters == 11_689_512 - 513_000 + 5_130
     assert speed.gmacs == pytest.approx(2 * 1.814 * (32 / 224) ** 2, rel=0.05)
     assert speed.clips_per_second == 2 / speed.median_seconds
+    assert speed.form == form
     assert speed.peak_memory_bytes > 4 * speed.parameters
     assert 0 < speed.peak_share < 2
 
@@ -91,9 +98,31 @@ def test_a_model_that_looks_ahead_has_no_stream() -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_clips_are_counted_from_files_to_scores(workers: int, tmp_path: Path) -> None:
     manifest = write_set(tmp_path, per_class=1, val_per_class=1)
-    recipe = tiny_recipe(manifest)
+    recipe = replace(tiny_recipe(manifest), amp=True)
     speed = bench_end_to_end(
         read_manifest(manifest), recipe, num_clips=6, batch_size=2, workers=workers
     )
     assert (speed.clips, speed.unreadable) == (6, 0)
     assert 0 <= speed.waiting_share <= 1
+    assert (speed.form, speed.amp) == ("fused", True)
+
+
+@pytest.mark.parametrize("form", ["fused", "plain"])
+def test_what_scores_end_to_end_is_the_form_that_is_said(
+    form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write_set(tmp_path, per_class=1, val_per_class=1)
+    scorers: list[Scorer] = []
+
+    def noting(scorer: Scorer, *args: Any, **options: Any) -> Scores:
+        scorers.append(scorer)
+        return score_views(scorer, *args, **options)
+
+    monkeypatch.setattr(end2end, "score_views", noting)
+    recipe = replace(tiny_recipe(manifest), model=replace(SPEC, heads=(Head("label", 4),)))
+    speed = end2end.bench_end_to_end(
+        read_manifest(manifest), recipe, num_clips=1, workers=0, form=form
+    )
+    norms = [m for m in scorers[0].modules() if isinstance(m, nn.BatchNorm2d)]  # type: ignore[attr-defined]
+    assert speed.form == form
+    assert bool(norms) == (form == "plain")

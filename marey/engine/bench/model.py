@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 import torch
 import torch.nn.functional as F
 
-from marey.engine.bench.timing import forget_peak, peak_bytes, timed
 from marey.engine.machine import matmul_flops
+from marey.engine.timing import forget_peak, peak_bytes, timed
 from marey.models.fused import fused
 from marey.models.layout import channels_last
 from marey.models.profile import gmacs, num_parameters
@@ -31,6 +31,7 @@ class ModelSpeed:
     gmacs: float
     """Of one clip: billions of multiply-accumulates, forwards."""
     batch_size: int
+    form: Form
     amp: bool
     """Whether it computed in bfloat16 where that is safe."""
     median_seconds: float
@@ -61,7 +62,7 @@ def bench_model(
 ) -> ModelSpeed:
     """Time the forward pass of `repeats` batches of random clips."""
     model = channels_last(spec.build()).to(device).eval()
-    called = fused(model) if form == "fused" else model
+    called = in_form(form, model)
     clip = torch.randn(batch_size, *spec.clip_shape(size), device=device)
 
     @torch.inference_mode()
@@ -69,7 +70,14 @@ def bench_model(
         with _computing(half, device):
             called(clip)
 
-    return _measured(model, forward, size, batch_size, repeats, device, amp=amp, passes=1)
+    return _measured(
+        model, forward, size, batch_size, repeats, device, form=form, amp=amp, passes=1
+    )
+
+
+def in_form(form: Form, model: VideoModel) -> VideoModel:
+    """A model in evaluation mode as evaluation and prediction run it, or as it is."""
+    return fused(model) if form == "fused" else model
 
 
 def bench_training(
@@ -99,7 +107,9 @@ def bench_training(
         optimizer.step()
         optimizer.zero_grad()
 
-    return _measured(model, step, size, batch_size, repeats, device, amp=amp, passes=3)
+    return _measured(
+        model, step, size, batch_size, repeats, device, form="plain", amp=amp, passes=3
+    )
 
 
 def _computing(half: bool, device: str) -> torch.autocast:
@@ -114,6 +124,7 @@ def _measured(
     repeats: int,
     device: str,
     *,
+    form: Form,
     amp: Amp,
     passes: int,
 ) -> ModelSpeed:
@@ -129,6 +140,7 @@ def _measured(
         parameters=num_parameters(model),
         gmacs=per_clip,
         batch_size=batch_size,
+        form=form,
         amp=half,
         median_seconds=times.wall_seconds,
         cpu_seconds=times.cpu_seconds,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from marey.engine.bench.timing import timed
+from marey.engine.timing import timed
 from marey.models.layout import channels_last
 from marey.models.stream import streaming
 from marey.models.video_model import ModelSpec

@@ -22,6 +22,7 @@ import torch
 from marey.engine.optimize.memory import growth
 from marey.engine.runtimes.form import Form, Running
 from marey.engine.runtimes.optimized import Row
+from marey.engine.timing import clocked
 from marey.errors import MareyError, RunError, cut_short
 from marey.models.video_model import VideoModel
 from marey.types import Clip, Scores
@@ -74,12 +75,9 @@ def _opened(form: Form, model: VideoModel, clip: Clip, folder: Path) -> Opened:
     def start() -> Running:
         running = form.open(model, folder, clip.device)
         running(clip)
-        _wait(clip.device)
         return running
 
-    began = time.perf_counter()
-    running, memory = growth(start, clip.device)
-    seconds = time.perf_counter() - began
+    (running, seconds, _), memory = growth(lambda: clocked(start, clip.device), clip.device)
     return Opened(form.name, running, seconds, memory)
 
 
@@ -150,18 +148,10 @@ def measured(
 
 
 def _timed(run: Callable[[Clip], Scores], clip: Clip, tally: _Tally) -> Scores:
-    _wait(clip.device)
-    cpu, wall = time.process_time(), time.perf_counter()
-    scores = run(clip)
-    _wait(clip.device)
-    tally.seconds.append(time.perf_counter() - wall)
-    tally.cpu_seconds.append(time.process_time() - cpu)
+    scores, wall, cpu = clocked(lambda: run(clip), clip.device)
+    tally.seconds.append(wall)
+    tally.cpu_seconds.append(cpu)
     return scores
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _compare(reference: Scores, scores: Scores, tally: _Tally) -> None:

@@ -11,17 +11,18 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from marey.engine.environment import versions_of
+from marey.engine.machine import this_machine
 from marey.engine.optimize.choose import Keeps, fastest
 from marey.engine.optimize.clips import ClipsToTry, WantedClips, clips_to_try
 from marey.engine.optimize.measure import FEWEST_BATCHES, Opened, measured, opened
 from marey.engine.runtimes.about import about_model
 from marey.engine.runtimes.catalog import FORMS, PLAIN
 from marey.engine.runtimes.form import Form
-from marey.engine.runtimes.machine import this_machine
 from marey.engine.runtimes.optimized import Optimized, Row, file_digest, write_optimized
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.trained import Trained, as_release, load_trained, refuse_occupied
-from marey.errors import ManifestError, RunError
+from marey.errors import ManifestError, RunError, counted
 from marey.jobs.parts import Progress
 from marey.recipes.recipe import Recipe
 from marey.recipes.testing import for_test
@@ -84,10 +85,11 @@ def optimize_folder(
     clips = clips_to_try(trained, recipe, wanted.clips, torch.device(wanted.device))
     if len(clips.tried) < wanted.batch_size:
         raise ManifestError(
-            f"{len(clips.tried)} clips for batches of {wanted.batch_size}",
+            f"{counted(len(clips.tried), 'clip')} for batches of {wanted.batch_size}",
             "give more clips: --manifest, --clips",
         )
-    say(f"trying on {len(clips.tried)} clips; {torch.get_num_threads()} threads, {wanted.device}")
+    tried, threads = counted(len(clips.tried), "clip"), counted(torch.get_num_threads(), "thread")
+    say(f"trying on {tried}; {threads}, {wanted.device}")
     with TemporaryDirectory(prefix="marey-optimize-") as made:
         folder = Path(made)
         rows = _tried(trained, recipe, clips, wanted, folder, progress, say)
@@ -98,7 +100,7 @@ def optimize_folder(
             form=form.name,
             keeps=wanted.keeps,
             limit=wanted.limit,
-            machine=this_machine(clips.tried.device, form.packages),
+            machine=this_machine(clips.tried.device, versions_of(("torch", *form.packages))),
             weights=weights_digest(trained.model),
             clip=tuple(clips.tried.shape[1:]),
             files={name: file_digest(folder / name) for name in form.files},

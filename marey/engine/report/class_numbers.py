@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from marey.engine.report.charts.charts import Series, line_chart
 from marey.engine.report.evaluations import HeadResult, SeveralResult
-from marey.engine.report.pages import Table, counted, with_interval
+from marey.engine.report.pages import Table, of_numbers, with_interval
 from marey.metrics.catalog import DASH, Scores
 from marey.metrics.detection import Bools, Detection, curve, detections
 from marey.metrics.intervals import Interval
@@ -44,7 +44,7 @@ def class_table(classes: Sequence[str], probabilities: Scores, targets: Bools) -
         for c in worst_first(found)[:MAX_CLASSES]
         for of in (found[c],)
     ]
-    return counted(rows, (*_FOUND, *_OF_ALL_THRESHOLDS))
+    return of_numbers(rows, (*_FOUND, *_OF_ALL_THRESHOLDS))
 
 
 _FOUND = ("class", "clips", "taken for it", "precision", "recall", "F1")

@@ -17,7 +17,7 @@ from marey.engine.report.curves import comparison_curves
 from marey.engine.report.evaluations import HeadResult, Result
 from marey.engine.report.gains import Gain, Pairs, gain_table, gains, pair
 from marey.engine.report.groups import group_comparisons, group_tables
-from marey.engine.report.pages import Table, count, counted, with_interval, write_page
+from marey.engine.report.pages import Table, count, of_numbers, with_interval, write_page
 from marey.engine.report.run_files import RunFiles, read_run
 from marey.engine.report.summary import views_cell
 from marey.engine.results_file import ClassGroups, Results
@@ -330,7 +330,7 @@ def _clip_differences(comparison: Comparison) -> Table | None:
             both = list(zip(first.right[pairs.first], head.right[pairs.other], strict=True))
             rows.append((name, *(both.count(outcome) for outcome in _OUTCOMES)))
     names = ("both right", f"only {comparison.names[0]}", "only this run", "both wrong")
-    return counted(rows, ("run", *names)) if rows else None
+    return of_numbers(rows, ("run", *names)) if rows else None
 
 
 _OUTCOMES = ((True, True), (True, False), (False, True), (False, False))

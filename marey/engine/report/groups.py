@@ -11,7 +11,7 @@ from marey.engine.report.charts.charts import Point, Spread, intervals, scatters
 from marey.engine.report.evaluations import HeadResult, Result
 from marey.engine.report.gains import Gain
 from marey.engine.report.mistakes import between_groups, confusion_table
-from marey.engine.report.pages import Table, counted, percent, with_interval
+from marey.engine.report.pages import Table, of_numbers, percent, with_interval
 from marey.engine.results_file import ClassGroups
 from marey.metrics.catalog import DASH, METRICS, find_metric, interval_text
 from marey.metrics.groups import Groups
@@ -56,7 +56,7 @@ def estimate_table(result: Result, head: str) -> Table:
             rows.append(
                 (metric.title, percent(estimate.value), interval_text(estimate), classes, clips)
             )
-    return counted(rows, ("", what, "95 % interval", "classes tested", "clips"))
+    return of_numbers(rows, ("", what, "95 % interval", "classes tested", "clips"))
 
 
 def _between(head: HeadResult, groups: Groups) -> Table:
@@ -66,7 +66,7 @@ def _between(head: HeadResult, groups: Groups) -> Table:
         total = int(row.sum())
         shares = [percent(100 * int(n) / total) if total else DASH for n in row]
         rows.append((name, f"{total:,}", *shares))
-    return counted(rows, ("clips of", "read", "right", *(f"taken for {name}" for name in names)))
+    return of_numbers(rows, ("clips of", "read", "right", *(f"taken for {name}" for name in names)))
 
 
 # --- of several runs ----------------------------------------------------------------------------

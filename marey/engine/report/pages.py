@@ -82,7 +82,7 @@ def count(value: float | None) -> str:
     return f"{value:,.4g}"
 
 
-def counted(rows: Iterable[Sequence[object]], header: Sequence[str]) -> Table:
+def of_numbers(rows: Iterable[Sequence[object]], header: Sequence[str]) -> Table:
     """A table of which all columns but the first are numbers."""
     return Table(header, list(rows), range(1, len(header)))
 

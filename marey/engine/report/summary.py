@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from marey.engine.report.evaluations import Result
-from marey.engine.report.pages import Table, count, counted, with_interval
+from marey.engine.report.pages import Table, count, of_numbers, with_interval
 from marey.engine.report.run_files import RunFiles
 from marey.engine.results_file import Results
 from marey.metrics.catalog import DASH, METRICS, headlines, interval_text
@@ -80,7 +80,7 @@ def repeats_table(result: Result) -> Table | None:
     ]
     means = [with_interval(number, spread) for number, spread in spreads]
     header = (repeats.kind[:-1], *(each.heading for each in named.values()), "clips")
-    return counted([*rows, (f"mean of {len(rows)}", *means, "")], header)
+    return of_numbers([*rows, (f"mean of {len(rows)}", *means, "")], header)
 
 
 def tiles(result: Result) -> list[tuple[str, str, str]]:
@@ -126,7 +126,7 @@ def claim_table(files: RunFiles) -> Table | None:
         for name, paper, measured in rows
         if paper is not None
     ]
-    return counted(cells, ("", "claimed", "measured", "difference"))
+    return of_numbers(cells, ("", "claimed", "measured", "difference"))
 
 
 def all_results(files: RunFiles) -> Table | None:

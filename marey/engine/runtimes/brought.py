@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 
+from marey.engine.environment import versions_of
+from marey.engine.machine import this_machine
 from marey.engine.runtimes.catalog import find_form
 from marey.engine.runtimes.form import Form, Running
-from marey.engine.runtimes.machine import this_machine
 from marey.engine.runtimes.optimized import FILE, Optimized, file_digest, read_optimized
 from marey.engine.runtimes.scorer import Scorer
 from marey.engine.weights.checkpoint import weights_digest
@@ -84,7 +85,7 @@ def _form_here(found: Optimized, device: torch.device) -> Form:
         raise _Unfit(f"this marey has no form '{found.form}'")
     if reason := form.missing(device):
         raise _Unfit(f"{form.name} cannot be used: {reason}")
-    here = this_machine(device, form.packages)
+    here = this_machine(device, versions_of(("torch", *form.packages)))
     if reason := found.machine.differs(here):
         raise _Unfit(f"it was made on another machine: {reason}")
     return form

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import torch
-
-from marey.engine.runtimes.machine import this_machine
+from marey.engine.machine import instruction_sets
 from marey.engine.runtimes.onnx_file import write_int8, write_onnx
 from marey.models.video_model import VideoModel
 from marey.types import Clip
@@ -34,5 +32,4 @@ def write_graph(
 def _saturates() -> bool:
     """Whether this processor adds two products of 8 bits in 16: x86 without VNNI."""
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    instructions = this_machine(torch.device("cpu")).instructions
-    return is_x86 and not any(name.endswith("vnni") for name in instructions)
+    return is_x86 and not any(name.endswith("vnni") for name in instruction_sets())

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from marey.engine.runtimes.machine import installed
+from marey.engine.environment import installed
 from marey.errors import RunError
 from marey.models.video_model import VideoModel
 from marey.storage.atomic import replacing, run_error

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from marey.engine.runtimes.machine import Machine
+from marey.engine.machine import Machine
 from marey.errors import CheckpointError
 from marey.storage.text_files import as_value, read_json, write_json
 
@@ -78,7 +78,16 @@ def read_optimized(folder: Path) -> Optimized | None:
         raise CheckpointError(
             f"{path} is of format {facts.get('format')}, this marey reads {FORMAT}", REMEDY
         )
+    if isinstance(machine := facts.get("machine"), dict):
+        facts["machine"] = _renamed(machine)
     return as_value(Optimized, facts, path, CheckpointError, REMEDY)
+
+
+def _renamed(machine: dict[str, Any]) -> dict[str, Any]:
+    """What a file says of its machine; earlier ones have `instructions`, and `device` "cpu"."""
+    sets, device = machine.get("instructions"), machine.get("device", "cpu")
+    earlier = {"instruction_sets": sets, "gpu": "" if device == "cpu" else device}
+    return earlier | machine if sets is not None else machine
 
 
 def write_optimized(found: Optimized, folder: Path) -> Path:

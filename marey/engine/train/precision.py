@@ -9,12 +9,12 @@ on, is tested and is trained again in the same.
 from __future__ import annotations
 
 import math
-import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
 
+from marey.engine.timing import on_gpu, seconds_of
 from marey.engine.train.distributed import World
 from marey.engine.train.start import Start
 from marey.errors import counted
@@ -113,15 +113,11 @@ class _Trial:
 
     def seconds(self, clips: int, *, amp: bool) -> float:
         """What a step of so many clips takes, forwards and backwards."""
-        on_gpu = self.device.type == "cuda"
-        with torch.random.fork_rng(devices=[self.device] if on_gpu else []):
+        with torch.random.fork_rng(devices=[self.device] if on_gpu(self.device) else []):
             torch.manual_seed(0)
             clip = torch.randn(clips, *self.shape, device=self.device)
-            self._synchronize()
-            began = time.perf_counter()
-            self._step(clip, amp)
-            self._synchronize()
-            return time.perf_counter() - began
+            wall, _ = seconds_of(lambda: self._step(clip, amp), self.device)
+            return wall
 
     def _step(self, clip: Clip, amp: bool) -> None:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=amp):
@@ -129,7 +125,3 @@ class _Trial:
         total = torch.stack([each.float().square().mean() for each in scores.values()]).sum()
         torch.autograd.backward(total)
         self.model.zero_grad(set_to_none=True)
-
-    def _synchronize(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)

@@ -162,6 +162,23 @@ def test_a_form_takes_any_number_of_clips(made: Path) -> None:
     torch.testing.assert_close(together, one_by_one, rtol=1e-4, atol=1e-5)
 
 
+def test_a_file_of_an_earlier_marey_says_the_same_of_its_machine(copied: Path) -> None:
+    now = read_optimized(copied)
+    assert now is not None
+
+    def as_earlier(facts: Any) -> None:
+        machine = facts["machine"]
+        machine["instructions"] = machine.pop("instruction_sets")
+        machine["device"] = machine.pop("gpu") or "cpu"
+
+    edited(copied, as_earlier)
+    assert read_optimized(copied) == now
+    edited(copied, lambda facts: facts["machine"].update(device="H200"))
+    card = read_optimized(copied)
+    assert card is not None
+    assert card.machine.differs(now.machine) == "its device is H200, here it is cpu"
+
+
 def other_machine(facts: Any) -> None:
     facts["machine"]["processor"] = "Z80"
 

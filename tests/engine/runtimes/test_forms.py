@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from marey.engine.environment import versions_of
+from marey.engine.machine import this_machine
 from marey.engine.runtimes.catalog import FORMS, find_form, forms_named
 from marey.engine.runtimes.form import Running
-from marey.engine.runtimes.machine import this_machine
 from marey.engine.runtimes.onnx_file import INPUT, read_graph, write_onnx
 from marey.errors import RunError
 from marey.models import TSM, Head, ModelSpec, ResNetSpec, VideoModel
@@ -186,13 +187,14 @@ def test_a_graph_that_names_other_files_does_not_have_them_read(
 
 
 def test_a_machine_is_the_same_as_itself_whatever_its_threads() -> None:
-    here = this_machine(CPU, ["numpy", "no-such-package"])
+    here = this_machine(CPU, versions_of(["torch", "numpy", "no-such-package"]))
     assert here.versions.keys() == {"torch", "numpy"}
     assert here.processor
-    assert here.instructions
+    assert here.instruction_sets
+    assert here.gpu == ""
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(threads + 1)
-        assert not here.differs(this_machine(CPU, ["numpy"]))
+        assert not here.differs(this_machine(CPU))
     finally:
         torch.set_num_threads(threads)
