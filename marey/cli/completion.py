@@ -49,7 +49,8 @@ def recipes_and_changes(incomplete: str) -> list[str]:
 
 def weights(incomplete: str) -> list[str]:
     """Names of published weights."""
-    from marey.engine.weights.zoo.catalog import CHECKPOINTS, OFFICIAL
+    from marey.engine.weights.imagenet import OFFICIAL
+    from marey.engine.weights.zoo.catalog import CHECKPOINTS
 
     return _beginning(incomplete, (*CHECKPOINTS, *OFFICIAL))
 

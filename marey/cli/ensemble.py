@@ -123,8 +123,8 @@ def _members(
     to_score = dumps.count(None)
     if len(manifests) > 1 and len(manifests) != to_score:
         raise ValueError(
-            f"{len(manifests)} manifests for {to_score} models to evaluate, expected one, or one "
-            "for each; predictions have their clips"
+            f"{len(manifests)} manifests for {counted(to_score, 'model')} to evaluate, expected "
+            "one, or one for each; predictions have their clips"
         )
     changes = options.overrides or options.protocol or options.segments
     if not to_score and (manifests or changes):

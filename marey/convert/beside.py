@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from marey.errors import counted
 from marey.models.video_model import Head
 
 
@@ -47,8 +48,9 @@ def in_words(found: ClassNames, heads: tuple[Head, ...]) -> str:
     if usable(found, heads):
         return f"{found.where} of the file: {found.names[0]}, {found.names[-1]} and between"
     counts = " and ".join(str(head.num_classes) for head in heads)
+    names = counted(len(set(found.names)), "name")
     return (
-        f"{found.where} of the file has {len(set(found.names))} names, the checkpoint {counts} "
+        f"{found.where} of the file has {names}, the checkpoint {counts} "
         "classes: not used, classes are numbers"
     )
 

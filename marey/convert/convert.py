@@ -27,7 +27,7 @@ from marey.engine.weights.read_file import read_weights_file
 from marey.engine.weights.state_dict import Unwrapped, state_dict_of, unwrapped
 from marey.engine.weights.trained import refuse_occupied, write_release
 from marey.engine.weights.usable import check_tensors, check_weights
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, counted
 from marey.models.video_model import ModelSpec
 from marey.recipes.schema import from_plain
 
@@ -196,7 +196,7 @@ def _classes(
     if [len(names)] != [head.num_classes for head in spec.heads]:
         counts = " and ".join(str(head.num_classes) for head in spec.heads)
         raise CheckpointError(
-            f"{labels} names {len(names)} classes, the checkpoint has {counts}",
+            f"{labels} names {counted(len(names), 'class')}, the checkpoint has {counts}",
             "one name a line, in the order in which the model was trained"
             + ("; without --labels classes are numbers" if len(spec.heads) > 1 else ""),
         )

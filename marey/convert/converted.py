@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from marey.errors import first_few
+from marey.errors import counted, first_few
 from marey.recipes.recipe import Recipe
 
 
@@ -42,12 +42,12 @@ class Converted:
         """What was found and by what, as a person reads it."""
         spec = self.recipe.model
         temporal = ", ".join(map(str, spec.temporal)) or "no temporal op"
-        heads = ", ".join(f"{head.num_classes} classes" for head in spec.heads)
+        heads = ", ".join(counted(head.num_classes, "class") for head in spec.heads)
         num_dropped = len(self.dropped)
         facts = {
             "repository": self.repository,
             "model": f"{spec.encoder}, {temporal}",
-            "input": f"{spec.num_segments} segments, {spec.frames} frames",
+            "input": f"{counted(spec.num_segments, 'segment')}, {counted(spec.frames, 'frame')}",
             "output": heads,
             "tensors": f"{self.num_tensors}, all used"
             + (f" but {num_dropped}" if num_dropped else "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from marey.convert.repository import Settings, Told
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, counted
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.motionformer import MotionformerSpec
@@ -123,7 +123,8 @@ def measured(spec: ModelSpec) -> dict[str, Any]:
     }
     if isinstance(encoder, MotionformerSpec):
         facts |= _of_motionformer(encoder, spec)
-    modality = {3: "rgb", 10: "flow"}.get(encoder.in_channels, f"{encoder.in_channels} channels")
+    other = counted(encoder.in_channels, "channel")
+    modality = {3: "rgb", 10: "flow"}.get(encoder.in_channels, other)
     if isinstance(encoder, BLVNetSpec):
         facts["branches"] = f"alpha {encoder.alpha}, beta {encoder.beta}"
     elif isinstance(encoder, ResNetSpec | MobileNetV2Spec):

@@ -22,7 +22,7 @@ from torch import Tensor
 from marey.convert import motionformer_cfg, motionformer_counts
 from marey.convert.motionformer_cfg import EPIC_FPS, FPS
 from marey.convert.repository import Repository, Settings, Shapes, Told
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, counted
 from marey.models.encoders.attention import Attention, Divided, Joint, Trajectory
 from marey.models.encoders.frame_attention import Exact, FrameAttention, Orthoformer
 from marey.models.encoders.motionformer import PIXELS, MotionformerSpec
@@ -120,7 +120,8 @@ def _is_epic(spec: ModelSpec) -> bool:
 def notes(spec: ModelSpec, settings: Settings, told: Told) -> dict[str, str]:
     """The views, and the head that was never trained."""
     test = recipe_of(spec, "", settings).test
-    views = f"{test.sampling.clips} clips x {test.crop.views} crops of {test.crop.size} pixels"
+    clips, crops = counted(test.sampling.clips, "clip"), counted(test.crop.views, "crop")
+    views = f"{clips} x {crops} of {test.crop.size} pixels"
     found = {"test views": f"{views}; {_frames_in_words(spec, settings)}"}
     if (said := told.settings.get("trained")) in _SHARE:
         dead = "noun" if said == "verb" else "verb"

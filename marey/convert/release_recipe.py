@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from marey.convert.repository import Settings
+from marey.errors import counted
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.i3d import I3DResNetSpec
 from marey.models.encoders.tdn import TDNSpec
@@ -139,7 +140,8 @@ def views_in_words(spec: ModelSpec, settings: Settings, repository: str) -> str:
         more += [f"{other} ({how})" for how, other in _ways(usual, settings) if other != named]
     about = f"{named}: {protocol(named).about}" if named else "without a name"
     if rows and rows[0].test.sampling.frames != spec.frames:
-        about += f", of {rows[0].test.sampling.frames} frames ({spec.frames} in training)"
+        tested = counted(rows[0].test.sampling.frames, "frame")
+        about += f", of {tested} ({spec.frames} in training)"
     return f"{about}; {why}" + (f"; it could be {', '.join(more)}" if more else "")
 
 

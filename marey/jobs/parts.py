@@ -28,7 +28,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from marey.errors import MareyError, RunError
+from marey.errors import MareyError, RunError, counted
 from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.half_done import HalfDone, input_digest
 from marey.jobs.processes import Lost
@@ -212,7 +212,8 @@ class _Count:
 def _lost_error(parts: Parts, left: Sequence[Part], reasons: Sequence[str]) -> RunError:
     first, why = left[0], reasons[-1] if reasons else "nobody made it"
     return RunError(
-        f"{len(left)} of {len(parts)} parts of {parts.target} are not done, tried {ATTEMPTS} times"
+        f"{counted(len(parts), 'part')} of {parts.target}: {len(left)} not done, "
+        f"tried {ATTEMPTS} times"
         f"; the first, rows {first.start + 1} to {first.stop}: {why}",
         "the others are kept: the same command goes on from them",
     )

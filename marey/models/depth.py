@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from marey.errors import counted
 from marey.models.encoder import EncoderModule
 
 
@@ -65,8 +66,8 @@ def _check(encoder: EncoderModule, number: int) -> int:
     there = len(blocks(encoder))
     if number > there:
         raise ValueError(
-            f"last_blocks is {number}, the encoder has {there} blocks. hint: trainable=all alone "
-            "trains all of it"
+            f"last_blocks is {number}, the encoder has {counted(there, 'block')}. "
+            "hint: trainable=all alone trains all of it"
         )
     return there - number
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from marey.errors import counted
 from marey.models.sites import Block, Site, TemporalOp
 from marey.models.temporal.tsm import TSM, Shift
 from marey.models.video_model import ModelSpec, VideoModel
@@ -146,7 +147,7 @@ def _only_op(spec: ModelSpec) -> TSM:
         raise ValueError(f"neck is {spec.neck}, expected none: a stream gives scores a frame")
     if spec.encoder.frames_per_segment != 1:
         raise ValueError(
-            f"{spec.encoder} takes {spec.encoder.frames_per_segment} frames at once, "
+            f"{spec.encoder} takes {counted(spec.encoder.frames_per_segment, 'frame')} at once, "
             "expected an encoder of single frames"
         )
     return op

@@ -16,6 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 
 from torch import Tensor, nn
 
+from marey.errors import counted
 from marey.models.encoder import BoundToSegments, Encoder, EncoderModule, Neck, Over, freeze_unused
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.resnet import ResNetSpec
@@ -136,7 +137,8 @@ class ModelSpec:
         if self.takes_features:
             return self
         if frames % length:
-            raise ValueError(f"{frames} frames are not whole segments of {length} frames each")
+            there = counted(frames, "frame")
+            raise ValueError(f"{there}, expected whole segments of {length} frames each")
         return self.with_segments(frames // length)
 
     def changes_on(self, num_segments: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from marey.data.manifest.manifest import Manifest
-from marey.errors import ManifestError, RecipeError, RunError
+from marey.errors import ManifestError, RecipeError, RunError, counted
 from marey.longtail.decouple import set_trainable
 from marey.models.depth import blocks
 from marey.models.video_model import ModelSpec, VideoModel
@@ -119,7 +119,7 @@ def check_clips(model: ModelSpec, manifest: Manifest) -> None:
         check_stored(model, manifest)
     elif features.dim != model.encoder.in_channels:
         raise ManifestError(
-            f"{manifest.source} has {features.dim} features a frame, the model takes "
+            f"{manifest.source} has {counted(features.dim, 'feature')} a frame, the model takes "
             f"{model.encoder.in_channels}",
             f"model.encoder.dim={features.dim} for a new model; a trained one needs the features "
             "of the network it was trained on",

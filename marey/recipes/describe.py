@@ -136,7 +136,7 @@ def _input(recipe: Recipe) -> str:
     if spec.takes_features:
         return f"features of {spec.encoder.in_channels or 'any number of'} numbers a frame"
     size, channels = recipe.train.crop.size, spec.encoder.in_channels
-    return f"{frames_in_words(recipe)} frames of {size} pixels, {channels} channels"
+    return f"{frames_in_words(recipe)} frames of {size} pixels, {counted(channels, 'channel')}"
 
 
 def _claim_facts(claim: Claim) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from marey.data.loading.samplers import InstanceBalanced, Sampler
 from marey.data.manifest.location import Location
+from marey.errors import counted
 from marey.longtail.objective import CrossEntropy, Objective
 from marey.models.encoder import MadeForClips
 from marey.models.video_model import ModelSpec
@@ -254,8 +255,8 @@ class Recipe:
         frames, takes_features = self.model.frames, self.model.takes_features
         if not takes_features and self.train.sampling.frames != frames:
             raise ValueError(
-                f"train.sampling gives {self.train.sampling.frames} frames, the model takes "
-                f"{frames}. hint: they change together, as does model.num_segments; "
+                f"train.sampling gives {counted(self.train.sampling.frames, 'frame')}, the model "
+                f"takes {frames}. hint: they change together, as does model.num_segments; "
                 "test.sampling alone says on how many a trained model is tested"
             )
         for part, views in (("train", self.train), ("test", self.test), ("val", self.val)):
@@ -372,8 +373,8 @@ def _model_for(part: str, views: Views | TestViews, model: ModelSpec) -> ModelSp
         return model.with_frames(frames)
     except ValueError as error:
         raise ValueError(
-            f"{part}.sampling gives {frames} frames, the model is trained on {model.frames}: "
-            f"{error}. hint: {part}.sampling of {model.frames} frames"
+            f"{part}.sampling gives {counted(frames, 'frame')}, the model is trained on "
+            f"{model.frames}: {error}. hint: {part}.sampling of {counted(model.frames, 'frame')}"
         ) from error
 
 

@@ -9,7 +9,7 @@ from marey.data.loading.samplers import draw_epoch
 from marey.data.manifest.join import read_manifests
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import require_local_files
-from marey.errors import ManifestError, RecipeError, did_you_mean
+from marey.errors import ManifestError, RecipeError, counted, did_you_mean
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.video_model import Head
 from marey.recipes.compatible import check_clips, check_objectives, check_same_features
@@ -56,7 +56,7 @@ def _read(data: DataSpec, heads: Mapping[str, int] | None) -> Manifest:
         found = _heads_of(data) if heads else None
         if found is None or found == heads:
             raise
-        has = ", ".join(f"'{name}' with {k} classes" for name, k in found.items())
+        has = ", ".join(f"'{name}' with {counted(k, 'class')}" for name, k in found.items())
         raise ManifestError(
             error.message,
             f"to train on the classes of this manifest ({has}) say model.heads=[]: new heads are "

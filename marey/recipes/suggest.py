@@ -20,10 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 
-from marey.errors import RecipeError, first_few
+from marey.errors import RecipeError, counted, first_few
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.checkpointing import checkpointed
-from marey.models.profile import training_bytes
+from marey.models.depth import blocks
+from marey.models.profile import num_parameters, training_bytes
 from marey.models.recomputing import recomputed
 from marey.models.shapes import shapes_only
 from marey.recipes.catalog import find
@@ -111,9 +112,9 @@ def from_nothing(recipe: Recipe, num_clips: int) -> str:
     if recipe.weights or recipe.model.takes_features or num_clips >= FEW_FROM_NOTHING:
         return ""
     return (
-        f"warning: {num_clips:,} clips, from nothing: expect numbers near chance below some "
-        "thousands of clips; a start from pretrained weights does far better (marey weights get "
-        "mobilenet_v2, then marey train without a recipe)"
+        f"warning: {counted(num_clips, 'clip')}, from nothing: expect numbers near chance below "
+        "some thousands of clips; a start from pretrained weights does far better (marey weights "
+        "get mobilenet_v2, then marey train without a recipe)"
     )
 
 
@@ -128,7 +129,7 @@ def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[Choice]]:
         return "features-linear", [Choice("learns", "a linear layer: the clips are features")]
     if from_scratch:
         few = facts.num_train < FEW_FROM_NOTHING
-        why = f", although {facts.num_train:,} clips are few for that" if few else ""
+        why = f", although clips are few for that ({facts.num_train:,})" if few else ""
         return FROM_NOTHING, [Choice("start", f"nothing, as was asked{why}")]
     frozen = _few(facts)
     if facts.start:
@@ -165,7 +166,7 @@ def _few(facts: Facts) -> str:
     largest = max((len(counts) for counts in facts.class_counts.values()), default=1)
     each = facts.num_train / max(largest, 1)
     if facts.num_train < FEW_CLIPS or each < FEW_OF_A_CLASS:
-        return f"{facts.num_train:,} clips, {each:.0f} a class, are few"
+        return f"clips are few ({facts.num_train:,}, {each:.0f} a class)"
     return "" if facts.gpu_bytes else f"without a GPU {facts.num_train:,} clips take days otherwise"
 
 
@@ -182,7 +183,7 @@ def _frames(facts: Facts, recipe: Recipe) -> list[Choice]:
     usual = recipe.model.frames
     if not facts.frames:
         return [Choice("frames", f"{usual}: as the recipe has it; {UNSEEN}")]
-    length = f"the middle clip has {facts.frames} frame{'s' * (facts.frames > 1)}"
+    length = f"the middle clip has {counted(facts.frames, 'frame')}"
     length += f" ({facts.seconds:.1f} s)" if facts.seconds else ""
     number = usual
     if facts.frames < usual:
@@ -213,7 +214,8 @@ def _batch(facts: Facts, recipe: Recipe) -> list[Choice]:
     if recipe.stages[0].trainable != "all":  # then steps are of features, and small
         return [Choice("batch", f"{number}: {why}")]
     while number > 2 and number * STEPS_AN_EPOCH > facts.num_train:
-        number, why = number // 2, f"{facts.num_train:,} clips are several steps an epoch"
+        number //= 2
+        why = f"for several steps an epoch of {counted(facts.num_train, 'clip')}"
     while number > 1 and memory and step_bytes(recipe, number) > MEMORY_SHARE * memory:
         number //= 2
         why = f"more would not fit {memory / 2**30:.0f} GiB of {_whose(facts)}"
@@ -221,16 +223,27 @@ def _batch(facts: Facts, recipe: Recipe) -> list[Choice]:
     return [Choice("batch", f"{number}: {why}", changes)]
 
 
-def step_bytes(recipe: Recipe, batch_size: int, clip_shape: Sequence[int] | None = None) -> int:
-    """The memory of a step of the recipe's first stage, counted without running it.
+def step_bytes(
+    recipe: Recipe,
+    batch_size: int,
+    clip_shape: Sequence[int] | None = None,
+    *,
+    processes: int = 1,
+) -> int:
+    """The memory of a step of the recipe's first stage in a process, counted without running it.
 
     Two more copies of what learns are for the optimiser. Behind a frozen encoder it is the encoder
     that needs the most, as it looks at clips.
+
+    Of a recipe with `shard` each of several `processes` has its share of the weights and of the
+    optimiser's copies, and two blocks whole: the one that it computes and the next. Gradients,
+    which are shared out too, are counted whole.
 
     Args:
         recipe: with its data's heads, or without any.
         batch_size: clips.
         clip_shape: of one clip; by default that of its frames.
+        processes: of the run.
     """
     spec = with_some_head(recipe.model)
     with shapes_only():
@@ -245,7 +258,11 @@ def step_bytes(recipe: Recipe, batch_size: int, clip_shape: Sequence[int] | None
         checkpointed(model.encoder) if recipe.checkpointing else nullcontext(),
         recomputed() if recipe.recompute else nullcontext(),
     ):
-        return training_bytes(model, shape) + 2 * learn
+        alone = training_bytes(model, shape) + 2 * learn
+    if not recipe.shard or processes == 1:
+        return alone
+    largest = max(map(num_parameters, blocks(model.encoder)))
+    return alone - 3 * learn * (processes - 1) // processes + 2 * 4 * largest
 
 
 def _epochs(facts: Facts, recipe: Recipe) -> list[Choice]:
@@ -255,7 +272,7 @@ def _epochs(facts: Facts, recipe: Recipe) -> list[Choice]:
     steps = max(1, facts.num_train // recipe.batch_size)
     epochs = max(LEAST_EPOCHS, min(MOST_EPOCHS, round(STEPS / steps)))
     warm = max(1, round(epochs / 10))
-    why = f"{epochs}, {steps:,} steps each; the rate rises over the first {warm}"
+    why = f"{epochs}, {counted(steps, 'step')} each; the rate rises over the first {warm}"
     return [Choice("epochs", why, (f"epochs={epochs}", f"warmup={warm}"))]
 
 
@@ -273,7 +290,7 @@ def _classes(facts: Facts, _: Recipe) -> list[Choice]:
         if few * UNEQUAL < most:
             name = names[counts.index(few)]
             said.append(
-                f"unequal, {few:,} clips of '{name}', {most:,} of the largest class; "
+                f"unequal, {counted(few, 'clip')} of '{name}', {most:,} of the largest class; "
                 "objective=BalancedSoftmax, said as well, favours the rare ones"
             )
     return [Choice("classes", "; ".join(said))] if said else []

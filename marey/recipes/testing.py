@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from marey.errors import RecipeError
+from marey.errors import RecipeError, counted
 from marey.models.encoder import MadeForClips
 from marey.recipes.protocols import protocol as named
 from marey.recipes.recipe import Recipe
@@ -52,7 +52,8 @@ def for_test(
         )
     if segments is not None and tested.test.sampling.frames != views.test.sampling.frames:
         raise RecipeError(
-            f"{segments} segments are asked for, but {', '.join(overrides)} gives "
+            f"a test on {counted(segments, 'segment')} is asked for, "
+            f"but {', '.join(overrides)} gives "
             f"{tested.test.sampling.frames or 'all'} frames a clip",
             "leave out one of the two",
         )
@@ -98,8 +99,9 @@ def segments_in_words(recipe: Recipe) -> str:
     if trained == tested:
         return _other_size(recipe)
     words = (
-        f"trained on {trained.num_segments} segments ({trained.frames} frames), "
-        f"tested on {tested.num_segments} ({tested.frames} frames)"
+        f"trained on {counted(trained.num_segments, 'segment')} "
+        f"({counted(trained.frames, 'frame')}), "
+        f"tested on {tested.num_segments} ({counted(tested.frames, 'frame')})"
     )
     parts = (words, *trained.changes_on(tested.num_segments), _other_size(recipe))
     return "; ".join(filter(None, parts))
@@ -141,12 +143,14 @@ def _ambiguous(recipe: Recipe, segments: int, frames: int) -> RecipeError:
     whole = "" if frames % length == 0 else f", which are not whole segments of {length}"
     name = "num_segments" if hasattr(recipe.test.sampling, "num_segments") else "num_frames"
     return RecipeError(
-        f"{segments} segments of '{recipe.name}' may be {segments * length} frames, {length} to "
-        f"a segment of the model, or {frames} frames that are sampled apart{whole}",
+        f"{counted(segments, 'segment')} of '{recipe.name}' may be {segments * length} frames, "
+        f"{length} to a segment of the model, or {counted(frames, 'frame')} that are sampled "
+        f"apart{whole}",
         f"say the frames: test.sampling.{name}={segments * length}"
         + ("" if whole else f" or test.sampling.{name}={frames}"),
     )
 
 
 def _refused(recipe: Recipe, segments: int, error: ValueError) -> RecipeError:
-    return RecipeError(f"'{recipe.name}' cannot be tested on {segments} segments: {error}")
+    number = counted(segments, "segment")
+    return RecipeError(f"'{recipe.name}' cannot be tested on {number}: {error}")

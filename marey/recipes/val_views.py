@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import replace
 
+from marey.errors import counted
 from marey.recipes.recipe import Recipe, TestViews
 from marey.recipes.schema import override
 from marey.recipes.short_names import spelled_out
@@ -57,8 +58,7 @@ def override_with_val(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
 
 def views_in_words(views: TestViews) -> str:
     """The passes of a clip through the model, clips in time x crops: ``30 views``."""
-    number = views.sampling.clips * views.crop.views
-    return f"{number} view" if number == 1 else f"{number} views"
+    return counted(views.sampling.clips * views.crop.views, "view")
 
 
 def _one_clip(sampling: Sampling) -> Sampling:

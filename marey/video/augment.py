@@ -24,6 +24,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from marey.errors import counted
 from marey.types import Clip, Labels, check_numbers
 from marey.video.mirrored_classes import flip_pairs as flip_pairs
 from marey.video.rand_augment import RandAugment, rand_augment
@@ -73,7 +74,8 @@ class Augment:
         check_numbers(at_least=0, at_most=1, erase=self.erase)
         if not self.mean or len(self.mean) != len(self.std):
             raise ValueError(
-                f"mean has {len(self.mean)} values and std {len(self.std)}, expected one a channel"
+                f"mean has {counted(len(self.mean), 'value')} and std {len(self.std)}, "
+                "expected one a channel"
             )
         for value in self.mean:
             check_numbers(mean=value)
@@ -249,8 +251,8 @@ def _standardize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) ->
     channels = pixels.shape[-3]
     if len(mean) != len(std) or not mean or channels % len(mean):
         raise ValueError(
-            f"mean has {len(mean)} values and std {len(std)}; "
-            f"the clip has {channels} channels, a multiple of both expected"
+            f"mean has {counted(len(mean), 'value')} and std {len(std)}; "
+            f"the clip has {counted(channels, 'channel')}, a multiple of both expected"
         )
     mean_c, std_c = (
         torch.tensor(values, device=pixels.device).repeat(channels // len(values))[:, None, None]
@@ -298,14 +300,14 @@ def _check(
     features = clip.is_floating_point() and clip.ndim == 3
     if not (pixels or features) or len(seeds) != len(clip):
         raise ValueError(
-            f"clip is {clip.dtype} {tuple(clip.shape)} with {len(seeds)} seeds, "
+            f"clip is {clip.dtype} {tuple(clip.shape)} with {counted(len(seeds), 'seed')}, "
             "expected uint8 [b t c h w] and b seeds, or features float [b t d]"
         )
     if features and plan.changes_pixels:
         raise ValueError(f"the plan changes pixels, the clip is features: {plan}")
     if (plan.contrast or plan.saturation or plan.randaugment) and clip.shape[2] != 3:
         what = "RandAugment needs" if plan.randaugment else "contrast and saturation need"
-        raise ValueError(f"{what} RGB, the clip has {clip.shape[2]} channels")
+        raise ValueError(f"{what} RGB, the clip has {counted(clip.shape[2], 'channel')}")
     if plan.flip == "swap" and plan.flip_pairs is None:
         raise ValueError(
             "flip='swap' without flip_pairs. hint: flip_pairs(class_names) derives them"

@@ -105,8 +105,8 @@ def test_tdn_is_fused_by_the_number_of_the_test_unless_that_is_named() -> None:
 @pytest.mark.parametrize(
     ("spec", "frames", "message"),
     [
-        (KINDS["blvnet"], 5, "5 frames are not whole segments of 2 frames each"),
-        (KINDS["tdn"], 8, "8 frames are not whole segments of 5 frames each"),
+        (KINDS["blvnet"], 5, "5 frames, expected whole segments of 2 frames each"),
+        (KINDS["tdn"], 8, "8 frames, expected whole segments of 5 frames each"),
         (KINDS["tsn"], 0, "num_segments is 0, expected at least 1"),
         (KINDS["tsn"], 10**9, "num_segments is 1000000000, expected 1 to 10000"),
         (tiny(HuggingFaceSpec("vivit"), num_segments=32), 64, "vivit is made for clips of 32 fr"),

@@ -168,7 +168,7 @@ def test_views_that_the_network_does_not_take_are_refused(tmp_path: Path) -> Non
     recipe = find(f"hf:{write(tmp_path / 'net', {'model_type': 'videomae', 'image_size': 32})}")
     with pytest.raises(RecipeError, match="test: videomae is made for 32 pixels, and takes no 48"):
         override(recipe, ["test.crop={CenterCrop: {size: 48, resize: 48}}"])
-    with pytest.raises(RecipeError, match="test.*5 frames are not whole tokens of 2"):
+    with pytest.raises(RecipeError, match="test.*5 frames, expected whole tokens of 2 frames"):
         override(recipe, ["test.sampling.num_segments=5"])
     eight = [f"{key}=8" for key in ("model.num_segments", "train.sampling.num_segments")]
     eight += ["test.sampling.num_segments=8"]

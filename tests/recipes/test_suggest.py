@@ -53,7 +53,7 @@ def test_few_clips_leave_the_encoder_as_it_is() -> None:
     found = suggest(FACTS)
     assert (found.base, found.recipe.stages[0].trainable) == ("frozen-mobilenetv2", "neck")
     assert found.recipe.weights == "imagenet"
-    assert "96 clips, 48 a class, are few" in found.reasons["learns"]
+    assert "clips are few (96, 48 a class)" in found.reasons["learns"]
     assert suggest(replace(FACTS, weights=("resnet50",))).base == "frozen-r50"
     repeated(found)
     many = replace(FACTS, num_train=20_000, weights=("resnet50", "mobilenet_v2"))
@@ -150,6 +150,16 @@ def test_a_step_takes_less_memory_where_less_learns_or_is_kept() -> None:
     taken = [step_bytes(recipe, 16) for recipe in some]
     assert taken == sorted(taken)
     assert len(set(taken)) == 4
+
+
+def test_a_process_holds_a_share_of_what_is_shared_out() -> None:
+    recipe = find("tsn-r18+full")
+    shared, alone = replace(recipe, shard=True), step_bytes(recipe, 1)
+    one, two, many = (step_bytes(shared, 1, processes=number) for number in (1, 2, 1000))
+    weights, block = 4 * (11_176_512 + 400 * 513), 4 * 4_720_640  # of the last stage
+    assert one == alone == step_bytes(recipe, 1, processes=2)
+    assert alone - two == 3 * weights // 2 - 2 * block
+    assert alone - many == 3 * weights * 999 // 1000 - 2 * block
 
 
 def test_what_no_clip_shows_and_what_cannot_be_learned_is_said() -> None:

@@ -95,7 +95,7 @@ def test_pairs_are_given_as_frames() -> None:
         RecipeError, match=r"say the frames: .*=32 or test.sampling.num_segments=16"
     ):
         for_test(BLVNET, segments=16)
-    with pytest.raises(RecipeError, match=r"not whole segments of 2.*: test.*num_segments=10$"):
+    with pytest.raises(RecipeError, match=r"whole segments of 2.*: test.*num_segments=10$"):
         for_test(BLVNET, segments=5)
     with pytest.raises(RecipeError, match="test.sampling gives 17 frames, the model is trained on"):
         for_test(BLVNET, overrides=["test.sampling.num_segments=17"])
@@ -110,7 +110,7 @@ def test_pairs_are_given_as_frames() -> None:
         ({"overrides": ["model.dropout=0.1"]}, "changes the model.*hint: segments=N"),
         (
             {"segments": 8, "overrides": ["test.sampling.num_segments=5"]},
-            "8 segments are asked for, but test.sampling.num_segments=5 gives 5 frames",
+            "a test on 8 segments is asked for, but test.sampling.num_segments=5 gives 5 frames",
         ),
         ({"overrides": ["model.num_segments=4"]}, "hint: .*test.sampling alone says on how many"),
     ],

@@ -374,7 +374,7 @@ def test_a_seed_for_every_clip_is_needed() -> None:
 def test_mean_and_std_that_do_not_fit_the_channels_are_refused() -> None:
     with pytest.raises(ValueError, match="mean has 3 values and std 3; the clip has 4 channels"):
         normalize(torch.zeros(4, 2, 2, dtype=torch.uint8))
-    with pytest.raises(ValueError, match="mean has 1 values and std 3"):
+    with pytest.raises(ValueError, match="mean has 1 value and std 3"):
         normalize(torch.zeros(3, 2, 2, dtype=torch.uint8), mean=[0.5])
 
 

@@ -33,7 +33,7 @@ from marey.engine.train.loop import train
 from marey.engine.train.run_folder import held
 from marey.engine.weights.checkpoint import last_checkpoint
 from marey.engine.weights.origin import origin_of
-from marey.errors import RecipeError, RunError, did_you_mean
+from marey.errors import RecipeError, RunError, counted, did_you_mean
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.processes import Lost
 from marey.metrics.catalog import METRICS, Named, find_metric
@@ -170,12 +170,14 @@ def run_sweep(
                 _job(sweep, work_dir, trial)  # refuses values that a recipe cannot have
             begin_runs(work_dir, sweep.recipe, sweep.kind)
             if sweep.trials and len(planned) < sweep.trials:
-                say(f"{len(planned)} trials, not {sweep.trials}: there are no other values")
+                there = counted(len(planned), "trial")
+                say(f"{there}, not {sweep.trials}: there are no other values")
             trials = _made(sweep, work_dir, planned, executor, say)
         ranked = sorted(trials, key=lambda trial: _cost(sweep, trial))
         _write_table(work_dir, sweep, ranked)
     if all(trial.fault for trial in ranked):
-        raise RunError(f"all {len(ranked)} trials failed; the first: {ranked[0].fault}")
+        tried = counted(len(ranked), "trial")
+        raise RunError(f"none of {tried} went well; the first: {ranked[0].fault}")
     return ranked
 
 

@@ -19,7 +19,7 @@ from marey.engine.results_file import MissingClip
 from marey.engine.train.bad_clips import read_bad_clips
 from marey.engine.train.epoch_table import read_epochs
 from marey.engine.weights.class_counts import FILE as CLASS_COUNTS
-from marey.errors import RunError
+from marey.errors import RunError, counted
 from marey.recipes.recipe import Claim, DataSpec
 from marey.recipes.yaml_text import parse_yaml
 from marey.storage.text_files import as_value, read_json, read_text
@@ -131,7 +131,7 @@ def _views_in_words(views: Mapping[str, Any]) -> str:
         named = views.get(part)
         for name, fields in named.items() if isinstance(named, dict) else ():
             clips = fields.get("clips") if isinstance(fields, dict) else None
-            number = "" if clips is None else f" ({clips} clip{'s' * (clips != 1)})"
+            number = f" ({counted(clips, 'clip')})" if isinstance(clips, int) else ""
             words.append(name.rpartition(".")[2] + number)
     return ", ".join(words)
 

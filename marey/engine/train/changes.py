@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from marey.errors import RecipeError
+from marey.errors import RecipeError, counted
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_plain
 
@@ -88,7 +88,8 @@ def changes(before: Recipe, now: Recipe, *, stage: int, epoch: int, hint: str) -
     old, new = to_plain(before), to_plain(now)
     if len(new["stages"]) <= stage:
         raise RecipeError(
-            f"the recipe has {len(new['stages'])} stages, the run is in stage {stage}", hint
+            f"the recipe has {counted(len(new['stages']), 'stage')}, the run is in stage {stage}",
+            hint,
         )
     begun = stage + 1
     old["stages"], new["stages"] = old["stages"][:begun], new["stages"][:begun]

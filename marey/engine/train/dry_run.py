@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from marey.data.manifest.manifest import Manifest
+from marey.engine.timing import on_gpu, wait
 from marey.engine.train.distributed import World, join_world
 from marey.engine.train.learner import Learner
 from marey.engine.train.precision import with_precision
@@ -62,14 +63,19 @@ def dry_run(recipe: Recipe, work_dir: Path, *, device: str | None = None) -> Ite
             num_steps.append(stage.epochs * steps)
             what = _stage(stage, start.model, steps, clips_a_step(recipe, world))
             yield f"stage {number}     {what}"
-        whole = torch.cuda.get_device_properties(world.device).total_memory if _on_gpu(world) else 0
-        yield (
-            f"memory      {step_bytes(recipe, recipe.batch_size, clip) >> 20:,} MiB for a step, "
-            f"of {(whole or memory_bytes()) >> 20:,} MiB"
-        )
+        step = step_bytes(recipe, recipe.batch_size, clip, processes=world.size)
+        of_each = " of each process" * (world.size > 1)
+        yield f"memory      {step >> 20:,} MiB for a step{of_each}, of {_there(world) >> 20:,} MiB"
         for note in start.notes[len(known.notes) :]:
             yield f"precision   {note}"
         yield f"time        {_time(start, world, sum(num_steps))}"
+
+
+def _there(world: World) -> int:
+    """Bytes of the card that a process computes on, or of this machine."""
+    if on_gpu(world.device):
+        return int(torch.cuda.get_device_properties(world.device).total_memory)
+    return memory_bytes()
 
 
 def _clip_shape(recipe: Recipe, clips: Manifest) -> tuple[int, ...]:
@@ -89,10 +95,6 @@ def _clip_shape(recipe: Recipe, clips: Manifest) -> tuple[int, ...]:
 
 def _count(manifest: Manifest | None) -> str:
     return "none" if manifest is None else f"{len(manifest):,}"
-
-
-def _on_gpu(world: World) -> bool:
-    return world.device.type == "cuda"
 
 
 def _stage(stage: Stage, model: VideoModel, steps: int, clips: int) -> str:
@@ -165,8 +167,7 @@ def _step_seconds(start: Start, world: World, number: int) -> float:
                 )
                 learner.loss(clip, labels).backward()
         learner.update(recipe.clip_grad)
-        if _on_gpu(world):
-            torch.cuda.synchronize(world.device)
+        wait(world.device)
         taken.append(waited + time.monotonic() - began)
         if len(taken) == STEPS or sum(taken) > ENOUGH_SECONDS:
             break

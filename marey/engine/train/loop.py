@@ -364,7 +364,7 @@ class Training:
         self.log.say(
             f"learning rate {lr:g} x {total}/{recipe.lr_batch_size} = {lr * scale:g}"
             if scale != 1
-            else f"learning rate {lr:g}, {total} clips a step"
+            else f"learning rate {lr:g}, {counted(total, 'clip')} a step"
         )
         counts = {h: torch.from_numpy(self.train_set.class_counts(h)) for h in self.num_classes}
         return Learner(

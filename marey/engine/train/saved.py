@@ -23,7 +23,7 @@ from marey.engine.train.steps import Position, Totals
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.engine.weights.chosen import as_it_chose, validated
 from marey.engine.weights.clip_facts import ClipFacts, clip_facts, other_classes, what_changed
-from marey.errors import CheckpointError, MareyError, RunError
+from marey.errors import CheckpointError, MareyError, RunError, counted
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml
 from marey.recipes.val_views import with_val
@@ -223,7 +223,7 @@ def position(
     if before != now and at.step:
         at.step, twice = divmod(at.step * before, now)
         notes.append(
-            f"{now} clips a step, not {before}: goes on at step {at.step} of the epoch"
+            f"{counted(now, 'clip')} a step, not {before}: goes on at step {at.step} of the epoch"
             + (f", {twice} of its clips are seen again" if twice else "")
         )
     if not same_measure:

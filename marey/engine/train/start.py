@@ -32,6 +32,7 @@ from marey.engine.train.validation import unvalidated_in_words, validation_in_wo
 from marey.engine.weights.checkpoint import last_checkpoint
 from marey.engine.weights.encoders import behind_its_encoder, check_encoder
 from marey.engine.weights.starting import initialize, starting_weights
+from marey.errors import counted
 from marey.jobs.cores import num_cores, num_loaders
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
@@ -143,9 +144,9 @@ def _goes_on(
 def _workers_in_words(recipe: Recipe, world: World) -> str:
     """By how many processes clips are read, and why."""
     number, wanted = num_loaders(recipe.data.workers), recipe.data.workers
-    who = f"{number} worker{'s' * (number > 1)}" if number else "the process that trains"
+    who = counted(number, "worker") if number else "the process that trains"
     each = " of each process" if number and world.size > 1 else ""
-    why = f"{num_cores()} cores here" if wanted is None else f"data.workers={wanted}"
+    why = f"{counted(num_cores(), 'core')} here" if wanted is None else f"data.workers={wanted}"
     return f"clips are read by {who}{each} ({why})"
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from marey.data.manifest.classes import unnamed
 from marey.data.manifest.duplicates import text_buffers
 from marey.data.manifest.manifest import Manifest
+from marey.errors import counted
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,15 @@ def what_changed(before: ClipFacts, now: ClipFacts) -> str:
 
 def _counts(before: ClipFacts, now: ClipFacts) -> str:
     same = before.num_clips == now.num_clips
-    return "" if same else f"there were {before.num_clips:,} clips and are {now.num_clips:,}"
+    were = counted(before.num_clips, "clip")
+    return "" if same else f"there were {were} and are {now.num_clips:,}"
 
 
 def other_classes(head: str, before: tuple[str, ...], now: tuple[str, ...]) -> str:
     """How the class names of a head differ; classes that were mere numbers may get names."""
     numbers = unnamed(len(before))
     if len(before) != len(now):
-        return f"'{head}' had {len(before)} classes and has {len(now)}"
+        return f"'{head}' had {counted(len(before), 'class')} and has {len(now)}"
     if before == now or numbers in (before, now):
         return ""
     first = next(i for i, name in enumerate(before) if name != now[i])

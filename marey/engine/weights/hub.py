@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, counted
 from marey.recipes.huggingface import PROCESSORS, is_hub_name
 from marey.recipes.release import CONFIG
 
@@ -51,7 +51,7 @@ def fetch_network(name: str, *, say: Callable[[str], None]) -> Path:
             )
         licence = getattr(about.card_data, "license", None)
         say(
-            f"fetching hf:{name} ({len(files)} files, {size / 2**20:.0f} MiB"
+            f"fetching hf:{name} ({counted(len(files), 'file')}, {size / 2**20:.0f} MiB"
             f"{f', licence {licence}' if licence else ''}) into the cache of the hub"
         )
         names = [file.rfilename for file in files]

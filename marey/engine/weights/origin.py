@@ -25,7 +25,7 @@ from marey.engine.weights.checkpoint import (
 )
 from marey.engine.weights.chosen import as_it_chose, chosen_in, read_chosen, validated
 from marey.engine.weights.zoo.catalog import located
-from marey.errors import CheckpointError, RunError
+from marey.errors import CheckpointError, RunError, counted
 from marey.models.lora import without_lora
 from marey.recipes.huggingface import is_hugging_face
 from marey.recipes.recipe import Recipe
@@ -196,8 +196,8 @@ def _classes(
         classes[head.name] = tuple(read_classes(path))
         if len(classes[head.name]) != head.num_classes:
             raise CheckpointError(
-                f"{path} has {len(classes[head.name])} names, head '{head.name}' has "
-                f"{head.num_classes} classes"
+                f"{path} has {counted(len(classes[head.name]), 'name')}, head '{head.name}' has "
+                f"{counted(head.num_classes, 'class')}"
             )
         for i, (ours, theirs) in enumerate(zip(classes[head.name], names, strict=False)):
             if ours != theirs and ours in names:

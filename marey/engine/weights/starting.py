@@ -15,7 +15,7 @@ from marey.engine.weights.imagenet import official_for
 from marey.engine.weights.origin import Origin, origin_of
 from marey.engine.weights.published import find
 from marey.engine.weights.zoo.catalog import CHECKPOINTS, is_here, located, release_folder
-from marey.errors import CheckpointError
+from marey.errors import CheckpointError, counted
 from marey.models.sites import is_added
 from marey.models.video_model import VideoModel
 from marey.recipes.frozen import encoder_part
@@ -92,7 +92,8 @@ def initialize(
     new = [] if set(added) & set(weights) else added
     kept = {name: value for name, value in weights.items() if name not in others}
     load_strictly(model, kept, may_miss=[*others, *new], source=path)
-    left = [*others, *([f"what the temporal ops added ({len(new)} tensors)"] if new else [])]
+    of_ops = f"what the temporal ops added ({counted(len(new), 'tensor')})"
+    left = [*others, *([of_ops] if new else [])]
     said = [f"weights from {path}" + (f", without {', '.join(left)}" if left else "")]
     said += renamed.values()
     said += differences(recipe, origin) if recipe else ()

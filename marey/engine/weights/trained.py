@@ -31,7 +31,7 @@ from marey.engine.weights.checkpoint import load_strictly
 from marey.engine.weights.class_counts import FILE as COUNTS
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.engine.weights.origin import WEIGHTS, origin_of
-from marey.errors import CheckpointError, RunError
+from marey.errors import CheckpointError, RunError, counted
 from marey.jobs.allocator import keep_freed_memory
 from marey.metrics.catalog import headlines
 from marey.models.layout import channels_last
@@ -184,7 +184,8 @@ def model_card(trained: Trained, run: Path) -> str:
         f"- **{head}**: {', '.join(names)}" for head, names in trained.classes.items()
     )
     model = recipe.tested_model
-    pixels = f"{model.frames} frames of {recipe.test.crop.size} x {recipe.test.crop.size} pixels"
+    size = recipe.test.crop.size
+    pixels = f"{counted(model.frames, 'frame')} of {size} x {size} pixels"
     features = f"features of another network, {model.encoder.in_channels} numbers a frame"
     example = "features.npy" if model.takes_features else "clip.mp4"
     header = "| set | measured | clips | views | note |\n|---|---|---|---|---|"

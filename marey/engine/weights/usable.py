@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from marey.errors import CheckpointError, first_few
+from marey.errors import CheckpointError, counted, first_few
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _COUNTS = (torch.int64, torch.int32, torch.bool)
@@ -40,21 +40,21 @@ def check_weights(weights: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     if kinds:
         name, kind = next(iter(kinds.items()))
         raise CheckpointError(
-            f"{path} has {len(kinds)} weights that are no plain floating-point numbers: "
+            f"{path} has {counted(len(kinds), 'weight')} of no plain floating-point numbers: "
             f"{name} ({kind})" + (", ..." if len(kinds) > 1 else ""),
             _GIVE_ORIGINAL,
         )
     broken = [name for name, weight in weights.items() if not _all_finite(weight)]
     if broken:
         raise CheckpointError(
-            f"{path} has {len(broken)} tensors with numbers that are not finite: "
+            f"{path} has {counted(len(broken), 'tensor')} with numbers that are not finite: "
             f"{first_few(broken)}",
             "its training diverged, or half precision was too narrow: give another checkpoint",
         )
     negative = [n for n, w in weights.items() if n.endswith("running_var") and (w < 0).any()]
     if negative:
         raise CheckpointError(
-            f"{path} has {len(negative)} tensors of variances with negative numbers: "
+            f"{path} has {counted(len(negative), 'tensor')} of variances with negative numbers: "
             f"{first_few(negative)}",
             "it is damaged: give another checkpoint",
         )

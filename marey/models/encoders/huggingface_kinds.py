@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from marey.errors import counted
 from marey.types import check_segments
 
 Pool: TypeAlias = Literal["class", "patches", "both", "own"]
@@ -110,7 +111,7 @@ class Architecture(NamedTuple):
         if frames == self.trained_frames or not self.takes_clips:
             return ""
         tubelet = self.stated.get("tubelet_size", 2)
-        pretrained = f"{self.name} is made for clips of {self.trained_frames} frames"
+        pretrained = f"{self.name} is made for clips of {counted(self.trained_frames, 'frame')}"
         if self.name == "vivit":
             raise ValueError(
                 f"{pretrained}: each of their tokens has a learned place of its own, so that it "
@@ -119,7 +120,8 @@ class Architecture(NamedTuple):
         if self.name == "timesformer":
             return f"{pretrained}: its times (time_embeddings) are resized to {frames} (nearest)"
         if frames % int(tubelet):
-            raise ValueError(f"{frames} frames are not whole tokens of {tubelet} frames each")
+            there = counted(frames, "frame")
+            raise ValueError(f"{there}, expected whole tokens of {tubelet} frames each")
         rule = "rotations" if self.name == "vjepa2" else "waves"
         return f"{pretrained}: the places of {frames} follow from the same {rule}"
 

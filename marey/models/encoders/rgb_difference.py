@@ -20,6 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from marey.errors import counted
 from marey.models.encoder import Encoder, EncoderModule
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
@@ -48,8 +49,8 @@ class RGBDifferenceSpec:
             check_numbers(above=0, std=std)
         if not len(self.mean) == len(self.std) == self.in_channels:
             raise ValueError(
-                f"mean has {len(self.mean)} values and std {len(self.std)}, the encoder takes "
-                f"{self.in_channels} channels"
+                f"mean has {counted(len(self.mean), 'value')} and std {len(self.std)}, the encoder "
+                f"takes {counted(self.in_channels, 'channel')}"
             )
 
     @property

@@ -17,6 +17,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from marey.errors import counted
 from marey.models.sites import Block, Site, TemporalOp, check_beside_conv
 from marey.models.temporal.group_context import CALIBRATORS, Calibrator, started
 from marey.types import check_choices, check_counts
@@ -50,7 +51,7 @@ class ECal(TemporalOp):
     def _calibrator(self, channels: int, num_frames: int) -> Calibrator:
         kind, inner = CALIBRATORS[self.gate], channels // self.reduction
         if not inner:
-            raise ValueError(f"{self} reduces {channels} channels to none")
+            raise ValueError(f"{self} reduces {counted(channels, 'channel')} to none")
         first, second = (int(kernel) for kernel in self.kernels)
         layers = {
             "reduce": started(kind.layer(channels, inner, first), _kaiming),

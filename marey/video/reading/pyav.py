@@ -21,7 +21,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.errors import DecodeError
+from marey.errors import DecodeError, counted
 from marey.storage.url import AnyPath
 from marey.video.reading.decoding import count_frames, decoded, no_frames, scan_packets
 from marey.video.reading.ffmpeg_stream import OpenStream, announced_frames, open_stream
@@ -185,10 +185,11 @@ class VideoFile(FrameReader):
         if self._next == 0:
             return no_frames(self.path)
         if self.known_length() is None:
-            return ValueError(f"{self.path}: no frame {index}, the video has {self._next} frames")
+            there = counted(self._next, "frame")
+            return ValueError(f"{self.path}: no frame {index}, the video has {there}")
         return DecodeError(
             f"{self.path}: frame {index} of {self.known_length()} cannot be read, the video ends"
-            f" after {self._next} frames",
+            f" after {counted(self._next, 'frame')}",
             RECOUNT,
         )
 

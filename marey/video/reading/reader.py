@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.errors import DecodeError
+from marey.errors import DecodeError, counted
 from marey.storage.faults import read_error
 from marey.storage.regular import open_regular
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
@@ -133,7 +133,7 @@ def frame_range(reader: FrameReader, span: Span) -> tuple[int, int]:
     """First and last-but-one frame of `span`; a span without frames is a `DecodeError`."""
     if span.unit == "frames":
         bounds = _frame_bounds(span, len(reader))
-        known = f"{len(reader)} frames"
+        known = counted(len(reader), "frame")
     else:
         clock = reader.timestamps()
         bounds = _second_bounds(span, clock)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from marey.errors import DecodeError
+from marey.errors import DecodeError, counted
 from marey.types import Frames
 from marey.video.reading.decoding import count_frames, scan_packets
 from marey.video.reading.ffmpeg_stream import open_stream
@@ -90,7 +90,8 @@ class TorchCodecFile(FrameReader):
             raise ValueError(f"{self.path}: the reader is closed")
         if len(self._decoder) != len(self):
             raise DecodeError(
-                f"{self.path}: TorchCodec counts {len(self._decoder)} frames, {len(self)} decode",
+                f"{self.path}: TorchCodec counts {counted(len(self._decoder), 'frame')}, "
+                f"{len(self)} decode",
                 "its indices would name other frames: use backend 'pyav' for this file",
             )
         return self._decoder

@@ -29,6 +29,7 @@ from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeAlias, runt
 import numpy as np
 import numpy.typing as npt
 
+from marey.errors import counted
 from marey.types import check_counts, check_segments
 
 Indices: TypeAlias = Annotated[npt.NDArray[np.int64], "int64 [v t], 0-based"]
@@ -94,7 +95,8 @@ def in_frames(sampling: Sampling, frames: int) -> Sampling:
     """`sampling` for clips of so many frames; ValueError if they are not whole segments of it."""
     length = in_segments(sampling, 1).frames
     if frames % length:
-        raise ValueError(f"{frames} frames are not whole segments of {length} frames each")
+        there = counted(frames, "frame")
+        raise ValueError(f"{there}, expected whole segments of {length} frames each")
     return in_segments(sampling, frames // length)
 
 

@@ -60,7 +60,7 @@ def test_stages_to_come_may_be_anything_and_those_that_are_over_stay() -> None:
     second = ["stages.1.optim={AdamW: {}}", "stages.1.epochs=3"]
     assert found(override(two, second), "tsm-r18+crt") == []
     assert found(two) == ["name tsm-r18 -> tsm-r18+crt"]
-    with pytest.raises(RecipeError, match="the recipe has 1 stages, the run is in stage 1"):
+    with pytest.raises(RecipeError, match="the recipe has 1 stage, the run is in stage 1"):
         found(find("tsm-r18"), "tsm-r18+crt", stage=1)
     with pytest.raises(RecipeError, match=r"stages\.0\.optim\.lr .*: this stage is over"):
         found(override(two, ["stages.0.optim.lr=0.5"]), "tsm-r18+crt", stage=1)

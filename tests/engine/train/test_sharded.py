@@ -88,6 +88,7 @@ def test_what_is_whole_stays_as_it_is() -> None:
     [
         (["ema=0.9"], r"shard is true, of a recipe that has ema=0\.9"),
         (["compile=true"], "compile=true"),
+        (["recompute=true"], "recompute=true"),
         (["model.partial_bn=true"], "partial_bn"),
         (["stages.0.trainable=heads"], "stages.0.trainable=heads"),
         (["stages.0.last_blocks=1"], "stages.0.last_blocks=1"),

@@ -67,7 +67,7 @@ def test_networks_of_several_frames_are_refused() -> None:
         RGBDifferenceSpec(TDNSpec(18))
     with pytest.raises(ValueError, match="no temporal op is to mix them"):
         ModelSpec(RGBDifferenceSpec(SMALL), (TSM(),)).build()
-    with pytest.raises(ValueError, match="mean has 1 values and std 3"):
+    with pytest.raises(ValueError, match="mean has 1 value and std 3"):
         RGBDifferenceSpec(SMALL, mean=(0.5,))
     whole = RGBDifferenceSpec(MotionformerSpec(depth=1, width=8, num_heads=2, tubelet=1))
     with pytest.raises(ValueError, match="it looks at several at once"):
