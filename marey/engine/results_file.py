@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from marey.errors import RunError
+from marey.errors import RunError, counted
 from marey.metrics.groups import Groups, Profile
 from marey.metrics.intervals import Estimate
 from marey.storage.text_files import as_value, read_json, write_json
@@ -35,6 +35,18 @@ class ViewCounts:
     size: int | None = None
     segments: int | None = field(default=None, compare=False)
     """Of a view, as the model counts its frames; None of features, and of an earlier marey."""
+
+
+def frames_in_words(views: ViewCounts) -> str:
+    """How many frames a view has; empty where nobody knows.
+
+    >>> frames_in_words(ViewCounts(frames=1)), frames_in_words(ViewCounts(frames="8 + 16"))
+    ('1 frame', '8 + 16 frames')
+    """
+    frames = views.frames
+    if frames is None:
+        return ""
+    return counted(frames, "frame") if isinstance(frames, int) else f"{frames} frames"
 
 
 @dataclass(frozen=True)

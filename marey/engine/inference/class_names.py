@@ -10,7 +10,7 @@ from marey.data.lists.class_names import ClassNames
 from marey.data.manifest.classes import refuse_other_classes, unnamed
 from marey.data.manifest.manifest import Manifest
 from marey.engine.weights.trained import Trained
-from marey.errors import ManifestError, did_you_mean, first_few
+from marey.errors import ManifestError, counted, did_you_mean, first_few
 
 log = logging.getLogger("marey")
 NUM_SHOWN = 8
@@ -58,8 +58,8 @@ def _by_name(manifest: Manifest, head: str, names: tuple[str, ...]) -> Manifest:
     if len(absent):
         unknown = [theirs[number] for number in absent]
         raise ManifestError(
-            f"{manifest.source}: {len(unknown)} of {len(theirs)} classes of '{head}' are none of"
-            f" the model's {len(names)}: {first_few(unknown)}",
+            f"{manifest.source}: {len(unknown)} of {counted(len(theirs), 'class')} of '{head}'"
+            f" are none of the model's {len(names)}: {first_few(unknown)}",
             did_you_mean(unknown[0], names, otherwise=f"it has {first_few(names, 20)}"),
         )
     labels = manifest.labels[head]
@@ -72,10 +72,10 @@ def _by_name(manifest: Manifest, head: str, names: tuple[str, ...]) -> Manifest:
     used = {names[place]: name for place, name in zip(places, theirs, strict=True) if place >= 0}
     moved = [f"{n} is {places[n]} {names[places[n]]!r}" for n in np.flatnonzero(places >= 0)]
     log.warning(
-        "%s has %d of the model's %d classes of '%s', matched by name: class %s",
+        "%s has %d of the model's %s of '%s', matched by name: class %s",
         manifest.source,
         len(used),
-        len(names),
+        counted(len(names), "class"),
         head,
         first_few(moved, NUM_SHOWN),
     )

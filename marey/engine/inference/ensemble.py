@@ -26,7 +26,7 @@ from marey.engine.inference.members import (
 )
 from marey.engine.inference.probabilities import Average
 from marey.engine.inference.scoring import ScoreArrays
-from marey.errors import RunError
+from marey.errors import RunError, counted
 from marey.metrics.catalog import Scores
 
 log = logging.getLogger("marey")
@@ -87,7 +87,8 @@ def checked_weights(weights: Sequence[float], num_members: int) -> tuple[float, 
     if not weights:
         return (1.0,) * num_members
     if len(weights) != num_members:
-        raise ValueError(f"{len(weights)} weights for {num_members} models, expected one for each")
+        given = counted(len(weights), "weight")
+        raise ValueError(f"{given} for {num_members} models, expected one for each")
     for weight in weights:
         if not (np.isfinite(weight) and weight >= 0):
             raise ValueError(f"a weight is {weight:g}, expected a number of at least 0")

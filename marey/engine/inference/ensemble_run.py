@@ -40,9 +40,9 @@ from marey.engine.inference.results_place import (
 )
 from marey.engine.inference.stored import DUMP, Stored, read_stored
 from marey.engine.results_file import FILE as RESULTS
-from marey.engine.results_file import MemberResult, Results, ViewCounts
+from marey.engine.results_file import MemberResult, Results, ViewCounts, frames_in_words
 from marey.engine.weights.trained import load_trained
-from marey.errors import RecipeError
+from marey.errors import RecipeError, counted
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.half_done import is_in_work
 from marey.jobs.parts import Progress
@@ -324,7 +324,7 @@ def _is_model(plan: Plan, wanted: Plan) -> bool:
 def _in_words(plan: Plan) -> str:
     if not plan.model:
         return "of an unknown model"
-    words = f"{plan.model} of {plan.views.frames} frames"
+    words = f"{plan.model} of {frames_in_words(plan.views)}"
     return f"{words}, {plan.other_segments}" if plan.other_segments else words
 
 
@@ -333,7 +333,7 @@ def _in_views_of(plan: Plan, member: Recipe, wanted: Plan) -> Plan:
     for head in member.model.heads:
         if len(plan.classes.get(head.name, ())) != head.num_classes:
             raise RecipeError(
-                f"{plan.name} has {len(plan.classes.get(head.name, ()))} classes of "
+                f"{plan.name} has {counted(len(plan.classes.get(head.name, ())), 'class')} of "
                 f"'{head.name}', {member.name} {head.num_classes}",
                 "a row's number is of its data set",
             )

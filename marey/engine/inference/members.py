@@ -15,7 +15,7 @@ from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.measures import ClassCounts
 from marey.engine.inference.stored import StoredGroups
 from marey.engine.results_file import ClassGroups
-from marey.errors import RunError, first_few
+from marey.errors import RunError, counted, first_few
 
 Rows: TypeAlias = npt.NDArray[np.int64]
 log = logging.getLogger("marey")
@@ -100,7 +100,9 @@ def _check_head(
     hint = "an ensemble is of models of the same classes"
     (one, ours), (two, theirs) = named, other
     if len(theirs) != len(ours):
-        raise RunError(f"{one} has {len(ours)} classes of '{head}', {two} {len(theirs)}", hint)
+        raise RunError(
+            f"{one} has {counted(len(ours), 'class')} of '{head}', {two} {len(theirs)}", hint
+        )
     if not _is_unnamed(theirs) and {*theirs} != {*ours}:
         only_one, only_two = (
             first_few(n for n in a if n not in {*b}) for a, b in ((ours, theirs), (theirs, ours))

@@ -30,7 +30,7 @@ from marey.engine.runtimes.scorer import Scorer
 from marey.engine.weights.calibration import Calibration, read_calibration
 from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import Trained, load_trained
-from marey.errors import DecodeError, RunError
+from marey.errors import DecodeError, RunError, counted
 from marey.jobs.parts import Progress
 from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
@@ -348,7 +348,7 @@ def windows(
     count = max(1, int(np.floor((length - window) / stride + 1e-6)) + 1)
     if count > MOST_WINDOWS * len(times):
         raise RunError(
-            f"a window every {stride:g} s is {count:,} windows of {len(times):,} frames",
+            f"a window every {stride:g} s is {count:,} windows of {counted(len(times), 'frame')}",
             "give a longer stride",
         )
     starts = [i * stride for i in range(count)]

@@ -24,7 +24,7 @@ from marey.engine.inference.class_names import with_class_names
 from marey.engine.inference.extractor import view_features
 from marey.engine.inference.scoring import view_batches
 from marey.engine.weights.trained import Trained, load_trained
-from marey.errors import RunError
+from marey.errors import RunError, counted
 from marey.jobs.parts import Progress
 from marey.longtail.lmr import LMR, attention, final_norm, similarity
 from marey.models.fused import fused
@@ -120,8 +120,8 @@ def reconstruct_folder(
     is_few = counts <= spec.few
     if not is_few.any() or is_few.all():
         raise RunError(
-            f"{folder}: {int(is_few.sum())} of {len(is_few)} classes have at most {spec.few} "
-            "clips; there must be such and others"
+            f"{folder}: of {counted(len(is_few), 'class')} {int(is_few.sum())} with at most "
+            f"{counted(spec.few, 'clip')}, expected such and others"
         )
     chosen = train_set.take(_some_of_each(train_set.labels[head], per_class, seed))
     rows, x = _features(trained, chosen, workers, batch_size, device, progress)

@@ -15,7 +15,7 @@ from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.loader import clip_batches
 from marey.data.manifest.manifest import Manifest
 from marey.engine.runtimes.scorer import Scorer
-from marey.errors import ManifestError, RunError
+from marey.errors import ManifestError, RunError, counted
 from marey.jobs.parts import Progress
 from marey.recipes.compatible import check_clips
 from marey.recipes.frozen import tests_on
@@ -156,9 +156,9 @@ def check_heads(scorer: Scorer, manifest: Manifest, average: str) -> None:
         if name not in manifest.labels:
             raise ManifestError(f"{manifest.source} has no column '{name}' of the model's head")
         if len(manifest.classes[name]) != num_classes:
+            given = counted(len(manifest.classes[name]), "class")
             raise ManifestError(
-                f"{manifest.source} has {len(manifest.classes[name])} classes of '{name}', the "
-                f"model {num_classes}",
+                f"{manifest.source} has {given} of '{name}', the model {num_classes}",
                 "evaluate on a manifest with the class names the model was trained on",
             )
         if average == "probs" and manifest.labels[name].ndim == 2:

@@ -25,7 +25,7 @@ from marey.engine.inference.predictions import Predictions, read_predictions
 from marey.engine.inference.scoring import ScoreArrays
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import ClassGroups, MissingClip, Results, read_results
-from marey.errors import RunError
+from marey.errors import RunError, counted
 from marey.metrics.catalog import Scores
 from marey.metrics.groups import Groups
 from marey.storage.url import any_path
@@ -115,10 +115,10 @@ def _lost(path: Path, clips: Predictions, facts: Results) -> list[MissingClip]:
     known = [each for each in facts.missing if each.labels.keys() == clips.heads.keys()]
     if unknown := facts.num_missing - len(known):
         log.warning(
-            "%s: %d clips could not be read, and their labels are not in results.json: they count "
-            "only if another model has them",
+            "%s: %s could not be read, of which results.json has no labels: counted only if "
+            "another model has them",
             path,
-            unknown,
+            counted(unknown, "clip"),
         )
     return known
 
@@ -132,7 +132,7 @@ def _refuse_others(path: Path, clips: Predictions, facts: Results) -> None:
     wrong = named.items() - counts.items()
     if wrong or len(clips.ids) + facts.num_missing != facts.num_clips:
         raise RunError(
-            f"{path} holds {len(clips.ids)} clips of {counts}, what is said of it is "
+            f"{path} holds {counted(len(clips.ids), 'clip')} of {counts}, what is said of it is "
             f"{facts.num_clips - facts.num_missing} of {named}",
             "they are not of one evaluation: evaluate again",
         )

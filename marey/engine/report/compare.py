@@ -21,6 +21,7 @@ from marey.engine.report.pages import Table, count, of_numbers, with_interval, w
 from marey.engine.report.run_files import RunFiles, read_run
 from marey.engine.report.summary import views_cell
 from marey.engine.results_file import ClassGroups, Results
+from marey.errors import counted as plural
 from marey.metrics.catalog import DASH, METRICS, Named, headlines
 
 MAX_BARS = 30
@@ -197,7 +198,7 @@ class Comparison:
         ours, theirs = first.num_read - pairs.matched, other.num_read - pairs.matched
         lost = pairs.matched - len(pairs) if pairs.by and len(pairs) else 0
         parts = [
-            f"{ours} of {first.num_read} clips of {first_name} are not in {name}" if ours else "",
+            f"{ours} of {_number(first)} of {first_name} are not in {name}" if ours else "",
             f"{theirs} of {other.num_read} of {name} are not in {first_name}" if theirs else "",
             f"{lost} that are in both have other labels" if lost else "",
         ]
@@ -349,4 +350,8 @@ def _numbers(result: Result | None) -> dict[str, Any]:
 
 
 def _clips(facts: Results) -> str:
-    return "" if facts.num_clips is None else f"({facts.num_clips:,} clips)"
+    return "" if facts.num_clips is None else f"({plural(facts.num_clips, 'clip')})"
+
+
+def _number(result: Result) -> str:
+    return plural(result.num_read, "clip")

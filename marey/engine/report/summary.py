@@ -8,7 +8,7 @@ from pathlib import Path
 from marey.engine.report.evaluations import Result
 from marey.engine.report.pages import Table, count, of_numbers, with_interval
 from marey.engine.report.run_files import RunFiles
-from marey.engine.results_file import Results
+from marey.engine.results_file import Results, frames_in_words
 from marey.metrics.catalog import DASH, METRICS, headlines, interval_text
 from marey.metrics.intervals import Estimate
 
@@ -176,6 +176,5 @@ def views_cell(facts: Results) -> str:
 def _views(facts: Results) -> tuple[str, str]:
     """Clips x crops; the frames of a clip, and the name of the protocol."""
     views = facts.views
-    frames = f"{views.frames} frames" if views.frames is not None else ""
-    about = ", ".join(filter(None, [frames, facts.protocol]))
+    about = ", ".join(filter(None, [frames_in_words(views), facts.protocol]))
     return f"{views.clips or '?'} × {views.crops or '?'}", about

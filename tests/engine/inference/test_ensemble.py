@@ -227,7 +227,7 @@ def test_the_same_model_twice_is_said(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ((1,), "1 weights for 2 models"),
+        ((1,), "1 weight for 2 models"),
         ((1, -2), "a weight is -2, expected a number of at least 0"),
         ((1, np.nan), "a weight is nan"),
         ((np.inf, 1), "a weight is inf"),
@@ -305,7 +305,7 @@ def test_missing_clips_of_an_earlier_version_are_said(
     old = replace(facts, missing=tuple(replace(each, labels={}) for each in facts.missing))
     old.write(path.parent)
     assert len(read_stored(path).evaluation.manifest) == 3
-    assert "1 clips could not be read, and their labels are not in results.json" in caplog.text
+    assert "1 clip could not be read, of which results.json has no labels" in caplog.text
 
 
 # --- from files to files -----------------------------------------------------------------------

@@ -80,5 +80,5 @@ def test_without_few_shot_classes_there_is_nothing_to_rebuild(run: Path, tmp_pat
     clips = run.parent / "clips"
     rows = [f"{clips}/{name}_{i}.mp4,{k}" for k, name in enumerate(names) for i in range(4)]
     (tmp_path / "all.csv").write_text("\n".join(["path,label", *rows]) + "\n")
-    with pytest.raises(RunError, match="0 of 4 classes have at most 3 clips"):
+    with pytest.raises(RunError, match="of 4 classes 0 with at most 3 clips"):
         reconstruct_folder(run, train_manifest=tmp_path / "all.csv", workers=0)

@@ -221,7 +221,8 @@ def _checked_names(options: OutputOptions, clips: ScoredClips) -> list[str]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise RunError(
-            f"{clips.source}: {len(twice):,} ids are of several clips; the first is {twice[0]!r}",
+            f"{clips.source}: {counted(len(twice), 'id')} shared by several clips; "
+            f"the first is {twice[0]!r}",
             "a submission has each clip once: take it out of the list, or give ids",
         )
     if clips.missing and not options.allow_missing:

@@ -225,8 +225,8 @@ def test_missing_clips_are_refused_by_name_unless_they_are_allowed(tmp_path):
     ("names", "ids", "message"),
     [
         (["a.mp4", "2.mp4"], None, "1 clip without an id of Jester; the first is 'a'"),
-        (["x/2.mp4", "y/2.mp4"], None, "1 ids are of several clips; the first is '2'"),
-        (["1.mp4", "2.mp4"], ["5", "5"], "1 ids are of several clips; the first is '5'"),
+        (["x/2.mp4", "y/2.mp4"], None, "1 id shared by several clips; the first is '2'"),
+        (["1.mp4", "2.mp4"], ["5", "5"], "1 id shared by several clips; the first is '5'"),
     ],
 )
 def test_ids_are_those_of_the_data_set_and_differ(tmp_path, names, ids, message):
