@@ -25,6 +25,7 @@ from marey.engine.inference.measures import (
     probabilities_of,
 )
 from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
+from marey.errors import counted
 from marey.jobs.parts import Progress
 from marey.metrics.catalog import Subsets
 from marey.metrics.intervals import Estimate
@@ -33,7 +34,7 @@ from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """The scores of the clips of a manifest, and the numbers that follow from them."""
 
@@ -46,6 +47,11 @@ class Evaluation:
     """What says which classes are head, tail and few-shot; metrics of groups need it."""
     subsets: Subsets = field(default_factory=dict)
     """Parts of the clips that have numbers of their own, those of EPIC-KITCHENS."""
+
+    def __repr__(self) -> str:
+        """Of what it is: its numbers are `metrics`, and its arrays would fill a screen."""
+        clips = counted(len(self.manifest), "clip")
+        return f"Evaluation({clips} of {self.manifest.source}, {len(self.missing)} missing)"
 
     @property
     def metrics(self) -> dict[str, float]:

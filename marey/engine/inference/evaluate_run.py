@@ -312,7 +312,7 @@ def _place(asked: Path | None, options: EvalOptions, job: ScoringJob) -> Path:
 
 def evaluate_model(
     model: str | Path,
-    manifest: str | Path | None = None,
+    manifest: str | Path | Sequence[str | Path] | None = None,
     *,
     split: str = "val",
     protocol: str | None = None,
@@ -333,7 +333,8 @@ def evaluate_model(
 
     Args:
         model: folder of a run or release, or one checkpoint of a run.
-        manifest: the clips; by default those that the model was validated on.
+        manifest: the clips: a manifest, class folders, a list, a pattern of files, or several of
+            one kind; by default those that the model was validated on.
         split: rows to take, if the manifest has a column of splits.
         protocol: test views by name (`marey.recipes.protocols`); by default the model's own.
         segments: of a clip; by default as many as these views have.
@@ -347,8 +348,17 @@ def evaluate_model(
 
     Raises:
         MareyError: as `evaluate_folder`.
+        ValueError: `calibrate` and `calibrated` at once, or numbers that cannot be.
     """
+    if calibrate and calibrated:
+        raise ValueError(
+            "calibrate measures on these clips what calibrated applies to others, expected one of "
+            "them"
+        )
     model = Path(model)
+    if manifest is not None and not isinstance(manifest, str | Path):
+        several = tuple(map(str, manifest))
+        manifest = several if len(several) > 1 else several[0]
     options = EvalOptions(
         folder=model,
         manifest=manifest,

@@ -40,6 +40,7 @@ from marey.models.video_model import VideoModel
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import to_plain
 from marey.storage.atomic import run_error
+from marey.types import check_numbers
 
 PART_ROWS = 1024
 """Clips of a part, rounded up to whole batches, so that batches are those of one pass."""
@@ -135,6 +136,10 @@ class Options(Generic[J]):
     """Clips at once; by default as many as the recipe says, fewer where they have many views."""
     device: str = field(default_factory=default_device)
     """Where the model runs; by default cuda where there is one."""
+
+    def __post_init__(self) -> None:
+        check_numbers(at_least=0, workers=self.workers)
+        check_numbers(at_least=1, batch_size=self.batch_size)
 
     def load(self, device: str) -> J:
         """The job, its model on `device`."""

@@ -22,6 +22,7 @@ from torch import Tensor
 from marey.data.features.feature_folder import holds_features, open_features
 from marey.data.loading.clips import memory_ran_out
 from marey.data.manifest.paths import VIDEO
+from marey.data.own_videos.folders import clips_below
 from marey.engine.inference.calibrate import calibrated_scores
 from marey.engine.inference.probabilities import probabilities
 from marey.engine.inference.scoring import check_finite, score_views
@@ -153,6 +154,11 @@ class Predictor:
         path = any_path(video)
         if isinstance(path, Path) and (files := videos_in(path)):
             return self._of_files(files, asked, progress)
+        if isinstance(path, Path) and (deeper := _below(path)):
+            raise DecodeError(
+                f"{path} holds no video itself, but {counted(len(deeper), 'clip')} in folders",
+                f"give these, such as {path / deeper[0]}",
+            )
         return self._of_file(path, asked, progress)
 
     @property
@@ -392,6 +398,12 @@ def as_features(video: str | Path | np.ndarray | Tensor, dim: int) -> Tensor:
     if vectors.ndim != 2 or vectors.shape[1] != dim or not len(vectors):
         raise ValueError(f"features are {list(vectors.shape)}, expected [t {dim}]")
     return vectors
+
+
+def _below(path: Path) -> list[str]:
+    """The clips in the folders of a folder, from it; none in what is a clip itself."""
+    found = clips_below(path) if path.is_dir() else []
+    return [] if found == ["."] else found
 
 
 def videos_in(folder: Path) -> list[Path]:

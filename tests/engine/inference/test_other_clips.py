@@ -116,6 +116,23 @@ def test_other_clips_are_named_however_they_are_given(
     )
 
 
+def test_python_takes_several_lists_and_refuses_what_cannot_be(
+    run: Path, trained: Path, new: Path, tmp_path: Path
+) -> None:
+    other = a_list(trained, tmp_path / "x" / "other", "green")
+    found = marey.evaluate(run, [new, other], workers=0)
+    assert len(found.manifest) == 3
+    assert repr(found).endswith("other/manifest.csv, 0 missing)")
+    assert places(run) == ["new+other-val"]
+    assert len(marey.evaluate(run, [new], workers=0).manifest) == 2
+    with pytest.raises(ValueError, match="calibrate measures on these clips.*expected one of them"):
+        marey.evaluate(run, calibrate=True, calibrated=True)
+    with pytest.raises(ValueError, match="workers is -1, expected at least 0"):
+        marey.evaluate(run, workers=-1)
+    with pytest.raises(ValueError, match="batch_size is 0, expected at least 1"):
+        marey.evaluate(run, batch_size=0)
+
+
 def test_a_file_named_as_a_split_is_called_by_its_folder(tmp_path: Path) -> None:
     (tmp_path / "v1.2").mkdir()
     names = {

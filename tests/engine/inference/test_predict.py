@@ -15,7 +15,7 @@ from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import evaluate
 from marey.engine.inference.predict import Predictor, check_window, timeline, windows
 from marey.engine.weights.trained import Trained
-from marey.errors import RunError
+from marey.errors import DecodeError, RunError
 from marey.models import ResNetSpec
 from marey.recipes.compatible import check_clips
 from marey.recipes.resolve import resolve
@@ -57,6 +57,16 @@ def test_what_no_prediction_can_be_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         untrained(tmp_path).predict(tmp_path / "red_0.mp4", **asked)
+
+
+def test_a_folder_of_class_folders_is_said_to_be_one(tmp_path: Path) -> None:
+    predictor = untrained(tmp_path / "flat")
+    (tmp_path / "mine" / "red").mkdir(parents=True)
+    (tmp_path / "flat" / "red_0.mp4").rename(tmp_path / "mine" / "red" / "a.mp4")
+    with pytest.raises(
+        DecodeError, match=r"mine holds no video itself, but 1 clip in folders.*a.mp4"
+    ):
+        predictor.predict(tmp_path / "mine")
 
 
 def test_a_model_of_flow_says_that_videos_are_not_what_it_takes(tmp_path: Path) -> None:
