@@ -10,7 +10,7 @@ from marey.engine.environment import versions_of
 from marey.engine.machine import this_machine
 from marey.engine.runtimes.catalog import FORMS, find_form, forms_named
 from marey.engine.runtimes.form import Running
-from marey.engine.runtimes.onnx_file import INPUT, read_graph, write_onnx
+from marey.engine.runtimes.onnx_file import INPUT, LAYERS, read_graph, write_onnx
 from marey.errors import RunError
 from marey.models import TSM, Head, ModelSpec, ResNetSpec, VideoModel
 from marey.types import Clip, Scores
@@ -91,6 +91,19 @@ def test_shorter_numbers_give_nearly_the_same(
     found = running(name, model, clips, folder)(clips)
     assert difference(found, plain) < within
     assert all(scores.dtype == torch.float32 for scores in found.values())
+
+
+def test_the_first_layers_are_never_of_8_bits(
+    model: VideoModel, clips: Clip, folder: Path
+) -> None:
+    running("onnxruntime-int8", model, clips, folder)
+    import onnx
+
+    graph = onnx.load(folder / "model.int8.onnx").graph
+    rounded = {out for node in graph.node if "Dequantize" in node.op_type for out in node.output}
+    layers = [node for node in graph.node if node.op_type in LAYERS]
+    kinds = [rounded.issuperset(node.input[:2]) for node in layers]
+    assert kinds == [False] * (len(layers) // 6) + [True] * (len(layers) - len(layers) // 6)
 
 
 @pytest.mark.long
