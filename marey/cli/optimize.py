@@ -40,6 +40,7 @@ def optimize(
     split: Annotated[
         str | None, typer.Option(help="rows of it; default: val of the run's, all of --manifest")
     ] = None,
+    root: opt.Root = None,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -110,6 +111,7 @@ def optimize(
                 clips=WantedClips(
                     manifest=manifest,
                     split=split,
+                    root=root,
                     calibration=calibration,
                     num_clips=clips,
                     workers=workers,
