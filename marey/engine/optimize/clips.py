@@ -97,9 +97,7 @@ def _spread(rows: Rows, most: int) -> Rows:
     return rows[places]
 
 
-def _listed(
-    trained: Trained, source: str | None, split: str | None, root: str | None
-) -> Manifest:
+def _listed(trained: Trained, source: str | None, split: str | None, root: str | None) -> Manifest:
     data = trained.recipe.data
     if source is not None:
         at = Location(root, urls=data.urls)

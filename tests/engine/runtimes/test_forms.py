@@ -93,9 +93,7 @@ def test_shorter_numbers_give_nearly_the_same(
     assert all(scores.dtype == torch.float32 for scores in found.values())
 
 
-def test_the_first_layers_are_never_of_8_bits(
-    model: VideoModel, clips: Clip, folder: Path
-) -> None:
+def test_the_first_layers_are_never_of_8_bits(model: VideoModel, clips: Clip, folder: Path) -> None:
     running("onnxruntime-int8", model, clips, folder)
     import onnx
 
