@@ -144,13 +144,22 @@ def fitted_temperature(logits: Scores, labels: Labels) -> float:
     golden = (np.sqrt(5) - 1) / 2
     for _ in range(60):  # the likelihood has one maximum in 1 / T, so in log T too
         left, right = high - golden * (high - low), low + golden * (high - low)
-        if _nll(_softmax(logits / np.exp(left)), labels) < _nll(
-            _softmax(logits / np.exp(right)), labels
-        ):
+        if _nll_at(np.exp(left), logits, labels) <= _nll_at(np.exp(right), logits, labels):
             high = right
         else:
             low = left
     return float(np.exp((low + high) / 2))
+
+
+def _nll_at(temperature: float, logits: Scores, labels: Labels) -> float:
+    """The same of logits over a temperature, exact where a probability rounds to one or nothing."""
+    rows = np.arange(len(labels))
+    gaps = (logits - logits[rows, labels][:, None]).astype(np.float64) / temperature
+    gaps[rows, labels] = -np.inf
+    top = gaps.max(axis=1)
+    with np.errstate(invalid="ignore"):  # of one class, for which there is no temperature
+        others = top + np.log(np.exp(gaps - top[:, None]).sum(axis=1))
+    return float(np.logaddexp(0.0, others).mean())
 
 
 def _softmax(logits: Scores) -> Floats:

@@ -8,7 +8,7 @@ import sklearn.metrics as sk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marey.metrics.calibration import fitted_temperature, temperature_scaling
+from marey.metrics.calibration import fitted_temperature, is_at_bound, temperature_scaling
 from marey.metrics.detection import curve, detections
 from marey.metrics.label_errors import label_suspects
 
@@ -110,3 +110,11 @@ def test_a_temperature_makes_a_model_as_sure_as_it_is_right() -> None:
     assert found.nll_after < found.nll_before
     assert found.ece_after < 4 < found.ece_before
     assert temperature_scaling(logits[:3], labels[:3]) is None
+
+
+@pytest.mark.parametrize("gap", [0.1, 4.0, 40.0, 400.0])
+def test_of_answers_that_are_all_right_or_all_wrong_no_temperature_is_best(gap):
+    """However sure they are, also where each probability rounds to one or to nothing."""
+    labels = np.arange(30) % 3
+    assert is_at_bound(fitted_temperature(gap * np.eye(3)[labels], labels))
+    assert is_at_bound(fitted_temperature(gap * np.eye(3)[(labels + 1) % 3], labels))
