@@ -40,7 +40,6 @@ def optimize(
     split: Annotated[
         str | None, typer.Option(help="rows of it; default: val of the run's, all of --manifest")
     ] = None,
-    root: opt.Root = None,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -111,7 +110,6 @@ def optimize(
                 clips=WantedClips(
                     manifest=manifest,
                     split=split,
-                    root=root,
                     calibration=calibration,
                     num_clips=clips,
                     workers=workers,

@@ -155,15 +155,15 @@ METRICS: list[Metric] = [
     _action(key="action/top1/tail", title="action top-1 of the tail", subset="tail"),
     _action(key="action/top1/unseen", title="action top-1 of unseen people", subset="unseen"),
     _accuracy(key="acc/class_avg", title="class average", headline=True),
-    _accuracy(key="acc/head", title="head", group="head"),
-    _accuracy(key="acc/medium", title="medium", group="medium"),
-    _accuracy(key="acc/tail", title="tail", group="tail"),
-    _accuracy(key="acc/few", title="few", group="few", watched=True),
+    _accuracy(key="acc/head", title="head classes", group="head"),
+    _accuracy(key="acc/medium", title="medium classes", group="medium"),
+    _accuracy(key="acc/tail", title="tail classes", group="tail"),
+    _accuracy(key="acc/few", title="few-shot classes", group="few", watched=True),
     _precision(key="mAP", title="mAP", headline=True, watched=True),
-    _precision(key="mAP/head", title="mAP/head", group="head"),
-    _precision(key="mAP/medium", title="mAP/medium", group="medium"),
-    _precision(key="mAP/tail", title="mAP/tail", group="tail"),
-    _precision(key="mAP/few", title="mAP/few", group="few"),
+    _precision(key="mAP/head", title="mAP of head classes", group="head"),
+    _precision(key="mAP/medium", title="mAP of medium classes", group="medium"),
+    _precision(key="mAP/tail", title="mAP of tail classes", group="tail"),
+    _precision(key="mAP/few", title="mAP of few-shot classes", group="few"),
     _hit(key="hit@1", title="hit@1", measure=hit_at, estimate=hit_estimate, min_classes=2),
     _hit(
         key="hit@5",
@@ -232,7 +232,7 @@ def find_metric(name: str) -> Named | None:
 
     >>> named = find_metric("verb/acc/few")
     >>> named.head, named.metric.title
-    ('verb', 'few')
+    ('verb', 'few-shot classes')
     """
     rows = {key: row for row in METRICS for key in (row.key, row.column or row.key)}
     head, _, rest = name.partition("/")

@@ -37,7 +37,6 @@ class WantedClips:
     Args:
         manifest: as `marey predict` takes them; by default those that the model was validated on.
         split: rows to take of it; by default val of the model's own, all of a `manifest`.
-        root: where relative paths of both lists start; by default in the folder of each.
         calibration: clips that 8 bits are fitted to; by default others of the same list.
         num_clips: to try on.
         workers: processes that read them; by default as many as the recipe says.
@@ -45,7 +44,6 @@ class WantedClips:
 
     manifest: str | None = None
     split: str | None = None
-    root: str | None = None
     calibration: str | None = None
     num_clips: int = 32
     workers: int | None = None
@@ -74,12 +72,12 @@ def clips_to_try(
         ManifestError: nothing says which clips, they are not what the model takes, or none can be
             read.
     """
-    listed = _listed(trained, wanted.manifest, wanted.split, wanted.root)
+    listed = _listed(trained, wanted.manifest, wanted.split)
     rows = np.arange(len(listed))
     tried = _spread(rows, wanted.num_clips)
     rest = np.setdiff1d(rows, tried)
     if wanted.calibration is not None:
-        others = _listed(trained, wanted.calibration, None, wanted.root)
+        others = _listed(trained, wanted.calibration, None)
     else:
         others = listed.take(rest) if len(rest) >= FITTED else listed
     fitted = others.take(_spread(np.arange(len(others)), FITTED))
@@ -97,10 +95,10 @@ def _spread(rows: Rows, most: int) -> Rows:
     return rows[places]
 
 
-def _listed(trained: Trained, source: str | None, split: str | None, root: str | None) -> Manifest:
+def _listed(trained: Trained, source: str | None, split: str | None) -> Manifest:
     data = trained.recipe.data
     if source is not None:
-        at = Location(root, urls=data.urls)
+        at = Location(None, urls=data.urls)
         found = read_clips(source, split=split, at=at, classes=trained.classes).manifest
     elif data.val_lists:
         lists = read_manifests(data.val_lists, heads=trained.classes, at=data.location)
@@ -119,9 +117,6 @@ def _read(manifest: Manifest, recipe: Recipe, workers: int | None) -> Clip:
     with closing(view_batches(manifest, looked, workers=workers, batch_size=1)) as batches:
         views = [batch.clip[:, 0] for batch in batches if len(batch.rows)]
     if not views:
-        raise ManifestError(
-            f"{manifest.source}: no clip could be read; the first: {manifest.path(0)}",
-            "say where the paths start (root); `marey data check` tells what is wrong with files",
-        )
+        raise ManifestError(f"{manifest.source}: no clip could be read", "marey data check")
     pixels = recipe.augment
     return normalize(torch.cat(views), pixels.mean, pixels.std, channel_order=pixels.channel_order)

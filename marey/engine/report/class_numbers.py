@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from marey.engine.report.charts.charts import Series, line_chart
 from marey.engine.report.evaluations import HeadResult, SeveralResult
 from marey.engine.report.pages import Table, of_numbers, with_interval
+from marey.errors import counted
 from marey.metrics.catalog import DASH, Scores
 from marey.metrics.detection import Bools, Detection, curve, detections
 from marey.metrics.intervals import Interval
@@ -48,7 +49,7 @@ def class_table(classes: Sequence[str], probabilities: Scores, targets: Bools) -
 
 
 _FOUND = ("class", "clips", "taken for it", "precision", "recall", "F1")
-_OF_ALL_THRESHOLDS = ("ROC AUC", "AP", "threshold", "F1 there")
+_OF_ALL_THRESHOLDS = ("ROC AUC", "AP", "threshold", "best F1")
 
 
 def macro_note(head: HeadResult | SeveralResult) -> str:
@@ -57,11 +58,12 @@ def macro_note(head: HeadResult | SeveralResult) -> str:
     if not found:
         return ""
     f1, auc = (np.nanmean([getattr(of, name) for of in found]) for name in ("f1", "auc"))
-    return f"Means over the {len(found)} classes with clips: F1 {f1:.1f} %, ROC AUC {auc:.1f} %."
+    classes = counted(len(found), "class")
+    return f"Means over {classes} with clips: F1 {f1:.1f} %, ROC AUC {auc:.1f} %."
 
 
-def threshold_charts(head: HeadResult | SeveralResult) -> list[Markup]:
-    """ROC, and precision over recall, of up to `MAX_CURVES` classes that are worst found.
+def threshold_charts(head: HeadResult | SeveralResult) -> dict[str, Any]:
+    """ROC, and precision over recall, of the `MAX_CURVES` classes of the lowest F1.
 
     Of two classes that exclude one another it is the rarer alone, as the curve of the other says
     the same. None where clips have one of many classes: there is no threshold to choose.
@@ -81,9 +83,9 @@ def threshold_charts(head: HeadResult | SeveralResult) -> list[Markup]:
         roc.append(Series(name, false, recall))
         precisions.append(Series(name, recall, precision))
     if not shown:
-        return []
+        return {"threshold_charts": []}
     of_whom = f": {head.classes[shown[0]]}" if len(shown) == 1 else ""
-    return [
+    charts = [
         line_chart(
             roc,
             title=f"ROC{of_whom}",
@@ -99,6 +101,9 @@ def threshold_charts(head: HeadResult | SeveralResult) -> list[Markup]:
             y_range=(0, 100),
         ),
     ]
+    tested = int((sizes > 0).sum())
+    most = f"The {len(shown)} classes of the lowest F1 are drawn." if len(shown) < tested else ""
+    return {"threshold_charts": charts, "thresholds_of": "" if len(shown) == 1 else most}
 
 
 def _number(value: float) -> str:

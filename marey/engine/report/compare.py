@@ -16,7 +16,7 @@ from marey.engine.report.charts.charts import Bar, Point, bars, scatter
 from marey.engine.report.curves import comparison_curves
 from marey.engine.report.evaluations import HeadResult, Result
 from marey.engine.report.gains import Gain, Pairs, gain_table, gains, pair
-from marey.engine.report.groups import group_comparisons, group_tables
+from marey.engine.report.groups import group_comparisons, group_tables, known_groups
 from marey.engine.report.pages import Table, count, of_numbers, with_interval, write_page
 from marey.engine.report.run_files import RunFiles, read_run
 from marey.engine.report.summary import views_cell
@@ -85,7 +85,8 @@ class Comparison:
         if self.runs[0].result is None:
             return {}
         (_, first), *others = self.results
-        groups = {head: known.groups for head, known in first.facts.groups.items()}
+        known = {head: known_groups(first, head) for head in first.facts.groups}
+        groups = {head: of.groups for head, of in known.items() if of}
         return {name: gains(first, other, self.pairs[name], groups) for name, other in others}
 
     @property

@@ -112,7 +112,8 @@ def small_video(frames: Frames, seconds: float) -> str:
         return ""
     content, rate = io.BytesIO(), Fraction(len(frames) / seconds).limit_denominator(100)
     with av.open(content, "w", format="mp4") as file:
-        stream = file.add_stream("libx264", rate=rate, options={"crf": VIDEO_QUALITY})
+        options = {"crf": VIDEO_QUALITY, "threads": "1"}  # by default more than there are cores
+        stream = file.add_stream("libx264", rate=rate, options=options)
         height, width = (size - size % 2 for size in frames.shape[1:3])
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames[:, :height, :width]:

@@ -13,6 +13,7 @@ from marey.engine.report.gains import Gain
 from marey.engine.report.mistakes import between_groups, confusion_table
 from marey.engine.report.pages import Table, of_numbers, percent, with_interval
 from marey.engine.results_file import ClassGroups
+from marey.errors import counted
 from marey.metrics.catalog import DASH, METRICS, find_metric, interval_text
 from marey.metrics.groups import Groups
 from marey.metrics.intervals import Estimate
@@ -24,32 +25,58 @@ Runs = Sequence[tuple[str, Result]]
 """Names and results of the runs that were evaluated, the first one first."""
 
 
+def known_groups(result: Result, head: str) -> ClassGroups | None:
+    """The groups of a head; None where they are not known, or one group has all classes."""
+    known = result.facts.groups.get(head)
+    filled = [of for of in known.classes.values() if of] if known else []
+    return known if len(filled) > 1 else None
+
+
+def group_rule(known: ClassGroups) -> str:
+    """How many classes are in each group, by which rule, and how long the tail is."""
+    k, train = known.train.num_classes, known.train
+    sizes = ", ".join(
+        f"{in_words(name)} {len(of)} ({percent(100 * len(of) / k)})"
+        for name, of in known.classes.items()
+    )
+    name, _, rule = known.rule.partition(": ")
+    return (
+        f"Classes are grouped by their training clips, {train.num_clips:,} in all. Of {k:,} classes"
+        f" there are: {sizes}. The rule '{name}': {rule}. The largest class has"
+        f" {train.imbalance:,.1f} times the training clips of the smallest."
+    )
+
+
+def in_words(group: str) -> str:
+    """The name of a group as pages say it."""
+    return "few-shot" if group == "few" else group
+
+
 # --- of one run ---------------------------------------------------------------------------------
 
 
 def group_part(result: Result, head: HeadResult) -> dict[str, Any]:
     """How each group of a head does, and what it is taken for; empty if groups are not known."""
-    known = result.facts.groups.get(head.name)
+    known = known_groups(result, head.name)
     if known is None:
         return {}
     (frequent, common), _, (rare, few) = known.groups
     return {
-        "known": known,
         "between": _between(head, known.groups),
-        "rare": rare,
-        "frequent": frequent,
+        "rare": in_words(rare),
+        "frequent": in_words(frequent),
         "pairs": confusion_table(head, MAX_PAIRS, true=few, predicted=common),
     }
 
 
 def estimate_table(result: Result, head: str) -> Table:
     """The numbers of a head that have intervals, with the classes and clips they rest on."""
-    known = result.facts.groups.get(head)
+    known = known_groups(result, head)
     sizes = {name: len(classes) for name, classes in known.classes.items()} if known else {}
     rows, what = [], "accuracy"
     for key, estimate in result.facts.estimates.get(head, {}).items():
         named = find_metric(key)
-        if named is not None:
+        if named is not None and (known or named.metric.group == ALL):
             metric, what = named.metric, "mAP" if named.metric.several else what
             of = f" of {sizes[metric.group]}" if metric.group in sizes else ""
             classes, clips = f"{estimate.num_classes}{of}", f"{estimate.num_clips:,}"
@@ -65,8 +92,9 @@ def _between(head: HeadResult, groups: Groups) -> Table:
     for name, row in zip(names, between_groups(head.confusions, groups), strict=True):
         total = int(row.sum())
         shares = [percent(100 * int(n) / total) if total else DASH for n in row]
-        rows.append((name, f"{total:,}", *shares))
-    return of_numbers(rows, ("clips of", "read", "right", *(f"taken for {name}" for name in names)))
+        rows.append((in_words(name), f"{total:,}", *shares))
+    header = ("clips of", "read", "right", *(f"wrong: {in_words(name)}" for name in names))
+    return of_numbers(rows, header)
 
 
 # --- of several runs ----------------------------------------------------------------------------
@@ -88,7 +116,7 @@ def group_comparisons(
         head.name: _comparison(results, known, head, class_counts.get(head.name, ()), gained)
         for _, first in results[:1]
         for head in first.heads
-        if (known := first.facts.groups.get(head.name))
+        if (known := known_groups(first, head.name))
     }
 
 
@@ -97,8 +125,11 @@ def group_tables(results: Runs, heads: Iterable[str] | None = None) -> list[Tabl
 
     A table for each of `heads`, by default all, whose groups the first run knows.
     """
-    known = results[0][1].facts.groups if results else {}
-    return [_table(results, h, known[h]) for h in (known if heads is None else heads) if h in known]
+    if not results:
+        return []
+    _, first = results[0]
+    wanted = first.facts.groups if heads is None else heads
+    return [_table(results, h, known) for h in wanted if (known := known_groups(first, h))]
 
 
 def _comparison(
@@ -121,7 +152,7 @@ def _comparison(
         title = f"Gain over {results[0][0]} by group"
         charts.append(intervals(spreads, title=title, x_label="points, with 95 % interval"))
     return {
-        "known": known,
+        "rule": group_rule(known),
         "charts": charts,
         "numbers": _table(results, head.name, known),
     }
@@ -135,7 +166,7 @@ def _by_frequency(results: Runs, sizes: Sequence[int], head: HeadResult) -> Mark
         if answers and answers.classes == head.classes and len(sizes) == len(head.classes):
             classes = zip(head.classes, answers.accuracies.tolist(), sizes, strict=True)
             series[name] = [
-                Point(size, value, f"{of}: {value:.1f} % right, {size:,} training clips")
+                Point(size, value, f"{of}: {value:.1f} % right, {counted(size, 'training clip')}")
                 for of, value, size in classes
             ]
     if not series:

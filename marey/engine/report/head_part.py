@@ -8,7 +8,8 @@ import numpy as np
 
 from marey.data.manifest.join import read_manifests
 from marey.engine.inference.reconstruction import RebuiltClass, SourceClass
-from marey.engine.report.charts.charts import Bar, Point, bars, reliability_chart, scatter
+from marey.engine.report.calibration_part import calibration_part
+from marey.engine.report.charts.charts import Bar, Point, bars, scatter
 from marey.engine.report.charts.heatmap import MAX_CLASSES, confusion_chart
 from marey.engine.report.class_numbers import class_table, macro_note, threshold_charts
 from marey.engine.report.evaluations import HeadResult, Result, SeveralResult
@@ -16,9 +17,7 @@ from marey.engine.report.frame_strips import ClipPictures, Strip
 from marey.engine.report.groups import group_part
 from marey.engine.report.mistakes import confident_mistakes, confusion_table, hardest_classes
 from marey.engine.report.run_files import RunFiles
-from marey.engine.results_file import Calibrated
-from marey.errors import ManifestError
-from marey.metrics.calibration import bins_for, reliability, temperature_scaling
+from marey.errors import ManifestError, counted
 from marey.metrics.label_errors import label_suspects
 
 MAX_STRIPS = 12
@@ -36,12 +35,13 @@ def head_part(
     return {
         "head": head,
         **_confusions(head),
-        **_classes(files, head),
+        **_classes(files, result, head),
         **_class_numbers(head),
         "groups": group_part(result, head),
         **_rebuilt_classes(files, head, pictures),
-        **_calibration(head, result.facts.calibration.get(head.name)),
+        **calibration_part(files, result, head),
         "mistakes": _mistakes(result, head, pictures),
+        "num_mistakes": int((~head.right).sum()),
         **_suspects(result, head, pictures),
     }
 
@@ -55,7 +55,7 @@ def _class_numbers(head: HeadResult | SeveralResult) -> dict[str, Any]:
     return {
         "class_table": class_table(head.classes, head.probabilities, head.targets),
         "macro": macro_note(head),
-        "threshold_charts": threshold_charts(head),
+        **threshold_charts(head),
     }
 
 
@@ -71,11 +71,11 @@ def _confusions(head: HeadResult) -> dict[str, Any]:
     }
 
 
-def _classes(files: RunFiles, head: HeadResult) -> dict[str, Any]:
+def _classes(files: RunFiles, result: Result, head: HeadResult) -> dict[str, Any]:
     """Accuracy of each class, by its size where sizes differ."""
-    sizes, source = _class_sizes(files, head)
+    sizes, source = _class_sizes(files, result, head)
     tips = [
-        f"{name}: {accuracy:.1f} % right, {size} {source} clips"
+        f"{name}: {accuracy:.1f} % right, {counted(size, f'{source} clip')}"
         for name, accuracy, size in zip(head.classes, head.accuracies, sizes, strict=True)
     ]
     order = np.argsort(head.accuracies, kind="stable")[:MAX_BARS]
@@ -96,12 +96,17 @@ def _classes(files: RunFiles, head: HeadResult) -> dict[str, Any]:
     return {"class_sizes": sizes, "counted": source, "class_charts": charts}
 
 
-def _class_sizes(files: RunFiles, head: HeadResult) -> tuple[list[int], str]:
-    """Clips of each class, and which were counted: training clips, if their manifest is there."""
-    counted = files.class_counts.get(head.name, [])
-    if len(counted) == len(head.classes):
-        return counted, "training"
+def _class_sizes(files: RunFiles, result: Result, head: HeadResult) -> tuple[list[int], str]:
+    """Clips of each class, and which were counted: training clips, if their manifest is there.
+
+    Of folds, each of which learned from others, the clips that were tested.
+    """
+    known = files.class_counts.get(head.name, [])
+    if len(known) == len(head.classes):
+        return known, "training"
     tested = np.bincount(head.labels, minlength=len(head.classes)).tolist()
+    if result.facts.repeats and result.facts.repeats.kind == "folds":
+        return tested, "test"
     data = files.recipe.data
     try:
         manifest = read_manifests([data.train, *data.more], split="train", at=data.location)
@@ -126,22 +131,6 @@ def _rebuilt_classes(files: RunFiles, head: HeadResult, pictures: ClipPictures) 
         (rare, strip(rare), [(each, strip(each)) for each in rare.sources]) for rare in rarest
     ]
     return {"rebuilt": rebuilt, "rebuilt_classes": strips}
-
-
-def _calibration(head: HeadResult, calibrated: Calibrated | None) -> dict[str, Any]:
-    """How sure the model is and how often right (%), and what a temperature changed or would."""
-    num_bins = bins_for(len(head.labels))
-    bins = reliability(head.probabilities, head.labels, num_bins)
-    sure = np.log(np.maximum(head.probabilities, np.finfo(np.float32).tiny))
-    return {
-        "calibration_error": bins.expected_calibration_error,
-        "num_bins": num_bins,
-        "sure": 100 * float(head.confidences.mean()),
-        "right": 100 * float(head.right.mean()),
-        "reliability": reliability_chart(bins, title="Reliability"),
-        "calibrated": calibrated,
-        "scaling": None if calibrated else temperature_scaling(sure, head.labels, num_bins),
-    }
 
 
 def _mistakes(

@@ -9,7 +9,7 @@ import numpy as np
 
 from marey.engine.report.evaluations import HeadResult, Result
 from marey.engine.report.run_files import read_run
-from marey.metrics.calibration import reliability, temperature_scaling
+from marey.metrics.calibration import bins_for, reliability, temperature_scaling
 from marey.metrics.detection import detections
 from marey.metrics.label_errors import label_suspects
 
@@ -47,11 +47,12 @@ def report_numbers(run: str | Path, results: str | None = None) -> dict[str, Any
 
 def _of_one_class(result: Result, head: HeadResult) -> dict[str, Any]:
     sure = np.log(np.maximum(head.probabilities, np.finfo(np.float32).tiny))
-    bins = reliability(head.probabilities, head.labels)
+    num_bins = bins_for(len(head.labels))
+    bins = reliability(head.probabilities, head.labels, num_bins)
     return {
         "confusions": head.confusions.tolist(),
         "calibration_error": bins.expected_calibration_error,
-        "temperature_scaling": temperature_scaling(sure, head.labels),
+        "temperature_scaling": temperature_scaling(sure, head.labels, num_bins),
         "label_suspects": [
             {
                 "clip": result.paths[each.row] if result.paths else str(each.row),

@@ -16,6 +16,7 @@ from typing import Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from marey.engine.report.charts.svg import text
+from marey.errors import counted
 from marey.metrics.catalog import DASH
 from marey.storage.atomic import run_error, write_text
 
@@ -96,3 +97,4 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters |= {"percent": percent, "count": count}
+TEMPLATES.globals |= {"counted": counted}

@@ -9,16 +9,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from markupsafe import Markup
-
-from marey.engine.report.curves import comparison_curves, report_curves
+from marey.engine.report.curves import comparison_curves, has_groups, report_curves
 from marey.engine.report.frame_strips import (
     ClipPictures,
     clip_roots,
     shown_path,
     without_folders,
 )
-from marey.engine.report.groups import estimate_table
+from marey.engine.report.groups import estimate_table, group_rule, known_groups
 from marey.engine.report.head_part import head_part, several_part
 from marey.engine.report.pages import Table, write_page
 from marey.engine.report.run_files import RunFiles, read_run
@@ -31,6 +29,7 @@ from marey.engine.report.summary import (
     tiles,
     views_text,
 )
+from marey.metrics.groups import FEW
 
 MAX_ROWS = 50
 
@@ -54,6 +53,7 @@ def write_report(
     shown = [files.result] if files.result else []
     pictures = ClipPictures([root for result in shown for root in clip_roots(files, result)])
     unreadable, num_unreadable = _unreadable(files)
+    trained = _trained(files)
     return write_page(
         Path(out) if out is not None else _place(files, run, results),
         "report.html",
@@ -66,9 +66,18 @@ def write_report(
         claim=claim_table(files),
         measured_by=", ".join(views_text(result.facts) for result in shown),
         all_results=all_results(files),
-        curves=_curves(files),
+        curves=report_curves(files)
+        if trained == [files]
+        else comparison_curves([run.name for run in trained], trained),
         num_diverged=sum(not math.isfinite(loss) for loss in files.column("train/loss")),
-        numbers=[(name, estimate_table(r, name)) for r in shown for name in r.facts.estimates],
+        has_group_curves=has_groups(trained),
+        few=FEW,
+        numbers=[
+            (name, known and group_rule(known), estimate_table(r, name))
+            for r in shown
+            for name in r.facts.estimates
+            for known in (known_groups(r, name),)
+        ],
         heads=[
             head_part(files, r, head, pictures) for r in shown for head in r.heads if r.num_read
         ],
@@ -87,14 +96,13 @@ def _place(files: RunFiles, run: str | Path, results: str | None) -> Path:
     return files.folder / "results" / files.result.name / "report.html"
 
 
-def _curves(files: RunFiles) -> list[Markup]:
-    """The curves of a run or, of one that sums up others, theirs side by side."""
+def _trained(files: RunFiles) -> list[RunFiles]:
+    """The run or, of one that sums up others, those of them that are there."""
     repeats = files.result.facts.repeats if files.result else None
     if repeats is None or files.epochs:
-        return report_curves(files)
+        return [files]
     folders = [files.folder / run.name for run in repeats.runs]
-    there = [folder for folder in folders if folder.is_dir()]
-    return comparison_curves([folder.name for folder in there], [*map(read_run, there)])
+    return [read_run(folder) for folder in folders if folder.is_dir()]
 
 
 def _unreadable(files: RunFiles) -> tuple[Table, int]:

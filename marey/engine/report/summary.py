@@ -94,7 +94,7 @@ def tiles(result: Result) -> list[tuple[str, str, str]]:
         ),
         ("missing clips", str(missing), f"{missing}{of} unreadable"),
         ("parameters", count(facts.parameters), ""),
-        ("GMACs a view", count(facts.gmacs_per_view), f"{count(facts.gmacs_total)} in all"),
+        ("GMACs a view", count(facts.gmacs_per_view), f"{count(facts.gmacs_total)} a clip"),
         ("views", *_views(facts)),
     ]
 

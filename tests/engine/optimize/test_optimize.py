@@ -310,14 +310,6 @@ def test_clips_may_be_named_and_must_suffice(run: Path, tmp_path: Path) -> None:
     named = WantedClips(manifest=str(clips / "red_0.mp4"), workers=0)
     found = optimize_folder(run, tmp_path / "one", wanted("fused", clips=named))
     assert found.num_clips == 1
-    listed = tmp_path / "lists" / "some.txt"
-    listed.parent.mkdir()
-    listed.write_text("red_0.mp4\nred_1.mp4\n")
-    elsewhere = WantedClips(manifest=str(listed), root=str(clips), workers=0)
-    assert optimize_folder(run, tmp_path / "two", wanted("fused", clips=elsewhere)).num_clips == 2
-    lost = WantedClips(manifest=str(listed), workers=0)
-    with pytest.raises(ManifestError, match=r"could be read; the first: .*lists.*red_0.*root"):
-        optimize_folder(run, tmp_path / "lost", wanted("fused", clips=lost))
     with pytest.raises(ManifestError, match="8 clips for batches of 9"):
         optimize_folder(run, tmp_path / "nine", wanted("fused", batch_size=9))
     empty = tmp_path / "empty.mp4"

@@ -35,15 +35,23 @@ TAKEN = np.array([0, 0, 0, 0, 1, 1, 1, 0, 2, 2, 0, 0, 3, 3, 3, 3, 4, 0, 0, 0, 5,
 BETTER = np.where(np.arange(24) == 17, 4, TAKEN)
 
 
-def tailed_run(folder: Path, answers: np.ndarray, name: str) -> Path:
-    logits = 5.0 * np.eye(6)[answers]
+def tailed_run(
+    folder: Path,
+    *,
+    logits: np.ndarray,
+    name: str = "",
+    labels: np.ndarray = LABELS,
+    classes: tuple[str, ...] = CLASSES,
+    clips: list[int] = CLIPS,
+) -> Path:
+    """A run that knows how many training clips each class has."""
     run = write_run(
-        folder, name=name, labels=LABELS.tolist(), logits=logits.tolist(), classes=CLASSES
+        folder, name=name, labels=labels.tolist(), logits=logits.tolist(), classes=classes
     )
-    (run / "class_counts.json").write_text(json.dumps({"label": CLIPS}))
+    (run / "class_counts.json").write_text(json.dumps({"label": clips}))
     path = run / "results" / "val" / "results.json"
-    counts = TrainingCounts({"label": np.array(CLIPS)})
-    found = head_estimates(logits.astype(np.float32), LABELS, counts.groups("label"))
+    counts = TrainingCounts({"label": np.array(clips)})
+    found = head_estimates(logits.astype(np.float32), labels, counts.groups("label"))
     facts = replace(
         read_results(path),
         groups={"label": counts.class_groups("label")},
@@ -55,12 +63,12 @@ def tailed_run(folder: Path, answers: np.ndarray, name: str) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return tailed_run(tmp_path / "ce", TAKEN, "ce")
+    return tailed_run(tmp_path / "ce", logits=5.0 * np.eye(6)[TAKEN], name="ce")
 
 
 @pytest.fixture
 def better(tmp_path: Path, run: Path) -> Path:
-    return tailed_run(tmp_path / "lmr", BETTER, "lmr")
+    return tailed_run(tmp_path / "lmr", logits=5.0 * np.eye(6)[BETTER], name="lmr")
 
 
 def cells(page: Path) -> list[list[str]]:
@@ -70,18 +78,18 @@ def cells(page: Path) -> list[list[str]]:
 
 def test_the_report_gives_every_group_with_its_interval_and_what_it_rests_on(run: Path) -> None:
     rows = {row[0]: row[1:] for row in cells(write_report(run)) if len(row) == 5}
-    assert rows["head"] == ["100.0 %", "51.0 to 100.0", "1 of 1", "4"]
-    assert rows["few"][0] == "25.0 %"
-    assert rows["few"][2:] == ["2 of 2", "8"]
+    assert rows["head classes"] == ["100.0 %", "51.0 to 100.0", "1 of 1", "4"]
+    assert rows["few-shot classes"][0] == "25.0 %"
+    assert rows["few-shot classes"][2:] == ["2 of 2", "8"]
     page = words(write_report(run))
-    assert "Groups by paper: head is the classes that hold closest to 50 % of the data" in page
-    assert "Of 6 classes with 599 training clips 16.7 % are head and 33.3 % few-shot" in page
-    assert "the largest has 100.0 times the clips of the smallest" in page
+    assert "The rule 'paper': head is the classes that hold closest to 50 % of the data" in page
+    assert "Of 6 classes there are: head 1 (16.7 %), tail 3 (50.0 %), few-shot 2 (33.3 %)" in page
+    assert "100.0 times the training clips of the smallest" in page
 
 
 def test_the_report_says_what_rare_classes_are_taken_for(run: Path) -> None:
     rows = cells(write_report(run))
-    assert ["few", "8", "25.0 %", "50.0 %", "12.5 %", "12.5 %"] in rows
+    assert ["few-shot", "8", "25.0 %", "50.0 %", "12.5 %", "12.5 %"] in rows
     assert ["e", "a", "3", "75.0 %"] in rows
     assert ["f", "a", "1", "25.0 %"] in rows
 
@@ -95,6 +103,20 @@ def test_a_run_that_knows_no_groups_has_no_such_part(tmp_path: Path) -> None:
     assert "Frequent and rare classes" not in page
 
 
+def test_where_one_group_has_all_classes_there_are_no_groups(run: Path) -> None:
+    """As of seven and six clips of every class, which are all few-shot."""
+    path = run / "results" / "val" / "results.json"
+    facts = read_results(path)
+    groups = {"head": [], "tail": [], "few": [0, 1, 2, 3, 4, 5]}
+    known = replace(facts.groups["label"], classes=groups)
+    replace(facts, groups={"label": known}).write(path.parent)
+    page = words(write_report(run))
+    assert "few-shot" not in page
+    assert "Frequent and rare classes" not in page
+    assert "class average" in page
+    assert read_comparison([run, run]).groups == []
+
+
 def test_a_comparison_has_accuracy_by_frequency_and_gains_with_intervals(
     run: Path, better: Path, tmp_path: Path
 ) -> None:
@@ -104,12 +126,12 @@ def test_a_comparison_has_accuracy_by_frequency_and_gains_with_intervals(
     assert "f: 25.0 % right, 4 training clips" in page
     assert "Gains over ce" in page
     assert "Clips are matched: lmr by their paths." in page
-    gain = next(row for row in rows if row[:2] == ["lmr", "few"])
+    gain = next(row for row in rows if row[:2] == ["lmr", "few-shot classes"])
     assert gain[2] == "+12.5"
     low, high = map(float, gain[3].split(" to "))
     assert low < 0 < 12.5 < high
     assert gain[4:] == ["8", "–", "–"]
-    head = next(row for row in rows if row[:2] == ["lmr", "head"])
+    head = next(row for row in rows if row[:2] == ["lmr", "head classes"])
     assert head[2:4] == ["+0.0", "-46.2 to +46.2"]
     top1 = next(row for row in rows if row[:2] == ["lmr", "top-1"])
     assert top1[4:] == ["24", "0 : 1", "0.500"]
@@ -163,7 +185,7 @@ def test_a_group_that_nothing_tests_is_a_dash_on_both_pages(run: Path, tmp_path:
     facts = read_results(path)
     empty = {"acc/few": Estimate(math.nan, math.nan, math.nan, 0, 0)}
     replace(facts, estimates={"label": facts.estimates["label"] | empty}).write(path.parent)
-    assert ["few", "–", "–", "0 of 2", "0"] in cells(write_report(run))
+    assert ["few-shot classes", "–", "–", "0 of 2", "0"] in cells(write_report(run))
     (row,) = read_comparison([run]).groups[0].rows
     assert row[-1] == "–"
 

@@ -72,7 +72,7 @@ def test_the_headline_numbers_are_those_of_results_json(run):
         "72.2 %",
         "11.7 M",
         "14.6",
-        "87.6 in all",
+        "87.6 a clip",
         "2 × 3",
         "8 frames, tsm-2x3",
         "1 of 7",
@@ -164,6 +164,23 @@ def test_a_strip_of_five_frames_and_a_video_are_small(tmp_path):
     assert small_video(frames[:1], seconds) == ""
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_a_video_is_encoded_by_the_thread_that_asks(tmp_path, monkeypatch):
+    write_clip(tmp_path / "a.mp4")
+    frames, seconds = spread_frames(tmp_path / "a.mp4")
+    threads, within = Path("/proc/self/task"), []
+    before = len([*threads.iterdir()])
+    contiguous = np.ascontiguousarray
+
+    def watched(frame):  # called for every frame, between those that are encoded
+        within.append(len([*threads.iterdir()]))
+        return contiguous(frame)
+
+    monkeypatch.setattr(np, "ascontiguousarray", watched)
+    assert small_video(frames, seconds)
+    assert within == [before] * len(frames)
+
+
 def test_videos_end_where_the_budget_does(tmp_path):
     write_clip(tmp_path / "a.mp4")
     pictures = ClipPictures([tmp_path], budget=1)
@@ -197,6 +214,20 @@ def test_without_the_manifest_class_sizes_are_those_of_the_test_set_and_said_to_
     assert "Class sizes count test clips" in page
 
 
+def test_of_folds_which_learned_from_other_clips_each_class_sizes_are_of_the_test(run):
+    path = run / "results" / "val" / "results.json"
+    repeats = {"kind": "folds", "runs": [], "spread": {}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"repeats": repeats}))
+    assert "left: 66.7 % right, 3 test clips" in words(write_report(run))
+
+
+def test_one_of_anything_is_in_the_singular(tmp_path):
+    labels = [0, 1, 2, 0, 1]
+    logits = [[0, 9.0, 0], [0, 9, 0], [0, 0, 9], [9, 0, 0], [0, 9, 0]]
+    page = words(write_report(write_run(tmp_path / "run", labels=labels, logits=logits, epochs=1)))
+    assert not re.search(r"(?<![\d.,])1 (test |training )?(clips|epochs|frames|classes)", page)
+
+
 def test_clips_that_could_not_be_read_are_listed_with_reasons(run):
     page = words(write_report(run))
     for fact in ("clips/b&.mp4", "moov <atom>", "clips/gone.mp4", "no video stream"):
@@ -204,8 +235,9 @@ def test_clips_that_could_not_be_read_are_listed_with_reasons(run):
 
 
 def test_accuracy_without_the_clips_that_could_not_be_read_stands_beside_their_number(run):
-    assert "1 of 7 clips could not be read and count as wrong" in words(write_report(run))
-    assert "of the rest, 77.8 % are right" in words(write_report(run))
+    page = words(write_report(run))
+    assert "1 of 7 clips could not be read: answers that are missing count as wrong" in page
+    assert "Of the clips that could be read 77.8 % are right" in page
 
 
 def test_a_run_that_was_not_evaluated_has_curves_and_says_what_is_missing(tmp_path):
@@ -236,7 +268,7 @@ def test_an_evaluated_model_without_training_has_no_recipe_to_show(run):
 def test_a_training_loss_that_is_not_finite_is_said(run):
     metrics = run / "metrics.csv"
     metrics.write_text(metrics.read_text().replace("1,10,2.0,", "1,10,nan,"))
-    assert "In 1 epochs the training loss has no finite value" in words(write_report(run))
+    assert "In 1 epoch the training loss has no finite value" in words(write_report(run))
 
 
 def another_result(run: Path, name: str, split: str = "", top1: float = 12.3) -> None:
@@ -492,6 +524,16 @@ def test_a_run_in_progress_can_be_compared(tmp_path):
     assert f"tsm has not been evaluated: marey eval {tmp_path / 'tsm'} does it." in page
 
 
+def test_runs_none_of_which_was_evaluated_compare_by_their_curves(tmp_path):
+    for name in ("tsn", "tsm"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "recipe.yaml").write_text(f"name: {name}\n")
+        write_metrics(tmp_path / name, 2)
+    comparison = read_comparison([tmp_path / "tsn", tmp_path / "tsm"])
+    assert len(comparison.warnings) == 2
+    assert "Validation loss" in charts(comparison.write(tmp_path / "compare.html"))
+
+
 def test_nothing_to_compare_is_refused(tmp_path):
     with pytest.raises(ValueError, match="0 runs to compare, expected at least 1"):
         read_comparison([]).write(tmp_path / "compare.html")
@@ -531,7 +573,7 @@ def test_the_curves_of_each_head_have_charts_of_their_own(tmp_path):
     assert drawn["Validation accuracy (%): verb"] == [
         "top-1 at 1: 40",
         "top-1 at 2: 50",
-        "few at 1: 5",
+        "few-shot classes at 1: 5",
     ]
 
 
@@ -544,10 +586,37 @@ def test_a_comparison_draws_what_is_watched_of_every_head(tmp_path):
         "Validation loss: verb",
         "Validation top-1 (%)",
         "Validation top-1 (%): verb",
-        "Validation few (%): verb",
+        "Validation accuracy of few-shot classes (%): verb",
         "Learning rate",
     ]
-    assert drawn["Validation few (%): verb"] == ["a at 1: 5"]
+    assert drawn["Validation accuracy of few-shot classes (%): verb"] == ["a at 1: 5"]
+
+
+def test_a_curve_of_few_shot_classes_is_drawn_where_not_all_classes_are(tmp_path):
+    for name, few in (("all", "acc/class_avg"), ("some", "few")):
+        run = tmp_path / name
+        run.mkdir()
+        (run / "recipe.yaml").write_text("name: two\n")
+        rows = [{"epoch": e, "acc/class_avg": 20.0 * e, "few": 10.0 * e} for e in (1, 2)]
+        lines = [f"{row['epoch']},{row['acc/class_avg']},{row[few]}" for row in rows]
+        (run / "metrics.csv").write_text("\n".join(["epoch,acc/class_avg,acc/few", *lines, ""]))
+    rule = "few-shot ones have at most 20, head classes are the most frequent ones"
+    page = write_report(tmp_path / "all")
+    assert charts(page)["Validation accuracy (%)"] == [
+        "class average at 1: 20",
+        "class average at 2: 40",
+    ]
+    assert rule not in words(page)
+    page = write_report(tmp_path / "some")
+    assert charts(page)["Validation accuracy (%)"][2:] == [
+        "few-shot classes at 1: 10",
+        "few-shot classes at 2: 20",
+    ]
+    assert rule in words(page)
+    of_few = "Validation accuracy of few-shot classes (%)"
+    for runs, drawn in ((["all", "all"], False), (["all", "some"], True)):
+        page = read_comparison([tmp_path / name for name in runs]).write(tmp_path / "compare.html")
+        assert (of_few in charts(page)) == drawn
 
 
 def test_the_numbers_of_two_heads_stand_at_the_top(run):
@@ -573,7 +642,10 @@ def test_pages_say_which_views_a_number_is_of(tmp_path: Path) -> None:
         plain = yaml.safe_load(path.read_text()) | {key: yaml.safe_load(views % clips)}
         path.write_text(yaml.safe_dump(plain))
     page = write_report(one).read_text()
-    assert "while it trained saw the views Dense (1 clip), CenterCrop" in page
+    assert (
+        "are of the views Dense (1 clip), CenterCrop, by which it was watched while it trained"
+        in page
+    )
     assert "measured in results/val, views: " in page
     warnings = read_comparison([one, other]).warnings
     assert "other validated in training by other views than one: compare the results" in " ".join(

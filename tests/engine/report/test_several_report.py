@@ -55,15 +55,18 @@ def runs(tmp_path: Path) -> list[Path]:
 def test_a_report_shows_the_precisions_and_no_ranks(runs: list[Path]) -> None:
     shown = words(write_report(runs[1]))
     assert "mAP 100.0 % 95 %: 66.8 to 100.0 hit@1 80.0 %" in shown
-    assert "Groups by paper: head is" in shown
-    assert "few 100.0 % 34.2 to 100.0 1 of 1 2" in shown
+    assert "The rule 'paper': head is" in shown
+    assert "mAP of few-shot classes 100.0 % 34.2 to 100.0 1 of 1 2" in shown
     assert "top-1" not in shown.split("Claim")[0]
     assert "no predictions" not in shown
 
 
 def test_a_comparison_shows_the_precisions_of_all(runs: list[Path], tmp_path: Path) -> None:
     shown = words(read_comparison(runs).write(tmp_path / "c.html"))
-    assert "run mAP (%) mAP/head (%) mAP/tail (%) mAP/few (%)" in shown
+    assert (
+        "run mAP (%) mAP of head classes (%) mAP of tail classes (%) mAP of few-shot classes (%)"
+        in shown
+    )
     assert "run results mAP (%) hit@1 (%) hit@5 (%) params" in shown
     assert "better val (7 clips) 100.0 (66.8–100.0) 80.0" in shown
     assert "Validation mAP (%)" in shown
@@ -73,4 +76,4 @@ def test_a_comparison_shows_the_precisions_of_all(runs: list[Path], tmp_path: Pa
 def test_the_command_prints_them(runs: list[Path], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["compare", *map(str, runs), "--out", str(tmp_path / "c.html")])
     assert done.exit_code == 0, done.output
-    assert "mAP/few" in done.output
+    assert "few-shot" in done.output

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from marey.engine.report.charts.svg import WIDTH, color, dashes, label, line, short
 
 HEIGHT = 300
-LEFT, RIGHT, BOTTOM = 52, 16, 42
+LEFT, RIGHT, BOTTOM = 52, 20, 42
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def legend(names: Sequence[str]) -> tuple[Markup, float]:
     x, y, parts = float(LEFT), 36.0, []
     for i, name in enumerate(names):
         words = short(name, 40)
-        wide = 27 + 6.4 * len(words)
+        wide = 27 + 7.4 * len(words)  # in a narrow window the letters are larger
         if x > LEFT and x + wide > WIDTH:
             x, y = float(LEFT), y + 16
         key = line(x, y - 4, x + 17, y - 4, "line", stroke=color(i), stroke_dasharray=dashes(i))

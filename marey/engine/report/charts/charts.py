@@ -32,6 +32,8 @@ from marey.metrics.intervals import share_interval
 TREND_MARKS = 8
 MAX_POINTS = 400
 """A longer curve is thinned: more points than pixels only make the page heavy."""
+LONGEST = 24
+"""Characters of a name beside a row."""
 ROW, TOP, VALUES = 18, 32, 54
 """Of charts with a row a value: height of a row, of the title, and width of the written values."""
 Range = tuple[float, float]
@@ -148,12 +150,12 @@ def intervals(values: Sequence[Spread], *, title: str, x_label: str = "") -> Mar
             f"{v.name}: {v.value:+.1f} ({v.low:+.1f} to {v.high:+.1f})",
             svg.line(axis.at(v.low), y, axis.at(v.high), y, "line", stroke=fill),
             svg.dot(axis.at(v.value), y, 3.6, fill),
-            svg.label(axis.start - 8, y + 4, svg.short(v.name, 30), "end", "strong"),
+            svg.label(axis.start - 8, y + 4, svg.short(v.name, LONGEST), "end", "strong"),
             svg.label(axis.end + 6, y + 4, f"{v.value:+.1f}"),
         )
 
-    ends = [end for v in values for end in (v.low, v.high)]
-    return _rows(values, ends, marks, title=title, x_label=x_label, names=190)
+    ends, names = [end for v in values for end in (v.low, v.high)], _room([v.name for v in values])
+    return _rows(values, ends, marks, title=title, x_label=x_label, names=names)
 
 
 def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool = False) -> Markup:
@@ -166,12 +168,12 @@ def bars(values: Sequence[Bar], *, title: str, x_label: str = "", signed: bool =
         return svg.with_tip(
             bar.tip or f"{bar.name}: {bar.value:g}",
             svg.rect(low, y - 6, high - low, ROW - 6, fill),
-            svg.label(axis.start - 8, y + 4, svg.short(bar.name, 24), "end", "strong"),
+            svg.label(axis.start - 8, y + 4, svg.short(bar.name, LONGEST), "end", "strong"),
             svg.label(high + 5, y + 4, f"{bar.value:+.1f}" if signed else f"{bar.value:.1f}"),
         )
 
-    ends = [bar.value for bar in values]
-    return _rows(values, ends, marks, title=title, x_label=x_label, names=150)
+    ends, names = [bar.value for bar in values], _room([bar.name for bar in values])
+    return _rows(values, ends, marks, title=title, x_label=x_label, names=names)
 
 
 def reliability_chart(bins: Reliability, *, title: str) -> Markup:
@@ -210,6 +212,11 @@ def reliability_chart(bins: Reliability, *, title: str) -> Markup:
         svg.line(*plane.at(0, 0), *plane.at(100, 100), "dashed"),
     ]
     return svg.drawing(title, bottom + 38, *parts)
+
+
+def _room(names: Sequence[str]) -> int:
+    """The width that names take, also in the larger letters of a narrow window."""
+    return 14 + round(7.2 * min(max(map(len, names), default=0), LONGEST))
 
 
 def _rows(

@@ -57,7 +57,7 @@ def _lengths(facts: Stats) -> tuple[list[Markup], int] | None:
     counts, edges = np.histogram(values, bins=min(_NUM_BINS, max(1, len(np.unique(values)))))
     each, base = (WIDTH - _LEFT - 10) / len(counts), 34 + _HEIGHT
     marks = [
-        label(10, 20, f"Length of {len(values):,} clips, {unit}", font_size=15),
+        label(10, 20, f"Length of {counted(len(values), 'clip')}, {unit}", font_size=15),
         label(_LEFT - 6, 44, f"{counts.max():,}", "end"),
         label(_LEFT - 6, base, "0", "end"),
         label(_LEFT, base + 18, f"{edges[0]:.4g} {unit}"),
@@ -76,14 +76,16 @@ def _sizes(facts: Stats) -> tuple[list[Markup], int] | None:
     shown = facts.sizes[:_NUM_SIZES]
     if not shown:
         return None
-    title = f"Sizes of {sum(count for _, count in facts.sizes):,} clips that were opened"
+    title = f"Sizes of {counted(sum(count for _, count in facts.sizes), 'clip')} that were opened"
     if len(facts.sizes) > len(shown):
-        title += f"; {len(facts.sizes) - len(shown)} more sizes"
+        title += f"; {counted(len(facts.sizes) - len(shown), 'more size')}"
     marks = [label(10, 20, title, font_size=15)]
     most = shown[0][1]
     for number, ((width, height), count) in enumerate(shown):
         y, size = 30 + number * 18, count * (WIDTH - 250) / most
         marks.append(label(184, y + 13, f"{width} x {height}", "end"))
-        marks.append(rect(190, y + 2, size, 14, _BAR, f"{width} x {height}: {count:,} clips"))
+        marks.append(
+            rect(190, y + 2, size, 14, _BAR, f"{width} x {height}: {counted(count, 'clip')}")
+        )
         marks.append(label(195 + size, y + 13, f"{count:,}"))
     return marks, 40 + len(shown) * 18
