@@ -58,7 +58,7 @@ def marey(
     [
         (["train", "tsm-r81"], "did you mean 'tsm-r18'?"),
         (["train", "tsm-r18"], "data.train names no manifest"),
-        (["train", "clips.csv"], "hint: --manifest clips.csv"),
+        (["train", "clips.csv"], "hint: give it as the clips to train on (--manifest clips.csv)"),
         (["train", "tsm-r18", "stages.0.optim.lrr=1"], "did you mean 'lr'?"),
         (["train", "tsm-r18", "train.sampling.num_segments=4"], "the model takes 8"),
         (["train", "tsm-r18+crt", "--epochs", "3"], "stages.0.epochs=3 or stages.1.epochs=3"),

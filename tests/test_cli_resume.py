@@ -65,7 +65,7 @@ def test_a_run_is_named_by_its_folder(run: Path, capsys: pytest.CaptureFixture[s
     assert marey("train", run, "--resume", "--device", "cpu") == 0
     assert f"trained: {run}" in capsys.readouterr().out
     assert marey("train", "--resume") == 2
-    assert "--resume of which run?" in capsys.readouterr().err
+    assert "which run is to go on?" in capsys.readouterr().err
 
 
 def test_another_recipe_is_not_ignored(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

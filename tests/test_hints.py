@@ -34,7 +34,7 @@ def named(path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
         if is_text and id(node) not in documents:
-            for option in re.findall(r"(?<![\w(-])--[a-z][a-z-]*[a-z]", node.value):
+            for option in re.findall(r"(?<![\w-])(?<!var\()--[a-z][a-z-]*[a-z]\b", node.value):
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", option
 
 

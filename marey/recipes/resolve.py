@@ -22,7 +22,9 @@ def read_data(recipe: Recipe) -> tuple[Manifest, Manifest | None]:
     """The training and validation manifests, checked wholly; no validation if there is none."""
     data = recipe.data
     if not data.train:
-        raise RecipeError("data.train names no manifest", "give --manifest FILE")
+        raise RecipeError(
+            "data.train names no manifest", "give the clips to train on (--manifest FILE)"
+        )
     heads = {head.name: head.num_classes for head in recipe.model.heads} or None
     several = [head.name for head in recipe.model.heads if head.several]
     whole = dealt(_read(data, heads), data)

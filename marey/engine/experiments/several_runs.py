@@ -81,7 +81,9 @@ def clips_in_folds(recipe: Recipe) -> Manifest:
     """All clips to train on, whatever their fold; RecipeError if no manifest is named."""
     data = recipe.data
     if not data.train:
-        raise RecipeError("data.train names no manifest", "give --manifest FILE")
+        raise RecipeError(
+            "data.train names no manifest", "give the clips to train on (--manifest FILE)"
+        )
     heads = {head.name: head.num_classes for head in recipe.model.heads} or None
     return read_manifests(data.train_lists, heads=heads, at=data.location)
 

@@ -45,7 +45,7 @@ def fastest(rows: Sequence[Row], keeps: Keeps, limit: float, most_start: float) 
         raise RunError(
             f"no form starts within {most_start:g} s and keeps "
             + (f"{limit:g} of the largest logit" if keeps == "exact" else f"{limit:g} % of top-1"),
-            "allow more: --start, --exact",
+            "allow a later start (--start), or larger differences (--exact, --close)",
         )
     best = min(latency for latency, _, _ in times)
     as_fast = [(start, row) for latency, start, row in times if latency <= AS_FAST * best]

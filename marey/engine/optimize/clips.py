@@ -104,9 +104,9 @@ def _listed(trained: Trained, source: str | None, split: str | None) -> Manifest
         lists = read_manifests(data.val_lists, heads=trained.classes, at=data.location)
         found = dealt(lists, data).select(split or "val")
     else:
-        raise ManifestError("nothing says on which clips to try", "name some: --manifest")
+        raise ManifestError("nothing says on which clips to try", "name some (--manifest)")
     if found.features is not None:
-        raise ManifestError(f"{found.source} holds features", "give the videos: --manifest")
+        raise ManifestError(f"{found.source} holds features", "give the videos (--manifest)")
     check_clips(trained.model.spec, found)
     return found
 

@@ -86,7 +86,7 @@ def optimize_folder(
     if len(clips.tried) < wanted.batch_size:
         raise ManifestError(
             f"{counted(len(clips.tried), 'clip')} for batches of {wanted.batch_size}",
-            "give more clips: --manifest, --clips",
+            "give more clips (--manifest, --clips)",
         )
     tried, threads = counted(len(clips.tried), "clip"), counted(torch.get_num_threads(), "thread")
     say(f"trying on {tried}; {threads}, {wanted.device}")

@@ -46,8 +46,8 @@ def encode_once(
         return start
     if not recipe.weights and start.saved is None:
         log.say(
-            "warning: the encoder is frozen, and nothing says which weights it has: "
-            "--weights FILE, RUN or imagenet"
+            "warning: the encoder is frozen, and nothing says which weights it has "
+            "(--weights): a file, a run or imagenet"
         )
     if start.saved is not None:
         with start.saved.reading():

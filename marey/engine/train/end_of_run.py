@@ -32,7 +32,7 @@ def split_to_test(recipe: Recipe) -> str:
         return found[0]
     raise RecipeError(
         f"{', '.join(recipe.data.val_lists)} has no clips to test on, of split test or val",
-        "train without --test, or give data.val=MANIFEST",
+        "train without a test at the end (--test), or give data.val=MANIFEST",
     )
 
 

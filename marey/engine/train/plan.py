@@ -85,7 +85,7 @@ def plan(asked: Asked, *, progress: Progress | None = None) -> Plan:
         return _named(asked, following_test(read_run_recipe(asked.work_dir)), _changes(asked))
     raise RecipeError(
         "which recipe, or which clips to choose one for?",
-        "--manifest FILE chooses one that suits the clips; marey recipes lists them",
+        "name a recipe (marey recipes lists them), or clips that it is to suit (--manifest FILE)",
     )
 
 
@@ -102,7 +102,10 @@ def _found(recipe: Recipe | str) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if recipe.endswith(_LISTS):
-        raise RecipeError(f"{recipe} is a list of clips, no recipe", f"--manifest {recipe}")
+        raise RecipeError(
+            f"{recipe} is a list of clips, no recipe",
+            f"give it as the clips to train on (--manifest {recipe})",
+        )
     return find(recipe)
 
 
@@ -172,7 +175,7 @@ def _going_on(asked: Asked) -> Plan:
     elif folder is None and given is not None:
         folder = Path("runs") / given.name
     elif folder is None:
-        raise RunError("--resume of which run?", "give its folder: --work-dir RUN")
+        raise RunError("which run is to go on?", "give its folder (--work-dir RUN)")
     checkpoint = checkpoint or last_checkpoint(folder)
     recipe = given or read_run_recipe(folder)
     if given is not None and checkpoint and not recipe.data.train:

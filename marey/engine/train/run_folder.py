@@ -31,7 +31,7 @@ from marey.storage.lock import locked_if_possible
 
 training_error = partial(
     run_error,
-    hint="free some space or choose another --work-dir; saved checkpoints are untouched",
+    hint="free some space, or choose another folder (--work-dir); saved checkpoints are untouched",
 )
 """What is raised where a file of the folder cannot be written."""
 
@@ -52,8 +52,8 @@ def refuse_run(folder: Path) -> None:
     if below := sorted({path.parents[1].name for path in folder.glob("*/checkpoints/*.pt")}):
         raise RunError(
             f"{folder} holds runs of its own: {', '.join(below[:3])}{' ...' * (len(below) > 3)}",
-            "the command that began them goes on with them (--folds, --seeds, marey sweep); for "
-            "a run of its own give another --work-dir",
+            "the command that began them goes on with them (--folds, --seeds, marey sweep); a "
+            "run of its own takes another folder (--work-dir)",
         )
     saved = [path for path in (folder / "checkpoints").glob("*.pt") if has_trained(path)]
     if not saved:
@@ -61,10 +61,11 @@ def refuse_run(folder: Path) -> None:
     if not (folder / "checkpoints" / "last.pt").exists():
         raise RunError(
             f"{folder} holds a run without checkpoints/last.pt, so that it cannot go on",
-            f"begin another run from its weights: --weights {saved[0]} and another --work-dir",
+            f"begin another run from its weights (--weights {saved[0]}), in another folder",
         )
     raise RunError(
-        f"{folder} already holds a run", "go on with --resume, or give another --work-dir"
+        f"{folder} already holds a run",
+        "go on with it (--resume), or give another folder (--work-dir)",
     )
 
 

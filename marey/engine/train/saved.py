@@ -137,7 +137,7 @@ def read_saved(path: Path) -> Saved:
     if missing := [name for name in _STATE if name not in state]:
         raise CheckpointError(
             f"{path} holds no run to go on with: it lacks {', '.join(missing)}",
-            f"go on from last.pt, or begin another run from these weights: --weights {path}",
+            f"go on from last.pt, or begin another run from these weights (--weights {path})",
         )
     known = {f.name: state[f.name] for f in fields(_Facts) if f.name in state}
     facts = as_value(_Facts, known, path, CheckpointError, "go on from another checkpoint")
@@ -172,7 +172,7 @@ def refuse_other_run(saved: Saved, work_dir: Path, last: Path | None) -> None:
     if last is not None and saved.folder.resolve() != work_dir.resolve():
         raise RunError(
             f"{saved.path} is not a checkpoint of the run in {work_dir}",
-            "give --work-dir a new folder, or the checkpoint's own",
+            "give a new folder (--work-dir), or the checkpoint's own",
         )
 
 
@@ -183,7 +183,7 @@ def check_clips(saved: Saved, recipe: Recipe, now: DataFacts) -> str:
         RunError: the training clips, their labels or classes are not those of the checkpoint; or
             the validation clips are not, although the recipe names the same manifests.
     """
-    hint = f"put them back, or begin another run from the weights: --weights {saved.path}"
+    hint = f"put them back, or begin another run from the weights (--weights {saved.path})"
     if saved.data is None:
         _check_classes(saved, now.train, hint)
         return f"{saved.path} does not say which clips it saw (an older marey): taken to be these"
@@ -203,8 +203,8 @@ def recipe_changes(saved: Saved, recipe: Recipe) -> list[Change]:
         recipe,
         stage=saved.at.stage,
         epoch=saved.at.epoch + (saved.at.step > 0),
-        hint="leave it as it was (--resume alone takes the run's own recipe), or begin another "
-        f"run from the weights: --weights {saved.path}",
+        hint="leave it as it was (without a recipe, a run goes on by its own), or begin another "
+        f"run from the weights (--weights {saved.path})",
     )
 
 

@@ -31,7 +31,7 @@ FORMAT = 1
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write `state`; the file that was there survives until the new one is safe on disk."""
-    hint = "free some space; the checkpoint before it is untouched, go on with --resume"
+    hint = "free some space; the checkpoint before it is untouched: go on from it (--resume)"
     with replacing(path, partial(run_error, hint=hint)) as file:
         try:
             torch.save({"format": FORMAT, **state}, file)
@@ -99,7 +99,7 @@ def _check_ours(state: Mapping[str, Any], path: Path) -> None:
     if not is_ours or not isinstance(state.get("ema") or {}, dict):
         raise CheckpointError(
             f"{path} is not a checkpoint of marey (its entries: {first_few(state)})",
-            "weights of other code start a run through --weights",
+            "a run may start from weights of other code (--weights)",
         )
 
 

@@ -31,7 +31,7 @@ def behind_its_encoder(recipe: Recipe, train_set: Manifest) -> tuple[Recipe, str
     if missing:
         return recipe, (
             f"a model of features, which takes no videos: {name}, cannot be put before it: "
-            f"{missing}; --weights FILE names its weights"
+            f"{missing}; name its weights (--weights FILE)"
         )
     return whole, f"a model of videos: {name}, stands before what is trained"
 

@@ -96,5 +96,5 @@ def official_for(encoder: Encoder) -> PublishedFile:
     if name in OFFICIAL:
         return OFFICIAL[name]
     raise CheckpointError(
-        f"there are no official ImageNet weights for {encoder}", "give a file: --weights FILE"
+        f"there are no official ImageNet weights for {encoder}", "give a file (--weights FILE)"
     )

@@ -116,7 +116,10 @@ def read_run_recipe(folder: Path) -> Recipe:
         return as_it_chose(recipe, text, validates=validates)
     if path.is_file():
         raise RunError(f"{path} {fault}, and no checkpoint has the recipe", "begin the run again")
-    raise RunError(f"{folder} is not the folder of a run: it has no recipe.yaml", "give --work-dir")
+    raise RunError(
+        f"{folder} is not the folder of a run: it has no recipe.yaml",
+        "give that of a run (--work-dir)",
+    )
 
 
 def _damage(data: bytes) -> str:

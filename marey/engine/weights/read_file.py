@@ -91,7 +91,8 @@ def _instead(path: Path, of_others: str) -> str:
     of_a_run = [path.with_name(name) for name in ("best.pt", "last.pt") if name != path.name]
     if beside := [str(other) for other in of_a_run if other.is_file()]:
         return (
-            f"{beside[0]} of this run is there: name that file, or --weights {beside[0]} in train"
+            f"{beside[0]} of this run is there: name that file, to train from it as the weights "
+            "(--weights)"
         )
     if path.parent.name == "checkpoints":
         return "the run has no other checkpoint: train again"

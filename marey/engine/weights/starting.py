@@ -45,7 +45,7 @@ def starting_weights(recipe: Recipe) -> Path | None:
     get = f"marey weights get {source}; or " if source in CHECKPOINTS else ""
     raise CheckpointError(
         f"{recipe.name} starts from the weights of {source}",
-        f"{get}train that, or convert its published checkpoint, and give them: --weights FILE; "
+        f"{get}train that, or convert its published checkpoint, and give them (--weights FILE); "
         f"marey recipes show {source} explains it",
     )
 

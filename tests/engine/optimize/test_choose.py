@@ -45,5 +45,5 @@ def test_a_form_without_numbers_or_that_is_left_out_keeps_nothing() -> None:
 def test_where_none_is_left_it_is_said_what_was_asked() -> None:
     with pytest.raises(RunError, match=r"no form starts within 15 s and keeps 0\.0001 of the larg"):
         fastest([row("int8", 0.2, difference=1e-2)], "exact", 1e-4, 15)
-    with pytest.raises(RunError, match=r"keeps 99\.5 % of top-1. hint: allow more"):
+    with pytest.raises(RunError, match=r"keeps 99\.5 % of top-1. hint: allow a later start"):
         fastest([row("int8", 0.2, agreement=50.0)], "close", 99.5, 15)
