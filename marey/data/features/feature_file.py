@@ -221,7 +221,9 @@ def read_class_names(path: Path, table: pa.Table) -> dict[str, tuple[str, ...]]:
     classes = as_value(dict[str, tuple[str, ...]], facts, path, ManifestError, AGAIN)
     for head, names in classes.items():
         if not names or len(set(names)) < len(names):
-            raise ManifestError(f"{path}: the classes of '{head}' are none, or one is there twice")
+            raise ManifestError(
+                f"{path}: the classes of '{head}' are none, or one is there twice", AGAIN
+            )
     return classes
 
 

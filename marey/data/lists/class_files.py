@@ -76,10 +76,15 @@ def read_class_ids(path: Path) -> dict[int, str]:
     file.faults.settle()
     ids = dict(sorted(pairs))
     if not ids or len(ids) < len(pairs) or not all(ids.values()):
-        raise ManifestError(f"{path}: expected a name for every class and ids that differ")
+        raise ManifestError(
+            f"{path}: expected a name for every class and ids that differ",
+            "write a name a line, or id,name",
+        )
     for name, following in pairwise(sorted(ids.values())):
         if name == following:
-            raise ManifestError(f"{path}: two classes are named {clip_text(name)}")
+            raise ManifestError(
+                f"{path}: two classes are named {clip_text(name)}", "rename or remove one of them"
+            )
     return ids
 
 

@@ -94,7 +94,9 @@ def expect_count(path: Path, names: Sequence[str], *num_classes: int) -> None:
     seen: set[str] = set()
     for name in names:
         if plain_name(name) in seen:
-            raise ManifestError(f"{path}: the class {clip_text(name)} is there twice")
+            raise ManifestError(
+                f"{path}: the class {clip_text(name)} is there twice", "keep one line a class"
+            )
         seen.add(plain_name(name))
     if num_classes and len(names) not in num_classes:
         wanted = " or ".join(map(str, num_classes))

@@ -24,7 +24,7 @@ from marey.data.manifest.time_names import (
     looks_like_time,
     times_among,
 )
-from marey.errors import ManifestError
+from marey.errors import ManifestError, did_you_mean
 
 _YOUTUBE = ("youtubeid", "ytid")
 """Kinetics' times beside it say where the clip lay in a video that one may no longer have."""
@@ -118,7 +118,8 @@ class _Choice:
         if name is None:
             names = [name for name in self.table.names if name]
             raise ManifestError(
-                f"{self.table.line}: no column {clip_text(wanted)}, only {', '.join(names)}"
+                f"{self.table.line}: no column {clip_text(wanted)}, only {', '.join(names)}",
+                did_you_mean(wanted, names, otherwise="name one of these: --columns ROLE=COLUMN"),
             )
         return name
 

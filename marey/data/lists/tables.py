@@ -30,7 +30,9 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
     )  # blank lines of spreadsheets
     names = [name.strip('"') for name in header]
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
-        raise ManifestError(f"{first}: two columns are named {clip_text(twice[0])}")
+        raise ManifestError(
+            f"{first}: two columns are named {clip_text(twice[0])}", "rename or remove one of them"
+        )
     table = Table(first, names, list(records))
     file.faults.settle()
     if not table.rows:

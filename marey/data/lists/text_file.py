@@ -89,9 +89,14 @@ class TextFile:
         try:
             return json.loads(self.text)
         except json.JSONDecodeError as error:
-            raise ManifestError(f"{self.path}:{error.lineno}: not JSON: {error.msg}") from error
+            raise ManifestError(
+                f"{self.path}:{error.lineno}: not JSON: {error.msg}",
+                "export or download it again; of one object a line, name it .jsonl",
+            ) from error
         except (ValueError, RecursionError) as error:  # numbers of 4300 digits, lists in lists
-            raise ManifestError(f"{self.path}: not JSON that can be read: {error}") from error
+            raise ManifestError(
+                f"{self.path}: not JSON that can be read: {error}", "export or download it again"
+            ) from error
 
     @cached_property  # what a list is, is asked of several readers: a line is at fault once
     def _numbered(self) -> list[tuple[SourceLine, str]]:

@@ -222,8 +222,10 @@ def _write_features(tail: LongTail, out: Path) -> None:
 
 def _refuse_occupied(out: Path, manifest: Manifest, *, overwrite: bool) -> None:
     if out.exists() and not overwrite:
-        raise ManifestError(f"{out} is there already", "give another file, or overwrite it")
+        remedy = "give another file; --overwrite, or overwrite=True, replaces it"
+        raise ManifestError(f"{out} is there already", remedy)
     for head, names in manifest.classes.items():
         file = classes_file(out.parent, head)
         if file.exists() and read_classes(file) != names and not overwrite:
-            raise ManifestError(f"{file} holds other class names", "give another folder")
+            remedy = "give a file in another folder; --overwrite, or overwrite=True, replaces it"
+            raise ManifestError(f"{file} holds other class names", remedy)

@@ -55,7 +55,8 @@ def read_classes(path: Path) -> tuple[str, ...]:
         text = decode_text(path.read_bytes()).text
         names = text.encode().decode().rstrip().splitlines()
     except OSError as error:
-        raise ManifestError(f"cannot read {path}: {error.strerror}") from error
+        remedy = "it names the classes, one a line: write it, or give its path"
+        raise ManifestError(f"cannot read {path}: {error.strerror}", remedy) from error
     except NotText as error:
         raise ManifestError(f"{path} is {error}", error.remedy) from error
     except UnicodeEncodeError as error:  # of a surrogate, which stands for a byte
@@ -84,7 +85,10 @@ def write_classes(
     for head, names in classes.items():
         for name in names:
             if not name or name != name.strip() or len(name.splitlines()) != 1:
-                raise ManifestError(f"class name {clip_text(name)} does not fit on a line as it is")
+                raise ManifestError(
+                    f"class name {clip_text(name)} does not fit on a line as it is",
+                    "rename the class: without line breaks, or blanks around it",
+                )
         write_text(classes_file(folder, head), "".join(f"{name}\n" for name in names), failure)
 
 

@@ -71,7 +71,8 @@ def read_table(path: Path, heads: Heads | None) -> RawTable:
     try:
         raw = _read_table(path, heads)
     except OSError as error:
-        raise ManifestError(f"cannot read {path}: {error.strerror or error}") from error
+        remedy = "is the path right? `marey data init FOLDER OUT` makes OUT/manifest.csv"
+        raise ManifestError(f"cannot read {path}: {error.strerror or error}", remedy) from error
     if raw.table.num_rows == 0:
         raise ManifestError(f"{path}: no rows, only a header", "give at least one clip")
     return raw
@@ -133,7 +134,8 @@ def _refuse_header(path: Path, header: Header, heads: Sequence[str]) -> None:
     names = header.names
     for name in names:
         if name and names.count(name) > 1:
-            raise ManifestError(f"{path}:1: two columns are named {clip_text(name)}")
+            remedy = "rename or remove one of them"
+            raise ManifestError(f"{path}:1: two columns are named {clip_text(name)}", remedy)
         near = difflib.get_close_matches(name.lower(), _MISTAKABLE, n=1, cutoff=0.8)
         if name not in KNOWN and near and near[0] not in names and name not in heads:
             raise ManifestError(
@@ -149,7 +151,10 @@ def _refuse_header(path: Path, header: Header, heads: Sequence[str]) -> None:
             raise lacks(f"{path}:1: no column '{name}', only {known}", hint)
     for start, end in BOUNDS.values():
         if end in names and start not in names:
-            raise ManifestError(f"{path}:1: '{end}' needs a column '{start}' beside it")
+            raise ManifestError(
+                f"{path}:1: '{end}' needs a column '{start}' beside it",
+                f"add '{start}'; an empty cell is the beginning of the file",
+            )
     if "start" in names and "start_frame" in names:
         raise ManifestError(f"{path}:1: spans both in seconds and in frames", "keep one of them")
 

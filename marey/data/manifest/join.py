@@ -97,7 +97,10 @@ def _check_units(manifests: Sequence[Manifest]) -> None:
     with_spans = [manifest for manifest in manifests if manifest.starts is not None]
     for manifest in manifests:
         if manifest.features is not None:
-            raise ManifestError(f"{manifest.source} holds features, which are not joined")
+            raise ManifestError(
+                f"{manifest.source} holds features, which are not joined",
+                "give it alone, or make features of a manifest that has all clips",
+            )
     for manifest in with_spans:
         if manifest.unit != with_spans[0].unit:
             raise ManifestError(

@@ -107,7 +107,10 @@ def open_mapped(
     _refuse_columns(path, batch, classes)
     for head, of_model in (heads or {}).items():
         if head not in classes:
-            raise ManifestError(f"{path}: no column '{head}', only {', '.join(classes)}")
+            raise ManifestError(
+                f"{path}: no column '{head}', only {', '.join(classes)}",
+                f"the model answers '{head}': give a manifest with that column of labels",
+            )
         if isinstance(of_model, int):
             refuse_other_classes(path, head, classes[head], of_model)
     chosen = {head: classes[head] for head in (classes if heads is None else heads)}

@@ -16,6 +16,7 @@ from marey.data.manifest.classes import Heads, classes_file
 from marey.data.manifest.columns import KNOWN
 from marey.data.manifest.faults import raise_faults, refuse
 from marey.data.manifest.formats import header_of, read_table
+from marey.data.manifest.given import given_manifest
 from marey.data.manifest.location import BESIDE, Location, Roots, roots_among_urls, roots_by_source
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.mapped import AGAIN, open_mapped
@@ -39,7 +40,7 @@ def read_manifest(
     Whether the files of the clips are there is not asked: `require_files` does.
 
     Args:
-        path: the file, or its url.
+        path: the file, its url, or the folder that `marey data init` wrote it into.
         split: train, val, test or another word of the column `split`; default: all rows.
         heads: name -> the classes that the model has, their number or their names, which serve
             where the list brings none; default: `label` and every column with a
@@ -52,7 +53,7 @@ def read_manifest(
             there are: labels outside the range or from 1, clips given twice, ends before starts,
             ragged rows, bad UTF-8, paths that lead out of their root.
     """
-    source = any_path(path)
+    source = given_manifest(any_path(path))
     with _at_hand(source, heads) as file:
         manifest = placed(_read(file, heads), source, at)
         _refuse_strays(file, manifest, at)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from marey.data.lists.class_names import nearly_equal
 from marey.data.lists.listing import Listing
 from marey.data.manifest.faults import clip_text
+from marey.errors import ManifestError, counted, first_few
 
 _BLANK = re.compile(r"nan|<NA>|#N/A|#NV|#[A-Z]+[!?]|Err:\d+|N/A", re.IGNORECASE)
 """Of pandas, Excel and LibreOffice; None and null may be classes."""
+
+
+FEW, OWN_SHARE = 5, 0.9
+"""Clips that may each be of a class of their own; the share of more that may not."""
 
 
 def refuse_blanks(listing: Listing, head: str, words: Sequence[tuple[int, str]]) -> None:
@@ -22,6 +29,37 @@ def refuse_blanks(listing: Listing, head: str, words: Sequence[tuple[int, str]])
             f"'{head}' is {clip_text(wrong[row])}, which tables write where nothing is",
             "give the class or remove the row",
         ),
+    )
+
+
+def refuse_free_text(listing: Listing, head: str, *, said: bool) -> None:
+    """ManifestError if nearly every clip of a list has a label of its own, as notes have.
+
+    A few clips may each be of another class, and so may those of class folders.
+
+    Args:
+        said: whether a person or a file says that these are classes.
+    """
+    texts = [row.labels[head].strip() for row in listing.rows]
+    own = sum(count == 1 for count in Counter(texts).values())
+    if said or len(texts) <= FEW or own < OWN_SHARE * len(texts) or not listing.rows[0].line.number:
+        return
+    column = listing.used.get(head, "")
+    line = re.match("`(.+?)`", listing.format)
+    if column:
+        others = [name for name in listing.columns if name and name != column]
+        take, another = f"label={column}", f"; there are {first_few(others)}" if others else ""
+    elif line:
+        take, another = line[1], ""
+    else:  # of a labelling tool
+        return
+    name = f"`{column}`" if column else "labels"
+    raise ManifestError(
+        f"{listing.source}: {own:,} of {counted(len(texts), 'clip')} have a text of their own as"
+        f" {name}, such as {clip_text(texts[0])}: it may describe each clip, or be a class of one",
+        f"--columns {shlex.quote(take)}: each text is a class; label=COLUMN: another column has the"
+        f" classes{another}; of several labelled parts in a video write a line each:"
+        " path,label,start,end",
     )
 
 

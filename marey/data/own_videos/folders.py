@@ -66,6 +66,16 @@ def clips_below(root: Path) -> list[str]:
     return read_tree(root).clips
 
 
+def each_clip(paths: Sequence[str]) -> list[str]:
+    """The paths, with all clips below those that are folders of clips in their place."""
+    inner = ((path, clips_below(Path(path)) if Path(path).is_dir() else []) for path in paths)
+    return [
+        each
+        for path, found in inner
+        for each in ([path] if found in ([], ["."]) else [f"{path}/{clip}" for clip in found])
+    ]
+
+
 def _find_layout(root: Path, tree: Tree, clips: Sequence[str]) -> Layout:
     folders = frozenset(tuple(path.split("/")[:-1]) for path in clips)
     images = sorted(path for path in tree.frames if "/" not in path)

@@ -20,6 +20,7 @@ from marey.data.manifest.manifest import SPLITS, Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.manifest.spellings import spelling_notes
 from marey.data.manifest.write import write_manifest
+from marey.data.own_videos.class_doubts import refuse_free_text
 from marey.data.own_videos.files import (
     absent_notes,
     count_frames,
@@ -44,6 +45,7 @@ from marey.jobs.parts import Progress
 from marey.storage.atomic import write_csv
 
 BY_DEFAULT = SplitRule()
+OCCUPIED = "give another folder; --overwrite, or overwrite=True, replaces what is there"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,10 @@ def init_dataset(
 ) -> InitReport:
     """The manifest of the clips in `source`, written as manifest.csv with labels.txt in `out`.
 
+    Messages call options as the command does: --columns and --ignore are `wanted`, those of the
+    split (--val, --test, --folds, --group, --group-by, --val-where, --test-where) are fields of
+    `rule`, others have the same names here.
+
     Args:
         wanted: what the columns of a list are, and which do not matter, where names do not tell.
         root: where the paths of a list start (default: its folder).
@@ -126,7 +132,7 @@ def init_dataset(
     """
     source, target = Path(source), Path(out) / "manifest.csv"
     if target.exists() and not overwrite:
-        raise ManifestError(f"{target} is there already", "give another folder, or overwrite it")
+        raise ManifestError(f"{target} is there already", OCCUPIED)
     start = Path(root) if root else source if source.is_dir() else source.parent
     listing, notes = read_source(
         source, wanted, root=start if root else None, layout=layout, opens=probe
@@ -135,7 +141,10 @@ def init_dataset(
     refuse_empty_spans(listing)
     given = given_columns(listing, replace(rule, group=None) if rule.group_by else rule, wanted)
     notes = [*listing.notes, *notes]
-    labels, classes = read_labels(listing, class_files(listing, names), notes)
+    files, head = class_files(listing, names), listing.heads[0]
+    said = head in {*files, *wanted.roles} or bool(wanted.line or listing.class_names)
+    refuse_free_text(listing, head, said=said)
+    labels, classes = read_labels(listing, files, notes)
     if not overwrite:
         _keep_classes(classes, target.parent)
     meant = meant_files(listing, start, planned=not probe)
@@ -249,7 +258,7 @@ def _keep_classes(classes: Mapping[str, tuple[str, ...]], folder: Path) -> None:
         file = classes_file(folder, head)
         if file.exists() and file.read_text("utf-8", "replace").split("\n") != [*names, ""]:
             raise ManifestError(
-                f"{file} holds other class names", "give another folder, or overwrite it"
+                f"{file} holds other class names, which other manifests there may need", OCCUPIED
             )
 
 

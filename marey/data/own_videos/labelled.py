@@ -13,6 +13,7 @@ from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.rejects import SourceLine
 from marey.data.lists.wanted_columns import AS_NAMED
 from marey.data.manifest.faults import clip_text
+from marey.data.manifest.given import manifest_in
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import VIDEO
 from marey.data.own_videos.files import located, meant_files, refuse_empty_spans
@@ -34,7 +35,7 @@ def is_labelled_source(source: str | Path | tuple[str, ...]) -> bool:
     if isinstance(source, tuple):
         return not _are_manifests(source)
     path = Path(source)
-    if "://" in str(source):
+    if "://" in str(source) or manifest_in(path):
         return False
     is_list = path.suffix.lower() in LISTS
     return path.is_dir() or is_list or is_pattern(path) or bool(VIDEO.fullmatch(path.name))

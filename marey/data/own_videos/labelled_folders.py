@@ -126,7 +126,10 @@ def _parquet(path: Path) -> Objects:
         rows = table.to_pylist()
         known = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     except (OSError, pa.ArrowException, ValueError, RecursionError) as error:
-        raise ManifestError(f"{path}: not Parquet that can be read: {error}") from error
+        raise ManifestError(
+            f"{path}: not Parquet that can be read: {error}",
+            "download it again; while it is fetched by Git LFS, a placeholder stands in its place",
+        ) from error
     for name, names in _class_names(known).items():
         for row in rows:
             number = row.get(name)

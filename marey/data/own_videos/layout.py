@@ -168,6 +168,13 @@ def _class_levels(folders: Folders, levels: Sequence[str], at: str) -> list[str]
     start = "".join(f"{level}/" for level in levels)
     direct = {folder[0] for folder in folders if len(folder) == 1}
     deep = [name for name in names if name not in direct]
+    if not names and folders:
+        folder = Path(at).absolute()
+        raise ManifestError(
+            f"{at}: no videos in class folders: they lie in it directly, as those of one class do",
+            f"if {folder.name} is a class, give {folder.parent}, the folder of all classes;"
+            f" {EXPECTED}",
+        )
     if not names:
         raise ManifestError(f"{at}: no videos in class folders", EXPECTED)
     if len(names) == 1:

@@ -15,7 +15,7 @@ from marey.data.lists.listing import Listing
 from marey.data.lists.lists import of_sides
 from marey.data.manifest.faults import clip_text
 from marey.data.own_videos.labels import class_files, read_labels
-from marey.errors import ManifestError, counted
+from marey.errors import ManifestError, counted, first_few
 
 
 def labels_of_model(
@@ -70,7 +70,8 @@ def _places(
     if None in places:
         name = names[places.index(None)]
         raise ManifestError(
-            f"{clip_text(name)} is none of the {counted(len(classes), 'class')} of '{head}'"
+            f"{clip_text(name)} is none of the {counted(len(classes), 'class')} of '{head}'",
+            f"the model knows {first_few(classes)}; spell labels so, or give the list without them",
         )
     return np.array(places, np.int64)
 

@@ -156,7 +156,7 @@ def divide(
         notes = tuple(_split_notes(sides, labels, groups, names))
         notes += tuple(_unused_notes(rule, split)) if decided is None else ()
         if rule.is_open and not split and not shares[2]:
-            notes += (_few_note(codes, groups),)
+            notes += (_few_note(labels, codes, groups, names),)
         return Division(sides, groups and groups.values, how, notes, decided)
     if not (split or rule.val is not None or rule.val_where):
         first = folds[folds >= 0].min()
@@ -168,12 +168,28 @@ def divide(
     return Division(sides, groups and groups.values, how, notes, decided, folds, facts)
 
 
-def _few_note(codes: np.ndarray, groups: Groups | None) -> str:
-    there = len(np.unique(codes))
-    shown = counted(there, "group" if groups else "clip")
+def _few_note(
+    labels: np.ndarray, codes: np.ndarray, groups: Groups | None, names: Sequence[str]
+) -> str:
+    """What may be done with few clips: so many folds that each has some of every class, or a test.
+
+    Args:
+        codes: the group of each clip, int64 [n].
+    """
+    noun = "group" if groups else "clip"
+    shown = f"{counted(len(np.unique(codes)), noun)}, too few to hold some out for a test"
+    pairs = np.unique(np.stack([labels, codes]), axis=1)
+    known, held = np.unique(pairs[0], return_counts=True)
+    if alone := [names[label] for label in known[held < 2]]:
+        return (
+            f"{shown}; of {counted(len(alone), 'class')} there is one {noun} alone, to train on and"
+            f" not to test on: {first_few(alone)}; give two or more of each, then folds"
+            " (--folds 2) let each clip validate once"
+        )
+    by_test = ", --test 0.2 holds some out" if held.min() > 2 else ""
     return (
-        f"{shown}, too few to hold some out for a test, so what validates is what is reported:"
-        f" --folds {min(max(there, 2), 5)} lets each clip validate once, --test 0.2 holds some out"
+        f"{shown}, so what validates is what is reported:"
+        f" --folds {min(int(held.min()), 5)} lets each clip validate once{by_test}"
     )
 
 

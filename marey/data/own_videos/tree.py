@@ -61,7 +61,10 @@ def read_tree(root: Path) -> Tree:
     try:
         return _tree(*_listed(str(root)))
     except OSError as error:
-        raise ManifestError(f"cannot read {error.filename}: {error.strerror}") from error
+        raise ManifestError(
+            f"cannot read {error.filename}: {error.strerror}",
+            "bring it back, give this user the right to list it, or move it out of the folder",
+        ) from error
 
 
 def _listed(root: str) -> tuple[dict[str, _Folder], Counter[str]]:

@@ -3,6 +3,7 @@
 | source                    | what it holds                                                     |
 |---------------------------|-------------------------------------------------------------------|
 | NAME.parquet, .arrow, a csv with a column `path` | a manifest                                 |
+| a folder with a manifest.csv                     | the same                                   |
 | any other list            | what `marey data init` reads, labels or not (`line_readings`)     |
 | a folder                  | its videos and folders of frames, at any depth, in order          |
 | anything else             | one clip                                                          |
@@ -33,6 +34,7 @@ from marey.data.manifest.column_names import of_kind
 from marey.data.manifest.columns import KNOWN, Values
 from marey.data.manifest.faults import clip_text, raise_faults
 from marey.data.manifest.formats import header_of
+from marey.data.manifest.given import manifest_in
 from marey.data.manifest.header import NoLabels
 from marey.data.manifest.location import BESIDE, Location
 from marey.data.manifest.manifest import Manifest
@@ -41,7 +43,7 @@ from marey.data.manifest.read import placed, read_manifest
 from marey.data.manifest.spellings import spelling_notes
 from marey.data.manifest.time_names import looks_like_time, time_name
 from marey.data.own_videos.files import meant_files, refuse_empty_spans
-from marey.data.own_videos.folders import clips_below
+from marey.data.own_videos.folders import clips_below, each_clip
 from marey.data.own_videos.kinetics_names import TIMES, by_clip_names
 from marey.data.own_videos.layout import some
 from marey.data.own_videos.line_readings import read_clip_lines
@@ -115,7 +117,8 @@ def read_clips(
     if not isinstance(source, str | Path | Url):
         if beside := [each for each in source if lists_clips(each)]:
             raise ManifestError(f"{beside[0]} is a list, beside other files", "give it alone")
-        return _plain(Path("files"), Path(), list(source), counted(len(source), "file"))
+        paths = each_clip(source)
+        return _plain(Path("files"), Path(), paths, counted(len(paths), "file"))
     path = any_path(source)
     if is_manifest(path, wanted):
         return _of_manifest(path, split, at, classes or {})
@@ -142,9 +145,14 @@ def read_clips(
 
 
 def is_manifest(source: str | AnyPath, wanted: WantedColumns = AS_NAMED) -> bool:
-    """Whether a file is a manifest by its name and those of its columns, and no list of others."""
+    """Whether a file is a manifest by its name and those of its columns, and no list of others.
+
+    So is a folder that has one.
+    """
     path = any_path(source)
     suffix = path.suffix.lower()
+    if manifest_in(path):
+        return wanted == AS_NAMED
     if suffix not in TABLES or isinstance(path, Url) or not path.is_file():
         return suffix in MANIFESTS
     if wanted != AS_NAMED:

@@ -139,4 +139,7 @@ def _begin(out: Path, dataset: DataSet, *, overwrite: bool) -> None:
     made = made_of(out)
     if (out / "manifest.csv").exists() and made != dataset.name and not overwrite:
         what = f"a manifest of {made}" if made else "a manifest that was not prepared"
-        raise ManifestError(f"{out} holds {what}", "give another --out, or --overwrite it")
+        raise ManifestError(
+            f"{out} holds {what}",
+            "give another folder; --overwrite, or overwrite=True, replaces what is there",
+        )

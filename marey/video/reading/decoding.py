@@ -14,7 +14,7 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from marey.errors import DecodeError
+from marey.errors import DecodeError, counted
 from marey.pulse import beat
 from marey.storage.url import AnyPath
 from marey.video.reading.ffmpeg_stream import OpenStream, open_stream
@@ -106,7 +106,7 @@ def no_frames(path: AnyPath) -> DecodeError:
             f"{path}: a header without pictures", "the file is cut short: get a new copy"
         )
     return DecodeError(
-        f"{path}: no frame decodes, in {filled} packets",
+        f"{path}: no frame decodes, in {counted(filled, 'packet')}",
         "the video is damaged or encrypted: get a new copy",
     )
 

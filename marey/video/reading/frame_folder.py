@@ -114,7 +114,8 @@ def sniff(folder: AnyPath) -> tuple[Template, int, int]:
             sequences[match["prefix"], match["suffix"]].append(match["digits"])
     if not sequences:
         raise DecodeError(
-            f"{folder}: a folder without numbered frames", "expected names like img_00001.jpg"
+            f"{folder}: a folder without numbered frames",
+            "expected names like img_00001.jpg; if clips lie in it, give them: FOLDER/*/*.mp4",
         )
     (prefix, suffix), digits = max(sequences.items(), key=_standing)
     padded = Counter(len(text) for text in digits if text[0] == "0" and len(text) > 1)

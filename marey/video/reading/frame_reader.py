@@ -9,6 +9,7 @@ from typing import Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.errors import counted
 from marey.storage.url import AnyPath
 from marey.types import Frames
 from marey.video.reading.pixels import Picture, ShortSide
@@ -84,9 +85,9 @@ class FrameReader(ABC):
             )
         low, high = array.min(), array.max()
         if low < 0 or (length is not None and high >= length):
-            known = "an unknown number of" if length is None else length
+            known = "an unknown number of frames" if length is None else counted(length, "frame")
             raise ValueError(
-                f"{self.path}: no frame {low if low < 0 else high}, the video has {known} frames,"
+                f"{self.path}: no frame {low if low < 0 else high}, the video has {known},"
                 " counted from 0"
             )
         return array.astype(np.int64)

@@ -22,7 +22,7 @@ from av.codec import CodecContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 
-from marey.errors import DecodeError
+from marey.errors import DecodeError, counted
 from marey.storage.url import AnyPath
 from marey.video.reading.pixels import (
     MOST_PIXELS,
@@ -65,7 +65,7 @@ def decode_image(data: bytes, name: str | AnyPath) -> Picture:
         return decode_jpeg(data, name)
     codec = next((codec for magic, codec in CODECS.items() if data.startswith(magic)), None)
     if codec is None:
-        raise DecodeError(f"{name}: not an image ({len(data)} bytes)", AGAIN)
+        raise DecodeError(f"{name}: not an image ({counted(len(data), 'byte')})", AGAIN)
     if codec == "png":
         data = b"".join(_png_pixels(data))
     decoder = CodecContext.create(codec, "r")

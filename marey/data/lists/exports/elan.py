@@ -82,7 +82,10 @@ def _media(file: TextFile, header: Element, wanted: Mapping[str, str]) -> tuple[
     try:
         return path, int(origin) / 1000
     except ValueError as error:
-        raise ManifestError(f"{media[path].line}: TIME_ORIGIN is {origin!r}, no number") from error
+        raise ManifestError(
+            f"{media[path].line}: TIME_ORIGIN is {origin!r}, no number",
+            "it is when the video begins, in milliseconds: correct or remove it",
+        ) from error
 
 
 def _annotations(tier: Element) -> list[Element]:

@@ -125,7 +125,10 @@ def _listing(
                 file.faults.add(task.line, misfit.value, misfit.reason, misfit.remedy)
     units = {unit for _, _, unit in found if unit}
     if len(units) > 1:
-        raise ManifestError(f"{file.path}: `{control}` has spans in frames and in seconds")
+        raise ManifestError(
+            f"{file.path}: `{control}` has spans in frames and in seconds",
+            "export the tasks of either into a file of its own",
+        )
     others = dict.fromkeys(
         name
         for name, value in all_data

@@ -107,7 +107,10 @@ def choose(
     path = file.path
     file.faults.settle()
     if not fields:
-        raise ManifestError(f"{path}: no {kind} that could be the {role}s")
+        raise ManifestError(
+            f"{path}: no {kind} that could be the {role}s",
+            "label clips in the tool, and export anew",
+        )
     if name := wanted.get(role):
         if name not in fields:
             raise ManifestError(
