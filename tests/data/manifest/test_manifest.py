@@ -236,7 +236,7 @@ def test_missing_files_are_found_in_the_selected_split_only(tmp_path):
 def test_a_file_that_is_not_there_or_a_folder_is_a_manifest_error(tmp_path):
     with pytest.raises(ManifestError, match=r"cannot read .*none\.csv: No such file"):
         read_manifest(tmp_path / "none.csv")
-    with pytest.raises(ManifestError, match="is a folder without a manifest.*hint: `marey data init"):
+    with pytest.raises(ManifestError, match="a folder without a manifest.*`marey data init"):
         read_manifest(tmp_path)
 
 
