@@ -142,8 +142,8 @@ def init_dataset(
     given = given_columns(listing, replace(rule, group=None) if rule.group_by else rule, wanted)
     notes = [*listing.notes, *notes]
     files, head = class_files(listing, names), listing.heads[0]
-    said = head in {*files, *wanted.roles} or bool(wanted.line or listing.class_names)
-    refuse_free_text(listing, head, said=said)
+    sure = head in {*files, *wanted.roles} or bool(wanted.line or listing.class_names)
+    refuse_free_text(listing, head, said=sure)
     labels, classes = read_labels(listing, files, notes)
     if not overwrite:
         _keep_classes(classes, target.parent)
