@@ -115,6 +115,10 @@ def evaluate(
     if manifest:  # a shell makes several words of a pattern
         manifest += [str(each) for each in others if _is_clips(each)]
         others = [each for each in others if not _is_clips(each)]
+    if clips := next(filter(_is_clips, [model, *others]), None):
+        raise typer.BadParameter(
+            f"{clips} is clips and no model: those to test on are given by --manifest {clips}"
+        )
     model, *others = (at_hand(one, download=download) for one in (model, *others))
     is_ensemble = bool(others or weights_of or average or row)
     if not is_ensemble and (dump := dump_of(model)):
@@ -227,11 +231,14 @@ def _unread(number: int) -> str:
 
 
 def _is_clips(word: Path) -> bool:
-    """Whether a word is a video or a folder that holds clips, as no model does."""
+    """Whether a word is a video or a folder that holds clips, and no model."""
     from marey.data.manifest.paths import VIDEO
     from marey.data.own_videos.folders import clips_below
 
-    return bool(VIDEO.fullmatch(word.name)) or (word.is_dir() and bool(clips_below(word)))
+    if not word.is_dir():
+        return bool(VIDEO.fullmatch(word.name))
+    of_models = ("recipe.yaml", "config.json", "checkpoints", "results", "results.json")
+    return not any((word / name).exists() for name in of_models) and bool(clips_below(word))
 
 
 def _print_result(result: Evaluation, facts: Results) -> None:

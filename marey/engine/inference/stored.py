@@ -78,7 +78,8 @@ def dump_of(path: Path) -> Path | None:
     if suffix in (".csv", ".tsv", ".json", ".jsonl", ".pkl") and path.is_file():
         raise RunError(
             f"{path} does not hold the scores of all classes as marey writes them",
-            f"give the {DUMP} of marey eval, or of marey predict --out NAME.parquet",
+            f"give the {DUMP} of marey eval, or of marey predict --out NAME.parquet; a list of "
+            "clips to test on is no model, but a manifest",
         )
     is_result = (path / DUMP).is_file() and (path / RESULTS).is_file()
     return path / DUMP if is_result else None

@@ -116,6 +116,20 @@ def test_other_clips_are_named_however_they_are_given(
     )
 
 
+def test_clips_that_are_given_as_a_model_are_said_to_be_clips(run: Path, trained: Path) -> None:
+    clips = trained.parent / "clips"
+    for given in ([run, clips], [clips], [run, clips / "red_0.mp4"]):
+        said = CliRunner().invoke(app, ["eval", *map(str, given)])
+        assert said.exit_code == 2
+        assert "no model: those to test on are given by --manifest" in " ".join(
+            said.output.replace("│", " ").split()
+        )
+    shutil.copy(clips / "red_0.mp4", run)  # a run beside videos is a run
+    evaluated(run)
+    said = CliRunner().invoke(app, ["eval", str(run), str(clips / "manifest.csv")])
+    assert "clips to test on is no model, but a manifest" in str(said.exception)
+
+
 def test_python_takes_several_lists_and_refuses_what_cannot_be(
     run: Path, trained: Path, new: Path, tmp_path: Path
 ) -> None:
