@@ -69,7 +69,6 @@ def evaluate_ensemble(
     """
     from marey.engine.inference.ensemble_run import (
         EnsembleOptions,
-        ensemble_name,
         evaluate_together,
     )
     from marey.engine.results_file import read_results
@@ -89,11 +88,11 @@ def evaluate_ensemble(
             average=average,
             row=published,
         )
-        named = name and Path("runs", row or ensemble_name(models), "results", name)
         with progress_bar("evaluating") as progress:
             combined, path = evaluate_together(
                 together,
-                out or named or None,
+                out,
+                name=name,
                 train_manifest=train_manifest,
                 rule=rule,
                 epic_lists=epic_lists,

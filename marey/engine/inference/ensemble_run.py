@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -40,7 +41,13 @@ from marey.engine.inference.results_place import (
 )
 from marey.engine.inference.stored import DUMP, Stored, read_stored
 from marey.engine.results_file import FILE as RESULTS
-from marey.engine.results_file import MemberResult, Results, ViewCounts, frames_in_words
+from marey.engine.results_file import (
+    MemberResult,
+    Results,
+    ViewCounts,
+    frames_in_words,
+    read_results,
+)
 from marey.engine.weights.trained import load_trained
 from marey.errors import RecipeError, counted
 from marey.jobs.executors import HERE, Executor
@@ -93,6 +100,7 @@ def evaluate_together(
     options: EnsembleOptions,
     out: Path | None = None,
     *,
+    name: str | None = None,
     train_manifest: Path | None = None,
     rule: RuleName = "paper",
     epic_lists: Path | None = None,
@@ -105,7 +113,9 @@ def evaluate_together(
     Args:
         options: the members, and how they are averaged.
         out: folder for results.json and predictions.parquet, and for those of models; by default
-            runs/A+B/results/NAME below the working directory.
+            runs/A+B/results/NAME below the working directory, A+B with a number where it is that of
+            other models.
+        name: NAME; by default what the results of each model are called.
         train_manifest, rule, epic_lists, executor, shard, progress: as of `evaluate_folder`.
 
     Raises:
@@ -124,7 +134,7 @@ def evaluate_together(
     average = row.average if row else options.average or common_average(averages)
     check_average(averages, average)
     splits = read_epic_splits(epic_lists) if epic_lists else None
-    out = _place(out, options, plans)
+    out = _place(out, name, options, plans)
     make_folder(out, run_error)
     with ExitStack() as stack:
         if shard.is_whole:
@@ -160,17 +170,40 @@ def evaluate_together(
         return combined, write_results(combined.result, out, results)
 
 
-def _place(asked: Path | None, options: EnsembleOptions, plans: Sequence[Plan]) -> Path:
+def _place(
+    out: Path | None, name: str | None, options: EnsembleOptions, plans: Sequence[Plan]
+) -> Path:
     """The folder for the results: the one that is asked for, or one that is named after them."""
+    folder = _folder(options) / "results"
+    asked = out or (folder / name if name else None)
     tested = [plan.clips for plan in plans if plan.clips]
     lists = " + ".join(dict.fromkeys(each.source for each in tested))
     clips = TestedClips(source=lists, split=_common(each.split for each in tested) or "")
     if asked:
         refuse_others(asked, clips)
         return asked
-    name = options.row.name if options.row else ensemble_name(options.paths)
-    results = "+".join(dict.fromkeys(plan.results for plan in plans))
-    return free_folder(Path("runs", name, "results", results), clips)
+    return free_folder(folder / "+".join(dict.fromkeys(plan.results for plan in plans)), clips)
+
+
+def _folder(options: EnsembleOptions) -> Path:
+    """runs/A+B, or the first with a number behind it that holds no results of other models."""
+    models = frozenset(map(_model, options.paths))
+    first = Path("runs", options.row.name if options.row else ensemble_name(options.paths))
+    numbered = (first.with_name(f"{first.name}-{i}") for i in count(2))
+    return next(each for each in chain([first], numbered) if _ensembles_in(each) <= {models})
+
+
+def _ensembles_in(folder: Path) -> set[frozenset[Path]]:
+    """The models of each ensemble whose results lie in a folder."""
+    found = (read_results(file).members for file in folder.glob(f"results/*/{RESULTS}"))
+    return {frozenset(_model(Path(each.path)) for each in of) for of in found}
+
+
+def _model(path: Path) -> Path:
+    """The run, release or file that a path is of, which may be that of its results."""
+    path = path.resolve()
+    folder = path.parent if path.name == DUMP else path
+    return folder.parent.parent if folder.parent.name == "results" else folder
 
 
 def member_names(paths: Sequence[Path]) -> list[str]:

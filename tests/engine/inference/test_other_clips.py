@@ -253,6 +253,9 @@ def test_an_ensemble_has_its_results_of_other_clips_apart(
     evaluated(second, "--split", "train")
     evaluated(run / "results" / "train", second / "results" / "train", "--weights-of", "1,1")
     assert "train" in places(together)
+    alike = [shutil.copytree(each, tmp_path / "y" / each.name) for each in (run, second)]
+    evaluated(*alike)  # other models of the same names
+    assert places(together.with_name("run+second-2")) == ["val"]
     out = together / "results" / "val"
     words = ["eval", str(run), str(second), "--manifest", str(new), "--out", str(out), "-j", "0"]
     assert "holds the results of" in str(CliRunner().invoke(app, words).exception)
