@@ -188,7 +188,7 @@ def test_numbers_too_large_for_their_type_leave_no_file(
 
 
 def test_features_of_random_weights_are_refused(videos: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"starts from nothing.*--weights"):
+    with pytest.raises(RecipeError, match=r"starts from nothing.*give weights"):
         source_model("tsn-r18", None, [], "cpu")
     with pytest.raises(RunError, match=r"f\.csv is no name of a file of features"):
         extract_features(FeatureOptions(source="tsn-r18", manifest=videos, out=tmp_path / "f.csv"))
