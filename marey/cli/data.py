@@ -117,7 +117,8 @@ def data_init(
         console.print(f"note: {escape(note)}")
     if made.rejects:
         for path, reason in made.rejects[:MOST_REJECTS]:
-            errors.print(f"left out: {escape(path)}: {escape(reason.removeprefix(f'{path}: '))}")
+            is_named = reason.partition(": ")[0].endswith(path)
+            errors.print(f"left out: {escape(reason if is_named else f'{path}: {reason}')}")
         errors.print(f"{counted(len(made.rejects), 'clip')} left out; see {out / 'rejects.csv'}")
     console.print(f"written: {made.path}")
 
