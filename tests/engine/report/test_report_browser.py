@@ -98,7 +98,7 @@ def picture(browser: str, page: Path, tmp_path: Path, width: int, *flags: str) -
         ],
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=600,
     )
     with av.open(str(image)) as file:
         return next(file.decode(video=0)).to_ndarray(format="rgb24")
@@ -150,7 +150,7 @@ def title_of(browser: str, page: Path, tmp_path: Path) -> str:
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     (title,) = re.findall("<title>(.*?)</title>", done.stdout.replace("&quot;", ""))[:1] or [""]
     return title
