@@ -51,7 +51,7 @@ bench-gpu:
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
 	@echo "$(TORCH) into $(VENV): some minutes where it has to be fetched"
-	$(PIP) "$(TORCH)" || { echo; \
+	@$(PIP) "$(TORCH)" || { echo; \
 	  echo "The CPU build of PyTorch is not in your package index. Either set PIP_EXTRA_INDEX_URL"; \
 	  echo "to the CPU address that pytorch.org/get-started shows, or take the CUDA build:"; \
 	  echo "    make TORCH_BUILD=cuda $(MAKECMDGOALS)"; exit 1; }

@@ -193,7 +193,8 @@ def saved_when_stopped(
         yield
     except Stopped as stop:
         if speaks:
-            errors.print(f"stopped and saved. {go_on(stop.work_dir)}")
+            done = "stopped and saved" if stop.has_trained else "stopped before a step was saved"
+            errors.print(f"{done}. {go_on(stop.work_dir)}")
         raise typer.Exit(130) from None
 
 

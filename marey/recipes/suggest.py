@@ -145,8 +145,9 @@ def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[Choice]]:
         raise RecipeError(
             "no pretrained weights are on this machine, and few clips teach a network little "
             "without them",
-            f"marey weights get {first} fetches the official ones; or start from a model of yours "
-            "(--weights RUN), or from nothing (--from-scratch)",
+            f"marey weights get {first} fetches the official ones, and MAREY_WEIGHTS may name a "
+            "folder that has them; or start from a model of yours (--weights RUN), or from nothing "
+            "(--from-scratch)",
         )
     begins = Choice("start", f"the official ImageNet weights {start.weights}, which are here")
     if frozen:

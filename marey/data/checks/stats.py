@@ -160,7 +160,9 @@ def stats(
 
 
 def long_tail_lines(counts: ClassCounts) -> list[tuple[str, str]]:
-    """How long-tailed the training clips are, in words: (what, value); empty where classes equal.
+    """How long-tailed the training clips are, in words: (what, value).
+
+    Empty where no class has twice the clips of another: there is no tail.
 
     >>> clips = np.array([60, 30, 25, 5])
     >>> for what, value in long_tail_lines(ClassCounts(tuple("abcd"), {"train": clips})):
@@ -170,7 +172,7 @@ def long_tail_lines(counts: ClassCounts) -> list[tuple[str, str]]:
     groups (release): head 2 classes, 90 clips; tail 1 class, 25 clips; few 0 classes, 0 clips
     """
     clips = counts.training
-    if clips.min() == clips.max():
+    if clips.max() < 2 * clips.min() or clips.max() == 0:
         return []
     shares = profile(clips)
     lines = [

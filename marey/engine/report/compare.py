@@ -248,6 +248,9 @@ def _not_evaluated(name: str, run: RunFiles) -> str:
             f"{name} was evaluated on its training clips alone (results/{run.results[0].name}): "
             f"marey eval {run.folder} tests it on others."
         )
+    checkpoints = run.folder / "checkpoints"
+    if checkpoints.is_dir() and not any(checkpoints.glob("*.pt")):
+        return f"{name} is not trained yet: marey train --resume --work-dir {run.folder} goes on."
     return f"{name} has not been evaluated: marey eval {run.folder} does it."
 
 

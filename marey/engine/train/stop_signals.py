@@ -20,11 +20,16 @@ from marey.jobs.signals import saving
 
 
 class Stopped(Exception):
-    """The run in `work_dir` was asked to stop; its state is saved there."""
+    """The run in `work_dir` was asked to stop; what it has trained is saved there."""
 
     def __init__(self, work_dir: Path) -> None:
         super().__init__(f"stopped; {work_dir} can be resumed")
         self.work_dir = work_dir
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether a step was saved; one that stopped while clips were looked at has none."""
+        return (self.work_dir / "checkpoints" / "last.pt").exists()
 
 
 class StopAsked(BaseException):
@@ -78,7 +83,7 @@ class StopFlag:
             raise StopAsked
 
 
-_STOPPING = b"\nstopping: a step under way is finished and saved; Ctrl-C again leaves it\n"
+_STOPPING = b"\nstopping: what is under way is finished and saved; Ctrl-C again leaves it\n"
 
 
 @contextmanager

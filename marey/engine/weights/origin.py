@@ -176,7 +176,7 @@ def _weights_in(folder: Path) -> Path:
         )
     raise CheckpointError(
         f"{folder} holds no trained model: no step of its run is saved",
-        "wait until it is, or train it: marey train",
+        f"wait until it is, or go on with it: marey train --resume --work-dir {folder}",
     )
 
 

@@ -110,7 +110,8 @@ def test_the_command_shows_the_profile(tmp_path: Path) -> None:
 
 
 def test_a_balanced_set_has_no_long_tail_to_tell_of() -> None:
-    assert long_tail_lines(ClassCounts(("a", "b"), {"train": np.array([5, 5])})) == []
+    for nearly_even in ([5, 5], [8, 9], [0, 0]):
+        assert long_tail_lines(ClassCounts(("a", "b"), {"train": np.array(nearly_even)})) == []
 
 
 def test_only_training_clips_count() -> None:

@@ -268,6 +268,11 @@ def test_a_comparison_names_the_command_that_evaluates(run: Path, trained: Path)
     evaluated(run, "--split", "train")
     (said,) = read_comparison([run]).warnings
     assert "was evaluated on its training clips alone (results/train)" in said
+    shutil.rmtree(run / "results")
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    (said,) = read_comparison([run]).warnings
+    assert said == f"run is not trained yet: marey train --resume --work-dir {run} goes on."
 
 
 def test_a_comparison_writes_a_page_where_it_is_asked_for_alone(

@@ -118,7 +118,7 @@ def test_the_first_interrupt_is_answered_and_the_second_leaves_what_may_be_left(
     with stop_signals() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.asked
-        assert capfd.readouterr().err.startswith("\nstopping: a step under way is finished")
+        assert capfd.readouterr().err.startswith("\nstopping: what is under way is finished")
         with stop.whole():
             signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
