@@ -49,27 +49,30 @@ def channels_last(module: AnyModule) -> AnyModule:
     """`module` with its 2-D filters stored channels last, in place: faster on CPU and GPU alike.
 
     By parameter rank, since `module.to(memory_format=...)` refuses a network with a 3-D filter.
-    Convolutions that oneDNN cannot train so (`_is_unsafe`) stay as they are.
+    What goes into a convolution that oneDNN cannot train so (`_is_unsafe`) is turned back.
     """
-    unsafe = [each for each in module.modules() if isinstance(each, nn.Conv2d) and _is_unsafe(each)]
-    for conv in unsafe:
-        if _channels_first not in conv._forward_pre_hooks.values():
-            conv.register_forward_pre_hook(_channels_first)
-    spared = {id(conv.weight) for conv in unsafe}
     for parameter in module.parameters():
-        if parameter.ndim == 4 and id(parameter) not in spared:
+        if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    for conv in module.modules():
+        if _is_unsafe(conv) and _channels_first not in conv._forward_pre_hooks.values():
+            conv.register_forward_pre_hook(_channels_first)
     return module
 
 
-def _is_unsafe(conv: nn.Conv2d) -> bool:
-    """Whether the gradient of its filters, channels last, is written beyond their memory.
+def _is_unsafe(conv: nn.Module) -> bool:
+    """Whether the gradient of its filters is written beyond their memory, of maps channels last.
 
     oneDNN's kernels for AVX2 (of torch 2.13) do so for 1x1 filters that leave places out and have
     fewer input channels than a vector has numbers: in networks far thinner than published ones.
     """
     vector = 16  # numbers of AVX-512; AVX2 has 8
-    return conv.kernel_size == (1, 1) and conv.stride != (1, 1) and conv.in_channels < vector
+    return (
+        isinstance(conv, nn.Conv2d)
+        and conv.kernel_size == (1, 1)
+        and conv.stride != (1, 1)
+        and conv.in_channels < vector
+    )
 
 
 def _channels_first(conv: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:  # noqa: ARG001
