@@ -77,12 +77,12 @@ def quietly(command: Callable[..., None]) -> Callable[..., None]:
 def out_either_way(command: Callable[..., None]) -> Callable[..., None]:
     """The command, which takes its argument OUT as an option --out too, as others do.
 
-    Commands without an argument `out` stay as they are.
+    Commands without an argument `out` stay as they are, and those that take it so already.
     """
     own = inspect.signature(command, eval_str=True)
     notes = getattr(own.parameters.get("out"), "annotation", None)
     argument = next(iter(getattr(notes, "__metadata__", ())), None)
-    if not isinstance(argument, ArgumentInfo):
+    if not isinstance(argument, ArgumentInfo) or "out_option" in own.parameters:
         return command
     kinds = {
         "out": Annotated[Path | None, argument],

@@ -205,7 +205,7 @@ def test_what_does_not_fit_is_listed_by_its_upstream_name(
             "hint: its training diverged",
         ),
         (lambda w: (1e9 * w).half(), "numbers that are not finite"),
-        (lambda w: w.to(torch.int8), r"2 weights that are no plain .* \(int8\), \.\.\."),
+        (lambda w: w.to(torch.int8), r"2 weights of no plain .* \(int8\), \.\.\."),
         (lambda w: w.to_sparse(), r"new_fc\.weight|features.* \(float32, sparse_coo\)"),
     ],
 )

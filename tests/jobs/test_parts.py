@@ -175,7 +175,7 @@ def test_a_part_that_kills_its_process_is_begun_again_a_few_times(tmp_path, flag
         assert make_parts(parts, make, join, executor=Processes(2))
         assert parts.target.read_bytes() == whole(6)
         return
-    said = f"1 of 3 parts .* tried {ATTEMPTS} times; the first, rows 3 to 4: .*SIGKILL"
+    said = f"3 parts .*: 1 not done, tried {ATTEMPTS} times; the first, rows 3 to 4: .*SIGKILL"
     with pytest.raises(RunError, match=said):
         make_parts(parts, make, join, executor=Processes(2))
     assert [part.number for part in parts.missing()] == [1]

@@ -362,7 +362,7 @@ def test_a_direction_without_its_mirror_image_forbids_flipping(name: str) -> Non
 def test_float_pixels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"clip is torch.float32, expected uint8"):
         normalize(torch.zeros(3, 2, 2))
-    with pytest.raises(ValueError, match=r"clip is torch.float32 \(1, 1, 3, 2, 2\) with 1 seeds"):
+    with pytest.raises(ValueError, match=r"clip is torch.float32 \(1, 1, 3, 2, 2\) with 1 seed,"):
         augment(torch.zeros(1, 1, 3, 2, 2), label(1), PLAIN, SEEDS[:1])
 
 

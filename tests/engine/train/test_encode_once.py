@@ -269,7 +269,7 @@ def test_a_model_of_a_file_of_features_takes_videos(
     assert of_features.metrics["loss"] == pytest.approx(of_videos.metrics["loss"], abs=2e-3)
     assert load(run).predict(videos.parent / "red_0.mp4", top=1)
     file.rename(tmp_path / "moved.arrow")
-    with pytest.raises(ManifestError, match="is not there. hint: .* --manifest FILE, of the vid"):
+    with pytest.raises(ManifestError, match="is not there. hint: give a manifest .* of the vid"):
         evaluate_folder(EvalOptions(folder=run), tmp_path / "out3")
 
 
