@@ -16,20 +16,6 @@ from marey.errors import ManifestError
 from tests.manifests import read_complete
 
 
-@pytest.fixture
-def put(tmp_path, video):
-    """Copies the video of 12 frames to a path below tmp_path / "in"."""
-
-    def put(*names: str):
-        for name in names:
-            path = tmp_path / "in" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(video, path)
-        return tmp_path / "in"
-
-    return put
-
-
 def init(source, tmp_path, **options):
     return init_dataset(source, tmp_path / "out", **{"probe": False, "num_workers": 1} | options)
 

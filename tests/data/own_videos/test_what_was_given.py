@@ -24,20 +24,6 @@ from marey.errors import ManifestError
 Put = Callable[..., Path]
 
 
-@pytest.fixture
-def put(tmp_path: Path, video: Path) -> Put:
-    """Copies the video of 12 frames to paths below tmp_path / "in"."""
-
-    def put(*names: str) -> Path:
-        for name in names:
-            path = tmp_path / "in" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(video, path)
-        return tmp_path / "in"
-
-    return put
-
-
 def init(source: Path, out: Path, **options: object) -> InitReport:
     return init_dataset(source, out, probe=False, **options)  # type: ignore[arg-type]
 
