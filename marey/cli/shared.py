@@ -79,6 +79,8 @@ def out_either_way(command: Callable[..., None]) -> Callable[..., None]:
 
     Commands without an argument `out` stay as they are, and those that take it so already.
     """
+    if "out" not in command.__annotations__:  # told without evaluating them, at each start
+        return command
     own = inspect.signature(command, eval_str=True)
     notes = getattr(own.parameters.get("out"), "annotation", None)
     argument = next(iter(getattr(notes, "__metadata__", ())), None)
