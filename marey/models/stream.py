@@ -41,6 +41,24 @@ def streaming(model: VideoModel, head: str | None = None) -> StreamingModel:
     return stream.eval()
 
 
+def why_not_streamed(spec: ModelSpec) -> str:
+    """Why a model cannot see each frame of a stream once; empty if it can."""
+    op = spec.temporal[0] if len(spec.temporal) == 1 else None
+    if not isinstance(op, TSM) or op.direction != "past":
+        return (
+            f"temporal is {spec.temporal}, expected (TSM(direction='past'),): "
+            "anything else needs later frames"
+        )
+    if spec.neck is not None:
+        return f"neck is {spec.neck}, expected none: a stream gives scores a frame"
+    if spec.encoder.frames_per_segment != 1:
+        return (
+            f"{spec.encoder} takes {counted(spec.encoder.frames_per_segment, 'frame')} at once, "
+            "expected an encoder of single frames"
+        )
+    return ""
+
+
 class StreamingModel(nn.Module):
     """``logits, *buffers = stream(frame, *buffers)``, with no buffers for the first frame."""
 
@@ -137,17 +155,8 @@ class _Memory:
 
 
 def _only_op(spec: ModelSpec) -> TSM:
-    op = spec.temporal[0] if len(spec.temporal) == 1 else None
-    if not isinstance(op, TSM) or op.direction != "past":
-        raise ValueError(
-            f"temporal is {spec.temporal}, expected (TSM(direction='past'),): "
-            "anything else needs later frames"
-        )
-    if spec.neck is not None:
-        raise ValueError(f"neck is {spec.neck}, expected none: a stream gives scores a frame")
-    if spec.encoder.frames_per_segment != 1:
-        raise ValueError(
-            f"{spec.encoder} takes {counted(spec.encoder.frames_per_segment, 'frame')} at once, "
-            "expected an encoder of single frames"
-        )
+    if reason := why_not_streamed(spec):
+        raise ValueError(reason)
+    op = spec.temporal[0]
+    assert isinstance(op, TSM)
     return op

@@ -37,6 +37,7 @@ ROOMS = (
     "marey.models.encoders",
     "marey.models.temporal",
     "marey.longtail",
+    "marey.timelines",
     "marey.video",
     "marey.video.sampling",
     "marey.data.loading",

@@ -16,6 +16,7 @@ from marey.longtail.objective import CrossEntropy, Objective
 from marey.models.encoder import MadeForClips
 from marey.models.video_model import ModelSpec
 from marey.recipes.optim import SGD, Optim, Schedule, StepDecay, Warmup
+from marey.timelines.decisions import Decision
 from marey.types import check_counts, check_numbers
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, Crop, MultiScaleCrop
@@ -220,6 +221,8 @@ class Recipe:
             which are to be given, or nothing.
         seed: of everything random.
         claim: the published number.
+        decision: which class is said of a stream, after each answer of the model; None leaves it to
+            `marey stream`.
 
     Raises:
         ValueError: parts that do not go together, such as views of frames the model does not take.
@@ -250,6 +253,7 @@ class Recipe:
     weights: str = ""
     seed: int = 0
     claim: Claim | None = None
+    decision: Decision | None = None
 
     def __post_init__(self) -> None:
         frames, takes_features = self.model.frames, self.model.takes_features

@@ -1,0 +1,63 @@
+"""A model that only looks back, on streams: each frame is seen once (`marey.models.stream`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from marey.errors import counted
+from marey.models.fused import fused
+from marey.models.stream import streaming
+from marey.models.video_model import VideoModel
+from marey.recipes.recipe import Recipe
+from marey.types import Frames
+from marey.video.augment import normalize
+
+
+@dataclass
+class Carried:
+    """What the last frame of a stream left: buffers [s c h w] of its s crops."""
+
+    buffers: tuple[Tensor, ...]
+
+
+class FrameByFrame:
+    """Scores of each frame, by the fused form of the streaming model."""
+
+    by: Literal["frame"] = "frame"
+
+    def __init__(self, model: VideoModel, recipe: Recipe, head: str, device: torch.device) -> None:
+        self._model = fused(streaming(model, head))
+        self._recipe, self._device = recipe, device
+        self._crops, size = recipe.test.crop.views, recipe.test.crop.size
+        self._first = self._model.first_buffers(size, size, batch=self._crops)
+        self.about = f"sees each frame once, in {counted(self._crops, 'crop')} of {size} pixels"
+
+    def begin(self) -> Carried:
+        """Zeros, with which clips begin too."""
+        return Carried(self._first)
+
+    def look(self, frames: Sequence[tuple[Carried, Frames, float]]) -> list[Tensor | None]:
+        """Scores [k] of each frame: the mean of its crops."""
+        pixels, average = self._recipe.augment, self._recipe.test.average
+        views = torch.cat([crops for _, crops, _ in frames]).to(self._device)
+        x = normalize(views, pixels.mean, pixels.std, channel_order=pixels.channel_order)
+        kept = [carried.buffers for carried, _, _ in frames]
+        logits, *left = self._model(x, *map(torch.cat, zip(*kept, strict=True)))
+        self._carry([carried for carried, _, _ in frames], left)
+        scores = logits.float().softmax(dim=1) if average == "probs" else logits.float()
+        return list(scores.unflatten(0, (len(frames), self._crops)).mean(dim=1))
+
+    def _carry(self, streams: Sequence[Carried], left: Sequence[Tensor]) -> None:
+        """Give each of the streams its part of what the batch left."""
+        if len(streams) == 1:
+            streams[0].buffers = tuple(left)
+            return
+        parts = zip(*(torch.split(buffer, self._crops) for buffer in left), strict=True)
+        for stream, own in zip(streams, parts, strict=True):
+            # a view would keep the buffers of all streams alive for as long as this one rests
+            stream.buffers = tuple(part.clone() for part in own)

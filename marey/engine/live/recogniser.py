@@ -1,0 +1,315 @@
+"""The recogniser of streams: pictures as they come -> labels, by the model of a run or a release.
+
+    recogniser = live_recogniser(marey.load("runs/tsm-online"))
+    stream = recogniser.begin()
+    for picture, seconds in camera:
+        [answer] = recogniser.step([(stream, picture, seconds)])
+
+A model that only looks back sees each frame once, and answers to each. Any other one sees a window
+of the last seconds again and again. Either way frames are scaled, cut and normalised as the
+recipe's test views are, and what is said is decided by a rule of `marey.timelines.decisions`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from marey.engine.inference.calibrate import calibrated_scores
+from marey.engine.inference.predict import Predictor
+from marey.engine.inference.probabilities import log_probabilities, probabilities
+from marey.engine.live.frame_by_frame import FrameByFrame
+from marey.engine.live.sliding_window import SlidingWindow
+from marey.errors import RecipeError, RunError, did_you_mean
+from marey.models.stream import why_not_streamed
+from marey.recipes.compatible import check_pictures
+from marey.timelines.decisions import Decided, Decision, MeanOfLast
+from marey.types import Frames
+
+WINDOW_SECONDS = 2.0
+"""Of a window, unless another length is asked for."""
+WINDOWS_A_WINDOW = 4
+"""How many windows begin within one, unless another stride is asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What is said at a frame of a stream."""
+
+    seconds: float
+    """The time of the frame."""
+    label: str
+    """What the rule of the recogniser decides."""
+    score: float
+    """The probability of `label`, after smoothing."""
+    head: str
+    """Whose classes these are."""
+    scores: npt.NDArray[np.float32]
+    """The probability [k] of every class, after smoothing."""
+    raw_label: str
+    """The best class by the newest scores alone."""
+    raw_score: float
+    """Its probability by the newest scores alone."""
+    labels: tuple[str, ...]
+    """The names of the classes [k]."""
+
+    def top(self, number: int) -> list[tuple[str, float]]:
+        """The most probable classes after smoothing, best first."""
+        best = np.argsort(-self.scores, kind="stable")[:number]
+        return [(self.labels[index], float(self.scores[index])) for index in best]
+
+    def to_json(self, top: int = 0) -> dict[str, Any]:
+        """The answer as JSON holds it; with the `top` classes, if there are to be any."""
+        said = {
+            "seconds": round(self.seconds, 3),
+            "label": self.label,
+            "score": round(self.score, 6),
+            "head": self.head,
+            "raw_label": self.raw_label,
+            "raw_score": round(self.raw_score, 6),
+        }
+        pairs = [[label, round(score, 6)] for label, score in self.top(top)]
+        return said | ({"top": pairs} if top else {})
+
+
+class Sight(Protocol):
+    """How a model sees streams: what it keeps of each, and its scores for the newest frames."""
+
+    @property
+    def by(self) -> Literal["frame", "window"]:
+        """What one answer is of."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """What it does, in words."""
+        ...
+
+    def begin(self) -> Any:
+        """What is kept of a stream before its first frame; `look` changes it."""
+        ...
+
+    def look(self, frames: Sequence[tuple[Any, Frames, float]]) -> list[Tensor | None]:
+        """Scores [k], averaged as the test views are, after one frame of each of some streams.
+
+        frames: what is kept of a stream, the crops uint8 [s c h w] of its newest frame, the time.
+            None where nothing is due yet.
+        """
+        ...
+
+
+class LiveStream:
+    """The state of one stream, which `LiveRecogniser.step` moves on."""
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self.num_restarts = 0
+        """How often it began anew, as time jumped back."""
+        self._begin()
+
+    def begin_anew(self) -> None:
+        """Forget all frames; what comes next is the first one."""
+        self._begin()
+        self.num_restarts += 1
+
+    def _begin(self) -> None:
+        self.kept = self._sight.begin()
+        self.decided: Decided | None = None
+        self.seconds = -math.inf
+
+
+Frame: TypeAlias = tuple[LiveStream, npt.NDArray[np.uint8], float]
+"""A stream, its newest picture uint8 [h w 3], in RGB and of any size, and its time in seconds."""
+
+
+class LiveRecogniser:
+    """Labels of streams by one head of a model. It may be called from several threads."""
+
+    def __init__(self, predictor: Predictor, sight: Sight, head: str, decision: Decision) -> None:
+        trained = predictor.trained
+        self.head = head
+        self.labels = trained.classes[head]
+        self.decision = decision.for_labels(self.labels)
+        self._recipe = trained.recipe
+        self._several = any(of.several for of in trained.recipe.model.heads if of.name == head)
+        self._calibration, self._sight = predictor.calibration, sight
+        self._one_at_a_time = threading.Lock()  # a model that streams has memory while it computes
+
+    @property
+    def by(self) -> Literal["frame", "window"]:
+        """Whether each frame has an answer, or each window."""
+        return self._sight.by
+
+    @property
+    def about(self) -> str:
+        """How it looks, and by which rule it decides, in words."""
+        return f"{self._sight.about}; decides by {self.decision}"
+
+    def begin(self) -> LiveStream:
+        """The state of a new stream."""
+        return LiveStream(self._sight)
+
+    def step(self, frames: Sequence[Frame]) -> list[Answer | None]:
+        """The answers to one new frame of each of some streams, in one batch.
+
+        None stands for a stream of which no window is due. A stream whose time jumps back begins
+        anew with that frame (`LiveStream.num_restarts`).
+
+        Raises:
+            RunError: scores are not finite; the streams have begun anew.
+            ValueError: two frames of one stream, a picture that is none, a time that is no number.
+        """
+        _check(frames)
+        if not frames:
+            return []
+        with self._one_at_a_time, torch.inference_mode():
+            for stream, _, seconds in frames:
+                if seconds < stream.seconds:
+                    stream.begin_anew()
+                stream.seconds = seconds
+            crop = self._recipe.test.crop
+            crops = [
+                crop(torch.from_numpy(picture).permute(2, 0, 1)[None])[:, 0]
+                for _, picture, _ in frames
+            ]
+            found = self._sight.look(
+                [(of[0].kept, views, of[2]) for of, views in zip(frames, crops, strict=True)]
+            )
+            self._check_finite(frames, found)
+            return [
+                None if scores is None else self._answer(stream, scores, seconds)
+                for (stream, _, seconds), scores in zip(frames, found, strict=True)
+            ]
+
+    def _answer(self, stream: LiveStream, scores: Tensor, seconds: float) -> Answer:
+        average = self._recipe.test.average
+        of_head = calibrated_scores({self.head: scores[None]}, self._calibration, average)
+        newest = of_head[self.head][0]
+        if average == "probs":  # rules are of logits, and these are those of a softmax
+            newest = log_probabilities(newest, average=average)
+        logits = newest.double().cpu().numpy()
+        stream.decided = now = self.decision.step(stream.decided, logits, seconds)
+        smooth, raw = self._probabilities(now.logits), self._probabilities(logits)
+        best = int(raw.argmax())
+        return Answer(
+            seconds=seconds,
+            label=self.labels[now.said],
+            score=float(smooth[now.said]),
+            head=self.head,
+            scores=smooth,
+            raw_label=self.labels[best],
+            raw_score=float(raw[best]),
+            labels=self.labels,
+        )
+
+    def _probabilities(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        found = probabilities(torch.tensor(logits), average="logits", several=self._several)
+        return found.float().numpy()
+
+    def _check_finite(self, frames: Sequence[Frame], found: Sequence[Tensor | None]) -> None:
+        bad = [
+            stream
+            for (stream, _, _), scores in zip(frames, found, strict=True)
+            if scores is not None and not scores.isfinite().all()
+        ]
+        for stream in bad:
+            stream.begin_anew()  # else what is kept would spoil every answer to come
+        if bad:
+            raise RunError(
+                f"the scores of '{self.head}' are not finite",
+                "the numbers inside the model overflow: look at how it was trained",
+            )
+
+
+def live_recogniser(
+    predictor: Predictor,
+    decision: Decision | None = None,
+    *,
+    head: str | None = None,
+    window_seconds: float | None = None,
+    stride_seconds: float | None = None,
+) -> LiveRecogniser:
+    """The recogniser of streams by this model.
+
+    Args:
+        predictor: as `marey.load` gives it.
+        decision: which class is said; by default the recipe's rule. Where it has none, that is the
+            mean of as many frames as a clip has, which is what such a model is trained by; of
+            windows, each as it is.
+        head: the label to predict; it may be left out where there is only one.
+        window_seconds: of a model that does not only look back; by default 2.
+        stride_seconds: how often it looks at the last `window_seconds`; by default 4 times a
+            window.
+
+    Raises:
+        RunError: no such head, a model of no pictures, windows for one that sees each frame once.
+        RecipeError: the rule is none for these classes.
+    """
+    trained = predictor.trained
+    spec, recipe = trained.model.spec, trained.recipe
+    if spec.takes_features:
+        raise RunError(
+            f"{recipe.name} takes features of another network, and a stream has pictures",
+            "give a model of videos",
+        )
+    check_pictures(spec)
+    head = _head(head, list(trained.classes), recipe.name)
+    later = why_not_streamed(spec)
+    windows = {"window_seconds": window_seconds, "stride_seconds": stride_seconds}
+    sight: Sight
+    if not later:
+        for name, value in windows.items():
+            if value is not None:
+                raise RunError(
+                    f"{name} is {value:g}, but {recipe.name} only looks back: it sees each frame "
+                    "once, and has no windows",
+                    "leave it out",
+                )
+        sight = FrameByFrame(trained.model, recipe, head, predictor.device)
+        usual = MeanOfLast(recipe.model.frames)
+    else:
+        window = WINDOW_SECONDS if window_seconds is None else window_seconds
+        stride = window / WINDOWS_A_WINDOW if stride_seconds is None else stride_seconds
+        sight = SlidingWindow(
+            predictor.scorer, recipe, head, predictor.device, window=window, stride=stride
+        )
+        usual = MeanOfLast(1)
+    try:
+        return LiveRecogniser(predictor, sight, head, decision or recipe.decision or usual)
+    except ValueError as error:
+        raise RecipeError(f"decision: {error}") from error
+
+
+def _head(asked: str | None, heads: list[str], name: str) -> str:
+    if asked is None and len(heads) == 1:
+        return heads[0]
+    if asked is None:
+        raise RunError(
+            f"{name} has several heads ({', '.join(heads)}), and a stream is of one",
+            f"say which: head={heads[0]}",
+        )
+    if asked not in heads:
+        raise RunError(f"{name} has no head '{asked}'", did_you_mean(asked, heads))
+    return asked
+
+
+def _check(frames: Sequence[Frame]) -> None:
+    if len({id(stream) for stream, _, _ in frames}) < len(frames):
+        raise ValueError("a stream has two frames in one step, expected one of each")
+    for _, picture, seconds in frames:
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise ValueError(
+                f"picture is {picture.dtype} {list(picture.shape)}, expected uint8 [h w 3]"
+            )
+        if not picture.size:
+            raise ValueError(f"picture is {list(picture.shape)}, which is empty")
+        if not math.isfinite(seconds):
+            raise ValueError(f"seconds is {seconds}, expected a finite number")
