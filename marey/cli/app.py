@@ -19,6 +19,7 @@ from marey.cli import (
     cache,
     evaluate,
     features,
+    join,
     models,
     optimize,
     pack,
@@ -80,6 +81,7 @@ QUIETLY = (
         "report",
         "export",
         "features",
+        "join",
         "convert",
         "demo",
         "get",
@@ -165,6 +167,7 @@ def export(
 
 app.command()(optimize.optimize)
 app.command()(features.features)
+app.command()(join.join)
 app.command()(models.convert)
 app.command()(models.models)
 app.command()(cache.cache)

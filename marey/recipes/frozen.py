@@ -4,9 +4,7 @@
 
 A recipe whose stages all leave the encoder as it is, and whose clips look the same in every epoch,
 trains on what `marey.engine.train.encode_once` keeps, or on a file of `marey features`; what it
-learns is a model of videos all the same. Such files say by which model they were made, so that a
-recipe of features that is trained on one becomes the recipe of that model with the network of
-features as its neck.
+learns is a model of videos all the same. Such files say by which model they were made.
 """
 
 from __future__ import annotations
@@ -18,15 +16,13 @@ from marey.data.features.feature_file import About
 from marey.data.features.stacked import StackedFeatures
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, RecipeError
-from marey.models.encoders.features import FeatureEncoder, FeaturesSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.describe import brief
-from marey.recipes.recipe import Recipe, Stage, TestViews, Views
+from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import from_plain, to_plain
 from marey.recipes.val_views import one_view, val_views
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, FixedCrop, Mirrored
-from marey.video.sampling.segments import AllFrames
 from marey.video.sampling.stored_views import StoredViews
 
 
@@ -190,52 +186,3 @@ def _encoder_of(about: About, source: object) -> ModelSpec:
         return from_plain(ModelSpec, about["model_spec"], str(source))
     except RecipeError as error:
         raise ManifestError(error.message, error.hint) from error
-
-
-def behind_encoder(recipe: Recipe, manifest: Manifest) -> Recipe | None:
-    """A recipe of features as one of videos: its network behind the encoder that made `manifest`.
-
-    None where it stays one of features: the file does not say what made it or where its weights
-    are, or the recipe chooses among its vectors. It starts from those weights, or from its own.
-    """
-    assert manifest.features is not None
-    about, neck = manifest.features.about, recipe.model.encoder
-    whole = isinstance(recipe.train.sampling, AllFrames) and isinstance(
-        recipe.test.sampling, AllFrames
-    )
-    weights = recipe.weights or str(about.get("weights_from", ""))
-    if "model_spec" not in about or not weights or not whole:
-        return None
-    if not isinstance(neck, FeatureEncoder) or neck.dim not in (None, manifest.features.dim):
-        return None
-    if about["per"] == "clip" and not isinstance(neck, FeaturesSpec):
-        return None  # a mean of frames went in, which no frame of a video is
-    try:
-        encoder = _encoder_of(about, manifest.source)
-        test = from_plain(TestViews, about["views"], str(manifest.source))
-        pixels = from_plain(Augment, about["pixels"], str(manifest.source))
-    except RecipeError as error:
-        raise ManifestError(error.message, error.hint) from error
-    model = replace(
-        recipe.model,
-        encoder=encoder.encoder,
-        temporal=encoder.temporal,
-        num_segments=encoder.num_segments,
-        neck=None if isinstance(neck, FeaturesSpec) else replace(neck, dim=None),
-    )
-    one = one_view(test)
-    first, *others = map(_frozen, recipe.stages)
-    return replace(
-        recipe,
-        model=model,
-        train=Views(one.sampling, one.crop),
-        test=test,
-        val=None,
-        augment=replace(pixels, mixup=recipe.augment.mixup),
-        stages=(replace(first, reset_heads=True), *others),  # what has the weights has a head too
-        weights=weights,
-    )
-
-
-def _frozen(stage: Stage) -> Stage:
-    return replace(stage, trainable="neck") if stage.trainable == "all" else stage

@@ -14,7 +14,9 @@ CONFIG = "config.json"
 CONVERTED = "converted"
 """The entry of config.json that says what a conversion found."""
 CHOSEN = "chosen"
-"""That which says which weights of a run they are; the rest is the recipe."""
+"""That which says which weights of a run they are."""
+FEATURES = "features"
+"""That which says what made the features that the model takes; the rest is the recipe."""
 NEVER_TRAINED = "never trained"
 """In it, the head of which that is so, and why."""
 
@@ -24,7 +26,8 @@ def read_config(folder: Path) -> Recipe:
     path = folder / CONFIG
     plain = read_json(path, CheckpointError, "get the release again")
     if isinstance(plain, dict):
-        plain = {key: value for key, value in plain.items() if key not in (CONVERTED, CHOSEN)}
+        beside = (CONVERTED, CHOSEN, FEATURES)
+        plain = {key: value for key, value in plain.items() if key not in beside}
     return from_plain(Recipe, plain, source=str(path))
 
 

@@ -57,6 +57,7 @@ from marey.engine.weights.calibration import (
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.clip_facts import clip_facts
+from marey.engine.weights.joined import for_clips
 from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import ManifestError, MareyError, RunError, counted
@@ -135,8 +136,9 @@ class EvalOptions(Options["ScoringJob"]):
     def load(self, device: str) -> ScoringJob:
         """The model and the clips; ManifestError unless their classes are the model's."""
         trained = load_trained(self.folder, device)
-        recipe = self.tested(trained.recipe)
         test = self.test_clips(trained)
+        trained = for_clips(trained, test.clips)
+        recipe = self.tested(trained.recipe)
         for note in test.notes:
             log.warning("%s: %s", test.clips.source, note)
         manifest = with_class_names(test.clips, trained)

@@ -29,6 +29,7 @@ from marey.engine.inference.scoring import check_finite, score_views
 from marey.engine.runtimes.brought import scorer_of
 from marey.engine.runtimes.scorer import Scorer
 from marey.engine.weights.calibration import Calibration, read_calibration
+from marey.engine.weights.joined import of_videos
 from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import DecodeError, RunError, counted
@@ -117,8 +118,8 @@ class Predictor:
 
         Args:
             video: a file, a folder of frames or of videos, a list of files, or uint8 frames
-                [t h w 3] or [t 3 h w]; for a model of features, float [t d] or files of them (.npy,
-                a path into HDF5).
+                [t h w 3] or [t 3 h w]; for a model of features also float [t d] or files of them
+                (.npy, a path into HDF5), as it takes videos only behind its encoder (`of_videos`).
             top: labels of every head.
             window_seconds: cut the video into windows of that length, and give the best label of
                 each with its time. An array has no clock and takes none.
@@ -130,18 +131,23 @@ class Predictor:
             DecodeError: if a single video cannot be read; of several, [{"error": reason}] is its
                 answer.
             RunError: if a window is shorter than two frames, or asked for of features.
+            CheckpointError: of a video, if the model takes features and their encoder is not there.
             ValueError: if an array is no frames or features, or is asked for windows; if `top` is
                 below 1, or seconds are not above 0.
         """
         asked = _Asked(top, window_seconds, stride_seconds, all_scores)
-        if window_seconds is not None and self.trained.model.spec.takes_features:
-            raise RunError(
-                f"a window of {window_seconds:g} s is asked for, but features have no seconds",
-                "windows are of videos, and of models that take these",
-            )
         if isinstance(video, Sequence) and not isinstance(video, str):
             return self._of_files(video, asked, progress)
         if self.trained.model.spec.takes_features:
+            if _shows_frames(video):
+                return self.of_videos.predict(
+                    video,
+                    top=top,
+                    window_seconds=window_seconds,
+                    stride_seconds=stride_seconds,
+                    all_scores=all_scores,
+                    progress=progress,
+                )
             return self._of_features(video, asked)
         check_pictures(self.trained.model.spec)
         if isinstance(video, np.ndarray | Tensor):
@@ -165,6 +171,15 @@ class Predictor:
     def labels(self) -> tuple[str, ...]:
         """The class names in the order of the scores; of several heads, those of the first."""
         return next(iter(self.trained.classes.values()))
+
+    @cached_property
+    def of_videos(self) -> Predictor:
+        """The predictor that takes videos: of a model of features, behind the encoder of these.
+
+        Errors as `marey.engine.weights.joined.of_videos`.
+        """
+        whole = of_videos(self.trained)
+        return self if whole is self.trained else replace(self, trained=whole)
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -193,10 +208,10 @@ class Predictor:
         return answers
 
     def _or_error(self, path: str | Path, asked: _Asked) -> list[Answer]:
+        is_of_features = self.trained.model.spec.takes_features and not _shows_frames(path)
+        of = self if is_of_features else self.of_videos
         try:
-            if self.trained.model.spec.takes_features:
-                return self._of_features(path, asked)
-            return self._of_file(path, asked)
+            return self._of_features(path, asked) if is_of_features else of._of_file(path, asked)
         except DecodeError as error:
             return [{"error": str(error)}]
 
@@ -225,6 +240,11 @@ class Predictor:
         return self._answers(scores, asked)
 
     def _of_features(self, video: str | Path | np.ndarray | Tensor, asked: _Asked) -> list[Answer]:
+        if asked.window is not None:
+            raise RunError(
+                f"a window of {asked.window:g} s is asked for, but features have no seconds",
+                "windows are of videos",
+            )
         vectors = as_features(video, self.trained.model.spec.encoder.in_channels)
         indices = self.trained.recipe.test.sampling.indices(len(vectors))
         name = video if isinstance(video, str | Path) else "the clip"
@@ -367,6 +387,13 @@ def windows(
             last = len(times)
         if last > first:
             yield round(start, 3), round(end, 3), int(first), int(last)
+
+
+def _shows_frames(video: str | Path | np.ndarray | Tensor) -> bool:
+    """Whether it is a video, or pictures, and no features."""
+    if isinstance(video, str | Path):
+        return not holds_features(str(video))
+    return video.ndim == 4
 
 
 def as_frames(video: np.ndarray | Tensor) -> Frames:

@@ -55,6 +55,7 @@ from marey.engine.inference.predict import probabilities_of_head
 from marey.engine.inference.predictions import prediction_table, scores_column
 from marey.engine.weights.calibration import Calibration, read_calibration
 from marey.engine.weights.checkpoint import weights_digest
+from marey.engine.weights.joined import for_clips
 from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import load_trained
 from marey.jobs.executors import HERE, Executor
@@ -105,13 +106,14 @@ class PredictOptions(Options["PredictionJob"]):
     def load(self, device: str) -> PredictionJob:
         """The model and the clips; ManifestError unless the clips are what it takes."""
         trained = load_trained(self.model, device)
-        tested = for_test(trained.recipe, segments=self.segments)
-        recipe = replace(tested, amp=False)  # as Predictor, whatever it was trained with
-        at = Location(self.root, urls=recipe.data.urls)
+        at = Location(self.root, urls=trained.recipe.data.urls)
         wanted = WantedColumns.parse(self.columns, self.ignore)
         clips = read_clips(
             self.source, wanted=wanted, split=self.split, at=at, classes=trained.classes
         )
+        trained = for_clips(trained, clips.manifest)
+        tested = for_test(trained.recipe, segments=self.segments)
+        recipe = replace(tested, amp=False)  # as Predictor, whatever it was trained with
         check_clips(trained.model.spec, clips.manifest)
         calibration = None
         if self.calibrated:

@@ -81,7 +81,10 @@ def optimize_folder(
     trained = load_trained(source, wanted.device)
     recipe = for_test(trained.recipe)
     if trained.model.spec.takes_features:
-        raise RunError(f"{source} takes features", "optimize the model that makes them")
+        raise RunError(
+            f"{source} takes features",
+            f"put it behind the encoder that makes them: marey join {source} OUT, and optimize OUT",
+        )
     clips = clips_to_try(trained, recipe, wanted.clips, torch.device(wanted.device))
     if len(clips.tried) < wanted.batch_size:
         raise ManifestError(

@@ -100,7 +100,8 @@ def read_calibration(folder: Path, model: VideoModel, views: TestViews) -> Calib
         RecipeError: it is of other test views.
     """
     found = calibration_in(folder)
-    if found.weights != weights_digest(model):
+    heads = {head.name for head in model.spec.heads}
+    if found.weights != weights_digest(model) or not heads <= found.temperatures.keys():
         hint = _measure(folder)
         raise CheckpointError(f"{folder / FILE} is of other weights of this model", hint)
     wanted = plain_views(views)

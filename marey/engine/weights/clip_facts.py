@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,12 +31,15 @@ class ClipFacts:
         classes: head -> class names.
         labels: the digest of all labels, in order.
         clips: that of paths, spans and sources, in order.
+        features: what made the features that stand in for the videos, as their file says it, and
+            the `dtype` of their numbers; empty of videos, and where the file does not say.
     """
 
     num_clips: int
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: str = ""
     clips: str = ""
+    features: Mapping[str, Any] = field(default_factory=dict)
 
 
 def clip_facts(manifest: Manifest) -> ClipFacts:
@@ -56,7 +60,18 @@ def clip_facts(manifest: Manifest) -> ClipFacts:
             clips.update(manifest.unit.encode())
             clips.update(np.where(np.isnan(bounds), -1.0, bounds).data)
         clips.update(b";")
-    return ClipFacts(len(manifest), dict(manifest.classes), labels.hexdigest(), clips.hexdigest())
+    return ClipFacts(
+        len(manifest),
+        dict(manifest.classes),
+        labels.hexdigest(),
+        clips.hexdigest(),
+        _features(manifest),
+    )
+
+
+def _features(manifest: Manifest) -> dict[str, Any]:
+    of = manifest.features
+    return dict(of.about) | {"dtype": str(of.dtype)} if of is not None and of.about else {}
 
 
 def what_changed(before: ClipFacts, now: ClipFacts) -> str:

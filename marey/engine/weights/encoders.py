@@ -7,7 +7,7 @@ from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.starting import starting_weights
 from marey.errors import CheckpointError, RunError
 from marey.models.video_model import VideoModel
-from marey.recipes.frozen import behind_encoder
+from marey.recipes.joined import behind_encoder
 from marey.recipes.recipe import Recipe
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from marey.data.features.feature_file import About
 from marey.data.manifest.classes import classes_file, read_classes
 from marey.engine.results_file import Chosen
 from marey.engine.weights.checkpoint import (
@@ -24,6 +25,7 @@ from marey.engine.weights.checkpoint import (
     trained_classes,
 )
 from marey.engine.weights.chosen import as_it_chose, chosen_in, read_chosen, validated
+from marey.engine.weights.made_of import made_of
 from marey.engine.weights.zoo.catalog import located
 from marey.errors import CheckpointError, RunError, counted
 from marey.models.lora import without_lora
@@ -42,13 +44,15 @@ WEIGHTS = "model.safetensors"
 class Origin:
     """A file of weights, the recipe of its model if that is known, and its class names by head.
 
-    `chosen` says which weights of a run they are, and by what.
+    `chosen` says which weights of a run they are, and by what; `features`, of a model of features,
+    what made these, if that is known.
     """
 
     file: Path
     recipe: Recipe | None = None
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     chosen: Chosen = field(default_factory=Chosen)
+    features: About = field(default_factory=dict)
 
     def weights(self) -> dict[str, Tensor]:
         """Name -> tensor of a model to use: what LoRA learned is in the weights of the layers."""
@@ -155,6 +159,7 @@ def _of_folder(folder: Path, file: Path) -> Origin:
         recipe=recipe,
         classes=_classes(folder, recipe, trained_classes(facts)),
         chosen=read_chosen(folder) if is_release else chosen_in(file, facts, recipe),
+        features=made_of(folder, recipe, facts),
     )
 
 

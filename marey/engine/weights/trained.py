@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from marey.data.features.feature_file import About
 from marey.data.manifest.classes import classes_file, write_classes
 from marey.engine.environment import usable_device
 from marey.engine.results_file import FILE as RESULTS
@@ -39,7 +40,7 @@ from marey.models.shapes import nothing_drawn
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
-from marey.recipes.release import CHOSEN, CONFIG, CONVERTED, never_trained
+from marey.recipes.release import CHOSEN, CONFIG, CONVERTED, FEATURES, never_trained
 from marey.recipes.schema import to_plain
 from marey.storage.atomic import make_folder, replacing, run_error, write_text, writing
 
@@ -61,6 +62,8 @@ class Trained:
     """Which weights of a run they are, and by what."""
     folder: Path | None = None
     """The run or release that they lie in."""
+    features: About = field(default_factory=dict)
+    """Of a model of features, what made these; empty where nobody knows."""
 
 
 def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trained:
@@ -100,6 +103,7 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
         counts,
         origin.chosen,
         origin.folder,
+        origin.features,
     )
 
 
@@ -113,7 +117,15 @@ def export_release(run: Path, out: Path) -> Path:
     trained = load_trained(run)
     weights = trained.model.state_dict()
     card = model_card(trained, run)
-    write_release(out, trained.recipe, weights, trained.classes, card, chosen=trained.chosen)
+    write_release(
+        out,
+        trained.recipe,
+        weights,
+        trained.classes,
+        card,
+        chosen=trained.chosen,
+        features=trained.features,
+    )
     if trained.class_counts:
         write_class_counts(trained.class_counts, out)
     if calibration := _calibration(trained, run):
@@ -157,16 +169,18 @@ def write_release(
     *,
     made_by: Mapping[str, str] | None = None,
     chosen: Chosen | None = None,
+    features: About | None = None,
 ) -> Path:
     """Write a release to the folder `out`, the weights last; returns the folder.
 
-    `made_by` and `chosen` stand in its config.json beside the recipe, as the entries "converted"
-    and "chosen".
+    `made_by`, `chosen` and `features` stand in its config.json beside the recipe, as the entries
+    "converted", "chosen" and "features".
     """
     refuse_occupied(out)
     own = {name: value.contiguous().clone() for name, value in weights.items()}
     facts = to_plain(recipe) | ({CONVERTED: dict(made_by)} if made_by else {})
     facts |= {CHOSEN: asdict(chosen)} if chosen else {}
+    facts |= {FEATURES: dict(features)} if features else {}
     make_folder(out, run_error)
     write_text(out / CONFIG, json.dumps(facts, indent=1), run_error)
     write_classes(classes, out, run_error)

@@ -29,7 +29,7 @@ from marey.engine.train.dry_run import dry_run
 from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.engine.weights.trained import export_release
-from marey.errors import DecodeError, ManifestError, RecipeError, RunError
+from marey.errors import CheckpointError, DecodeError, ManifestError, RecipeError, RunError
 from marey.jobs.executors import HERE
 from marey.jobs.parts import make_parts
 from marey.longtail.framestack import FrameStack, FrameStackObjective
@@ -257,7 +257,8 @@ def test_prediction_takes_features_and_says_so(run: Path, file: Path, tmp_path: 
     answers = predictor.predict(vectors)
     assert answers == predictor.predict(tmp_path / "clip.npy")
     assert sum(a["score"] for a in answers) == pytest.approx(1, abs=1e-5)  # type: ignore[index]
-    with pytest.raises(DecodeError, match=r"a\.mp4 holds no features.*\.npy"):
+    said = r"takes features of tiny \(its enc.* nothing says where it is.* --encoder.* \(\.npy\)"
+    with pytest.raises(CheckpointError, match=said):
         predictor.predict("a.mp4")
     with pytest.raises(ValueError, match=r"features are \[2, 3\], expected \[t 8\]"):
         predictor.predict(np.zeros((2, 3)))
