@@ -23,5 +23,5 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
     assert names["page"].is_file()
     assert 0 <= names["low"] <= names["top1"] <= names["high"] <= 100
-    ends = [part["end"] for part in names["timeline"](names["windows"])]
+    ends = [segment.end for segment in names["segments"]]
     assert ends == sorted(ends)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from marey.cli import options as opt
+from marey.cli import timeline_options as timelines
 from marey.cli.shared import (
     above_zero,
     console,
@@ -17,11 +18,15 @@ from marey.cli.shared import (
     errors,
     executor_of_a_model,
     progress_bar,
+    refused_values,
 )
 from marey.cli.weights import at_hand
 from marey.errors import counted
 from marey.jobs.shards import WHOLE
 from marey.terminal import Terminal, visible_json
+
+if TYPE_CHECKING:
+    from marey.engine.inference.predict import Answer, Predictor
 
 
 def predict(
@@ -39,13 +44,16 @@ def predict(
         typer.Option(
             parser=above_zero,
             metavar="SECONDS",
-            help="a timeline; with --json every window, and its score of each class",
+            help="a timeline; with --json alone every window, and its score of each class",
         ),
     ] = None,
-    stride: Annotated[
-        float | None,
-        typer.Option(parser=above_zero, metavar="SECONDS", help="default: half a window"),
-    ] = None,
+    stride: timelines.Stride = None,
+    smooth: timelines.Smooth = None,
+    threshold: timelines.Threshold = None,
+    hold: timelines.Hold = None,
+    background: timelines.Background = None,
+    merge: timelines.Merge = None,
+    min_duration: timelines.MinDuration = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     out: Annotated[
         Path | None,
@@ -87,25 +95,41 @@ def predict(
     }
     one = {"--window": window, "--stride": stride, "--json": as_json or None}
     from marey.data.own_videos.patterns import matching
+    from marey.timelines.segments import SegmentRule
 
-    if stride is not None and window is None:
-        raise typer.BadParameter("--stride is that of windows: give --window too")
+    rule = timelines.rule_of(
+        smooth=smooth,
+        threshold=threshold,
+        hold=hold,
+        background=background,
+        merge=merge,
+        min_duration=min_duration,
+    )
+    if window is None:
+        of_windows = {"--stride": stride, "what makes segments (--smooth, --threshold, ...)": rule}
+        _refuse(of_windows, "is of windows: give --window too")
     device = device_or_default(device)
     files = [file for each in source for file in matching(each)]
     model = at_hand(model, download=download)
     if out is None:
         _refuse(many, "is for many clips: it needs --out NAME.parquet")
-        _predict_one(
-            model,
-            files,
-            top,
-            window,
-            stride,
-            segments=segments,
-            calibrated=calibrated,
-            as_json=as_json,
-            device=device,
-        )
+        predictor = _loaded(model, files, device, segments=segments, calibrated=calibrated)
+        every_window = window is not None and as_json and rule is None
+        if window is not None and not every_window:
+            rule = rule or SegmentRule()
+            with refused_values():
+                rule.check_classes(predictor.trained.classes)
+        with progress_bar("predicting") as progress:
+            answers = predictor.predict(
+                files[0] if len(files) == 1 else files,
+                top=top,
+                window_seconds=window,
+                stride_seconds=stride,
+                all_scores=every_window,
+                rule=rule,
+                progress=progress,
+            )
+        _print(answers if isinstance(answers, dict) else {files[0]: answers}, as_json=as_json)
         return
     _refuse(one, "is for what is shown here: leave out --out")
 
@@ -153,51 +177,34 @@ def predict(
     console.print(f"written: {out}")
 
 
-def _predict_one(
-    model: Path,
-    videos: list[str],
-    top: int,
-    window: float | None,
-    stride: float | None,
-    *,
-    segments: int | None,
-    calibrated: bool,
-    as_json: bool,
-    device: str,
-) -> None:
-    import json
-
+def _loaded(
+    model: Path, videos: list[str], device: str, *, segments: int | None, calibrated: bool
+) -> Predictor:
     from marey.data.own_videos.unlabelled import lists_clips
-    from marey.engine.inference.predict import load, timeline
+    from marey.engine.inference.predict import load
     from marey.errors import ManifestError
     from marey.recipes.testing import segments_in_words
 
     if lists := [video for video in videos if lists_clips(video)]:
         raise ManifestError(f"{lists[0]} is a list of clips", "give --out NAME.parquet too")
     predictor = load(model, device, segments=segments, calibrated=calibrated)
-    by_windows = window is not None
     if words := segments_in_words(predictor.trained.recipe):
         errors.print(words)
     if predictor.calibration:
         errors.print(f"calibrated: {predictor.calibration.in_words()}")
-    asked = videos[0] if len(videos) == 1 else videos
-    with progress_bar("predicting") as progress:
-        answers = predictor.predict(
-            asked,
-            top=top,
-            window_seconds=window,
-            stride_seconds=stride,
-            all_scores=as_json and by_windows,
-            progress=progress,
-        )
-    by_file = answers if isinstance(answers, dict) else {videos[0]: answers}
+    return predictor
+
+
+def _print(by_file: Mapping[str, list[Answer]], *, as_json: bool) -> None:
+    import json
+
     if as_json:
         print(visible_json(json.dumps(by_file, indent=1, ensure_ascii=False)))
         return
     answer_to = Terminal()  # the console may be quiet, and answers are what was asked for
-    for file, of_file in by_file.items():
+    for file, answers in by_file.items():
         answer_to.print(escape(file))
-        for answer in timeline(of_file) if by_windows else of_file:
+        for answer in answers:
             answer_to.print("  " + escape(_answer(answer)))
 
 

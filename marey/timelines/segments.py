@@ -19,7 +19,7 @@ nothing of the video.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -84,9 +84,9 @@ class SegmentRule:
         for name, threshold in self.thresholds:
             check_numbers(at_least=0, at_most=1, **{f"the threshold of {name!r}": threshold})
 
-    def check_classes(self, names: Iterable[str]) -> None:
-        """ValueError if the rule names a class that is none of `names`."""
-        known = list(names)
+    def check_classes(self, classes: Mapping[str, Sequence[str]]) -> None:
+        """ValueError if the rule names a class of none of these heads."""
+        known = [name for names in classes.values() for name in names]
         for name in (self.background, *(name for name, _ in self.thresholds)):
             if name and name not in known:
                 said = "the background" if name == self.background else "a threshold"
@@ -150,7 +150,7 @@ class Moments:
         half = int(seconds / (self.edges[1] - self.edges[0]) / 2 + NEAR)
         if half == 0:
             return self
-        known = ~np.isnan(self.scores).any(axis=1, keepdims=True)
+        known = ~np.isnan(self.scores[:, :1])
         number = _sums_around(known.astype(np.float64), half)
         total = _sums_around(np.where(known, self.scores, 0.0), half)
         mean = np.clip(total / np.maximum(number, 1), 0, 1)  # sums are rounded

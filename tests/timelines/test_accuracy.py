@@ -17,7 +17,7 @@ from marey.timelines.accuracy import (
 from marey.timelines.bootstrap import drawn_videos
 from marey.timelines.spans import Spans
 
-MIDDLES = np.arange(10) + 0.5
+MIDDLES = np.arange(10.0) + 0.5
 
 
 def watched(marked: Spans, found: Spans) -> Watched:

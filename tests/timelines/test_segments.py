@@ -96,6 +96,19 @@ def test_scores_that_never_change_are_one_segment(
 
 
 @given(timelines())
+def test_by_default_every_moment_that_a_window_covers_is_in_one_segment(
+    timeline: tuple[np.ndarray, np.ndarray, bool],
+) -> None:
+    windows, scores, _ = timeline
+    found = find_segments(windows, scores, NAMES, SegmentRule(step=0.05))
+    covered = np.zeros(100_000, bool)
+    for start, end in windows:
+        covered[round(1000 * start) : round(1000 * end)] = True
+    seconds = sum(each.end - each.start for each in found)
+    assert seconds == pytest.approx(covered.sum() / 1000, abs=0.05 * 2 * len(windows))
+
+
+@given(timelines())
 def test_a_stricter_threshold_never_shows_more(
     timeline: tuple[np.ndarray, np.ndarray, bool],
 ) -> None:
@@ -239,10 +252,10 @@ def test_numbers_out_of_bounds_are_refused(words: dict[str, float], message: str
 
 def test_a_class_that_is_none_of_the_models_is_named() -> None:
     with pytest.raises(ValueError, match=r"the background is of 'rset', which is none .*'rest'"):
-        SegmentRule(background="rset").check_classes(NAMES)
+        SegmentRule(background="rset").check_classes({"label": NAMES})
     with pytest.raises(ValueError, match=r"a threshold is of 'runn'.*'run'"):
-        SegmentRule(thresholds=(("runn", 0.5),)).check_classes(NAMES)
-    SegmentRule(background="rest", thresholds=(("run", 0.5),)).check_classes(NAMES)
+        SegmentRule(thresholds=(("runn", 0.5),)).check_classes({"label": NAMES})
+    SegmentRule(background="rest", thresholds=(("run", 0.5),)).check_classes({"label": NAMES})
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ windows, each scored as a clip of its own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
-from math import inf
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,7 +25,8 @@ from marey.data.manifest.paths import VIDEO
 from marey.data.own_videos.folders import clips_below
 from marey.engine.inference.calibrate import calibrated_scores
 from marey.engine.inference.probabilities import probabilities
-from marey.engine.inference.scoring import check_finite, score_views
+from marey.engine.inference.scoring import check_finite, clips_at_once, score_views
+from marey.engine.inference.windows import WindowScores, check_window, views_of_windows, windows
 from marey.engine.runtimes.brought import scorer_of
 from marey.engine.runtimes.scorer import Scorer
 from marey.engine.weights.calibration import Calibration, read_calibration
@@ -38,6 +39,7 @@ from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
 from marey.recipes.testing import for_test
 from marey.storage.url import AnyPath, any_path
+from marey.timelines.segments import Segment, SegmentRule
 from marey.types import Frames, Scores, check_counts, check_numbers
 from marey.video.reading.frame_reader import FrameReader
 from marey.video.reading.reader import open_video
@@ -84,15 +86,18 @@ class _Asked:
     window: float | None = None
     stride: float | None = None
     all_scores: bool = False
+    rule: SegmentRule | None = None
 
     def __post_init__(self) -> None:
         check_counts(top=self.top)
         check_numbers(above=0, window_seconds=self.window, stride_seconds=self.stride)
-        if self.stride is not None and self.window is None:
-            raise ValueError(
-                f"stride_seconds is {self.stride}, but there are no windows. "
-                "hint: give window_seconds too"
-            )
+        for name, value in {"stride_seconds": self.stride, "rule": self.rule}.items():
+            if value is not None and self.window is None:
+                raise ValueError(
+                    f"{name} is {value}, but there are no windows. hint: give window_seconds too"
+                )
+        if self.rule and self.all_scores:
+            raise ValueError("all_scores are of windows: segments, by a rule, have one score each")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +117,7 @@ class Predictor:
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
         all_scores: bool = False,
+        rule: SegmentRule | None = None,
         progress: Progress | None = None,
     ) -> list[Answer] | dict[str, list[Answer]]:
         """The `top` labels of a clip, best first; of several files, those of each by its path.
@@ -125,6 +131,7 @@ class Predictor:
                 each with its time. An array has no clock and takes none.
             stride_seconds: how often a window begins; by default every half window.
             all_scores: give every answer the `scores` of all classes, too.
+            rule: give the segments that it makes of the windows, in place of these.
             progress: called with (done, total): windows of a file, or files of several.
 
         Raises:
@@ -133,9 +140,11 @@ class Predictor:
             RunError: if a window is shorter than two frames, or asked for of features.
             CheckpointError: of a video, if the model takes features and their encoder is not there.
             ValueError: if an array is no frames or features, or is asked for windows; if `top` is
-                below 1, or seconds are not above 0.
+                below 1, seconds are not above 0, or the rule names a class of none.
         """
-        asked = _Asked(top, window_seconds, stride_seconds, all_scores)
+        asked = _Asked(top, window_seconds, stride_seconds, all_scores, rule)
+        if rule is not None:
+            rule.check_classes(self.trained.classes)
         if isinstance(video, Sequence) and not isinstance(video, str):
             return self._of_files(video, asked, progress)
         if self.trained.model.spec.takes_features:
@@ -146,6 +155,7 @@ class Predictor:
                     window_seconds=window_seconds,
                     stride_seconds=stride_seconds,
                     all_scores=all_scores,
+                    rule=rule,
                     progress=progress,
                 )
             return self._of_features(video, asked)
@@ -166,6 +176,60 @@ class Predictor:
                 f"give these, such as {path / deeper[0]}",
             )
         return self._of_file(path, asked, progress)
+
+    def watch(
+        self,
+        video: str | AnyPath,
+        *,
+        window_seconds: float,
+        stride_seconds: float | None = None,
+        num_frames: int | None = None,
+        progress: Progress | None = None,
+    ) -> WindowScores:
+        """What the model says of every window of one video; `segments` makes a timeline of it.
+
+        Args:
+            video: a file or a folder of frames.
+            window_seconds, stride_seconds, progress: as `predict` has them.
+            num_frames: frames that decode, where that is known; it saves counting them.
+
+        Raises:
+            DecodeError, RunError, CheckpointError: as `predict`.
+        """
+        _Asked(1, window_seconds, stride_seconds)
+        of = self.of_videos
+        check_pictures(of.trained.model.spec)
+        with of._opened(any_path(video), num_frames) as reader:
+            return of._watched(reader, window_seconds, stride_seconds, progress)
+
+    def timeline(
+        self,
+        video: str | AnyPath,
+        *,
+        window_seconds: float,
+        stride_seconds: float | None = None,
+        rule: SegmentRule | None = None,
+        progress: Progress | None = None,
+    ) -> list[Segment]:
+        """What happens when in one video: segments, by their start, of each head in turn.
+
+        >>> model.timeline("long.mp4", window_seconds=2.0,              # doctest: +SKIP
+        ...                rule=SegmentRule(smooth=1.0, background="nothing"))
+        [Segment(start=3.1, end=5.4, label='fall', score=0.87, head='')]
+
+        Args:
+            rule: when moments are a segment; by default each shows its likeliest class.
+
+        Raises:
+            ValueError: the rule names a class that the model has not.
+            DecodeError, RunError, CheckpointError: as `predict`.
+        """
+        rule = rule or SegmentRule()
+        rule.check_classes(self.trained.classes)  # before anything is decoded
+        watched = self.watch(
+            video, window_seconds=window_seconds, stride_seconds=stride_seconds, progress=progress
+        )
+        return watched.segments(rule)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -218,17 +282,30 @@ class Predictor:
     def _of_file(
         self, path: str | AnyPath, asked: _Asked, progress: Progress | None = None
     ) -> list[Answer]:
+        with self._opened(path) as reader:
+            if asked.window is None:
+                return self._answers(self.scores(reader), asked)
+            watched = self._watched(reader, asked.window, asked.stride, progress)
+        if asked.rule is not None:
+            return [segment.to_json() for segment in watched.segments(asked.rule)]
+        best = replace(asked, top=1)
+        return [
+            {"start": window.start, "end": window.end} | answer
+            for i, window in enumerate(watched.windows)
+            for answer in self._named({h: of[i] for h, of in watched.probabilities.items()}, best)
+        ]
+
+    @contextmanager
+    def _opened(self, path: str | AnyPath, num_frames: int | None = None) -> Iterator[FrameReader]:
         backend = self.trained.recipe.data.backend
         try:
-            with open_video(path, backend=backend) as reader:
+            with open_video(path, backend=backend, num_frames=num_frames) as reader:
                 if len(reader) == 1:
                     _log.warning(
                         "%s is one picture, not a video: every frame that the model sees is it",
                         path,
                     )
-                if asked.window is None:
-                    return self._answers(self.scores(reader), asked)
-                return self._by_windows(reader, asked.window, asked, progress)
+                yield reader
         except (MemoryError, RuntimeError) as error:
             if not memory_ran_out(error):
                 raise
@@ -250,22 +327,33 @@ class Predictor:
         name = video if isinstance(video, str | Path) else "the clip"
         return self._answers(self._score_views(vectors[torch.from_numpy(indices)], name), asked)
 
-    def _by_windows(
-        self, reader: FrameReader, window: float, asked: _Asked, progress: Progress | None
-    ) -> list[Answer]:
-        sampling, best = self.trained.recipe.test.sampling, replace(asked, top=1)
+    def _watched(
+        self, reader: FrameReader, window: float, stride: float | None, progress: Progress | None
+    ) -> WindowScores:
+        recipe, scores = self.trained.recipe, list[Scores]()
         times = reader.timestamps()
         check_window(times, window)
-        found = list(windows(times, window, asked.stride or window / 2))
-        answers: list[Answer] = []
-        for done, (start, end, first, last) in enumerate(found, start=1):
-            indices = first + at_rate(sampling, reader.fps).indices(last - first)
-            scores = self._score(reader.read(indices.ravel()), indices, reader.path)
-            time = {"start": start, "end": end}
-            answers += [time | answer for answer in self._answers(scores, best)]
+        found = list(windows(times, window, stride or window / 2))
+        sampling = at_rate(recipe.test.sampling, reader.fps)
+        indices = [of.first + sampling.indices(of.last - of.first) for of in found]
+        views = views_of_windows(reader, indices, recipe.test.crop)
+        done = 0
+        while batch := list(islice(views, clips_at_once(recipe))):
+            scores.append(self._score_batch(torch.stack(batch), [reader.path] * len(batch)))
+            done += len(batch)
             if progress:
                 progress(done, len(found))
-        return answers
+        return WindowScores(
+            windows=found,
+            probabilities={
+                head: probabilities_of_head(
+                    recipe, head, torch.cat([of[head] for of in scores])
+                ).cpu()
+                for head in scores[0]
+            },
+            classes=self.trained.classes,
+            several=frozenset(of.name for of in recipe.model.heads if of.several),
+        )
 
     def _score(self, frames: Frames, indices: np.ndarray, clip: object) -> Scores:
         recipe = self.trained.recipe
@@ -273,19 +361,27 @@ class Predictor:
         return self._score_views(torch.cat([recipe.test.crop(each) for each in clips]), clip)
 
     def _score_views(self, views: Tensor, clip: object) -> Scores:
+        return {head: of[0] for head, of in self._score_batch(views[None], [clip]).items()}
+
+    def _score_batch(self, views: Tensor, clips: Sequence[object]) -> Scores:
+        """Scores [b k] of every head, of views [b v t ...] of so many clips."""
         recipe = replace(self.trained.recipe, amp=False)
-        scores = score_views(self.scorer, views[None], recipe, device=self.device)
-        check_finite(scores, [clip])
-        scores = calibrated_scores(scores, self.calibration, recipe.test.average)
-        return {head: values[0] for head, values in scores.items()}
+        scores = score_views(self.scorer, views, recipe, device=self.device)
+        check_finite(scores, clips)
+        return calibrated_scores(scores, self.calibration, recipe.test.average)
 
     def _answers(self, scores: Scores, asked: _Asked) -> list[Answer]:
+        recipe = self.trained.recipe
+        return self._named(
+            {head: probabilities_of_head(recipe, head, of) for head, of in scores.items()}, asked
+        )
+
+    def _named(self, probabilities: Scores, asked: _Asked) -> list[Answer]:
         answers: list[Answer] = []
-        for head, values in scores.items():
+        for head, of_class in probabilities.items():
             names = self.trained.classes[head]
-            of_class = probabilities_of_head(self.trained.recipe, head, values)
             best = of_class.topk(min(asked.top, len(names)))
-            about = {"head": head} if len(scores) > 1 else {}
+            about = {"head": head} if len(probabilities) > 1 else {}
             every = dict(zip(names, of_class.tolist(), strict=True))
             more = {"scores": every} if asked.all_scores else {}
             for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
@@ -297,96 +393,6 @@ def probabilities_of_head(recipe: Recipe, head: str, scores: Tensor) -> Tensor:
     """What the scores [... k] of a head of the recipe's model mean."""
     several = any(of.several for of in recipe.model.heads if of.name == head)
     return probabilities(scores, average=recipe.test.average, several=several)
-
-
-def timeline(answers: Sequence[Mapping[str, Any]]) -> list[Answer]:
-    """What happens when: each moment once, by the window whose middle is nearest.
-
-    Neighbours with the same label that touch become one, with the mean score of their windows. Each
-    head has its own line, one after the other; errors stay as they are.
-
-    >>> for part in timeline([{"start": 0.0, "end": 2.0, "label": "run", "score": 0.5},
-    ...                       {"start": 1.0, "end": 3.0, "label": "run", "score": 0.7},
-    ...                       {"start": 2.0, "end": 4.0, "label": "sit", "score": 0.7}]):
-    ...     print(part)
-    {'start': 0.0, 'end': 2.5, 'label': 'run', 'score': 0.6}
-    {'start': 2.5, 'end': 4.0, 'label': 'sit', 'score': 0.7}
-    """
-    lines: dict[str, list[Mapping[str, Any]]] = {}
-    for answer in answers:
-        lines.setdefault(answer.get("head", ""), []).append(answer)
-    return [part for line in lines.values() for part in _parts(line)]
-
-
-def _parts(line: Sequence[Mapping[str, Any]]) -> Iterator[Answer]:
-    if any("error" in answer for answer in line):
-        yield from map(dict, line)
-        return
-    middles = [(answer["start"] + answer["end"]) / 2 for answer in line]
-    between = [(a + b) / 2 for a, b in pairwise(middles)]
-    starts = map(max, (answer["start"] for answer in line), [-inf, *between])
-    ends = map(min, (answer["end"] for answer in line), [*between, inf])
-    parts: list[tuple[Answer, list[float]]] = []
-    for answer, start, end in zip(line, starts, ends, strict=True):
-        of = {key: value for key, value in answer.items() if key != "scores"}
-        part = of | {"start": round(start, 3), "end": round(end, 3)}
-        last = parts[-1][0] if parts else None
-        if last and last["label"] == part["label"] and part["start"] <= last["end"]:
-            last["end"] = part["end"]
-            parts[-1][1].append(part["score"])
-        else:
-            parts.append((part, [part["score"]]))
-    for part, scores in parts:
-        yield part | {"score": round(float(np.mean(scores)), 6)}
-
-
-def check_window(times: np.ndarray, window: float) -> None:
-    """RunError if a window of so many seconds holds no two frames of a video with these times."""
-    step = _frame_seconds(times)
-    if window < 2 * step * 0.999:
-        frames = f"{len(times):,}, one every {step:.4g} s"
-        raise RunError(
-            f"a window of {window:g} s holds no two frames of {frames}",
-            f"give at least {2 * step:.4g}",
-        )
-
-
-def _frame_seconds(times: np.ndarray) -> float:
-    """How long the middle frame of a video with these times is shown; 0 of a single one."""
-    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-
-
-MOST_WINDOWS = 100
-"""For each frame: more are a slip of the finger, and would fill the memory."""
-
-
-def windows(
-    times: np.ndarray, window: float, stride: float
-) -> Iterator[tuple[float, float, int, int]]:
-    """(start, end, first frame, frame after the last) of every window that holds a frame.
-
-    `times` are the frames' seconds, from 0. A video shorter than the window is one window; what
-    the last whole stride leaves over is covered by a window that ends with the video.
-    """
-    check_numbers(above=0, window=window, stride=stride)
-    step = _frame_seconds(times)
-    length = float(times[-1]) + step
-    count = max(1, int(np.floor((length - window) / stride + 1e-6)) + 1)
-    if count > MOST_WINDOWS * len(times):
-        raise RunError(
-            f"a window every {stride:g} s is {count:,} windows of {counted(len(times), 'frame')}",
-            "give a longer stride",
-        )
-    starts = [i * stride for i in range(count)]
-    if starts[-1] + window < length - max(step, 1e-3) / 2:
-        starts.append(length - window)
-    for start in starts:
-        end = min(start + window, length)
-        first, last = np.searchsorted(times, [start - 1e-6, end - 1e-6])
-        if end == length:  # also where the only frame has no duration that is known
-            last = len(times)
-        if last > first:
-            yield round(start, 3), round(end, 3), int(first), int(last)
 
 
 def _shows_frames(video: str | Path | np.ndarray | Tensor) -> bool:

@@ -12,10 +12,11 @@ import torch
 
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import Evaluation, evaluate
-from marey.engine.inference.predict import Predictor, as_frames, load, timeline, windows
+from marey.engine.inference.predict import Predictor, as_frames, load
 from marey.engine.inference.results import results_of, write_results
 from marey.engine.inference.scoring import clips_at_once
 from marey.engine.inference.stored import read_stored
+from marey.engine.inference.windows import windows
 from marey.engine.train.loop import train
 from marey.engine.weights.trained import Trained, export_release, load_trained
 from marey.errors import CheckpointError, DecodeError, ManifestError, RunError
@@ -173,10 +174,10 @@ def test_a_long_video_becomes_a_timeline(run: Path, tmp_path: Path) -> None:
     answers = load(run).predict(path, window_seconds=1.0, stride_seconds=0.5)
     assert isinstance(answers, list)
     assert [answer["start"] for answer in answers] == [i * 0.5 for i in range(11)]
-    parts = timeline(answers)
-    assert [part["label"] for part in parts][0 :: len(parts) - 1] == ["red", "blue"]
-    assert parts[0]["start"] == 0
-    assert parts[-1]["end"] == 6
+    found = load(run).timeline(path, window_seconds=1.0)
+    assert [segment.label for segment in found][0 :: len(found) - 1] == ["red", "blue"]
+    assert found[0].start == 0
+    assert found[-1].end == 6
 
 
 def test_windows_cover_a_short_video_with_one() -> None:

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from marey.data.manifest.read import read_manifest
 from marey.engine.inference.evaluate import evaluate
-from marey.engine.inference.predict import Predictor, check_window, timeline, windows
+from marey.engine.inference.predict import Predictor
 from marey.engine.weights.trained import Trained
 from marey.errors import DecodeError, RunError
 from marey.models import ResNetSpec
@@ -133,41 +130,6 @@ def test_a_window_as_long_as_the_video_answers_as_the_clip_does(tmp_path: Path) 
     assert window == {"start": 0.0, "end": 0.6} | clip  # type: ignore[operator]
 
 
-def window(start: float, end: float, label: str, score: float, **head: str) -> dict[str, object]:
-    return {"start": start, "end": end, "label": label, "score": score} | head
-
-
-def test_a_timeline_keeps_windows_apart_that_do_not_touch() -> None:
-    answers = [window(0, 1, "run", 0.5), window(2, 3, "run", 0.7)]
-    assert timeline(answers) == answers
-
-
-def test_each_head_has_a_timeline_of_its_own() -> None:
-    answers = [
-        window(0, 2, "take", 0.5, head="verb"),
-        window(0, 2, "cup", 0.5, head="noun"),
-        window(1, 3, "take", 0.7, head="verb"),
-        window(1, 3, "pan", 0.7, head="noun"),
-    ]
-    assert timeline(answers) == [
-        window(0, 3, "take", 0.6, head="verb"),
-        window(0, 1.5, "cup", 0.5, head="noun"),
-        window(1.5, 3, "pan", 0.7, head="noun"),
-    ]
-
-
-@given(stride=st.floats(0.05, 3), labels=st.lists(st.sampled_from("ab"), min_size=1, max_size=9))
-def test_parts_of_a_timeline_never_overlap_and_cover_what_windows_do(
-    stride: float, labels: list[str]
-) -> None:
-    answers = [window(i * stride, i * stride + 1, label, 0.5) for i, label in enumerate(labels)]
-    parts = timeline(answers)
-    assert all(a["end"] <= b["start"] for a, b in pairwise(parts))
-    assert all(part["start"] < part["end"] for part in parts)
-    covered = sum(part["end"] - part["start"] for part in parts)
-    assert covered == pytest.approx(1 + min(stride, 1) * (len(labels) - 1), abs=0.02)
-
-
 def test_windows_have_the_scores_of_every_class_and_say_how_far_they_are(tmp_path: Path) -> None:
     said: list[tuple[int, int]] = []
     answers = untrained(tmp_path).predict(
@@ -176,7 +138,7 @@ def test_windows_have_the_scores_of_every_class_and_say_how_far_they_are(tmp_pat
         all_scores=True,
         progress=lambda *now: said.append(now),
     )
-    assert said == [(1, 3), (2, 3), (3, 3)]
+    assert said == [(3, 3)]  # in one batch
     assert isinstance(answers, list)
     for answer in answers:
         assert tuple(answer["scores"]) == CLASSES
@@ -190,7 +152,6 @@ def test_a_window_shorter_than_two_frames_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=message) as error:
         untrained(tmp_path).predict(tmp_path / "red_0.mp4", window_seconds=0.15)
     assert error.value.hint == "give at least 0.2"
-    check_window(np.arange(6) / 10, 0.2)
 
 
 def test_a_picture_given_as_a_video_is_said(
@@ -202,33 +163,3 @@ def test_a_picture_given_as_a_video_is_said(
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path / 'one.jpg'} is one picture, not a video: every frame that the model sees is it"
     ]
-
-
-def test_an_error_stays_in_the_timeline() -> None:
-    assert timeline([{"error": "b.mp4: text"}]) == [{"error": "b.mp4: text"}]
-    assert timeline([]) == []
-
-
-def test_what_the_last_stride_leaves_over_gets_a_window() -> None:
-    times = np.arange(25) / 10
-    assert [found[:2] for found in windows(times, 1.0, 1.0)] == [(0, 1), (1, 2), (1.5, 2.5)]
-
-
-@given(
-    st.integers(1, 200),
-    st.sampled_from([5.0, 12.5, 25.0, 30.0]),
-    st.floats(0.2, 4),
-    st.floats(0.1, 1),
-)
-def test_overlapping_windows_cover_every_frame(
-    n: int, fps: float, window: float, share: float
-) -> None:
-    found = list(windows(np.arange(n) / fps, window, max(window * share, 0.05)))
-    covered = {frame for _, _, first, last in found for frame in range(first, last)}
-    assert covered == set(range(n))
-    assert [w[0] for w in found] == sorted(w[0] for w in found)
-
-
-def test_frames_of_uneven_times_are_found_by_time() -> None:
-    times = np.array([0.0, 0.1, 0.2, 3.0, 3.1])
-    assert [w[2:] for w in windows(times, 1.0, 1.0)] == [(0, 3), (3, 5)]
