@@ -30,7 +30,12 @@ settings.register_profile(
 settings.load_profile("marey")
 
 SHARED = ROOT.parent / "shared"
-WORK = ("marey.data.checks.probe", "marey.data.packs.pack_clips", "marey.data.prepare.prepare")
+WORK = (
+    "marey.data.checks.probe",
+    "marey.data.packs.pack_clips",
+    "marey.data.prepare.prepare",
+    "marey.engine.gallery.looks",
+)
 """The modules whose functions processes of this machine are asked for."""
 
 

@@ -89,7 +89,7 @@ QUIETLY = (
         "optimize",
         "compare",
     ),
-    *("init", "check", "prepare", "extract", "pack", "verify", "longtail"),
+    *("init", "check", "show", "prepare", "extract", "pack", "verify", "longtail"),
 )
 """The commands whose product is a file, a status or an answer, which is printed all the same: those
 besides `train` with an option -q."""

@@ -1,4 +1,4 @@
-"""The commands `marey data`: init, check, stats, longtail."""
+"""The commands `marey data`: init, check, stats, show, longtail."""
 
 from __future__ import annotations
 
@@ -203,6 +203,64 @@ def _say_look_alikes(
         near.write(path)
 
 
+@data_app.command("show")
+def data_show(
+    manifest: opt.ManifestFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="page NAME.html, or a folder for it; default: show.html beside it"),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="whose answers are shown: folder of a run, or RUN/results/NAME"),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="clips of one split; default: all")] = None,
+    root: opt.Root = None,
+    most: Annotated[
+        int, typer.Option(min=1, metavar="N", help="clips; of more some are drawn, by class")
+    ] = 5000,
+    seed: Annotated[int, typer.Option(min=0, help="of the draw")] = 0,
+    workers: opt.Workers = None,
+    timeout: opt.Timeout = 60.0,
+) -> None:
+    """Write the clips as a page: they play, and are found by class, split, fault and answer."""
+    from marey.data.manifest.location import Location
+    from marey.engine.gallery.answers import read_answers
+    from marey.engine.gallery.gallery import write_gallery
+
+    clips = read_clips_of(manifest, Location(root))
+    if split is not None:
+        clips = clips.take(clips.rows_of(split))
+    page = _page_path(clips.source, out)
+    answers = read_answers(run, clips) if run else None
+    if answers:
+        console.print(f"answers of {escape(answers.name)}, by {answers.matched_by}")
+    with progress_bar("making pictures") as progress:
+        made = write_gallery(
+            clips,
+            page,
+            most=most,
+            seed=seed,
+            answers=answers,
+            executor=executor_of_workers("local", None, workers),
+            timeout_seconds=timeout,
+            progress=progress,
+        )
+    if made.drawn:
+        console.print(f"shown: {made.drawn}; --most shows more")
+    for status, count in made.faults.items():
+        console.print(f"{count:8,} {status}")
+    size = f"{made.num_bytes / 1e6:,.1f} MB"
+    console.print(f"written: {made.path} and {made.folder.name} ({size}); open it in a browser")
+
+
+def _page_path(source: AnyPath, out: Path | None) -> Path:
+    """Where the page goes that is asked for as a file or a folder, or else beside the manifest."""
+    if out is None:
+        return _beside(source, "show.html", "--out")
+    return out if out.suffix.lower() in (".html", ".htm") else out / "show.html"
+
+
 @data_app.command("stats")
 def data_stats(
     manifest: opt.ManifestFile,
@@ -231,7 +289,7 @@ def data_stats(
     failure = partial(manifest_error, hint="give --plot FILE, where it may be written")
     for head, counts in facts.heads.items():
         name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
-        path = plot or _beside(clips.source, name)
+        path = plot or _beside(clips.source, name, "--plot")
         write_text(path, manifest_svg(facts, counts), failure)
         (errors if as_json else console).print(f"written: {path}")
 
@@ -279,12 +337,12 @@ def _most_frequent(values: Sequence[tuple[str, int]]) -> str:
     return f"{shown} and {counted(len(others), 'other')} ({clips:,})"
 
 
-def _beside(source: AnyPath, name: str) -> Path:
+def _beside(source: AnyPath, name: str, option: str) -> Path:
     from marey.errors import ManifestError
 
     if isinstance(source, Path):
         return source.with_name(name)
-    raise ManifestError(f"{source} lies in a store: no plot beside it", "give --plot stats.svg")
+    raise ManifestError(f"{source} lies in a store: no {name} beside it", f"give {option} {name}")
 
 
 @data_app.command("convert")

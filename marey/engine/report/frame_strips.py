@@ -20,9 +20,10 @@ import numpy.typing as npt
 from marey.engine.report.evaluations import Result
 from marey.engine.report.run_files import RunFiles
 from marey.errors import DecodeError
+from marey.video.reading.frame_reader import FrameReader
 from marey.video.reading.jpeg import encode_jpeg
 from marey.video.reading.pack import pack_of
-from marey.video.reading.pixels import scaled
+from marey.video.reading.pixels import Picture, scaled
 from marey.video.reading.reader import Span, open_video
 
 FRAME_HEIGHT = 96
@@ -91,11 +92,16 @@ def spread_frames(path: Path, *, span: Span | None = None) -> tuple[Frames, floa
     second.
     """
     with open_video(path, span=span) as video:
-        num = min(len(video), MOST_FRAMES)
-        middles = (np.arange(num) + 0.5) * len(video) / num
-        frames = video.read(middles.astype(np.int64).tolist())
-        seconds = len(video) / (video.fps or 10.0)
-    return np.stack([_resized(frame) for frame in frames.permute(0, 2, 3, 1).numpy()]), seconds
+        return spread_over(video)
+
+
+def spread_over(video: FrameReader, height: int = FRAME_HEIGHT) -> tuple[Frames, float]:
+    """`spread_frames` of an open video, so many pixels high."""
+    num = min(len(video), MOST_FRAMES)
+    middles = (np.arange(num) + 0.5) * len(video) / num
+    pictures = video.pictures(middles.astype(np.int64))
+    seconds = len(video) / (video.fps or 10.0)
+    return np.stack([_resized(picture, height) for picture in pictures]), seconds
 
 
 def frame_strip(frames: Frames, num_frames: int = 5) -> str:
@@ -110,9 +116,16 @@ def small_video(frames: Frames, seconds: float) -> str:
     """A `data:` URI of an mp4 of the frames that lasts so long; "" of one frame, which is none."""
     if len(frames) < 2:
         return ""
+    return "data:video/mp4;base64," + base64.b64encode(encoded(frames, seconds)).decode()
+
+
+def encoded(frames: Frames, seconds: float, most_kilobits: int | None = None) -> bytes:
+    """An mp4 of two or more frames that lasts so long, of at most so many kilobits a second."""
     content, rate = io.BytesIO(), Fraction(len(frames) / seconds).limit_denominator(100)
     with av.open(content, "w", format="mp4") as file:
         options = {"crf": VIDEO_QUALITY, "threads": "1"}  # by default more than there are cores
+        if most_kilobits is not None:
+            options |= {"maxrate": f"{most_kilobits}k", "bufsize": f"{most_kilobits}k"}
         stream = file.add_stream("libx264", rate=rate, options=options)
         height, width = (size - size % 2 for size in frames.shape[1:3])
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -120,7 +133,7 @@ def small_video(frames: Frames, seconds: float) -> str:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             file.mux(stream.encode(picture))
         file.mux(stream.encode(None))
-    return "data:video/mp4;base64," + base64.b64encode(content.getvalue()).decode()
+    return content.getvalue()
 
 
 def find_clip(path: str, roots: Sequence[Path]) -> Path | None:
@@ -153,8 +166,8 @@ def without_folders(sentence: str, roots: Sequence[Path]) -> str:
     return sentence
 
 
-def _resized(frame_hwc: np.ndarray) -> np.ndarray:
-    height, width = frame_hwc.shape[:2]
+def _resized(picture: Picture, height: int) -> Picture:
+    own_height, own_width = picture.shape[:2]
     # at most 4:1, so that a frame one pixel high does not become a wall
-    width = min(max(round(width * FRAME_HEIGHT / height), 2), 4 * FRAME_HEIGHT)
-    return scaled(frame_hwc, (width, FRAME_HEIGHT))
+    width = min(max(round(own_width * height / own_height), 2), 4 * height)
+    return scaled(picture, (width, height))

@@ -218,4 +218,4 @@ def test_every_command_that_takes_a_manifest_takes_a_url(folder, tmp_path_factor
     assert len(read_complete(out / "packs" / "manifest.csv")) == 9
     done = CliRunner().invoke(app, ["data", "stats", url])
     assert isinstance(done.exception, ManifestError)
-    assert "lies in a store: no plot beside it" in str(done.exception)
+    assert "lies in a store: no stats.svg beside it" in str(done.exception)

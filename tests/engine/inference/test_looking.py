@@ -1,0 +1,247 @@
+"""Where a model looks: at what was put there for it to see, by the plain definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from marey.engine.inference.looking import heat_of, look
+from marey.engine.inference.predict import Predictor
+from marey.engine.weights.trained import Trained
+from marey.errors import RunError
+from marey.models.encoder import EncoderModule
+from marey.models.encoders.attentive_pool import AttentivePoolSpec
+from marey.models.encoders.blvnet import BLVNetSpec
+from marey.models.encoders.features import FeaturesSpec
+from marey.models.encoders.mobilenet import MobileNetV2Spec
+from marey.models.encoders.motionformer import MotionformerSpec
+from marey.models.encoders.resnet import ResNetSpec
+from marey.models.encoders.rgb_difference import RGBDifferenceSpec
+from marey.models.layout import cells, fold_time, unfold_time
+from marey.models.sites import TemporalOp
+from marey.models.temporal.tsm import TSM
+from marey.models.video_model import Head, ModelSpec, VideoModel
+from marey.video.reading.reader import open_video
+from tests.tiny import TinySpec, tiny_recipe, write_clip
+
+HEADS = (Head("label", 3),)
+SMALL = ResNetSpec(18, channels=8)
+
+
+class Colours(EncoderModule):
+    """The mean of each colour over squares of 4 pixels, and then over them all."""
+
+    num_features = 3
+
+    def __init__(self, num_frames: int) -> None:
+        super().__init__()
+        self.squares, self.num_frames = nn.AvgPool2d(4), num_frames
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return unfold_time(self.squares(fold_time(clip)).mean(dim=(2, 3)), self.num_frames)
+
+    def tokens(self, clip: Tensor) -> Tensor:
+        return cells(self.squares(fold_time(clip)), self.num_frames)
+
+
+@dataclass(frozen=True)
+class ColoursSpec:
+    in_channels: int = 3
+    frames_per_segment: ClassVar[int] = 1
+
+    def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> Colours:
+        return Colours(num_segments)
+
+
+def colours() -> VideoModel:
+    """A model of three classes: red, green, blue, each the mean of its colour."""
+    model = ModelSpec(ColoursSpec(), num_segments=2, heads=HEADS).build().eval()
+    with torch.no_grad():
+        model.heads["label"].weight.copy_(torch.eye(3))
+        model.heads["label"].bias.zero_()
+    return model
+
+
+def built(spec: ModelSpec, seed: int = 0) -> VideoModel:
+    torch.manual_seed(seed)
+    model = spec.build().eval()
+    for module in model.modules():  # else maps of fresh batch norms are near to nothing
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+    return model
+
+
+def test_heat_is_where_the_evidence_is():
+    clip = torch.zeros(1, 2, 3, 16, 16)
+    clip[0, 1, 0, 4:8, 8:12] = 2.0  # red, in the second frame
+    clip[0, 0, 1] = 1.0  # green, all over the first
+    heat, label, way = heat_of(colours(), clip, head="label")
+    assert (label, way) == (1, "gradients")
+    assert heat[0].min() == 1
+    assert heat[1].max() == 0
+    heat, label, _ = heat_of(colours(), clip, head="label", label=0)
+    assert label == 0
+    assert heat[0].max() == 0
+    assert np.unravel_index(int(heat[1].argmax()), (16, 16)) in {(5, 9), (5, 10), (6, 9), (6, 10)}
+    far = torch.ones(16, 16, dtype=torch.bool)
+    far[2:10, 6:14] = False  # half a square around is between two cells
+    assert heat[1][far].max() == 0
+
+
+def test_nothing_speaks_for_a_class_without_evidence():
+    heat, _, _ = heat_of(colours(), torch.zeros(1, 2, 3, 8, 8), head="label", label=2)
+    assert heat.shape == (2, 8, 8)
+    assert heat.max() == 0
+
+
+def by_hand(model: VideoModel, maps: Tensor, head: str, label: int, size: int) -> Tensor:
+    """Grad-CAM as the paper writes it, of the last maps [t c h w] of one clip."""
+    maps = maps.detach().requires_grad_()
+    features = maps.mean(dim=(2, 3))[None]
+    model.classify(features)[head][0, label].backward()
+    alpha = [float(maps.grad[:, k].mean()) for k in range(maps.shape[1])]
+    heat = torch.stack([sum(a * frame[k] for k, a in enumerate(alpha)) for frame in maps.detach()])
+    heat = F.interpolate(heat.relu()[None], (size, size), mode="bilinear")[0]
+    model.zero_grad()
+    return heat
+
+
+@pytest.mark.parametrize("label", [0, 2])
+def test_it_is_the_plain_definition(label):
+    model = built(ModelSpec(SMALL, (TSM(),), num_segments=4, heads=HEADS))
+    clip = torch.randn(1, 4, 3, 64, 64)
+    plain = by_hand(model, model.encoder.maps(clip), "label", label, 64)
+    heat, _, _ = heat_of(model, clip, head="label", label=label)
+    top = F.interpolate(plain[None], (64, 64))[0].max()
+    assert heat.max() > 0.5
+    assert torch.allclose(heat * top / heat.max(), plain, atol=1e-5 * float(top))
+
+
+@pytest.mark.parametrize(
+    ("spec", "num_frames"),
+    [
+        (ModelSpec(SMALL, num_segments=3, heads=HEADS), 3),
+        (ModelSpec(MobileNetV2Spec(width=0.25), (TSM(),), num_segments=3, heads=HEADS), 3),
+        (ModelSpec(BLVNetSpec(channels=8), num_segments=2, heads=HEADS), 4),
+        (ModelSpec(RGBDifferenceSpec(SMALL), num_segments=3, heads=HEADS), 3),
+        (
+            ModelSpec(
+                SMALL, num_segments=3, heads=HEADS, neck=AttentivePoolSpec(num_heads=2, width=8)
+            ),
+            3,
+        ),
+        (
+            ModelSpec(
+                MotionformerSpec(depth=2, width=32, num_heads=2, patch=32),
+                num_segments=4,
+                heads=HEADS,
+            ),
+            4,
+        ),
+    ],
+    ids=["resnet", "mobilenet", "blvnet", "rgb-difference", "over-tokens", "motionformer"],
+)
+def test_the_model_stays_as_it_is(spec: ModelSpec, num_frames: int):
+    model = built(spec)
+    clip, before = torch.randn(1, num_frames, 3, 64, 64), {}
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)  # as of a frozen encoder
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.inference_mode():
+        scores = model(clip)["label"]
+        heat, label, way = heat_of(model, clip.clone(), head="label")
+        again = model(clip)["label"]
+    assert heat.shape == (num_frames, 64, 64)
+    assert (heat >= 0).all()
+    assert (heat <= 1).all()
+    assert heat.max() > 0
+    assert not heat.requires_grad
+    assert label == int(scores.argmax())
+    assert way == ("attention" if isinstance(spec.encoder, MotionformerSpec) else "gradients")
+    assert torch.equal(scores, again)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    for module in model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_the_look_of_a_class_token_is_its_attention():
+    """Keys that are all alike share the look evenly; one that fits has it all."""
+    spec = MotionformerSpec(depth=1, width=8, num_heads=2, patch=32, tubelet=1)
+    model = built(ModelSpec(spec, num_segments=2, heads=HEADS))
+    attention = model.encoder.blocks[-1].attn
+    with torch.no_grad():
+        attention.qkv.weight[8:16] = 0  # keys
+    heat, _, _ = heat_of(model, torch.randn(1, 2, 3, 64, 64), head="label")
+    assert torch.allclose(heat, torch.ones(2, 64, 64))
+
+
+def test_what_cannot_be_shown_is_refused():
+    clip = torch.zeros(1, 2, 3, 32, 32)
+    model = ModelSpec(TinySpec(), num_segments=2, heads=HEADS).build().eval()
+    with pytest.raises(RunError, match="TinyEncoder: it is no EncoderModule"):
+        heat_of(model, clip, head="label")
+    with pytest.raises(ValueError, match="training mode"):
+        heat_of(model.train(), clip, head="label")
+
+
+class Flattened(Colours):
+    """Its features are no mean of its tokens."""
+
+    def tokens(self, clip: Tensor) -> Tensor:
+        return 2 * super().tokens(clip)
+
+
+def test_maps_that_are_not_the_tokens_are_refused():
+    model = colours()
+    model.encoder = Flattened(2)
+    with pytest.raises(RunError, match="not pooled from its last maps"):
+        heat_of(model, torch.ones(1, 2, 3, 8, 8), head="label")
+
+
+def predictor(tmp_path: Path) -> Predictor:
+    recipe = tiny_recipe(tmp_path / "manifest.csv")
+    model = built(replace(recipe.model, encoder=SMALL, heads=(Head("label", 4),)))
+    recipe = replace(recipe, model=model.spec)
+    classes = {"label": ("dark", "red", "green", "blue")}
+    return Predictor(Trained(recipe, model, classes), torch.device("cpu"))
+
+
+def test_a_video_is_looked_at_as_it_is_tested(tmp_path: Path):
+    write_clip(tmp_path / "a.mp4", 1, num_frames=9)
+    model = predictor(tmp_path)
+    with open_video(tmp_path / "a.mp4") as video:
+        seen = look(model, video)
+        other = look(model, video, label="blue")
+        assert seen.indices.tolist() == model.trained.recipe.test.sampling.indices(9)[0].tolist()
+        with pytest.raises(ValueError, match="'pink', which is no class of the head 'label'"):
+            look(model, video, label="pink")
+        with pytest.raises(ValueError, match="head is 'verb', expected one of label"):
+            look(model, video, head="verb")
+    assert seen.frames.shape == (2, 32, 32, 3)
+    assert seen.heat.shape == (2, 32, 32)
+    assert seen.label == model.predict(tmp_path / "a.mp4", top=1)[0]["label"]
+    assert other.label == "blue"
+
+
+def test_features_have_no_places(tmp_path: Path):
+    whole = predictor(tmp_path)
+    model = ModelSpec(FeaturesSpec(8), num_segments=2, heads=(Head("label", 4),)).build().eval()
+    features = replace(whole, trained=replace(whole.trained, model=model))
+    write_clip(tmp_path / "a.mp4", 1)
+    with (
+        open_video(tmp_path / "a.mp4") as video,
+        pytest.raises(RunError, match="features, which have no places"),
+    ):
+        look(features, video)
