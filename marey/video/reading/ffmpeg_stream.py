@@ -127,7 +127,7 @@ def open_stream(path: AnyPath, *, draft: bool = False) -> OpenStream:
     with ExitStack() as opened:
         file = opened.enter_context(closing(MediaFile(path)))
         container = opened.enter_context(_open(file))
-        stream = _video_stream(container, path)
+        stream = video_stream(container, path)
         require_size(path, (stream.width, stream.height))
         for other in container.streams:
             if other.index != stream.index:
@@ -230,8 +230,8 @@ def _refused(file: MediaFile, reason: str) -> DecodeError:
     return DecodeError(f"{file.path}: {reason}", hint)
 
 
-def _video_stream(container: InputContainer, path: AnyPath) -> VideoStream:
-    """The first video stream that is not a cover picture."""
+def video_stream(container: InputContainer, path: object) -> VideoStream:
+    """The first video stream that is not a cover picture; DecodeError, of `path`, without one."""
     streams = container.streams.video
     if not streams:
         kinds = " and ".join(sorted({stream.type for stream in container.streams}))

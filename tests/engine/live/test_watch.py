@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psutil
+import pytest
+
+from marey.engine.live.recogniser import live_recogniser
+from marey.engine.live.watch import LATENCIES, Seen, Watch, Watched
+from marey.errors import DecodeError
+from marey.timelines.decisions import MeanOfLast
+from marey.video.live.feed import FeedOptions
+from marey.video.live.moment import Moment
+from tests.engine.live.test_recogniser import BOTH, answers_to, pictures, predictor
+from tests.video.live.scripted import Scripted, Step, picture
+
+ALL = FeedOptions(keep_all=True, first_pause=0.01)
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """A video of 10 frames a second."""
+
+    video: object
+    name: str = "filmed"
+    breaks = False
+
+    def moments(self, stop: threading.Event) -> Iterator[Moment]:
+        for i, each in enumerate(self.video):  # type: ignore[arg-type, var-annotated]
+            yield Moment(i / 10, lambda each=each: each)  # type: ignore[misc]
+
+
+def moment(seconds: float, level: int = 100) -> Moment:
+    return Moment(seconds, lambda: picture(level, 48, 40))
+
+
+def test_sources_in_one_batch_get_what_each_gets_alone() -> None:
+    recogniser = live_recogniser(predictor())
+    videos = [pictures(5, seed=seed) for seed in range(3)]
+    seen: list[Seen] = []
+    watch = Watch(recogniser, [Filmed(video) for video in videos], ALL)
+    watch.run(seen.append)
+    for number, video in enumerate(videos):
+        found = [each.answer for each in seen if each.source == number]
+        for one, other in zip(found, answers_to(recogniser, video), strict=True):
+            assert one is not None
+            assert one.label == other.label
+            assert one.score == pytest.approx(other.score, abs=1e-4)
+
+
+def test_what_became_of_frames_is_told() -> None:
+    said: list[tuple[int, str]] = []
+    recogniser = live_recogniser(predictor(BOTH), window_seconds=0.4, stride_seconds=0.2)
+    broke = DecodeError("it broke")
+    steps: list[Step] = [moment(i / 10) for i in range(5)]
+    source = Scripted([[*steps, broke], [*steps, moment(0.5)]], breaks=True, name="cam")
+    watch = Watch(recogniser, [source], ALL)
+    watch.run(lambda _: None, lambda number, text: said.append((number, text)))
+    [told] = watch.summary()["sources"]
+    assert told.pop("latency_p50") <= told.pop("latency_p95") < 60
+    assert told == {
+        "source": "cam",
+        "read": 11,
+        "passed_over": 0,
+        "dropped": 0,
+        "reconnects": 1,
+        "jumps": 0,
+        "sizes": 1,
+        "looked_at": 11,
+        "answered": 4,  # at 0.2 and 0.4, and again after it began anew
+        "restarts": 1,
+    }
+    assert said[-1] == (0, "ended")
+    assert "it broke; opened again" in said[0][1]
+
+
+def test_time_that_jumps_back_begins_the_stream_anew() -> None:
+    source = Scripted([[moment(50), moment(51), moment(2), moment(3)]])
+    watch = Watch(live_recogniser(predictor()), [source], ALL)
+    watch.run(lambda _: None)
+    [told] = watch.summary()["sources"]
+    assert (told["jumps"], told["restarts"], told["answered"]) == (1, 1, 4)
+
+
+def test_limits_end_it() -> None:
+    recogniser = live_recogniser(predictor())
+    seen: list[Seen] = []
+    sources = [Filmed(pictures(9)), Filmed(pictures(2))]
+    Watch(recogniser, sources, ALL, most_frames=3).run(seen.append)
+    assert sorted(each.source for each in seen) == [0, 0, 0, 1, 1]
+    endless = Scripted([[moment(0), threading.Event()]])
+    watch = Watch(recogniser, [endless], most_seconds=0.2)
+    watch.run(seen.append)
+    assert watch.seconds >= 0.2
+    for wrong in ({"most_frames": 0}, {"most_seconds": 0.0}):
+        with pytest.raises(ValueError, match="most_"):
+            Watch(recogniser, sources, **wrong)
+
+
+def test_a_source_that_cannot_be_read_is_an_error_and_one_that_breaks_later_is_said() -> None:
+    recogniser = live_recogniser(predictor())
+    gone, good = DecodeError("no such camera"), Filmed(pictures(3))
+    with pytest.raises(DecodeError, match="no such camera"):
+        Watch(recogniser, [good, Scripted([[gone]])], ALL).run(lambda _: None)
+    said: list[tuple[int, str]] = []
+    late = Scripted([[moment(0), DecodeError("too large")]])
+    Watch(recogniser, [good, late], ALL).run(lambda _: None, lambda *each: said.append(each))
+    assert (1, "ended: too large") in said
+    late = Scripted([[moment(0), DecodeError("too large")]])
+    with pytest.raises(DecodeError, match="too large"):
+        Watch(recogniser, [late], ALL).run(lambda _: None)
+
+
+def test_what_stops_it_lets_go_of_the_sources() -> None:
+    before = threading.active_count()
+
+    def stop(_: Seen) -> None:
+        raise KeyboardInterrupt
+
+    watch = Watch(live_recogniser(predictor()), [Filmed(pictures(500))] * 2, ALL)
+    with pytest.raises(KeyboardInterrupt):
+        watch.run(stop)
+    assert threading.active_count() == before
+    assert watch.summary()["sources"][0]["looked_at"] == 1
+
+
+def test_delays_of_the_last_answers_alone_are_kept() -> None:
+    watched = Watched("camera")
+    assert watched.latency(0.5) is None
+    watched.latencies.extend(float(i) for i in range(LATENCIES + 5))
+    assert len(watched.latencies) == LATENCIES
+    assert watched.latency(0.0) == 5
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Frames of two sizes, whose clock jumps back now and then."""
+
+    number: int
+    name: str = "endless"
+    breaks = False
+
+    def moments(self, stop: threading.Event) -> Iterator[Moment]:
+        for i in range(self.number):
+            width = 40 if i // 1000 % 2 else 56
+            yield Moment(i % 3000 / 25, lambda i=i, width=width: picture(i % 256, width, 40))  # type: ignore[misc]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["frame", "window"])
+def test_ten_thousand_frames_leave_nothing_behind(by: str) -> None:
+    of = predictor() if by == "frame" else predictor(BOTH)
+    windows = {} if by == "frame" else {"window_seconds": 1.0, "stride_seconds": 1.0}
+    recogniser = live_recogniser(of, MeanOfLast(8, 1.5, 0.5), **windows)
+    process, sizes, objects = psutil.Process(), [], []
+
+    def seen(_: Seen) -> None:
+        nonlocal count
+        count += 1
+        if count % 1000 == 0:
+            gc.collect()
+            sizes.append(process.memory_info().rss)
+            objects.append(len(gc.get_objects()))
+
+    count = 0
+    watch = Watch(recogniser, [Endless(10_000)], ALL)
+    watch.run(seen)
+    assert (count, watch.summary()["sources"][0]["restarts"]) == (10_000, 3)
+    # Of a picture, 6 kB, 8000 would be 50 MB; of an array a frame, an object or more each.
+    assert max(sizes[2:]) - sizes[1] < 16 << 20, sizes
+    assert max(objects[2:]) - objects[1] < 1000, objects
