@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from marey.data.manifest.read import read_manifest, require_files
     from marey.engine.inference.evaluate_run import evaluate_model as evaluate
     from marey.engine.inference.predict import load
+    from marey.engine.inference.pretrained import from_pretrained
     from marey.engine.train.begin import train
     from marey.recipes.catalog import find as recipe
     from marey.video.reading.reader import open_video
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Location",
     "evaluate",
+    "from_pretrained",
     "load",
     "open_video",
     "read_manifest",
@@ -38,6 +40,7 @@ __all__ = [
 _WHERE = {
     "Location": ("marey.data.manifest.location", "Location"),
     "evaluate": ("marey.engine.inference.evaluate_run", "evaluate_model"),
+    "from_pretrained": ("marey.engine.inference.pretrained", "from_pretrained"),
     "load": ("marey.engine.inference.predict", "load"),
     "open_video": ("marey.video.reading.reader", "open_video"),
     "read_manifest": ("marey.data.manifest.read", "read_manifest"),

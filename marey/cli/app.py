@@ -25,6 +25,7 @@ from marey.cli import (
     pack,
     predict,
     prepare,
+    push,
     report,
     submit,
     sweep,
@@ -82,6 +83,7 @@ QUIETLY = (
         "export",
         "features",
         "join",
+        "push",
         "convert",
         "demo",
         "get",
@@ -168,6 +170,7 @@ def export(
 app.command()(optimize.optimize)
 app.command()(features.features)
 app.command()(join.join)
+app.command()(push.push)
 app.command()(models.convert)
 app.command()(models.models)
 app.command()(cache.cache)

@@ -40,7 +40,7 @@ ViewOverrides = Annotated[
 Model = Annotated[
     Path,
     typer.Argument(
-        help="folder of a run or release, or a name of marey weights",
+        help="folder of a run or release, a name of marey weights, or hub:ORG/NAME",
         autocompletion=completion.checkpoints,
     ),
 ]

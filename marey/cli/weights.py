@@ -53,7 +53,7 @@ def show(words: Words = None, as_json: AsJson = False) -> None:
             )
             print_table(Table(("name", "size", "licence", "on this machine"), cells), title=of)
     console.print(f"the cache: {cache_folder()}; marey weights get NAME fetches one into it")
-    console.print("and marey weights get hf:ORG/NAME a network of the hub of Hugging Face")
+    console.print("and hf:ORG/NAME a network, hub:ORG/NAME a model of marey, of Hugging Face's hub")
 
 
 def _facts(of: str, file: PublishedFile) -> dict[str, object]:
@@ -84,7 +84,7 @@ def get(
     name: Annotated[
         str,
         typer.Argument(
-            help="as listed: resnet50, tsm-r50-8f-k400; or hf:ORG/NAME",
+            help="as listed: resnet50, tsm-r50-8f-k400; hf:ORG/NAME, hub:ORG/NAME",
             autocompletion=completion.weights,
         ),
     ],
@@ -116,8 +116,11 @@ def at_hand(name: Path, *, download: bool) -> Path:
     Raises:
         CheckpointError: they are not on this machine, or cannot be fetched.
     """
+    from marey.engine.weights.hub_release import is_of_hub, release_here
     from marey.engine.weights.zoo.catalog import is_published, located
 
+    if is_of_hub(name) and download and release_here(str(name)) is None:
+        return _fetched(str(name))
     return _fetched(str(name)) if download and is_published(name) else located(name)
 
 

@@ -3,6 +3,7 @@
 torchvision's, timm's     a file in the cache, to start from
 a published checkpoint    a file in the cache -> `convert` -> a release there, to predict with
 hf:ORG/NAME               a folder in the cache of the hub
+hub:ORG/NAME              the same, of which what makes a release is copied into the cache
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from marey.convert.convert import convert
 from marey.convert.converted import Converted
 from marey.convert.repository import Settings
 from marey.engine.weights.hub import fetch_network
+from marey.engine.weights.hub_release import HUB, fetch_release
 from marey.engine.weights.imagenet import OFFICIAL
 from marey.engine.weights.origin import Origin
 from marey.engine.weights.published import PublishedFile, cache_folder, fetch, local_file
@@ -48,7 +50,8 @@ def get(
     """Fetch what `name` means, unless it is here, and convert it; the file or folder in the cache.
 
     Args:
-        name: that of a recipe or of a checkpoint in `marey weights`, or hf:ORG/NAME.
+        name: that of a recipe or of a checkpoint in `marey weights`, hf:ORG/NAME of a network, or
+            hub:ORG/NAME of a model of marey.
         say: told what is fetched and how much of it, before it is.
         file: the file of a published checkpoint, got by hand; nothing is fetched.
         settings: what neither the file nor the table tells of a checkpoint, see `convert`.
@@ -64,6 +67,9 @@ def get(
     if name.startswith(PREFIX):
         _refuse(given, name)
         return fetch_network(name.removeprefix(PREFIX), say=say)
+    if name.startswith(HUB):
+        _refuse(given, name)
+        return fetch_release(name, say=say)
     found = published(name)
     if found.name in OFFICIAL:
         _refuse(given, name)

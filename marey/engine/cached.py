@@ -1,7 +1,8 @@
 """What marey keeps on this machine and can make or fetch again: how much it is, and its removal.
 
     features   what frozen encoders gave of clips: MAREY_CACHE/features/DIGEST/
-    releases   published checkpoints, converted: MAREY_WEIGHTS/releases/NAME/
+    releases   published checkpoints, converted: MAREY_WEIGHTS/releases/NAME/; models of the hub,
+               copied from its cache: MAREY_WEIGHTS/releases/hub/ORG--NAME/COMMIT/
     weights    published files: MAREY_WEIGHTS/FILE
 
 What is not known by its name and form for one of these is another's, and is left alone, also where
@@ -18,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 from marey.engine.inference.encoded import ABOUT, features_folder
+from marey.engine.weights.hub_release import hub_releases
 from marey.engine.weights.imagenet import OFFICIAL
 from marey.engine.weights.published import cache_folder
 from marey.engine.weights.zoo.catalog import CHECKPOINTS, release_folder
@@ -97,7 +99,7 @@ def _features(folder: Path) -> Iterator[Path]:
 
 
 def _releases() -> Iterator[Path]:
-    folders = map(release_folder, sorted(CHECKPOINTS))
+    folders = [*map(release_folder, sorted(CHECKPOINTS)), *hub_releases()]
     yield from (each for each in folders if (each / CONFIG).is_file())
 
 

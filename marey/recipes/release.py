@@ -10,7 +10,8 @@ from marey.recipes.recipe import DataSpec, Recipe
 from marey.recipes.schema import from_plain
 from marey.storage.text_files import read_json
 
-CONFIG = "config.json"
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+"""The files of a release: the recipe, the weights and what a person should know."""
 CONVERTED = "converted"
 """The entry of config.json that says what a conversion found."""
 CHOSEN = "chosen"

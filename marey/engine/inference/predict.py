@@ -30,9 +30,11 @@ from marey.engine.inference.windows import WindowScores, check_window, views_of_
 from marey.engine.runtimes.brought import scorer_of
 from marey.engine.runtimes.scorer import Scorer
 from marey.engine.weights.calibration import Calibration, read_calibration
+from marey.engine.weights.hub_card import Said
 from marey.engine.weights.joined import of_videos
 from marey.engine.weights.origin import origin_of
-from marey.engine.weights.trained import Trained, load_trained
+from marey.engine.weights.share import push
+from marey.engine.weights.trained import Trained, load_trained, model_card, save_release
 from marey.errors import DecodeError, RunError, counted
 from marey.jobs.parts import Progress
 from marey.recipes.compatible import check_pictures
@@ -62,6 +64,8 @@ def load(
     """A `Predictor` from the folder of a run or of a release.
 
     Args:
+        folder: it, or what it means: a name of `marey weights`, or ``hub:ORG/NAME`` of a model of
+            the hub that is on this machine (`marey.from_pretrained` fetches one).
         segments: of a clip; by default as many as the test views of its recipe have.
         calibrated: whether logits are divided by the temperatures that `marey eval --calibrate`
             measured, so that scores are as sure as they are right.
@@ -235,6 +239,38 @@ class Predictor:
     def labels(self) -> tuple[str, ...]:
         """The class names in the order of the scores; of several heads, those of the first."""
         return next(iter(self.trained.classes.values()))
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model as a release to the new folder, and say where; as `marey export` does."""
+        out, of = Path(folder), self.trained
+        return save_release(of, out, model_card(of, of.folder))
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        license: str = "",
+        data: str = "",
+        private: bool = False,
+        message: str = "",
+        token: str | None = None,
+    ) -> str:
+        """Share the model as ORG/NAME on the hub of Hugging Face; returns its url.
+
+        Args:
+            name: ORG/NAME; a repository is made if there is none.
+            license: an identifier of the hub, such as apache-2.0; it is not guessed.
+            data: what it was trained and validated on.
+            private: whether nobody else is to see it.
+            message: of the commit.
+            token: of the hub; by default that of `hf auth login` or HF_TOKEN.
+
+        Raises:
+            RunError: the hub's library or a token is not there, or the hub does not take it.
+            RecipeError: the recipe names a place of this machine, which is not sent.
+        """
+        said = Said(name=name, licence=license, data=data)
+        return push(self.trained, said, private=private, message=message, token=token).url
 
     @cached_property
     def of_videos(self) -> Predictor:

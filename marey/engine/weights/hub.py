@@ -1,25 +1,40 @@
-"""Networks of the hub of Hugging Face, fetched into its own cache, where `hf:ORG/NAME` finds them.
+"""Fetching from the hub of Hugging Face into its own cache: networks, and releases of marey.
 
-Of a network its configuration, its processor and its weights as safetensors are fetched, and
-nothing else: no pickled weights, no code. The download is huggingface_hub's, which goes on where it
-was interrupted; the SHA-256 that the hub states is verified here.
+Of a network its configuration, its processor and its weights as safetensors are fetched, of a
+release the files that it is made of, and nothing else: no pickled weights, no code. The download is
+huggingface_hub's, which goes on where it was interrupted; the SHA-256 that the hub states is
+verified here.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from marey.errors import CheckpointError, counted
-from marey.recipes.huggingface import PROCESSORS, is_hub_name
+from marey.recipes.huggingface import PREFIX, PROCESSORS, is_hub_name
 from marey.recipes.release import CONFIG
 
 WANTED = (CONFIG, *PROCESSORS, "model*.safetensors", "model.safetensors.index.json")
 MOST = 16 << 30
-"""Bytes of a network, all files together."""
+"""Bytes of a network or release, all files together."""
+
+
+@dataclass(frozen=True)
+class HubName:
+    """What a person calls something of the hub: ``hf:ORG/NAME``, or ``hub:ORG/NAME@REVISION``."""
+
+    prefix: str
+    name: str
+    revision: str | None = None
+    """A branch, a tag or a commit; by default its main branch."""
+
+    def __str__(self) -> str:
+        return f"{self.prefix}{self.name}" + (f"@{self.revision}" if self.revision else "")
 
 
 def fetch_network(name: str, *, say: Callable[[str], None]) -> Path:
@@ -33,52 +48,65 @@ def fetch_network(name: str, *, say: Callable[[str], None]) -> Path:
     """
     if not is_hub_name(name):
         raise CheckpointError(f"'hf:{name}' names no network of the hub", "expected hf:ORG/NAME")
+    return fetch_files(HubName(PREFIX, name), WANTED, extra="hf", say=say)
+
+
+def fetch_files(
+    of: HubName, wanted: Sequence[str], *, extra: str, say: Callable[[str], None]
+) -> Path:
+    """The folder in the hub's cache with the files of the patterns `wanted`; see `fetch_network`.
+
+    extra: of marey, that brings huggingface_hub.
+    """
     try:
         import huggingface_hub as hub
         from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
     except ImportError as error:
         raise CheckpointError(
-            "huggingface_hub is not installed", "pip install 'marey[hf]'"
+            "huggingface_hub is not installed", f"pip install 'marey[{extra}]'"
         ) from error
     unreachable = (HTTPError, OSError, ValueError, RuntimeError)
     try:
-        about = hub.HfApi().model_info(name, files_metadata=True)
-        files = _wanted(about, name)
+        about = hub.HfApi().model_info(of.name, revision=of.revision, files_metadata=True)
+        files = _wanted(about, of, wanted)
         size = sum(file.size or 0 for file in files)
         if size > MOST:
             raise CheckpointError(
-                f"hf:{name} has {size:,} bytes, expected at most {MOST:,}", f"hf download {name}"
+                f"{of} has {size:,} bytes, expected at most {MOST:,}", f"hf download {of.name}"
             )
         licence = getattr(about.card_data, "license", None)
         say(
-            f"fetching hf:{name} ({counted(len(files), 'file')}, {size / 2**20:.0f} MiB"
+            f"fetching {of} ({counted(len(files), 'file')}, {size / 2**20:.0f} MiB"
             f"{f', licence {licence}' if licence else ''}) into the cache of the hub"
         )
         names = [file.rfilename for file in files]
-        # of "main", by which the cache is asked later: a digest leaves no name for what it fetched
-        folder = Path(hub.snapshot_download(name, allow_patterns=names))
+        # of a branch, by which the cache is asked later: a digest leaves no name for what it got
+        found = hub.snapshot_download(of.name, revision=of.revision, allow_patterns=names)
+        folder = Path(found)
     except unreachable as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"hf:{name} could not be fetched: {first}",
-            f"hf download {name} where there is a network, and hf:FOLDER here",
+            f"{of} could not be fetched: {first}",
+            f"hf download {of.name} where there is a network, and {of.prefix}FOLDER here"
+            if of.prefix == PREFIX
+            else f"hf download {of.name} where there is a network, and its folder here",
         ) from error
     for file in files:
         _check(folder / file.rfilename, file)
     return folder
 
 
-def _wanted(about: Any, name: str) -> list[Any]:
+def _wanted(about: Any, of: HubName, wanted: Sequence[str]) -> list[Any]:
     """The files to fetch; CheckpointError without a configuration or weights as safetensors."""
     files = [
         file
         for file in about.siblings or ()
-        if any(fnmatch(file.rfilename, pattern) for pattern in WANTED)
+        if any(fnmatch(file.rfilename, pattern) for pattern in wanted) and "/" not in file.rfilename
     ]
     for ending in (CONFIG, ".safetensors"):
         if not any(file.rfilename.endswith(ending) for file in files):
             raise CheckpointError(
-                f"hf:{name} has no {ending}",
+                f"{of} has no {ending}",
                 "pickled weights are not fetched; give another revision or network",
             )
     return files

@@ -17,10 +17,9 @@ from marey.data.features.feature_file import About
 from marey.data.manifest.manifest import Manifest
 from marey.engine.weights.calibration import calibration_if_any, plain_views, write_calibration
 from marey.engine.weights.checkpoint import load_strictly, weights_digest
-from marey.engine.weights.class_counts import write_class_counts
 from marey.engine.weights.made_of import in_training_file
 from marey.engine.weights.starting import initialize, starting_weights
-from marey.engine.weights.trained import Trained, load_trained, model_card, write_release
+from marey.engine.weights.trained import Trained, load_trained, model_card, save_release
 from marey.errors import CheckpointError, RecipeError
 from marey.models.layout import channels_last
 from marey.models.shapes import nothing_drawn
@@ -84,11 +83,7 @@ def join_release(head: Path, out: Path, encoder: Path | None = None) -> Trained:
     if not trained.model.spec.takes_features:
         raise RecipeError(f"{head} takes videos already", f"marey export {head} {out}")
     whole = of_videos(trained, encoder)
-    card = model_card(whole, head)
-    weights = whole.model.state_dict()
-    write_release(out, whole.recipe, weights, whole.classes, card, chosen=whole.chosen)
-    if whole.class_counts:
-        write_class_counts(whole.class_counts, out)
+    save_release(whole, out, model_card(whole, head))
     assert trained.folder is not None, "it was loaded from one"
     if found := calibration_if_any(trained.folder, trained.model, trained.recipe.test):
         views = plain_views(whole.recipe.test)

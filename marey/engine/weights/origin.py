@@ -31,13 +31,10 @@ from marey.errors import CheckpointError, RunError, counted
 from marey.models.lora import without_lora
 from marey.recipes.huggingface import is_hugging_face
 from marey.recipes.recipe import Recipe
-from marey.recipes.release import CONFIG, read_config
+from marey.recipes.release import CONFIG, WEIGHTS, read_config
 from marey.recipes.schema import from_yaml
 
 log = logging.getLogger("marey")
-
-WEIGHTS = "model.safetensors"
-"""Those of a release."""
 
 
 @dataclass(frozen=True, kw_only=True)

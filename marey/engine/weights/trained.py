@@ -31,7 +31,7 @@ from marey.engine.weights.calibration import (
 from marey.engine.weights.checkpoint import load_strictly
 from marey.engine.weights.class_counts import FILE as COUNTS
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
-from marey.engine.weights.origin import WEIGHTS, origin_of
+from marey.engine.weights.origin import origin_of
 from marey.errors import CheckpointError, RunError, counted
 from marey.jobs.allocator import keep_freed_memory
 from marey.metrics.catalog import headlines
@@ -40,13 +40,19 @@ from marey.models.shapes import nothing_drawn
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
-from marey.recipes.release import CHOSEN, CONFIG, CONVERTED, FEATURES, never_trained
+from marey.recipes.release import (
+    CARD,
+    CHOSEN,
+    CONFIG,
+    CONVERTED,
+    FEATURES,
+    WEIGHTS,
+    never_trained,
+)
 from marey.recipes.schema import to_plain
 from marey.storage.atomic import make_folder, replacing, run_error, write_text, writing
 
 log = logging.getLogger("marey")
-
-CARD = "README.md"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +121,16 @@ def export_release(run: Path, out: Path) -> Path:
     """
     refuse_occupied(out)
     trained = load_trained(run)
+    return save_release(trained, out, model_card(trained, run))
+
+
+def save_release(trained: Trained, out: Path, card: str) -> Path:
+    """Write a model that is loaded as a release to the new folder `out`; returns `out`.
+
+    Raises:
+        RunError: as `export_release`.
+    """
     weights = trained.model.state_dict()
-    card = model_card(trained, run)
     write_release(
         out,
         trained.recipe,
@@ -128,7 +142,7 @@ def export_release(run: Path, out: Path) -> Path:
     )
     if trained.class_counts:
         write_class_counts(trained.class_counts, out)
-    if calibration := _calibration(trained, run):
+    if calibration := _calibration(trained, trained.folder):
         write_calibration(calibration, out)
     return out
 
@@ -190,10 +204,11 @@ def write_release(
     return out
 
 
-def model_card(trained: Trained, run: Path) -> str:
-    """What a person should know before using the model, as Markdown."""
+def model_card(trained: Trained, run: Path | None) -> str:
+    """What a person should know before using the model, as Markdown; `run` has its results."""
     recipe = trained.recipe
-    results = "\n".join(_card_row(path) for path in sorted(run.glob(f"results/*/{RESULTS}")))
+    found = sorted(run.glob(f"results/*/{RESULTS}")) if run else []
+    results = "\n".join(map(_card_row, found))
     classes = "\n".join(
         f"- **{head}**: {', '.join(names)}" for head, names in trained.classes.items()
     )
@@ -222,7 +237,7 @@ Takes {features if model.takes_features else pixels}.
 """
 
 
-def _calibration_section(trained: Trained, run: Path) -> str:
+def _calibration_section(trained: Trained, run: Path | None) -> str:
     found = _calibration(trained, run)
     if not found:
         return ""
@@ -234,7 +249,9 @@ for it, logits are divided by a {found.in_words()}.
 """
 
 
-def _calibration(trained: Trained, run: Path) -> Calibration | None:
+def _calibration(trained: Trained, run: Path | None) -> Calibration | None:
+    if run is None:
+        return None
     return calibration_if_any(origin_of(run).folder, trained.model, trained.recipe.test)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from marey.engine.weights.hub_release import is_of_hub, release_of
 from marey.engine.weights.imagenet import OFFICIAL
 from marey.engine.weights.published import PublishedFile, cache_folder, find
 from marey.engine.weights.zoo import gc, mmaction2, motionformer, tdn, tsm
@@ -60,8 +61,10 @@ def located(path: Path) -> Path:
     """`path`, or what it means if it is the name of published weights: a release, or a file.
 
     Raises:
-        CheckpointError: they are published, but not on this machine.
+        CheckpointError: they are published, or on the hub, but not on this machine.
     """
+    if is_of_hub(path):
+        return release_of(str(path))
     if not is_published(path):
         return path
     file = published(str(path))

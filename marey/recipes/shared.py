@@ -1,0 +1,71 @@
+"""A recipe as it is given to others: without what says where things lie on its owner's machine.
+
+Left out are the manifests and roots of the clips, and weights to start from that are a file or
+folder; a name that marey does not list is that of its owner, and is given another. What else looks
+like a place is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+from marey.data.features.feature_file import About
+from marey.errors import RecipeError
+from marey.recipes.catalog import rows
+from marey.recipes.joined import WEIGHTS_FROM
+from marey.recipes.recipe import DataSpec, Recipe
+from marey.recipes.schema import Plain, to_plain
+
+_PLACE = re.compile(r"^(~|\.{1,2}[/\\]|[/\\]|[A-Za-z]:[/\\])|^\w+://")
+_PUBLISHED = ("claim.",)
+"""Keys whose texts may be addresses."""
+_OF_FEATURES = ("encoder", "model_spec", "views", "pixels", "per", "model", "weights", "dtype")
+
+
+def to_share(recipe: Recipe, name: str) -> tuple[Recipe, list[str]]:
+    """The recipe without places, called `name` if marey lists none like it; the keys left out.
+
+    RecipeError names a key whose text is a place all the same.
+    """
+    data = DataSpec(backend=recipe.data.backend)
+    left = [
+        f"data.{each.name}"
+        for each in fields(DataSpec)
+        if getattr(recipe.data, each.name) != getattr(data, each.name)
+    ]
+    weights = recipe.weights if is_public_name(recipe.weights) else ""
+    left += ["weights"] if weights != recipe.weights else []
+    own = recipe.name.partition("+")[0] not in rows()
+    left += ["name"] if own and recipe.name != name else []
+    shared = replace(recipe, data=data, weights=weights, name=name if own else recipe.name)
+    for key, text in _texts(to_plain(shared)):
+        if _PLACE.search(text) and not key.startswith(_PUBLISHED):
+            raise RecipeError(
+                f"{key} of the recipe is '{text}', a place that others do not have",
+                "it is not sent: train without it",
+            )
+    return shared, left
+
+
+def features_to_share(about: About) -> dict[str, object]:
+    """What made the features that a model takes, without where it lies and which clips they are."""
+    kept = {key: about[key] for key in _OF_FEATURES if key in about}
+    weights = str(about.get(WEIGHTS_FROM, ""))
+    return kept | ({WEIGHTS_FROM: weights} if weights and is_public_name(weights) else {})
+
+
+def is_public_name(weights: str) -> bool:
+    """Whether weights to start from are named as marey's tables name them, or are none."""
+    return weights in ("", "imagenet") or weights.removeprefix("from:") in rows()
+
+
+def _texts(plain: Plain, where: str = "") -> Iterator[tuple[str, str]]:
+    """Key and text of all texts in a recipe."""
+    if isinstance(plain, str):
+        yield where, plain
+    elif isinstance(plain, dict | list):
+        pairs = plain.items() if isinstance(plain, dict) else enumerate(plain)
+        for key, value in pairs:
+            yield from _texts(value, f"{where}.{key}" if where else str(key))
