@@ -95,9 +95,10 @@ class Tab:
         return done["result"].get("value")
 
     def until(self, condition: str) -> Any:
-        """The value of an expression once it is true."""
+        """The value of an expression once it is true; of an element True."""
+        asked = f"(() => {{ const v = {condition}; return v instanceof Node || v; }})()"
         end = time.monotonic() + SECONDS
-        while not (value := self.run(condition)):
+        while not (value := self.run(asked)):
             assert time.monotonic() < end, f"never: {condition}; {self.log}"
             time.sleep(0.05)
         return value

@@ -36,7 +36,8 @@ from marey.models.encoders.attention import ClsAttention
 from marey.models.encoders.motionformer import Motionformer
 from marey.models.layout import cells, split_axis
 from marey.models.video_model import VideoModel
-from marey.types import Clip, Scores
+from marey.recipes.recipe import TestViews
+from marey.types import Clip, Frames, Scores
 from marey.video.reading.frame_reader import FrameReader
 from marey.video.sampling.segments import at_rate
 
@@ -49,8 +50,6 @@ class Looked:
 
     frames: np.ndarray
     """uint8 [t h w 3]: the crop of the view."""
-    indices: np.ndarray
-    """Which frames of the video they are, int64 [t]."""
     heat: np.ndarray
     """float32 [t h w] in [0, 1]; all 0 where nothing speaks for the class."""
     head: str
@@ -62,17 +61,34 @@ class Looked:
 def look(predictor: Predictor, video: FrameReader, label: str = "", head: str = "") -> Looked:
     """Where the predictor's model looks in the middle one of its test views of a video.
 
+    Args and errors as `look_at`; DecodeError if the video cannot be read.
+    """
+    test = predictor.trained.recipe.test
+    indices = at_rate(test.sampling, video.fps).indices(len(video))
+    clips, crops = middle_view(test)
+    view = test.crop(video.read(indices[clips]))[crops]
+    return look_at(predictor, view, label, head)
+
+
+def middle_view(test: TestViews) -> tuple[int, int]:
+    """Which of the clips in time, and which of its crops, is looked at."""
+    return test.sampling.clips // 2, test.crop.views // 2
+
+
+def look_at(predictor: Predictor, view: Frames, label: str = "", head: str = "") -> Looked:
+    """Where the predictor's model looks in one view of a clip.
+
     Args:
+        view: uint8 [t 3 h w], as many frames as the test views have.
         label: the class that is asked about; by default the one with the highest score in the view.
         head: of a model with several, the one that is asked; by default the first.
 
     Raises:
         RunError: a model of features, which have no places; or one of which it cannot be told.
         ValueError: the model has no such head or class.
-        DecodeError: the video cannot be read.
     """
     trained = predictor.trained
-    recipe, head = trained.recipe, head or next(iter(trained.classes))
+    head = head or next(iter(trained.classes))
     if trained.model.spec.takes_features:
         raise RunError(
             "the model takes features, which have no places to look at",
@@ -83,17 +99,13 @@ def look(predictor: Predictor, video: FrameReader, label: str = "", head: str = 
     classes = trained.classes[head]
     if label and label not in classes:
         raise ValueError(f"label is '{label}', which is no class of the head '{head}'")
-    clips = at_rate(recipe.test.sampling, video.fps).indices(len(video))
-    indices = clips[len(clips) // 2]
-    crops = recipe.test.crop(video.read(indices))
-    view = crops[len(crops) // 2]
+    recipe = trained.recipe
     model = trained.model.with_frames(recipe.test.sampling.frames)
     (clip,) = model_inputs(model, view[None, None], recipe.augment, predictor.device)
-    wanted = classes.index(label) if label else None
-    heat, wanted, way = heat_of(model, clip, head=head, label=wanted)
+    asked = classes.index(label) if label else None
+    heat, wanted, way = heat_of(model, clip, head=head, label=asked)
     return Looked(
         frames=view.permute(0, 2, 3, 1).numpy(),
-        indices=indices,
         heat=heat.cpu().numpy(),
         head=head,
         label=classes[wanted],

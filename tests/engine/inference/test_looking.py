@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ from marey.engine.inference.looking import heat_of, look
 from marey.engine.inference.predict import Predictor
 from marey.engine.weights.trained import Trained
 from marey.errors import RunError
-from marey.models.encoder import EncoderModule
 from marey.models.encoders.attentive_pool import AttentivePoolSpec
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.features import FeaturesSpec
@@ -25,49 +22,14 @@ from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.encoders.rgb_difference import RGBDifferenceSpec
-from marey.models.layout import cells, fold_time, unfold_time
-from marey.models.sites import TemporalOp
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import Head, ModelSpec, VideoModel
 from marey.video.reading.reader import open_video
+from tests.colours import Colours, colours
 from tests.tiny import TinySpec, tiny_recipe, write_clip
 
 HEADS = (Head("label", 3),)
 SMALL = ResNetSpec(18, channels=8)
-
-
-class Colours(EncoderModule):
-    """The mean of each colour over squares of 4 pixels, and then over them all."""
-
-    num_features = 3
-
-    def __init__(self, num_frames: int) -> None:
-        super().__init__()
-        self.squares, self.num_frames = nn.AvgPool2d(4), num_frames
-
-    def forward(self, clip: Tensor) -> Tensor:
-        return unfold_time(self.squares(fold_time(clip)).mean(dim=(2, 3)), self.num_frames)
-
-    def tokens(self, clip: Tensor) -> Tensor:
-        return cells(self.squares(fold_time(clip)), self.num_frames)
-
-
-@dataclass(frozen=True)
-class ColoursSpec:
-    in_channels: int = 3
-    frames_per_segment: ClassVar[int] = 1
-
-    def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> Colours:
-        return Colours(num_segments)
-
-
-def colours() -> VideoModel:
-    """A model of three classes: red, green, blue, each the mean of its colour."""
-    model = ModelSpec(ColoursSpec(), num_segments=2, heads=HEADS).build().eval()
-    with torch.no_grad():
-        model.heads["label"].weight.copy_(torch.eye(3))
-        model.heads["label"].bias.zero_()
-    return model
 
 
 def built(spec: ModelSpec, seed: int = 0) -> VideoModel:
@@ -224,7 +186,9 @@ def test_a_video_is_looked_at_as_it_is_tested(tmp_path: Path):
     with open_video(tmp_path / "a.mp4") as video:
         seen = look(model, video)
         other = look(model, video, label="blue")
-        assert seen.indices.tolist() == model.trained.recipe.test.sampling.indices(9)[0].tolist()
+        frames = video.read(model.trained.recipe.test.sampling.indices(9)[0])
+        view = model.trained.recipe.test.crop(frames)[0]
+        assert (seen.frames == view.permute(0, 2, 3, 1).numpy()).all()
         with pytest.raises(ValueError, match="'pink', which is no class of the head 'label'"):
             look(model, video, label="pink")
         with pytest.raises(ValueError, match="head is 'verb', expected one of label"):

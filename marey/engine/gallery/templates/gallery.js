@@ -84,10 +84,11 @@
   };
   const isOfClass = (clip) => !asked.class.value || labels(clip).includes(Number(asked.class.value));
 
+  const byName = new Intl.Collator("en", { numeric: true }); // 9 before 10
   const sure = (clip, without) => answer(clip)?.[1] ?? without;
   const firstClass = (clip) => labels(clip)[0] ?? Infinity;
   const orders = {
-    path: (a, b) => a.path.localeCompare(b.path, "en", { numeric: true }),
+    path: (a, b) => byName.compare(a.path, b.path),
     class: (a, b) => firstClass(a) - firstClass(b),
     longest: (a, b) => b.seconds - a.seconds || b.frames - a.frames,
     shortest: (a, b) => a.seconds - b.seconds || a.frames - b.frames,
