@@ -10,7 +10,9 @@ import typer
 from rich.markup import escape
 
 from marey.cli import options as opt
+from marey.cli import timeline_options as timelines
 from marey.cli.ensemble import evaluate_ensemble, models_and_overrides
+from marey.cli.evaluate_timelines import print_timelines
 from marey.cli.metric_tables import (
     print_calibration,
     print_classes,
@@ -20,7 +22,14 @@ from marey.cli.metric_tables import (
     print_tested,
     print_untested,
 )
-from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
+from marey.cli.shared import (
+    above_zero,
+    console,
+    device_or_default,
+    errors,
+    executor_of_a_model,
+    progress_bar,
+)
 from marey.cli.tables import AsJson, print_json
 from marey.cli.weights import at_hand
 from marey.errors import counted
@@ -77,6 +86,21 @@ def evaluate(
     reconstruction: Annotated[
         bool, typer.Option("--reconstruction", help="also: what LMR rebuilds rare classes from")
     ] = False,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            parser=above_zero,
+            metavar="SECONDS",
+            help="of whole videos: how right the timelines of such windows are",
+        ),
+    ] = None,
+    stride: timelines.Stride = None,
+    smooth: timelines.Smooth = None,
+    threshold: timelines.Threshold = None,
+    hold: timelines.Hold = None,
+    background: timelines.Background = None,
+    merge: timelines.Merge = None,
+    min_duration: timelines.MinDuration = None,
     weights_of: Annotated[
         str | None, typer.Option(metavar="W,W...", help="of several models; default: equal")
     ] = None,
@@ -119,6 +143,19 @@ def evaluate(
         raise typer.BadParameter(
             f"{clips} is clips and no model: those to test on are given by --manifest {clips}"
         )
+    rule = timelines.rule_of(
+        smooth=smooth,
+        threshold=threshold,
+        hold=hold,
+        background=background,
+        merge=merge,
+        min_duration=min_duration,
+    )
+    if window is None and (rule or stride is not None):
+        raise typer.BadParameter(
+            "--stride and what makes segments (--smooth, --threshold, ...) are of windows: give"
+            " --window too"
+        )
     model, *others = (at_hand(one, download=download) for one in (model, *others))
     is_ensemble = bool(others or weights_of or average or row)
     if not is_ensemble and (dump := dump_of(model)):
@@ -134,6 +171,7 @@ def evaluate(
             "--name": name,
             "--out": out,
             "--shard": not shard.is_whole,
+            "--window": window,
         }
         given = [option for option, value in for_models.items() if value]
         if wrong := [*given, *overrides]:
@@ -159,6 +197,23 @@ def evaluate(
         batch_size=batch_size,
         device=device,
     )
+    if window is not None:
+        not_of_timelines = {
+            "several models, --weights-of, --average and --row": is_ensemble,
+            "--train-manifest": train_manifest,
+            "--calibrate": calibrate,
+            "--epic-lists": epic_lists,
+            "--reconstruction": reconstruction,
+            "--workers": workers,
+            "--batch-size": batch_size,
+            "--executor": executor != "local",
+            "--shard": not shard.is_whole,
+        }
+        if wrong := [option for option, value in not_of_timelines.items() if value]:
+            raise typer.BadParameter(f"{', '.join(wrong)}: not of timelines (--window)")
+        place = results_folder(model, name, of_checkpoint=False) if name else None
+        print_timelines(options, window, stride, rule, out=out or place, as_json=as_json)
+        return
     if is_ensemble:
         if reconstruction:
             raise typer.BadParameter("--reconstruction is of one model")

@@ -43,12 +43,10 @@ class Spans:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def of_class(self, number: int) -> Self:
-        """Those of one class."""
-        rows = self.classes == number
-        return type(self)(
-            *(each[rows] for each in (self.starts, self.ends, self.classes, self.scores))
-        )
+    def rows(self) -> list[tuple[float, float, int]]:
+        """The start, end and class of each, rounded to milliseconds."""
+        starts, ends = (each.round(3).tolist() for each in (self.starts, self.ends))
+        return list(zip(starts, ends, self.classes.tolist(), strict=True))
 
     def shown_at(self, moments: Floats, num_classes: int) -> Bools:
         """Whether each class is shown at each moment (seconds), bool [m k]; ends are exclusive."""

@@ -6,6 +6,7 @@ from marey.data.datasets.dataset import DataSet
 from marey.data.datasets.diving48 import DIVING48
 from marey.data.datasets.egtea import EGTEA
 from marey.data.datasets.epic100 import EPIC100
+from marey.data.datasets.gmdcsa24 import GMDCSA24
 from marey.data.datasets.hmdb51 import HMDB51
 from marey.data.datasets.jester import JESTER
 from marey.data.datasets.kinetics import KINETICS, MINI_KINETICS
@@ -33,6 +34,7 @@ DATASETS: tuple[DataSet, ...] = (
     MINI_MOMENTS,
     VIDEOLT,
     VIDEOLT_LT,
+    GMDCSA24,
 )
 
 

@@ -388,6 +388,7 @@ class Predictor:
                 for head in scores[0]
             },
             classes=self.trained.classes,
+            times=times,
             several=frozenset(of.name for of in recipe.model.heads if of.several),
         )
 

@@ -4,7 +4,8 @@
     any others                                     NAME is what they are called, then their split
 
 A folder belongs to a list of clips. What is tested again takes the place of what it gave before;
-other clips of the same name get a number, and are refused where the folder was asked for.
+other clips of the same name get a number, and are refused where the folder was asked for. What a
+folder holds is said by its results.json, or by another file that names clips as that does.
 """
 
 from __future__ import annotations
@@ -146,18 +147,18 @@ def _real(place: str) -> str:
     return place if "://" in place else os.path.realpath(place)
 
 
-def others_in(folder: Path, clips: TestedClips) -> TestedClips | None:
+def others_in(folder: Path, clips: TestedClips, file: str = RESULTS) -> TestedClips | None:
     """The clips whose results lie in a folder; None if it has none to read, or they are these."""
     try:
-        held = TestedClips.said_by(read_results(folder / RESULTS))
+        held = TestedClips.said_by(read_results(folder / file))
     except RunError:
         return None
     return None if held.are(clips) else held
 
 
-def refuse_others(folder: Path, clips: TestedClips) -> None:
+def refuse_others(folder: Path, clips: TestedClips, file: str = RESULTS) -> None:
     """RunError if a folder holds results of another list of clips."""
-    held = others_in(folder, clips)
+    held = others_in(folder, clips, file)
     if held and not held.are_of_the_list_of(clips):
         raise RunError(
             f"{folder} holds the results of {held}: those of {clips} would be written over them",
@@ -165,21 +166,21 @@ def refuse_others(folder: Path, clips: TestedClips) -> None:
         )
 
 
-def say_what_is_replaced(folder: Path, clips: TestedClips) -> None:
+def say_what_is_replaced(folder: Path, clips: TestedClips, file: str = RESULTS) -> None:
     """A warning if results of other clips are about to be replaced."""
-    if held := others_in(folder, clips):
+    if held := others_in(folder, clips, file):
         log.warning("%s held the results of %s: they are replaced", folder, held)
 
 
-def free_folder(folder: Path, clips: TestedClips) -> Path:
+def free_folder(folder: Path, clips: TestedClips, file: str = RESULTS) -> Path:
     """The folder, or the first with a number behind its name, that no other list's results are in.
 
     Those of the same list, if there are any, whatever stood in it then.
     """
     numbered = (folder.with_name(f"{folder.name}-{i}") for i in count(2))
-    return next(each for each in chain([folder], numbered) if _is_free(each, clips))
+    return next(each for each in chain([folder], numbered) if _is_free(each, clips, file))
 
 
-def _is_free(folder: Path, clips: TestedClips) -> bool:
-    held = others_in(folder, clips)
+def _is_free(folder: Path, clips: TestedClips, file: str) -> bool:
+    held = others_in(folder, clips, file)
     return held is None or held.are_of_the_list_of(clips)

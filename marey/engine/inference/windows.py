@@ -45,12 +45,14 @@ class WindowScores:
         windows: n of them, by their start.
         probabilities: head -> float [n k].
         classes: head -> its k names.
+        times: when each frame of the video is shown, in seconds.
         several: heads whose clips have several classes at a time.
     """
 
     windows: Sequence[Window]
     probabilities: Mapping[str, Tensor]
     classes: Mapping[str, tuple[str, ...]]
+    times: np.ndarray
     several: frozenset[str] = frozenset()
 
     @property
@@ -77,10 +79,10 @@ class WindowScores:
     def moments(self, head: str, rule: SegmentRule) -> Moments:
         """The smoothed probabilities of a head over time."""
         of = self.probabilities[head].double().numpy()
-        return moments(self._times, of, step=rule.step).smoothed(rule.smooth)
+        return moments(self._windows, of, step=rule.step).smoothed(rule.smooth)
 
     @cached_property
-    def _times(self) -> np.ndarray:
+    def _windows(self) -> np.ndarray:
         return np.array([window[:2] for window in self.windows])
 
 

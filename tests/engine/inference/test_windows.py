@@ -123,6 +123,7 @@ def test_each_head_has_a_timeline_of_its_own() -> None:
             "noun": torch.tensor([[0.8, 0.7], [0.1, 0.7]]),
         },
         classes={"verb": ("take", "put"), "noun": ("cup", "pan")},
+        times=np.arange(30) / 10,
         several=frozenset({"noun"}),
     )
     rows = [(of.head, of.label, of.start, round(of.end, 2)) for of in watched.segments()]

@@ -1,0 +1,303 @@
+"""How right the timelines of a model are, on videos in which people marked what happens.
+
+Whole videos are cut into windows, scored and made into segments, as `Predictor.timeline` does, and
+held to the rows of the manifest (`annotated`): mAP over tIoU of 0.1 to 0.7, and accuracy at every
+moment (of several labels at a time mAP), where what no row marks is background. A video that cannot
+be read counts: nothing that is marked in it is found.
+
+Of the folder of a cross-validation each fold's run is tested on the videos of its own fold, and the
+numbers are of all videos together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from marey.data.manifest.join import join
+from marey.data.manifest.manifest import Manifest
+from marey.engine.inference.annotated import AnnotatedVideo, annotated_videos
+from marey.engine.inference.evaluate_run import EvalOptions, ScoringJob
+from marey.engine.inference.predict import Predictor
+from marey.engine.inference.results_place import (
+    TestedClips,
+    free_folder,
+    refuse_others,
+    results_folder,
+    results_name,
+    say_what_is_replaced,
+)
+from marey.engine.inference.timelines_file import (
+    FILE,
+    ClassTimeline,
+    HeadTimeline,
+    TimelineResults,
+    VideoTimeline,
+)
+from marey.engine.inference.windows import WindowScores
+from marey.engine.results_file import Results
+from marey.errors import DecodeError, ManifestError
+from marey.jobs.parts import Progress
+from marey.metrics.intervals import Estimate
+from marey.storage.atomic import make_folder, run_error
+from marey.timelines.accuracy import Watched, accuracy_estimates, precision_estimate
+from marey.timelines.detection import Matches, detection_estimates, match_segments
+from marey.timelines.segments import Segment, SegmentRule, segments_of
+from marey.timelines.spans import Spans
+
+_FOLD = re.compile(r"fold-(\d+)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineOptions:
+    """How videos are cut, and what is made of the windows.
+
+    Args:
+        window_seconds: the length of a window.
+        stride_seconds: how often one begins; None is every half window.
+        rule: when moments are a segment; rows of its background mark nothing.
+    """
+
+    window_seconds: float
+    stride_seconds: float | None = None
+    rule: SegmentRule = field(default_factory=SegmentRule)
+
+
+def evaluate_timelines(
+    tested: EvalOptions,
+    how: TimelineOptions,
+    out: Path | None = None,
+    *,
+    progress: Progress | None = None,
+) -> tuple[TimelineResults, Path]:
+    """The numbers of a model's timelines, and the timelines.json that they were written to.
+
+    >>> tested = EvalOptions(folder=Path("runs/falls"), manifest="falls/manifest.csv")
+    >>> how = TimelineOptions(window_seconds=2.0, rule=SegmentRule(smooth=1.0))
+    >>> found, _ = evaluate_timelines(tested, how)                      # doctest: +SKIP
+    >>> found.heads["label"].estimates["map@0.5"].value                 # doctest: +SKIP
+    31.4
+
+    Args:
+        tested: the model, or a folder with a run for each fold, and the clips.
+        how: what timelines are made of its scores.
+        out: folder for timelines.json; by default results/NAME-timelines of the model, where NAME
+            is as in `marey.engine.inference.results_place`.
+        progress: called with videos (done, total).
+
+    Raises:
+        ManifestError: the clips or their classes are not what a model knows, or folds share videos.
+        RunError: a window is shorter than two frames, or `out` has the results of other videos.
+        ValueError: the rule names a class that the model has not.
+    """
+    jobs = [replace(tested, folder=run).load(tested.device) for run in _runs(tested.folder)]
+    for job in jobs:
+        how.rule.check_classes(job.trained.classes)
+    videos = [annotated_videos(job.manifest) for job in jobs]
+    _refuse_shared(videos)
+    clips = _all_clips([job.manifest for job in jobs])
+    place = _place(out, tested, jobs[0], clips)
+    total, seen = sum(map(len, videos)), list[_Seen]()
+    for job, of_job in zip(jobs, videos, strict=True):
+        predictor = Predictor(
+            replace(job.trained, recipe=job.recipe), torch.device(job.device), job.calibration
+        )
+        for video in of_job:
+            seen.append(_look(predictor, video, how))
+            if progress:
+                progress(len(seen), total)
+    results = _results(jobs, how, clips, seen)
+    make_folder(place, partial(run_error, hint="free some space, or give another folder"))
+    return results, results.write(place)
+
+
+def _runs(folder: Path) -> list[Path]:
+    """The folder of a model; of a cross-validation the runs of its folds, by their numbers."""
+    folds = {
+        int(match[1]): path for path in folder.glob("fold-*") if (match := _FOLD.search(str(path)))
+    }
+    if not folds or (folder / "checkpoints").exists():
+        return [folder]
+    return [folds[number] for number in sorted(folds)]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Seen:
+    """What is marked and what was found in one video, of each head."""
+
+    path: str
+    marked: dict[str, Spans]
+    found: dict[str, list[Segment]] = field(default_factory=dict)
+    moments: dict[str, Watched] = field(default_factory=dict)
+    seconds: float | None = None
+    bad: Sequence[str] = ()
+    error: str = ""
+
+    def spans(self, head: str, names: Sequence[str]) -> Spans:
+        """What was found of a head."""
+        return _spans(self.found.get(head, ()), names)
+
+
+def _look(predictor: Predictor, video: AnnotatedVideo, how: TimelineOptions) -> _Seen:
+    rule = how.rule
+    try:
+        watched = predictor.watch(
+            video.path,
+            window_seconds=how.window_seconds,
+            stride_seconds=how.stride_seconds,
+            num_frames=video.num_frames,
+        )
+    except DecodeError as error:
+        marked = video.marked_blindly(background=rule.background)
+        return _Seen(path=str(video.path), marked=marked, error=str(error))
+    marked, bad = video.marked(watched.times, watched.seconds, background=rule.background)
+    found, moments = {}, {}
+    for head, names in watched.classes.items():
+        found[head], moments[head] = _of_head(watched, head, names, marked[head], rule)
+    return _Seen(
+        path=str(video.path),
+        marked=marked,
+        found=found,
+        moments=moments,
+        seconds=watched.seconds,
+        bad=bad,
+    )
+
+
+def _of_head(
+    watched: WindowScores, head: str, names: Sequence[str], marked: Spans, rule: SegmentRule
+) -> tuple[list[Segment], Watched]:
+    of = watched.moments(head, rule)
+    found = segments_of(of, names, rule, several=head in watched.several)
+    return found, Watched.of(of.middles, of.scores, marked, _spans(found, names))
+
+
+def _spans(found: Iterable[Segment], names: Sequence[str]) -> Spans:
+    return Spans.of((of.start, of.end, names.index(of.label), of.score) for of in found)
+
+
+def _results(
+    jobs: Sequence[ScoringJob], how: TimelineOptions, clips: Manifest, seen: Sequence[_Seen]
+) -> TimelineResults:
+    facts = [
+        Results(
+            num_clips=len(job.manifest),
+            chosen=job.trained.chosen,
+            role=job.role[0],
+            role_clips=job.role[1],
+        )
+        for job in jobs
+    ]
+    tested, classes = TestedClips.of(clips, jobs[0].split), jobs[0].trained.classes
+    return TimelineResults(
+        models=[str(job.folder) for job in jobs],
+        manifest=tested.source,
+        root=tested.root,
+        split=tested.split,
+        data_hash=tested.digest,
+        num_clips=len(clips),
+        window_seconds=how.window_seconds,
+        stride_seconds=how.stride_seconds or how.window_seconds / 2,
+        rule=how.rule,
+        heads={
+            head: _head(head, names, clips.has_several(head), seen)
+            for head, names in classes.items()
+        },
+        videos=[_video(of, classes) for of in seen],
+        bad_spans=[line for of in seen for line in of.bad],
+        weights="; ".join(dict.fromkeys(of.chosen.in_words() for of in facts if of.chosen.how)),
+        caution="; ".join(dict.fromkeys(of.caution for of in facts if of.caution)),
+    )
+
+
+def _head(head: str, names: Sequence[str], several: bool, seen: Sequence[_Seen]) -> HeadTimeline:
+    marked = [of.marked[head] for of in seen]
+    matches = match_segments(marked, [of.spans(head, names) for of in seen], len(names))
+    moments = [of.moments[head] for of in seen if not of.error]
+    at_moments = (
+        {"moments/map": precision_estimate(moments)}
+        if several
+        else {f"moments/{key}": of for key, of in accuracy_estimates(moments).items()}
+    )
+    estimates: dict[str, Estimate] = detection_estimates(matches) | at_moments
+    return HeadTimeline(estimates=estimates, classes=_classes(matches, names))
+
+
+def _classes(matches: Matches, names: Sequence[str]) -> dict[str, ClassTimeline]:
+    """Those that are marked or found."""
+    marked = matches.num_marked.sum(axis=0)
+    found = np.bincount(matches.classes, minlength=len(names))
+    precision = 100 * matches.precision()
+    return {
+        name: ClassTimeline(
+            num_marked=int(marked[c]),
+            num_found=int(found[c]),
+            precision={
+                f"{bound:g}": float(precision[b, c]) for b, bound in enumerate(matches.bounds)
+            },
+        )
+        for c, name in enumerate(names)
+        if marked[c] or found[c]
+    }
+
+
+def _video(seen: _Seen, classes: dict[str, tuple[str, ...]]) -> VideoTimeline:
+    if seen.error:
+        return VideoTimeline(path=seen.path, error=seen.error)
+    several = len(classes) > 1
+    return VideoTimeline(
+        path=seen.path,
+        seconds=seen.seconds,
+        marked=[
+            {"start": start, "end": end}
+            | ({"head": head} if several else {})
+            | {"label": classes[head][number]}
+            for head, of in seen.marked.items()
+            for start, end, number in of.rows()
+        ],
+        found=[
+            replace(segment, head=head if several else "").to_json()
+            for head, of in seen.found.items()
+            for segment in of
+        ],
+    )
+
+
+def _all_clips(parts: Sequence[Manifest]) -> Manifest:
+    """The clips of all models as one manifest; those of the first if there is one."""
+    if len(parts) == 1:
+        return parts[0]
+    of_one_list = len({part.source for part in parts}) == 1
+    joined = join(parts)
+    return replace(joined, source=parts[0].source) if of_one_list else joined
+
+
+def _refuse_shared(videos: Sequence[Sequence[AnnotatedVideo]]) -> None:
+    """ManifestError if two models are tested on one video."""
+    first: dict[object, int] = {}
+    for number, of_job in enumerate(videos):
+        for video in of_job:
+            if first.setdefault(video.path, number) != number:
+                raise ManifestError(
+                    f"{video.path} is tested by two models",
+                    "clips of one video belong in one fold: --group path in marey data init",
+                )
+
+
+def _place(out: Path | None, tested: EvalOptions, job: ScoringJob, clips: Manifest) -> Path:
+    these = TestedClips.of(clips, job.split)
+    if out:
+        refuse_others(out, these, FILE)
+        return out
+    name = results_name(job.other_clips, job.split) or tested.split
+    folder = results_folder(tested.folder, f"{name}-timelines")
+    if job.other_clips:
+        folder = free_folder(folder, these, FILE)
+    say_what_is_replaced(folder, these, FILE)
+    return folder
