@@ -18,6 +18,7 @@ import marey
 from marey.cli import (
     cache,
     evaluate,
+    export,
     features,
     join,
     models,
@@ -32,13 +33,12 @@ from marey.cli import (
     train,
     weights,
 )
-from marey.cli import options as opt
 from marey.cli.bench import bench_app
 from marey.cli.data import data_app
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
 from marey.cli.recipes import recipes_app
 from marey.cli.refused import Commands
-from marey.cli.shared import console, errors, out_either_way, progress_bar, quietly, stopping
+from marey.cli.shared import console, errors, out_either_way, quietly, stopping
 from marey.cli.tables import AsJson, print_json
 from marey.errors import MareyError
 from marey.terminal import TerminalHandler, write_any_text
@@ -152,21 +152,7 @@ app.command(context_settings={"allow_extra_args": True})(report.report)
 app.command()(report.compare)
 
 
-@app.command()
-def export(
-    run: opt.Model,
-    out: Annotated[Path, typer.Argument(help="new folder")],
-    download: opt.Download = False,
-) -> None:
-    """Make a release of a run: safetensors, config, labels and a model card."""
-    from marey.engine.weights.trained import export_release
-
-    folder = weights.at_hand(run, download=download)
-    with progress_bar("writing the release"):
-        written = export_release(folder, out)
-    console.print(f"written: {written}")
-
-
+app.command()(export.export)
 app.command()(optimize.optimize)
 app.command()(features.features)
 app.command()(join.join)

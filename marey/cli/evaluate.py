@@ -76,6 +76,7 @@ def evaluate(
         ),
     ] = False,
     calibrated: opt.Calibrated = False,
+    trusted: opt.Trusted = False,
     groups: Annotated[
         Literal["paper", "release", "videolt"], typer.Option(help="rule for head, tail and few")
     ] = "paper",
@@ -193,6 +194,7 @@ def evaluate(
         segments=segments,
         overrides=tuple(overrides),
         calibrated=calibrated,
+        trusted=trusted,
         workers=workers,
         batch_size=batch_size,
         device=device,

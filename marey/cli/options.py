@@ -40,7 +40,7 @@ ViewOverrides = Annotated[
 Model = Annotated[
     Path,
     typer.Argument(
-        help="folder of a run or release, a name of marey weights, or hub:ORG/NAME",
+        help="folder of a run, release or export, a name of marey weights, or hub:ORG/NAME",
         autocompletion=completion.checkpoints,
     ),
 ]
@@ -106,6 +106,9 @@ Segments = Annotated[
 ]
 Calibrated = Annotated[
     bool, typer.Option("--calibrated", help="divide logits by the temperature of eval --calibrate")
+]
+Trusted = Annotated[
+    bool, typer.Option("--trusted", help="a .pt2 file may run what it holds when it is opened")
 ]
 Workers = Annotated[
     int | None, typer.Option("-j", "--workers", min=0, help="processes that read clips")

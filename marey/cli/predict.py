@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -27,6 +27,7 @@ from marey.terminal import Terminal, visible_json
 
 if TYPE_CHECKING:
     from marey.engine.inference.predict import Answer, Predictor
+    from marey.engine.runtimes.graph_files import Runtime
 
 
 def predict(
@@ -65,6 +66,11 @@ def predict(
     sls: opt.Sls = None,
     segments: opt.Segments = None,
     calibrated: opt.Calibrated = False,
+    runtime: Annotated[
+        Literal["onnx", "openvino", "pt2"] | None,
+        typer.Option(help="what scores in place of torch; of a run it is made anew each time"),
+    ] = None,
+    trusted: opt.Trusted = False,
     split: Annotated[str | None, typer.Option(help="rows of a manifest; default: all")] = None,
     root: opt.Root = None,
     columns: opt.Columns = None,
@@ -113,7 +119,15 @@ def predict(
     model = at_hand(model, download=download)
     if out is None:
         _refuse(many, "is for many clips: it needs --out NAME.parquet")
-        predictor = _loaded(model, files, device, segments=segments, calibrated=calibrated)
+        predictor = _loaded(
+            model,
+            files,
+            device,
+            segments=segments,
+            calibrated=calibrated,
+            runtime=runtime,
+            trusted=trusted,
+        )
         every_window = window is not None and as_json and rule is None
         if window is not None and not every_window:
             rule = rule or SegmentRule()
@@ -151,6 +165,8 @@ def predict(
                 top=top,
                 segments=segments,
                 calibrated=calibrated,
+                runtime=runtime,
+                trusted=trusted,
                 split=split,
                 root=root,
                 columns=columns,
@@ -178,7 +194,14 @@ def predict(
 
 
 def _loaded(
-    model: Path, videos: list[str], device: str, *, segments: int | None, calibrated: bool
+    model: Path,
+    videos: list[str],
+    device: str,
+    *,
+    segments: int | None,
+    calibrated: bool,
+    runtime: Runtime | None,
+    trusted: bool,
 ) -> Predictor:
     from marey.data.own_videos.unlabelled import lists_clips
     from marey.engine.inference.predict import load
@@ -187,7 +210,14 @@ def _loaded(
 
     if lists := [video for video in videos if lists_clips(video)]:
         raise ManifestError(f"{lists[0]} is a list of clips", "give --out NAME.parquet too")
-    predictor = load(model, device, segments=segments, calibrated=calibrated)
+    predictor = load(
+        model,
+        device,
+        segments=segments,
+        calibrated=calibrated,
+        runtime=runtime,
+        trusted=trusted,
+    )
     if words := segments_in_words(predictor.trained.recipe):
         errors.print(words)
     if predictor.calibration:

@@ -86,6 +86,7 @@ def out_either_way(command: Callable[..., None]) -> Callable[..., None]:
     argument = next(iter(getattr(notes, "__metadata__", ())), None)
     if not isinstance(argument, ArgumentInfo) or "out_option" in own.parameters:
         return command
+    is_needed = own.parameters["out"].default is inspect.Parameter.empty
     kinds = {
         "out": Annotated[Path | None, argument],
         "out_option": Annotated[Path | None, typer.Option("--out", help="OUT, said this way")],
@@ -94,10 +95,10 @@ def out_either_way(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(*, out: Path | None, out_option: Path | None, **options: object) -> None:
         given = [path for path in (out, out_option) if path is not None]
-        if len(given) != 1:
+        if len(given) > 1 or (is_needed and not given):
             number = "twice" if given else "not"
             raise typer.BadParameter(f"what is to be written, OUT, is {number} given")
-        command(out=given[0], **options)
+        command(out=given[0] if given else None, **options)
 
     named = [
         each.replace(annotation=kinds["out"], default=None) if each.name == "out" else each

@@ -48,18 +48,11 @@ from marey.engine.inference.results_place import (
 from marey.engine.inference.scoring import ScoreArrays, check_heads
 from marey.engine.results_file import Results, Role, read_results
 from marey.engine.runtimes.form import form_name
-from marey.engine.weights.calibration import (
-    Calibration,
-    plain_views,
-    read_calibration,
-    write_calibration,
-)
-from marey.engine.weights.checkpoint import weights_digest
+from marey.engine.runtimes.usable import open_model
+from marey.engine.weights.calibration import Calibration, plain_views, write_calibration
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.clip_facts import clip_facts
-from marey.engine.weights.joined import for_clips
-from marey.engine.weights.origin import origin_of
-from marey.engine.weights.trained import Trained, load_trained
+from marey.engine.weights.trained import Trained
 from marey.errors import ManifestError, MareyError, RunError, counted
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Parts, Progress
@@ -109,6 +102,7 @@ class EvalOptions(Options["ScoringJob"]):
         overrides: ``key=value`` that change how it is tested.
         views: test views in place of the model's own.
         calibrated: whether logits are divided by the temperatures of the folder's calibration.json.
+        trusted: whether who made the model may run code here (`open_model`).
     """
 
     folder: Path
@@ -119,6 +113,7 @@ class EvalOptions(Options["ScoringJob"]):
     overrides: tuple[str, ...] = ()
     views: TestViews | None = None
     calibrated: bool = False
+    trusted: bool = False
 
     def tested(self, trained: Recipe) -> Recipe:
         """The recipe of the trained model, with the views that it is tested in."""
@@ -135,21 +130,23 @@ class EvalOptions(Options["ScoringJob"]):
 
     def load(self, device: str) -> ScoringJob:
         """The model and the clips; ManifestError unless their classes are the model's."""
-        trained = load_trained(self.folder, device)
-        test = self.test_clips(trained)
-        trained = for_clips(trained, test.clips)
+        model = open_model(self.folder, device, trusted=self.trusted)
+        test = self.test_clips(model.trained)
+        model = model.for_clips(test.clips)
+        trained = model.trained
         recipe = self.tested(trained.recipe)
+        model = model.tested_by(recipe)
         for note in test.notes:
             log.warning("%s: %s", test.clips.source, note)
         manifest = with_class_names(test.clips, trained)
         check_heads(trained.model, manifest, recipe.test.average)
         calibration = None
         if self.calibrated:
-            folder = origin_of(self.folder).folder
-            calibration = read_calibration(folder, trained.model, recipe.test)
+            calibration = model.calibration()
             refuse_clips_that_measured(manifest, calibration, self._data(recipe))
         return ScoringJob(
             trained=trained,
+            exported=model.exported,
             calibration=calibration,
             model=trained.model,
             recipe=recipe,
@@ -260,11 +257,16 @@ def evaluate_folder(
     """
     job = load_for(options, executor)
     out = _place(out, options, job)
+    if calibrate and job.exported is not None:
+        raise RunError(
+            f"{options.folder} is an export: temperatures belong to the run that it was made of",
+            "marey eval RUN --calibrate, and export it again",
+        )
     if calibrate:
         refuse_training_clips(job.manifest, *job.role)
     counts = TrainingCounts(_class_counts(job, train_manifest), rule)
     subsets = read_epic_splits(epic_lists).subsets(job.manifest) if epic_lists else {}
-    if num_kept := int(is_kept(job.kept, job.manifest).sum()):
+    if num_kept := job.num_kept:
         said = f"{num_kept:,} of {counted(len(job.manifest), 'clip')} encoded before"
         say(f"{said}; what is kept in {job.kept.folder} is used")
     parts = job.parts(
@@ -412,10 +414,17 @@ class ScoringJob(ClipJob):
         model = self.model.with_frames(self.recipe.test.sampling.frames)
         return KeptFeatures(model=model, recipe=self.recipe, device=self.device)
 
+    @property
+    def num_kept(self) -> int:
+        """Clips of which features are kept; none where a file scores, which takes no features."""
+        return 0 if self.exported else int(is_kept(self.kept, self.manifest).sum())
+
     def scores(
         self, rows: range, *, progress: Progress | None = None
     ) -> tuple[ScoreArrays, dict[int, str]]:
         """As of any job; features that are kept go straight to the heads."""
+        if self.exported is not None:
+            return super().scores(rows, progress=progress)
         return score_kept(
             self.kept,
             self.clips(rows),
@@ -426,7 +435,7 @@ class ScoringJob(ClipJob):
 
     def facts(self) -> Mapping[str, object]:
         """The clips and the weights."""
-        return {"manifest": self.manifest.digest(), "weights": weights_digest(self.model)}
+        return {"manifest": self.manifest.digest(), "weights": self.weights}
 
     def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
         """Write the scores of these clips as an Arrow file, a column a head."""
@@ -476,7 +485,7 @@ class ScoringJob(ClipJob):
             num_clips=len(evaluation.readable_rows),
             clips=clip_facts(self.manifest).clips,
             role=self.role[0],
-            weights=weights_digest(self.model),
+            weights=self.weights,
             views=plain_views(self.recipe.test),
         )
 

@@ -29,7 +29,9 @@ from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import default_device
 from marey.engine.inference.scoring import ScoreArrays, clips_at_once, score_clips
 from marey.engine.runtimes.brought import brought_by, scorer_of
+from marey.engine.runtimes.exported import Exported
 from marey.engine.runtimes.scorer import Scorer
+from marey.engine.weights.checkpoint import weights_digest
 from marey.errors import ManifestError
 from marey.jobs.executors import Executor, Here
 from marey.jobs.half_done import input_digest
@@ -62,6 +64,8 @@ class ClipJob:
     device: torch.device | str = "cpu"
     folder: Path | None = None
     """Where the weights lie; it may bring a form of the model that scores faster here."""
+    exported: Exported | None = None
+    """What scores in place of the weights, which `model` does not have then."""
 
     def write(self, rows: range, file: BinaryIO, *, progress: Progress | None = None) -> None:
         """Write what comes of these rows, a part; `progress` counts rows of the whole."""
@@ -84,8 +88,15 @@ class ClipJob:
     @cached_property
     def scorer(self) -> Scorer:
         """What scores the clips."""
+        if self.exported is not None:
+            return self.exported.scorer(self.recipe)
         device = torch.device(self.device)
         return scorer_of(self.model, self.recipe, folder=self.folder, device=device)
+
+    @cached_property
+    def weights(self) -> str:
+        """The digest of the weights, or of the file that scores in their place."""
+        return self.exported.digest if self.exported else weights_digest(self.model)
 
     @cached_property
     def digest(self) -> str:

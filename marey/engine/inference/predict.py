@@ -28,8 +28,11 @@ from marey.engine.inference.probabilities import probabilities
 from marey.engine.inference.scoring import check_finite, clips_at_once, score_views
 from marey.engine.inference.windows import WindowScores, check_window, views_of_windows, windows
 from marey.engine.runtimes.brought import scorer_of
+from marey.engine.runtimes.exported import Exported
+from marey.engine.runtimes.graph_files import Runtime
 from marey.engine.runtimes.scorer import Scorer
-from marey.engine.weights.calibration import Calibration, read_calibration
+from marey.engine.runtimes.usable import open_model
+from marey.engine.weights.calibration import Calibration
 from marey.engine.weights.hub_card import Said
 from marey.engine.weights.joined import of_videos
 from marey.engine.weights.origin import origin_of
@@ -60,26 +63,33 @@ def load(
     *,
     segments: int | None = None,
     calibrated: bool = False,
+    runtime: Runtime | None = None,
+    trusted: bool = False,
 ) -> Predictor:
-    """A `Predictor` from the folder of a run or of a release.
+    """A `Predictor` from the folder of a run or of a release, or from what `marey export` wrote.
 
     Args:
         folder: it, or what it means: a name of `marey weights`, or ``hub:ORG/NAME`` of a model of
-            the hub that is on this machine (`marey.from_pretrained` fetches one).
+            the hub that is on this machine (`marey.from_pretrained` fetches one); or the file of an
+            export, or its folder.
         segments: of a clip; by default as many as the test views of its recipe have.
         calibrated: whether logits are divided by the temperatures that `marey eval --calibrate`
             measured, so that scores are as sure as they are right.
+        runtime: what scores in place of torch's own weights; of an export it is that of the file.
+        trusted: whether who made the file may run code here, as opening a .pt2 file lets them.
 
     Raises:
         CheckpointError: if it is neither, its weights do not fit, or it was never calibrated.
         RecipeError: if the model does not take so many segments, or was calibrated with others.
+        RunError: if the runtime is not installed, cannot take the model, or is not that of the
+            file; or the file is for other segments, or is not trusted.
     """
-    trained = load_trained(folder, device)
-    recipe = for_test(trained.recipe, segments=segments)
-    calibration = None
-    if calibrated:
-        calibration = read_calibration(origin_of(Path(folder)).folder, trained.model, recipe.test)
-    return Predictor(replace(trained, recipe=recipe), torch.device(device), calibration)
+    model = open_model(folder, device, trusted=trusted)
+    if runtime is not None:
+        model = model.of_videos()
+    model = model.tested_by(for_test(model.trained.recipe, segments=segments), runtime)
+    calibration = model.calibration() if calibrated else None
+    return Predictor(model.trained, torch.device(device), calibration, model.exported)
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,8 @@ class Predictor:
     device: torch.device
     calibration: Calibration | None = None
     """Whose temperatures the logits are divided by."""
+    exported: Exported | None = None
+    """What answers in place of the weights, which `trained` does not have then."""
 
     def predict(
         self,
@@ -285,6 +297,8 @@ class Predictor:
     def scorer(self) -> Scorer:
         """What answers: a form of the model that is fast here, on the frames of the test views."""
         of = self.trained
+        if self.exported is not None:
+            return self.exported.scorer(of.recipe)
         return scorer_of(of.model, of.recipe, folder=of.folder, device=self.device)
 
     def scores(self, reader: FrameReader) -> Scores:

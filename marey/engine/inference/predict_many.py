@@ -53,11 +53,9 @@ from marey.engine.inference.outputs.forms import (
 from marey.engine.inference.outputs.scored_clips import Said, scored_clips
 from marey.engine.inference.predict import probabilities_of_head
 from marey.engine.inference.predictions import prediction_table, scores_column
-from marey.engine.weights.calibration import Calibration, read_calibration
-from marey.engine.weights.checkpoint import weights_digest
-from marey.engine.weights.joined import for_clips
-from marey.engine.weights.origin import origin_of
-from marey.engine.weights.trained import load_trained
+from marey.engine.runtimes.graph_files import Runtime
+from marey.engine.runtimes.usable import open_model
+from marey.engine.weights.calibration import Calibration
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Progress
 from marey.jobs.shards import WHOLE, Shard
@@ -102,25 +100,29 @@ class PredictOptions(Options["PredictionJob"]):
     root: str | None = None
     calibrated: bool = False
     """Whether logits are divided by the temperatures of the model's calibration.json."""
+    runtime: Runtime | None = None
+    """What scores in place of torch's own weights."""
+    trusted: bool = False
+    """Whether who made the model may run code here (`open_model`)."""
 
     def load(self, device: str) -> PredictionJob:
         """The model and the clips; ManifestError unless the clips are what it takes."""
-        trained = load_trained(self.model, device)
+        model = open_model(self.model, device, trusted=self.trusted)
+        trained = model.trained
         at = Location(self.root, urls=trained.recipe.data.urls)
         wanted = WantedColumns.parse(self.columns, self.ignore)
         clips = read_clips(
             self.source, wanted=wanted, split=self.split, at=at, classes=trained.classes
         )
-        trained = for_clips(trained, clips.manifest)
-        tested = for_test(trained.recipe, segments=self.segments)
+        model = model.for_clips(clips.manifest)
+        tested = for_test(model.trained.recipe, segments=self.segments)
         recipe = replace(tested, amp=False)  # as Predictor, whatever it was trained with
+        model = model.tested_by(recipe, self.runtime)
+        trained = model.trained
         check_clips(trained.model.spec, clips.manifest)
-        calibration = None
-        if self.calibrated:
-            folder = origin_of(self.model).folder
-            calibration = read_calibration(folder, trained.model, recipe.test)
         return PredictionJob(
-            calibration=calibration,
+            calibration=model.calibration() if self.calibrated else None,
+            exported=model.exported,
             classes=trained.classes,
             top=self.top,
             model=trained.model,
@@ -225,7 +227,7 @@ class PredictionJob(ClipJob):
         return {
             "kind": "predictions",
             "rows": digest_with(self.manifest, "sources", "ids"),
-            "weights": weights_digest(self.model),
+            "weights": self.weights,
             "top": self.top,
             "classes": self.classes,
             **({"temperatures": self.calibration.temperatures} if self.calibration else {}),

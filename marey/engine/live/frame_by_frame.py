@@ -9,10 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from marey.engine.runtimes.stream_file import StreamFile
 from marey.errors import counted
-from marey.models.fused import fused
-from marey.models.stream import streaming
-from marey.models.video_model import VideoModel
+from marey.models.stream import StreamingModel
 from marey.recipes.recipe import Recipe
 from marey.types import Frames
 from marey.video.augment import normalize
@@ -26,12 +25,14 @@ class Carried:
 
 
 class FrameByFrame:
-    """Scores of each frame, by the fused form of the streaming model."""
+    """Scores of each frame, by a streaming model or a file of one."""
 
     by: Literal["frame"] = "frame"
 
-    def __init__(self, model: VideoModel, recipe: Recipe, head: str, device: torch.device) -> None:
-        self._model = fused(streaming(model, head))
+    def __init__(
+        self, model: StreamingModel | StreamFile, recipe: Recipe, device: torch.device
+    ) -> None:
+        self._model = model
         self._recipe, self._device = recipe, device
         self._crops, size = recipe.test.crop.views, recipe.test.crop.size
         self._first = self._model.first_buffers(size, size, batch=self._crops)

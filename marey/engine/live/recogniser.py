@@ -29,7 +29,8 @@ from marey.engine.inference.probabilities import log_probabilities, probabilitie
 from marey.engine.live.frame_by_frame import FrameByFrame
 from marey.engine.live.sliding_window import SlidingWindow
 from marey.errors import RecipeError, RunError, did_you_mean
-from marey.models.stream import why_not_streamed
+from marey.models.fused import fused
+from marey.models.stream import streaming, why_not_streamed
 from marey.recipes.compatible import check_pictures
 from marey.timelines.decisions import Decided, Decision, MeanOfLast
 from marey.types import Frames
@@ -263,6 +264,9 @@ def live_recogniser(
     check_pictures(spec)
     head = _head(head, list(trained.classes), recipe.name)
     later = why_not_streamed(spec)
+    file = predictor.exported
+    if file is not None and file.facts.of == "clips" and not later:
+        later = f"{file.path} takes whole clips"
     windows = {"window_seconds": window_seconds, "stride_seconds": stride_seconds}
     sight: Sight
     if not later:
@@ -273,7 +277,8 @@ def live_recogniser(
                     "once, and has no windows",
                     "leave it out",
                 )
-        sight = FrameByFrame(trained.model, recipe, head, predictor.device)
+        model = fused(streaming(trained.model, head)) if file is None else file.stream
+        sight = FrameByFrame(model, recipe, predictor.device)
         usual = MeanOfLast(recipe.model.frames)
     else:
         window = WINDOW_SECONDS if window_seconds is None else window_seconds

@@ -10,25 +10,27 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from marey.engine.environment import installed
+from marey.engine.runtimes.program import MOST_BYTES, Program, clip_program
 from marey.errors import RunError
 from marey.models.video_model import VideoModel
 from marey.storage.atomic import replacing, run_error
 from marey.types import Clip
 
-INPUT = "clip"
 METADATA = "marey"
 """The entry of a graph's metadata: JSON, of what `write_onnx` was told."""
-MOST_BYTES = 2**31 - 1
-"""Of one file: what a message of protobuf holds at most."""
+
+OPSET = 18
+"""The operators that graphs hold: the oldest set that torch writes, which most runtimes read."""
 
 LAYERS = ("Conv", "Gemm", "MatMul")
 """Operators of a graph that have weights."""
@@ -64,37 +66,42 @@ def write_onnx(
     """
     if reason := cannot_write():
         raise RunError(f"{path} cannot be written: {reason}")
-    size = sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
-    if size > MOST_BYTES:
-        raise RunError(
-            f"{path} cannot be written: the weights are {size / 2**30:.1f} GiB, and one ONNX file "
-            "holds 2"
-        )
+    write_onnx_program(clip_program(model, clips.shape[1:]), path, about=about or {})
+
+
+def write_onnx_program(program: Program, path: Path, *, about: Mapping[str, Any]) -> None:
+    """Write a program as a graph of ONNX, of operator set `OPSET`, to the file `path`.
+
+    RunError as `write_onnx`.
+    """
+    if reason := cannot_write():
+        raise RunError(f"{path} cannot be written: {reason}")
     import onnx
 
-    example = clips[:1].expand(2, *clips.shape[1:])  # a size of 1 would be taken for a constant
     with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            model,
-            (example,),
+        found = torch.onnx.export(
+            program.traced,
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("clips")},),
-            input_names=[INPUT],
-            output_names=[head.name for head in model.spec.heads],
+            dynamic_shapes=program.dynamic_shapes,
+            input_names=list(program.inputs),
+            output_names=list(program.outputs),
+            opset_version=OPSET,
             verbose=False,
         )
-    assert program is not None, "with dynamo=True it is what is exported"
-    graph = program.model_proto
-    entry = onnx.StringStringEntryProto(key=METADATA, value=json.dumps(dict(about or {})))
+    assert found is not None, "with dynamo=True it is what is exported"
+    graph = found.model_proto
+    entry = onnx.StringStringEntryProto(key=METADATA, value=json.dumps(dict(about)))
     graph.metadata_props.append(entry)
     with replacing(path, run_error) as file:
         file.write(graph.SerializeToString())
 
 
-def write_int8(source: Path, clips: Clip, path: Path, *, saturates: bool) -> None:
+def write_int8(
+    source: Path, examples: Iterable[Mapping[str, Tensor]], path: Path, *, saturates: bool
+) -> None:
     """Write the graph in `source` to `path` with weights and activations of 8 bits.
 
-    Convolutions and products are of 8 bits, by ranges (static) that the `clips` show; scales of
+    Convolutions and products are of 8 bits, by ranges (static) that the `examples` show; scales of
     weights are one a channel. The first sixth of them stay in float32: on a fine-tuned
     TSM-MobileNetV2 that took the mean error from 0.19 of the largest logit to 0.05 and the equal
     top-1 of 44 clips from 91 % to 100 %, at the same speed; kinder ranges (percentiles, entropy)
@@ -102,7 +109,7 @@ def write_int8(source: Path, clips: Clip, path: Path, *, saturates: bool) -> Non
 
     Args:
         source: as `write_onnx` wrote it.
-        clips: [n t c h w], real ones: their ranges are those that all clips are held to.
+        examples: inputs by name, of real clips: their ranges are those that all are held to.
         path: NAME.onnx.
         saturates: whether two products overflow 16 bits on this processor, so that weights get 7
             bits: x86 without VNNI.
@@ -125,7 +132,7 @@ def write_int8(source: Path, clips: Clip, path: Path, *, saturates: bool) -> Non
         quantize_static(
             prepared,
             draft,
-            _OneByOne(clips),
+            _Examples(examples),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -137,16 +144,18 @@ def write_int8(source: Path, clips: Clip, path: Path, *, saturates: bool) -> Non
             file.write(draft.read_bytes())
 
 
-class _OneByOne:
-    """The clips as ONNX Runtime's calibration asks for them."""
+class _Examples:
+    """Inputs as ONNX Runtime's calibration asks for them."""
 
-    def __init__(self, clips: Clip) -> None:
-        self._rest = iter(torch.split(clips, 1))
+    def __init__(self, examples: Iterable[Mapping[str, Tensor]]) -> None:
+        self._rest = iter(examples)
 
     def get_next(self) -> dict[str, Any] | None:
-        """The next clip, None behind the last one."""
-        clip = next(self._rest, None)
-        return None if clip is None else {INPUT: clip.cpu().numpy()}
+        """The next ones, None behind the last."""
+        example = next(self._rest, None)
+        if example is None:
+            return None
+        return {name: value.detach().cpu().numpy() for name, value in example.items()}
 
 
 @contextmanager

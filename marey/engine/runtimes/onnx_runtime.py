@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from marey.engine.runtimes.form import Running
 from marey.engine.runtimes.graphs import Graph, write_graph
-from marey.engine.runtimes.onnx_file import INPUT, lacking, read_graph
+from marey.engine.runtimes.onnx_file import METADATA, lacking, read_graph
+from marey.engine.runtimes.session import Session, clip_scores
 from marey.errors import RunError, cut_short
 from marey.models.video_model import VideoModel
-from marey.types import Clip, Scores
+from marey.types import Clip
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """Device -> what ONNX Runtime computes with there."""
@@ -62,30 +64,51 @@ class OnnxRuntimeForm:
 
     def open(self, model: VideoModel, folder: Path, device: torch.device) -> Running:
         """As `Form.open`; it computes with as many threads as torch does."""
-        import onnxruntime
-
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 4  # what goes wrong is raised
-        settings.intra_op_num_threads = torch.get_num_threads()
-        settings.inter_op_num_threads = 1
-        # threads that spin while they wait take the cores from those that read the next clip
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         provider = self.provider or PROVIDERS[device.type]
-        path = folder / self.graph
-        try:
-            session = onnxruntime.InferenceSession(
-                read_graph(path), settings, providers=[(provider, dict(self.options))]
-            )
-        except _refusals() as error:
-            said = cut_short(str(error), 200)
-            raise RunError(f"{path} is not read by onnxruntime: {said}") from error
+        session = onnx_session(folder / self.graph, provider, self.options)
         heads = [head.name for head in model.spec.heads]
+        return Running(self.name, model.spec, clip_scores(session, heads))
 
-        def run(clip: Clip) -> Scores:
-            found = session.run(heads, {INPUT: clip.contiguous().cpu().numpy()})
-            return dict(zip(heads, map(torch.from_numpy, found), strict=True))
 
-        return Running(self.name, model.spec, run)
+def provider_for(device: torch.device) -> str:
+    """The provider for `device`; that of the CPU where this onnxruntime has none for it."""
+    if reason := lacking("onnxruntime"):
+        raise RunError(f"graphs of ONNX cannot be read: {reason}")
+    import onnxruntime
+
+    wanted = PROVIDERS.get(device.type, "")
+    return wanted if wanted in onnxruntime.get_available_providers() else PROVIDERS["cpu"]
+
+
+def onnx_session(path: Path, provider: str, options: Mapping[str, Any] | None = None) -> Session:
+    """A graph of ONNX, opened from its bytes; RunError if it cannot be read.
+
+    It computes with as many threads as torch does.
+    """
+    if reason := lacking("onnxruntime"):
+        raise RunError(f"{path} cannot be read: {reason}")
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4  # what goes wrong is raised
+    settings.intra_op_num_threads = torch.get_num_threads()
+    settings.inter_op_num_threads = 1
+    # threads that spin while they wait take the cores from those that read the next clip
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(
+            read_graph(path), settings, providers=[(provider, dict(options or {}))]
+        )
+    except _refusals() as error:
+        said = cut_short(str(error), 200)
+        raise RunError(f"{path} is not read by onnxruntime: {said}") from error
+    about = session.get_modelmeta().custom_metadata_map.get(METADATA, "")
+
+    def run(inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
+        found = session.run(list(outputs), {name: x.numpy() for name, x in inputs.items()})
+        return dict(zip(outputs, map(torch.from_numpy, found), strict=True))
+
+    return Session("onnxruntime", about, run)
 
 
 def _refusals() -> tuple[type[Exception], ...]:

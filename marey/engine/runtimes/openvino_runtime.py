@@ -7,19 +7,24 @@ once OpenVINO 2026.4 scores the first alone, and gives zeros for the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from marey.engine.runtimes.form import Running
 from marey.engine.runtimes.graphs import write_graph
-from marey.engine.runtimes.onnx_file import INPUT, lacking, read_graph
+from marey.engine.runtimes.onnx_file import METADATA, lacking, read_graph
+from marey.engine.runtimes.session import Session, clip_scores
 from marey.errors import RunError, cut_short
 from marey.models.video_model import VideoModel
-from marey.types import Clip, Scores
+from marey.storage.atomic import replacing, run_error
+from marey.types import Clip
 
 
 @dataclass(frozen=True)
@@ -40,41 +45,68 @@ class OpenVinoForm:
 
     def write(self, model: VideoModel, clips: Clip, folder: Path, about: Mapping[str, Any]) -> None:
         """As `Form.write`."""
-        import openvino
-
         xml, _ = self.files
         if not (folder / xml).is_file():
             write_graph("model.onnx", model, clips, folder, about)
-            read = openvino.Core().read_model(folder / "model.onnx")
-            openvino.save_model(read, folder / xml, compress_to_fp16=False)
+            write_openvino(folder / "model.onnx", folder / xml, about)
 
     def open(self, model: VideoModel, folder: Path, device: torch.device) -> Running:  # noqa: ARG002
         """As `Form.open`; it computes with as many threads as torch does."""
-        import openvino
-
-        settings = {
-            "INFERENCE_PRECISION_HINT": self.precision,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "ENABLE_CPU_PINNING": False,  # processes that read clips are not to share one core
-        }
-        xml, weights = (folder / name for name in self.files)
-        graph = read_graph(xml)
-        if not graph.startswith(b"<?xml"):  # it would be read as whatever else it is
-            raise RunError(f"{xml} is no graph of OpenVINO")
-        try:
-            read = openvino.Core().read_model(graph, read_graph(weights))
-            compiled = openvino.compile_model(read, "CPU", settings)
-        except RuntimeError as error:
-            said = cut_short(" ".join(str(error).split()), 200)
-            raise RunError(f"{xml} is not read by openvino: {said}") from error
+        session = openvino_session(folder / self.files[0], self.precision)
         heads = [head.name for head in model.spec.heads]
+        return Running(self.name, model.spec, clip_scores(session, heads))
 
-        def run(clip: Clip) -> Scores:
-            found = compiled({INPUT: clip.contiguous().numpy()})
-            return {head: torch.from_numpy(found[head].copy()) for head in heads}
 
-        return Running(self.name, model.spec, run)
+def write_openvino(source: Path, xml: Path, about: Mapping[str, Any]) -> None:
+    """Write the graph of ONNX in `source` as OpenVINO's, `xml` and the .bin of its name.
+
+    What it says of the model stands in its rt_info, under ``marey``.
+    """
+    if reason := lacking("openvino"):
+        raise RunError(f"{xml} cannot be written: {reason}")
+    import openvino
+
+    graph = openvino.Core().read_model(source)
+    graph.set_rt_info(json.dumps(dict(about)), [METADATA])
+    with TemporaryDirectory(prefix="marey-") as folder:
+        draft = Path(folder) / xml.name
+        openvino.save_model(graph, draft, compress_to_fp16=False)
+        for file in (xml.with_suffix(".bin"), xml):
+            with replacing(file, run_error) as out:
+                out.write(draft.with_suffix(file.suffix).read_bytes())
+
+
+def openvino_session(xml: Path, precision: Literal["f32", "bf16"] = "f32") -> Session:
+    """A graph of OpenVINO, opened from the bytes of its two files; RunError if it cannot be read.
+
+    It computes on the CPU, with as many threads as torch does.
+    """
+    if reason := lacking("openvino"):
+        raise RunError(f"{xml} cannot be read: {reason}")
+    import openvino
+
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "ENABLE_CPU_PINNING": False,  # processes that read clips are not to share one core
+    }
+    text = read_graph(xml)
+    if not text.startswith(b"<?xml"):  # it would be read as whatever else it is
+        raise RunError(f"{xml} is no graph of OpenVINO")
+    try:
+        graph = openvino.Core().read_model(text, read_graph(xml.with_suffix(".bin")))
+        compiled = openvino.compile_model(graph, "CPU", settings)
+        about = str(graph.get_rt_info([METADATA]).value) if graph.has_rt_info([METADATA]) else ""
+    except RuntimeError as error:
+        said = cut_short(" ".join(str(error).split()), 200)
+        raise RunError(f"{xml} is not read by openvino: {said}") from error
+
+    def run(inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
+        found = compiled({name: x.numpy() for name, x in inputs.items()})
+        return {name: torch.from_numpy(found[name].copy()) for name in outputs}
+
+    return Session("openvino", about, run)
 
 
 OPENVINO_FORMS = (

@@ -10,7 +10,8 @@ from marey.engine.environment import versions_of
 from marey.engine.machine import this_machine
 from marey.engine.runtimes.catalog import FORMS, find_form, forms_named
 from marey.engine.runtimes.form import Running
-from marey.engine.runtimes.onnx_file import INPUT, LAYERS, read_graph, write_onnx
+from marey.engine.runtimes.onnx_file import LAYERS, read_graph, write_onnx
+from marey.engine.runtimes.program import INPUT
 from marey.errors import RunError
 from marey.models import TSM, Head, ModelSpec, ResNetSpec, VideoModel
 from marey.types import Clip, Scores

@@ -1,0 +1,1 @@
+"""Files of a trained model for other runtimes, each tried on real clips before it is kept."""

@@ -1,0 +1,260 @@
+"""`marey export`: a trained model as a file for another runtime, kept if it gives the same scores.
+
+OUT/model.onnx, or model.xml and model.bin, or model.pt2     all that is needed is in it
+OUT/check.json                                               how far it is from the model
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from marey.engine.environment import versions_of
+from marey.engine.export.check import FILE, Check, clip_differences, stream_differences
+from marey.engine.export.tensorrt import tensorrt_faults
+from marey.engine.optimize.choose import Keeps
+from marey.engine.optimize.clips import WantedClips, clips_to_try
+from marey.engine.runtimes.exported import FileFacts, about_file, open_exported
+from marey.engine.runtimes.graph_files import FILES, Runtime, cannot_export, write_file
+from marey.engine.runtimes.graphs import saturates
+from marey.engine.runtimes.onnx_file import write_int8
+from marey.engine.runtimes.optimized import file_digest
+from marey.engine.runtimes.program import INPUT, Program, clip_program, stream_program
+from marey.engine.weights.calibration import calibration_if_any
+from marey.engine.weights.checkpoint import weights_digest
+from marey.engine.weights.joined import of_videos
+from marey.engine.weights.trained import Trained, export_release, load_trained, refuse_occupied
+from marey.errors import CheckpointError, RunError, counted
+from marey.jobs.parts import Progress
+from marey.models.stream import StreamingModel, streaming
+from marey.recipes.testing import for_test
+from marey.storage.atomic import make_folder, run_error, writing
+from marey.storage.text_files import write_json
+from marey.types import Clip
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedFile:
+    """What a model is exported to, and what must be kept.
+
+    Args:
+        to: the runtime.
+        stream: whether it takes frame by frame, with buffers, in place of clips.
+        int8: whether its numbers are rounded to 8 bits, by the ranges of `clips.calibration`.
+        segments, size: of the clips, and pixels; by default as the test views say.
+        batch: the only number of clips or streams that it takes at once; by default any.
+        head: the label of a stream, of a model with several.
+        clips: to try it on.
+        keeps, limit: "exact" for the largest difference, "close" for the least agreement.
+    """
+
+    to: Runtime
+    stream: bool = False
+    int8: bool = False
+    segments: int | None = None
+    size: int | None = None
+    batch: int | None = None
+    head: str | None = None
+    clips: WantedClips = field(default_factory=WantedClips)
+    keeps: Keeps = "exact"
+    limit: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.int8 and self.to != "onnx":
+            raise ValueError(_NO_INT8[self.to])
+        if self.head is not None and not self.stream:
+            raise ValueError(f"head is {self.head!r}, but a file of clips gives all heads")
+
+
+_NO_INT8: Mapping[Runtime, str] = {
+    "openvino": "numbers of 8 bits are not for openvino: of several clips at once it scores the "
+    "first alone (2026.4). hint: int8 for onnx",
+    "pt2": "numbers of 8 bits are not for pt2: torch has its own tools for them, which work on "
+    "other programs. hint: int8 for onnx",
+}
+
+
+def export_file(
+    source: Path,
+    out: Path,
+    wanted: WantedFile,
+    *,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Check:
+    """Write the model in the folder `source` as a file to the new folder `out`.
+
+    Args:
+        source: of a run or of a release.
+        out: a new folder, with the file and check.json.
+        wanted: what is written, and what must be kept.
+        progress: called with (done, total) steps.
+        say: called with what is being done.
+
+    Raises:
+        RunError: packages are missing, the model cannot be exported so, the file does not keep what
+            is asked, or `out` is not empty or cannot be written.
+        ManifestError: there are no clips to try it on.
+    """
+    refuse_occupied(out)
+    if reason := cannot_export(wanted.to):
+        raise RunError(f"nothing can be exported to {wanted.to}: {reason}")
+    trained = _for_test(of_videos(load_trained(source)), wanted)
+    calibration = (
+        calibration_if_any(trained.folder, trained.model, trained.recipe.test)
+        if (trained.folder)
+        else None
+    )
+    clips = clips_to_try(trained, trained.recipe, wanted.clips, torch.device("cpu"))
+    step = _steps(progress)
+    step(1)
+    say(f"writing {' and '.join(FILES[wanted.to])}")
+    stream = _stream_of(trained, wanted) if wanted.stream else None
+    if stream is not None:
+        trained = _of_head(trained, stream.head_name)
+    program = _program(trained, stream, wanted)
+    numbers = "int8" if wanted.int8 else "float32"
+    about = about_file(trained, FileFacts.made_of(program, trained, numbers), calibration)
+    with TemporaryDirectory(prefix="marey-export-") as made:
+        folder = Path(made)
+        path = write_file(wanted.to, program, folder, about)
+        if wanted.int8:
+            _round(path, program, clips.fitted, stream)
+        step(2)
+        say(f"trying it on {counted(len(clips.tried), 'clip')}")
+        check = _checked(path, trained, stream, clips.tried, wanted)
+        step(3)
+        if not check.holds:
+            raise _off(check)
+        make_folder(out, run_error)
+        with writing(out, run_error):
+            for name in FILES[wanted.to]:
+                shutil.copyfile(folder / name, out / name)
+    write_json(out / FILE, check)
+    return check
+
+
+def export_weights(source: Path, out: Path) -> Path:
+    """Write the release of `source` to the new folder `out`, and read it back; returns `out`.
+
+    RunError as `export_release`; CheckpointError if what was read back is not what was written.
+    """
+    export_release(source, out)
+    ours, theirs = load_trained(source), load_trained(out)
+    same = weights_digest(ours.model) == weights_digest(theirs.model)
+    if not same or ours.classes != theirs.classes:
+        raise CheckpointError(f"{out} was written, and is not what was read back", "check the disk")
+    return out
+
+
+def _for_test(trained: Trained, wanted: WantedFile) -> Trained:
+    """The model with the test views that the file is for."""
+    size = [f"size={wanted.size}"] if wanted.size else []
+    recipe = for_test(trained.recipe, segments=wanted.segments, overrides=size)
+    return replace(trained, recipe=recipe)
+
+
+def _stream_of(trained: Trained, wanted: WantedFile) -> StreamingModel:
+    try:
+        return streaming(trained.model, wanted.head)
+    except ValueError as error:
+        raise RunError(f"'{trained.recipe.name}' gives no stream: {error}") from error
+
+
+def _of_head(trained: Trained, head: str) -> Trained:
+    """The model as a stream of one head knows it."""
+    recipe = trained.recipe
+    heads = tuple(each for each in recipe.model.heads if each.name == head)
+    return replace(
+        trained,
+        recipe=replace(recipe, model=replace(recipe.model, heads=heads)),
+        classes={head: trained.classes[head]},
+        class_counts={key: of for key, of in trained.class_counts.items() if key == head},
+    )
+
+
+def _program(trained: Trained, stream: StreamingModel | None, wanted: WantedFile) -> Program:
+    test = trained.recipe.test
+    shape = trained.recipe.tested_model.clip_shape(test.crop.size)
+    if stream is not None:
+        return stream_program(stream, shape[1:], wanted.batch)
+    return clip_program(trained.model.with_frames(test.sampling.frames), shape, wanted.batch)
+
+
+def _round(path: Path, program: Program, clips: Clip, stream: StreamingModel | None) -> None:
+    """Round the numbers of the graph at `path` to 8 bits, by the ranges of these clips."""
+    if stream is None:
+        examples: Iterator[Mapping[str, Tensor]] = ({INPUT: clip} for clip in clips.split(1))
+    else:
+        examples = _frames(program, clips, stream)
+    repeated = (
+        {name: value.expand(program.batch or 1, *value.shape[1:]) for name, value in each.items()}
+        for each in examples
+    )
+    write_int8(path, repeated, path, saturates=saturates())
+
+
+def _frames(
+    program: Program, clips: Clip, stream: StreamingModel
+) -> Iterator[Mapping[str, Tensor]]:
+    """Each frame of each clip, with the buffers that it is met by."""
+    for clip in clips.split(1):
+        buffers = stream.first_buffers(*clip.shape[-2:])
+        for frame in clip.unbind(dim=1):
+            yield dict(zip(program.inputs, (frame, *buffers), strict=True))
+            with torch.no_grad():
+                _, *kept = stream(frame, *buffers)
+            buffers = tuple(kept)
+
+
+def _checked(
+    path: Path, trained: Trained, stream: StreamingModel | None, clips: Clip, wanted: WantedFile
+) -> Check:
+    file = open_exported(path, trusted=True)
+    if stream is None:
+        model = trained.model.with_frames(trained.recipe.test.sampling.frames)
+        found = clip_differences(model, file.scorer(trained.recipe), clips)
+    else:
+        found = stream_differences(stream, file, clips)
+    return Check(
+        file=path.name,
+        files={name: file_digest(path.with_name(name)) for name in FILES[wanted.to]},
+        of=file.facts.of,
+        num_clips=len(clips),
+        num_answers=found.num_answers,
+        max_abs=found.max_abs,
+        difference=found.difference,
+        agreement=found.agreement,
+        keeps=wanted.keeps,
+        limit=wanted.limit,
+        versions=versions_of(_VERSIONS),
+        tensorrt=tensorrt_faults(path) if wanted.to == "onnx" else (),
+    )
+
+
+_VERSIONS = ("marey", "torch", "onnx", "onnxscript", "onnxruntime", "openvino")
+
+
+def _off(check: Check) -> RunError:
+    """That a file is not what was asked for."""
+    if check.keeps == "exact":
+        return RunError(
+            f"{check.file} is off by {check.difference:.1e} of the largest logit, more than "
+            f"{check.limit:g}; nothing was written",
+            f"--exact {1.1 * check.difference:.0e} allows it, or --close PERCENT of equal labels",
+        )
+    return RunError(
+        f"{check.file} gives {check.agreement:.1f} % of the first labels that the model gives, "
+        f"less than {check.limit:g}; nothing was written",
+        f"--close {check.agreement:.0f} allows it; more clips to fit to may help (--calibration)",
+    )
+
+
+def _steps(progress: Progress | None) -> Callable[[int], None]:
+    return lambda done: progress(done, 3) if progress else None
