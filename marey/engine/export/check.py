@@ -78,14 +78,14 @@ class Differences:
 def clip_differences(model: VideoModel, run: Running, clips: Clip) -> Differences:
     """Between `model` and a file of clips; clips [n t c h w], normalised."""
     with torch.no_grad():
-        wanted = [model(clip) for clip in clips.split(1)]
+        wanted = [model(clip) for clip in torch.split(clips, 1)]
     return _differences(_answers_to_clips(run, clips, wanted))
 
 
 def _answers_to_clips(
     run: Running, clips: Clip, wanted: list[Scores]
 ) -> Iterator[tuple[Scores, Scores]]:
-    for clip, answer in zip(clips.split(1), wanted, strict=True):
+    for clip, answer in zip(torch.split(clips, 1), wanted, strict=True):
         yield answer, run(clip)
     for start in range(0, len(clips), AT_ONCE):
         together = run(clips[start : start + AT_ONCE])
@@ -102,7 +102,7 @@ def _answers_to_frames(
     model: StreamingModel, file: Exported, clips: Clip
 ) -> Iterator[tuple[Scores, Scores]]:
     head = model.head_name
-    for streams in (*clips.split(1), *clips.split(AT_ONCE)):
+    for streams in (*torch.split(clips, 1), *torch.split(clips, AT_ONCE)):
         ours: tuple[Tensor, ...] = ()
         theirs: tuple[Tensor, ...] = ()
         for frame in streams.unbind(dim=1):

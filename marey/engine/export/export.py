@@ -106,21 +106,18 @@ def export_file(
     if reason := cannot_export(wanted.to):
         raise RunError(f"nothing can be exported to {wanted.to}: {reason}")
     trained = _for_test(of_videos(load_trained(source)), wanted)
-    calibration = (
-        calibration_if_any(trained.folder, trained.model, trained.recipe.test)
-        if (trained.folder)
-        else None
-    )
     clips = clips_to_try(trained, trained.recipe, wanted.clips, torch.device("cpu"))
     step = _steps(progress)
     step(1)
     say(f"writing {' and '.join(FILES[wanted.to])}")
+    assert trained.folder is not None, "it was loaded from one"
+    calibration = calibration_if_any(trained.folder, trained.model, trained.recipe.test)
     stream = _stream_of(trained, wanted) if wanted.stream else None
     if stream is not None:
         trained = _of_head(trained, stream.head_name)
     program = _program(trained, stream, wanted)
-    numbers = "int8" if wanted.int8 else "float32"
-    about = about_file(trained, FileFacts.made_of(program, trained, numbers), calibration)
+    facts = FileFacts.made_of(program, trained, numbers="int8" if wanted.int8 else "float32")
+    about = about_file(trained, facts, calibration)
     with TemporaryDirectory(prefix="marey-export-") as made:
         folder = Path(made)
         path = write_file(wanted.to, program, folder, about)
@@ -190,7 +187,7 @@ def _program(trained: Trained, stream: StreamingModel | None, wanted: WantedFile
 def _round(path: Path, program: Program, clips: Clip, stream: StreamingModel | None) -> None:
     """Round the numbers of the graph at `path` to 8 bits, by the ranges of these clips."""
     if stream is None:
-        examples: Iterator[Mapping[str, Tensor]] = ({INPUT: clip} for clip in clips.split(1))
+        examples: Iterator[Mapping[str, Tensor]] = ({INPUT: clip} for clip in torch.split(clips, 1))
     else:
         examples = _frames(program, clips, stream)
     repeated = (
@@ -204,7 +201,7 @@ def _frames(
     program: Program, clips: Clip, stream: StreamingModel
 ) -> Iterator[Mapping[str, Tensor]]:
     """Each frame of each clip, with the buffers that it is met by."""
-    for clip in clips.split(1):
+    for clip in torch.split(clips, 1):
         buffers = stream.first_buffers(*clip.shape[-2:])
         for frame in clip.unbind(dim=1):
             yield dict(zip(program.inputs, (frame, *buffers), strict=True))

@@ -23,7 +23,7 @@ OPSETS = range(9, 21)
 
 _SUPPORTED = """
 Abs Add And ArgMax AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape
-Conv Cos CumSum DequantizeLinear Div Einsum Equal Erf Exp Expand Flatten Floor Gather
+Conv Cos CumSum DequantizeLinear Div Einsum Equal Erf Exp Expand EyeLike Flatten Floor Gather
 GatherElements Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual GridSample
 GroupNormalization HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization
 LeakyRelu Less LessOrEqual Log LogSoftmax MatMul Max MaxPool Mean Min Mod Mul Neg Not Or Pad Pow
@@ -70,6 +70,11 @@ def _of_operators(graph: GraphProto) -> Iterator[str]:
     kinds = Counter(node.op_type for node in graph.node)
     if unknown := sorted(kinds.keys() - OPERATORS):
         yield f"it may not know the operators {first_few(unknown)}"
+    for node in graph.node:
+        mode = {each.name: each.s.decode() for each in node.attribute}.get("mode", "nearest")
+        if node.op_type == "Resize" and mode not in ("nearest", "linear"):
+            yield f"it resizes by '{mode}', not by 'nearest' or 'linear'"
+            break
     if any(attribute.g.node for node in graph.node for attribute in node.attribute):
         yield "it holds branches or loops"
 

@@ -52,6 +52,7 @@ from marey.engine.runtimes.usable import open_model
 from marey.engine.weights.calibration import Calibration, plain_views, write_calibration
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.clip_facts import clip_facts
+from marey.engine.weights.origin import origin_of
 from marey.engine.weights.trained import Trained
 from marey.errors import ManifestError, MareyError, RunError, counted
 from marey.jobs.executors import HERE, Executor

@@ -53,7 +53,7 @@ class StreamFile:
                 f"got {counted(len(buffers), 'buffer')}, expected {self.num_buffers} or, for the "
                 "first frame, none"
             )
-        buffers = buffers or self.first_buffers(*wanted[1:], batch=len(frame))
+        buffers = buffers or self.first_buffers(wanted[1], wanted[2], len(frame))
         found = self.session(dict(zip(self.inputs, (frame, *buffers), strict=True)), self.outputs)
         return tuple(found[name].to(frame.device) for name in self.outputs)
 
