@@ -35,9 +35,8 @@ from marey.engine.runtimes.usable import open_model
 from marey.engine.weights.calibration import Calibration
 from marey.engine.weights.hub_card import Said
 from marey.engine.weights.joined import of_videos
-from marey.engine.weights.origin import origin_of
 from marey.engine.weights.share import push
-from marey.engine.weights.trained import Trained, load_trained, model_card, save_release
+from marey.engine.weights.trained import Trained, model_card, save_release
 from marey.errors import DecodeError, RunError, counted
 from marey.jobs.parts import Progress
 from marey.recipes.compatible import check_pictures
@@ -254,7 +253,7 @@ class Predictor:
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model as a release to the new folder, and say where; as `marey export` does."""
-        out, of = Path(folder), self.trained
+        out, of = Path(folder), self._with_weights
         return save_release(of, out, model_card(of, of.folder))
 
     def push_to_hub(
@@ -282,7 +281,17 @@ class Predictor:
             RecipeError: the recipe names a place of this machine, which is not sent.
         """
         said = Said(name=name, licence=license, data=data)
-        return push(self.trained, said, private=private, message=message, token=token).url
+        return push(self._with_weights, said, private=private, message=message, token=token).url
+
+    @property
+    def _with_weights(self) -> Trained:
+        """The model; RunError of an export, which has none of its weights."""
+        if self.exported is not None and self.trained.folder is None:
+            raise RunError(
+                f"{self.exported.path} runs without weights, and has none to write",
+                "load the run or release that it was exported from",
+            )
+        return self.trained
 
     @cached_property
     def of_videos(self) -> Predictor:

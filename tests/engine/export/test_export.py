@@ -211,6 +211,11 @@ def test_a_file_that_is_off_is_refused_unless_asked(run: Path, tmp_path: Path) -
     assert any("QuantizeLinear" in fault or "UINT8" in fault for fault in check.tensorrt)
 
 
+def test_a_file_has_no_weights_to_write(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="runs without weights, and has none to write"):
+        load(made / "onnx").save_pretrained(tmp_path / "out")
+
+
 def test_a_pt2_file_is_opened_only_where_it_is_trusted(made: Path) -> None:
     with pytest.raises(RunError, match="was not opened: a .pt2 file may run whatever it holds"):
         load(made / "pt2")
