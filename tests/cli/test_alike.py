@@ -113,7 +113,9 @@ def test_what_is_written_is_an_argument_or_an_option(manifest: Path, tmp_path: P
         assert Path(out).is_file()
     both = ("data", "convert", str(manifest), "a.csv", "--out", "b.csv")
     assert "what is to be written, OUT, is twice given" in said(*both, status=2)
-    assert "what is to be written, OUT, is not given" in said("export", "run", status=2)
+    assert "what is to be written, OUT, is not given" in said(
+        "data", "convert", str(manifest), status=2
+    )
 
 
 def test_a_model_is_optimized_into_a_folder_beside_it() -> None:
