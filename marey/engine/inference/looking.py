@@ -61,8 +61,10 @@ class Looked:
 def look(predictor: Predictor, video: FrameReader, label: str = "", head: str = "") -> Looked:
     """Where the predictor's model looks in the middle one of its test views of a video.
 
-    Args and errors as `look_at`; DecodeError if the video cannot be read.
+    Args and errors as `look_at`, and as `Predictor.of_videos`; DecodeError if the video cannot be
+    read.
     """
+    predictor = predictor.of_videos
     test = predictor.trained.recipe.test
     indices = at_rate(test.sampling, video.fps).indices(len(video))
     clips, crops = middle_view(test)

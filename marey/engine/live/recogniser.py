@@ -241,7 +241,7 @@ def live_recogniser(
     """The recogniser of streams by this model.
 
     Args:
-        predictor: as `marey.load` gives it.
+        predictor: as `marey.load` gives it; one of features stands behind their encoder.
         decision: which class is said; by default the recipe's rule. Where it has none, that is the
             mean of as many frames as a clip has, which is what such a model is trained by; of
             windows, each as it is.
@@ -252,15 +252,12 @@ def live_recogniser(
 
     Raises:
         RunError: no such head, a model of no pictures, windows for one that sees each frame once.
-        RecipeError: the rule is none for these classes.
+        RecipeError: the rule is none for these classes, or as `Predictor.of_videos`.
+        CheckpointError: as `Predictor.of_videos`.
     """
+    predictor = predictor.of_videos
     trained = predictor.trained
     spec, recipe = trained.model.spec, trained.recipe
-    if spec.takes_features:
-        raise RunError(
-            f"{recipe.name} takes features of another network, and a stream has pictures",
-            "give a model of videos",
-        )
     check_pictures(spec)
     head = _head(head, list(trained.classes), recipe.name)
     later = why_not_streamed(spec)

@@ -255,7 +255,7 @@ def test_what_cannot_be_streamed_is_refused() -> None:
     with pytest.raises(RecipeError, match="decision: PublishedDemo is a rule for the 27 classes"):
         live_recogniser(of, PublishedDemo())
     features = ModelSpec(FeaturesSpec(4), heads=(Head("label", 5),)).build().eval()
-    with pytest.raises(RunError, match="takes features of another network"):
+    with pytest.raises(RecipeError, match="takes features, and is no part of a model of videos"):
         live_recogniser(replace(of, trained=replace(of.trained, model=features)))
 
 

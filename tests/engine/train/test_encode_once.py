@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from marey.data.manifest.read import read_manifest
 from marey.engine.inference import encoded
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.inference.predict import load
+from marey.engine.optimize.clips import WantedClips
+from marey.engine.optimize.optimize import Wanted, optimize_folder
+from marey.engine.runtimes.catalog import forms_named
 from marey.engine.train.dry_run import dry_run
 from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import load_checkpoint
@@ -29,6 +33,7 @@ from marey.recipes.longtail import lmr
 from marey.recipes.optim import AdamW, StepDecay
 from marey.recipes.recipe import DataSpec, Recipe, Views
 from marey.recipes.schema import to_yaml
+from marey.recipes.val_views import val_views
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop
 from marey.video.sampling.segments import Segments
@@ -131,6 +136,53 @@ def test_what_comes_out_takes_videos_and_says_the_same_of_them(
     release = export_release(run, tmp_path / "release")
     (answer,) = load(release).predict(videos.parent / "red_0.mp4", top=1)
     assert answer["label"] in CLASSES
+
+
+NECKS: dict[str, Neck | None] = {
+    "linear": None,
+    "statistics": TimeStatisticsSpec(),
+    "attentive": AttentivePoolSpec(num_heads=2, width=4),
+}
+
+
+@pytest.mark.parametrize("neck", NECKS)
+def test_a_run_that_looked_once_says_of_videos_what_it_says_of_what_it_kept(
+    videos: Path, weights: Path, tmp_path: Path, neck: str
+) -> None:
+    run = train(frozen(videos, weights, NECKS[neck]), tmp_path / "run")
+    predictor = load(run)
+    recipe, model = predictor.trained.recipe, predictor.trained.model
+    kept = encoded.KeptFeatures(model=model, recipe=replace(recipe, test=val_views(recipe)))
+    clips = kept.of(read_manifest(videos).select("val"))
+    assert clips.features is not None
+    for row in range(len(clips)):
+        vectors = clips.features.read(row, np.arange(clips.features.num_frames(row)))
+        with torch.inference_mode():
+            theirs = model(torch.from_numpy(vectors)[None])["label"][0].softmax(0)
+        answers = predictor.predict(videos.parent / str(clips.paths[row]), top=4)
+        ours = {answer["label"]: answer["score"] for answer in answers}  # type: ignore[index]
+        rounded = 1e-5 if clips.features.dtype == np.float32 else 2e-3  # tokens are kept in 16 bits
+        assert [ours[name] for name in CLASSES] == pytest.approx(theirs.tolist(), abs=rounded)
+
+
+@pytest.mark.slow
+def test_a_run_that_looked_once_is_optimized_for_videos(
+    videos: Path, weights: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="an extra: marey[deploy]")
+    run = train(frozen(videos, weights, TimeStatisticsSpec()), tmp_path / "run")
+    forms = forms_named(("onnxruntime",))
+    clips = WantedClips(num_clips=2, workers=0)
+    wanted = Wanted(forms=forms, clips=clips, seconds=0.1, most_start=600)
+    assert optimize_folder(run, tmp_path / "fast", wanted).form == "onnxruntime"
+    clip = videos.parent / "red_0.mp4"
+    fast, plain = load(tmp_path / "fast"), load(run)
+    assert fast.scorer is not plain.scorer
+    ours, theirs = (
+        [answer["score"] for answer in of.predict(clip, top=4)]  # type: ignore[index]
+        for of in (fast, plain)
+    )
+    assert ours == pytest.approx(theirs, abs=1e-4)
 
 
 def test_an_evaluation_encodes_no_clip_that_was_encoded_before(

@@ -17,6 +17,7 @@ from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.inference.predict import Predictor, load
 from marey.engine.inference.predict_many import PredictOptions, predict_clips
+from marey.engine.live.recogniser import live_recogniser
 from marey.engine.train.loop import train
 from marey.engine.weights import encoders
 from marey.engine.weights.calibration import Calibration, plain_views, write_calibration
@@ -243,6 +244,15 @@ def test_many_clips_are_videos_or_features(
         predict_clips(PredictOptions(model=head, source=str(source), workers=0), out)
         found.append(np.array(pq.read_table(out)["scores"].to_pylist()))
     np.testing.assert_allclose(*found, atol=1e-5)
+
+
+def test_a_head_recognises_streams_behind_its_encoder(head: Path) -> None:
+    recogniser = live_recogniser(load(head), head="label")
+    assert recogniser.by == "frame"  # its encoder looks at single frames
+    picture = np.full((40, 48, 3), 100, np.uint8)
+    (answer,) = recogniser.step([(recogniser.begin(), picture, 0.0)])
+    assert answer is not None
+    assert answer.scores.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_calibration_of_features_holds_for_videos(
