@@ -28,6 +28,7 @@ from marey.cli import (
     prepare,
     push,
     report,
+    stream,
     submit,
     sweep,
     train,
@@ -78,6 +79,7 @@ QUIETLY = (
         "eval",
         "test",
         "predict",
+        "stream",
         "submit",
         "report",
         "export",
@@ -147,6 +149,7 @@ app.command()(sweep.sweep)
 app.command("eval")(evaluate.evaluate)
 app.command("test", hidden=True)(evaluate.evaluate)
 app.command()(predict.predict)
+app.command()(stream.stream)
 app.command()(submit.submit)
 app.command(context_settings={"allow_extra_args": True})(report.report)
 app.command()(report.compare)

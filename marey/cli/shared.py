@@ -171,8 +171,8 @@ def stopping() -> Iterator[None]:
         with second_interrupt_ends():
             yield
     except (KeyboardInterrupt, SystemExit) as end:  # typer makes an exit of the former
-        if not asked and not isinstance(end, KeyboardInterrupt):
-            raise
+        if isinstance(end, SystemExit) and (not asked or not end.code):
+            raise  # without a code: a command for which it is the usual end
         errors.print("stopped")
         raise SystemExit(130) from None
     finally:

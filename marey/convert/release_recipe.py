@@ -128,7 +128,8 @@ def views_in_words(spec: ModelSpec, settings: Settings, repository: str) -> str:
     more = [f"the row {row.name} of the same model" for row in rows[1:]]
     if rows:
         named, why = protocol_of(rows[0]), f"those of the published row {rows[0].name}"
-        why += f", which claims {claim_in_words(rows[0].claim)} (not measured here)"
+        claim = claim_in_words(rows[0].claim)
+        why += f", which claims {claim} (not measured here)" if claim else ", which claims nothing"
     elif key in ("dense", "twice"):
         named, why = usual[key], f"sampling={key}"
     elif key:

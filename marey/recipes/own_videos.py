@@ -6,6 +6,8 @@ Each flips nothing, because a mirror image often is another class (left and righ
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from marey.models.encoder import Encoder
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.resnet import ResNetSpec
@@ -14,6 +16,7 @@ from marey.models.temporal.tsm import TSM
 from marey.models.video_model import ModelSpec
 from marey.recipes.optim import SGD, Cosine, Warmup
 from marey.recipes.recipe import Recipe, Stage, TestViews, Views
+from marey.timelines.decisions import MeanOfLast
 from marey.video.crops import CenterCrop, MultiScaleCrop
 
 
@@ -40,5 +43,16 @@ TSN_R18 = _recipe("tsn-r18", ResNetSpec(18), (), size=112, short_side=128)
 TSM_R18 = _recipe("tsm-r18", ResNetSpec(18), (TSM(),), size=112, short_side=128)
 TSN_MOBILENETV2 = _recipe("tsn-mobilenetv2", MobileNetV2Spec(), (), size=224, short_side=256)
 TSM_MOBILENETV2 = _recipe("tsm-mobilenetv2", MobileNetV2Spec(), (TSM(),), size=224, short_side=256)
+TSM_MOBILENETV2_ONLINE = replace(
+    _recipe(
+        "tsm-mobilenetv2-online",
+        MobileNetV2Spec(),
+        (TSM(direction="past"),),
+        size=224,
+        short_side=256,
+    ),
+    decision=MeanOfLast(8),
+)
+"""For streams: it only looks back, so that `marey stream` shows it each frame once."""
 TSN_R50 = _recipe("tsn-r50", ResNetSpec(50), (), size=224, short_side=256)
 TSM_R50 = _recipe("tsm-r50", ResNetSpec(50), (TSM(),), size=224, short_side=256)

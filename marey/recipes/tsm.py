@@ -14,7 +14,8 @@ is not published. The crops of 256 pixels are those that the table of Something-
 ("full resolution"); the command beside it takes three crops of 224. Released files of
 Something-Something are those of epoch 45 of the 50 (their names end in e45). The schedule for flow
 is not published either; upstream mirrors its clips and negates the x fields, here they are not
-mirrored.
+mirrored. The online demo shows its network frames as OpenCV gives them, blue first; here red comes
+first, as in the trainer.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from marey.recipes.published import (
     twice_three,
 )
 from marey.recipes.recipe import Claim, Recipe, TestViews, Views
+from marey.timelines.decisions import PublishedDemo
 from marey.video.augment import Augment
 from marey.video.crops import MultiScaleCrop, TenCrop
 from marey.video.sampling.segments import Dense, Segments
@@ -49,6 +51,7 @@ _R50, _R101, _MOBILENET = ResNetSpec(50), ResNetSpec(101), MobileNetV2Spec()
 _RESNEXT101 = ResNetSpec(101, groups=32, width_per_group=8)
 _FLOW = ResNetSpec(50, in_channels=10)
 _SHIFT: tuple[TemporalOp, ...] = (TSM(),)
+_PAST: tuple[TemporalOp, ...] = (TSM(direction="past"),)
 _ATTEND: tuple[TemporalOp, ...] = (TSM(), NonLocal())
 
 # (millions of parameters with 174 classes, GMACs a frame), of the original code
@@ -183,6 +186,14 @@ JESTER = replace(
         note="trained as Something-Something; its own recipe is unpublished",
     ),
 )
+
+ONLINE_JESTER = replace(
+    _row("tsm-mobilenetv2-online", "jester", _MOBILENET, _PAST, 8, center(8), 0.0),
+    claim=None,
+    decision=PublishedDemo(),
+)
+"""The network of the online demo, which has no published accuracy and no published training. Its
+author trains clips with the shift that only looks back, and their mean as consensus (issue 11)."""
 
 FLOW = replace(
     _row("tsm-r50-flow", "k400", _FLOW, _SHIFT, 8, center(8), 55.7),

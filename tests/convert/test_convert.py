@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,11 +17,13 @@ from marey.convert import mmaction2, tsm
 from marey.convert.convert import convert
 from marey.convert.repository import Settings, Shapes
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
+from marey.engine.live.recogniser import live_recogniser
 from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError, RecipeError, RunError
 from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, ResNetSpec
 from marey.models.sites import TemporalOp
 from marey.recipes.schema import override
+from marey.timelines.decisions import PublishedDemo
 from tests.convert import upstream
 from tests.tiny import CLASSES, write_clip, write_set
 
@@ -91,6 +94,30 @@ def test_what_was_written_under_their_names_answers_the_same(
         assert torch.equal(loaded.state_dict()[name], value), name
     with torch.no_grad():  # channels last in memory there, so the sums differ in order
         torch.testing.assert_close(loaded(clip), model(clip), rtol=1e-4, atol=1e-5)
+
+
+def test_the_network_of_the_online_demo_streams_by_its_own_rule(tmp_path: Path) -> None:
+    spec = ModelSpec(
+        MobileNetV2Spec(),
+        (TSM(direction="past"),),
+        num_segments=8,
+        heads=(Head("label", 27),),
+        dropout=0.0,
+    )
+    path = tmp_path / "mobilenetv2_jester_online.pth.tar"
+    torch.save(upstream.under(upstream.online_mobilenet, upstream.filled(spec)), path)
+    found = convert(path, tmp_path / "out", settings=Settings(num_segments=8, data="jester"))
+    assert found.recipe.decision == PublishedDemo()
+    assert (
+        "those of the published row tsm-mobilenetv2-online-8f-jester, which claims nothing"
+        in (found.facts()["test views"])
+    )
+    recogniser = live_recogniser(marey.load(tmp_path / "out"))
+    assert (recogniser.by, recogniser.decision) == ("frame", PublishedDemo())
+    frame = np.zeros((240, 320, 3), np.uint8)
+    [answer] = recogniser.step([(recogniser.begin(), frame, 0.0)])
+    assert answer is not None
+    assert answer.label in {str(number) for number in range(27)} - {"0", "3", "7", "8", "21", "22"}
 
 
 def test_the_release_predicts_and_is_evaluated(checkpoint: Path, tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,105 +25,23 @@ from torch import Tensor
 from marey.engine.inference.calibrate import calibrated_scores
 from marey.engine.inference.predict import Predictor
 from marey.engine.inference.probabilities import log_probabilities, probabilities
+from marey.engine.live.answer import Answer as Answer
 from marey.engine.live.frame_by_frame import FrameByFrame
+from marey.engine.live.sight import LiveStream as LiveStream
+from marey.engine.live.sight import Sight
 from marey.engine.live.sliding_window import SlidingWindow
 from marey.errors import RecipeError, RunError, did_you_mean
 from marey.models.fused import fused
 from marey.models.stream import streaming, why_not_streamed
 from marey.recipes.compatible import check_pictures
-from marey.timelines.decisions import Decided, Decision, MeanOfLast
+from marey.recipes.recipe import Recipe
+from marey.timelines.decisions import Decision, MeanOfLast
 from marey.types import Frames
 
 WINDOW_SECONDS = 2.0
 """Of a window, unless another length is asked for."""
 WINDOWS_A_WINDOW = 4
 """How many windows begin within one, unless another stride is asked for."""
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What is said at a frame of a stream."""
-
-    seconds: float
-    """The time of the frame."""
-    label: str
-    """What the rule of the recogniser decides."""
-    score: float
-    """The probability of `label`, after smoothing."""
-    head: str
-    """Whose classes these are."""
-    scores: npt.NDArray[np.float32]
-    """The probability [k] of every class, after smoothing."""
-    raw_label: str
-    """The best class by the newest scores alone."""
-    raw_score: float
-    """Its probability by the newest scores alone."""
-    labels: tuple[str, ...]
-    """The names of the classes [k]."""
-
-    def top(self, number: int) -> list[tuple[str, float]]:
-        """The most probable classes after smoothing, best first."""
-        best = np.argsort(-self.scores, kind="stable")[:number]
-        return [(self.labels[index], float(self.scores[index])) for index in best]
-
-    def to_json(self, top: int = 0) -> dict[str, Any]:
-        """The answer as JSON holds it; with the `top` classes, if there are to be any."""
-        said = {
-            "seconds": round(self.seconds, 3),
-            "label": self.label,
-            "score": round(self.score, 6),
-            "head": self.head,
-            "raw_label": self.raw_label,
-            "raw_score": round(self.raw_score, 6),
-        }
-        pairs = [[label, round(score, 6)] for label, score in self.top(top)]
-        return said | ({"top": pairs} if top else {})
-
-
-class Sight(Protocol):
-    """How a model sees streams: what it keeps of each, and its scores for the newest frames."""
-
-    @property
-    def by(self) -> Literal["frame", "window"]:
-        """What one answer is of."""
-        ...
-
-    @property
-    def about(self) -> str:
-        """What it does, in words."""
-        ...
-
-    def begin(self) -> Any:
-        """What is kept of a stream before its first frame; `look` changes it."""
-        ...
-
-    def look(self, frames: Sequence[tuple[Any, Frames, float]]) -> list[Tensor | None]:
-        """Scores [k], averaged as the test views are, after one frame of each of some streams.
-
-        frames: what is kept of a stream, the crops uint8 [s c h w] of its newest frame, the time.
-            None where nothing is due yet.
-        """
-        ...
-
-
-class LiveStream:
-    """The state of one stream, which `LiveRecogniser.step` moves on."""
-
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
-        self.num_restarts = 0
-        """How often it began anew, as time jumped back."""
-        self._begin()
-
-    def begin_anew(self) -> None:
-        """Forget all frames; what comes next is the first one."""
-        self._begin()
-        self.num_restarts += 1
-
-    def _begin(self) -> None:
-        self.kept = self._sight.begin()
-        self.decided: Decided | None = None
-        self.seconds = -math.inf
 
 
 Frame: TypeAlias = tuple[LiveStream, npt.NDArray[np.uint8], float]
@@ -177,10 +94,7 @@ class LiveRecogniser:
                     stream.begin_anew()
                 stream.seconds = seconds
             crop = self._recipe.test.crop
-            crops = [
-                crop(torch.from_numpy(picture).permute(2, 0, 1)[None])[:, 0]
-                for _, picture, _ in frames
-            ]
+            crops = [crop(_as_frames(picture))[:, 0] for _, picture, _ in frames]
             found = self._sight.look(
                 [(of[0].kept, views, of[2]) for of, views in zip(frames, crops, strict=True)]
             )
@@ -242,9 +156,7 @@ def live_recogniser(
 
     Args:
         predictor: as `marey.load` gives it; one of features stands behind their encoder.
-        decision: which class is said; by default the recipe's rule. Where it has none, that is the
-            mean of as many frames as a clip has, which is what such a model is trained by; of
-            windows, each as it is.
+        decision: which class is said; by default that of `usual_decision`.
         head: the label to predict; it may be left out where there is only one.
         window_seconds: of a model that does not only look back; by default 2.
         stride_seconds: how often it looks at the last `window_seconds`; by default 4 times a
@@ -276,18 +188,26 @@ def live_recogniser(
                 )
         model = fused(streaming(trained.model, head)) if file is None else file.stream
         sight = FrameByFrame(model, recipe, predictor.device)
-        usual = MeanOfLast(recipe.model.frames)
     else:
         window = WINDOW_SECONDS if window_seconds is None else window_seconds
         stride = window / WINDOWS_A_WINDOW if stride_seconds is None else stride_seconds
         sight = SlidingWindow(
             predictor.scorer, recipe, head, predictor.device, window=window, stride=stride
         )
-        usual = MeanOfLast(1)
     try:
-        return LiveRecogniser(predictor, sight, head, decision or recipe.decision or usual)
+        return LiveRecogniser(predictor, sight, head, decision or usual_decision(recipe))
     except ValueError as error:
         raise RecipeError(f"decision: {error}") from error
+
+
+def usual_decision(recipe: Recipe) -> Decision:
+    """The rule of a recipe; where it has none, the mean of as many frames as a clip has.
+
+    That is what a model is trained by that sees each frame once. Windows are taken as they are.
+    """
+    if recipe.decision is not None:
+        return recipe.decision
+    return MeanOfLast(1 if why_not_streamed(recipe.model) else recipe.model.frames)
 
 
 def _head(asked: str | None, heads: list[str], name: str) -> str:
@@ -301,6 +221,11 @@ def _head(asked: str | None, heads: list[str], name: str) -> str:
     if asked not in heads:
         raise RunError(f"{name} has no head '{asked}'", did_you_mean(asked, heads))
     return asked
+
+
+def _as_frames(picture: npt.NDArray[np.uint8]) -> Frames:
+    """The picture [h w 3] as a clip of one frame, uint8 [1 3 h w]; a copy if torch needs one."""
+    return torch.from_numpy(np.require(picture, requirements=["C", "W"])).permute(2, 0, 1)[None]
 
 
 def _check(frames: Sequence[Frame]) -> None:

@@ -29,11 +29,21 @@ class Seen:
 
     source: int
     """Whose it is, by its number."""
+    name: str
+    """The name of the source."""
     shown: Shown
     answer: Answer | None
     """None between the windows of a model that has them."""
     latency: float
     """Seconds from the decoded frame to the answer."""
+    dropped: int
+    """Frames of the source that newer ones replaced so far."""
+
+    def to_json(self, top: int = 0) -> dict[str, Any]:
+        """The answer as JSON, with its source; of a frame without one, its time alone."""
+        said = {} if self.answer is None else self.answer.to_json(top)
+        late = {"latency": round(self.latency, 6), "dropped": self.dropped}
+        return {"source": self.name, "seconds": round(self.shown.seconds, 3)} | said | late
 
 
 @dataclass
@@ -155,7 +165,8 @@ class Watch:
             if answer is not None:
                 self.watched[number].answered += 1
                 self.watched[number].latencies.append(now - shown.arrived)
-            seen(Seen(number, shown, answer, now - shown.arrived))
+            name, dropped = self.watched[number].name, self._feeds[number].counts.dropped
+            seen(Seen(number, name, shown, answer, now - shown.arrived, dropped))
             if self._has_enough(number):
                 self._feeds[number].close(patience=0)
 

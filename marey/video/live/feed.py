@@ -99,7 +99,7 @@ class Feed:
         self._newest: Shown | None = None
         self._notices: deque[str] = deque(maxlen=MOST_NOTICES)
         self._last_arrival, self._stalled = time.monotonic(), False
-        self._begins, self._size = False, (0, 0)
+        self._begins, self._size, self._seconds = False, (0, 0), 0.0
         self._thread = threading.Thread(target=self._run, name=source.name, daemon=True)
 
     def start(self) -> None:
@@ -182,8 +182,6 @@ class Feed:
             self._begins = True
             base = last + time.monotonic() - gone
 
-    _seconds = 0.0
-
     def _arrived(self, moment: Moment, clock: Clock, thinner: Thinner) -> None:
         arrived = time.monotonic()
         if self._stalled:
@@ -206,6 +204,8 @@ class Feed:
         with self._woken:
             if self._options.keep_all:
                 self._woken.wait_for(lambda: self._newest is None or self._stop.is_set())
+            if self._stop.is_set():
+                return
             if self._newest is not None:
                 self.counts.dropped += 1
                 shown = replace(shown, begins=shown.begins or self._newest.begins)

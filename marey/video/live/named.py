@@ -38,7 +38,8 @@ def source_named(word: str, *, hurry: bool = False, raw: tuple[int, int] | None 
     if raw is not None and word != "-":
         raise DecodeError(f"{word}: bare pixels come through standard input alone", "give -")
     if word == "-":
-        pipe = sys.stdin.buffer
+        # unbuffered: a thread that waits in a buffered one cannot be left behind at the end
+        pipe = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
         return Piped(pipe) if raw is None else RawPiped(pipe, *raw)
     if re.match(REMOTE, word):
         return Link(Url(word), hurry)

@@ -79,15 +79,23 @@ class RawPiped:
         """The frames; what is less than a frame at the end is left out, and said."""
         size, first = self.width * self.height * 3, None
         while not stop.is_set():
-            data = self.file.read(size)
-            if len(data) < size:
-                if data:
-                    yield f"ends within a frame: {len(data):,} of its {size:,} bytes came"
+            picture = np.empty((self.height, self.width, 3), np.uint8)
+            came = _filled(picture.data.cast("B"), self.file)
+            if came < size:
+                if came:
+                    yield f"ends within a frame: {came:,} of its {size:,} bytes came"
                 return
             seconds = now()
             first = seconds if first is None else first
-            picture = np.frombuffer(data, np.uint8).reshape(self.height, self.width, 3)
             yield Moment(seconds - first, partial(_same, picture))
+
+
+def _filled(place: memoryview, file: BinaryIO) -> int:
+    """How many bytes came until `place` was full, or the file ended."""
+    came = 0
+    while came < len(place) and (more := file.readinto(place[came:])):  # type: ignore[attr-defined]
+        came += more
+    return came
 
 
 def _same(picture: Picture) -> Picture:

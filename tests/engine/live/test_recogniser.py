@@ -274,6 +274,20 @@ def test_what_is_no_frame_is_refused(picture: np.ndarray, seconds: float, messag
         recogniser.step([(recogniser.begin(), picture, seconds)])
 
 
+def test_a_picture_may_be_turned_or_not_ours_to_write() -> None:
+    recogniser = live_recogniser(predictor())
+    [picture] = pictures(1)
+    locked = picture.copy()
+    locked.flags.writeable = False
+    for same in (
+        picture[::-1, ::-1].copy()[::-1, ::-1],
+        picture.swapaxes(0, 1).copy().swapaxes(0, 1),
+        locked,
+    ):
+        answers = [recogniser.step([(recogniser.begin(), x, 0.0)])[0] for x in (picture, same)]
+        np.testing.assert_array_equal(*(each.scores for each in answers if each))
+
+
 def test_a_stream_has_one_frame_in_a_step() -> None:
     recogniser = live_recogniser(predictor())
     stream, picture = recogniser.begin(), pictures(1)[0]
