@@ -182,7 +182,7 @@ def _rule(
         return PublishedDemo()
     if not given:
         return None
-    usual = usual_decision(predictor.trained.recipe)
+    usual = usual_decision(predictor)
     return replace(usual if isinstance(usual, MeanOfLast) else MeanOfLast(), **given)  # type: ignore[arg-type]
 
 

@@ -34,7 +34,6 @@ from marey.errors import RecipeError, RunError, did_you_mean
 from marey.models.fused import fused
 from marey.models.stream import streaming, why_not_streamed
 from marey.recipes.compatible import check_pictures
-from marey.recipes.recipe import Recipe
 from marey.timelines.decisions import Decision, MeanOfLast
 from marey.types import Frames
 
@@ -172,13 +171,10 @@ def live_recogniser(
     spec, recipe = trained.model.spec, trained.recipe
     check_pictures(spec)
     head = _head(head, list(trained.classes), recipe.name)
-    later = why_not_streamed(spec)
     file = predictor.exported
-    if file is not None and file.facts.of == "clips" and not later:
-        later = f"{file.path} takes whole clips"
     windows = {"window_seconds": window_seconds, "stride_seconds": stride_seconds}
     sight: Sight
-    if not later:
+    if not why_windows(predictor):
         for name, value in windows.items():
             if value is not None:
                 raise RunError(
@@ -195,19 +191,28 @@ def live_recogniser(
             predictor.scorer, recipe, head, predictor.device, window=window, stride=stride
         )
     try:
-        return LiveRecogniser(predictor, sight, head, decision or usual_decision(recipe))
+        return LiveRecogniser(predictor, sight, head, decision or usual_decision(predictor))
     except ValueError as error:
         raise RecipeError(f"decision: {error}") from error
 
 
-def usual_decision(recipe: Recipe) -> Decision:
-    """The rule of a recipe; where it has none, the mean of as many frames as a clip has.
+def why_windows(predictor: Predictor) -> str:
+    """Why it sees windows of a stream; empty if it sees each frame once."""
+    file = predictor.exported
+    if file is not None and file.facts.of == "clips":
+        return f"{file.path} takes whole clips"
+    return why_not_streamed(predictor.trained.model.spec)
+
+
+def usual_decision(predictor: Predictor) -> Decision:
+    """The rule of its recipe; where it has none, the mean of as many frames as a clip has.
 
     That is what a model is trained by that sees each frame once. Windows are taken as they are.
     """
+    recipe = predictor.trained.recipe
     if recipe.decision is not None:
         return recipe.decision
-    return MeanOfLast(1 if why_not_streamed(recipe.model) else recipe.model.frames)
+    return MeanOfLast(1 if why_windows(predictor) else recipe.model.frames)
 
 
 def _head(asked: str | None, heads: list[str], name: str) -> str:
