@@ -3,9 +3,9 @@
     python examples/streaming_evidence.py OUT [--seeds 1] [--epochs 12]
 
 Renders the built-in set, trains a TSM that only looks back by clips of 8 frames with their mean as
-consensus, and then shows it every validation clip as a stream: through the reader of live sources
-and `live_recogniser`, one frame at a time. What is decided at the end of a clip is compared with
-what `marey eval` says of it. docs/streaming.md has what it gave.
+consensus, and then shows it every validation clip as a stream: decoded as live files are, one frame
+after the other. What is decided at the end of a clip is compared with what `marey eval` says of it.
+docs/streaming.md has what it gave.
 """
 
 from __future__ import annotations
@@ -14,31 +14,33 @@ import argparse
 import statistics
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.read import read_manifest
 from marey.data.synthetic.dataset import render_dataset
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
-from marey.engine.inference.predict import Predictor, load
+from marey.engine.inference.predict import load
 from marey.engine.live.recogniser import LiveRecogniser, live_recogniser
-from marey.engine.live.watch import Seen, Watch
 from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
 from marey.models.temporal.tsm import TSM
 from marey.recipes.demo import DEMO_TSM
 from marey.recipes.recipe import Recipe, Views
-from marey.timelines.decisions import MeanOfLast
-from marey.video.live.feed import FeedOptions
+from marey.timelines.decisions import MeanOfLast, decided
+from marey.video.live.clock import Thinner
 from marey.video.live.file import VideoAsStream
 from marey.video.live.moment import Moment
-from marey.video.sampling.segments import Segments
+from marey.video.sampling.segments import Sampling, Segments
 
 FRAMES = 8
+ALL = 1000
+RATES = ("those of eval", 4.0, 5.0, 6.0, 8.0, "all")
+RULES = (FRAMES, 12, ALL)
+"""How many of the last logits are averaged."""
 
 
 def recipe(seed: int, epochs: int) -> Recipe:
@@ -55,53 +57,37 @@ def recipe(seed: int, epochs: int) -> Recipe:
         train=Views(sampling, DEMO_TSM.train.crop),
         test=replace(DEMO_TSM.test, sampling=sampling),
         stages=(replace(DEMO_TSM.stages[0], epochs=epochs),),
-        decision=MeanOfLast(FRAMES),
     )
 
 
-class FramesOfTheTest:
-    """The frames of a file that `marey eval` looks at, and no other."""
-
-    breaks = False
-    name: str
-
-    def __init__(self, path: Path, predictor: Predictor, num_frames: int) -> None:
-        self.name, self.path = str(path), path
-        sampling = predictor.trained.recipe.test.sampling
-        self.indices = set(sampling.indices(num_frames).ravel().tolist())
-
-    def moments(self, stop: threading.Event) -> Iterator[Moment]:
-        frames = VideoAsStream(self.path, hurry=True).moments(stop)
-        moments = (each for each in frames if isinstance(each, Moment))
-        return (each for i, each in enumerate(moments) if i in self.indices)
+def frames_of(path: Path, rate: float | str, sampling: Sampling) -> list[Moment]:
+    """The frames of a file that are looked at, each with its time."""
+    source = VideoAsStream(path, hurry=True).moments(threading.Event())
+    frames = []
+    for each in source:
+        if isinstance(each, Moment):
+            picture = each.picture()  # it is there until the next one is decoded
+            frames.append(Moment(each.seconds, lambda picture=picture: picture))  # type: ignore[misc]
+    if rate == "those of eval":
+        return [frames[i] for i in sampling.indices(len(frames)).ravel()]
+    thinner = Thinner(None if isinstance(rate, str) else rate)
+    return [each for each in frames if thinner.keeps(each.seconds)]
 
 
-def at_the_end(
-    recogniser: LiveRecogniser, clips: Manifest, predictor: Predictor, fps: float | str
-) -> float:
-    """Top-1 in percent of what is said after the last frame of each clip."""
-    right = 0
-    for row, label in enumerate(clips.labels["label"].tolist()):
-        path, last = Path(str(clips.path(row))), ""
+def at_the_end(recogniser: LiveRecogniser, frames: list[Moment]) -> dict[int, str]:
+    """What is said after the last frame, by each of the rules.
 
-        def seen(of: Seen) -> None:
-            nonlocal last
-            last = of.answer.label if of.answer else last
-
-        source = (
-            FramesOfTheTest(path, predictor, num_frames(path))
-            if fps == "test"
-            else VideoAsStream(path, hurry=True)
-        )
-        rate = None if isinstance(fps, str) else fps
-        Watch(recogniser, [source], FeedOptions(keep_all=True, fps=rate)).run(seen)
-        right += last == clips.classes["label"][label]
-    return 100 * right / len(clips)
-
-
-def num_frames(path: Path) -> int:
-    frames = VideoAsStream(path, hurry=True).moments(threading.Event())
-    return sum(isinstance(each, Moment) for each in frames)
+    recogniser: whose rule keeps all logits of a clip.
+    """
+    stream = recogniser.begin()
+    for each in frames:
+        recogniser.step([(stream, each.picture(), each.seconds)])
+    assert stream.decided is not None
+    logits, seconds = stream.decided.recent, [each.seconds for each in frames]
+    return {
+        last: recogniser.labels[decided(MeanOfLast(last), logits, seconds)[-1].said]
+        for last in RULES
+    }
 
 
 def main() -> None:
@@ -116,24 +102,25 @@ def main() -> None:
     if not manifest.is_file():
         manifest = render_dataset(asked.out / "data", seed=0)
     clips = read_manifest(manifest, split="val")
-    rates: tuple[float | str, ...] = ("test", "all", 12.0, 8.0, 6.0, 4.0)
-    found: dict[float | str, list[float]] = {rate: [] for rate in ("offline", *rates)}
+    names = [clips.classes["label"][label] for label in clips.labels["label"]]
+    offline, right = [], np.zeros((asked.seeds, len(RATES), len(RULES)))
     for seed in range(asked.seeds):
         made = recipe(seed, asked.epochs).with_data(str(manifest))
         run = asked.out / made.name
         if not run.is_dir():
             train(made, run)
         _, path = evaluate_folder(EvalOptions(folder=run), run / "results" / "val")
-        found["offline"].append(read_results(path).metric("acc/top1"))
-        predictor = load(run)
-        recogniser = live_recogniser(predictor)
-        for rate in rates:
-            found[rate].append(at_the_end(recogniser, clips, predictor, rate))
-        for rate, values in found.items():
-            print(f"seed {seed}  {rate!s:>8}  {values[-1]:6.2f} %", flush=True)
-    for rate, values in found.items():
-        print(f"mean    {rate!s:>8}  {statistics.mean(values):6.2f} %")
-    print(f"{len(clips)} clips, {time.monotonic() - began:.0f} s")
+        offline.append(read_results(path).metric("acc/top1"))
+        recogniser = live_recogniser(load(run), MeanOfLast(ALL))
+        for row, name in enumerate(names):
+            for i, rate in enumerate(RATES):
+                frames = frames_of(Path(str(clips.path(row))), rate, made.test.sampling)
+                said = at_the_end(recogniser, frames)
+                right[seed, i] += [said[last] == name for last in RULES]
+    print(f"offline {statistics.mean(offline):.2f} %, {asked.seeds} seeds, {len(names)} clips")
+    for rate, values in zip(RATES, 100 * right.mean(axis=0) / len(names), strict=True):
+        print(f"{rate!s:>14}  " + "  ".join(f"{value:6.2f} %" for value in values))
+    print(f"{time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":
