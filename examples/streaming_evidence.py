@@ -38,7 +38,7 @@ from marey.video.sampling.segments import Sampling, Segments
 
 FRAMES = 8
 ALL = 1000
-RATES = ("those of eval", 4.0, 5.0, 6.0, 8.0, "all")
+RATES: tuple[float | str, ...] = ("those of eval", 4.0, 5.0, 6.0, 8.0, "all")
 RULES = (FRAMES, 12, ALL)
 """How many of the last logits are averaged."""
 
