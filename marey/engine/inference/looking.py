@@ -61,8 +61,8 @@ class Looked:
 def look(predictor: Predictor, video: FrameReader, label: str = "", head: str = "") -> Looked:
     """Where the predictor's model looks in the middle one of its test views of a video.
 
-    Args and errors as `look_at`, and as `Predictor.of_videos`; DecodeError if the video cannot be
-    read.
+    A model of features looks through the encoder that made these. Args and errors as `look_at`;
+    DecodeError if the video cannot be read, others as `Predictor.of_videos`.
     """
     predictor = predictor.of_videos
     test = predictor.trained.recipe.test
@@ -86,7 +86,8 @@ def look_at(predictor: Predictor, view: Frames, label: str = "", head: str = "")
         head: of a model with several, the one that is asked; by default the first.
 
     Raises:
-        RunError: a model of features, which have no places; or one of which it cannot be told.
+        RunError: a model of features, which have no places; an export, whose inside is closed; or
+            one of which it cannot be told.
         ValueError: the model has no such head or class.
     """
     trained = predictor.trained
@@ -95,6 +96,11 @@ def look_at(predictor: Predictor, view: Frames, label: str = "", head: str = "")
         raise RunError(
             "the model takes features, which have no places to look at",
             "ask a model of videos where it looks",
+        )
+    if any(weight.is_meta for weight in trained.model.parameters()):
+        raise RunError(
+            "the model is an export without weights of torch, whose inside cannot be looked at",
+            "ask the run or release that it was made of",
         )
     if head not in trained.classes:
         raise ValueError(f"head is '{head}', expected one of {', '.join(trained.classes)}")

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.engine.inference.looking import heat_of, look
+from marey.engine.inference.looking import heat_of, look, look_at
 from marey.engine.inference.predict import Predictor
 from marey.engine.weights.trained import Trained
 from marey.errors import RunError
@@ -203,9 +203,12 @@ def test_features_have_no_places(tmp_path: Path):
     whole = predictor(tmp_path)
     model = ModelSpec(FeaturesSpec(8), num_segments=2, heads=(Head("label", 4),)).build().eval()
     features = replace(whole, trained=replace(whole.trained, model=model))
-    write_clip(tmp_path / "a.mp4", 1)
-    with (
-        open_video(tmp_path / "a.mp4") as video,
-        pytest.raises(RunError, match="features, which have no places"),
-    ):
-        look(features, video)
+    with pytest.raises(RunError, match="features, which have no places"):
+        look_at(features, torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+
+
+def test_an_export_is_closed(tmp_path: Path):
+    whole = predictor(tmp_path)
+    without = replace(whole, trained=replace(whole.trained, model=whole.trained.model.to("meta")))
+    with pytest.raises(RunError, match="an export without weights of torch"):
+        look_at(without, torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
