@@ -8,6 +8,9 @@ last maps of a convolutional network; y is the class's score before softmax:
 **Deviates**: the paper has pictures; here the mean is over the frames of a clip, too, so that one
 filter has one weight in all frames and heat may be compared between them.
 
+Of a transformer of Hugging Face A are the tokens that its last block meets: a class token reads the
+others there, and what comes out of these speaks for nothing.
+
 Of a Motionformer, whose class token alone looks at all patches in the last block: the weights of
 that look, averaged over the attention's heads. They are the same for every class, and say what was
 looked at, not what it spoke for.
@@ -18,7 +21,7 @@ bilinear interpolation to the size of the frames. They are a hint, not a proof (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -33,6 +36,7 @@ from marey.engine.inference.scoring import model_inputs
 from marey.errors import RunError
 from marey.models.encoder import EncoderModule
 from marey.models.encoders.attention import ClsAttention
+from marey.models.encoders.huggingface_network import HuggingFaceEncoder
 from marey.models.encoders.motionformer import Motionformer
 from marey.models.layout import cells, split_axis
 from marey.models.video_model import VideoModel
@@ -137,40 +141,57 @@ def heat_of(
     """
     if model.training:
         raise ValueError("the model is in training mode, expected evaluation. hint: model.eval()")
+    encoder = model.encoder
     way: Way = "gradients"
     with torch.inference_mode(False), torch.enable_grad():
         clip = clip.clone()  # one that was made in inference mode takes no part in gradients
-        if isinstance(model.encoder, Motionformer) and model.spec.over == "frames":
-            scores, maps = _attention(model, model.encoder, clip)
-            way = "attention"
-        elif model.spec.over == "tokens":
-            maps = _grid(_tokens(model, clip), clip).requires_grad_()
-            scores = model(cells(maps, len(maps)).flatten(1, 2))
+        if model.spec.over == "tokens":
+            tokens = _tokens(model, clip).requires_grad_()
+            seen = _Seen(model(tokens.flatten(1, 2)), tokens, lambda x: _grid(x, clip))
+        elif isinstance(encoder, Motionformer):
+            seen, way = _attention(model, encoder, clip), "attention"
+        elif isinstance(encoder, HuggingFaceEncoder) and encoder.blocks_keep_places:
+            seen = _met_by_the_last_block(model, encoder, clip)
         else:
-            scores, maps = _maps(model, clip)
-        of_clip = scores[head][0]
-        wanted = int(of_clip.argmax()) if label is None else label
-        heat = maps[:, 0] if way == "attention" else _grad_cam(of_clip[wanted], maps)
+            seen = _last_maps(model, clip)
+        scores = seen.scores[head][0]
+        wanted = int(scores.argmax()) if label is None else label
+        heat = seen.heat() if way == "attention" else seen.grad_cam(scores[wanted])
     largest = heat.max().clamp_min(torch.finfo(heat.dtype).tiny)
     return _as_large_as(heat / largest, clip), wanted, way
 
 
-def _grad_cam(score: Tensor, maps: Tensor) -> Tensor:
-    """Heat [t' h w] of the maps [t' c h w] of one clip."""
-    (slope,) = torch.autograd.grad(score, maps)
-    weights = slope.mean(dim=(0, 2, 3))
-    return torch.einsum("tchw,c->thw", maps.detach(), weights).relu().float()
+@dataclass(frozen=True)
+class _Seen:
+    """What a model says of one clip, and what it says it by."""
+
+    scores: Scores
+    found: Tensor
+    """What heat is made of."""
+    as_maps: Callable[[Tensor], Tensor] = lambda maps: maps
+    """Makes maps [t' c h w] of what has the shape of `found`."""
+
+    def heat(self) -> Tensor:
+        """What was found as it is, [t' h w]."""
+        return self.as_maps(self.found)[:, 0]
+
+    def grad_cam(self, score: Tensor) -> Tensor:
+        """Heat [t' h w] for a score that depends on what was found."""
+        (slope,) = torch.autograd.grad(score, self.found)
+        weights = self.as_maps(slope).mean(dim=(0, 2, 3))
+        maps = self.as_maps(self.found.detach())
+        return torch.einsum("tchw,c->thw", maps, weights).relu().float()
 
 
-def _maps(model: VideoModel, clip: Clip) -> tuple[Scores, Tensor]:
-    """Scores, and the last maps [t' c h w] they are made of: those that hold the tokens."""
+def _last_maps(model: VideoModel, clip: Clip) -> _Seen:
+    """The last maps [t' c h w] that scores are made of: those that hold the tokens."""
     tokens = _tokens(model, clip)
     with _outputs(model.encoder) as made:
         # the clip asks for gradients, as the weights of a frozen model do not
         scores = model(clip.requires_grad_())
     for maps in reversed(made):
         if _holds(maps, tokens):
-            return scores, maps
+            return _Seen(scores, maps)
     raise _refusal(model, "its features are not pooled from its last maps")
 
 
@@ -199,8 +220,23 @@ def _outputs(encoder: nn.Module) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def _attention(model: VideoModel, encoder: Motionformer, clip: Clip) -> tuple[Scores, Tensor]:
-    """Scores, and how the class token divides its look over the patches, [f 1 h w]."""
+def _met_by_the_last_block(model: VideoModel, encoder: HuggingFaceEncoder, clip: Clip) -> _Seen:
+    """The tokens [m s d] that the last block meets."""
+    met: list[Tensor] = []
+
+    def before(block: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:  # noqa: ARG001
+        met.append(given[0] if given else named["hidden_states"])
+
+    hook = encoder.blocks_by_stage()[-1][-1].register_forward_pre_hook(before, with_kwargs=True)
+    try:
+        scores = model(clip.requires_grad_())
+    finally:
+        hook.remove()
+    return _Seen(scores, met[0], lambda x: _grid(encoder.places(x), clip))
+
+
+def _attention(model: VideoModel, encoder: Motionformer, clip: Clip) -> _Seen:
+    """How the class token divides its look over the patches [1 f p 1]."""
     met: list[Tensor] = []
     (last,) = (each for each in encoder.modules() if isinstance(each, ClsAttention))
     hook = last.register_forward_pre_hook(lambda _, given: met.append(given[0]))
@@ -212,9 +248,8 @@ def _attention(model: VideoModel, encoder: Motionformer, clip: Clip) -> tuple[Sc
     finally:
         hook.remove()
     of_patches = weights.mean(dim=1)[:, 0, 1:]
-    return scores, _grid(
-        split_axis(of_patches, 1, clip.shape[1] // encoder.spec.tubelet, -1, 1), clip
-    )
+    patches = split_axis(of_patches, 1, clip.shape[1] // encoder.spec.tubelet, -1, 1)
+    return _Seen(scores, patches, lambda x: _grid(x, clip))
 
 
 def _tokens(model: VideoModel, clip: Clip) -> Tensor:
@@ -238,7 +273,8 @@ def _grid(tokens: Tensor, clip: Clip) -> Tensor:
 def _refusal(model: VideoModel, reason: str) -> RunError:
     return RunError(
         f"where this model looks cannot be shown: {type(model.encoder).__name__}: {reason}",
-        "convolutional networks, Motionformers and heads over tokens show it",
+        "convolutional networks, most transformers of Hugging Face, Motionformers and heads over "
+        "tokens show it",
     )
 
 

@@ -70,7 +70,15 @@ class HuggingFaceEncoder(EncoderModule):
 
         Of clips t' is t / frames of a token, of pictures t. Class and register tokens are left out.
         """
-        hidden, _ = self._look(clip)
+        return self.places(self._look(clip)[0])
+
+    @property
+    def blocks_keep_places(self) -> bool:
+        """Whether the tokens between its blocks are those of `places`, in their order."""
+        return self.architecture.name != "hiera"  # whose last blocks have them by windows
+
+    def places(self, hidden: Tensor) -> Tensor:
+        """The patches [b t' n d] among tokens [m s d], as its last block meets and gives them."""
         patches = hidden[:, self.class_tokens :]
         if not self.architecture.takes_clips:
             return unfold_time(patches, self.num_frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from marey.errors import RunError
 from marey.models.encoders.attentive_pool import AttentivePoolSpec
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.features import FeaturesSpec
+from marey.models.encoders.huggingface import HuggingFaceSpec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.encoders.resnet import ResNetSpec
@@ -26,6 +28,7 @@ from marey.models.temporal.tsm import TSM
 from marey.models.video_model import Head, ModelSpec, VideoModel
 from marey.video.reading.reader import open_video
 from tests.colours import Colours, colours
+from tests.models.encoders.test_huggingface import CONFIGS
 from tests.tiny import TinySpec, tiny_recipe, write_clip
 
 HEADS = (Head("label", 3),)
@@ -136,6 +139,57 @@ def test_the_model_stays_as_it_is(spec: ModelSpec, num_frames: int):
         assert not module._forward_pre_hooks
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+TRANSFORMERS = sorted(CONFIGS.keys() - {"hiera"})
+
+
+def of_transformers(kind: str) -> VideoModel:
+    pytest.importorskip("transformers")
+    spec = HuggingFaceSpec(kind, json.dumps(CONFIGS[kind]))
+    return built(ModelSpec(spec, num_segments=4, heads=HEADS))
+
+
+@pytest.mark.parametrize("kind", TRANSFORMERS)
+def test_transformers_are_looked_into_before_their_last_block(kind: str):
+    model, size = of_transformers(kind), 28 if kind.startswith("dinov2") else 32
+    clip = torch.randn(1, 4, 3, size, size)
+    scores = model(clip)["label"]
+    heats = torch.stack([heat_of(model, clip, head="label", label=k)[0] for k in range(3)])
+    assert heats.shape == (3, 4, size, size)
+    assert heats.max() > 0.5
+    assert torch.equal(model(clip)["label"], scores)
+    assert not any(m._forward_pre_hooks or m._forward_hooks for m in model.modules())
+
+
+def test_of_a_transformer_it_is_the_plain_definition():
+    """Of what the last but one block gives, which is what the last one meets."""
+    model, clip = of_transformers("vit"), torch.randn(1, 4, 3, 32, 32)
+    kept: list[Tensor] = []
+    hook = model.encoder.blocks_by_stage()[-2][-1].register_forward_hook(
+        lambda module, given, out: kept.append(out[0] if isinstance(out, tuple) else out)
+    )
+    score = model(clip)["label"][0, 1]
+    hook.remove()
+    (slope,) = torch.autograd.grad(score, kept[0])
+    places, slope = kept[0][:, 1:].detach(), slope[:, 1:]  # [t 4 d], the class token left out
+    plain = (places * slope.mean(dim=(0, 1))).sum(dim=2).relu().view(1, 4, 2, 2)
+    large = F.interpolate(plain / plain.max(), (32, 32), mode="bilinear")[0]
+    heat, _, _ = heat_of(model, clip, head="label", label=1)
+    assert torch.allclose(heat, large, atol=1e-5)
+
+
+def test_places_of_tokens_are_found_in_their_order():
+    """TimeSformer has its tokens place by place, ViViT and VideoMAE time by time."""
+    for kind, order in (("timesformer", "place"), ("videomae", "time")):
+        encoder = of_transformers(kind).encoder
+        times, extra = 4 // encoder.tubelet, encoder.class_tokens
+        marks = torch.arange(times * 4.0)
+        tokens = torch.cat([torch.full((extra,), -1.0), marks])[None, :, None]
+        places = encoder.places(tokens)[0, :, :, 0]
+        assert torch.equal(
+            places, marks.view(4, times).T if order == "place" else marks.view(times, 4)
+        )
 
 
 def test_the_look_of_a_class_token_is_its_attention():
