@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from marey.engine.runtimes.onnx_file import lacking, read_graph
 from marey.errors import RunError, first_few
 
@@ -37,7 +40,6 @@ OPERATORS = frozenset(_SUPPORTED.split())
 
 _TYPES = {"FLOAT", "FLOAT16", "BFLOAT16", "INT32", "INT64", "INT8", "BOOL"}
 """Numbers that weights and inputs may have."""
-_INT32 = 2**31
 
 
 def tensorrt_faults(path: Path) -> tuple[str, ...]:
@@ -98,14 +100,20 @@ def _of_weights(graph: GraphProto) -> Iterator[str]:
         yield f"it takes no numbers of {', '.join(other)}"
     if any(each.data_location == TensorProto.EXTERNAL for each in graph.initializer):
         yield "weights lie in another file"
-    # INT64 is narrowed to INT32 by TensorRT before 10, where only the largest of torch's slices,
-    # "to the end", do not fit; they are clamped, which means the same
-    largest = [
+        return
+    too_large = [
         each.name
         for each in graph.initializer
-        if each.data_type == TensorProto.INT64
-        and (array := numpy_helper.to_array(each)).size
-        and bool((abs(array[abs(array) < 2**63 - 1]) >= _INT32).any())
+        if each.data_type == TensorProto.INT64 and _is_too_large(numpy_helper.to_array(each))
     ]
-    if largest:
-        yield f"integers of {first_few(largest)} are too large for 32 bits"
+    if too_large:
+        yield f"integers of {first_few(too_large)} are too large for 32 bits"
+
+
+def _is_too_large(values: npt.NDArray[np.int64]) -> bool:
+    """Whether integers change when they become of 32 bits, as they do in TensorRT before 10.
+
+    The largest there is stands in slices "to the end"; it is clamped, which means the same.
+    """
+    to_the_end = np.iinfo(np.int64).max
+    return bool(((values < -(2**31)) | ((values >= 2**31) & (values != to_the_end))).any())
