@@ -150,11 +150,13 @@ class Moments:
         half = int(seconds / (self.edges[1] - self.edges[0]) / 2 + NEAR)
         if half == 0:
             return self
-        known = ~np.isnan(self.scores[:, :1])
-        number = _sums_around(known.astype(np.float64), half)
-        total = _sums_around(np.where(known, self.scores, 0.0), half)
-        mean = np.clip(total / np.maximum(number, 1), 0, 1)  # sums are rounded
-        return replace(self, scores=np.where(known, mean, np.nan))
+        known = ~np.isnan(self.scores[:, 0])
+        number = np.maximum(_sums_around(known.astype(np.float64), half), 1)
+        smooth = np.empty_like(self.scores)
+        for c, of_class in enumerate(self.scores.T):  # of hours and many classes one at a time
+            mean = _sums_around(np.where(known, of_class, 0.0), half) / number
+            smooth[:, c] = np.where(known, mean.clip(0, 1), np.nan)  # sums are rounded
+        return replace(self, scores=smooth)
 
 
 def find_segments(
@@ -213,8 +215,9 @@ def moments(windows: npt.ArrayLike, probabilities: npt.ArrayLike, *, step: float
         near = np.maximum(near, NEAR)  # at the very ends of the video, where nothing else is
         total[over] += near * of_window
         weights[over] += near
-    with np.errstate(invalid="ignore"):
-        return Moments(edges, np.clip(total / weights, 0, 1))
+    with np.errstate(invalid="ignore"):  # in place: of hours and many classes it is large
+        np.divide(total, weights, out=total)
+    return Moments(edges, np.clip(total, 0, 1, out=total))
 
 
 def segments_of(
@@ -300,11 +303,10 @@ def _merged(line: list[_Run], edges: Floats, gap: float) -> list[_Run]:
 
 
 def _sums_around(values: Floats, half: int) -> Floats:
-    """The sums over up to `half` rows before and after each row of [m k]."""
+    """The sums over up to `half` values before and after each of [m]."""
     m = len(values)
-    sums = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(axis=0)])
-    rows = np.arange(m)
-    return np.asarray(sums[np.minimum(rows + half + 1, m)] - sums[np.maximum(rows - half, 0)])
+    sums, at = np.append(0.0, values.cumsum()), np.arange(m)
+    return np.asarray(sums[np.minimum(at + half + 1, m)] - sums[np.maximum(at - half, 0)])
 
 
 def _checked(windows: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Floats, Floats]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sklearn.metrics as sk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marey.timelines.accuracy import (
@@ -55,6 +55,7 @@ def test_longer_videos_count_for_more() -> None:
     assert found["accuracy"].high == 100
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 3))
 def test_precision_of_moments_is_that_of_scikit_learn(seed: int, v: int, k: int) -> None:
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marey.timelines.bootstrap import RESAMPLES, drawn_videos
@@ -78,6 +78,7 @@ def slow_precision(marked: list[Spans], found: list[Spans], c: int, bound: float
     return float(np.sum((mrec[at] - mrec[at - 1]) * mprec[at]))
 
 
+@settings(max_examples=40)
 @given(videos())
 def test_every_class_has_the_precision_of_the_plain_steps(
     of: tuple[list[Spans], list[Spans]],
@@ -89,6 +90,7 @@ def test_every_class_has_the_precision_of_the_plain_steps(
         np.testing.assert_allclose(precision[b], slow, err_msg=f"tIoU {bound}")
 
 
+@settings(max_examples=40)
 @given(videos(), st.integers(0, 100))
 def test_a_set_of_videos_has_the_precision_of_so_many_copies(
     of: tuple[list[Spans], list[Spans]], seed: int

@@ -50,6 +50,7 @@ from marey.timelines.accuracy import Watched, accuracy_estimates, precision_esti
 from marey.timelines.detection import Matches, detection_estimates, match_segments
 from marey.timelines.segments import Segment, SegmentRule, segments_of
 from marey.timelines.spans import Spans
+from marey.types import check_numbers
 
 _FOLD = re.compile(r"fold-(\d+)$")
 
@@ -67,6 +68,11 @@ class TimelineOptions:
     window_seconds: float
     stride_seconds: float | None = None
     rule: SegmentRule = field(default_factory=SegmentRule)
+
+    def __post_init__(self) -> None:
+        check_numbers(
+            above=0, window_seconds=self.window_seconds, stride_seconds=self.stride_seconds
+        )
 
 
 def evaluate_timelines(
@@ -99,6 +105,11 @@ def evaluate_timelines(
     jobs = [replace(tested, folder=run).load(tested.device) for run in _runs(tested.folder)]
     for job in jobs:
         how.rule.check_classes(job.trained.classes)
+        if job.manifest.features is not None:
+            raise ManifestError(
+                f"{job.manifest.source} lists features, which have no seconds",
+                "give the manifest of the videos: --manifest FILE",
+            )
     videos = [annotated_videos(job.manifest) for job in jobs]
     _refuse_shared(videos)
     clips = _all_clips([job.manifest for job in jobs])
@@ -195,6 +206,7 @@ def _results(
         for job in jobs
     ]
     tested, classes = TestedClips.of(clips, jobs[0].split), jobs[0].trained.classes
+    several = {of.name for of in jobs[0].recipe.model.heads if of.several}
     return TimelineResults(
         models=[str(job.folder) for job in jobs],
         manifest=tested.source,
@@ -205,10 +217,7 @@ def _results(
         window_seconds=how.window_seconds,
         stride_seconds=how.stride_seconds or how.window_seconds / 2,
         rule=how.rule,
-        heads={
-            head: _head(head, names, clips.has_several(head), seen)
-            for head, names in classes.items()
-        },
+        heads={head: _head(head, names, head in several, seen) for head, names in classes.items()},
         videos=[_video(of, classes) for of in seen],
         bad_spans=[line for of in seen for line in of.bad],
         weights="; ".join(dict.fromkeys(of.chosen.in_words() for of in facts if of.chosen.how)),
@@ -286,7 +295,8 @@ def _refuse_shared(videos: Sequence[Sequence[AnnotatedVideo]]) -> None:
             if first.setdefault(video.path, number) != number:
                 raise ManifestError(
                     f"{video.path} is tested by two models",
-                    "clips of one video belong in one fold: --group path in marey data init",
+                    "folds are each tested on their own videos: leave out --manifest, and keep the "
+                    "rows of a video in one fold, as marey data init --folds does",
                 )
 
 

@@ -159,6 +159,31 @@ def test_other_videos_of_the_same_name_replace_nothing(
         evaluated(run, other / "manifest.csv", out=first.parent)
 
 
+def test_of_several_labels_at_a_time_moments_have_a_map(
+    run: Path, marked: Path, tmp_path: Path
+) -> None:
+    """Each class has its own probability then, and segments overlap."""
+    recipe = read_run_recipe(run)
+    heads = tuple(replace(head, several=True) for head in recipe.model.heads)
+    folder = shutil.copytree(run, tmp_path / "several")
+    recipe = replace(recipe, model=replace(recipe.model, heads=heads))
+    text = to_readable_yaml(recipe, str(folder / "recipe.yaml"))
+    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+    (marked.parent / "both.csv").write_text(
+        "path,label,start,end\none.mp4,1|2,0,2\none.mp4,2,2,4\none.mp4,0|3,4,\n"
+    )
+    how = replace(HOW, rule=SegmentRule(threshold=0.0))
+    found, _ = evaluated(folder, marked.parent / "both.csv", how)
+    of = found.heads["label"]
+    assert set(of.estimates) & {"moments/map", "moments/accuracy"} == {"moments/map"}
+    assert of.estimates["moments/map"].num_classes == 4
+    assert [each["label"] for each in found.videos[0].found] == list(CLASSES)
+    assert {(each["start"], each["end"]) for each in found.videos[0].found} == {(0, 6)}
+    assert [each["label"] for each in found.videos[0].marked] == [
+        "red", "green", "green", "dark", "blue"
+    ]  # fmt: skip
+
+
 def test_folds_are_each_tested_on_their_own_videos(run: Path, marked: Path, tmp_path: Path) -> None:
     """And the numbers are of all videos together; a video of two folds is refused."""
     manifest = tmp_path / "folds.csv"
