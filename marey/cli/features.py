@@ -10,7 +10,7 @@ import typer
 from marey.cli import completion
 from marey.cli import options as opt
 from marey.cli.shared import console, device_or_default, errors, executor_of_a_model, progress_bar
-from marey.cli.weights import fetch_before
+from marey.cli.weights import at_hand, fetch_before
 from marey.errors import counted
 from marey.jobs.shards import WHOLE
 
@@ -57,7 +57,9 @@ def features(
     from marey.engine.inference.extract import FeatureOptions, extract_features
 
     device = device_or_default(device)
-    if download:
+    if source.startswith("hub:"):
+        source = str(at_hand(Path(source), download=download))
+    elif download:
         fetch_before(source, weights)
     options = FeatureOptions(
         source=source,

@@ -116,12 +116,11 @@ def at_hand(name: Path, *, download: bool) -> Path:
     Raises:
         CheckpointError: they are not on this machine, or cannot be fetched.
     """
-    from marey.engine.weights.hub_release import is_of_hub, release_here
+    from marey.engine.weights.hub_release import is_in_cache, is_of_hub
     from marey.engine.weights.zoo.catalog import is_published, located
 
-    if is_of_hub(name) and download and release_here(str(name)) is None:
-        return _fetched(str(name))
-    return _fetched(str(name)) if download and is_published(name) else located(name)
+    lacks = is_published(name) or (is_of_hub(name) and not is_in_cache(str(name)))
+    return _fetched(str(name)) if download and lacks else located(name)
 
 
 def fetch_before(recipe: str | None, weights: str | None) -> None:

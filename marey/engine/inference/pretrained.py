@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from marey.engine.inference.predict import Predictor, load
-from marey.engine.weights.hub_release import HUB, fetch_release, release_here
+from marey.engine.weights.hub_release import HUB, fetch_release, is_in_cache
 from marey.errors import CheckpointError
 from marey.recipes.huggingface import cached
 
@@ -48,6 +48,6 @@ def from_pretrained(
     else:
         at = f"@{revision}" if revision else ""
         source = f"{HUB}{source.removeprefix(HUB)}{at}"
-        if download and release_here(source) is None:
+        if download and not is_in_cache(source):
             fetch_release(source, say=log.warning)
     return load(source, device, segments=segments, calibrated=calibrated)

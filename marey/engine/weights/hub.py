@@ -66,6 +66,7 @@ def fetch_files(
             "huggingface_hub is not installed", f"pip install 'marey[{extra}]'"
         ) from error
     unreachable = (HTTPError, OSError, ValueError, RuntimeError)
+    folder = f"{PREFIX}FOLDER" if of.prefix == PREFIX else "its folder"
     try:
         about = hub.HfApi().model_info(of.name, revision=of.revision, files_metadata=True)
         files = _wanted(about, of, wanted)
@@ -82,18 +83,15 @@ def fetch_files(
         names = [file.rfilename for file in files]
         # of a branch, by which the cache is asked later: a digest leaves no name for what it got
         found = hub.snapshot_download(of.name, revision=of.revision, allow_patterns=names)
-        folder = Path(found)
     except unreachable as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"{of} could not be fetched: {first}",
-            f"hf download {of.name} where there is a network, and {of.prefix}FOLDER here"
-            if of.prefix == PREFIX
-            else f"hf download {of.name} where there is a network, and its folder here",
+            f"hf download {of.name} where there is a network, and {folder} here",
         ) from error
     for file in files:
-        _check(folder / file.rfilename, file)
-    return folder
+        _check(Path(found) / file.rfilename, file)
+    return Path(found)
 
 
 def _wanted(about: Any, of: HubName, wanted: Sequence[str]) -> list[Any]:

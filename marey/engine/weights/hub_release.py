@@ -48,17 +48,26 @@ def hub_name(text: str) -> HubName:
     return HubName(HUB, name, revision or None)
 
 
-def release_here(text: str) -> Path | None:
-    """The release of ``hub:ORG/NAME@REV`` if the hub's cache has it; None if it does not.
+def is_in_cache(text: str) -> bool:
+    """Whether the hub's cache has the weights of ``hub:ORG/NAME@REV``; errors as `release_of`."""
+    snapshot = _snapshot(hub_name(text))
+    return snapshot is not None and (snapshot / WEIGHTS).is_file()
+
+
+def release_of(text: str) -> Path:
+    """The release of ``hub:ORG/NAME@REV``, of what the hub's cache has of it.
 
     Raises:
-        CheckpointError: what is there is no release of marey, or not whole; or the hub's library is
-            not installed, by which its cache is read.
+        CheckpointError: nothing of it is there, and how to fetch it; what is there is no release of
+            marey, or not whole; or the hub's library is not installed, by which its cache is read.
     """
     of = hub_name(text)
     snapshot = _snapshot(of)
     if snapshot is None:
-        return None
+        raise CheckpointError(
+            f"{text} is not on this machine",
+            f"marey weights get {text}, or --download, fetches it; a folder needs no hub",
+        )
     release = _folders() / of.name.replace("/", "--") / snapshot.name
     if not (release / WEIGHTS).is_file():
         _check(snapshot, of)
@@ -70,22 +79,11 @@ def release_here(text: str) -> Path | None:
     return release
 
 
-def release_of(text: str) -> Path:
-    """The same; CheckpointError if it is not on this machine, and how to fetch it."""
-    found = release_here(text)
-    if found is None:
-        raise CheckpointError(
-            f"{text} is not on this machine",
-            f"marey weights get {text}, or --download; or a folder",
-        )
-    return found
-
-
 def fetch_release(text: str, *, say: Callable[[str], None]) -> Path:
     """The release of ``hub:ORG/NAME@REV``, fetched: of a branch, what it is now.
 
     Raises:
-        CheckpointError: as `fetch_network`, and as `release_here`.
+        CheckpointError: as `fetch_network`, and as `release_of`.
     """
     fetch_files(hub_name(text), FILES, extra="deploy", say=say)
     return release_of(text)

@@ -306,6 +306,25 @@ def test_what_is_no_whole_model_of_marey_says_what_it_is(
             marey.load(name)
 
 
+def test_what_is_not_whole_is_fetched_where_that_is_asked_for(
+    run: Path, videos: Path, tmp_path: Path, hub: Hub
+) -> None:
+    release = export_release(run, tmp_path / "release")
+    hub.repos[NAME] = {path.name: path.read_bytes() for path in release.iterdir()}
+    commit = hub.sha(NAME)
+    (cached(release, tmp_path, commit) / "model.safetensors").unlink()
+    clip = videos.parent / "red_0.mp4"
+    assert "not whole in the cache" in said(command("predict", f"hub:{NAME}", clip))
+    assert hub.asked == []
+    assert command("predict", f"hub:{NAME}", clip, "--download").exit_code == 0
+
+
+def test_features_are_made_by_a_model_of_the_hub(run: Path, videos: Path, tmp_path: Path) -> None:
+    cached(export_release(run, tmp_path / "release"), tmp_path)
+    words = ("features", f"hub:{NAME}", "--manifest", videos, "--out", "f.arrow", "--workers", 0)
+    assert "12 clips, 2 x 8 numbers each" in said(command(*words))
+
+
 def test_a_model_without_safetensors_is_not_fetched(hub: Hub) -> None:
     hub.repos[NAME] = {"config.json": b"{}", "pytorch_model.bin": b"..."}
     fetched = command("weights", "get", f"hub:{NAME}")
