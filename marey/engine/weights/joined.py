@@ -45,13 +45,7 @@ def of_videos(trained: Trained, encoder: Path | None = None) -> Trained:
     """
     if not trained.model.spec.takes_features:
         return trained
-    name, about = str(trained.folder or trained.recipe.name), trained.features
-    if not about and (about := in_training_file(trained.recipe)):
-        log.warning(
-            "%s does not say what made its features: taken from %s, as it is now",
-            name,
-            trained.recipe.data.train,
-        )
+    name, about = str(trained.folder or trained.recipe.name), _about(trained)
     recipe = joined(trained.recipe, about, name)
     device = next(trained.model.parameters()).device
     with nothing_drawn():
@@ -82,13 +76,32 @@ def join_release(head: Path, out: Path, encoder: Path | None = None) -> Trained:
     trained = load_trained(head)
     if not trained.model.spec.takes_features:
         raise RecipeError(f"{head} takes videos already", f"marey export {head} {out}")
+    trained = replace(trained, features=_about(trained))
     whole = of_videos(trained, encoder)
-    save_release(whole, out, model_card(whole, head))
+    card = f"""{model_card(whole, whole.folder)}
+## Encoder
+
+Its head learned on features of {_words(trained.features)}, and numbers above are of such features.
+"""
+    save_release(whole, out, card)
     assert trained.folder is not None, "it was loaded from one"
     if found := calibration_if_any(trained.folder, trained.model, trained.recipe.test):
         views = plain_views(whole.recipe.test)
         write_calibration(replace(found, weights=weights_digest(whole.model), views=views), out)
     return whole
+
+
+def _about(trained: Trained) -> About:
+    """What made the features that a model takes; empty where nothing says it."""
+    if trained.features:
+        return trained.features
+    if found := in_training_file(trained.recipe):
+        log.warning(
+            "%s does not say what made its features: taken from %s, as it is now",
+            trained.folder,
+            trained.recipe.data.train,
+        )
+    return found
 
 
 def _at_hand(recipe: Recipe, about: About, name: str) -> Path:
@@ -131,7 +144,7 @@ def _load_encoder(model: VideoModel, file: Path, about: About, name: str) -> Non
 def _words(about: About) -> str:
     """Which encoder made features."""
     digest = str(about.get("weights", ""))[:8]
-    return f"{about.get('model', 'an encoder')} (its encoder's SHA-256 begins with {digest})"
+    return f"{about.get('model', 'a model')} (its encoder's SHA-256 begins with {digest})"
 
 
 def _whole(model: VideoModel, head: VideoModel) -> dict[str, Tensor]:

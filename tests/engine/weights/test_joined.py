@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from marey.data.manifest.read import read_manifest
+from marey.engine.export.export import WantedFile, export_file
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.inference.predict import Predictor, load
 from marey.engine.inference.predict_many import PredictOptions, predict_clips
 from marey.engine.live.recogniser import live_recogniser
+from marey.engine.optimize.clips import WantedClips
 from marey.engine.train.loop import train
 from marey.engine.weights import encoders
 from marey.engine.weights.calibration import Calibration, plain_views, write_calibration
@@ -25,7 +27,7 @@ from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.clip_facts import clip_facts
 from marey.engine.weights.joined import join_release
 from marey.engine.weights.trained import as_release, export_release, write_release
-from marey.errors import CheckpointError, RecipeError
+from marey.errors import CheckpointError, ManifestError, RecipeError
 from marey.longtail.sigmoid import BinaryCrossEntropy
 from marey.models import AttentivePoolSpec, LateAverageSpec, NetVLADSpec, ResNetSpec
 from marey.models.encoder import Encoder, Fitted
@@ -221,6 +223,8 @@ def test_a_joined_release_needs_nothing_else(
     join_release(head, tmp_path / "one")
     config = json.loads((tmp_path / "one" / "config.json").read_text())
     assert "features" not in config
+    card = (tmp_path / "one" / "README.md").read_text()
+    assert "learned on features of tiny (its encoder's SHA-256 begins with" in card
     config |= {"weights": "", "data": {}}
     (tmp_path / "one" / "config.json").write_text(json.dumps(config))
     clip = videos.parent / "red_0.mp4"
@@ -324,3 +328,19 @@ def test_what_no_model_of_videos_does_is_refused(
     refused(mean, r"was trained on means of frames, and would be given a vector a frame")
     join_release(late, tmp_path / "one")
     refused(tmp_path / "one", r"takes videos already.*marey export")
+
+
+@pytest.mark.slow
+def test_a_head_is_exported_with_its_encoder(
+    videos: Path, head: Path, file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript", reason="an extra: marey[deploy]")
+    pytest.importorskip("onnxruntime", reason="an extra: marey[deploy]")
+    clips = WantedClips(num_clips=2, workers=0)
+    with pytest.raises(ManifestError, match=r"holds features.*--manifest"):
+        export_file(head, tmp_path / "out", WantedFile(to="onnx", clips=clips))
+    wanted = WantedFile(to="onnx", clips=replace(clips, manifest=str(videos)))
+    export_file(head, tmp_path / "out", wanted)
+    clip = videos.parent / "red_0.mp4"
+    ours, theirs = (scores_of(load(of), clip) for of in (tmp_path / "out", head))
+    assert ours == pytest.approx(theirs, abs=1e-4)
