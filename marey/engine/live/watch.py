@@ -121,6 +121,8 @@ class Watch:
         finally:
             self.seconds = time.monotonic() - began
             for feed in self._feeds:
+                feed.close(patience=0)  # all are told before one is waited for
+            for feed in self._feeds:
                 feed.close()
 
     def summary(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from marey.video.live.moment import Moment
 from marey.video.reading.ffmpeg_stream import FORMATS, LIMITS, video_stream
 
 PROTOCOLS: Mapping[str, tuple[str, ...]] = {
-    "http": ("http", "tcp"),
+    "http": ("http", "https", "tls", "tcp"),
     "https": ("https", "tls", "tcp"),
     "rtsp": ("rtsp", "rtp", "rtcp", "udp", "tcp"),
     "rtsps": ("rtsps", "rtsp", "rtp", "rtcp", "udp", "tls", "tcp"),
