@@ -130,11 +130,9 @@ def _look(path: AnyPath, span: Span | None, num_frames: int | None, target: Path
 
     num_frames: of the whole file, if a clip of it was opened before.
     """
-    size, changed = stamp_of(path)
     try:
         with open_video(path, num_frames=num_frames) as whole:
-            probe = Probe(size=size, changed=changed, file_frames=len(whole), fps=whole.fps or 0.0)
-            probe = replace(probe, announced=whole.announced)
+            probe = Probe(file_frames=len(whole), fps=whole.fps or 0.0, announced=whole.announced)
         with open_video(path, span=span, num_frames=probe.file_frames) as clip:
             look = _written(clip, probe, target)
     except StorageError as error:  # which says nothing of the file: asked again the next time
@@ -148,9 +146,9 @@ def _look(path: AnyPath, span: Span | None, num_frames: int | None, target: Path
 
 
 def _written(clip: FrameReader, probe: Probe, target: Path) -> Look:
+    (first,) = clip.pictures([0])
     frames, seconds = spread_over(clip, HEIGHT)
     shown, plays = min(seconds, SECONDS), len(frames) > 1
-    (first,) = clip.pictures([0])
     _write(target.with_suffix(".jpg"), encode_jpeg(frames[len(frames) // 2], quality=JPEG_QUALITY))
     if plays:
         _write(target.with_suffix(".mp4"), encoded(frames, shown, KILOBITS))
