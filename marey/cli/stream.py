@@ -99,6 +99,7 @@ def stream(
         int, typer.Option(min=0, help="tries in a row to open a source again that broke")
     ] = 10,
     calibrated: opt.Calibrated = False,
+    trusted: opt.Trusted = False,
     device: opt.Device = None,
     download: opt.Download = False,
 ) -> None:
@@ -116,7 +117,8 @@ def stream(
     size = None if raw is None else _size(raw)
     sources = [source_named(each, hurry=as_fast_as_possible, raw=size) for each in source]
     device = device_or_default(device)
-    predictor = load(at_hand(model, download=download), device, calibrated=calibrated)
+    folder = at_hand(model, download=download)
+    predictor = load(folder, device, calibrated=calibrated, trusted=trusted)
     with refused_values():
         rule = _rule(predictor, answers, times, least, published_demo=published_demo)
     recogniser = live_recogniser(

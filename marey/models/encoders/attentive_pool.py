@@ -78,7 +78,7 @@ class AttentivePool(EncoderModule):
     def forward(self, clip: Tensor) -> Tensor:
         """One vector a clip: [b t d] -> [b 1 width]."""
         x = self.norm1(self.project(clip))
-        query = self.query.repeat(len(x), 1, 1)
+        query = self.query.expand(x.shape[0], -1, -1)  # `len` would be a constant of an export
         key, value = self.kv(x).chunk(2, dim=2)
         z = query + self._gather(self.q(query), key, value)
         h: Tensor = z + self.mlp(self.norm2(z))
