@@ -175,7 +175,10 @@ def test_a_file_is_evaluated_and_predicts_many_as_the_run(
         evaluate_folder(options[0], tmp_path / "2", calibrate=True)
 
 
-@pytest.mark.parametrize("runtime", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "runtime",
+    ["pt2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("onnx", "openvino"))],
+)
 def test_a_run_is_scored_by_a_runtime_made_on_the_spot(
     runtime: Runtime, run: Path, clip: Path
 ) -> None:

@@ -116,6 +116,7 @@ def test_graphs_of_all_families_score_as_the_model_and_fit_tensorrt(
     _hold(FAMILIES[name], batch, tmp_path / "model.onnx")
 
 
+@pytest.mark.slow
 def test_a_graph_of_a_fixed_batch_fits_tensorrt(tmp_path: Path) -> None:
     _hold(tiny(RESNET), 2, tmp_path / "model.onnx")
 
