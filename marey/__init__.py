@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from marey.data.manifest.location import Location
     from marey.data.manifest.read import read_manifest, require_files
     from marey.engine.inference.evaluate_run import evaluate_model as evaluate
+    from marey.engine.inference.evaluate_timelines import (
+        evaluate_timelines_of as evaluate_timelines,
+    )
     from marey.engine.inference.predict import load
     from marey.engine.inference.pretrained import from_pretrained
     from marey.engine.train.begin import train
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Location",
     "evaluate",
+    "evaluate_timelines",
     "from_pretrained",
     "load",
     "open_video",
@@ -40,6 +44,7 @@ __all__ = [
 _WHERE = {
     "Location": ("marey.data.manifest.location", "Location"),
     "evaluate": ("marey.engine.inference.evaluate_run", "evaluate_model"),
+    "evaluate_timelines": ("marey.engine.inference.evaluate_timelines", "evaluate_timelines_of"),
     "from_pretrained": ("marey.engine.inference.pretrained", "from_pretrained"),
     "load": ("marey.engine.inference.predict", "load"),
     "open_video": ("marey.video.reading.reader", "open_video"),

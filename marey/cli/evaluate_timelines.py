@@ -30,7 +30,8 @@ def print_timelines(
     as_json: bool,
 ) -> None:
     """Evaluate the timelines of a model, write timelines.json, and print what it says."""
-    from marey.engine.inference.evaluate_timelines import TimelineOptions, evaluate_timelines
+    from marey.engine.inference.evaluate_timelines import evaluate_timelines
+    from marey.engine.inference.seen_videos import TimelineOptions
     from marey.timelines.segments import SegmentRule
 
     how = TimelineOptions(window_seconds=window, stride_seconds=stride, rule=rule or SegmentRule())

@@ -12,8 +12,8 @@ numbers are of all videos together.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import torch
 
 from marey.data.manifest.join import join
 from marey.data.manifest.manifest import Manifest
+from marey.engine.environment import usable_device
 from marey.engine.inference.annotated import AnnotatedVideo, annotated_videos
 from marey.engine.inference.evaluate_run import EvalOptions, ScoringJob
 from marey.engine.inference.predict import Predictor
@@ -33,6 +34,7 @@ from marey.engine.inference.results_place import (
     results_name,
     say_what_is_replaced,
 )
+from marey.engine.inference.seen_videos import SeenVideo, TimelineOptions, look
 from marey.engine.inference.timelines_file import (
     FILE,
     ClassTimeline,
@@ -40,39 +42,16 @@ from marey.engine.inference.timelines_file import (
     TimelineResults,
     VideoTimeline,
 )
-from marey.engine.inference.windows import WindowScores
 from marey.engine.results_file import Results
-from marey.errors import DecodeError, ManifestError
+from marey.errors import ManifestError
 from marey.jobs.parts import Progress
 from marey.metrics.intervals import Estimate
 from marey.storage.atomic import make_folder, run_error
-from marey.timelines.accuracy import Watched, accuracy_estimates, precision_estimate
+from marey.timelines.accuracy import accuracy_estimates, precision_estimate
 from marey.timelines.detection import Matches, detection_estimates, match_segments
-from marey.timelines.segments import Segment, SegmentRule, segments_of
-from marey.timelines.spans import Spans
-from marey.types import check_numbers
+from marey.timelines.segments import SegmentRule
 
 _FOLD = re.compile(r"fold-(\d+)$")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimelineOptions:
-    """How videos are cut, and what is made of the windows.
-
-    Args:
-        window_seconds: the length of a window.
-        stride_seconds: how often one begins; None is every half window.
-        rule: when moments are a segment; rows of its background mark nothing.
-    """
-
-    window_seconds: float
-    stride_seconds: float | None = None
-    rule: SegmentRule = field(default_factory=SegmentRule)
-
-    def __post_init__(self) -> None:
-        check_numbers(
-            above=0, window_seconds=self.window_seconds, stride_seconds=self.stride_seconds
-        )
 
 
 def evaluate_timelines(
@@ -83,12 +62,6 @@ def evaluate_timelines(
     progress: Progress | None = None,
 ) -> tuple[TimelineResults, Path]:
     """The numbers of a model's timelines, and the timelines.json that they were written to.
-
-    >>> tested = EvalOptions(folder=Path("runs/falls"), manifest="falls/manifest.csv")
-    >>> how = TimelineOptions(window_seconds=2.0, rule=SegmentRule(smooth=1.0))
-    >>> found, _ = evaluate_timelines(tested, how)                      # doctest: +SKIP
-    >>> found.heads["label"].estimates["map@0.5"].value                 # doctest: +SKIP
-    31.4
 
     Args:
         tested: the model, or a folder with a run for each fold, and the clips.
@@ -114,18 +87,68 @@ def evaluate_timelines(
     _refuse_shared(videos)
     clips = _all_clips([job.manifest for job in jobs])
     place = _place(out, tested, jobs[0], clips)
-    total, seen = sum(map(len, videos)), list[_Seen]()
+    total, seen = sum(map(len, videos)), list[SeenVideo]()
     for job, of_job in zip(jobs, videos, strict=True):
         predictor = Predictor(
             replace(job.trained, recipe=job.recipe), torch.device(job.device), job.calibration
         )
         for video in of_job:
-            seen.append(_look(predictor, video, how))
+            seen.append(look(predictor, video, how))
             if progress:
                 progress(len(seen), total)
     results = _results(jobs, how, clips, seen)
     make_folder(place, partial(run_error, hint="free some space, or give another folder"))
     return results, results.write(place)
+
+
+def evaluate_timelines_of(
+    model: str | Path,
+    manifest: str | Path | None = None,
+    *,
+    window_seconds: float,
+    stride_seconds: float | None = None,
+    rule: SegmentRule | None = None,
+    split: str = "val",
+    segments: int | None = None,
+    calibrated: bool = False,
+    out: str | Path | None = None,
+    device: str | None = None,
+) -> TimelineResults:
+    """How right a model's timelines are, as `marey eval --window`; `marey.evaluate_timelines`.
+
+    >>> found = marey.evaluate_timelines("runs/falls", window_seconds=2.0)  # doctest: +SKIP
+    >>> found.heads["label"].estimates["map@0.5"].value                     # doctest: +SKIP
+    11.7
+
+    Args:
+        model: folder of a run or release, or one with a run for each fold.
+        manifest: rows of one path are what is marked in it; by default that of the model.
+        window_seconds: the length of a window.
+        stride_seconds: how often one begins; by default every half window.
+        rule: when moments are a segment; rows of its background mark nothing.
+        split: rows to take, if the manifest has a column of splits.
+        segments: of a window, as the model counts its frames; by default as its test views have.
+        calibrated: whether probabilities are those of `marey eval --calibrate`.
+        out: folder for timelines.json; by default results/NAME-timelines of the model.
+        device: "cpu", "cuda" ...; by default the GPU if there is one.
+
+    Raises:
+        MareyError, ValueError: as `evaluate_timelines`.
+    """
+    tested = EvalOptions(
+        folder=Path(model),
+        manifest=manifest,
+        split=split,
+        segments=segments,
+        calibrated=calibrated,
+        device=str(usable_device(device)),
+    )
+    how = TimelineOptions(
+        window_seconds=window_seconds,
+        stride_seconds=stride_seconds,
+        rule=rule or SegmentRule(),
+    )
+    return evaluate_timelines(tested, how, Path(out) if out else None)[0]
 
 
 def _runs(folder: Path) -> list[Path]:
@@ -138,63 +161,8 @@ def _runs(folder: Path) -> list[Path]:
     return [folds[number] for number in sorted(folds)]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Seen:
-    """What is marked and what was found in one video, of each head."""
-
-    path: str
-    marked: dict[str, Spans]
-    found: dict[str, list[Segment]] = field(default_factory=dict)
-    moments: dict[str, Watched] = field(default_factory=dict)
-    seconds: float | None = None
-    bad: Sequence[str] = ()
-    error: str = ""
-
-    def spans(self, head: str, names: Sequence[str]) -> Spans:
-        """What was found of a head."""
-        return _spans(self.found.get(head, ()), names)
-
-
-def _look(predictor: Predictor, video: AnnotatedVideo, how: TimelineOptions) -> _Seen:
-    rule = how.rule
-    try:
-        watched = predictor.watch(
-            video.path,
-            window_seconds=how.window_seconds,
-            stride_seconds=how.stride_seconds,
-            num_frames=video.num_frames,
-        )
-    except DecodeError as error:
-        marked = video.marked_blindly(background=rule.background)
-        return _Seen(path=str(video.path), marked=marked, error=str(error))
-    marked, bad = video.marked(watched.times, watched.seconds, background=rule.background)
-    found, moments = {}, {}
-    for head, names in watched.classes.items():
-        found[head], moments[head] = _of_head(watched, head, names, marked[head], rule)
-    return _Seen(
-        path=str(video.path),
-        marked=marked,
-        found=found,
-        moments=moments,
-        seconds=watched.seconds,
-        bad=bad,
-    )
-
-
-def _of_head(
-    watched: WindowScores, head: str, names: Sequence[str], marked: Spans, rule: SegmentRule
-) -> tuple[list[Segment], Watched]:
-    of = watched.moments(head, rule)
-    found = segments_of(of, names, rule, several=head in watched.several)
-    return found, Watched.of(of.middles, of.scores, marked, _spans(found, names))
-
-
-def _spans(found: Iterable[Segment], names: Sequence[str]) -> Spans:
-    return Spans.of((of.start, of.end, names.index(of.label), of.score) for of in found)
-
-
 def _results(
-    jobs: Sequence[ScoringJob], how: TimelineOptions, clips: Manifest, seen: Sequence[_Seen]
+    jobs: Sequence[ScoringJob], how: TimelineOptions, clips: Manifest, seen: Sequence[SeenVideo]
 ) -> TimelineResults:
     facts = [
         Results(
@@ -225,7 +193,9 @@ def _results(
     )
 
 
-def _head(head: str, names: Sequence[str], several: bool, seen: Sequence[_Seen]) -> HeadTimeline:
+def _head(
+    head: str, names: Sequence[str], several: bool, seen: Sequence[SeenVideo]
+) -> HeadTimeline:
     marked = [of.marked[head] for of in seen]
     matches = match_segments(marked, [of.spans(head, names) for of in seen], len(names))
     moments = [of.moments[head] for of in seen if not of.error]
@@ -256,7 +226,7 @@ def _classes(matches: Matches, names: Sequence[str]) -> dict[str, ClassTimeline]
     }
 
 
-def _video(seen: _Seen, classes: dict[str, tuple[str, ...]]) -> VideoTimeline:
+def _video(seen: SeenVideo, classes: dict[str, tuple[str, ...]]) -> VideoTimeline:
     if seen.error:
         return VideoTimeline(path=seen.path, error=seen.error)
     several = len(classes) > 1

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import marey
 from marey.cli.app import app
 from marey.engine.inference.evaluate_run import EvalOptions
-from marey.engine.inference.evaluate_timelines import TimelineOptions, evaluate_timelines
+from marey.engine.inference.evaluate_timelines import evaluate_timelines
+from marey.engine.inference.seen_videos import TimelineOptions
 from marey.engine.inference.timelines_file import TimelineResults
 from marey.engine.train.loop import train
 from marey.engine.weights.origin import read_run_recipe
@@ -86,6 +88,17 @@ def test_colours_that_are_learned_are_found_where_they_are(
     assert (of.classes["blue"].num_marked, of.classes["blue"].num_found) == (0, 1)
     assert np.isnan(of.classes["blue"].precision["0.5"])
     assert path == run / "results" / f"{marked.parent.name}-timelines" / "timelines.json"
+
+
+def test_python_has_the_numbers_of_the_command(
+    run: Path, marked: Path, tmp_path: Path, found_there: tuple[TimelineResults, Path]
+) -> None:
+    found = marey.evaluate_timelines(
+        run, marked, window_seconds=0.8, stride_seconds=0.2, out=tmp_path, device="cpu"
+    )
+    assert found.heads["label"].estimates == found_there[0].heads["label"].estimates
+    with pytest.raises(ValueError, match="window_seconds is 0, expected more than 0"):
+        marey.evaluate_timelines(run, marked, window_seconds=0)
 
 
 def test_what_is_background_marks_nothing_and_is_no_segment(

@@ -71,6 +71,20 @@ def test_only_frames_that_a_window_still_needs_are_held() -> None:
     assert read == [i + 8 for i in range(0, 92, 4)]
 
 
+def test_windows_of_a_real_video_have_the_frames_that_are_read_by_index(shared_dir: Path) -> None:
+    crop = CenterCrop(32, resize=36)
+    with VideoFile(shared_dir / "data" / "falls" / "S4" / "Fall" / "02.mp4") as reader:
+        times = reader.timestamps()
+        indices = [
+            np.linspace(of.first, of.last - 1, 4).astype(np.int64)[None]
+            for of in windows(times, 1.0, 0.4)
+        ]
+        views = list(views_of_windows(reader, indices, crop))
+        assert len(views) == len(indices) > 4
+        for of_window, (clip,) in zip(views, indices, strict=True):
+            assert torch.equal(of_window, crop(reader.gather(clip)))
+
+
 def test_a_batch_of_windows_has_the_scores_of_each_alone(tmp_path: Path) -> None:
     predictor, path = untrained(tmp_path), tmp_path / "long.mp4"
     write_clip(path, 1, num_frames=30)
