@@ -233,6 +233,26 @@ def test_the_command_prints_a_table_or_json(run: Path, marked: Path, tmp_path: P
     assert facts["rule"]["background"] == "blue"
 
 
+def test_predict_prints_segments_and_json_has_windows_unless_segments_are_asked_for(
+    run: Path, marked: Path
+) -> None:
+    video = str(marked.parent / "two.mp4")
+    words = ["predict", str(run), video, "--window", "0.8", "--stride", "0.2", "--device", "cpu"]
+    printed = CliRunner().invoke(app, words).output
+    assert "green" in printed
+    assert "0.00 -" in printed
+    (windows,) = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout).values()
+    assert len(windows) == 17
+    assert set(windows[0]["scores"]) == {*CLASSES}
+    asked = [*words, "--json", "--min-duration", "1", "--merge", "0.5"]
+    (segments,) = json.loads(CliRunner().invoke(app, asked).stdout).values()
+    assert [each["label"] for each in segments] == ["green", "red"]
+    assert list(segments[0]) == ["start", "end", "label", "score"]
+    refused = CliRunner().invoke(app, ["predict", str(run), video, "--smooth", "1"])
+    assert refused.exit_code == 2
+    assert "--smooth" in refused.output
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
