@@ -123,7 +123,8 @@ class Feed:
         """What is to be said since the last call, that it stalls included."""
         silent = time.monotonic() - self._last_arrival
         with self._woken:
-            if not (self.ended or self._stalled) and silent > self._options.stall_seconds:
+            waits = self.ended or self._stalled or self._newest is not None
+            if not waits and silent > self._options.stall_seconds:
                 self._stalled = True
                 self._notices.append(f"no frame for {duration(silent)}; waiting")
             notices = list(self._notices)

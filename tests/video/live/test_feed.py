@@ -97,6 +97,7 @@ def test_a_stall_is_said_once_and_so_is_its_end() -> None:
     until = time.monotonic() + 60
     while not said and time.monotonic() < until:
         time.sleep(0.01)
+        feed.take()
         said += feed.notices()
     time.sleep(0.1)
     said += feed.notices()
@@ -104,6 +105,17 @@ def test_a_stall_is_said_once_and_so_is_its_end() -> None:
     goes_on.set()
     ended(feed, woken)
     assert feed.notices() == ["goes on after 0 s", "ended"]
+
+
+def test_a_model_that_is_slow_is_no_stall() -> None:
+    woken = threading.Condition()
+    feed = Feed(Scripted([[moment(0), threading.Event()]]), woken, FeedOptions(stall_seconds=0.01))
+    feed.start()
+    with woken:
+        assert woken.wait_for(lambda: feed.has_picture, 60)
+    time.sleep(0.05)
+    assert feed.notices() == []
+    feed.close()
 
 
 def test_jumps_and_other_sizes_are_said() -> None:
