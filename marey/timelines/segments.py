@@ -52,7 +52,7 @@ class SegmentRule:
             whose clips have one class each, 0.5 of those that have several.
         thresholds: classes that have another one, by name.
         hold: the lower probability by which a segment that reaches its threshold goes on, to both
-            sides; by default the threshold.
+            sides; it needs a threshold, which it is by default.
         background: the class that is no segment, by name; "" if there is none.
         merge: segments of one class are one if the gap between them is at most so many seconds, and
             nothing else was found in it (of a head whose clips have several classes: whatever was).
@@ -77,6 +77,11 @@ class SegmentRule:
             at_least=0, smooth=self.smooth, merge=self.merge, min_duration=self.min_duration
         )
         check_numbers(at_least=0, at_most=1, threshold=self.threshold, hold=self.hold)
+        if self.hold is not None and self.threshold is None:
+            raise ValueError(
+                f"hold is {self.hold}, without a threshold that it goes on below. "
+                "hint: give the threshold too"
+            )
         if self.hold is not None and self.threshold is not None and self.hold > self.threshold:
             raise ValueError(
                 f"hold is {self.hold}, above the threshold {self.threshold} that it goes on below"

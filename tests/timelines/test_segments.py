@@ -28,12 +28,12 @@ def timelines(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, bool]:
 
 def rules() -> st.SearchStrategy[SegmentRule]:
     seconds = st.sampled_from([0.0, 0.3, 1.0, 5.0])
+    bounds = st.sampled_from([(None, None), (0.4, None), (0.6, None), (0.4, 0.2), (0.6, 0.2)])
     return st.builds(
-        SegmentRule,
+        lambda bounds, **words: SegmentRule(threshold=bounds[0], hold=bounds[1], **words),
+        bounds,
         step=st.sampled_from([0.05, 0.1, 0.5]),
         smooth=seconds,
-        threshold=st.sampled_from([None, 0.4, 0.6]),
-        hold=st.sampled_from([None, 0.2]),
         background=st.sampled_from(["", "rest"]),
         merge=seconds,
         min_duration=seconds,
@@ -242,6 +242,7 @@ def test_nothing_gives_nothing() -> None:
         ({"smooth": -1}, "smooth is -1, expected at least 0"),
         ({"threshold": 1.2}, "threshold is 1.2, expected 0 to 1"),
         ({"thresholds": (("run", 2.0),)}, "the threshold of 'run' is 2.0, expected 0 to 1"),
+        ({"hold": 0.5}, "hold is 0.5, without a threshold"),
         ({"threshold": 0.3, "hold": 0.5}, "hold is 0.5, above the threshold 0.3"),
     ],
 )
