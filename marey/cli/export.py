@@ -51,7 +51,8 @@ def export(
         ),
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="onnx: round to 8 bits, fitted to --calibration")
+        bool,
+        typer.Option("--int8", help="round to 8 bits, fitted to --calibration; not for pt2"),
     ] = False,
     calibration: Annotated[
         str | None,

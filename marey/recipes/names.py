@@ -46,6 +46,8 @@ ROOMS = (
 
 WEIGHTS_FILES = ("recipe.yaml", "config.json")
 """The recipe of a run and of a release: beside these lie weights, and code that is never run."""
+EXPORTS = (".onnx", ".xml", ".pt2")
+"""What the files of exports end in, which carry a recipe: beside these no code is run either."""
 
 
 def name_of(cls: type) -> str:
@@ -110,7 +112,9 @@ def obstacle(module: str, attribute: str, source: str = "") -> str:
     file = _file_of(module)
     if file is None:
         return "there is no such module in Python's path"
-    if Path(source).name in WEIGHTS_FILES and file.is_relative_to(Path(source).parent.resolve()):
+    of = Path(source)
+    is_given = of.name in WEIGHTS_FILES or of.suffix in EXPORTS
+    if is_given and file.is_relative_to(of.parent.resolve()):
         return f"{file} lies in the folder of the run or release, where no code is run"
     if file.suffix != ".py" or attribute not in _classes_in(file):
         return f"{file} defines no class '{attribute}' at its top level"

@@ -18,7 +18,15 @@ from marey.longtail.objective import CrossEntropy, Objective
 from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
 from marey.models.video_model import ModelSpec
-from marey.recipes.names import ROOMS, class_named, classes_for, is_dataclass, lacks, name_of
+from marey.recipes.names import (
+    ROOMS,
+    class_named,
+    classes_for,
+    is_dataclass,
+    lacks,
+    name_of,
+    obstacle,
+)
 from marey.recipes.optim import Optim, Schedule
 from marey.recipes.recipe import Stage
 from marey.recipes.schema import from_yaml, override, to_readable_yaml, to_yaml
@@ -193,3 +201,13 @@ def test_a_recipe_that_can_be_read_back_is_written_as_it_is() -> None:
     assert to_readable_yaml(spec, "run/recipe.yaml") == to_yaml(spec)
     assert all(importlib.import_module(room) for room in ROOMS)
     assert set(classes_for(Schedule)) == {"Cosine", "StepDecay"}
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.xml", "model.pt2", "recipe.yaml"])
+def test_code_beside_a_file_of_a_model_is_not_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "brought_along.py").write_text("class Brought:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "no code is run" in obstacle("brought_along", "Brought", str(tmp_path / name))
+    assert obstacle("brought_along", "Brought", str(tmp_path / "mine.yaml")) == ""

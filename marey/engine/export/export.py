@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -66,18 +67,18 @@ class WantedFile:
     limit: float = 1e-4
 
     def __post_init__(self) -> None:
-        if self.int8 and self.to != "onnx":
-            raise ValueError(_NO_INT8[self.to])
+        if self.int8 and self.to == "pt2":
+            raise ValueError(
+                "numbers of 8 bits are not for pt2: torch has its own tools for them, which work "
+                "on other programs. hint: int8 for onnx or openvino"
+            )
+        if self.int8 and self.to == "openvino" and self.batch != 1:
+            raise ValueError(
+                "numbers of 8 bits for openvino are of one clip at once: of several it scores the "
+                "first alone (2026.4). hint: --batch-size 1"
+            )
         if self.head is not None and not self.stream:
             raise ValueError(f"head is {self.head!r}, but a file of clips gives all heads")
-
-
-_NO_INT8: Mapping[Runtime, str] = {
-    "openvino": "numbers of 8 bits are not for openvino: of several clips at once it scores the "
-    "first alone (2026.4). hint: int8 for onnx",
-    "pt2": "numbers of 8 bits are not for pt2: torch has its own tools for them, which work on "
-    "other programs. hint: int8 for onnx",
-}
 
 
 def export_file(
@@ -120,9 +121,9 @@ def export_file(
     about = about_file(trained, facts, calibration)
     with TemporaryDirectory(prefix="marey-export-") as made:
         folder = Path(made)
-        path = write_file(wanted.to, program, folder, about)
-        if wanted.int8:
-            _round(path, program, clips.fitted, stream)
+        rounding = partial(_round, program=program, clips=clips.fitted, stream=stream)
+        rewrite = rounding if wanted.int8 else None
+        path = write_file(wanted.to, program, folder, about, rewrite=rewrite)
         step(2)
         say(f"trying it on {counted(len(clips.tried), 'clip')}")
         check = _checked(path, trained, stream, clips.tried, wanted)
@@ -184,7 +185,7 @@ def _program(trained: Trained, stream: StreamingModel | None, wanted: WantedFile
     return clip_program(trained.model.with_frames(test.sampling.frames), shape, wanted.batch)
 
 
-def _round(path: Path, program: Program, clips: Clip, stream: StreamingModel | None) -> None:
+def _round(path: Path, *, program: Program, clips: Clip, stream: StreamingModel | None) -> None:
     """Round the numbers of the graph at `path` to 8 bits, by the ranges of these clips."""
     if stream is None:
         examples: Iterator[Mapping[str, Tensor]] = ({INPUT: clip} for clip in torch.split(clips, 1))

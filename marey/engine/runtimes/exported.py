@@ -19,7 +19,13 @@ import torch
 from marey.engine.results_file import Chosen
 from marey.engine.runtimes.about import about_model
 from marey.engine.runtimes.form import Running
-from marey.engine.runtimes.graph_files import Runtime, open_file, runtime_of, write_file
+from marey.engine.runtimes.graph_files import (
+    Runtime,
+    files_of,
+    open_file,
+    runtime_of,
+    write_file,
+)
 from marey.engine.runtimes.optimized import file_digest
 from marey.engine.runtimes.program import FRAME, INPUT, Program, clip_program
 from marey.engine.runtimes.session import Session, clip_scores, in_batches
@@ -212,7 +218,8 @@ def open_exported(
         said.chosen,
     )
     session = in_batches(session, said.file.batch)
-    return Exported(path, trained, said.file, session, file_digest(path), said.calibration)
+    digest = " ".join(file_digest(each) for each in files_of(path))
+    return Exported(path, trained, said.file, session, digest, said.calibration)
 
 
 def exported_now(runtime: Runtime, trained: Trained, device: str | torch.device) -> Exported:

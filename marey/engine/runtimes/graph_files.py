@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias, get_args
@@ -46,27 +46,51 @@ def runtime_of(path: Path) -> Runtime | None:
     return next((name for name in RUNTIMES if Path(FILES[name][0]).suffix == path.suffix), None)
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The file of an export that is named to open it, and what lies beside it that it needs."""
+    runtime = runtime_of(path)
+    suffixes = [Path(name).suffix for name in FILES[runtime]] if runtime else [path.suffix]
+    return tuple(path.with_suffix(suffix) for suffix in suffixes)
+
+
 def cannot_export(to: Runtime) -> str:
     """Why no file of a runtime can be written and tried here; empty if it can."""
     return lacking(*_NEEDED[to])
 
 
-def write_file(to: Runtime, program: Program, folder: Path, about: Mapping[str, Any]) -> Path:
+def write_file(
+    to: Runtime,
+    program: Program,
+    folder: Path,
+    about: Mapping[str, Any],
+    *,
+    rewrite: Callable[[Path], None] | None = None,
+) -> Path:
     """Write the files of a runtime into `folder`; returns the one that is to be opened.
 
-    RunError if packages are missing, or they cannot be written.
+    Args:
+        to: the runtime.
+        program: what is written.
+        folder: where.
+        about: what the file says of the model.
+        rewrite: changes a graph of ONNX in its place, before it is what is written, or is made
+            into that; not for pt2.
+
+    Raises:
+        RunError: packages are missing, or they cannot be written.
     """
     path = folder / FILES[to][0]
     if reason := cannot_export(to):
         raise RunError(f"{path.name} cannot be made here: {reason}")
     if to == "pt2":
         write_pt2(program, path, about)
-    elif to == "onnx":
-        write_onnx_program(program, path, about=about)
-    else:
-        with TemporaryDirectory(prefix="marey-") as draft:
-            graph = Path(draft) / "model.onnx"
-            write_onnx_program(program, graph, about={})
+        return path
+    with TemporaryDirectory(prefix="marey-") as drafts:
+        graph = path if to == "onnx" else Path(drafts) / "model.onnx"
+        write_onnx_program(program, graph, about=about)
+        if rewrite:
+            rewrite(graph)
+        if to == "openvino":
             write_openvino(graph, path, about)
     return path
 

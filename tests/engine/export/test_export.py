@@ -214,6 +214,16 @@ def test_a_file_that_is_off_is_refused_unless_asked(run: Path, tmp_path: Path) -
     assert any("QuantizeLinear" in fault or "UINT8" in fault for fault in check.tensorrt)
 
 
+@pytest.mark.slow
+def test_openvino_takes_8_bits_of_one_clip_at_once(run: Path, clip: Path, tmp_path: Path) -> None:
+    more: dict[str, Any] = {"int8": True, "batch": 1, "keeps": "close", "limit": 60.0}
+    found = []
+    for to in ("openvino", "onnx"):
+        export_file(run, tmp_path / to, wanted(to, **more))
+        found.append(scores_of(load(tmp_path / to), clip))
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+
 def test_a_file_has_no_weights_to_write(made: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="runs without weights, and has none to write"):
         load(made / "onnx").save_pretrained(tmp_path / "out")
@@ -227,7 +237,7 @@ def test_a_pt2_file_is_opened_only_where_it_is_trusted(made: Path) -> None:
 def test_what_an_export_cannot_be_is_said(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="gives no stream: temporal is"):
         export_file(run, tmp_path / "out", wanted(stream=True))
-    with pytest.raises(ValueError, match="numbers of 8 bits are not for openvino"):
+    with pytest.raises(ValueError, match="for openvino are of one clip at once"):
         wanted("openvino", int8=True)
     with pytest.raises(ValueError, match="numbers of 8 bits are not for pt2"):
         wanted("pt2", int8=True)
@@ -319,7 +329,7 @@ def test_the_command_exports_beside_the_run_and_says_what_it_found(
         (["--stream"], "--stream: of files for a runtime; say which: --to onnx"),
         (["--to", "onnx", "--calibration", "x.csv"], "--calibration is of numbers of 8 bits"),
         (["--to", "onnx", "--exact", "1", "--close", "9"], "one of them says what must be kept"),
-        (["--to", "openvino", "--int8"], "numbers of 8 bits are not for openvino"),
+        (["--to", "openvino", "--int8"], "for openvino are of one clip at once"),
     ],
 )
 def test_the_command_refuses_what_does_not_go_together(
