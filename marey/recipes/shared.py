@@ -21,7 +21,7 @@ from marey.recipes.schema import Plain, to_plain
 _PLACE = re.compile(r"^(~|\.{1,2}[/\\]|[/\\]|[A-Za-z]:[/\\])|^\w+://")
 _PUBLISHED = ("claim.",)
 """Keys whose texts may be addresses."""
-_OF_FEATURES = ("encoder", "model_spec", "views", "pixels", "per", "model", "weights", "dtype")
+_OF_FEATURES = ("encoder", "model_spec", "views", "pixels", "per", "weights", "dtype")
 
 
 def to_share(recipe: Recipe, name: str) -> tuple[Recipe, list[str]]:
@@ -37,7 +37,7 @@ def to_share(recipe: Recipe, name: str) -> tuple[Recipe, list[str]]:
     ]
     weights = recipe.weights if is_public_name(recipe.weights) else ""
     left += ["weights"] if weights != recipe.weights else []
-    own = recipe.name.partition("+")[0] not in rows()
+    own = not _is_listed(recipe.name)
     left += ["name"] if own and recipe.name != name else []
     shared = replace(recipe, data=data, weights=weights, name=name if own else recipe.name)
     for key, text in _texts(to_plain(shared)):
@@ -52,13 +52,33 @@ def to_share(recipe: Recipe, name: str) -> tuple[Recipe, list[str]]:
 def features_to_share(about: About) -> dict[str, object]:
     """What made the features that a model takes, without where it lies and which clips they are."""
     kept = {key: about[key] for key in _OF_FEATURES if key in about}
-    weights = str(about.get(WEIGHTS_FROM, ""))
-    return kept | ({WEIGHTS_FROM: weights} if weights and is_public_name(weights) else {})
+    weights, model = str(about.get(WEIGHTS_FROM, "")), str(about.get("model", ""))
+    kept |= {WEIGHTS_FROM: weights} if weights and is_public_name(weights) else {}
+    return kept | ({"model": model} if _is_listed(model) else {})
 
 
 def is_public_name(weights: str) -> bool:
     """Whether weights to start from are named as marey's tables name them, or are none."""
     return weights in ("", "imagenet") or weights.removeprefix("from:") in rows()
+
+
+def own_classes(recipe: Recipe) -> list[str]:
+    """The classes that a recipe names and marey does not have, by module and name."""
+    return sorted({name for name in _names(to_plain(recipe)) if "." in name})
+
+
+def _is_listed(name: str) -> bool:
+    """Whether a recipe has the name of a row, with what may be added to it (+lora)."""
+    return name.partition("+")[0] in rows()
+
+
+def _names(plain: Plain) -> Iterator[str]:
+    """The keys of all mappings in a recipe, and so the names of its classes."""
+    if isinstance(plain, dict):
+        yield from plain
+    for value in plain.values() if isinstance(plain, dict) else plain:
+        if isinstance(value, dict | list):
+            yield from _names(value)
 
 
 def _texts(plain: Plain, where: str = "") -> Iterator[tuple[str, str]]:

@@ -31,7 +31,7 @@ def behind_its_encoder(recipe: Recipe, train_set: Manifest) -> tuple[Recipe, str
     if missing:
         return recipe, (
             f"a model of features, which takes no videos: {name}, cannot be put before it: "
-            f"{missing}; name its weights (--weights FILE)"
+            f"{missing}; name its weights (--weights FILE), or do it later (marey join)"
         )
     return whole, f"a model of videos: {name}, stands before what is trained"
 

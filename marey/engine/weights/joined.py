@@ -54,7 +54,7 @@ def of_videos(trained: Trained, encoder: Path | None = None) -> Trained:
     _load_encoder(model, file, about, name)
     load_strictly(model, _whole(model, trained.model), source=Path(name))
     rounded = " rounded to float16" if about.get("dtype") == "float16" else ""
-    log.info("%s learned on features%s: behind their encoder, of %s", name, rounded, file)
+    log.info("%s learned on features%s, and stands behind their encoder: %s", name, rounded, file)
     return replace(trained, recipe=recipe, model=model.to(device).eval(), features={})
 
 

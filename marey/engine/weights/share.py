@@ -19,7 +19,7 @@ from marey.engine.weights.trained import Trained, write_release
 from marey.errors import RunError
 from marey.recipes.huggingface import is_hub_name
 from marey.recipes.release import CARD, CONFIG, NEVER_TRAINED, never_trained
-from marey.recipes.shared import features_to_share, to_share
+from marey.recipes.shared import features_to_share, own_classes, to_share
 from marey.storage.atomic import run_error, write_text
 
 
@@ -156,6 +156,8 @@ def _notes(trained: Trained, said: Said) -> Iterator[str]:
         yield "no licence is stated, so that nobody may use it: --license apache-2.0 ..."
     if not said.data:
         yield "what it was trained on is not stated, so that the hub lists no numbers: --data NAME"
+    if own := own_classes(trained.recipe):
+        yield f"whoever loads it needs {', '.join(own)}, which marey does not have"
     if trained.recipe.model.takes_features:
         yield "it takes features, no videos: marey join makes one model of it and its encoder"
 

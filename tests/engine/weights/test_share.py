@@ -160,6 +160,7 @@ def test_what_the_owner_does_not_say_is_not_invented(run: Path, tmp_path: Path) 
     assert [note.partition(",")[0] for note in shared.notes] == [
         "no licence is stated",
         "what it was trained on is not stated",
+        "whoever loads it needs tests.tiny.TinySpec",
     ]
 
 
