@@ -113,7 +113,9 @@ def _of_weights(graph: GraphProto) -> Iterator[str]:
 def _is_too_large(values: npt.NDArray[np.int64]) -> bool:
     """Whether integers change when they become of 32 bits, as they do in TensorRT before 10.
 
-    The largest there is stands in slices "to the end"; it is clamped, which means the same.
+    The largest and the smallest there are stand in slices, for "from the start" and "to the end";
+    they are clamped, which means the same.
     """
-    to_the_end = np.iinfo(np.int64).max
-    return bool(((values < -(2**31)) | ((values >= 2**31) & (values != to_the_end))).any())
+    limits = np.iinfo(np.int64)
+    are_large = (values < -(2**31)) | (values >= 2**31)
+    return bool((are_large & (values != limits.max) & (values != limits.min)).any())

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from marey.engine.environment import installed
 from marey.engine.runtimes.program import MOST_BYTES, Program, clip_program
-from marey.errors import RunError
+from marey.errors import RunError, cut_short
 from marey.models.video_model import VideoModel
 from marey.storage.atomic import replacing, run_error
 from marey.types import Clip
@@ -78,16 +78,24 @@ def write_onnx_program(program: Program, path: Path, *, about: Mapping[str, Any]
         raise RunError(f"{path} cannot be written: {reason}")
     import onnx
 
-    with _quiet(), torch.no_grad():
-        found = torch.onnx.export(
-            program.traced,
-            dynamo=True,
-            dynamic_shapes=program.dynamic_shapes,
-            input_names=list(program.inputs),
-            output_names=list(program.outputs),
-            opset_version=OPSET,
-            verbose=False,
-        )
+    try:
+        with _quiet(), torch.no_grad():
+            found = torch.onnx.export(
+                program.traced,
+                dynamo=True,
+                dynamic_shapes=program.dynamic_shapes,
+                input_names=list(program.inputs),
+                output_names=list(program.outputs),
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        cause = error.__cause__ or error
+        first = next(filter(None, map(str.strip, str(cause).splitlines())), type(error).__name__)
+        raise RunError(
+            f"torch has no operators of ONNX for this model: {cut_short(first, 200)}",
+            "export it to pt2",
+        ) from error
     assert found is not None, "with dynamo=True it is what is exported"
     graph = found.model_proto
     entry = onnx.StringStringEntryProto(key=METADATA, value=json.dumps(dict(about)))

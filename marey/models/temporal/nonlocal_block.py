@@ -74,5 +74,6 @@ class NonLocalBlock(OnClips):
         return z
 
     def _positions(self, x_nchw: Tensor) -> Tensor:
-        """[b t*h*w c]: all positions of a clip in one row."""
-        return unfold_time(x_nchw, self.num_frames).permute(0, 1, 3, 4, 2).flatten(1, 3)
+        """[b 1 t*h*w c]: all positions of a clip in one row, of one head, as ONNX has attention."""
+        rows = unfold_time(x_nchw, self.num_frames).permute(0, 1, 3, 4, 2).flatten(1, 3)
+        return rows[:, None]

@@ -168,6 +168,17 @@ def test_a_graph_cannot_be_written_without_its_packages(
         write_onnx(model, clips, tmp_path / "model.onnx")
 
 
+def test_a_model_that_onnx_has_no_operators_for_is_said(
+    model: VideoModel, clips: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise torch.onnx.OnnxExporterError("a node") from AssertionError("only 4D is supported")
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    with pytest.raises(RunError, match="no operators of ONNX for this model: only 4D is support"):
+        write_onnx(model, clips, tmp_path / "model.onnx")
+
+
 def test_a_graph_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"none.onnx is missing, expected a graph"):
         read_graph(tmp_path / "none.onnx")
