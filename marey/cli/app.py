@@ -28,6 +28,7 @@ from marey.cli import (
     prepare,
     push,
     report,
+    serve,
     stream,
     submit,
     sweep,
@@ -151,6 +152,7 @@ app.command("test", hidden=True)(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(stream.stream)
 app.command()(submit.submit)
+app.command()(serve.serve)
 app.command(context_settings={"allow_extra_args": True})(report.report)
 app.command()(report.compare)
 

@@ -113,6 +113,12 @@ class Worker(Generic[Job, Answer]):
         return not self._job
 
     @property
+    def pid(self) -> int | None:
+        """The process' number; that of another one after it was restarted."""
+        pid: int | None = self._process.pid
+        return pid
+
+    @property
     def seconds_left(self) -> float:
         """How long it need not be looked at."""
         return self._watch.seconds_left

@@ -26,7 +26,13 @@ from marey.data.own_videos.folders import clips_below
 from marey.engine.inference.calibrate import calibrated_scores
 from marey.engine.inference.probabilities import probabilities
 from marey.engine.inference.scoring import check_finite, clips_at_once, score_views
-from marey.engine.inference.windows import WindowScores, check_window, views_of_windows, windows
+from marey.engine.inference.windows import (
+    Window,
+    WindowScores,
+    check_window,
+    views_of_windows,
+    windows,
+)
 from marey.engine.runtimes.brought import scorer_of
 from marey.engine.runtimes.exported import Exported
 from marey.engine.runtimes.graph_files import Runtime
@@ -316,6 +322,40 @@ class Predictor:
         indices = at_rate(views.sampling, reader.fps).indices(len(reader))
         return self._score(reader.read(indices.ravel()), indices, reader.path)
 
+    def score_batch(self, views: Tensor, clips: Sequence[object]) -> Scores:
+        """Scores [b k] of every head of several clips, of which the test views are at hand.
+
+        Args:
+            views: uint8 [b v t 3 h w], or features float [b v t d].
+            clips: what they are called.
+
+        Raises:
+            RunError: the scores of a clip are not finite.
+        """
+        recipe = replace(self.trained.recipe, amp=False)
+        scores = score_views(self.scorer, views, recipe, device=self.device)
+        check_finite(scores, clips)
+        return calibrated_scores(scores, self.calibration, recipe.test.average)
+
+    def answers(self, scores: Scores, top: int = 5) -> list[Answer]:
+        """The `top` labels of every head, best first, by the scores [k] of a clip."""
+        return self._answers(scores, _Asked(top))
+
+    def of_windows(
+        self, found: Sequence[Window], scores: Scores, times: np.ndarray
+    ) -> WindowScores:
+        """What the scores [n k] of every head say of n windows of a video with these times."""
+        recipe = self.trained.recipe
+        return WindowScores(
+            windows=found,
+            probabilities={
+                head: probabilities_of_head(recipe, head, of).cpu() for head, of in scores.items()
+            },
+            classes=self.trained.classes,
+            times=times,
+            several=frozenset(of.name for of in recipe.model.heads if of.several),
+        )
+
     def predict_file(self, path: str | AnyPath, top: int = 5) -> list[Answer]:
         """The `top` labels of one file or folder of frames, best first."""
         return self._of_file(path, _Asked(top))
@@ -398,22 +438,12 @@ class Predictor:
         views = views_of_windows(reader, indices, recipe.test.crop)
         done = 0
         while batch := list(islice(views, clips_at_once(recipe))):
-            scores.append(self._score_batch(torch.stack(batch), [reader.path] * len(batch)))
+            scores.append(self.score_batch(torch.stack(batch), [reader.path] * len(batch)))
             done += len(batch)
             if progress:
                 progress(done, len(found))
-        return WindowScores(
-            windows=found,
-            probabilities={
-                head: probabilities_of_head(
-                    recipe, head, torch.cat([of[head] for of in scores])
-                ).cpu()
-                for head in scores[0]
-            },
-            classes=self.trained.classes,
-            times=times,
-            several=frozenset(of.name for of in recipe.model.heads if of.several),
-        )
+        by_head = {head: torch.cat([of[head] for of in scores]) for head in scores[0]}
+        return self.of_windows(found, by_head, times)
 
     def _score(self, frames: Frames, indices: np.ndarray, clip: object) -> Scores:
         recipe = self.trained.recipe
@@ -421,14 +451,7 @@ class Predictor:
         return self._score_views(torch.cat([recipe.test.crop(each) for each in clips]), clip)
 
     def _score_views(self, views: Tensor, clip: object) -> Scores:
-        return {head: of[0] for head, of in self._score_batch(views[None], [clip]).items()}
-
-    def _score_batch(self, views: Tensor, clips: Sequence[object]) -> Scores:
-        """Scores [b k] of every head, of views [b v t ...] of so many clips."""
-        recipe = replace(self.trained.recipe, amp=False)
-        scores = score_views(self.scorer, views, recipe, device=self.device)
-        check_finite(scores, clips)
-        return calibrated_scores(scores, self.calibration, recipe.test.average)
+        return {head: of[0] for head, of in self.score_batch(views[None], [clip]).items()}
 
     def _answers(self, scores: Scores, asked: _Asked) -> list[Answer]:
         recipe = self.trained.recipe

@@ -1,0 +1,169 @@
+"""The web application: what may be asked of a server, and what it answers.
+
+    GET  /healthz /readyz /metrics /openapi.json
+    GET  /v1/model     the labels of the model, and the limits of the server
+    POST /v1/predict   a video (a form's field `file`, or {"url": ...}) -> labels, a timeline
+    WS   /v1/stream    JPEG pictures -> labels (`streams`)
+
+Errors are JSON: {"error": {"message": ..., "hint": ...}}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request, Response, WebSocket
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+import marey
+from marey.engine.inference.predict import Predictor
+from marey.errors import MareyError
+from marey.recipes.compatible import check_pictures
+from marey.serve.documents import Failed, Model, Predicted, about_model
+from marey.serve.guards import Guard
+from marey.serve.limits import Limits
+from marey.serve.metrics import CONTENT_TYPE, Measured
+from marey.serve.refusals import Refused
+from marey.serve.responses import respond
+from marey.serve.service import Asked, Service
+from marey.serve.streams import Streams
+from marey.serve.urls import AllowedUrl
+from marey.timelines.segments import SegmentRule
+
+MOST_LABELS = 1000
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["url"],
+                    "properties": {"url": {"type": "string", "format": "uri"}},
+                }
+            },
+        },
+    }
+}
+
+
+def make_app(
+    predictor: Predictor,
+    limits: Limits | None = None,
+    *,
+    token: str | None = None,
+    allowed_urls: Sequence[str] = (),
+    names: Collection[str] = (),
+    temporary: Path | None = None,
+    rule: SegmentRule | None = None,
+) -> FastAPI:
+    """The application that answers by `predictor`; its `state.service` is what works.
+
+    Args:
+        predictor: of a model of videos.
+        limits: what it takes; by default `Limits()`.
+        token: what who asks must send; nothing is asked for by default.
+        allowed_urls: below which videos are fetched (`https://host/folder/`); none by default.
+        names: by which the server may be asked, besides addresses and localhost.
+        temporary: where uploads lie while they are worked on; by default the system's folder.
+        rule: makes timelines of windows; by default each moment shows its likeliest class.
+
+    Raises:
+        RunError: the model is not one of videos.
+        UrlError: an allowed url is not that of a folder.
+        ValueError: the rule names a class that the model has not.
+    """
+    predictor = predictor.of_videos
+    check_pictures(predictor.trained.model.spec)
+    if rule is not None:
+        rule.check_classes(predictor.trained.classes)
+    allowed = [AllowedUrl(url) for url in allowed_urls]
+    service = Service(
+        predictor, limits or Limits(), allowed=allowed, temporary=temporary, rule=rule
+    )
+    streams = Streams(service)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            service.start()
+            yield
+        finally:
+            streams.close()
+            service.close()
+
+    app = FastAPI(
+        title="marey",
+        summary="What happens in a video, and when.",
+        version=marey.__version__,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        responses={"default": {"model": Failed, "description": "why there is no answer"}},
+    )
+    app.state.service = service
+    app.add_middleware(Guard, token=token, names=tuple(names))
+    app.add_middleware(Measured, metrics=service.metrics)
+    for kind in (Refused, MareyError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, respond)
+    _add_health(app, service)
+    _add_model(app, service)
+
+    @app.websocket("/v1/stream")
+    async def stream(
+        socket: WebSocket, top: Annotated[int, Query(ge=1, le=MOST_LABELS)] = 5
+    ) -> None:
+        await streams.serve(socket, top)
+
+    return app
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Whether the server lives."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        """Whether it takes requests; not so any more once it is about to stop."""
+        if not service.admission.is_open:
+            raise Refused(503, "the server is about to stop", "ask another")
+        return {"status": "ready"}
+
+    @app.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """What it counts, as Prometheus reads it."""
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _add_model(app: FastAPI, service: Service) -> None:
+    about = about_model(service.predictor, service.limits)
+
+    @app.get("/v1/model")
+    async def model() -> Model:
+        """The labels of the model, how often they were trained on, and the limits here."""
+        return about
+
+    @app.post("/v1/predict", openapi_extra=BODY, response_model_exclude_none=True)
+    async def predict(
+        request: Request,
+        top: Annotated[int, Query(ge=1, le=MOST_LABELS)] = 5,
+        window: Annotated[float | None, Query(gt=0, le=86400, allow_inf_nan=False)] = None,
+        stride: Annotated[float | None, Query(gt=0, le=86400, allow_inf_nan=False)] = None,
+    ) -> Predicted:
+        """The labels of a video; with a `window` in seconds the label of each, and a timeline."""
+        if stride is not None and window is None:
+            raise Refused(422, f"stride is {stride:g}, but there are no windows", "give window too")
+        return await service.predict(request, Asked(top, window, stride))

@@ -1,0 +1,86 @@
+"""The JSON that a server answers with."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from marey.engine.inference.predict import Predictor
+from marey.models.stream import why_not_streamed
+from marey.serve.limits import Limits
+
+
+class Labelled(BaseModel):
+    """A label with its probability; of a window with its time in seconds."""
+
+    label: str
+    score: float
+    head: str | None = None
+    """Of a model that has several."""
+    start: float | None = None
+    end: float | None = None
+
+
+class Clip(BaseModel):
+    """What a video was found to be."""
+
+    frames: int
+    seconds: float
+    width: int
+    height: int
+
+
+class Predicted(BaseModel):
+    """The labels of a video, best first; or the best of each window, and the timeline of these."""
+
+    answers: list[Labelled]
+    timeline: list[Labelled] | None = None
+    clip: Clip
+    took_seconds: float
+    """In work, without the time for which the video was sent or waited."""
+
+
+class Model(BaseModel):
+    """What is served."""
+
+    name: str
+    heads: dict[str, list[str]]
+    """Head -> the names of its classes."""
+    class_counts: dict[str, list[int]]
+    """Head -> training clips of each class; empty where nobody knows."""
+    frames: int
+    """Of a clip."""
+    size: int
+    """Of a frame as the model sees it, in pixels: width and height."""
+    streams: Literal["frame", "window"]
+    """How streams are seen: frame by frame, or by a sliding window."""
+    limits: dict[str, Any]
+
+
+class Fault(BaseModel):
+    """What was wrong, and the remedy."""
+
+    message: str
+    hint: str
+
+
+class Failed(BaseModel):
+    """Why there is no answer."""
+
+    error: Fault
+
+
+def about_model(predictor: Predictor, limits: Limits) -> Model:
+    """What a server says of its model and of itself."""
+    trained = predictor.trained
+    return Model(
+        name=trained.recipe.name,
+        heads={head: list(names) for head, names in trained.classes.items()},
+        class_counts={head: of.tolist() for head, of in trained.class_counts.items()},
+        frames=trained.recipe.test.sampling.frames,
+        size=trained.recipe.test.crop.size,
+        streams="window" if why_not_streamed(trained.model.spec) else "frame",
+        limits=asdict(limits),
+    )

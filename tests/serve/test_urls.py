@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marey.errors import UrlError
+from marey.serve import urls
+from marey.serve.refusals import Refused
+from marey.serve.urls import AllowedUrl, check_url, fetch
+
+ALLOWED = [AllowedUrl("https://videos.example/clips/"), AllowedUrl("http://10.0.0.7:81/a/b/")]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://videos.example/clips/a.mp4",
+        "https://VIDEOS.example:443/clips/deep/a.mp4?signature=x%2Fy",
+        "https://videos.example./clips/a%20b.mp4",
+        "http://10.0.0.7:81/a/b/c.mp4",
+    ],
+)
+def test_what_lies_below_is_allowed(url: str) -> None:
+    assert check_url(url, ALLOWED) in ALLOWED
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://videos.example/clips/a.mp4",
+        "https://videos.example:8443/clips/a.mp4",
+        "https://videos.example/other/a.mp4",
+        "https://videos.example/clipsandmore/a.mp4",
+        "https://videos.example.attacker.example/clips/a.mp4",
+        "https://attacker.example/clips/a.mp4",
+        "https://videos.example@attacker.example/clips/a.mp4",
+        "https://attacker.example#@videos.example/clips/a.mp4",
+        "https://attacker.example\\@videos.example/clips/a.mp4",
+        "https://videos.example/clips/../other/a.mp4",
+        "https://videos.example/clips/%2e%2e/other/a.mp4",
+        "https://videos.example/clips/%252e%252e/other/a.mp4",
+        "https://videos.example/clips/..%2fother/a.mp4",
+        "https://videos.example/clips/..\\other\\a.mp4",
+        "https://videos.example/clips//etc",
+        "https://videos.example/clips/a.mp4\r\nHost: attacker",
+        "https://videos.example/clips/a b.mp4",
+        "https://vídeos.example/clips/a.mp4",
+        "https://videos.example:0/clips/a.mp4",
+        "https://videos.example:99999/clips/a.mp4",
+        "file:///etc/passwd",
+        "zip://a::https://videos.example/clips/a.mp4",
+        "/etc/passwd",
+        "",
+        7,
+        None,
+    ],
+)
+def test_what_may_lead_elsewhere_is_refused(url: object) -> None:
+    with pytest.raises(Refused) as refused:
+        check_url(url, ALLOWED)
+    assert refused.value.status in (403, 422)
+
+
+@given(st.text())
+def test_whatever_follows_stays_below(text: str) -> None:
+    url = f"https://videos.example/clips/{text}"
+    try:
+        assert check_url(url, ALLOWED) is ALLOWED[0]
+    except Refused:
+        return
+    path = url.partition("?")[0].partition("#")[0]
+    assert "/../" not in f"{path}/"
+    assert url.isascii()
+
+
+def test_nothing_is_fetched_unless_the_server_was_told_so() -> None:
+    with pytest.raises(Refused, match="this server fetches nothing"):
+        check_url("https://videos.example/clips/a.mp4", [])
+
+
+@pytest.mark.parametrize(
+    "url", ["https://videos.example", "https://videos.example/a.mp4", "ftp://a/b/", "https://a/?b/"]
+)
+def test_what_is_allowed_is_a_folder(url: str) -> None:
+    with pytest.raises(UrlError):
+        AllowedUrl(url)
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server that does as the path says."""
+
+    def do_GET(self) -> None:
+        name = self.path.rsplit("/", 1)[1]
+        if name == "elsewhere":
+            self.send_response(302)
+            self.send_header("Location", "/videos/plain")
+            self.end_headers()
+            return
+        self.send_response(404 if name == "missing" else 200)
+        if name in ("plain", "short", "told"):
+            size = {"plain": 1000, "short": 1400, "told": 10**9}[name]
+            self.send_header("Content-Length", str(size))
+        self.end_headers()
+        try:
+            self.wfile.write(b"v" * 1000)
+            while name == "endless":
+                self.wfile.write(b"v" * 1000)
+            if name == "slow":
+                time.sleep(1.5)
+        except OSError:  # the client has gone
+            return
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def answering() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/videos/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[str]:
+    with answering() as url:
+        yield url
+
+
+def test_a_file_is_fetched(place: str, tmp_path: Path) -> None:
+    fetch(f"{place}plain", tmp_path / "a", AllowedUrl(place), 1000, lambda: False)
+    assert (tmp_path / "a").read_bytes() == b"v" * 1000
+    assert (tmp_path / "a").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "message"),
+    [
+        ("elsewhere", 502, "sends on to another url, which is not followed"),
+        ("missing", 502, "status 404"),
+        ("short", 502, "was cut short"),
+        ("told", 413, "over 1,500 bytes"),
+        ("endless", 413, "over 1,500 bytes"),
+        ("slow", 504, "did not come in time"),
+    ],
+)
+def test_what_a_server_does_instead_is_refused(
+    name: str,
+    status: int,
+    message: str,
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if name == "slow":
+        monkeypatch.setattr(urls, "WAIT_SECONDS", 0.3)
+    with pytest.raises(Refused, match=message) as refused:
+        fetch(f"{place}{name}", tmp_path / "a", AllowedUrl(place), 1500, lambda: False)
+    assert refused.value.status == status
+
+
+def test_a_name_that_leads_to_this_machine_is_refused_before_anything_is_asked(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = int(place.split(":")[2].partition("/")[0])
+    connect = socket.create_connection
+    monkeypatch.setattr(
+        socket, "create_connection", lambda at, *rest, **more: connect(("127.0.0.1", here), *rest)
+    )
+    named = place.replace("127.0.0.1", "videos.example")
+    with pytest.raises(Refused, match="an address of this machine or of a private network"):
+        fetch(f"{named}plain", tmp_path / "a", AllowedUrl(named), 1500, lambda: False)
+    assert not (tmp_path / "a").exists()
+
+
+def test_who_gives_up_ends_it(place: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="did not come in time"):
+        fetch(f"{place}endless", tmp_path / "a", AllowedUrl(place), 1 << 40, lambda: True)
