@@ -24,6 +24,7 @@ from marey.cli import (
     models,
     optimize,
     pack,
+    page,
     predict,
     prepare,
     push,
@@ -153,6 +154,7 @@ app.command()(predict.predict)
 app.command()(stream.stream)
 app.command()(submit.submit)
 app.command()(serve.serve)
+app.command("app")(page.app_page)
 app.command(context_settings={"allow_extra_args": True})(report.report)
 app.command()(report.compare)
 

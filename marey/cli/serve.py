@@ -78,7 +78,7 @@ def serve(
     ] = USUAL.stream_seconds,
 ) -> None:
     """Answer requests by HTTP: labels and timelines of videos, and of live streams."""
-    _refuse_without_packages()
+    refuse_without_packages()
     from marey.engine.inference.predict import load
     from marey.serve.app import make_app
     from marey.serve.server import is_loopback, run
@@ -135,7 +135,8 @@ def serve(
     run(app, host, port, ready=ready)
 
 
-def _refuse_without_packages() -> None:
+def refuse_without_packages() -> None:
+    """RunError where what a server is made of is not installed."""
     from marey.engine.runtimes.onnx_file import lacking
 
     if reason := lacking(*PACKAGES):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from marey.engine.inference.predict import Predictor
 from marey.serve.app import make_app
@@ -49,9 +50,15 @@ class Running:
 def serving(
     predictor: Predictor, folder: Path, limits: Limits | None = None, **options: Any
 ) -> Iterator[Running]:
-    """The server, in a thread until the end of the block."""
+    """A server of the model, in a thread until the end of the block."""
     folder.mkdir(parents=True, exist_ok=True)
-    app = make_app(predictor, limits, temporary=folder, **options)
+    with running(make_app(predictor, limits, temporary=folder, **options), folder) as server:
+        yield server
+
+
+@contextmanager
+def running(app: FastAPI, folder: Path) -> Iterator[Running]:
+    """The server of an app, in a thread until the end of the block."""
     up = threading.Event()
     with listening("127.0.0.1", 0) as sock:
         server = Server(app, up.set)
