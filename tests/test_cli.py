@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 import marey as marey_package
 from marey.cli.app import app, main
+from marey.cli.bare_options import with_values
 from marey.cli.shared import console, errors, quietly, stopping
-from marey.cli.train import with_values
 from marey.jobs.signals import STOPPING
 from tests.tiny import write_set
 

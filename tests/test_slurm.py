@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from marey.cli.app import app
-from marey.cli.train import with_values
+from marey.cli.bare_options import with_values
 from marey.recipes.catalog import find
 
 SLURM = Path(__file__).resolve().parents[1] / "examples" / "slurm"

@@ -8,63 +8,142 @@ from __future__ import annotations
 
 import logging
 import sys
-from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
 import typer
 from rich.markup import escape
 
 import marey
-from marey.cli import (
-    cache,
-    evaluate,
-    export,
-    features,
-    join,
-    models,
-    optimize,
-    pack,
-    page,
-    predict,
-    prepare,
-    push,
-    report,
-    serve,
-    stream,
-    submit,
-    sweep,
-    train,
-    weights,
-)
-from marey.cli.bench import bench_app
-from marey.cli.data import data_app
+from marey.cli.bare_options import with_values
+from marey.cli.commands import Commands, Entry
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
-from marey.cli.recipes import recipes_app
-from marey.cli.refused import Commands
-from marey.cli.shared import console, errors, out_either_way, quietly, stopping
-from marey.cli.tables import AsJson, print_json
+from marey.cli.shared import console, errors, stopping
 from marey.errors import MareyError
 from marey.terminal import TerminalHandler, write_any_text
 
 EARLIER = {"engine": "executor"}
 """Options by their earlier names, which are still understood."""
 
+_EVAL = "Score every view of every clip; KEY=VALUE changes the test views (test.crop=...)."
+
+
+class Marey(Commands):
+    """All commands, in the order in which they are listed."""
+
+    ENTRIES: ClassVar = {
+        "train": Entry(
+            "marey.cli.train:train",
+            "Train a recipe, or what suits the clips where none is named; the latter says why.",
+        ),
+        "sweep": Entry(
+            "marey.cli.sweep:sweep",
+            "Train with several values of some keys, and say which did best on validation.",
+            is_quiet=True,
+        ),
+        "eval": Entry("marey.cli.evaluate:evaluate", _EVAL, is_quiet=True),
+        "test": Entry("marey.cli.evaluate:evaluate", _EVAL, is_quiet=True, is_hidden=True),
+        "predict": Entry(
+            "marey.cli.predict:predict",
+            "Say what happens in a video, or when; with --out, in all clips of a manifest or list.",
+            is_quiet=True,
+        ),
+        "stream": Entry(
+            "marey.cli.stream:stream",
+            "Say what happens in live pictures, as they come; Ctrl-C ends it with a summary.",
+            is_quiet=True,
+        ),
+        "serve": Entry(
+            "marey.cli.serve:serve",
+            "Answer requests by HTTP: labels and timelines of videos, and of live streams.",
+        ),
+        "app": Entry(
+            "marey.cli.page:app_page",
+            "Serve a page to try a model: upload a video, show the camera, see where it looks.",
+        ),
+        "submit": Entry(
+            "marey.cli.submit:submit",
+            "Write predictions as another file, or as a submission to a challenge; uploads"
+            " nothing.",
+            is_quiet=True,
+        ),
+        "report": Entry(
+            "marey.cli.report:report",
+            "Write the run's curves, confusions and mistakes as one HTML file.",
+            is_quiet=True,
+            takes_more=True,
+        ),
+        "compare": Entry(
+            "marey.cli.report:compare",
+            "Put runs side by side: tables here and, with --out, plots on a page.",
+            is_quiet=True,
+        ),
+        "export": Entry(
+            "marey.cli.export:export",
+            "Write a trained model for others to use: its weights, or a file for another runtime.",
+            is_quiet=True,
+        ),
+        "optimize": Entry(
+            "marey.cli.optimize:optimize",
+            "Try every form of a model on this machine, and keep the fastest that scores the same.",
+            is_quiet=True,
+        ),
+        "features": Entry(
+            "marey.cli.features:features",
+            "Write what a trained model sees in every clip into one file, to train on in seconds.",
+            is_quiet=True,
+        ),
+        "join": Entry(
+            "marey.cli.join:join",
+            "Put a model of features behind the encoder that made them: a release that takes"
+            " videos.",
+            is_quiet=True,
+        ),
+        "push": Entry(
+            "marey.cli.push:push",
+            "Share a model on the hub of Hugging Face, without where its clips lie.",
+            is_quiet=True,
+        ),
+        "convert": Entry(
+            "marey.cli.models:convert",
+            "Make a release of a published checkpoint, to predict with and to evaluate.",
+            is_quiet=True,
+        ),
+        "models": Entry(
+            "marey.cli.models:models",
+            "What models cost: parameters, GMACs, memory of one clip at the recipe's test size.",
+        ),
+        "cache": Entry(
+            "marey.cli.cache:cache",
+            "Show what is kept and can be made or fetched again, and its size; --empty removes it.",
+        ),
+        "demo": Entry(
+            "marey.cli.demo:demo",
+            "Render videos, train TSN and TSM on them, and show that order matters (a few"
+            " minutes).",
+            is_quiet=True,
+        ),
+        "doctor": Entry(
+            "marey.cli.doctor:doctor",
+            "Show versions, devices, instruction sets, codecs, the cache and what is optional"
+            " here.",
+        ),
+        "data": Entry("marey.cli.data:data_app", "Manifests: make, check and describe them."),
+        "bench": Entry("marey.cli.bench:bench_app", "How fast this machine is."),
+        "recipes": Entry("marey.cli.recipes:recipes_app", "The recipes that come with marey."),
+        "weights": Entry(
+            "marey.cli.weights:weights_app",
+            "Published weights: what there is, what of it is here; get fetches one.",
+        ),
+    }
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=Marey,
     context_settings={"token_normalize_func": lambda name: EARLIER.get(name, name)},
     help="Action recognition from frames to the long tail.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
-data_app.command("prepare")(prepare.data_prepare)
-data_app.command("extract")(pack.data_extract)
-data_app.command("pack")(pack.data_pack)
-data_app.command("verify")(pack.data_verify)
-app.add_typer(data_app, name="data")
-app.add_typer(bench_app, name="bench")
-app.add_typer(recipes_app, name="recipes")
-app.add_typer(weights.weights_app, name="weights")
-
 
 TO_BEGIN_WITH = """\
 marey: action recognition from frames to the long tail. To begin with:
@@ -74,31 +153,6 @@ marey: action recognition from frames to the long tail. To begin with:
   marey predict runs/NAME clip.mp4               what happens in a video
 
 Without videos of your own: marey demo. All commands: marey --help"""
-
-
-QUIETLY = (
-    *(
-        "eval",
-        "test",
-        "predict",
-        "stream",
-        "submit",
-        "report",
-        "export",
-        "features",
-        "join",
-        "push",
-        "convert",
-        "demo",
-        "get",
-        "sweep",
-        "optimize",
-        "compare",
-    ),
-    *("init", "check", "show", "prepare", "extract", "pack", "verify", "longtail"),
-)
-"""The commands whose product is a file, a status or an answer, which is printed all the same: those
-besides `train` with an option -q."""
 
 
 @app.callback()
@@ -125,8 +179,7 @@ def main() -> None:
     sys.path.append("")  # the current folder, last: recipes may name a class of a file in it
     try:
         with stopping():
-            words = optimize.usual_limits(train.with_values(sys.argv[1:]))
-            app(words, prog_name="marey")
+            app(with_values(sys.argv[1:]), prog_name="marey")
     except MareyError as error:
         _fail(error.message, error.hint)
     except UnicodeEncodeError as error:  # in a library that takes names of UTF-8 alone
@@ -144,62 +197,3 @@ def _fail(message: str, hint: str) -> NoReturn:
     if hint:
         errors.print(f"[cyan]hint:[/] {escape(hint)}")
     sys.exit(2)
-
-
-app.command()(train.train)
-app.command()(sweep.sweep)
-app.command("eval")(evaluate.evaluate)
-app.command("test", hidden=True)(evaluate.evaluate)
-app.command()(predict.predict)
-app.command()(stream.stream)
-app.command()(submit.submit)
-app.command()(serve.serve)
-app.command("app")(page.app_page)
-app.command(context_settings={"allow_extra_args": True})(report.report)
-app.command()(report.compare)
-
-
-app.command()(export.export)
-app.command()(optimize.optimize)
-app.command()(features.features)
-app.command()(join.join)
-app.command()(push.push)
-app.command()(models.convert)
-app.command()(models.models)
-app.command()(cache.cache)
-
-
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="folder for videos, runs and report")] = Path(
-        "marey-demo"
-    ),
-    seed: Annotated[int, typer.Option(min=0, help="of everything random")] = 0,
-) -> None:
-    """Render videos, train TSN and TSM on them, and show that order matters (a few minutes)."""
-    from marey.engine.demo import run_demo
-
-    run_demo(out, seed=seed, say=console.print, table=report.print_comparison)
-
-
-@app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Show versions, devices, instruction sets, codecs, the cache and what is optional here."""
-    from marey.engine.doctor import facts
-
-    found = facts()
-    if as_json:
-        print_json(found)
-        return
-    width = max(map(len, found))
-    for name, value in found.items():
-        console.print(f"{name:{width}}  {value}", markup=False)
-
-
-for _group in (app, data_app, weights.weights_app):
-    for _command in _group.registered_commands:
-        made = _command.callback
-        assert made is not None
-        _command.callback = made = out_either_way(made)
-        if (_command.name or made.__name__) in QUIETLY:
-            _command.callback = quietly(made)

@@ -1,4 +1,4 @@
-"""The commands `marey data`: init, check, stats, show, longtail."""
+"""The commands `marey data`, of which four stand in files of their own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from marey.cli import options as opt
+from marey.cli.pack import data_extract, data_pack, data_verify
+from marey.cli.prepare import data_prepare
 from marey.cli.shared import (
     console,
     errors,
@@ -19,6 +21,7 @@ from marey.cli.shared import (
     progress_bar,
     progress_bars,
     read_clips_of,
+    with_usual_options,
 )
 from marey.cli.tables import AsJson, print_json
 from marey.errors import counted
@@ -393,3 +396,13 @@ def data_longtail(
         f"H {made.head_percent:.1f} %  F {made.few_percent:.1f} %  imbalance {made.imbalance:.1f}"
     )
     console.print(f"written: {out} and {account}")
+
+
+data_app.command("prepare")(data_prepare)
+data_app.command("extract")(data_extract)
+data_app.command("pack")(data_pack)
+data_app.command("verify")(data_verify)
+with_usual_options(
+    data_app,
+    quiet={"init", "check", "convert", "show", "prepare", "extract", "pack", "verify", "longtail"},
+)

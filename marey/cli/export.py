@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from marey.cli import options as opt
-from marey.cli.optimize import EXACT
+from marey.cli.bare_options import EXACT
 from marey.cli.shared import above_zero, console, errors, progress_bar, refused_values
 from marey.cli.tables import AsJson, print_json
 from marey.cli.weights import at_hand

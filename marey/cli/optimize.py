@@ -9,6 +9,7 @@ import typer
 
 from marey.cli import completion
 from marey.cli import options as opt
+from marey.cli.bare_options import CLOSE, EXACT
 from marey.cli.shared import (
     above_zero,
     console,
@@ -19,8 +20,6 @@ from marey.cli.shared import (
 )
 from marey.cli.tables import AsJson, print_json, print_table
 from marey.cli.weights import at_hand
-
-EXACT, CLOSE = 1e-4, 99.5
 
 if TYPE_CHECKING:
     from marey.engine.report.pages import Table
@@ -142,18 +141,6 @@ def _beside(model: Path, folder: Path) -> Path:
         return Path(f"{model.name}-optimized")
     named = model if model.name not in ("", "..") else model.resolve()
     return named.with_name(f"{named.name}-optimized")
-
-
-def usual_limits(words: list[str]) -> list[str]:
-    """`--exact` or `--close` alone mean the usual limits, `--close 99` that one."""
-    if words[:1] != ["optimize"]:
-        return words
-    out, usual = list(words), {"--exact": EXACT, "--close": CLOSE}
-    for i, word in enumerate(words):
-        following = words[i + 1] if i + 1 < len(words) else "-"
-        if word in usual and not following[:1].isdecimal():
-            out[i] = f"{word}={usual[word]}"
-    return out
 
 
 def _table(found: Optimized) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -110,6 +110,15 @@ def out_either_way(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = own.replace(parameters=[*named, word])  # type: ignore[attr-defined]
     run.__annotations__ = command.__annotations__ | kinds
     return run
+
+
+def with_usual_options(app: typer.Typer, *, quiet: Collection[str]) -> None:
+    """Give the commands of a group an option --out beside OUT, and those named in `quiet` a -q."""
+    for command in app.registered_commands:
+        assert command.callback is not None
+        does = out_either_way(command.callback)
+        is_quiet = (command.name or command.callback.__name__) in quiet
+        command.callback = quietly(does) if is_quiet else does
 
 
 def executor_of_workers(name: str, address: str | None, workers: int | None) -> Executor:

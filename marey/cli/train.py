@@ -227,15 +227,3 @@ def _next(run: Plan) -> dict[str, str]:
         f"marey report {run.work_dir}": "curves and mistakes as a page",
         f"marey predict {run.work_dir} clip.mp4": "what happens in a video",
     }
-
-
-def with_values(words: list[str]) -> list[str]:
-    """`--resume` alone means the latest checkpoint, `--resume PATH` that one; `--amp` is true."""
-    out = list(words)
-    for i, word in enumerate(words):
-        following = words[i + 1] if i + 1 < len(words) else "-"
-        if word == "--resume" and not following.endswith(".pt"):
-            out[i] = "--resume=latest"
-        if word == "--amp" and following not in opt.AMP_VALUES:
-            out[i] = "--amp=true"
-    return out

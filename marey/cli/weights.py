@@ -11,7 +11,7 @@ import typer
 
 from marey.cli import completion
 from marey.cli.listing import ListingGroup, Words, names_all
-from marey.cli.shared import console, errors
+from marey.cli.shared import console, errors, with_usual_options
 from marey.cli.tables import AsJson, print_json, print_table
 
 if TYPE_CHECKING:
@@ -108,6 +108,9 @@ def get(
     with _bytes_bar(name) as progress:
         path = run(name, say=_say, file=file, settings=settings, labels=labels, progress=progress)
     console.print(f"here: {path}")
+
+
+with_usual_options(weights_app, quiet={"get"})
 
 
 def at_hand(name: Path, *, download: bool) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 
 from marey.cli import completion
 from marey.cli.app import app
+from marey.cli.commands import Commands
 from marey.cli.optimize import _beside
 from marey.convert.repositories import REPOSITORIES
 from marey.data.packs.forms import TEMPLATES
@@ -189,3 +192,20 @@ def test_every_command_that_writes_can_be_quiet() -> None:
 
     look(typer.main.get_command(app), "")
     assert loud == []
+
+
+def test_the_list_of_commands_says_of_each_what_its_own_help_begins_with() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, Commands)
+    for name, entry in group.ENTRIES.items():
+        help_of_it = group.commands[name].help or ""
+        assert entry.says == " ".join(help_of_it.split("\n\n")[0].split()), name
+
+
+def test_a_command_is_not_loaded_before_it_is_meant() -> None:
+    code = "import sys; from marey.cli.app import app; app(['--help'], standalone_mode=False); "
+    code += "print(*(name for name in sys.modules if name.startswith('marey.')), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    assert "marey.cli.app" in loaded
+    assert loaded.isdisjoint({"marey.cli.train", "marey.cli.predict", "marey.cli.data"})

@@ -16,7 +16,7 @@ import torch
 from typer.testing import CliRunner
 
 from marey.cli.app import app
-from marey.cli.optimize import usual_limits
+from marey.cli.bare_options import with_values
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.predict import load
 from marey.engine.optimize.clips import WantedClips
@@ -346,4 +346,4 @@ def test_the_command_prints_the_table_or_json(run: Path, tmp_path: Path) -> None
     ],
 )
 def test_a_limit_alone_is_the_usual_one(words: list[str], meant: list[str]) -> None:
-    assert usual_limits(words) == meant
+    assert with_values(words) == meant
