@@ -28,111 +28,149 @@ _EVAL = "Score every view of every clip; KEY=VALUE changes the test views (test.
 
 
 class Marey(Commands):
-    """All commands, in the order in which they are listed."""
+    """All commands, in the order in which they are listed: that of the walk in the README."""
 
     ENTRIES: ClassVar = {
+        "data": Entry(
+            "marey.cli.data:data_app",
+            "Clips and their manifests: make, check, show, pack and describe them.",
+            panel="Clips",
+        ),
+        "features": Entry(
+            "marey.cli.features:features",
+            "Write what a trained model sees in every clip into one file, to train on in seconds.",
+            is_quiet=True,
+            panel="Clips",
+        ),
         "train": Entry(
             "marey.cli.train:train",
             "Train a recipe, or what suits the clips where none is named; the latter says why.",
+            panel="Train and measure",
         ),
         "sweep": Entry(
             "marey.cli.sweep:sweep",
             "Train with several values of some keys, and say which did best on validation.",
             is_quiet=True,
+            panel="Train and measure",
         ),
-        "eval": Entry("marey.cli.evaluate:evaluate", _EVAL, is_quiet=True),
-        "test": Entry("marey.cli.evaluate:evaluate", _EVAL, is_quiet=True, is_hidden=True),
-        "predict": Entry(
-            "marey.cli.predict:predict",
-            "Say what happens in a video, or when; with --out, in all clips of a manifest or list.",
+        "eval": Entry(
+            "marey.cli.evaluate:evaluate", _EVAL, is_quiet=True, panel="Train and measure"
+        ),
+        "test": Entry(
+            "marey.cli.evaluate:evaluate",
+            _EVAL,
             is_quiet=True,
-        ),
-        "stream": Entry(
-            "marey.cli.stream:stream",
-            "Say what happens in live pictures, as they come; Ctrl-C ends it with a summary.",
-            is_quiet=True,
-        ),
-        "serve": Entry(
-            "marey.cli.serve:serve",
-            "Answer requests by HTTP: labels and timelines of videos, and of live streams.",
-        ),
-        "app": Entry(
-            "marey.cli.page:app_page",
-            "Serve a page to try a model: upload a video, show the camera, see where it looks.",
-        ),
-        "submit": Entry(
-            "marey.cli.submit:submit",
-            "Write predictions as another file, or as a submission to a challenge; uploads"
-            " nothing.",
-            is_quiet=True,
+            is_hidden=True,
+            panel="Train and measure",
         ),
         "report": Entry(
             "marey.cli.report:report",
             "Write the run's curves, confusions and mistakes as one HTML file.",
             is_quiet=True,
             takes_more=True,
+            panel="Train and measure",
         ),
         "compare": Entry(
             "marey.cli.report:compare",
             "Put runs side by side: tables here and, with --out, plots on a page.",
             is_quiet=True,
+            panel="Train and measure",
+        ),
+        "predict": Entry(
+            "marey.cli.predict:predict",
+            "Say what happens in a video, or when; with --out, in all clips of a manifest or list.",
+            is_quiet=True,
+            panel="Use a model",
+        ),
+        "stream": Entry(
+            "marey.cli.stream:stream",
+            "Say what happens in live pictures, as they come; Ctrl-C ends it with a summary.",
+            is_quiet=True,
+            panel="Use a model",
+        ),
+        "app": Entry(
+            "marey.cli.page:app_page",
+            "Serve a page to try a model: upload a video, show the camera, see where it looks.",
+            panel="Use a model",
+        ),
+        "serve": Entry(
+            "marey.cli.serve:serve",
+            "Answer requests by HTTP: labels and timelines of videos, and of live streams.",
+            panel="Use a model",
+        ),
+        "submit": Entry(
+            "marey.cli.submit:submit",
+            "Write predictions as another file, or as a submission to a challenge; uploads"
+            " nothing.",
+            is_quiet=True,
+            panel="Use a model",
         ),
         "export": Entry(
             "marey.cli.export:export",
             "Write a trained model for others to use: its weights, or a file for another runtime.",
             is_quiet=True,
+            panel="Export and share",
         ),
         "optimize": Entry(
             "marey.cli.optimize:optimize",
             "Try every form of a model on this machine, and keep the fastest that scores the same.",
             is_quiet=True,
-        ),
-        "features": Entry(
-            "marey.cli.features:features",
-            "Write what a trained model sees in every clip into one file, to train on in seconds.",
-            is_quiet=True,
+            panel="Export and share",
         ),
         "join": Entry(
             "marey.cli.join:join",
             "Put a model of features behind the encoder that made them: a release that takes"
             " videos.",
             is_quiet=True,
-        ),
-        "push": Entry(
-            "marey.cli.push:push",
-            "Share a model on the hub of Hugging Face, without where its clips lie.",
-            is_quiet=True,
+            panel="Export and share",
         ),
         "convert": Entry(
             "marey.cli.models:convert",
             "Make a release of a published checkpoint, to predict with and to evaluate.",
             is_quiet=True,
+            panel="Export and share",
+        ),
+        "push": Entry(
+            "marey.cli.push:push",
+            "Share a model on the hub of Hugging Face, without where its clips lie.",
+            is_quiet=True,
+            panel="Export and share",
+        ),
+        "recipes": Entry(
+            "marey.cli.recipes:recipes_app",
+            "The recipes that come with marey.",
+            panel="What there is",
         ),
         "models": Entry(
             "marey.cli.models:models",
             "What models cost: parameters, GMACs, memory of one clip at the recipe's test size.",
+            panel="What there is",
         ),
-        "cache": Entry(
-            "marey.cli.cache:cache",
-            "Show what is kept and can be made or fetched again, and its size; --empty removes it.",
+        "weights": Entry(
+            "marey.cli.weights:weights_app",
+            "Published weights: what there is, what of it is here; get fetches one.",
+            panel="What there is",
         ),
         "demo": Entry(
             "marey.cli.demo:demo",
             "Render videos, train TSN and TSM on them, and show that order matters (a few"
             " minutes).",
             is_quiet=True,
+            panel="This machine",
         ),
         "doctor": Entry(
             "marey.cli.doctor:doctor",
             "Show versions, devices, instruction sets, codecs, the cache and what is optional"
             " here.",
+            panel="This machine",
         ),
-        "data": Entry("marey.cli.data:data_app", "Manifests: make, check and describe them."),
-        "bench": Entry("marey.cli.bench:bench_app", "How fast this machine is."),
-        "recipes": Entry("marey.cli.recipes:recipes_app", "The recipes that come with marey."),
-        "weights": Entry(
-            "marey.cli.weights:weights_app",
-            "Published weights: what there is, what of it is here; get fetches one.",
+        "bench": Entry(
+            "marey.cli.bench:bench_app", "How fast this machine is.", panel="This machine"
+        ),
+        "cache": Entry(
+            "marey.cli.cache:cache",
+            "Show what is kept and can be made or fetched again, and its size; --empty removes it.",
+            panel="This machine",
         ),
     }
 

@@ -29,6 +29,7 @@ class Entry:
     Args:
         where: module:name, of a function that does the command, or of a `Typer` of several.
         says: its line in the list: the first paragraph of its help.
+        panel: the title of the part of the list that it stands in.
         is_quiet: whether it gets an option -q.
         is_hidden: whether the list leaves it out.
         takes_more: whether it gets the words that it has no option for.
@@ -36,6 +37,7 @@ class Entry:
 
     where: str
     says: str
+    panel: str = ""
     is_quiet: bool = False
     is_hidden: bool = False
     takes_more: bool = False
@@ -91,7 +93,12 @@ class Commands(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, with the line of each command."""
         lines: dict[str, Any] = {
-            name: TyperCommand(name, help=entry.says, hidden=entry.is_hidden)
+            name: TyperCommand(
+                name,
+                help=entry.says,
+                hidden=entry.is_hidden,
+                rich_help_panel=entry.panel or None,
+            )
             for name, entry in self.ENTRIES.items()
         }
         TyperGroup(

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 MOST_REJECTS, MOST_SHOWN = 3, 5
 """Clips left out, and sizes or rates, that are shown; a file, or --json, has them all."""
-data_app = typer.Typer(help="Manifests: make, check and describe them.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Clips and their manifests: make, check, show, pack and describe them.",
+    no_args_is_help=True,
+)
 
 
 @data_app.command("init")

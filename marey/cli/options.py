@@ -110,6 +110,10 @@ Calibrated = Annotated[
 Trusted = Annotated[
     bool, typer.Option("--trusted", help="a .pt2 file may run what it holds when it is opened")
 ]
+GraphRuntime = Annotated[
+    Literal["onnx", "openvino", "pt2"] | None,
+    typer.Option(help="what scores in place of torch; of a run it is made anew each time"),
+]
 Workers = Annotated[
     int | None, typer.Option("-j", "--workers", min=0, help="processes that read clips")
 ]

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from marey.cli import completion
 from marey.cli import options as opt
-from marey.cli.serve import refuse_without_packages
+from marey.cli.serve import called, refuse_without_packages
 from marey.cli.shared import console, device_or_default, errors
 from marey.cli.weights import at_hand
 
@@ -25,6 +25,7 @@ def app_page(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free")] = 8000,
     open_it: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
     calibrated: opt.Calibrated = False,
+    trusted: opt.Trusted = False,
     device: opt.Device = None,
     download: opt.Download = False,
 ) -> None:
@@ -36,10 +37,11 @@ def app_page(
     from marey.serve.server import is_loopback, run
 
     where = device_or_default(device)
+    models = [each for each in (model, compare) if each is not None]
+    names = called(*models)
     predictors = [
-        load(at_hand(each, download=download), where, calibrated=calibrated)
-        for each in (model, compare)
-        if each is not None
+        load(at_hand(each, download=download), where, calibrated=calibrated, trusted=trusted)
+        for each in models
     ]
     if not is_loopback(host):
         errors.print(
@@ -48,9 +50,9 @@ def app_page(
         )
 
     def ready(url: str) -> None:
-        names = " and ".join(each.trained.recipe.name for each in predictors)
-        console.print(f"{escape(names)} can be tried at {url} (Ctrl-C ends it)")
+        console.print(f"{escape(' and '.join(names))} can be tried at {url} (Ctrl-C ends it)")
         if open_it:
             typer.launch(url)
 
-    run(with_page(*map(make_app, predictors)), host, port, ready=ready)
+    apps = [make_app(of, name=name) for of, name in zip(predictors, names, strict=True)]
+    run(with_page(*apps), host, port, ready=ready)

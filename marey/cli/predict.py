@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -66,10 +66,7 @@ def predict(
     sls: opt.Sls = None,
     segments: opt.Segments = None,
     calibrated: opt.Calibrated = False,
-    runtime: Annotated[
-        Literal["onnx", "openvino", "pt2"] | None,
-        typer.Option(help="what scores in place of torch; of a run it is made anew each time"),
-    ] = None,
+    runtime: opt.GraphRuntime = None,
     trusted: opt.Trusted = False,
     split: Annotated[str | None, typer.Option(help="rows of a manifest; default: all")] = None,
     root: opt.Root = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -45,36 +45,37 @@ def serve(
     min_duration: timelines.MinDuration = None,
     segments: opt.Segments = None,
     calibrated: opt.Calibrated = False,
-    runtime: Annotated[
-        Literal["onnx", "openvino", "pt2"] | None,
-        typer.Option(help="what scores in place of torch"),
-    ] = None,
+    runtime: opt.GraphRuntime = None,
     trusted: opt.Trusted = False,
     device: opt.Device = None,
     download: opt.Download = False,
-    max_bytes: Annotated[int, typer.Option(min=1, help="of an upload")] = USUAL.bytes,
+    max_bytes: Annotated[
+        int, typer.Option(min=1, metavar="BYTES", help="of an upload")
+    ] = USUAL.bytes,
     max_seconds: Annotated[
-        float, typer.Option(parser=above_zero, help="of a video")
+        float, typer.Option(parser=above_zero, metavar="SECONDS", help="of a video")
     ] = USUAL.seconds,
     max_frames: Annotated[int, typer.Option(min=1, help="of a video")] = USUAL.frames,
     max_pixels: Annotated[int, typer.Option(min=1, help="of a frame")] = USUAL.pixels,
     max_windows: Annotated[int, typer.Option(min=1, help="of a timeline")] = USUAL.windows,
     max_memory: Annotated[
-        int, typer.Option(min=1, help="bytes to decode one video")
+        int, typer.Option(min=1, metavar="BYTES", help="to decode one video")
     ] = USUAL.memory,
     concurrency: Annotated[
         int, typer.Option(min=1, help="requests in work at a time")
     ] = USUAL.concurrency,
     queue: Annotated[int, typer.Option(min=1, help="requests that wait; 429 beyond")] = USUAL.queue,
     request_seconds: Annotated[
-        float, typer.Option(parser=above_zero, help="to send a video, and to answer")
+        float,
+        typer.Option(parser=above_zero, metavar="SECONDS", help="to send a video, and to answer"),
     ] = USUAL.request_seconds,
     streams: Annotated[int, typer.Option(min=1, help="live streams at a time")] = USUAL.streams,
     stream_bytes: Annotated[
-        int, typer.Option(min=1, help="of a frame of a stream")
+        int, typer.Option(min=1, metavar="BYTES", help="of a frame of a stream")
     ] = USUAL.stream_bytes,
     stream_seconds: Annotated[
-        float, typer.Option(parser=above_zero, help="a stream may send nothing")
+        float,
+        typer.Option(parser=above_zero, metavar="SECONDS", help="a stream may send nothing"),
     ] = USUAL.stream_seconds,
 ) -> None:
     """Answer requests by HTTP: labels and timelines of videos, and of live streams."""
@@ -100,6 +101,7 @@ def serve(
         runtime=runtime,
         trusted=trusted,
     )
+    [name] = called(model)
     limits = Limits(
         bytes=max_bytes,
         seconds=max_seconds,
@@ -122,6 +124,7 @@ def serve(
             allowed_urls=allow_url or (),
             names=allow_host or (),
             rule=rule,
+            name=name,
         )
     if not is_loopback(host) and token is None:
         errors.print(
@@ -130,7 +133,7 @@ def serve(
         )
 
     def ready(url: str) -> None:
-        console.print(f"{escape(predictor.trained.recipe.name)} answers at {url} (Ctrl-C ends it)")
+        console.print(f"{escape(name)} answers at {url} (Ctrl-C ends it)")
 
     run(app, host, port, ready=ready)
 
@@ -141,6 +144,12 @@ def refuse_without_packages() -> None:
 
     if reason := lacking(*PACKAGES):
         raise RunError(f"nothing can be served: {reason}")
+
+
+def called(*models: Path) -> list[str]:
+    """What each model is called: the last part of its path, or all of it where two are alike."""
+    names = [(each if each.name not in ("", "..") else each.resolve()).name for each in models]
+    return names if len(set(names)) == len(names) else [str(each) for each in models]
 
 
 def read_token(file: Path | None) -> str | None:

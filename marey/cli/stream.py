@@ -50,7 +50,11 @@ def stream(
         ),
     ] = None,
     as_fast_as_possible: Annotated[
-        bool, typer.Option(help="show files not at their pace, and drop no frame of any source")
+        bool,
+        typer.Option(
+            "--as-fast-as-possible",
+            help="show files not at their pace, and drop no frame of any source",
+        ),
     ] = False,
     window: Annotated[
         float | None,

@@ -67,6 +67,7 @@ def make_app(
     names: Collection[str] = (),
     temporary: Path | None = None,
     rule: SegmentRule | None = None,
+    name: str = "",
 ) -> FastAPI:
     """The application that answers by `predictor`; its `state.service` is what works.
 
@@ -78,6 +79,7 @@ def make_app(
         names: by which the server may be asked, besides addresses and localhost.
         temporary: where uploads lie while they are worked on; by default the system's folder.
         rule: makes timelines of windows; by default each moment shows its likeliest class.
+        name: what the model is called; by default as its recipe.
 
     Raises:
         RunError: the model is not one of videos.
@@ -118,7 +120,7 @@ def make_app(
     for kind in (Refused, MareyError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, respond)
     _add_health(app, service)
-    _add_model(app, service)
+    _add_model(app, service, name)
 
     @app.websocket("/v1/stream")
     async def stream(
@@ -148,8 +150,8 @@ def _add_health(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
-def _add_model(app: FastAPI, service: Service) -> None:
-    about = about_model(service.predictor, service.limits)
+def _add_model(app: FastAPI, service: Service, name: str) -> None:
+    about = about_model(service.predictor, service.limits, name)
 
     @app.get("/v1/model")
     async def model() -> Model:

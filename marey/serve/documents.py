@@ -72,11 +72,11 @@ class Failed(BaseModel):
     error: Fault
 
 
-def about_model(predictor: Predictor, limits: Limits) -> Model:
-    """What a server says of its model and of itself."""
+def about_model(predictor: Predictor, limits: Limits, name: str = "") -> Model:
+    """What a server says of its model, by its recipe's name without another, and of itself."""
     trained = predictor.trained
     return Model(
-        name=trained.recipe.name,
+        name=name or trained.recipe.name,
         heads={head: list(names) for head, names in trained.classes.items()},
         class_counts={head: of.tolist() for head, of in trained.class_counts.items()},
         frames=trained.recipe.test.sampling.frames,

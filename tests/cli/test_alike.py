@@ -202,6 +202,36 @@ def test_the_list_of_commands_says_of_each_what_its_own_help_begins_with() -> No
         assert entry.says == " ".join(help_of_it.split("\n\n")[0].split()), name
 
 
+def test_the_list_of_commands_has_parts_and_each_command_is_in_one() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, Commands)
+    parts = [entry.panel for entry in group.ENTRIES.values()]
+    assert all(parts)
+    one_by_one = [part for part, before in zip(parts, ["", *parts], strict=False) if part != before]
+    assert len(one_by_one) == len(set(one_by_one))
+    listed = said("--help")
+    assert [listed.index(f"─ {part} ─") for part in one_by_one] == sorted(
+        listed.index(f"─ {part} ─") for part in one_by_one
+    )
+
+
+def test_a_flag_has_no_second_word_that_says_its_default() -> None:
+    """As those of --no-probe, whose default is to do it, have."""
+    odd = []
+
+    def look(command: Any, name: str) -> None:
+        for below, each in getattr(command, "commands", {}).items():
+            look(each, f"{name} {below}".strip())
+        odd.extend(
+            f"{name} {each.opts[0]}"
+            for each in command.params
+            if each.secondary_opts and not each.default
+        )
+
+    look(typer.main.get_command(app), "")
+    assert odd == []
+
+
 def test_a_command_is_not_loaded_before_it_is_meant() -> None:
     code = "import sys; from marey.cli.app import app; app(['--help'], standalone_mode=False); "
     code += "print(*(name for name in sys.modules if name.startswith('marey.')), file=sys.stderr)"

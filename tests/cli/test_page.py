@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from marey.cli.app import app
+from marey.cli.serve import called
 from marey.engine.weights.trained import write_release
 from marey.serve import server
 from tests.engine.inference.test_predict import untrained
@@ -60,8 +63,26 @@ def test_a_second_model_stands_beside_and_the_page_is_opened_if_asked(
     assert done.exit_code == 0, done.output
     (application, _, _), opened = served
     assert opened == "http://127.0.0.1:0"
-    assert "tiny and tiny can be tried" in done.output
+    assert f"{release} and {release} can be tried" in done.output.replace("\n", " ")
     assert "/other" in paths(application)
+
+
+def test_two_runs_of_one_recipe_are_told_apart_by_their_folders(
+    release: Path, tmp_path: Path, served: list[Any]
+) -> None:
+    mine, other = (shutil.copytree(release, tmp_path / name) for name in ("mine", "other"))
+    done = CliRunner().invoke(app, ["app", str(mine), "--compare", str(other)])
+    assert "mine and other can be tried" in done.output
+    with TestClient(served[0][0]) as client:
+        names = [client.get(f"{base}v1/model").json()["name"] for base in ("/", "/other/")]
+    assert names == ["mine", "other"]
+
+
+def test_models_of_one_name_are_called_as_they_were_given() -> None:
+    assert called(Path("runs/a"), Path("runs/b")) == ["a", "b"]
+    assert called(Path("a/tsm"), Path("b/tsm")) == ["a/tsm", "b/tsm"]
+    assert called(Path("hub:ORG/NAME")) == ["NAME"]
+    assert called(Path()) == [Path.cwd().name]
 
 
 def test_other_machines_are_warned_of(release: Path, served: list[Any]) -> None:
