@@ -73,8 +73,8 @@ def test_two_runs_of_one_recipe_are_told_apart_by_their_folders(
     mine, other = (shutil.copytree(release, tmp_path / name) for name in ("mine", "other"))
     done = CliRunner().invoke(app, ["app", str(mine), "--compare", str(other)])
     assert "mine and other can be tried" in done.output
-    with TestClient(served[0][0]) as client:
-        names = [client.get(f"{base}v1/model").json()["name"] for base in ("/", "/other/")]
+    client = TestClient(served[0][0], base_url="http://localhost")  # not started: no processes
+    names = [client.get(f"{base}v1/model").json()["name"] for base in ("/", "/other/")]
     assert names == ["mine", "other"]
 
 
