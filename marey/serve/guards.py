@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,8 +27,9 @@ from marey.serve.responses import response
 
 PROTOCOL = "marey"
 """The subprotocol of streams."""
-GUARDED = ("/v1/", "/metrics")
-"""Where a token is asked for; what the pages are made of, and whether it is well, is no secret."""
+GUARDED = re.compile(r"/v1/|/metrics(/|$)")
+"""Where a token is asked for, also of a mounted app; what the pages are made of, and whether it is
+well, is no secret."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Guard:
             )
         if origin is not None and _authority(origin) != here:
             raise Refused(403, f"a page of {origin[:80]!r} asks, which is another site")
-        if self.token is not None and asked.scope["path"].startswith(GUARDED):
+        if self.token is not None and GUARDED.search(asked.scope["path"]):
             given = _token_of(asked)
             if not secrets.compare_digest(given.encode(), self.token.encode()):
                 raise Refused(

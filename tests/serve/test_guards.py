@@ -84,3 +84,19 @@ def test_a_token_is_asked_for(given: str, status: int) -> None:
 def test_health_and_pages_need_no_token() -> None:
     assert asked(token="t" * 16, path="/healthz")[0] == 200
     assert asked(token="t" * 16, path="/metrics")[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/other/v1/model", "/other/metrics"])
+def test_a_mounted_app_asks_for_its_token_too(path: str) -> None:
+    inner, outer, token = FastAPI(), FastAPI(), "right-token-of-16"
+
+    @inner.get("/{path:path}")
+    async def _(path: str) -> str:
+        return path
+
+    inner.add_middleware(Guard, token=token)
+    outer.mount("/other", inner)
+    client = TestClient(outer, base_url="http://127.0.0.1")
+    assert client.get(path).status_code == 401
+    assert client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    assert client.get("/other/healthz").status_code == 200
