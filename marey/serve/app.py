@@ -124,9 +124,11 @@ def make_app(
 
     @app.websocket("/v1/stream")
     async def stream(
-        socket: WebSocket, top: Annotated[int, Query(ge=1, le=MOST_LABELS)] = 5
+        socket: WebSocket,
+        top: Annotated[int, Query(ge=1, le=MOST_LABELS)] = 5,
+        head: Annotated[str | None, Query(max_length=1000)] = None,
     ) -> None:
-        await streams.serve(socket, top)
+        await streams.serve(socket, top, head)
 
     return app
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from marey.engine.inference.predict import Predictor
-from marey.models.stream import why_not_streamed
+from marey.engine.live.recogniser import why_windows
 from marey.serve.limits import Limits
 
 
@@ -81,6 +81,6 @@ def about_model(predictor: Predictor, limits: Limits, name: str = "") -> Model:
         class_counts={head: of.tolist() for head, of in trained.class_counts.items()},
         frames=trained.recipe.test.sampling.frames,
         size=trained.recipe.test.crop.size,
-        streams="window" if why_not_streamed(trained.model.spec) else "frame",
+        streams="window" if why_windows(predictor) else "frame",
         limits=asdict(limits),
     )

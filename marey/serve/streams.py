@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Frame: TypeAlias = tuple["LiveStream", npt.NDArray[np.uint8], float]
 FRAMES_OF_A_BATCH = 16
+MOST_REASON = 123
+"""Bytes of why a stream is closed."""
 
 
 class Streams:
@@ -40,19 +42,19 @@ class Streams:
 
     def __init__(self, service: Service) -> None:
         self._service, self._limits, self._metrics = service, service.limits, service.metrics
-        self._recogniser: LiveRecogniser | None = None
+        self._by_head: dict[str | None, _Head] = {}
         self._decoders = Decoders(service.decoder, 1, service.metrics)  # none waits for a video
-        self._batcher: Batcher[Frame, Answer | None] = Batcher(
-            self._step, service.model_thread, most=FRAMES_OF_A_BATCH
-        )
         self._num_open = 0
 
     def close(self) -> None:
         """Let go of the process that decodes."""
         self._decoders.close()
 
-    async def serve(self, socket: WebSocket, top: int) -> None:
-        """Answer one client until it leaves, or sends nothing for too long."""
+    async def serve(self, socket: WebSocket, top: int, head: str | None = None) -> None:
+        """Answer one client until it leaves, or sends nothing for too long.
+
+        head: the one that is asked; it may be left out of a model that has no other.
+        """
         try:
             self._let_in()
         except Refused as refused:
@@ -62,7 +64,7 @@ class Streams:
             with self._metrics.streams.track_inprogress():
                 asked = socket.scope.get("subprotocols", ())
                 await socket.accept(PROTOCOL if PROTOCOL in asked else None)
-                await self._talk(socket, top)
+                await self._talk(socket, top, head)
         finally:
             self._num_open -= 1
         return None
@@ -78,10 +80,10 @@ class Streams:
                 retry_after=5,
             )
 
-    async def _talk(self, socket: WebSocket, top: int) -> None:
+    async def _talk(self, socket: WebSocket, top: int, head: str | None) -> None:
         newest = _Newest()
         hearing = asyncio.create_task(self._hear(socket, newest))
-        answering = asyncio.create_task(self._answer(socket, newest, top))
+        answering = asyncio.create_task(self._answer(socket, newest, top, head))
         try:
             await asyncio.wait({hearing, answering}, return_when=asyncio.FIRST_COMPLETED)
             ended = hearing if hearing.done() else answering
@@ -109,9 +111,16 @@ class Streams:
                 return 1003, "send pictures, as binary messages"
             newest.put(message["bytes"])
 
-    async def _answer(self, socket: WebSocket, newest: _Newest, top: int) -> tuple[int, str]:
+    async def _answer(
+        self, socket: WebSocket, newest: _Newest, top: int, head: str | None
+    ) -> tuple[int, str]:
         """Answer to the newest picture, again and again."""
-        stream = await self._service.in_model_thread(lambda: self._opened().begin())
+        try:
+            asked = await self._service.in_model_thread(lambda: self._opened(head))
+        except MareyError as error:  # there is no such head, or no stream of this model
+            await socket.send_json(_refused(refusal(error)))
+            return 1008, _reason(error.message)
+        stream = asked.recogniser.begin()
         while True:
             data, seconds, dropped = await newest.get()
             self._metrics.dropped(dropped - newest.told)
@@ -121,10 +130,9 @@ class Streams:
                 async with asyncio.timeout(self._limits.request_seconds):
                     picture = await self._decoders.do(Picture(data))
                     assert isinstance(picture, np.ndarray)
-                    said = _said(await self._batcher((stream, picture, seconds)), top)
+                    said = _said(await asked.answers((stream, picture, seconds)), top)
             except (Refused, MareyError) as error:
-                refused = error if isinstance(error, Refused) else refusal(error)
-                said = {"error": {"message": refused.message, "hint": refused.hint}}
+                said = _refused(error if isinstance(error, Refused) else refusal(error))
             except TimeoutError:
                 return 1013, "there was no answer in time"
             try:
@@ -135,17 +143,34 @@ class Streams:
             except TimeoutError:
                 return 1008, "the answers are not read"
 
-    def _opened(self) -> LiveRecogniser:
-        if self._recogniser is None:
+    def _opened(self, head: str | None) -> _Head:
+        """What answers for a head, made when it is first asked; called in the thread of the model.
+
+        RunError if it is not said which of several, or there is no such head.
+        """
+        heads = list(self._service.predictor.trained.classes)
+        head = heads[0] if head is None and len(heads) == 1 else head
+        if head not in self._by_head:
             from marey.engine.live.recogniser import live_recogniser
 
-            self._recogniser = live_recogniser(self._service.predictor)
-        return self._recogniser
+            recogniser = live_recogniser(self._service.predictor, head=head)
+            self._by_head[head] = _Head(recogniser, self._service)
+        return self._by_head[head]
+
+
+class _Head:
+    """The recogniser of one head, and the batches of frames that it answers."""
+
+    def __init__(self, recogniser: LiveRecogniser, service: Service) -> None:
+        self.recogniser, self._metrics = recogniser, service.metrics
+        self.answers: Batcher[Frame, Answer | None] = Batcher(
+            self._step, service.model_thread, most=FRAMES_OF_A_BATCH
+        )
 
     def _step(self, frames: Sequence[Frame]) -> list[Answer | None]:
         """The answers to a batch, in the thread of the model."""
         self._metrics.batch("frames", len(frames))
-        return self._opened().step(frames)
+        return self.recogniser.step(frames)
 
 
 class _Newest:
@@ -169,6 +194,14 @@ class _Newest:
         await self._came.wait()
         self._came.clear()
         return self._data, self._seconds, self._dropped
+
+
+def _reason(text: str) -> str:
+    return text.encode()[:MOST_REASON].decode(errors="ignore")
+
+
+def _refused(refused: Refused) -> dict[str, Any]:
+    return {"error": {"message": refused.message, "hint": refused.hint}}
 
 
 def _said(answer: Answer | None, top: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -14,6 +15,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from marey.engine.inference.predict import Predictor
 from marey.engine.live.recogniser import live_recogniser
+from marey.engine.weights.trained import Trained
+from marey.models import Head
 from marey.serve.limits import Limits
 from marey.video.reading.jpeg import decode_jpeg, encode_jpeg
 from tests.engine.inference.test_predict import untrained
@@ -104,6 +107,38 @@ def test_a_stream_that_sends_nothing_is_closed(predictor: Predictor, tmp_path: P
         pytest.raises(ConnectionClosed, match="nothing came for 0.2 s"),
     ):
         stream.recv(60)
+
+
+def of_two_heads(predictor: Predictor) -> Predictor:
+    trained = predictor.trained
+    heads = (Head("label", len(CLASSES)), Head("wörk" * 30, 2))
+    recipe = replace(trained.recipe, model=replace(trained.recipe.model, heads=heads))
+    classes = {"label": CLASSES, heads[1].name: ("yes", "no")}
+    return Predictor(Trained(recipe, recipe.model.build().eval(), classes), predictor.device)
+
+
+def test_a_stream_is_of_one_head_and_who_names_none_is_told(
+    predictor: Predictor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    two = of_two_heads(predictor)
+    with serving(two, tmp_path, LIMITS) as server:
+        for query, message in (("", "has several heads"), ("?head=lable", "has no head 'lable'")):
+            with opened(server, query) as stream:
+                error = json.loads(stream.recv(60))["error"]
+                assert message in error["message"]
+                assert "label" in error["hint"]
+                with pytest.raises(ConnectionClosed) as closed:
+                    stream.recv(60)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1008
+            assert closed.value.rcvd.reason in error["message"]
+        for head, names in two.trained.classes.items():
+            with opened(server, f"?head={quote(head)}") as stream:
+                stream.send(jpeg(20))
+                found = json.loads(stream.recv(60))
+                assert {label for label, _ in found["top"]} <= set(names)
+                assert "error" not in found
+    assert not caplog.records
 
 
 def test_a_page_of_another_site_may_not_stream_and_a_token_is_asked_for(

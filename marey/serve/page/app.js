@@ -421,7 +421,8 @@
 
     link(model) {
       model.clear();
-      const address = new URL(`${model.base}v1/stream?top=${TOP}`, location.href);
+      const asked = new URLSearchParams({ top: TOP, head: model.firstHead() });
+      const address = new URL(`${model.base}v1/stream?${asked}`, location.href);
       address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
       const socket = new WebSocket(address);
       const link = { socket, model, sent: [], answers: [] };
