@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from marey.errors import RunError
 from marey.serve.admission import Admission
+from marey.serve.connections import Connection
 
 STOP_SECONDS = 30.0
 """For which requests inside may go on when the server is to stop."""
@@ -81,6 +82,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Connection,
                 access_log=False,
                 log_config=None,
                 log_level="warning",
