@@ -17,11 +17,24 @@ from marey.recipes.catalog import rows
 from marey.recipes.joined import WEIGHTS_FROM
 from marey.recipes.recipe import DataSpec, Recipe
 from marey.recipes.schema import Plain, to_plain
+from marey.storage.url import without_secrets
 
-_PLACE = re.compile(r"^(~|\.{1,2}[/\\]|[/\\]|[A-Za-z]:[/\\])|^\w+://")
+_PLACE = re.compile(
+    r"(^|[\s:=,('\"\[])(~[\w/\\]|\.{1,2}[/\\]|/\w|\\\\|[A-Za-z]:[/\\])|\w://", re.ASCII
+)
+_OF_THE_WEB = re.compile(r"https?://[^\s/@]+(?=[\s/?#]|$)\S*")
 _PUBLISHED = ("claim.",)
-"""Keys whose texts may be addresses."""
+"""Keys whose texts may be addresses of the web, but of no user."""
 _OF_FEATURES = ("encoder", "model_spec", "views", "pixels", "per", "weights", "dtype")
+
+
+def without_places(recipe: Recipe) -> Recipe:
+    """The recipe without the manifests and roots of clips, and weights that are a file or folder.
+
+    What decodes videos stays.
+    """
+    weights = recipe.weights if is_public_name(recipe.weights) else ""
+    return replace(recipe, data=DataSpec(backend=recipe.data.backend), weights=weights)
 
 
 def to_share(recipe: Recipe, name: str) -> tuple[Recipe, list[str]]:
@@ -29,21 +42,21 @@ def to_share(recipe: Recipe, name: str) -> tuple[Recipe, list[str]]:
 
     RecipeError names a key whose text is a place all the same.
     """
-    data = DataSpec(backend=recipe.data.backend)
+    shared = without_places(recipe)
     left = [
         f"data.{each.name}"
         for each in fields(DataSpec)
-        if getattr(recipe.data, each.name) != getattr(data, each.name)
+        if getattr(recipe.data, each.name) != getattr(shared.data, each.name)
     ]
-    weights = recipe.weights if is_public_name(recipe.weights) else ""
-    left += ["weights"] if weights != recipe.weights else []
+    left += ["weights"] if shared.weights != recipe.weights else []
     own = not _is_listed(recipe.name)
     left += ["name"] if own and recipe.name != name else []
-    shared = replace(recipe, data=data, weights=weights, name=name if own else recipe.name)
+    shared = replace(shared, name=name if own else recipe.name)
     for key, text in _texts(to_plain(shared)):
-        if _PLACE.search(text) and not key.startswith(_PUBLISHED):
+        if _is_place(key, text):
             raise RecipeError(
-                f"{key} of the recipe is '{text}', a place that others do not have",
+                f"{key} of the recipe is '{without_secrets(text)}', a place that others do not "
+                "have",
                 "it is not sent: train without it",
             )
     return shared, left
@@ -65,6 +78,11 @@ def is_public_name(weights: str) -> bool:
 def own_classes(recipe: Recipe) -> list[str]:
     """The classes that a recipe names and marey does not have, by module and name."""
     return sorted({name for name in _names(to_plain(recipe)) if "." in name})
+
+
+def _is_place(key: str, text: str) -> bool:
+    """Whether a text names a file, or an address that is no published one."""
+    return bool(_PLACE.search(_OF_THE_WEB.sub("", text) if key.startswith(_PUBLISHED) else text))
 
 
 def _is_listed(name: str) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from marey.errors import RecipeError
-from marey.recipes.catalog import find
-from marey.recipes.recipe import DataSpec
+from marey.recipes.catalog import find, rows
+from marey.recipes.recipe import Claim, DataSpec
 from marey.recipes.shared import features_to_share, is_public_name, own_classes, to_share
 
 ROW = find("tsm-r18")
@@ -44,6 +44,27 @@ def test_all_that_says_where_clips_lie_is_left_out() -> None:
 def test_another_place_is_refused(place: str) -> None:
     with pytest.raises(RecipeError, match=r"save_best of the recipe is .*, a place"):
         to_share(replace(ROW, save_best=place), "mine")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("see /home/me/notes", "hf:/home/me/net", "C:\\me\\net", "~me/net", "file:///home/me"),
+        *("https://me:secret@example.org/x", "https://me@example.org", "s3://a/b", "as ../other"),
+    ],
+)
+def test_a_claim_names_no_place_of_its_owner(place: str) -> None:
+    claim = Claim(top1=1.0, source="https://example.org/forum?id=1", note=place)
+    with pytest.raises(RecipeError, match=r"claim.note of the recipe is .*, a place") as refused:
+        to_share(replace(ROW, claim=claim), "mine")
+    assert "secret" not in str(refused.value)
+
+
+def test_every_row_can_be_shared() -> None:
+    for name, row in rows().items():
+        shared, left = to_share(row, "mine")
+        assert replace(shared, data=row.data) == row, name
+        assert set(left) <= {"data.workers"}, name
 
 
 @pytest.mark.parametrize(

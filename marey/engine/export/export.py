@@ -34,6 +34,7 @@ from marey.engine.weights.trained import Trained, export_release, load_trained, 
 from marey.errors import CheckpointError, RunError, counted
 from marey.jobs.parts import Progress
 from marey.models.stream import StreamingModel, streaming
+from marey.recipes.shared import without_places
 from marey.recipes.testing import for_test
 from marey.storage.atomic import make_folder, run_error, writing
 from marey.storage.text_files import write_json
@@ -118,7 +119,10 @@ def export_file(
         trained = _of_head(trained, stream.head_name)
     program = _program(trained, stream, wanted)
     facts = FileFacts.made_of(program, trained, numbers="int8" if wanted.int8 else "float32")
-    about = about_file(trained, facts, calibration)
+    # a file is to be given away: where clips lie on this machine is nobody else's
+    given = replace(trained, recipe=without_places(trained.recipe))
+    named = replace(calibration, manifest="", other_clips="") if calibration else None
+    about = about_file(given, facts, named)
     with TemporaryDirectory(prefix="marey-export-") as made:
         folder = Path(made)
         rounding = partial(_round, program=program, clips=clips.fitted, stream=stream)

@@ -117,7 +117,18 @@ def _traced(
     arguments = shapes if isinstance(module, _InOrder) else (shapes,)
     with _untraceable(), torch.no_grad():
         traced = torch.export.export(module.eval(), example, dynamic_shapes=arguments)
+    _forget_places(traced)
     return traced, arguments
+
+
+def _forget_places(traced: ExportedProgram) -> None:
+    """Of every operation torch notes the files and lines it comes from, by their paths here.
+
+    Files are given away, and these paths name the folders of who made them.
+    """
+    for graph in traced.graph_module.modules():
+        for node in graph.graph.nodes if isinstance(graph, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)
 
 
 @contextmanager
