@@ -118,6 +118,8 @@ def stream(
 
     if out is not None and len(source) > 1:
         raise typer.BadParameter(f"--out is a video of one source, and there are {len(source)}")
+    if twice := next((each for each in source if source.count(each) > 1), None):
+        raise typer.BadParameter(f"{twice} is given twice: a source is one stream")
     size = None if raw is None else _size(raw)
     sources = [source_named(each, hurry=as_fast_as_possible, raw=size) for each in source]
     device = device_or_default(device)
@@ -133,10 +135,11 @@ def stream(
         keep_all=as_fast_as_possible, fps=fps, reconnects=reconnects, stall_seconds=stall
     )
     watch = Watch(recogniser, sources, options, most_frames=frames, most_seconds=seconds)
+    names = [each.name for each in watch.watched]
     with ExitStack() as opened:
         table = opened.enter_context(closing(AnswerTable(csv))) if csv else None
         video = opened.enter_context(closing(CaptionedVideo(out))) if out else None
-        lines = opened.enter_context(Lines([each.name for each in sources], quiet=as_json))
+        lines = opened.enter_context(Lines(names, quiet=as_json))
 
         def seen(of: Seen) -> None:
             lines.add(of)
@@ -149,7 +152,7 @@ def stream(
 
         def say(number: int, notice: str) -> None:
             if as_json:
-                _print_json({"source": sources[number].name, "said": notice})
+                _print_json({"source": names[number], "said": notice})
             lines.say(number, notice)
 
         with suppress(KeyboardInterrupt, BrokenPipeError):  # the usual end of a stream

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from marey.cli.app import app
+from marey.engine.live.answer_table import AnswerTable
 from marey.engine.live.captions import CaptionedVideo, captioned
 from marey.engine.weights.trained import write_release
 from marey.errors import MareyError, RunError
@@ -141,6 +142,24 @@ def test_a_video_of_captions_is_whole_though_it_is_not_ended(tmp_path: Path) -> 
     )
 
 
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    monkeypatch.setattr("marey.engine.live.captions.refuse_existing", lambda _: None)
+    path = tmp_path / "full.mp4"
+    path.symlink_to("/dev/full")
+    video = CaptionedVideo(path)
+    with pytest.raises(RunError, match=r"full.mp4 could not be written: No space left"):  # noqa: PT012
+        for i, frame in enumerate(pictures(30)):
+            video.add(frame, i, [])
+        video.close()
+    table = AnswerTable(tmp_path / "a.csv")
+    table._file = Path("/dev/full").open("w", encoding="utf-8", buffering=1)  # noqa: SIM115
+    for write in (lambda: table._write("ab"), table.close):
+        with pytest.raises(RunError, match=r"a.csv could not be written: No space left"):
+            write()
+
+
 def test_letters_grow_with_the_picture() -> None:
     for height in (40, 400):
         picture = pictures(1, height, 2 * height)[0] // 2
@@ -177,6 +196,7 @@ def test_what_cannot_be_is_refused(made: Path) -> None:
     result = run(made, "past", "a.mp4", "--published-demo", "--least", "1")
     assert "--published-demo has numbers of its own" in result.output
     assert "times is 0.5, expected at least 1" in run(made, "past", "a.mp4", "--times", ".5").output
+    assert "a.mp4 is given twice" in run(made, "past", "a.mp4", "b.mp4", "a.mp4").output
     raw = run(made, "past", "-", "--raw", "640")
     assert "--raw is '640', expected WIDTHxHEIGHT" in raw.output
     for words, why in (

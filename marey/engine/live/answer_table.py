@@ -34,7 +34,8 @@ class AnswerTable:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        with writing(self._path, run_error):
+            self._file.close()
 
     def _write(self, row: Sequence[object]) -> None:
         with writing(self._path, run_error):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,18 @@ class CaptionedVideo:
         refuse_existing(path)
         # fragments, which are whole as they are written: a stream may be ended by anything
         fragments = {"movflags": "frag_keyframe+empty_moov"} if path.suffix == ".mp4" else {}
-        with writing(path, run_error):
+        self._path = path
+        with _writing(path):
             self._container = av.open(str(path), "w", options=fragments)
         self._stream: Any = None
         self._begun, self._last = 0, -1
 
     def add(self, picture: Picture, seconds: float, lines: Sequence[str]) -> None:
         """The next frame [h w 3] at `seconds`, with `lines` at its lower edge."""
+        with _writing(self._path):
+            self._add(picture, seconds, lines)
+
+    def _add(self, picture: Picture, seconds: float, lines: Sequence[str]) -> None:
         if self._stream is None:
             self._open(picture)
         fitted = scaled(picture, (self._stream.width, self._stream.height))
@@ -66,9 +72,9 @@ class CaptionedVideo:
 
     def close(self) -> None:
         """Write what the encoder still holds."""
-        if self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
+        with _writing(self._path), self._container as container:
+            if self._stream is not None:
+                container.mux(self._stream.encode())
 
     def _open(self, picture: Picture) -> None:
         height, width, _ = picture.shape
@@ -77,6 +83,16 @@ class CaptionedVideo:
         self._stream.width, self._stream.height = max(2, width // 2 * 2), max(2, height // 2 * 2)
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = TICK
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What FFmpeg or the disk says of a file that is written becomes a RunError."""
+    with writing(path, run_error):
+        try:
+            yield
+        except av.FFmpegError as error:
+            raise OSError(error.errno, error.strerror) from error
 
 
 def captioned(picture: Picture, lines: Sequence[str]) -> Picture:

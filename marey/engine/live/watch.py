@@ -88,7 +88,7 @@ class Watch:
         self._streams: list[LiveStream] = [recogniser.begin() for _ in sources]
         self._looked = [0] * len(sources)
         self._most_frames, self._most_seconds = most_frames, most_seconds
-        self.watched = [Watched(source.name) for source in sources]
+        self.watched = [Watched(name) for name in _told_apart([of.name for of in sources])]
         self.seconds = 0.0
         """That `run` took."""
 
@@ -210,6 +210,14 @@ class Watch:
         for number, feed in enumerate(self._feeds):
             for notice in feed.notices():
                 say(number, notice)
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names, numbered where several are alike: of urls that differ in what is not shown."""
+    return [
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -164,6 +164,8 @@ class Feed:
                         self._say(each)
                     else:
                         self._arrived(replace(each, seconds=base + each.seconds), clock, thinner)
+                if not (self.counts.read or self._stop.is_set()):
+                    raise DecodeError(f"{self.source.name} ended without a frame")
                 self._say("ended")
                 return
             except DecodeError as error:

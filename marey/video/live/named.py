@@ -38,6 +38,8 @@ def source_named(word: str, *, hurry: bool = False, raw: tuple[int, int] | None 
     if raw is not None and word != "-":
         raise DecodeError(f"{word}: bare pixels come through standard input alone", "give -")
     if word == "-":
+        if sys.stdin is None:  # started with <&-, or by a service without one
+            raise DecodeError("standard input is closed", "pipe a video into it, or give a file")
         # unbuffered: a thread that waits in a buffered one cannot be left behind at the end
         pipe = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
         return Piped(pipe) if raw is None else RawPiped(pipe, *raw)

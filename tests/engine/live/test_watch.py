@@ -51,6 +51,15 @@ def test_sources_in_one_batch_get_what_each_gets_alone() -> None:
             assert one.score == pytest.approx(other.score, abs=1e-4)
 
 
+def test_sources_that_are_called_alike_are_told_apart() -> None:
+    names = ("rtsp://host/a", "rtsp://host/b", "rtsp://host/a")
+    sources = [Filmed(pictures(1), name) for name in names]
+    watch = Watch(live_recogniser(predictor()), sources, ALL)
+    assert [watched.name for watched in watch.watched] == [
+        *("rtsp://host/a (1)", "rtsp://host/b", "rtsp://host/a (2)")
+    ]
+
+
 def test_what_became_of_frames_is_told() -> None:
     said: list[tuple[int, str]] = []
     recogniser = live_recogniser(predictor(BOTH), window_seconds=0.4, stride_seconds=0.2)

@@ -148,3 +148,10 @@ def test_options_that_cannot_be_are_refused() -> None:
         FeedOptions(fps=0)
     with pytest.raises(ValueError, match="reconnects is -1, expected at least 0"):
         FeedOptions(reconnects=-1)
+
+
+def test_a_source_that_ends_without_a_frame_has_failed() -> None:
+    _, notices, feed = all_of(Scripted([["it begins"]]), FeedOptions(keep_all=True))
+    assert notices == ["it begins"]
+    assert isinstance(feed.failure, DecodeError)
+    assert "scripted ended without a frame" in str(feed.failure)

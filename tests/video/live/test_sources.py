@@ -324,3 +324,9 @@ def test_no_video_is_made_of_sound_alone(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
     with path.open("rb") as file, pytest.raises(DecodeError, match="no video stream"):
         read(Piped(file))
+
+
+def test_standard_input_that_is_closed_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(DecodeError, match="standard input is closed"):
+        source_named("-")
