@@ -201,7 +201,14 @@ class EvalOptions(Options["ScoringJob"]):
 
 
 def _own_lists(data: DataSpec, folder: Path) -> tuple[str, ...]:
-    """The manifests that a run was validated on; ManifestError if one is not there any more."""
+    """The manifests that a run was validated on; ManifestError if one is not there any more.
+
+    Models that are given away do not say where their clips lie.
+    """
+    if not any(data.val_lists):
+        raise ManifestError(
+            f"{folder} does not say which clips it was validated on", "name some: --manifest FILE"
+        )
     for each in data.val_lists:
         path = any_path(each)
         if isinstance(path, Path) and not path.exists():
