@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from fractions import Fraction
 from functools import partial
 from typing import cast
 
@@ -38,21 +39,25 @@ def moments(
 
     Args:
         live: whether frames come as they are filmed, so that a stream without times has those at
-            which they arrive. Another one has those that FFmpeg makes up.
+            which they arrive. Another one has those of its frames a second.
         now: the clock of arrivals.
 
     Raises:
         DecodeError: reading a live stream fails; anything else that is damaged ends there.
     """
-    rgb, kind = _Upright(name, stream), container.format.name
-    of_arrival = live and kind in CLOCKLESS
+    rgb, kind, rate = _Upright(name, stream), container.format.name, Fraction(25)
     if kind in CLOCKLESS:
-        taken = "the times of arrival" if live else f"{stream.average_rate} frames a second"
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        taken = "the times of arrival" if live else f"{rate} frames a second"
         yield f"{kind} carries no times: {taken} are taken"
     first: float | None = None
+    seconds: float | None
     try:
-        for frame in _frames(container, stream):
-            seconds = now() if of_arrival else _seconds(frame)
+        for number, frame in enumerate(_frames(container, stream)):
+            if kind in CLOCKLESS:  # FFmpeg makes times up for some of these, and for others none
+                seconds = now() if live else float(number / rate)
+            else:
+                seconds = _seconds(frame)
             if seconds is None:
                 continue  # what comes before the first key frame of a stream that is joined late
             first = seconds if first is None else first

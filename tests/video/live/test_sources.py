@@ -330,3 +330,18 @@ def test_standard_input_that_is_closed_is_said_to_be(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(DecodeError, match="standard input is closed"):
         source_named("-")
+
+
+@pytest.mark.parametrize("name", ["a.h264", "a.mjpeg"])
+def test_a_file_without_times_has_those_of_its_rate(name: str, tmp_path: Path) -> None:
+    codec, pixels = ("libx264", "yuv420p") if name == "a.h264" else ("mjpeg", "yuvj420p")
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 40, pixels
+        for level in range(6):
+            picture = np.full((40, 48, 3), 40 * level, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
+    shown, notices, _ = all_of(VideoAsStream(tmp_path / name, True), FeedOptions(keep_all=True))
+    assert [each.seconds for each in shown] == pytest.approx([i / 25 for i in range(6)])
+    assert "carries no times: 25 frames a second are taken" in notices[0]
