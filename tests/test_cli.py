@@ -20,6 +20,7 @@ import marey as marey_package
 from marey.cli.app import app, main
 from marey.cli.bare_options import with_values
 from marey.cli.shared import console, errors, quietly, stopping
+from marey.errors import RunError
 from marey.jobs.signals import STOPPING
 from tests.tiny import write_set
 
@@ -221,6 +222,14 @@ def test_check_ends_with_status_1_when_something_is_wrong(
 )
 def test_an_option_alone_has_its_usual_value(words: list[str], meant: list[str]) -> None:
     assert with_values(words) == meant
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_who_asks_for_segments_without_a_number_hears_of_timelines(more: list[str]) -> None:
+    with pytest.raises(RunError, match="--segments takes a number.*--window SECONDS"):
+        with_values(["eval", "run", "--segments", *more])
+    for words in (["eval", "run", "--segments", "8"], ["train", "x", "--segments"]):
+        assert with_values(words) == words
 
 
 @pytest.mark.parametrize("option", ["--executor", "--engine"])

@@ -90,13 +90,16 @@ def evaluate_timelines(
     total, seen = sum(map(len, videos)), list[SeenVideo]()
     for job, of_job in zip(jobs, videos, strict=True):
         predictor = Predictor(
-            replace(job.trained, recipe=job.recipe), torch.device(job.device), job.calibration
+            replace(job.trained, recipe=job.recipe),
+            torch.device(job.device),
+            job.calibration,
+            job.exported,
         )
         for video in of_job:
             seen.append(look(predictor, video, how))
             if progress:
                 progress(len(seen), total)
-    results = _results(jobs, how, clips, seen)
+    results = _results(jobs, tested, how, clips, seen)
     make_folder(place, partial(run_error, hint="free some space, or give another folder"))
     return results, results.write(place)
 
@@ -162,7 +165,11 @@ def _runs(folder: Path) -> list[Path]:
 
 
 def _results(
-    jobs: Sequence[ScoringJob], how: TimelineOptions, clips: Manifest, seen: Sequence[SeenVideo]
+    jobs: Sequence[ScoringJob],
+    options: EvalOptions,
+    how: TimelineOptions,
+    clips: Manifest,
+    seen: Sequence[SeenVideo],
 ) -> TimelineResults:
     facts = [
         Results(
@@ -176,7 +183,7 @@ def _results(
     tested, classes = TestedClips.of(clips, jobs[0].split), jobs[0].trained.classes
     several = {of.name for of in jobs[0].recipe.model.heads if of.several}
     return TimelineResults(
-        models=[str(job.folder) for job in jobs],
+        models=[str(folder) for folder in _runs(options.folder)],
         manifest=tested.source,
         root=tested.root,
         split=tested.split,

@@ -77,9 +77,11 @@ class WindowScores:
         ]
 
     def moments(self, head: str, rule: SegmentRule) -> Moments:
-        """The smoothed probabilities of a head over time."""
+        """The smoothed probabilities of a head over time; none of a single frame."""
         of = self.probabilities[head].double().numpy()
-        return moments(self._windows, of, step=rule.step).smoothed(rule.smooth)
+        lasting = self._windows[:, 0] < self._windows[:, 1]  # a picture lasts no time
+        found = moments(self._windows[lasting], of[lasting], step=rule.step)
+        return found.smoothed(rule.smooth)
 
     @cached_property
     def _windows(self) -> np.ndarray:

@@ -20,6 +20,7 @@ from marey.cli.app import app
 from marey.engine.export.check import FILE
 from marey.engine.export.export import WantedFile, export_file, export_weights
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
+from marey.engine.inference.evaluate_timelines import evaluate_timelines_of
 from marey.engine.inference.predict import Predictor, load
 from marey.engine.inference.predict_many import PredictOptions, predict_clips
 from marey.engine.live.recogniser import live_recogniser
@@ -198,6 +199,18 @@ def test_a_file_is_evaluated_and_predicts_many_as_the_run(
     assert done.num_clips == 24
     with pytest.raises(RunError, match="temperatures belong to the run"):
         evaluate_folder(options[0], tmp_path / "2", calibrate=True)
+
+
+def test_timelines_of_a_file_are_evaluated_as_those_of_the_run(
+    made: Path, run: Path, tmp_path: Path
+) -> None:
+    clips = run.parent / "clips" / "manifest.csv"
+    ours, theirs = (
+        evaluate_timelines_of(of, clips, window_seconds=0.4, out=tmp_path / of.name, device="cpu")
+        for of in (made / "onnx", run)
+    )
+    assert ours.heads["label"].estimates == theirs.heads["label"].estimates
+    assert ours.models == [str(made / "onnx")]
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,18 @@ def test_each_head_has_a_timeline_of_its_own() -> None:
     assert [of.label for of in watched.segments(background)] == ["take", "cup"]
 
 
+def test_a_single_frame_has_a_window_and_no_timeline() -> None:
+    found = WindowScores(
+        windows=list(windows(np.zeros(1), 1.0, 0.5)),
+        probabilities={"label": torch.tensor([[0.2, 0.8]])},
+        classes={"label": ("a", "b")},
+        times=np.zeros(1),
+    )
+    assert len(found.windows) == 1
+    assert found.segments(SegmentRule(smooth=1.0)) == []
+    assert len(found.moments("label", SegmentRule()).middles) == 0
+
+
 def test_a_window_needs_two_frames() -> None:
     check_window(np.arange(6) / 10, 0.2)
     with pytest.raises(RunError, match=r"a window of 0.15 s holds no two frames of 6"):
