@@ -13,9 +13,12 @@ from marey.jobs.cores import num_cores
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "prores", "wmv3", "mjpeg")
 """Of the videos that people have."""
 EXTRAS = {
-    "deploy": ("onnx", "onnxscript", "onnxruntime", "openvino"),
+    "deploy": (
+        *("fastapi", "huggingface-hub", "onnx", "onnxruntime", "onnxscript", "openvino"),
+        *("pillow", "prometheus-client", "python-multipart", "uvicorn", "websockets"),
+    ),
     "hdf5": ("h5py",),
-    "hf": ("transformers", "peft"),
+    "hf": ("huggingface-hub", "peft", "transformers"),
     "ray": ("ray",),
     "remote": ("aiohttp",),
     "sweep": ("optuna",),

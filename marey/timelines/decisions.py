@@ -167,8 +167,10 @@ class PublishedDemo:
 
     def __post_init__(self) -> None:
         check_counts(answers=self.answers)
-        for number in (self.nothing, *self.unsaid, *self.nothing_too):
-            check_numbers(at_least=0, at_most=len(JESTER) - 1, **{"a class of Jester": number})
+        for name in ("unsaid", "nothing_too"):
+            for number in getattr(self, name):
+                check_numbers(at_least=0, at_most=len(JESTER) - 1, **{name: number})
+        check_numbers(at_least=0, at_most=len(JESTER) - 1, nothing=self.nothing)
 
     def for_labels(self, labels: Sequence[str]) -> PublishedDemo:
         """The rule with the numbers that these classes have; as it is where they have no names.

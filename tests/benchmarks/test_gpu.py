@@ -31,7 +31,7 @@ def test_the_script_tells_clips_a_second_and_memory(tmp_path: Path) -> None:
     assert written["memory"]["motionformer-b"]["ours_bytes"] > 1e5
 
 
-@pytest.mark.slow
+@pytest.mark.long  # without instructions for bfloat16 its steps in that take minutes
 def test_the_script_has_all_models(tmp_path: Path) -> None:
     written = tiny_run(tmp_path / "gpu.json", *COMPARED)
     assert {row["model"].split()[0] for row in written["rows"]} == set(COMPARED)

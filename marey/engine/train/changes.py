@@ -18,7 +18,7 @@ from marey.recipes.schema import to_plain
 
 TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
     # places of a recipe, and why they may not change: empty if they may. The first row that fits.
-    (("name", "claim*", "data.*", "train.*", "test.*", "val*", "augment.*"), ""),
+    (("name", "claim*", "data.*", "train.*", "test.*", "val*", "augment.*", "decision*"), ""),
     (("model.dropout", "model.head_std"), ""),
     (
         (
