@@ -152,7 +152,7 @@ def test_the_numbers_of_the_published_demo_are_these_gestures() -> None:
         (lambda: MeanOfLast(0), "answers is 0, expected at least 1"),
         (lambda: MeanOfLast(times=0.5), "times is 0.5, expected at least 1"),
         (lambda: MeanOfLast(least_seconds=-1), "least_seconds is -1, expected at least 0"),
-        (lambda: PublishedDemo(nothing=27), "a class of Jester is 27, expected 0 to 26"),
+        (lambda: PublishedDemo(nothing=27), "nothing is 27, expected 0 to 26"),
     ],
 )
 def test_rules_that_cannot_be_are_refused(make, message: str) -> None:
