@@ -29,9 +29,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
-    "--autoplay-policy=no-user-gesture-required",
-    "--remote-debugging-port=0",
 )
+DRIVEN = ("--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0")
 SECONDS = 120.0
 """After which something that is waited for does not come: long, as the machine may be busy."""
 
@@ -142,16 +141,21 @@ class Tab:
         return found
 
 
+def executable() -> str:
+    """The path of Chromium; skips without one."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"none of {', '.join(NAMES)} is installed")
+    return found
+
+
 @contextlib.contextmanager
 def chromium(profile: Path, flags: Sequence[str] = ()) -> Iterator[Tab]:
     """A page of a browser of its own, which keeps its files in `profile`; skips without one."""
     from websockets.sync.client import connect
 
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is installed")
     process = subprocess.Popen(
-        [found, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
+        [executable(), *FLAGS, *DRIVEN, *flags, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -14,31 +14,17 @@ import pytest
 
 from marey.engine.report.compare import read_comparison
 from marey.engine.report.report import write_report
+from tests.chromium import FLAGS, executable
 from tests.engine.report.test_group_report import tailed_run
 from tests.fake_run import write_run
 
 pytestmark = pytest.mark.browser
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
 DARK = "--blink-settings=preferredColorScheme=0"
 
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.skip(f"none of {', '.join(names)} is installed")
-    return found
+    return executable()
 
 
 @pytest.fixture
