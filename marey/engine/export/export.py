@@ -30,7 +30,13 @@ from marey.engine.runtimes.program import INPUT, Program, clip_program, stream_p
 from marey.engine.weights.calibration import calibration_if_any
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.joined import of_videos
-from marey.engine.weights.trained import Trained, export_release, load_trained, refuse_occupied
+from marey.engine.weights.trained import (
+    Trained,
+    load_trained,
+    model_card,
+    refuse_occupied,
+    save_release,
+)
 from marey.errors import CheckpointError, RunError, counted
 from marey.jobs.parts import Progress
 from marey.models.stream import StreamingModel, streaming
@@ -147,8 +153,9 @@ def export_weights(source: Path, out: Path) -> Path:
 
     RunError as `export_release`; CheckpointError if what was read back is not what was written.
     """
-    export_release(source, out)
-    ours, theirs = load_trained(source), load_trained(out)
+    refuse_occupied(out)
+    ours = load_trained(source)
+    theirs = load_trained(save_release(ours, out, model_card(ours, source)))
     same = weights_digest(ours.model) == weights_digest(theirs.model)
     if not same or ours.classes != theirs.classes:
         raise CheckpointError(f"{out} was written, and is not what was read back", "check the disk")
