@@ -113,21 +113,23 @@ def to_readable_yaml(value: object, source: str) -> str:
 def override(value: T, assignments: Iterable[str]) -> T:
     """`value` with assignments like ``stages.0.optim.lr=0.02`` applied, checked as a whole.
 
-    The names of classes on the way may be left out; what is assigned is YAML. Where a class is
-    named again with some of its fields, the others stay; where another class is named, the size of
-    its pictures does (`FITTING`). RecipeError names the place that does not exist, or does not take
-    this.
+    The names of classes on the way may be left out; what is assigned is YAML, and nothing
+    (``weights=``) is None, no items or no text, whichever the field can be. Where a class is named
+    again with some of its fields, the others stay; where another class is named, the size of its
+    pictures does (`FITTING`). Of ``X=Cosine`` and ``X.per=epoch`` the part is set in the whole, in
+    whichever order they stand.
+
+    Raises:
+        RecipeError: names the place that does not exist or does not take this; or the two
+            assignments of which a whole would undo the part given before it.
 
     >>> from marey.recipes.optim import Warmup
     >>> override(Warmup(), ["epochs=5"])
     Warmup(epochs=5.0, start=0.01)
     """
     plain = to_plain(value)
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals:
-            raise RecipeError(f"'{assignment}' is not an override", "write key.sub=value")
-        _assign(plain, path.split("."), parse_yaml(text, path), path)
+    for each in _wholes_first([_parsed(assignment) for assignment in assignments]):
+        plain = _assigned(plain, type(value), each.keys, each.new, each.path)
     return from_plain(type(value), plain)
 
 
@@ -148,29 +150,111 @@ def names_at(cls: type, path: str) -> list[str]:
             return []
         members = _members(get_type_hints(within)[key])
     words = [word for each in members if get_origin(each) is Literal for word in get_args(each)]
-    kinds = [each for each in members if is_dataclass(each) or is_protocol(each)]
+    kinds = _kinds(members)
     plain = len(kinds) == 1 and is_dataclass(kinds[0])  # its fields are changed, not its class
     return [*map(str, words), *(sorted(classes_for(*kinds)) if kinds and not plain else ())]
 
 
-def _assign(plain: Plain, keys: Sequence[str], new: Plain, path: str) -> None:
-    key, rest = keys[0], keys[1:]
+_NOTHING = object()
+"""What is assigned by ``KEY=``: what that is depends on the field."""
+
+
+@dataclass(frozen=True)
+class _Assignment:
+    """``path=...`` as it was written, and the plain value that it means."""
+
+    path: str
+    new: Plain
+    text: str
+
+    @property
+    def keys(self) -> list[str]:
+        return self.path.split(".")
+
+
+def _parsed(assignment: str) -> _Assignment:
+    path, equals, text = assignment.partition("=")
+    if not equals:
+        raise RecipeError(f"'{assignment}' is not an override", "write key.sub=value")
+    return _Assignment(path, parse_yaml(text, path) if text.strip() else _NOTHING, assignment)
+
+
+def _wholes_first(given: Sequence[_Assignment]) -> list[_Assignment]:
+    """The assignments with every part behind the whole that it lies in.
+
+    RecipeError if a whole names for itself what a part before it says: both were meant.
+    """
+    for i, whole in enumerate(given):
+        for part in given[:i]:
+            inside = part.path.removeprefix(f"{whole.path}.")
+            if inside != part.path and _names(whole.new, inside.split(".")):
+                raise RecipeError(
+                    f"{part.text} and {whole.text} both say {part.path}", "leave it out of one"
+                )
+    return sorted(given, key=lambda each: len(each.keys))
+
+
+def _names(plain: Plain, keys: Sequence[str]) -> bool:
+    """Whether a plain value has something at `keys`; names of classes may be left out of them."""
+    if not keys:
+        return True
+    if isinstance(plain, list):
+        here = keys[0].isdigit() and int(keys[0]) < len(plain)
+        return here and _names(plain[int(keys[0])], keys[1:])
+    if not isinstance(plain, dict):
+        return False
+    if keys[0] in plain:
+        return _names(plain[keys[0]], keys[1:])
+    return _is_tagged(plain) and _names(next(iter(plain.values())), keys)
+
+
+def _assigned(plain: Plain, hint: Any, keys: Sequence[str], new: Plain, path: str) -> Plain:
+    """`plain`, a value of the type `hint`, with `new` at the place `keys` inside it."""
+    if not keys:
+        return _kept(plain, new)
+    key, rest, members = keys[0], keys[1:], _members(hint)
     if isinstance(plain, list):
         if not key.isdigit() or int(key) >= len(plain):
             raise RecipeError(f"{path}: there is no item '{key}' in a list of {len(plain)}")
-        index: Any = int(key)
-    elif isinstance(plain, dict):
-        if key not in plain and _is_tagged(plain):
-            return _assign(next(iter(plain.values())), keys, new, path)
-        if key not in plain:
-            raise unknown_name(path, key, plain)
-        index = key
-    else:
+        index = int(key)
+        within = _item_hint(_tuple_in(members), index)
+        return [
+            _assigned(item, within, rest, new, path) if i == index else item
+            for i, item in enumerate(plain)
+        ]
+    kinds = _kinds(members)
+    if kinds and isinstance(plain, str):
+        plain = {plain: {}}
+    if not isinstance(plain, dict) or not kinds:
         raise RecipeError(f"{path}: '{key}' looks inside {_shown(plain)}, which has no parts")
-    if rest:
-        return _assign(plain[index], rest, new, path)
-    plain[index] = _kept(plain[index], new)
-    return None
+    if _is_one_class(members, kinds):
+        return _with_field(kinds[0], plain, keys, new, path)
+    if len(plain) != 1:
+        raise RecipeError(f"{path}: '{key}' looks inside {_shown(plain)}, which names no class")
+    name, body = next(iter(plain.items()))
+    if key != name:
+        cls = class_named(str(name), kinds, path)
+        return {name: _with_field(cls, body or {}, keys, new, path)}
+    return {name: _assigned(body or {}, class_named(name, kinds, path), rest, new, path)}
+
+
+def _with_field(cls: type, body: Plain, keys: Sequence[str], new: Plain, path: str) -> Plain:
+    """The fields `body` of a `cls` with `new` at `keys`; what they leave out has its default."""
+    key, fields = keys[0], _fields(cls)
+    if key not in fields:
+        raise unknown_name(path, key, fields)
+    if not isinstance(body, dict):
+        raise RecipeError(f"{path}: '{key}' looks inside {_shown(body)}, which has no parts")
+    hint = get_type_hints(cls)[key]
+    old = body[key] if key in body else _default(fields[key], hint)
+    return body | {key: _assigned(old, hint, keys[1:], new, path)}
+
+
+def _default(field: dataclasses.Field[Any], hint: Any) -> Plain:
+    """What a field is that is left out; nothing yet of one that must be given."""
+    if field.default_factory is not MISSING:
+        return to_plain(field.default_factory(), hint)
+    return {} if field.default is MISSING else to_plain(field.default, hint)
 
 
 FITTING = ("size", "resize")
@@ -211,10 +295,12 @@ class _Reader:
 
     def value(self, hint: Any, plain: Plain, where: str) -> Any:
         members = _members(hint)
+        if plain is _NOTHING:
+            plain = _empty(hint, where)
         if plain is None and type(None) in get_args(hint):
             return None
-        kinds = [member for member in members if is_dataclass(member) or is_protocol(member)]
-        if members == kinds[:1] and is_dataclass(members[0]):
+        kinds = _kinds(members)
+        if _is_one_class(members, kinds):
             return self.fields(members[0], plain, where)
         if kinds:
             return self.named(kinds, plain, where)
@@ -276,6 +362,24 @@ class _Reader:
 _LEAVES = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
 
 
+def _empty(hint: Any, where: str) -> Plain:
+    """What a field of this type is when it is set to nothing; RecipeError if it cannot be."""
+    members = _members(hint)
+    if type(None) in get_args(hint):
+        return None
+    if _tuple_in(members):
+        return []
+    if str in members:
+        return ""
+    kinds = _kinds(members)
+    if _is_one_class(members, kinds):
+        wanted, remedy = f"the fields of a {kinds[0].__name__}", "{} has the default of each"
+    else:
+        wanted = f"one of {', '.join(sorted(classes_for(*kinds)))}" if kinds else _wanted(members)
+        remedy = ""
+    raise RecipeError(f"{where} is empty, expected {wanted}", remedy)
+
+
 def _leaf(members: Sequence[Any], plain: Plain, where: str) -> Any:
     """`plain` as the first of the types that takes it; they may be `Literal`s."""
     for member in members:
@@ -290,11 +394,17 @@ def _leaf(members: Sequence[Any], plain: Plain, where: str) -> Any:
             return int(plain)
         elif type(plain) is member and member is not int:
             return plain
-    wanted = (_LEAVES.get(m) or " or ".join(map(repr, get_args(m))) or repr(m) for m in members)
     is_of_text = plain is None and str in members
     raise RecipeError(
-        f"{where} is {'empty' if plain is None else _shown(plain)}, expected {' or '.join(wanted)}",
-        "no text is written '', and on a command line \"KEY=''\"" if is_of_text else "",
+        f"{where} is {'empty' if plain is None else _shown(plain)}, expected {_wanted(members)}",
+        "no text is written '', and on a command line KEY=" if is_of_text else "",
+    )
+
+
+def _wanted(members: Sequence[Any]) -> str:
+    """What a field of these types takes, in words."""
+    return " or ".join(
+        _LEAVES.get(m) or " or ".join(map(repr, get_args(m))) or repr(m) for m in members
     )
 
 
@@ -312,6 +422,16 @@ def _members(hint: Any) -> list[Any]:
     """The types that a hint allows besides None: A and B of ``A | B | None``."""
     union = get_origin(hint) in (Union, types.UnionType)
     return [m for m in (get_args(hint) if union else (hint,)) if m not in (None, type(None))]
+
+
+def _kinds(members: Sequence[Any]) -> list[type]:
+    """Those of the types that are dataclasses, or protocols that dataclasses fit."""
+    return [member for member in members if is_dataclass(member) or is_protocol(member)]
+
+
+def _is_one_class(members: Sequence[Any], kinds: Sequence[type]) -> bool:
+    """Whether a value can be of one class only, whose fields then stand there without its name."""
+    return members == kinds[:1] and is_dataclass(members[0])
 
 
 def _tuple_in(members: Sequence[Any]) -> Any:

@@ -38,13 +38,18 @@ SHORT = (*OF_A_STAGE, *OF_ALL, *OF_SEVERAL)
 def spelled_out(recipe: Recipe, assignments: Iterable[str]) -> list[str]:
     """The assignments with the keys that short names stand for.
 
-    RecipeError names the full keys where a recipe has several stages, so that one is to be chosen.
+    Those that stand for several keys come first, so that what says more of one of these keys holds,
+    wherever it stands.
+
+    Raises:
+        RecipeError: a recipe of several stages, where one is to be chosen; its full keys are named.
+            Or another sampling beside `frames`: which of the two says its frames is not plain.
 
     >>> from marey.recipes.catalog import find
     >>> spelled_out(find("tsm-r18"), ["lr=0.1", "seed=1"])
     ['stages.0.optim.lr=0.1', 'seed=1']
     """
-    return [full for each in assignments for full in _spelled_out(recipe, each)]
+    return [full for each in _several_first(assignments) for full in _spelled_out(recipe, each)]
 
 
 def full_key(name: str) -> str:
@@ -63,7 +68,20 @@ def spelled_for_test(recipe: Recipe, assignments: Iterable[str]) -> list[str]:
     >>> spelled_for_test(find("tsm-r18"), ["size=112"])
     ['test.crop.size=112', 'test.crop.resize=128']
     """
-    return [full for each in assignments for full in _of_test(recipe, each)]
+    return [full for each in _several_first(assignments) for full in _of_test(recipe, each)]
+
+
+def _several_first(assignments: Iterable[str]) -> list[str]:
+    """The assignments with those of `OF_SEVERAL` before all others."""
+    given = [*assignments]
+    frames = [each for each in given if each.partition("=")[0] == "frames"]
+    samplings = (each for each in given if each.partition("=")[0].endswith(".sampling"))
+    if frames and (other := next(samplings, "")):
+        raise RecipeError(
+            f"{frames[0]} and {other} both say how many frames a clip has",
+            f"leave out {frames[0]}, and give the sampling its own number of them",
+        )
+    return sorted(given, key=lambda each: each.partition("=")[0] not in OF_SEVERAL)
 
 
 def _of_test(recipe: Recipe, assignment: str) -> Iterator[str]:

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from marey.errors import RecipeError
+from marey.models.encoders.attentive_pool import AttentivePoolSpec
+from marey.models.lora import LoRA
+from marey.models.temporal.tsm import TSM
 from marey.recipes.catalog import find, rows
 from marey.recipes.optim import SGD, AdamW, Cosine, StepDecay, Warmup
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.schema import from_plain, from_yaml, override, to_plain, to_yaml
-from marey.video.crops import RandomResizedCrop, TenCrop, ThreeCrop
+from marey.video.crops import MultiScaleCrop, RandomResizedCrop, TenCrop, ThreeCrop
 from marey.video.motionformer_crops import UniformCrop
 
 
@@ -57,6 +61,76 @@ def test_an_override_may_change_the_class() -> None:
     recipe = override(find("tsm-r18"), ["stages.0.optim={AdamW: {lr: 0.1}}", "model.temporal=[]"])
     assert recipe.stages[0].optim == AdamW(lr=0.1)
     assert recipe.model.temporal == ()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("asked", "place", "value"),
+    [
+        (
+            ["stages.0.schedule=Cosine", "stages.0.schedule.per=epoch"],
+            "stages.0.schedule",
+            Cosine(per="epoch"),
+        ),
+        (["stages.0.optim=AdamW", "stages.0.optim.lr=0.1"], "stages.0.optim", AdamW(lr=0.1)),
+        (
+            ["stages.0.optim={AdamW: {lr: 0.1}}", "stages.0.optim.betas=[0.5, 0.6]"],
+            "stages.0.optim",
+            AdamW(lr=0.1, betas=(0.5, 0.6)),
+        ),
+        (
+            ["model.temporal=[TSM]", "model.temporal.0.place=block_out"],
+            "model.temporal.0",
+            TSM(place="block_out"),
+        ),
+        (
+            ["model.neck=AttentivePoolSpec", "model.neck.num_heads=4"],
+            "model.neck",
+            AttentivePoolSpec(num_heads=4),
+        ),
+        (["model.lora={}", "model.lora.rank=2"], "model.lora", LoRA(rank=2)),
+        (["stages=[{}, {}]", "stages.1.epochs=2"], "stages.1.epochs", 2),
+        (["train={}", "train.crop.size=64"], "train.crop", MultiScaleCrop(64)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_and_its_parts_go_in_one_command(
+    asked: list[str], place: str, value: object, order: int
+) -> None:
+    found: Any = override(find("tsm-r18"), asked[::order])
+    for key in place.split("."):
+        found = found[int(key)] if key.isdigit() else getattr(found, key)
+    assert found == value
+
+
+def test_a_part_that_its_whole_would_undo_is_refused() -> None:
+    asked = ["stages.0.optim.lr=0.1", "stages.0.optim={AdamW: {lr: 0.2}}"]
+    with pytest.raises(RecipeError, match=r"lr=0\.1 and .*AdamW.* both say stages\.0\.optim\.lr"):
+        override(find("tsm-r18"), asked)
+    assert override(find("tsm-r18"), asked[::-1]).stages[0].optim == AdamW(lr=0.1)
+
+
+def test_a_field_set_to_nothing_is_empty() -> None:
+    full = override(find("tsm-r18"), ["weights=x.pt", "ema=0.9", "data.more=[]"])
+    empty = override(full, ["weights=", "ema=", "model.temporal=", "claim="])
+    assert (empty.weights, empty.ema, empty.model.temporal, empty.claim) == ("", None, (), None)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("seed=", "seed is empty, expected a whole number"),
+        ("augment.flip=", "augment.flip is empty, expected 'none' or"),
+        ("stages.0.optim=", "stages.0.optim is empty, expected one of AdamW, SGD"),
+        ("model=", "model is empty, expected the fields of a ModelSpec.*{} has the default"),
+        ("stages.0.optim=SGDD", "unknown name 'SGDD'.*did you mean 'SGD'"),
+        ("stages.0.optim={a: 1, b: 2}", "expected one of AdamW, SGD"),
+        ("model.neck.depth=2", "'depth' looks inside None"),
+    ],
+)
+def test_what_cannot_be_empty_or_gone_into_is_refused(assignment: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        override(find("tsm-r18"), [assignment])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from marey.recipes.catalog import find
 from marey.recipes.short_names import spelled_out
 from marey.recipes.testing import for_test
 from marey.recipes.val_views import override_with_val
-from marey.video.crops import CenterCrop
+from marey.video.crops import CenterCrop, TenCrop
 from marey.video.sampling.segments import Segments
 
 
@@ -28,6 +28,21 @@ def test_of_a_trained_model_short_names_change_the_test_alone() -> None:
     tested = for_test(recipe, overrides=["frames=16", "size=56"])
     assert (tested.test.sampling, tested.test.crop) == (Segments(16), CenterCrop(56, 64))
     assert (tested.model, tested.train) == (recipe.model, recipe.train)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_says_more_of_one_key_holds_in_either_order(order: int) -> None:
+    asked = ["train.crop.size=48", "test.crop=TenCrop", "size=56", "frames=16"]
+    recipe = override_with_val(find("tsm-r18"), asked[::order])
+    assert (recipe.train.crop.size, recipe.test.crop) == (48, TenCrop(56, 64))
+    asked = ["test.sampling.clips=2", "frames=16"]
+    assert override_with_val(find("tsm-r18"), asked[::order]).test.sampling == Segments(16, clips=2)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_frames_beside_another_sampling_are_refused(order: int) -> None:
+    with pytest.raises(RecipeError, match="frames=16 and test.sampling=Dense both say how many"):
+        override_with_val(find("tsm-r18"), ["frames=16", "test.sampling=Dense"][::order])
 
 
 def test_a_picture_that_is_squeezed_stays_so() -> None:
