@@ -21,11 +21,12 @@ d sets how fast it falls: the larger, the more of the classes in the middle are 
 in a memory bank. Neither the clip itself nor any clip of a few-shot class may help (A = 0),
 
     (3)  A(i,j) = [ j is not i, and n(y_j) > few ]
-    (4)  W(i,:) = softmax of s(i,:) over the j with A(i,j) = 1,   s(i,j) = LN(x_i) . LN(k_j) / D
+    (4)  W(i,:) = softmax of z s(i,:) over the j with A(i,j) = 1,   s(i,j) = LN(x_i) . LN(k_j) / D
 
 After layer norm a vector of D numbers has the squared length D, so s is a correlation, between -1
-and 1. No key can thus weigh more than e^2 = 7.4 times another: W is near to the mean over the
-frequent clips at hand, inclined to those that resemble.
+and 1. With the paper's z = 1 no key can thus weigh more than e^2 = 7.4 times another: W is near to
+the mean over the frequent clips at hand, inclined to those that resemble. A larger z, `scale`,
+makes the choice sharper: few keys that resemble, instead of the middle of all.
 
 **Rebuilding.** Each row of the reconstruction sums to 1:
 
@@ -45,7 +46,9 @@ from this in the points of `marey.longtail.lmr_released`, in the layer norm (tha
 transformer's output, with its learned scale and shift) and in its hyper-parameters. In
 `variant="paper"`, h is 0 in the paper; eps grows where ln would not be positive, so that the
 rarest class always gets l; classes of equal counts get h, since none is rarer; a clip that nobody
-may help stays as it is; a class without clips counts as rare as the rarest that has some.
+may help stays as it is; a class without clips counts as rare as the rarest that has some. `scale`
+is not in the paper, whose z is 1. The release compares by the network's learned norm, whose scale
+may sharpen as well; ours of any other network has none (docs/longtail.md measures z).
 """
 
 from __future__ import annotations
@@ -75,6 +78,7 @@ class LMR(Objective):
     included; 0 is none, and then the gradient flows through the keys as well. A clip is mixed with
     the probability `mix`. Rarity is that of `head`'s classes, the first head's if it is empty; the
     labels of all heads are mixed alike. With `gather`, the batches of all processes are one.
+    `scale` multiplies the similarities: the larger, the fewer keys a clip is rebuilt from.
     """
 
     l: float = 0.6  # noqa: E741
@@ -87,11 +91,12 @@ class LMR(Objective):
     head: str = ""
     variant: Literal["paper", "released"] = "paper"
     gather: bool = False
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.h <= self.l <= 1:
             raise ValueError(f"h is {self.h} and l {self.l}, expected 0 <= h <= l <= 1")
-        check_numbers(above=0, d=self.d)
+        check_numbers(above=0, d=self.d, scale=self.scale)
         check_numbers(at_least=0, eps=self.eps, few=self.few, bank=self.bank)
         check_numbers(at_least=0, at_most=1, mix=self.mix)
 
@@ -165,7 +170,8 @@ class LMRObjective(nn.Module):
             self.bank.append(*joint, rows.ranks())
             keys, key_classes = self.bank.rows(None if gather else rows.rank)
         own = self.rules.own_columns(len(x), len(keys)).to(x.device)
-        w = self.rules.attention(similarity(x, keys, norm), ~self.is_few[key_classes], own)
+        s = self.spec.scale * similarity(x, keys, norm)
+        w = self.rules.attention(s, ~self.is_few[key_classes], own)
         return reconstruct(x, keys, w, self.weights[classes])
 
 
@@ -197,7 +203,7 @@ def similarity(x: Tensor, keys: Tensor, norm: nn.LayerNorm | None = None) -> Ten
 
 
 def attention(s: Tensor, helps: Tensor, own: Tensor) -> Tensor:
-    """W [n m] from s [n m]; rows sum to 1, or to 0 where there is no clip to help (eq. 3, 4).
+    """W [n m] from z s [n m]; rows sum to 1, or to 0 where there is no clip to help (eq. 3, 4).
 
     helps: bool [m], false for keys of few-shot classes; own: int64 [n], where each clip is its key.
     """
@@ -247,7 +253,11 @@ def as_distribution(labels: Tensor, num_classes: int, head: str = "label") -> Te
 
 
 def contributions(
-    x: Tensor, classes: Tensor, is_few: Tensor, norm: nn.LayerNorm | None = None
+    x: Tensor,
+    classes: Tensor,
+    is_few: Tensor,
+    norm: nn.LayerNorm | None = None,
+    scale: float = 1.0,
 ) -> Tensor:
     """From which classes each class is rebuilt: weights [k k], a row for each class rebuilt.
 
@@ -257,7 +267,7 @@ def contributions(
     of_key = F.one_hot(classes, len(is_few)).to(x)
     total = x.new_zeros(len(is_few), len(is_few))
     for own in torch.split(torch.arange(len(x), device=x.device), 1024):
-        w = attention(similarity(x[own], x, norm), ~is_few[classes], own)
+        w = attention(scale * similarity(x[own], x, norm), ~is_few[classes], own)
         total.index_add_(0, classes[own], w @ of_key)
     return total / of_key.sum(dim=0).clamp(min=1)[:, None]
 

@@ -150,13 +150,15 @@ def test_outside_of_training_nothing_is_done(seed: int) -> None:
     assert not objective.bank.batches
 
 
-def test_the_mask_of_self_moves_with_the_bank() -> None:
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_the_mask_of_self_moves_with_the_bank(scale: float) -> None:
     """The release masks the first batch, so that from the second on a clip rebuilds itself."""
-    objective = LMR(l=1.0, h=1.0, bank=2).build({"label": torch.tensor([30, 30])})
+    spec = LMR(l=1.0, h=1.0, bank=2, scale=scale)
+    objective = spec.build({"label": torch.tensor([30, 30])})
     (first, y), (x, _) = drawn(0, 3, 2), drawn(1, 3, 2)
     objective.rebuilt(first, y, JointRows((3,)))
     keys = torch.cat((first, x))
-    s = similarity(x, keys)
+    s = scale * similarity(x, keys)
     s[:, 3:].fill_diagonal_(-torch.inf)
     torch.testing.assert_close(objective.rebuilt(x, y, JointRows((3,))), s.softmax(dim=1) @ keys)
     assert lmr_released.own_columns(3, 6).tolist() == [0, 1, 2]
