@@ -2,14 +2,17 @@
 
 What lies there is taken first, and then what comes, in the order of the times at which files were
 last changed. A picture is a frame, and that time is its own. A video is taken once it has not
-changed for a second; its frames follow those of the video before. The stream ends when the folder
-is gone.
+changed for a second; its frames follow those of the video before. Who writes may stall for longer:
+what cannot be read then is named, and taken once it has changed. The stream ends when the folder is
+gone.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +23,7 @@ from marey.errors import DecodeError
 from marey.storage.faults import read_error
 from marey.storage.regular import read_regular
 from marey.video.live.file import VideoAsStream
-from marey.video.live.moment import Moment
+from marey.video.live.moment import Moment, moment_of
 from marey.video.reading.jpeg import MOST_BYTES, decode_image
 from marey.video.reading.pixels import Picture
 
@@ -31,7 +34,7 @@ POLL_SECONDS = 0.05
 STILL_SECONDS = 1.0
 """For so long a file has not changed that is taken to be whole, as far as was seen."""
 LONG_SECONDS = 60.0
-"""The same by the file's own time: what lies there at the beginning is not waited for."""
+"""The same by its own time, of what lies there at the beginning: that is not waited for."""
 FRAME_SECONDS = 1 / 25
 """Between the last frame of a video and the first one of the next."""
 
@@ -54,6 +57,9 @@ class GrowingFolder:
         """What lies there and what comes; DecodeError if it holds both, or is no folder."""
         kind, first, at = "", None, 0.0
         for file in _new_files(self.path, stop):
+            if isinstance(file, str):
+                yield file
+                continue
             is_video = bool(VIDEO.fullmatch(file.path.name))
             of_file = "videos" if is_video else "pictures"
             if kind and of_file != kind:
@@ -63,22 +69,24 @@ class GrowingFolder:
                 )
             kind = of_file
             if is_video:
-                for each in self._of_video(file.path, stop, at):
+                for each in self._of_video(file, stop, at):
                     yield each
                     at = each.seconds if isinstance(each, Moment) else at
-            else:
+            elif file.picture is not None:
                 first = file.changed if first is None else first
-                yield _moment(file, file.changed - first)
+                yield moment_of(file.changed - first, file.picture)
+            if file.fault is not None:
+                yield f"left out, unless it changes: {file.fault}"
 
-    def _of_video(self, path: Path, stop: threading.Event, at: float) -> Iterator[Moment | str]:
+    def _of_video(self, file: _File, stop: threading.Event, at: float) -> Iterator[Moment | str]:
         begin = at + FRAME_SECONDS if at else 0.0
         try:
-            for each in VideoAsStream(path, self.hurry).moments(stop):
+            for each in VideoAsStream(file.path, self.hurry).moments(stop):
                 if isinstance(each, Moment):
                     each = replace(each, seconds=begin + each.seconds)
                 yield each
         except DecodeError as error:
-            yield f"left out: {error}"
+            file.fault = error
 
 
 @dataclass
@@ -92,13 +100,16 @@ class _File:
     picture: Picture | None = None
     """What is in it, once it could be decoded."""
     fault: DecodeError | None = None
-    """Why it could not."""
+    """Why it could not be read."""
 
     @property
     def is_still(self) -> bool:
-        """Whether it has not changed for long enough to be whole, or never to be."""
-        now = time.monotonic(), time.time()
-        return now[0] - self.since >= STILL_SECONDS or now[1] - self.changed >= LONG_SECONDS
+        """Whether it has not changed for long enough to be whole, or not to be for now."""
+        return time.monotonic() - self.since >= STILL_SECONDS
+
+    def is_as(self, other: _File) -> bool:
+        """Whether nobody has written since it was the other one."""
+        return (self.changed, self.size) == (other.changed, other.size)
 
     def is_whole(self) -> bool:
         """Whether nobody writes it any more; of a picture, it is enough that it can be decoded."""
@@ -106,6 +117,7 @@ class _File:
             return self.is_still
         try:
             self.picture = decode_image(read_regular(self.path, most=MOST_BYTES), self.path)
+            self.fault = None
         except OSError as error:
             self.fault = read_error(self.path, error)
         except DecodeError as error:
@@ -113,36 +125,45 @@ class _File:
         return self.picture is not None or self.is_still
 
 
-def _moment(file: _File, seconds: float) -> Moment | str:
-    picture = file.picture
-    return f"left out: {file.fault}" if picture is None else Moment(seconds, lambda: picture)
+def _new_files(folder: Path, stop: threading.Event) -> Iterator[_File | str]:
+    """The pictures and videos that are whole, in the order in which they were changed.
 
-
-def _new_files(folder: Path, stop: threading.Event) -> Iterator[_File]:
-    """The pictures and videos that are whole, in the order in which they were changed."""
-    taken: set[str] = set()
+    With those that have not changed for long: if they get a fault then, they come again once they
+    have changed. A video that grows after it was taken is said.
+    """
+    taken: dict[str, _File] = {}
     waiting: dict[str, _File] = {}
+    is_first = True
     while not stop.is_set():
         began = time.monotonic()
         try:
             there = _listing(folder)
         except FileNotFoundError:
-            if not taken and not waiting:
+            if is_first:
                 raise DecodeError(f"{folder}: there is no such folder") from None
             return
         except OSError as error:
             raise read_error(folder, error) from error
-        taken &= there.keys()  # of a folder that is emptied as it grows, names are forgotten
-        for name in there.keys() - taken:
-            before, now = waiting.get(name), there[name]
-            if before is None or (before.changed, before.size) != (now.changed, now.size):
+        # of a folder that is emptied as it grows, names are forgotten
+        taken = {name: file for name, file in taken.items() if name in there}
+        for name, now in there.items():
+            before, known = taken.get(name), waiting.get(name)
+            is_done = before is not None and (before.fault is None or now.is_as(before))
+            if before and is_done and now.size > before.size and VIDEO.fullmatch(name):
+                before.size = sys.maxsize  # said once
+                yield f"{now.path} has grown since it was taken: what is new in it is left out"
+            if not is_done and (known is None or not now.is_as(known)):
                 waiting[name] = now
+                if is_first and time.time() - now.changed >= LONG_SECONDS:
+                    now.since = -math.inf
+        is_first = False
         waiting = {name: file for name, file in waiting.items() if name in there}
         for name, file in sorted(waiting.items(), key=lambda of: (of[1].changed, of[0])):
             if file.is_whole():
                 del waiting[name]
-                taken.add(name)
+                taken[name] = file
                 yield file
+                file.picture = None
         stop.wait(max(POLL_SECONDS, 4 * (time.monotonic() - began)))
 
 

@@ -23,6 +23,11 @@ class Moment:
     """uint8 [h w 3], upright, of the size it has now."""
 
 
+def moment_of(seconds: float, picture: Picture) -> Moment:
+    """The moment of a picture that is made already."""
+    return Moment(seconds, lambda: picture)
+
+
 class Source(Protocol):
     """Something that gives pictures, again and again."""
 

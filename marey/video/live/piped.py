@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import BinaryIO
 
 import av
@@ -15,9 +14,9 @@ import numpy as np
 from marey.errors import DecodeError
 from marey.types import check_counts
 from marey.video.live.decoding import moments
-from marey.video.live.moment import Moment
+from marey.video.live.moment import Moment, moment_of
 from marey.video.reading.ffmpeg_stream import LIMITS, NOTHING_ELSE, video_stream
-from marey.video.reading.pixels import Picture, require_size
+from marey.video.reading.pixels import require_size
 
 NAME = "standard input"
 
@@ -87,7 +86,7 @@ class RawPiped:
                 return
             seconds = now()
             first = seconds if first is None else first
-            yield Moment(seconds - first, partial(_same, picture))
+            yield moment_of(seconds - first, picture)
 
 
 def _filled(place: memoryview, file: BinaryIO) -> int:
@@ -96,10 +95,6 @@ def _filled(place: memoryview, file: BinaryIO) -> int:
     while came < len(place) and (more := file.readinto(place[came:])):  # type: ignore[attr-defined]
         came += more
     return came
-
-
-def _same(picture: Picture) -> Picture:
-    return picture
 
 
 class _Ahead:

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -179,6 +180,72 @@ def test_a_picture_that_stays_damaged_is_left_out_and_the_folder_ends_when_it_go
     assert list(source) == []
 
 
+def halves(data: bytes) -> tuple[bytes, bytes]:
+    return data[: len(data) // 2], data[len(data) // 2 :]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "mp4"])
+def test_what_stalls_while_it_is_written_is_named_and_read_once_it_is_whole(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marey.video.live.growing.STILL_SECONDS", 0.05)
+    folder, elsewhere = tmp_path / "in", tmp_path / f"whole.{kind}"
+    folder.mkdir()
+    if kind == "mp4":
+        write_video(elsewhere, numbered(1, first=7))
+    else:
+        _write_picture(elsewhere, numbered(1, first=7)[0])
+    first, rest = halves(elsewhere.read_bytes())
+    late = folder / f"late.{kind}"
+    late.write_bytes(first)
+    stop = threading.Event()
+    source = GrowingFolder(folder, hurry=True).moments(stop)
+    said = next(source)
+    assert isinstance(said, str)
+    assert "left out, unless it changes" in said
+    assert late.name in said
+    (folder / f"next.{kind}").write_bytes(elsewhere.read_bytes())
+    assert isinstance(next(source), Moment)
+    with late.open("ab") as file:
+        file.write(rest)
+    each = next(source)
+    assert isinstance(each, Moment), each
+    assert number_of(each.picture()) == 7
+    stop.set()
+    assert list(source) == []
+
+
+def test_a_video_that_grows_after_it_was_taken_is_said(tmp_path: Path) -> None:
+    first, rest = halves(write_video(tmp_path / "a.ts", numbered(40)).read_bytes())
+    (tmp_path / "a.ts").write_bytes(first)
+    os.utime(tmp_path / "a.ts", (1000.0, 1000.0))
+    stop, said, frames = threading.Event(), [], 0
+    for each in GrowingFolder(tmp_path, hurry=True).moments(stop):
+        if isinstance(each, str):
+            said.append(each)
+            stop.set()
+        elif not frames:
+            with (tmp_path / "a.ts").open("ab") as file:
+                file.write(rest)
+        frames += isinstance(each, Moment)
+    assert frames
+    assert said == [
+        f"{tmp_path / 'a.ts'} has grown since it was taken: what is new in it is left out"
+    ]
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> None:
+    if path.suffix == ".jpg":
+        path.write_bytes(encode_jpeg(picture))
+        return
+    encoder = av.CodecContext.create("png", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.height, encoder.width, _ = picture.shape
+    encoder.pix_fmt, encoder.time_base = "rgb24", Fraction(1)
+    [packet] = encoder.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+    path.write_bytes(bytes(packet))
+
+
 def test_videos_of_a_folder_follow_each_other(tmp_path: Path) -> None:
     for i in range(2):
         path = write_video(tmp_path / f"{i}.mp4", numbered(3, first=3 * i), fps=10)
@@ -194,7 +261,7 @@ def test_videos_of_a_folder_follow_each_other(tmp_path: Path) -> None:
             stop.set()
     assert found == [(0, 0), (1, 0.1), (2, 0.2), (3, 0.24), (4, 0.34), (5, 0.44)]
     assert len(said) == 1
-    assert "left out:" in said[0]
+    assert "left out, unless it changes:" in said[0]
     assert "1b.mp4" in said[0]
 
 
