@@ -120,6 +120,8 @@ def stream(
         raise typer.BadParameter(f"--out is a video of one source, and there are {len(source)}")
     if twice := next((each for each in source if source.count(each) > 1), None):
         raise typer.BadParameter(f"{twice} is given twice: a source is one stream")
+    table = AnswerTable(csv) if csv else None  # neither writes before there is a frame
+    video = CaptionedVideo(out) if out else None
     size = None if raw is None else _size(raw)
     sources = [source_named(each, hurry=as_fast_as_possible, raw=size) for each in source]
     device = device_or_default(device)
@@ -137,8 +139,10 @@ def stream(
     watch = Watch(recogniser, sources, options, most_frames=frames, most_seconds=seconds)
     names = [each.name for each in watch.watched]
     with ExitStack() as opened:
-        table = opened.enter_context(closing(AnswerTable(csv))) if csv else None
-        video = opened.enter_context(closing(CaptionedVideo(out))) if out else None
+        if table:
+            opened.enter_context(closing(table))
+        if video:
+            opened.enter_context(closing(video))
         lines = opened.enter_context(Lines(names, quiet=as_json))
 
         def seen(of: Seen) -> None:

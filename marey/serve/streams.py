@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from marey.errors import MareyError
+from marey.errors import MareyError, RunError
 from marey.serve.batching import Batcher
 from marey.serve.decoders import Decoders
 from marey.serve.decoding import Picture
@@ -130,7 +130,10 @@ class Streams:
                 async with asyncio.timeout(self._limits.request_seconds):
                     picture = await self._decoders.do(Picture(data))
                     assert isinstance(picture, np.ndarray)
-                    said = _said(await asked.answers((stream, picture, seconds)), top)
+                    answer = await asked.answers((stream, picture, seconds))
+                    if isinstance(answer, MareyError):
+                        raise answer
+                    said = _said(answer, top)
             except (Refused, MareyError) as error:
                 said = _refused(error if isinstance(error, Refused) else refusal(error))
             except TimeoutError:
@@ -163,11 +166,11 @@ class _Head:
 
     def __init__(self, recogniser: LiveRecogniser, service: Service) -> None:
         self.recogniser, self._metrics = recogniser, service.metrics
-        self.answers: Batcher[Frame, Answer | None] = Batcher(
+        self.answers: Batcher[Frame, Answer | RunError | None] = Batcher(
             self._step, service.model_thread, most=FRAMES_OF_A_BATCH
         )
 
-    def _step(self, frames: Sequence[Frame]) -> list[Answer | None]:
+    def _step(self, frames: Sequence[Frame]) -> list[Answer | RunError | None]:
         """The answers to a batch, in the thread of the model."""
         self._metrics.batch("frames", len(frames))
         return self.recogniser.step(frames)

@@ -18,7 +18,7 @@ from marey.cli.app import app
 from marey.engine.live.answer_table import AnswerTable
 from marey.engine.live.captions import CaptionedVideo, captioned
 from marey.engine.weights.trained import write_release
-from marey.errors import MareyError, RunError
+from marey.errors import DecodeError, MareyError, RunError
 from marey.timelines.decisions import MeanOfLast
 from tests.engine.live.test_recogniser import BOTH, LABELS, PAST, pictures, predictor
 from tests.video.media import numbered, write_video
@@ -109,6 +109,21 @@ def test_a_table_has_a_row_for_each_answer(made: Path, tmp_path: Path) -> None:
     again = run(made, "past", "a.mp4", "--csv", str(table))
     assert isinstance(again.exception, RunError)
     assert "answers.csv is there already" in str(again.exception)
+
+
+def test_a_source_that_is_wrong_leaves_no_file(made: Path, tmp_path: Path) -> None:
+    table, video = tmp_path / "answers.csv", tmp_path / "new" / "said.mp4"
+    (tmp_path / "notes.mp4").write_text("no video")
+    quick = ("--as-fast-as-possible", "--csv", str(table))
+    for wrong in ("gone.mp4", str(tmp_path / "notes.mp4"), str(tmp_path / "away")):
+        for words in ((wrong, "--out", str(video)), ("a.mp4", wrong)):
+            error = run(made, "past", *words, *quick).exception
+            assert isinstance(error, DecodeError), error
+            assert [each.name for each in tmp_path.iterdir()] == ["notes.mp4"]
+    done(made, "past", "a.mp4", "--out", str(video), *quick)
+    assert len(table.read_text(encoding="utf-8").splitlines()) == 7
+    with av.open(str(video)) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 6
 
 
 def test_a_video_has_what_is_said_burnt_in(made: Path, tmp_path: Path) -> None:

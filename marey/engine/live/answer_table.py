@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from marey.engine.live.captions import refuse_existing
 from marey.engine.live.watch import Seen
-from marey.storage.atomic import run_error, writing
+from marey.storage.atomic import make_folder, run_error, writing
 
 COLUMNS = ("source", "seconds", "label", "score", "raw_label", "raw_score", "latency")
 
 
 class AnswerTable:
-    """A row for each answer, written at once.
+    """A row for each answer, written at once. The file begins with the first frame.
 
     RunError: the file is there already, or cannot be written.
     """
@@ -22,21 +23,25 @@ class AnswerTable:
     def __init__(self, path: Path) -> None:
         refuse_existing(path)
         self._path = path
-        with writing(path, run_error):
-            self._file = path.open("x", encoding="utf-8", newline="", buffering=1)
-        self._write(COLUMNS)
+        self._file: TextIO | None = None
 
     def add(self, seen: Seen) -> None:
         """The row of an answer; nothing where there is none."""
+        if self._file is None:
+            make_folder(self._path.parent, run_error)
+            with writing(self._path, run_error):
+                self._file = self._path.open("x", encoding="utf-8", newline="", buffering=1)
+            self._write(COLUMNS)
         if seen.answer is not None:
             plain = seen.to_json()
             self._write([plain[column] for column in COLUMNS])
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, if there is one."""
         with writing(self._path, run_error):
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
 
     def _write(self, row: Sequence[object]) -> None:
         with writing(self._path, run_error):
-            csv.writer(self._file, lineterminator="\n").writerow(row)
+            csv.writer(self._file, lineterminator="\n").writerow(row)  # type: ignore[arg-type]

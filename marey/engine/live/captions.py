@@ -10,10 +10,11 @@ from typing import Any
 
 import av
 import numpy as np
+from av.container import OutputContainer
 
 from marey.engine.environment import installed
 from marey.errors import RunError
-from marey.storage.atomic import run_error, writing
+from marey.storage.atomic import make_folder, run_error, writing
 from marey.terminal import visible
 from marey.video.reading.pixels import Picture, scaled
 
@@ -30,8 +31,8 @@ BREAK_TICKS = 40
 class CaptionedVideo:
     """Writes a video frame by frame; what there is can be played if it is never closed.
 
-    Its size is that of the first picture, to which others are scaled. Each frame is shown at its
-    own time.
+    The file begins with the first frame, so that a source without one leaves none. Its size is that
+    of the first picture, to which others are scaled. Each frame is shown at its own time.
 
     Raises:
         RunError: Pillow, which draws the letters, is not installed; the file is there already, or
@@ -44,11 +45,8 @@ class CaptionedVideo:
         if path.suffix.lower() not in SUFFIXES:
             raise RunError(f"{path}: a video of captions is a {' or a '.join(SUFFIXES)}")
         refuse_existing(path)
-        # fragments, which are whole as they are written: a stream may be ended by anything
-        fragments = {"movflags": "frag_keyframe+empty_moov"} if path.suffix == ".mp4" else {}
         self._path = path
-        with _writing(path):
-            self._container = av.open(str(path), "w", options=fragments)
+        self._container: OutputContainer | None = None
         self._stream: Any = None
         self._begun, self._last = 0, -1
 
@@ -58,8 +56,8 @@ class CaptionedVideo:
             self._add(picture, seconds, lines)
 
     def _add(self, picture: Picture, seconds: float, lines: Sequence[str]) -> None:
-        if self._stream is None:
-            self._open(picture)
+        if self._container is None:
+            self._container = self._open(picture)
         fitted = scaled(picture, (self._stream.width, self._stream.height))
         frame = av.VideoFrame.from_ndarray(captioned(fitted, lines), format="rgb24")
         tick = round(seconds / TICK) - self._begun
@@ -71,18 +69,25 @@ class CaptionedVideo:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what the encoder still holds."""
-        with _writing(self._path), self._container as container:
-            if self._stream is not None:
+        """Write what the encoder still holds, if there is anything."""
+        if self._container is not None:
+            with _writing(self._path), self._container as container:
                 container.mux(self._stream.encode())
 
-    def _open(self, picture: Picture) -> None:
+    def _open(self, picture: Picture) -> OutputContainer:
+        make_folder(self._path.parent, run_error)
+        refuse_existing(self._path)  # FFmpeg writes over what came meanwhile
+        # fragments, which are whole as they are written: a stream may be ended by anything
+        is_mp4 = self._path.suffix.lower() == ".mp4"
+        fragments = {"movflags": "frag_keyframe+empty_moov"} if is_mp4 else {}
+        container = av.open(str(self._path), "w", options=fragments)
         height, width, _ = picture.shape
         options = {"preset": "veryfast", "crf": "21", "bf": "0"}  # else all would be shown later
-        self._stream = self._container.add_stream("libx264", rate=30, options=options)
+        self._stream = container.add_stream("libx264", rate=30, options=options)
         self._stream.width, self._stream.height = max(2, width // 2 * 2), max(2, height // 2 * 2)
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = TICK
+        return container
 
 
 @contextmanager

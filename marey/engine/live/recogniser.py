@@ -74,14 +74,15 @@ class LiveRecogniser:
         """The state of a new stream."""
         return LiveStream(self._sight)
 
-    def step(self, frames: Sequence[Frame]) -> list[Answer | None]:
+    def step(self, frames: Sequence[Frame]) -> list[Answer | RunError | None]:
         """The answers to one new frame of each of some streams, in one batch.
 
-        None stands for a stream of which no window is due. A stream whose time jumps back begins
-        anew with that frame (`LiveStream.num_restarts`).
+        None stands for a stream of which no window is due, an error for one whose scores are not
+        finite: it has begun anew, as what is kept of it would spoil every answer to come. The
+        others have their answers. A stream whose time jumps back begins anew with that frame
+        (`LiveStream.num_restarts`).
 
         Raises:
-            RunError: scores are not finite; the streams have begun anew.
             ValueError: two frames of one stream, a picture that is none, a time that is no number.
         """
         _check(frames)
@@ -97,13 +98,18 @@ class LiveRecogniser:
             found = self._sight.look(
                 [(of[0].kept, views, of[2]) for of, views in zip(frames, crops, strict=True)]
             )
-            self._check_finite(frames, found)
             return [
                 None if scores is None else self._answer(stream, scores, seconds)
                 for (stream, _, seconds), scores in zip(frames, found, strict=True)
             ]
 
-    def _answer(self, stream: LiveStream, scores: Tensor, seconds: float) -> Answer:
+    def _answer(self, stream: LiveStream, scores: Tensor, seconds: float) -> Answer | RunError:
+        if not scores.isfinite().all():
+            stream.begin_anew()
+            return RunError(
+                f"the scores of '{self.head}' are not finite",
+                "the numbers inside the model overflow: look at how it was trained",
+            )
         average = self._recipe.test.average
         of_head = calibrated_scores({self.head: scores[None]}, self._calibration, average)
         newest = of_head[self.head][0]
@@ -127,20 +133,6 @@ class LiveRecogniser:
     def _probabilities(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         found = probabilities(torch.tensor(logits), average="logits", several=self._several)
         return found.float().numpy()
-
-    def _check_finite(self, frames: Sequence[Frame], found: Sequence[Tensor | None]) -> None:
-        bad = [
-            stream
-            for (stream, _, _), scores in zip(frames, found, strict=True)
-            if scores is not None and not scores.isfinite().all()
-        ]
-        for stream in bad:
-            stream.begin_anew()  # else what is kept would spoil every answer to come
-        if bad:
-            raise RunError(
-                f"the scores of '{self.head}' are not finite",
-                "the numbers inside the model overflow: look at how it was trained",
-            )
 
 
 def live_recogniser(

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from marey.engine.live.recogniser import Answer, LiveRecogniser, LiveStream
-from marey.errors import MareyError
+from marey.errors import MareyError, RunError
 from marey.types import check_numbers
 from marey.video.live.feed import Feed, FeedOptions, Shown
 from marey.video.live.moment import Source
 
 LATENCIES = 10_000
 """The last answers whose delay is kept: a stream may go on for months."""
+MOST_FAULTS = 2
+"""Answers in a row that are no numbers, after which a source ends: its state is not to blame."""
 TICK_SECONDS = 0.25
 """How often it is looked whether a source stalls."""
 
@@ -64,6 +66,9 @@ class Watched:
 class Watch:
     """Looks at sources by a recogniser, until all have ended or a limit is reached.
 
+    None is looked at before each has given a frame, or is known to wait for one: that one of them
+    cannot be opened is an error before anything is said of the others.
+
     Args:
         recogniser: of whose streams each source gets one.
         sources: read by a thread each.
@@ -87,6 +92,9 @@ class Watch:
         self._feeds = [Feed(source, self._woken, options) for source in sources]
         self._streams: list[LiveStream] = [recogniser.begin() for _ in sources]
         self._looked = [0] * len(sources)
+        self._faults: list[list[RunError]] = [[] for _ in sources]
+        """Of each source those since its last answer, in a row."""
+        self._has_begun = False
         self._most_frames, self._most_seconds = most_frames, most_seconds
         self.watched = [Watched(name) for name in _told_apart([of.name for of in sources])]
         self.seconds = 0.0
@@ -101,6 +109,7 @@ class Watch:
 
         Raises:
             DecodeError: a source gave no frame at all, or all ended by a fault.
+            RunError: all ended by a fault, the first because its scores are not finite.
         """
         began = time.monotonic()
         for feed in self._feeds:
@@ -148,6 +157,8 @@ class Watch:
 
     def _due(self) -> list[tuple[int, Shown]]:
         """The newest frame of each source that has a new one."""
+        if not self._may_look():
+            return []
         found = []
         for number, feed in enumerate(self._feeds):
             if not self._has_enough(number) and (shown := feed.take()) is not None:
@@ -162,8 +173,9 @@ class Watch:
             [(self._streams[number], shown.picture, shown.seconds) for number, shown in due]
         )
         now = time.monotonic()
-        for (number, shown), answer in zip(due, answers, strict=True):
+        for (number, shown), said in zip(due, answers, strict=True):
             self._looked[number] += 1
+            answer = self._answer(number, said)
             if answer is not None:
                 self.watched[number].answered += 1
                 self.watched[number].latencies.append(now - shown.arrived)
@@ -172,13 +184,33 @@ class Watch:
             if self._has_enough(number):
                 self._feeds[number].close(patience=0)
 
+    def _answer(self, number: int, said: Answer | RunError | None) -> Answer | None:
+        """What was said of a source; a fault is told, and ends it if the next answer is one too."""
+        faults = self._faults[number]
+        if isinstance(said, RunError):
+            faults.append(said)
+            ends = len(faults) >= MOST_FAULTS
+            again = f"{said.message}: the stream begins anew"
+            self._feeds[number].say(f"ended: {said}" if ends else again)
+            return None
+        if said is not None:
+            faults.clear()
+        return said
+
+    def _may_look(self) -> bool:
+        self._has_begun = self._has_begun or all(feed.has_begun for feed in self._feeds)
+        return self._has_begun
+
     def _wait(self, began: float) -> None:
         timeout = TICK_SECONDS
         if self._most_seconds is not None:
             timeout = min(timeout, max(0.0, began + self._most_seconds - time.monotonic()))
         with self._woken:
             self._woken.wait_for(
-                lambda: not (open_ := self._open()) or any(feed.has_picture for feed in open_),
+                lambda: (
+                    not (open_ := self._open())
+                    or (self._may_look() and any(feed.has_picture for feed in open_))
+                ),
                 timeout,
             )
 
@@ -198,13 +230,20 @@ class Watch:
                 raise fault
         if self._open():
             return False
-        faults = [feed.failure for feed in self._feeds if feed.failure is not None]
-        if len(faults) == len(self._feeds):
+        faults = [self._fault(number) for number in range(len(self._feeds))]
+        if faults[0] is not None and None not in faults:
             raise faults[0]
         return True
 
+    def _fault(self, number: int) -> BaseException | None:
+        """By what a source ended, if it was no end of its own."""
+        faults = self._faults[number]
+        return faults[-1] if len(faults) >= MOST_FAULTS else self._feeds[number].failure
+
     def _has_enough(self, number: int) -> bool:
-        return self._most_frames is not None and self._looked[number] >= self._most_frames
+        most = self._most_frames
+        enough = most is not None and self._looked[number] >= most
+        return enough or len(self._faults[number]) >= MOST_FAULTS
 
     def _tell(self, say: Callable[[int, str], None]) -> None:
         for number, feed in enumerate(self._feeds):

@@ -119,6 +119,11 @@ class Feed:
         """Whether there is a picture to take."""
         return self._newest is not None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it gave a frame; or, of what needs no answer to be opened, waits for one."""
+        return self.counts.read > 0 or (self._stalled and not self.source.breaks)
+
     def notices(self) -> list[str]:
         """What is to be said since the last call, that it stalls included."""
         silent = time.monotonic() - self._last_arrival
@@ -130,6 +135,12 @@ class Feed:
             notices = list(self._notices)
             self._notices.clear()
             return notices
+
+    def say(self, notice: str) -> None:
+        """Put a text among those that `notices` gives."""
+        with self._woken:
+            self._notices.append(notice)
+            self._woken.notify_all()
 
     def close(self, patience: float = 1.0) -> None:
         """Stop reading; a thread that waits for bytes is left behind after `patience` seconds."""
@@ -145,7 +156,7 @@ class Feed:
         except BaseException as error:  # noqa: BLE001  # whoever takes the pictures raises it
             self.failure = error
             if isinstance(error, DecodeError) and self.counts.read:
-                self._say(f"ended: {error}")
+                self.say(f"ended: {error}")
         with self._woken:
             self.ended = True
             self._woken.notify_all()
@@ -155,18 +166,20 @@ class Feed:
         in_a_row, base = 0, 0.0
         while not self._stop.is_set():
             before = self.counts.read
-            clock, thinner = Clock(self._say), Thinner(self._options.fps)
+            clock, thinner = Clock(self.say), Thinner(self._options.fps)
             try:
                 for each in self.source.moments(self._stop):
                     if self._stop.is_set():
                         return
                     if isinstance(each, str):
-                        self._say(each)
+                        self.say(each)
                     else:
                         self._arrived(replace(each, seconds=base + each.seconds), clock, thinner)
-                if not (self.counts.read or self._stop.is_set()):
+                if self._stop.is_set():
+                    return
+                if not self.counts.read:
                     raise DecodeError(f"{self.source.name} ended without a frame")
-                self._say("ended")
+                self.say("ended")
                 return
             except DecodeError as error:
                 if not (self.source.breaks and self.counts.read):
@@ -174,11 +187,11 @@ class Feed:
                 reason = str(error)
             in_a_row = 1 if self.counts.read > before else in_a_row + 1
             if self._stop.is_set() or in_a_row > self._options.reconnects:
-                self._say(f"ended: {reason}")
+                self.say(f"ended: {reason}")
                 return
             pause = min(self._options.first_pause * 2 ** (in_a_row - 1), LONGEST_PAUSE)
             tries = f"{in_a_row} of {counted(self._options.reconnects, 'try', 'tries')}"
-            self._say(f"{reason}; opened again in {duration(pause)} ({tries})")
+            self.say(f"{reason}; opened again in {duration(pause)} ({tries})")
             last, gone = self._seconds, time.monotonic()
             self._stop.wait(pause)
             self.counts.reconnects += 1
@@ -188,7 +201,7 @@ class Feed:
     def _arrived(self, moment: Moment, clock: Clock, thinner: Thinner) -> None:
         arrived = time.monotonic()
         if self._stalled:
-            self._say(f"goes on after {duration(arrived - self._last_arrival)}")
+            self.say(f"goes on after {duration(arrived - self._last_arrival)}")
         self._last_arrival, self._stalled = arrived, False
         self.counts.read += 1
         jumps = clock.num_jumps
@@ -221,11 +234,6 @@ class Feed:
             return
         if self._size != (0, 0):
             was, now = (f"{width} x {height}" for width, height in (self._size, size))
-            self._say(f"pictures change from {was} to {now}")
+            self.say(f"pictures change from {was} to {now}")
         self._size = size
         self.counts.sizes += 1
-
-    def _say(self, notice: str) -> None:
-        with self._woken:
-            self._notices.append(notice)
-            self._woken.notify_all()

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from marey.engine.inference.predict import Predictor
+from marey.engine.live.frame_by_frame import Carried
 from marey.engine.live.recogniser import Answer, LiveRecogniser, live_recogniser
+from marey.engine.live.sight import Sight
 from marey.engine.weights.calibration import Calibration
 from marey.engine.weights.trained import Trained
 from marey.errors import RecipeError, RunError
@@ -17,6 +22,7 @@ from marey.models.encoders.features import FeaturesSpec
 from marey.models.sites import TemporalOp
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.timelines.decisions import MeanOfLast, PublishedDemo
+from marey.types import Frames
 from marey.video.augment import Augment, normalize
 from marey.video.crops import CenterCrop, Crop, ThreeCrop
 from marey.video.sampling.segments import Clips, Segments
@@ -74,6 +80,7 @@ def answers_to(
     stream, found = recogniser.begin(), []
     for picture, when in zip(video, seconds or np.arange(len(video)) / 10, strict=True):
         [answer] = recogniser.step([(stream, picture, float(when))])
+        assert not isinstance(answer, RunError)
         if answer is not None:
             found.append(answer)
     return found
@@ -124,6 +131,7 @@ def test_streams_of_a_batch_do_not_see_each_other() -> None:
         found = recogniser.step([(streams[n], videos[n][i], i / 10) for n in taking_part])
         for n, answer in zip(taking_part, found, strict=True):
             if n != 1 or i < 2:
+                assert isinstance(answer, Answer)
                 np.testing.assert_allclose(answer.scores, alone[n][i].scores, **CLOSE)
 
 
@@ -139,6 +147,7 @@ def test_time_that_jumps_back_begins_the_stream_anew(ops: tuple[TemporalOp, ...]
     again = [recogniser.step([(stream, video[i], i / 10)])[0] for i in range(4)]
     assert stream.num_restarts == 1
     for one, other in zip(fresh, filter(None, again), strict=True):
+        assert isinstance(other, Answer)
         np.testing.assert_array_equal(one.scores, other.scores)
 
 
@@ -222,16 +231,68 @@ def test_the_rule_is_that_of_the_recipe_unless_another_is_asked_for() -> None:
     assert live_recogniser(of, MeanOfLast(3)).decision == MeanOfLast(3)
 
 
-def test_scores_that_are_no_numbers_are_an_error_and_spoil_no_later_answer() -> None:
+def overflowing() -> Predictor:
+    """A model of whose scores none is a number."""
     of = predictor()
     model = enliven(of.trained.model.spec.build())
-    torch.nn.init.constant_(model.get_parameter("heads.label.weight"), 3e38)  # they overflow
-    recogniser = live_recogniser(replace(of, trained=replace(of.trained, model=model)))
+    torch.nn.init.constant_(model.get_parameter("heads.label.weight"), 3e38)
+    return replace(of, trained=replace(of.trained, model=model))
+
+
+def test_scores_that_are_no_numbers_are_an_error_of_their_stream() -> None:
+    recogniser = live_recogniser(overflowing())
     stream = recogniser.begin()
-    with pytest.raises(RunError, match="the scores of 'label' are not finite"):
-        recogniser.step([(stream, pictures(1)[0], 0.0)])
+    [error] = recogniser.step([(stream, pictures(1)[0], 0.0)])
+    assert isinstance(error, RunError)
+    assert "the scores of 'label' are not finite" in str(error)
     assert stream.num_restarts == 1
     assert not any(buffer.any() for buffer in stream.kept.buffers)
+
+
+WHITE = np.full((48, 64, 3), 255, np.uint8)
+
+
+@dataclass(frozen=True)
+class OfWhiteNothing:
+    """Of a white picture the scores are no numbers, nor are those after it if it is remembered."""
+
+    sight: Sight
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sight, name)
+
+    def look(self, frames: Sequence[tuple[Any, Frames, float]]) -> list[Tensor | None]:
+        found = self.sight.look(frames)
+        for i, (kept, crops, _) in enumerate(frames):
+            if crops.min() == 255 and isinstance(kept, Carried):
+                kept.buffers = tuple(buffer * torch.nan for buffer in kept.buffers)
+            if (scores := found[i]) is not None and crops.min() == 255:
+                found[i] = scores * torch.nan
+        return found
+
+
+def of_white_nothing(ops: tuple[TemporalOp, ...] = PAST) -> LiveRecogniser:
+    recogniser = live_recogniser(predictor(ops), AS_IT_COMES)
+    recogniser._sight = OfWhiteNothing(recogniser._sight)
+    return recogniser
+
+
+def test_a_stream_without_numbers_costs_the_others_nothing_and_itself_its_past() -> None:
+    recogniser = of_white_nothing()
+    good, bad = pictures(5, seed=1), pictures(5, seed=2)
+    bad[2] = WHITE
+    alone, anew = answers_to(recogniser, good), answers_to(recogniser, bad[3:])
+    streams = recogniser.begin(), recogniser.begin()
+    for i in range(5):
+        steps = [(streams[0], good[i], i / 10), (streams[1], bad[i], i / 10)]
+        first, second = recogniser.step(steps)
+        assert isinstance(first, Answer)
+        np.testing.assert_allclose(first.scores, alone[i].scores, **CLOSE)
+        assert isinstance(second, RunError) == (i == 2)
+        if i > 2:
+            assert isinstance(second, Answer)
+            np.testing.assert_allclose(second.scores, anew[i - 3].scores, **CLOSE)
+    assert [stream.num_restarts for stream in streams] == [0, 1]
 
 
 def test_a_model_of_several_heads_asks_for_one() -> None:
@@ -285,7 +346,7 @@ def test_a_picture_may_be_turned_or_not_ours_to_write() -> None:
         locked,
     ):
         answers = [recogniser.step([(recogniser.begin(), x, 0.0)])[0] for x in (picture, same)]
-        np.testing.assert_array_equal(*(each.scores for each in answers if each))
+        np.testing.assert_array_equal(*(of.scores for of in answers if isinstance(of, Answer)))
 
 
 def test_a_stream_has_one_frame_in_a_step() -> None:

@@ -5,16 +5,24 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import psutil
 import pytest
 
 from marey.engine.live.recogniser import live_recogniser
 from marey.engine.live.watch import LATENCIES, Seen, Watch, Watched
-from marey.errors import DecodeError
+from marey.errors import DecodeError, RunError
 from marey.timelines.decisions import MeanOfLast
 from marey.video.live.feed import FeedOptions
 from marey.video.live.moment import Moment
-from tests.engine.live.test_recogniser import BOTH, answers_to, pictures, predictor
+from tests.engine.live.test_recogniser import (
+    BOTH,
+    WHITE,
+    answers_to,
+    of_white_nothing,
+    pictures,
+    predictor,
+)
 from tests.video.live.scripted import Scripted, Step, picture
 
 ALL = FeedOptions(keep_all=True, first_pause=0.01)
@@ -92,6 +100,62 @@ def test_time_that_jumps_back_begins_the_stream_anew() -> None:
     watch.run(lambda _: None)
     [told] = watch.summary()["sources"]
     assert (told["jumps"], told["restarts"], told["answered"]) == (1, 1, 4)
+
+
+def test_a_stream_without_numbers_is_said_and_ends_where_its_past_is_not_to_blame() -> None:
+    once, always = pictures(6), pictures(6)
+    once[3], always[2:] = WHITE, WHITE
+    said: list[tuple[int, str]] = []
+    seen: list[Seen] = []
+    sources = [Filmed(pictures(6)), Filmed(once), Filmed(always)]
+    watch = Watch(of_white_nothing(), sources, ALL)
+    watch.run(seen.append, lambda *each: said.append(each))
+    told = watch.summary()["sources"]
+    assert [of["answered"] for of in told] == [6, 5, 2]
+    assert [of["restarts"] for of in told] == [0, 1, 2]
+    fault = "the scores of 'label' are not finite"
+    assert said.count((1, f"{fault}: the stream begins anew")) == 1
+    assert [text.partition(". hint")[0] for number, text in said if number == 2] == [
+        *(f"{fault}: the stream begins anew", f"ended: {fault}")
+    ]
+    without = [each for each in seen if each.answer is None]
+    assert [each.source for each in without if each.source != 2] == [1]
+    with pytest.raises(RunError, match=fault):
+        Watch(of_white_nothing(), [Filmed(always), Filmed(always[2:])], ALL).run(seen.append)
+
+
+def test_windows_without_numbers_are_said_too() -> None:
+    white = np.stack([WHITE] * 30)
+    told: list[str] = []
+    watch = Watch(of_white_nothing(BOTH), [Filmed(pictures(30)), Filmed(white)], ALL)
+    watch.run(lambda _: None, lambda number, text: told.append(text) if number else None)
+    assert [of["answered"] for of in watch.summary()["sources"]] == [5, 0]
+    assert told[0].endswith("not finite: the stream begins anew")
+    assert told[1].startswith("ended: the scores of 'label' are not finite")
+
+
+def test_none_is_looked_at_before_all_have_begun() -> None:
+    """Or whatever is written would be there already when the name that was wrong is mended."""
+    goes_on = threading.Event()
+    seen: list[Seen] = []
+    good, late = Filmed(pictures(3)), Scripted([[goes_on, DecodeError("no such camera")]])
+    watch = Watch(live_recogniser(predictor()), [good, late], ALL)
+    threading.Timer(0.05, goes_on.set).start()
+    with pytest.raises(DecodeError, match="no such camera"):
+        watch.run(seen.append)
+    assert seen == []
+    silent = Scripted([[threading.Event()]])  # as a folder into which nothing has come yet
+    options = FeedOptions(keep_all=True, stall_seconds=0.05)
+    watch = Watch(live_recogniser(predictor()), [good, silent], options, most_frames=3)
+
+    def look(each: Seen) -> None:
+        seen.append(each)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch.run(look)
+    assert [each.source for each in seen] == [0, 0, 0]
 
 
 def test_limits_end_it() -> None:
