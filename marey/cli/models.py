@@ -51,7 +51,9 @@ def convert(
 def models(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="recipes; default: all", autocompletion=completion.recipes),
+        typer.Argument(
+            help="recipes, runs, releases; default: all", autocompletion=completion.recipes
+        ),
     ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="run each: latency on the CPU")
@@ -64,10 +66,10 @@ def models(
     from marey.engine.costs import known_cost
     from marey.engine.report.pages import of_numbers
     from marey.errors import RecipeError
-    from marey.recipes.catalog import find, rows
+    from marey.recipes.catalog import as_it_lies, rows
     from marey.recipes.describe import with_some_head
 
-    recipes = {name: find(name) for name in names or rows()}
+    recipes = {name: as_it_lies(name) for name in names or rows()}
     found = []
     with progress_bar("counting") as progress:
         for done, (name, recipe) in enumerate(recipes.items()):

@@ -72,7 +72,7 @@ def show(
     name: Annotated[
         str,
         typer.Argument(
-            help="name, YAML file or folder of a run",
+            help="name, YAML file, folder of a run or release",
             autocompletion=completion.recipes_and_ensembles,
         ),
     ],
@@ -138,7 +138,8 @@ def protocols(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="recipe, YAML file or run: those that fit it", autocompletion=completion.recipes
+            help="recipe, YAML file, run or release: those that fit it",
+            autocompletion=completion.recipes,
         ),
     ] = None,
     as_json: AsJson = False,

@@ -18,7 +18,7 @@ from marey.recipes.ensembles import ensembles
 from marey.recipes.huggingface import PREFIX, hugging_face, is_hugging_face
 from marey.recipes.longtail import SECOND_STAGES
 from marey.recipes.recipe import Recipe
-from marey.recipes.release import CONFIG, going_on_from
+from marey.recipes.release import CONFIG, WEIGHTS, going_on_from, read_config
 from marey.recipes.schema import from_yaml
 from marey.recipes.tuning import WORDS, degree
 from marey.storage.text_files import read_text
@@ -79,8 +79,8 @@ def find(name: str | None) -> Recipe:
 
     Args:
         name: that of a row (`marey recipes` lists them), a YAML file, the folder of a run, or that
-            of a release or of a network of Hugging Face, whose weights it then starts from; a plus
-            sign and a word change or follow its training.
+            of a release (`marey convert` makes one) or of a network of Hugging Face, whose weights
+            it then starts from; a plus sign and a word change or follow its training.
 
     Raises:
         RecipeError: there is none; suggests the nearest name. An ensemble is no recipe.
@@ -107,8 +107,8 @@ def find(name: str | None) -> Recipe:
     path = Path(name)
     if is_hugging_face(path):
         return hugging_face(name if path.is_absolute() else f"./{name}")
-    if (path / CONFIG).is_file():
-        return going_on_from(path)
+    if release := _release(path):
+        return going_on_from(release)
     if path.is_dir():
         path = path / "recipe.yaml"
     if path.is_file():
@@ -119,6 +119,18 @@ def find(name: str | None) -> Recipe:
             name, known | ensembles(), otherwise="marey recipes lists those that there are"
         ),
     )
+
+
+def as_it_lies(name: str) -> Recipe:
+    """As `find`, but a release has the classes it was trained on: what it costs as it is."""
+    release = None if name in rows() else _release(Path(name))
+    return find(name) if release is None else read_config(release)
+
+
+def _release(path: Path) -> Path | None:
+    """The folder of the release that is given by its folder or a file of it; None for others."""
+    folder = path.parent if path.name in (CONFIG, WEIGHTS) else path
+    return folder if (folder / CONFIG).is_file() and not is_hugging_face(folder) else None
 
 
 def _change(base: str, word: str) -> Callable[[Recipe], Recipe]:

@@ -1,10 +1,11 @@
 """Appearance, changed on the device: a batch of uint8 clips -> normalised clips and labels.
 
 What is drawn for clip i comes from `seeds[i]` alone and is drawn on the CPU with NumPy, so a clip
-looks the same in any batch, on any device, alone or beside others. Only mixup looks further: its
-weight comes from `seeds[i]`, its partner is the next clip of the batch.
+looks the same in any batch, on any device, alone or beside others. Only mixup and CutMix look
+further: weight and box come from `seeds[i]`, the partner is the next clip of the batch.
 
-Mixup: arXiv 1710.09412. Random erasing: arXiv 1708.04896. Left and right are labels in
+Mixup: arXiv 1710.09412. CutMix: arXiv 1905.04899. Random erasing: arXiv 1708.04896. Grey and blur:
+SimCLR, arXiv 2002.05709. Left and right are labels in
 Something-Something and Jester: `flip="swap"` mirrors those clips and exchanges the two labels.
 
 **Deviates**: Group Contextualization and TDN swap the labels of Something-Something by three fixed
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ from torch import Tensor
 
 from marey.errors import counted
 from marey.types import Clip, Labels, check_numbers
+from marey.video.blur import SIGMA, blurred
+from marey.video.cutmix import area, boxes
 from marey.video.mirrored_classes import flip_pairs as flip_pairs
 from marey.video.rand_augment import RandAugment, rand_augment
 
@@ -35,6 +38,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
 
 _STREAM = 1  # beside the seed, so that a flip is independent of the crop drawn from the same seed
+_MORE = 4  # what came later; frames and crops are drawn from 2, RandAugment from 3
 _ERASE_AREA = (0.02, 1 / 3)  # of the frame
 _ERASE_RATIO = (0.3, 1 / 0.3)  # height / width
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
@@ -47,8 +51,13 @@ class Augment:
     `flip`: "plain" mirrors half of the clips; "swap" also exchanges the labels of `flip_pairs` in
     head `flip_head` (see `flip_pairs()`; None is "not derived yet" and refused when flipping).
     `brightness`, `contrast`, `saturation`: x draws a factor from [max(0, 1 - x), 1 + x], one for
-    all frames of a clip. `erase`: probability that one rectangle is blanked in all frames.
+    all frames of a clip. `grey`: probability that a clip loses its colours; `blur`: that it is
+    blurred, after them (`marey.video.blur`). `erase`: probability that one rectangle is blanked in
+    all frames.
     `mixup`: alpha of Beta(alpha, alpha), one weight a clip; 0 is off.
+    `cutmix`: alpha of Beta(alpha, alpha), one box a clip, which shows the next clip in all frames;
+    labels are mixed by its area. Beside mixup each clip is mixed by one of the two, as often by
+    either (timm's switch_prob of 0.5).
     `randaugment`: changes of shape and colour, made before all others.
     `mean`, `std`: in units of a pixel range of 0 to 1.
     `channel_order`: in which order the model takes the channels, and `mean` and `std` name them;
@@ -61,8 +70,11 @@ class Augment:
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
+    grey: float = 0.0
+    blur: float = 0.0
     erase: float = 0.0
     mixup: float = 0.0
+    cutmix: float = 0.0
     randaugment: RandAugment | None = None
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -71,7 +83,8 @@ class Augment:
     def __post_init__(self) -> None:
         check_numbers(at_least=0, brightness=self.brightness, contrast=self.contrast)
         check_numbers(at_least=0, saturation=self.saturation, mixup=self.mixup)
-        check_numbers(at_least=0, at_most=1, erase=self.erase)
+        check_numbers(at_least=0, cutmix=self.cutmix)
+        check_numbers(at_least=0, at_most=1, erase=self.erase, grey=self.grey, blur=self.blur)
         if not self.mean or len(self.mean) != len(self.std):
             raise ValueError(
                 f"mean has {counted(len(self.mean), 'value')} and std {len(self.std)}, "
@@ -129,10 +142,10 @@ def augment(
 
     Args:
         clip: uint8 [b t c h w], or features, float [b t d]; it stays as it is.
-        labels: head -> int64 [b] or float [b k]; with mixup they come back as float [b k].
+        labels: head -> int64 [b] or float [b k]; mixed they come back as float [b k].
         plan: which changes there are, and how strong.
         seeds: int64 [b] >= 0; what is drawn for a clip depends on its seed alone.
-        num_classes: head -> k, which mixup needs.
+        num_classes: head -> k, which mixup and CutMix need.
         dtype: of the clips that come back.
 
     Raises:
@@ -141,7 +154,7 @@ def augment(
     _check(clip, labels, plan, seeds, num_classes)
     if clip.is_floating_point() and not plan.mixup:
         return clip, labels
-    draws = _Draws(seeds, plan.mixup)
+    draws = _Draws(seeds, plan)
     if clip.is_floating_point():
         return _mixed(clip, labels, plan, draws, num_classes)
     if plan.randaugment:
@@ -169,12 +182,23 @@ class _Draws:
     All of them are always drawn, so turning one change on leaves the others as they were.
     """
 
-    def __init__(self, seeds: npt.NDArray[np.int64], alpha: float) -> None:
+    def __init__(self, seeds: npt.NDArray[np.int64], plan: Augment) -> None:
         rngs = [np.random.default_rng([int(seed), _STREAM]) for seed in seeds]
+        alpha, cut_alpha = plan.mixup, plan.cutmix
         uniform = np.stack([rng.random(9) for rng in rngs], axis=1)
         self.flip, self.brightness, self.contrast, self.saturation = uniform[:4]
         self.erase, self.area, self.ratio, self.top, self.left = uniform[4:]
         self.mixup = np.array([rng.beta(alpha, alpha) if alpha else 1.0 for rng in rngs])
+        if not (plan.grey or plan.blur or plan.cutmix):
+            return
+        rngs = [np.random.default_rng([int(seed), _MORE]) for seed in seeds]
+        uniform = np.stack([rng.random(6) for rng in rngs], axis=1)
+        self.grey, self.blur, self.sigma, switch, self.cut_row, self.cut_column = uniform
+        self.is_cut = switch < (0.5 if alpha else 1.0)
+        kept = np.array([rng.beta(cut_alpha, cut_alpha) if cut_alpha else 1.0 for rng in rngs])
+        self.cut = np.where(self.is_cut, 1 - kept, 0.0)
+        if cut_alpha:
+            self.mixup = np.where(self.is_cut, 1.0, self.mixup)
 
 
 # --- on the device ---------------------------------------------------------------------------
@@ -187,15 +211,23 @@ def _mixed(
     draws: _Draws,
     num_classes: Mapping[str, int] | None,
 ) -> tuple[Tensor, Labels]:
-    """Clips of any shape and their labels under mixup, if the plan has it."""
-    if not plan.mixup:
+    """Clips of any shape and their labels under mixup and CutMix, if the plan has them."""
+    if not (plan.mixup or plan.cutmix):
         return clip, labels
-    weight = torch.from_numpy(draws.mixup).to(clip)
-    mixed = {
-        head: _mix(_one_hot(label, (num_classes or {})[head]), weight[:, None])
+    weight = draws.mixup
+    mixed = clip
+    if plan.mixup:
+        mixed = _mix(clip, torch.from_numpy(weight).to(clip).reshape(-1, *[1] * (clip.ndim - 1)))
+    if plan.cutmix:
+        height, width = clip.shape[-2:]
+        box = boxes(draws.cut, draws.cut_row, draws.cut_column, height=height, width=width)
+        mixed = torch.where(_inside(box, clip), clip[_following(clip)], mixed)
+        weight = weight * (1 - area(box) / (height * width))
+    of_label = torch.from_numpy(weight).to(clip)[:, None]
+    return mixed, {
+        head: _mix(_one_hot(label, (num_classes or {})[head]), of_label)
         for head, label in labels.items()
     }
-    return _mix(clip, weight.reshape(-1, *[1] * (clip.ndim - 1))), mixed
 
 
 def _per_clip(x_b: Tensor) -> Tensor:
@@ -213,7 +245,7 @@ def _swap(labels: Tensor, flipped: Tensor, pairs: Sequence[tuple[int, int]]) -> 
 
 
 def _jitter(pixels: Tensor, plan: Augment, draws: _Draws) -> Tensor:
-    """Brightness, contrast, saturation, in this order, of float pixels 0..255; in place."""
+    """Brightness, contrast, saturation, grey, blur, in this order, of float pixels 0..255."""
 
     def factor(strength: float, uniform: npt.NDArray[np.float64]) -> Tensor:
         low = max(0.0, 1 - strength)
@@ -227,6 +259,13 @@ def _jitter(pixels: Tensor, plan: Augment, draws: _Draws) -> Tensor:
     if plan.saturation:
         grey = _grey(pixels)
         pixels.sub_(grey).mul_(factor(plan.saturation, draws.saturation)).add_(grey).clamp_(0, 255)
+    if plan.grey:
+        is_grey = _per_clip(torch.from_numpy(draws.grey < plan.grey).to(pixels.device))
+        pixels = torch.where(is_grey, _grey(pixels), pixels)
+    for row in np.flatnonzero(draws.blur < plan.blur) if plan.blur else ():
+        # one at a time: beside others a clip would be rounded otherwise than alone
+        sigma = torch.tensor([np.interp(draws.sigma[row], (0, 1), SIGMA)])
+        pixels[row : row + 1] = blurred(pixels[row : row + 1], sigma)
     return pixels
 
 
@@ -264,16 +303,21 @@ def _standardize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) ->
 def _erased(draws: _Draws, probability: float, pixels: Tensor) -> Tensor:
     """Where the rectangle of each clip lies, bool [b 1 1 h w]."""
     height, width = pixels.shape[-2:]
-    area = np.interp(draws.area, (0, 1), _ERASE_AREA) * height * width
+    of_frame = np.interp(draws.area, (0, 1), _ERASE_AREA) * height * width
     ratio = np.exp(np.interp(draws.ratio, (0, 1), np.log(_ERASE_RATIO)))
-    h = np.sqrt(area * ratio).round().clip(1, height) * (draws.erase < probability)
-    w = np.sqrt(area / ratio).round().clip(1, width)
+    h = np.sqrt(of_frame * ratio).round().clip(1, height) * (draws.erase < probability)
+    w = np.sqrt(of_frame / ratio).round().clip(1, width)
     top, left = np.floor(draws.top * (height - h + 1)), np.floor(draws.left * (width - w + 1))
-    edges = torch.from_numpy(np.stack([top, top + h, left, left + w])).to(pixels)
-    top_, bottom, left_, right = (_per_clip(edge) for edge in edges)
+    return _inside(np.stack([top, top + h, left, left + w]), pixels)
+
+
+def _inside(box: npt.NDArray[Any], pixels: Tensor) -> Tensor:
+    """Where the box of each clip lies, bool [b 1 1 h w], of its edges [4 b] as `boxes` gives."""
+    height, width = pixels.shape[-2:]
+    top, bottom, left, right = (_per_clip(edge) for edge in torch.from_numpy(box).to(pixels))
     y = torch.arange(height, device=pixels.device)[:, None]
     x = torch.arange(width, device=pixels.device)
-    return (y >= top_) & (y < bottom) & (x >= left_) & (x < right)
+    return (y >= top) & (y < bottom) & (x >= left) & (x < right)
 
 
 def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
@@ -285,8 +329,12 @@ def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
 
 def _mix(x: Tensor, weight: Tensor) -> Tensor:
     """weight * x[i] + (1 - weight) * x[i + 1]; the last clip's partner is the first."""
-    following = torch.arange(1, len(x) + 1, device=x.device) % len(x)
-    return torch.lerp(x[following], x, weight)  # unlike roll or cat, indexing keeps channels last
+    return torch.lerp(x[_following(x)], x, weight)
+
+
+def _following(x: Tensor) -> Tensor:
+    """The next row of each, by which, unlike with roll or cat, clips stay channels last."""
+    return torch.arange(1, len(x) + 1, device=x.device) % len(x)
 
 
 def _check(
@@ -305,8 +353,8 @@ def _check(
         )
     if features and plan.changes_pixels:
         raise ValueError(f"the plan changes pixels, the clip is features: {plan}")
-    if (plan.contrast or plan.saturation or plan.randaugment) and clip.shape[2] != 3:
-        what = "RandAugment needs" if plan.randaugment else "contrast and saturation need"
+    if (plan.contrast or plan.saturation or plan.grey or plan.randaugment) and clip.shape[2] != 3:
+        what = "RandAugment needs" if plan.randaugment else "contrast, saturation and grey need"
         raise ValueError(f"{what} RGB, the clip has {counted(clip.shape[2], 'channel')}")
     if plan.flip == "swap" and plan.flip_pairs is None:
         raise ValueError(
@@ -315,5 +363,6 @@ def _check(
     if plan.flip == "swap" and plan.flip_head not in labels:
         raise ValueError(f"flip_head is {plan.flip_head!r}, the labels are {sorted(labels)}")
     unknown = sorted(set(labels) - set(num_classes or {}))
-    if plan.mixup and unknown:
-        raise ValueError(f"mixup needs num_classes of {unknown}, got {num_classes}")
+    if (plan.mixup or plan.cutmix) and unknown:
+        what = "mixup" if plan.mixup else "cutmix"
+        raise ValueError(f"{what} needs num_classes of {unknown}, got {num_classes}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from marey.cli.app import app
@@ -76,3 +78,17 @@ def test_no_column_is_cut_where_headers_are_longer_than_cells(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert all(line[-1] in "┓┃┩│┘" for line in lines)
+
+
+def test_a_release_is_taken_where_a_recipe_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1] / "stored")
+    for given in ("release", "release/config.json", "release/model.safetensors"):
+        assert json.loads(said("recipes", "show", given, "--json"))["starts from"] == "release"
+        assert find(given) == find("release")
+    assert said("recipes", "protocols", "release", "--json") == said(
+        "recipes", "protocols", "release/config.json", "--json"
+    )
+    (cost,) = json.loads(said("models", "release", "--json"))
+    weights = load_file("release/model.safetensors")
+    learned = [value for name, value in weights.items() if "running" not in name]
+    assert cost["parameters"] == sum(value.numel() for value in learned if value.ndim)
