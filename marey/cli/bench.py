@@ -44,12 +44,14 @@ def bench_data(
     from marey.engine.bench.data import bench_data as measure
     from marey.recipes.catalog import find
 
+    row = find(recipe)
     speed = measure(
         _clips_of(manifest, root, split),
-        find(recipe).train,
+        row.train,
         num_clips=clips,
         batch_size=batch_size or 16,
         workers=1 if workers is None else workers,
+        modality=row.model.modality,
     )
     shown = {
         "clips/s": f"{speed.clips_per_second:.1f}",

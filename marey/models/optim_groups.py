@@ -45,7 +45,7 @@ def grouped(model: VideoModel, policy: Policy, head_lr5: bool, calibrator_lr: fl
 
 def tsm_groups(model: VideoModel, *, head_lr5: bool, calibrator_lr: float = 1) -> list[Group]:
     """The eight groups of the TSM policy in its order, then those that modules ask for."""
-    first = 5 if model.spec.encoder.in_channels != 3 else 1
+    first = 5 if _of_flow(model) else 1
     groups = [
         Group("first_conv_weight", first, 1),
         Group("first_conv_bias", 2 * first, 0),
@@ -112,6 +112,12 @@ def by_depth(groups: Sequence[Group], model: VideoModel, layer_decay: float) -> 
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def _of_flow(model: VideoModel) -> bool:
+    """Whether its pictures are flow; of other channels than 3, older recipes say no modality."""
+    spec = model.spec
+    return spec.modality == "flow" or (spec.modality == "rgb" and spec.encoder.in_channels != 3)
 
 
 def _own_groups(model: nn.Module, rates: Mapping[str, float]) -> Iterator[tuple[str, Group]]:

@@ -17,6 +17,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from torch import Tensor, nn
 
 from marey.errors import counted
+from marey.modality import STACKS, Modality
 from marey.models.encoder import BoundToSegments, Encoder, EncoderModule, Neck, Over, freeze_unused
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.encoders.resnet import ResNetSpec
@@ -24,7 +25,14 @@ from marey.models.imagenet import adapt_torchvision, misfit
 from marey.models.lora import LoRA, add_lora
 from marey.models.shapes import shapes_only
 from marey.models.sites import TemporalOp, is_added
-from marey.types import Clip, Scores, check_counts, check_numbers, check_segments
+from marey.types import (
+    Clip,
+    Scores,
+    check_choices,
+    check_counts,
+    check_numbers,
+    check_segments,
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,9 @@ class ModelSpec:
             left out. One that is `over` tokens takes those of all frames [b t*n d], not [b t d].
         num_segments: segments of a clip; its frames are these times the encoder's
             `frames_per_segment`.
+        modality: what a frame of a clip is; it decides the encoder's `in_channels` (3, 10 or 15),
+            what is read of a video, and how it is normalised and mirrored (`marey.modality`). With
+            "rgb", an encoder of other than 3 channels takes tensors of your own.
         heads: one linear layer for each label that is predicted.
         dropout: probability with which a feature is left out before the heads.
         partial_bn: whether every batch norm of the encoder but the first keeps its ImageNet
@@ -78,6 +89,7 @@ class ModelSpec:
     temporal: tuple[TemporalOp, ...] = ()
     _: KW_ONLY
     num_segments: int = 8
+    modality: Modality = "rgb"
     neck: Neck | None = None
     heads: tuple[Head, ...] = (Head("label", 400),)
     dropout: float = 0.5
@@ -86,12 +98,20 @@ class ModelSpec:
     head_std: float | None = 0.001
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_segments(num_segments=self.num_segments)
         check_numbers(at_least=0, below=1, dropout=self.dropout)
         check_numbers(at_least=0, head_std=self.head_std)
         names = [head.name for head in self.heads]
         if len(set(names)) < len(names):
             raise ValueError(f"heads are named {', '.join(names)}, expected different names")
+        channels = STACKS[self.modality].channels
+        if self.modality != "rgb" and self.encoder.in_channels != channels:
+            raise ValueError(
+                f"modality is {self.modality}, of {channels} channels, but the encoder takes "
+                f"{self.encoder.in_channels}. hint: encoder.in_channels={channels}, which "
+                f"modality={self.modality} of a recipe sets as well"
+            )
         if self.takes_features:
             parts = {"neck": self.neck, "LoRA": self.lora, "temporal ops": self.temporal}
             if given := [name for name, part in parts.items() if part]:

@@ -9,6 +9,7 @@ import torch
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, RecipeError, RunError, counted
 from marey.longtail.decouple import set_trainable
+from marey.modality import IN_WORDS, STACKS
 from marey.models.depth import blocks
 from marey.models.video_model import ModelSpec, VideoModel
 from marey.recipes.frozen import check_stored, is_frozen
@@ -114,7 +115,7 @@ def check_clips(model: ModelSpec, manifest: Manifest) -> None:
                 "train a recipe that looks at each clip once and keeps what it saw "
                 "(frozen-mobilenetv2 ...), or on the file that `marey features` makes",
             )
-        check_pictures(model)
+        check_readable(model)
     elif not model.takes_features:
         check_stored(model, manifest)
     elif features.dim != model.encoder.in_channels:
@@ -126,12 +127,25 @@ def check_clips(model: ModelSpec, manifest: Manifest) -> None:
         )
 
 
-def check_pictures(model: ModelSpec) -> None:
-    """RunError unless the frames that `model` takes have the three channels of a picture."""
-    if (channels := model.encoder.in_channels) != 3:
+def check_readable(model: ModelSpec) -> None:
+    """RunError unless videos can be read as `model` takes them: by its modality."""
+    if (channels := model.encoder.in_channels) != STACKS[model.modality].channels:
         raise RunError(
-            f"the model takes frames of {channels} channels (optical flow), videos have 3",
-            "no flow is read from files; give tensors: marey.load(FOLDER).trained.model(clip)",
+            f"the model takes frames of {channels} channels, and does not say what they are "
+            f"(model.modality is {model.modality})",
+            "if it is optical flow, say modality: flow in its recipe; else give tensors: "
+            "marey.load(FOLDER).trained.model(clip)",
+        )
+
+
+def check_pictures(model: ModelSpec, what: str) -> None:
+    """RunError unless `model` takes pictures one by one, as `what` shows them."""
+    check_readable(model)
+    if model.modality != "rgb":
+        raise RunError(
+            f"{what} shows pictures one by one, the model takes {IN_WORDS[model.modality]} "
+            f"(modality {model.modality})",
+            "marey predict and marey eval read it from videos",
         )
 
 

@@ -13,6 +13,7 @@ from marey.data.loading.samplers import InstanceBalanced, Sampler
 from marey.data.manifest.location import Location
 from marey.errors import counted
 from marey.longtail.objective import CrossEntropy, Objective
+from marey.modality import IMAGENET_MEAN, IMAGENET_STD, STACKS
 from marey.models.encoder import MadeForClips
 from marey.models.video_model import ModelSpec
 from marey.recipes.optim import SGD, Optim, Schedule, StepDecay, Warmup
@@ -284,6 +285,7 @@ class Recipe:
             raise ValueError("stages is empty, expected at least one")
         self._check_compile()
         self._check_shard()
+        self._check_modality()
         values = len(self.augment.mean)
         if self.model.encoder.in_channels == 3 and 3 % values:  # not those of optical flow
             raise ValueError(f"augment.mean has {values} values, expected 1, or 3 (r, g, b)")
@@ -297,6 +299,31 @@ class Recipe:
         check_numbers(above=0, clip_grad=self.clip_grad)
         check_numbers(at_least=0, below=1, ema=self.ema)
         check_numbers(at_least=0, seed=self.seed)
+
+    def _check_modality(self) -> None:
+        modality, plan = self.model.modality, self.augment
+        if modality == "rgb":
+            return
+        stack = STACKS[modality]
+        if (plan.mean, plan.std) == (IMAGENET_MEAN, IMAGENET_STD) or stack.channels % len(
+            plan.mean
+        ):
+            raise ValueError(
+                f"augment.mean is {plan.mean}, of pictures, but model.modality is {modality}. "
+                f"hint: augment.mean={list(stack.mean)} augment.std={list(stack.std)}, which "
+                f"modality={modality} sets as well"
+            )
+        of_pictures = ("randaugment", "brightness", "contrast", "saturation", "grey")
+        if modality == "flow" and (found := [name for name in of_pictures if getattr(plan, name)]):
+            raise ValueError(
+                f"augment has {' and '.join(found)}, of pictures, but model.modality is flow. "
+                "hint: flip, blur, erase, mixup and cutmix are of flow as well"
+            )
+        if modality == "flow" and plan.channel_order != "rgb":
+            raise ValueError(
+                f"augment.channel_order is {plan.channel_order}, but flow has no colours. "
+                "hint: channel_order=rgb"
+            )
 
     def _check_compile(self) -> None:
         asked = [name for name in ("compile", "checkpointing", "recompute") if getattr(self, name)]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
 from marey.errors import RecipeError
+from marey.modality import STACKS
 from marey.recipes.names import unknown_name
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import to_plain
@@ -30,8 +31,10 @@ OF_A_STAGE = {
 """Short name -> its key below ``stages.N``."""
 OF_ALL = {"flip": "augment.flip", "dropout": "model.dropout", "workers": "data.workers"}
 """Short name -> key of the recipe."""
-OF_SEVERAL = ("frames", "size")
+OF_VIEWS = ("frames", "size")
 """The frames of a clip, of the model and all views; the pixels of a crop, of all views."""
+OF_SEVERAL = (*OF_VIEWS, "modality")
+"""Those, and what a clip shows: of the model, its encoder and how pixels are normalised."""
 SHORT = (*OF_A_STAGE, *OF_ALL, *OF_SEVERAL)
 
 
@@ -85,8 +88,11 @@ def _several_first(assignments: Iterable[str]) -> list[str]:
 
 
 def _of_test(recipe: Recipe, assignment: str) -> Iterator[str]:
-    if assignment.partition("=")[0] not in OF_SEVERAL:
+    name = assignment.partition("=")[0]
+    if name not in OF_SEVERAL:
         yield assignment
+    elif name not in OF_VIEWS:  # of the model, which a test does not change
+        yield from _spelled_out(recipe, assignment)
     else:
         changes = _spelled_out(recipe, assignment)
         yield from (each for each in changes if each.startswith("test."))
@@ -111,9 +117,22 @@ def _spelled_out(recipe: Recipe, assignment: str) -> Iterator[str]:
                 f"say which: {' or '.join(f'{key}={value}' for key in keys)}",
             )
         yield f"{keys[0]}={value}"
+    elif name == "modality":
+        yield from _modality(value)
     else:
         number = _whole(name, value)
         yield from _frames(recipe, number) if name == "frames" else _size(recipe, number)
+
+
+def _modality(name: str) -> Iterator[str]:
+    """Model, encoder and normalisation of a modality."""
+    stack = STACKS.get(name)  # type: ignore[call-overload]
+    if stack is None:
+        raise RecipeError(f"modality is {name}, expected {' or '.join(STACKS)}")
+    yield f"model.modality={name}"
+    yield f"model.encoder.in_channels={stack.channels}"
+    yield f"augment.mean={list(stack.mean)}"
+    yield f"augment.std={list(stack.std)}"
 
 
 def _whole(name: str, text: str) -> int:

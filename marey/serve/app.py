@@ -87,7 +87,7 @@ def make_app(
         ValueError: the rule names a class that the model has not.
     """
     predictor = predictor.of_videos
-    check_pictures(predictor.trained.model.spec)
+    check_pictures(predictor.trained.model.spec, "the server")
     if rule is not None:
         rule.check_classes(predictor.trained.classes)
     allowed = [AllowedUrl(url) for url in allowed_urls]

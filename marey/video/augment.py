@@ -26,14 +26,16 @@ import torch
 from torch import Tensor
 
 from marey.errors import counted
+from marey.modality import IMAGENET_MEAN as IMAGENET_MEAN
+from marey.modality import IMAGENET_STD as IMAGENET_STD
+from marey.modality import STACKS, modality_of
+from marey.models.layout import split_axis
 from marey.types import Clip, Labels, check_numbers
 from marey.video.blur import SIGMA, blurred
 from marey.video.cutmix import area, boxes
+from marey.video.mirror import mirrored
 from marey.video.mirrored_classes import flip_pairs as flip_pairs
 from marey.video.rand_augment import RandAugment, rand_augment
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 ChannelOrder: TypeAlias = Literal["rgb", "bgr"]
 
@@ -111,6 +113,9 @@ def normalize(
 ) -> Tensor:
     """(clip / 255 - mean) / std [... c h w]; computed in float32, given as `dtype`.
 
+    Of a sample of RGB difference (18 channels: 6 pictures) it gives the 15 channels of the
+    differences of those that follow each other, which `mean` and `std` are of.
+
     Args:
         clip: uint8 [... c h w], 0 to 255; it stays as it is.
         mean, std: one value a channel, or fewer that repeat (5 stacked RGB frames, flow), in units
@@ -124,7 +129,7 @@ def normalize(
     if clip.dtype != torch.uint8:
         raise ValueError(f"clip is {clip.dtype}, expected uint8 (0 to 255)")
     pixels = _ordered(clip, channel_order).to(torch.float32)
-    return _standardize(pixels, mean, std).to(dtype)
+    return _standardize(_compared(pixels), mean, std).to(dtype)
 
 
 def augment(
@@ -141,7 +146,8 @@ def augment(
     Features have no appearance: `mixup` is all of the plan that changes them.
 
     Args:
-        clip: uint8 [b t c h w], or features, float [b t d]; it stays as it is.
+        clip: uint8 [b t c h w], or features, float [b t d]; it stays as it is. The six pictures of
+            a sample of RGB difference are changed alike, before they are compared.
         labels: head -> int64 [b] or float [b k]; mixed they come back as float [b k].
         plan: which changes there are, and how strong.
         seeds: int64 [b] >= 0; what is drawn for a clip depends on its seed alone.
@@ -157,16 +163,20 @@ def augment(
     draws = _Draws(seeds, plan)
     if clip.is_floating_point():
         return _mixed(clip, labels, plan, draws, num_classes)
+    clip, per_sample = _one_by_one(clip)
     if plan.randaugment:
         clip = rand_augment(clip, plan.randaugment, seeds)
     if plan.flip != "none":
         flipped = torch.from_numpy(draws.flip < 0.5).to(clip.device)
-        clip = torch.where(_per_clip(flipped), clip.flip(-1), clip)
+        clip = torch.where(_per_clip(flipped), mirrored(clip), clip)
         if plan.flip == "swap":
             swapped = _swap(labels[plan.flip_head], flipped, plan.flip_pairs or ())
             labels = labels | {plan.flip_head: swapped}
     pixels = _jitter(clip.to(torch.float32), plan, draws)
-    pixels = _standardize(_ordered(pixels, plan.channel_order), plan.mean, plan.std)
+    pixels = _ordered(pixels, plan.channel_order)
+    if per_sample > 1:
+        pixels = split_axis(pixels, 1, -1, per_sample).flatten(2, 3)
+    pixels = _standardize(_compared(pixels), plan.mean, plan.std)
     if plan.erase:
         pixels.masked_fill_(_erased(draws, plan.erase, pixels), 0.0)
     pixels, labels = _mixed(pixels, labels, plan, draws, num_classes)
@@ -278,11 +288,29 @@ def _ordered(pixels: Tensor, channel_order: ChannelOrder) -> Tensor:
     """RGB pixels [... c h w] in another order of the channels."""
     if channel_order == "rgb":
         return pixels
-    if pixels.shape[-3] != 3:
-        raise ValueError(
-            f"channel_order is 'bgr', the clip has {pixels.shape[-3]} channels, expected 3"
-        )
-    return pixels.flip(-3)
+    channels = pixels.shape[-3]
+    if modality_of(channels) not in ("rgb", "rgbdiff"):
+        raise ValueError(f"channel_order is 'bgr', the clip has {channels} channels, expected 3")
+    return split_axis(pixels, pixels.ndim - 3, -1, 3).flip(-3).flatten(-4, -3)
+
+
+def _one_by_one(clip: Tensor) -> tuple[Tensor, int]:
+    """Samples [b t c h w] as their pictures [b t*n 3 h w], and n; others as they are, and 1."""
+    if modality_of(clip.shape[2]) != "rgbdiff":
+        return clip, 1
+    stack = STACKS["rgbdiff"]
+    return split_axis(clip, 2, stack.frames, stack.planes).flatten(1, 2), stack.frames
+
+
+def _compared(pixels: Tensor) -> Tensor:
+    """Samples of RGB difference [... 18 h w] as their differences [... 15 h w], others as they are.
+
+    x_i+1 - x_i of each picture and the next, as TSN's `_get_diff` has them.
+    """
+    if modality_of(pixels.shape[-3]) != "rgbdiff":
+        return pixels
+    planes = STACKS["rgbdiff"].planes
+    return pixels[..., planes:, :, :] - pixels[..., :-planes, :, :]
 
 
 def _standardize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -353,7 +381,8 @@ def _check(
         )
     if features and plan.changes_pixels:
         raise ValueError(f"the plan changes pixels, the clip is features: {plan}")
-    if (plan.contrast or plan.saturation or plan.grey or plan.randaugment) and clip.shape[2] != 3:
+    is_coloured = features or modality_of(clip.shape[2]) in ("rgb", "rgbdiff")
+    if (plan.contrast or plan.saturation or plan.grey or plan.randaugment) and not is_coloured:
         what = "RandAugment needs" if plan.randaugment else "contrast, saturation and grey need"
         raise ValueError(f"{what} RGB, the clip has {counted(clip.shape[2], 'channel')}")
     if plan.flip == "swap" and plan.flip_pairs is None:

@@ -32,6 +32,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from marey.types import Frames, check_counts, check_numbers
+from marey.video.mirror import mirrored
 
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
@@ -50,7 +51,7 @@ class Box:
     def cut(self, frames: Tensor) -> Tensor:
         """The rectangle of every frame [..., height, width]."""
         inside = frames[..., self.top : self.top + self.height, self.left : self.left + self.width]
-        return inside.flip(-1) if self.flip else inside
+        return mirrored(inside) if self.flip else inside
 
 
 class Crop(Protocol):
@@ -213,7 +214,7 @@ class Mirrored:
 
     def __call__(self, frames: Frames, rng: np.random.Generator | None = None) -> Tensor:
         """The views, uint8 [s t c size size]."""
-        return self.crop(frames, rng).flip(-1)
+        return mirrored(self.crop(frames, rng))
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,11 @@ from torch.utils.data import Dataset
 from marey.data.features.feature_file import Features
 from marey.data.manifest.manifest import Manifest
 from marey.errors import DecodeError, ManifestError, StorageError
+from marey.modality import Modality
 from marey.types import Labels
 from marey.video.crops import Crop
-from marey.video.reading.reader import Backend, open_video
+from marey.video.reading.reader import Backend
+from marey.video.reading.samples import open_samples
 from marey.video.sampling.segments import Sampling, at_rate
 
 NO_SEED = -1
@@ -39,8 +41,9 @@ class Sample:
 
     row: int
     clip: Tensor | None
-    """uint8 [v t 3 h w]; views are clips x crops, the crops of a clip together. Of features,
-    float32 [v t d]. None on error."""
+    """uint8 [v t c h w], c = 3 of pictures, 10 of flow, 18 of RGB difference (`marey.modality`);
+    views are clips x crops, the crops of a clip together. Of features, float32 [v t d]. None on
+    error."""
     labels: dict[str, np.ndarray | np.int64]
     """Head -> class, or bool [k] where clips have several."""
     seed: int
@@ -58,7 +61,7 @@ class Batch:
     rows: Tensor
     """int64 [b] in the manifest."""
     clip: Tensor
-    """uint8 [b v t 3 h w], or float32 [b v t d]; [0 0 0 3 0 0] if nothing could be read."""
+    """uint8 [b v t c h w], or float32 [b v t d]; [0 0 0 3 0 0] if nothing could be read."""
     labels: Labels
     seeds: np.ndarray
     """int64 [b]"""
@@ -79,12 +82,22 @@ class Batch:
 
 
 class ClipDataset(Dataset[Sample]):
-    """The clips of a manifest by (row, seed); seed None is the deterministic test rule."""
+    """The clips of a manifest by (row, seed); seed None is the deterministic test rule.
+
+    `modality` is that of the model that they are for.
+    """
 
     def __init__(
-        self, manifest: Manifest, sampling: Sampling, crop: Crop, *, backend: Backend = "pyav"
+        self,
+        manifest: Manifest,
+        sampling: Sampling,
+        crop: Crop,
+        *,
+        backend: Backend = "pyav",
+        modality: Modality = "rgb",
     ) -> None:
-        self.manifest, self.sampling, self.crop, self.backend = manifest, sampling, crop, backend
+        self.manifest, self.sampling, self.crop = manifest, sampling, crop
+        self.backend, self.modality = backend, modality
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -123,8 +136,12 @@ class ClipDataset(Dataset[Sample]):
     def _load(self, row: int, rng: np.random.Generator | None, seconds: dict[str, float]) -> Tensor:
         start = time.perf_counter()
         source = self.manifest.clip(row)
-        with open_video(
-            source.path, backend=self.backend, span=source.span, num_frames=source.num_frames
+        with open_samples(
+            source.path,
+            self.modality,
+            backend=self.backend,
+            span=source.span,
+            num_frames=source.num_frames,
         ) as video:
             sampling = at_rate(self.sampling, source.fps or video.fps)
             indices = sampling.indices(len(video), rng)

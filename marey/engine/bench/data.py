@@ -11,6 +11,7 @@ from marey.data.loading.clips import ClipDataset
 from marey.data.loading.loader import clip_batches
 from marey.data.loading.samplers import draw_seeds
 from marey.data.manifest.manifest import Manifest
+from marey.modality import Modality
 from marey.recipes.recipe import Views
 from marey.video.reading.reader import Backend
 
@@ -41,6 +42,7 @@ def bench_data(
     batch_size: int = 16,
     workers: int = 1,
     backend: Backend = "pyav",
+    modality: Modality = "rgb",
 ) -> DataSpeed:
     """Read about `num_clips` clips as training does; the start of the workers is not counted."""
     started = max(1, workers)  # batches: each worker's first comes while the others still start
@@ -48,7 +50,7 @@ def bench_data(
     rows = np.resize(np.random.default_rng(0).permutation(len(manifest)), num_rows)
     seeds = draw_seeds(0, 0, np.arange(len(rows)))
     pairs = list(zip(rows.tolist(), seeds.tolist(), strict=True))
-    clips = ClipDataset(manifest, views.sampling, views.crop, backend=backend)
+    clips = ClipDataset(manifest, views.sampling, views.crop, backend=backend, modality=modality)
     keys = [pairs[i : i + batch_size] for i in range(0, len(pairs), batch_size)]
     batches = clip_batches(clips, keys, workers=workers)
     parts = {"decode": 0.0, "resize": 0.0, "collate": 0.0}

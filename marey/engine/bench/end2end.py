@@ -52,7 +52,13 @@ def bench_end_to_end(
     """
     model = channels_last(with_some_head(recipe.tested_model).build()).to(device).eval()
     scorer = in_form(form, model)
-    clips = ClipDataset(manifest, recipe.test.sampling, recipe.test.crop, backend=backend)
+    clips = ClipDataset(
+        manifest,
+        recipe.test.sampling,
+        recipe.test.crop,
+        backend=backend,
+        modality=recipe.model.modality,
+    )
     started = max(1, workers)
     rows = np.resize(np.arange(len(manifest)), num_clips + started * batch_size).tolist()
     keys = [

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from marey.engine.inference.predict import Predictor
 from marey.engine.inference.scoring import model_inputs
 from marey.errors import RunError
+from marey.modality import IN_WORDS
 from marey.models.encoder import EncoderModule
 from marey.models.encoders.attention import ClsAttention
 from marey.models.encoders.huggingface_network import HuggingFaceEncoder
@@ -100,6 +101,12 @@ def look_at(predictor: Predictor, view: Frames, label: str = "", head: str = "")
         raise RunError(
             "the model takes features, which have no places to look at",
             "ask a model of videos where it looks",
+        )
+    if trained.model.spec.modality != "rgb":
+        raise RunError(
+            f"the model takes {IN_WORDS[trained.model.spec.modality]}, on which no places are "
+            "shown",
+            "ask a model of pictures where it looks",
         )
     if any(weight.is_meta for weight in trained.model.parameters()):
         raise RunError(

@@ -45,14 +45,15 @@ from marey.engine.weights.share import push
 from marey.engine.weights.trained import Trained, model_card, save_release
 from marey.errors import DecodeError, RunError, counted
 from marey.jobs.parts import Progress
-from marey.recipes.compatible import check_pictures
+from marey.recipes.compatible import check_readable
 from marey.recipes.recipe import Recipe
 from marey.recipes.testing import for_test
 from marey.storage.url import AnyPath, any_path
 from marey.timelines.segments import Segment, SegmentRule
 from marey.types import Frames, Scores, check_counts, check_numbers
 from marey.video.reading.frame_reader import FrameReader
-from marey.video.reading.reader import open_video
+from marey.video.reading.in_memory import FramesInMemory
+from marey.video.reading.samples import open_samples, samples_of
 from marey.video.sampling.segments import at_rate
 
 Answer: TypeAlias = dict[str, Any]
@@ -180,7 +181,7 @@ class Predictor:
                     progress=progress,
                 )
             return self._of_features(video, asked)
-        check_pictures(self.trained.model.spec)
+        check_readable(self.trained.model.spec)
         if isinstance(video, np.ndarray | Tensor):
             if window_seconds is not None:
                 raise ValueError(
@@ -219,7 +220,7 @@ class Predictor:
         """
         _Asked(1, window_seconds, stride_seconds)
         of = self.of_videos
-        check_pictures(of.trained.model.spec)
+        check_readable(of.trained.model.spec)
         with of._opened(any_path(video), num_frames) as reader:
             return of._watched(reader, window_seconds, stride_seconds, progress)
 
@@ -396,10 +397,10 @@ class Predictor:
 
     @contextmanager
     def _opened(self, path: str | AnyPath, num_frames: int | None = None) -> Iterator[FrameReader]:
-        backend = self.trained.recipe.data.backend
+        backend, modality = self.trained.recipe.data.backend, self.trained.model.spec.modality
         try:
-            with open_video(path, backend=backend, num_frames=num_frames) as reader:
-                if len(reader) == 1:
+            with open_samples(path, modality, backend=backend, num_frames=num_frames) as reader:
+                if modality == "rgb" and len(reader) == 1:
                     _log.warning(
                         "%s is one picture, not a video: every frame that the model sees is it",
                         path,
@@ -411,9 +412,8 @@ class Predictor:
             raise DecodeError(f"{path}: too large for the memory", "scale it down") from error
 
     def _of_clip(self, frames: Frames, asked: _Asked) -> list[Answer]:
-        indices = self.trained.recipe.test.sampling.indices(len(frames))
-        scores = self._score(frames[indices.ravel()], indices, "the clip")
-        return self._answers(scores, asked)
+        clip = samples_of(FramesInMemory(frames), self.trained.model.spec.modality)
+        return self._answers(self.scores(clip), asked)
 
     def _of_features(self, video: str | Path | np.ndarray | Tensor, asked: _Asked) -> list[Answer]:
         if asked.window is not None:

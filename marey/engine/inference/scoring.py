@@ -79,7 +79,13 @@ def view_batches(
     size, views, data = clips_at_once(recipe, batch_size), recipe.test, recipe.data
     rows = range(len(manifest))
     keys = ([(row, None) for row in rows[i : i + size]] for i in rows[::size])
-    clips = ClipDataset(manifest, views.sampling, views.crop, backend=data.backend)
+    clips = ClipDataset(
+        manifest,
+        views.sampling,
+        views.crop,
+        backend=data.backend,
+        modality=recipe.model.modality,
+    )
     return clip_batches(
         clips,
         keys,

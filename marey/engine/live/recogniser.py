@@ -161,7 +161,7 @@ def live_recogniser(
     predictor = predictor.of_videos
     trained = predictor.trained
     spec, recipe = trained.model.spec, trained.recipe
-    check_pictures(spec)
+    check_pictures(spec, "a stream")
     head = _head(head, list(trained.classes), recipe.name)
     file = predictor.exported
     windows = {"window_seconds": window_seconds, "stride_seconds": stride_seconds}

@@ -23,6 +23,7 @@ def about_model(recipe: Recipe, classes: Mapping[str, Sequence[str]]) -> dict[st
         "preprocessing": {
             "clip": ["clips", *shown.clip_shape(test.crop.size)],
             "axes": "clip, frame, channel, height, width",
+            "modality": recipe.model.modality,
             "channel_order": pixels.channel_order,
             "range": [0, 1],
             "mean": list(pixels.mean),

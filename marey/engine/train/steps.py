@@ -78,7 +78,13 @@ def draw_steps(
     """
     keys = _epoch_keys(recipe, train_set, at, world)
     views, data = recipe.train, recipe.data
-    clips = ClipDataset(train_set, views.sampling, views.crop, backend=data.backend)
+    clips = ClipDataset(
+        train_set,
+        views.sampling,
+        views.crop,
+        backend=data.backend,
+        modality=recipe.model.modality,
+    )
     pin_memory = world.device.type == "cuda"
     batches = clip_batches(
         clips,

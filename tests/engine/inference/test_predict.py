@@ -66,12 +66,12 @@ def test_a_folder_of_class_folders_is_said_to_be_one(tmp_path: Path) -> None:
         predictor.predict(tmp_path / "mine")
 
 
-def test_a_model_of_flow_says_that_videos_are_not_what_it_takes(tmp_path: Path) -> None:
+def test_a_model_of_other_channels_says_that_videos_are_not_what_it_takes(tmp_path: Path) -> None:
     predictor = untrained(tmp_path)
     recipe = predictor.trained.recipe
     spec = replace(recipe.model, encoder=ResNetSpec(18, in_channels=10, channels=16))
     flow = replace(predictor, trained=replace(predictor.trained, model=spec.build()))
-    message = r"takes frames of 10 channels \(optical flow\), videos have 3. hint: no flow is read"
+    message = r"takes frames of 10 channels, and does not say what they are.*modality: flow"
     with pytest.raises(RunError, match=message):
         flow.predict(tmp_path / "red_0.mp4")
     with pytest.raises(RunError, match=message):
