@@ -127,7 +127,7 @@ class Chosen:
         >>> Chosen(how="best", epoch=12, epochs=30, by="val/loss", on="val", smooth=3).in_words()
         'weights of epoch 12 of 30, chosen by val/loss (mean of 3 validations) on split val'
         """
-        where = f"epoch {self.epoch} of {self.epochs}"
+        where = f"epoch {self.epoch}" + (f" of {self.epochs}" if self.epochs is not None else "")
         mean = f" (mean of {self.smooth} validations)" if self.smooth > 1 else ""
         words = {
             "": "",

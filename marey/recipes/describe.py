@@ -177,6 +177,8 @@ def _start(weights: str) -> str:
 def _stage(stage: Stage) -> str:
     usual = Stage()
     epochs = counted(stage.epochs, "epoch")
+    if stage.max_steps is not None:
+        epochs = f"{counted(stage.max_steps, 'step')}, at the rates of {epochs}"
     words = [epochs, repr(stage.optim), repr(stage.schedule)]  # defaults too
     for part in ("warmup", "sampler", "objective"):
         if getattr(stage, part) != getattr(usual, part):

@@ -47,7 +47,7 @@ def tau_normalised(base: Recipe, tau: float = 0.7) -> Recipe:
     Nothing is learned. `tau` is to be chosen on validation clips: 0 changes the biases alone, 1
     makes all norms equal.
     """
-    stage = replace(base.stages[-1], epochs=0, warmup=Warmup(), normalize_heads=tau)
+    stage = replace(base.stages[-1], epochs=0, max_steps=None, warmup=Warmup(), normalize_heads=tau)
     stage = replace(stage, trainable="heads", last_blocks=None, reset_heads=False)
     return _followed_by(base, "tau", stage)
 
@@ -58,6 +58,7 @@ def deferred(base: Recipe, beta: float = BETA) -> Recipe:
     stage = replace(
         last,
         epochs=max(1, last.epochs // 4),
+        max_steps=last.max_steps and max(1, last.max_steps // 4),
         optim=_slowed(last.optim, 100),
         schedule=StepDecay(()),
         warmup=Warmup(),
@@ -126,6 +127,7 @@ def _classifier_stage(base: Recipe) -> Stage:
     return replace(
         base.stages[-1],
         epochs=10,
+        max_steps=None,
         schedule=Cosine(),
         warmup=Warmup(),
         sampler=ClassBalanced(),

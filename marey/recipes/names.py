@@ -161,6 +161,7 @@ _ELSEWHERE = {
     "frames": {"cliplen", "cliplength", "nframes", "numframes", "numsegments", "segments"},
     "layer_decay": {"layerwisedecay", "llrd", "lrlayerdecay"},
     "lr": {"baselr", "learningrate", "lrate"},
+    "max_steps": {"maxiter", "maxiters", "maxtrainsteps", "numsteps", "totalsteps"},
     "objective": {"criterion", "loss", "lossfn"},
     "patience": {"earlystop", "earlystopping"},
     "seed": {"manualseed", "randomseed"},

@@ -30,6 +30,8 @@ class Stage:
 
     Args:
         epochs: how long; in a stage of 0 epochs only the heads change.
+        max_steps: end after so many steps of the optimiser instead, however many epochs that are;
+            what schedule and warm-up say of `epochs` is stretched or pressed over them.
         optim: the optimiser, made anew at the beginning.
         schedule: what its rates are multiplied by as the stage goes on.
         warmup: a rise of the rates before that.
@@ -44,6 +46,7 @@ class Stage:
     """
 
     epochs: int = 50
+    max_steps: int | None = None
     optim: Optim = field(default_factory=SGD)
     schedule: Schedule = field(default_factory=StepDecay)
     warmup: Warmup = field(default_factory=Warmup)
@@ -56,12 +59,21 @@ class Stage:
 
     def __post_init__(self) -> None:
         check_numbers(at_least=0, epochs=self.epochs, normalize_heads=self.normalize_heads)
-        check_numbers(at_least=1, last_blocks=self.last_blocks)
+        check_numbers(at_least=1, last_blocks=self.last_blocks, max_steps=self.max_steps)
+        if self.max_steps is not None and not self.epochs:
+            raise ValueError(
+                f"max_steps is {self.max_steps}, of a stage of no epochs, which has no steps. "
+                "hint: epochs=1, over which its schedule stretches"
+            )
         if self.last_blocks is not None and self.trainable != "all":
             raise ValueError(
                 f"last_blocks is {self.last_blocks}, of an encoder that does not learn (trainable="
                 f"{self.trainable}). hint: trainable=all"
             )
+
+    def num_steps(self, of_epoch: int) -> int:
+        """How many steps the stage has, of epochs of so many."""
+        return self.max_steps or self.epochs * of_epoch
 
     def lr_factor(self, epoch: float) -> float:
         """What every learning rate is multiplied by at `epoch` of this stage."""

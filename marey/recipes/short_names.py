@@ -20,6 +20,7 @@ from marey.video.sampling.segments import Sampling, in_frames
 
 OF_A_STAGE = {
     "epochs": "epochs",
+    "max_steps": "max_steps",
     "lr": "optim.lr",
     "weight_decay": "optim.weight_decay",
     "warmup": "warmup.epochs",

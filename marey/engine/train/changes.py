@@ -42,7 +42,7 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
     (("weights",), "a run takes them when it begins"),
     (("ema",), "the average of the weights began with the run"),
     (("seed", "stages.*.sampler*"), "the order of the clips follows from it"),
-    (("stages.*.epochs", "stages.*.schedule*", "stages.*.warmup.*"), ""),
+    (("stages.*.epochs", "stages.*.max_steps", "stages.*.schedule*", "stages.*.warmup.*"), ""),
     (
         (
             *("stages.*.optim.groups", "stages.*.optim.head_lr5"),
@@ -79,8 +79,10 @@ class Change:
         return any(fnmatchcase(self.where, pattern) for pattern in patterns)
 
 
-def changes(before: Recipe, now: Recipe, *, stage: int, epoch: int, hint: str) -> list[Change]:
-    """What differs, for a run that has come to `epoch` (begun or not) of `stage`.
+def changes(
+    before: Recipe, now: Recipe, *, stage: int, epoch: int, hint: str, steps: int = 0
+) -> list[Change]:
+    """What differs, for a run that has come to `epoch` (begun or not) of `stage`, by `steps` of it.
 
     Raises:
         RecipeError: something that may not; all such places are named.
@@ -97,7 +99,15 @@ def changes(before: Recipe, now: Recipe, *, stage: int, epoch: int, hint: str) -
     refused = [f"{each}: {reason}" for each in found if (reason := _why_not(each, stage))]
     if refused:
         raise RecipeError("a run that goes on cannot change " + "; nor ".join(refused), hint)
-    if (epochs := now.stages[stage].epochs) < min(epoch, before.stages[stage].epochs):
+    under_way, epochs = now.stages[stage], now.stages[stage].epochs
+    if under_way.max_steps is not None:
+        if under_way.max_steps < min(steps, before.stages[stage].max_steps or steps):
+            raise RecipeError(
+                f"stages.{stage}.max_steps is {under_way.max_steps}, the run has taken {steps} of "
+                "it",
+                f"give {steps} or more",
+            )
+    elif epochs < min(epoch, before.stages[stage].epochs):
         raise RecipeError(
             f"stages.{stage}.epochs is {epochs}, the run has begun epoch {epoch} of it",
             f"give {epoch} or more",

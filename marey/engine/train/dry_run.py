@@ -60,7 +60,7 @@ def dry_run(recipe: Recipe, work_dir: Path, *, device: str | None = None) -> Ite
         num_steps = []
         for number, stage in enumerate(recipe.stages):
             steps = draw_steps(recipe, start.train_set, Position(stage=number), world).num_steps
-            num_steps.append(stage.epochs * steps)
+            num_steps.append(stage.num_steps(steps))
             what = _stage(stage, start.model, steps, clips_a_step(recipe, world))
             yield f"stage {number}     {what}"
         step = step_bytes(recipe, recipe.batch_size, clip, processes=world.size)
@@ -101,11 +101,10 @@ def _stage(stage: Stage, model: VideoModel, steps: int, clips: int) -> str:
     set_trainable(model, stage.trainable, stage.last_blocks)
     learn = sum(w.numel() for w in model.parameters() if w.requires_grad)
     frozen = num_parameters(model) - learn
-    return (
-        f"{counted(stage.epochs, 'epoch')} of {counted(steps, 'step')} of "
-        f"{counted(clips, 'clip')}; "
-        f"{learn:,} parameters learn, {frozen:,} are frozen"
-    )
+    long = f"{counted(stage.epochs, 'epoch')} of {counted(steps, 'step')} of"
+    if stage.max_steps is not None:
+        long = f"{counted(stage.max_steps, 'step')}, {steps:,} an epoch, of"
+    return f"{long} {counted(clips, 'clip')}; {learn:,} parameters learn, {frozen:,} are frozen"
 
 
 def _time(start: Start, world: World, num_steps: int) -> str:

@@ -37,7 +37,7 @@ from marey.engine.train.run_log import RunLog
 from marey.engine.train.saved import Saved, as_plain
 from marey.engine.train.sharded import share_out, whole, whole_model
 from marey.engine.train.start import Start, clips_a_step, ready
-from marey.engine.train.steps import Totals, draw_steps, mixed_seed
+from marey.engine.train.steps import Steps, Totals, draw_steps, mixed_seed
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped, stop_signals
 from marey.engine.train.trackers import Trackers, check_trackers, open_trackers
 from marey.engine.train.validation import validate
@@ -199,6 +199,7 @@ class Training:
             if self.at.stage + 1 == len(self.recipe.stages):
                 return
             self.at.stage, self.at.epoch = self.at.stage + 1, 0
+            self.at.began = self.at.global_step
             self.learner = self.begin_stage()
 
     def steps(self) -> Iterator[tuple[list[Batch], float]]:
@@ -218,20 +219,38 @@ class Training:
             waiting=partial(self.stop.at_once, alone=self.world.is_alone),
         )
         if self.at.step:  # the last rate, for the log, where no step is left
-            self.learner.set_rates(self.at.epoch + (self.at.step - 1) / steps.num_steps)
-        done = sum(stage.epochs for stage in self.recipe.stages[: self.at.stage]) + self.at.epoch
-        title = f"epoch {done + 1} of {self.recipe.epochs}"
-        later = (self.recipe.epochs - done - 1) * steps.num_steps
-        self.log.begin_epoch(title, steps.num_steps, self.at.step, later)
+            self.learner.set_rates(self.schedule_epoch(steps.num_steps, before=1))
+        self.begin_bar(steps)
         with self.saved_at_the_end():
             try:
                 for batches, waited in steps:
-                    self.learner.set_rates(self.at.epoch + self.at.step / steps.num_steps)
+                    self.learner.set_rates(self.schedule_epoch(steps.num_steps))
                     yield batches, waited
             except WorkerKilled as error:
                 if error.row is not None:
                     self.bad_clips.suspect(error.row)
                 raise
+
+    def schedule_epoch(self, num_steps: int, *, before: int = 0) -> float:
+        """The epoch whose rates the next step has, or one `before` it, of epochs of `num_steps`.
+
+        With `max_steps` the epochs of the schedule are stretched over these.
+        """
+        if self.stage.max_steps is None:
+            return self.at.epoch + (self.at.step - before) / num_steps
+        return self.stage.epochs * (self.at.stage_step - before) / self.stage.max_steps
+
+    def begin_bar(self, steps: Steps) -> None:
+        """Show how far the epoch under way is, and the whole run."""
+        stages, of_epoch = self.recipe.stages, steps.num_steps
+        done = int(self.log.epochs[-1]["epoch"]) if self.log.epochs else 0
+        total = "" if any(each.max_steps for each in stages) else f" of {self.recipe.epochs}"
+        left = sum(each.num_steps(of_epoch) for each in stages[self.at.stage :])
+        taken = self.at.epoch * of_epoch + self.at.step
+        taken = taken if self.stage.max_steps is None else self.at.stage_step
+        end = self.at.step + steps.num_left
+        later = max(0, left - taken - steps.num_left)
+        self.log.begin_epoch(f"epoch {done + 1}{total}", end, self.at.step, later)
 
     def step(self, batches: Sequence[Batch]) -> float:
         """One optimiser step over `accumulate` batches; returns the mean loss of this process."""
@@ -300,13 +319,20 @@ class Training:
 
     @property
     def stage_is_over(self) -> bool:
-        """Whether all its epochs are done, or patience is at its end.
+        """Whether all its epochs or steps are done, or patience is at its end.
 
-        A stage of no epochs has one without steps.
+        A stage of no epochs has one without steps; one that ends within an epoch finishes it.
         """
+        if self.stage.max_steps is None:
+            return self.at.epoch >= max(self.stage.epochs, 1) or self.is_out_of_patience
+        is_done = self.at.stage_step >= self.stage.max_steps
+        return not self.at.step and (is_done or self.is_out_of_patience)
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether too many validations of the stage were none better."""
         patience = self.recipe.patience
-        is_early = patience is not None and self.at.since_best >= patience
-        return self.at.epoch >= max(self.stage.epochs, 1) or is_early
+        return patience is not None and self.at.since_best >= patience
 
     @property
     def is_encoded(self) -> bool:
@@ -421,10 +447,12 @@ class Training:
             if is_best(self.at, metrics, self.recipe) and self.recipe.save_best:
                 self.write("best.pt", {"model": model.state_dict()})
         self.at.since_best = self.world.gather(self.at.since_best)[0]
-        if self.stage_is_over and self.at.epoch < self.stage.epochs:
+        if self.is_out_of_patience and not self.is_last_epoch(self.at.epoch):
+            most = self.stage.max_steps
+            whole = counted(self.stage.epochs, "epoch") if most is None else counted(most, "step")
             self.log.say(
-                f"stage {self.at.stage} ends after {self.at.epoch} of "
-                f"{counted(self.stage.epochs, 'epoch')}: "
+                f"stage {self.at.stage} ends after "
+                f"{self.at.epoch if most is None else self.at.stage_step} of {whole}: "
                 f"{self.recipe.save_best or 'val/loss'} has not got better for "
                 f"{counted(self.at.since_best, 'validation')}"
             )
@@ -436,8 +464,14 @@ class Training:
     def validates_now(self) -> bool:
         """Whether the epoch that ends is one that validates; without clips for that each is."""
         done = self.at.epoch + 1
-        due = done % self.recipe.eval_every == 0 or done >= self.stage.epochs
+        due = done % self.recipe.eval_every == 0 or self.is_last_epoch(done)
         return due or self.val_set is None
+
+    def is_last_epoch(self, done: int) -> bool:
+        """Whether the stage has come to its end with so many epochs, patience aside."""
+        if self.stage.max_steps is None:
+            return done >= self.stage.epochs
+        return self.at.stage_step >= self.stage.max_steps
 
     def validated(self, model: VideoModel) -> dict[str, float]:
         """The metrics of the clips that validate; none but for process 0."""

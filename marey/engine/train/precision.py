@@ -16,7 +16,7 @@ import torch
 
 from marey.engine.timing import on_gpu, seconds_of
 from marey.engine.train.distributed import World
-from marey.engine.train.start import Start
+from marey.engine.train.start import Start, clips_a_step
 from marey.errors import counted
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.video_model import VideoModel
@@ -67,7 +67,10 @@ def _choice(start: Start, world: World) -> Choice:
     trial = _Trial(start, stage, world.device)
     first = trial.seconds(clips, amp=False)  # in which everything starts
     again = first if first > BUDGET_SECONDS else trial.seconds(clips, amp=False)
-    whole = again / clips * len(start.train_set) * recipe.epochs / world.size
+    steps = len(start.train_set) / clips_a_step(recipe, world)
+    of_process = recipe.batch_size * recipe.accumulate
+    total = sum(stage.max_steps or stage.epochs * steps for stage in recipe.stages) * of_process
+    whole = again / clips * total
     if whole < WORTH_SECONDS:
         return Choice(False, f"all steps take less than a minute ({_FORCED})")
     clips = min(recipe.batch_size, max(clips, int(clips * BUDGET_SECONDS / (2 * ROUNDS * again))))

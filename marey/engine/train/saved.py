@@ -203,6 +203,7 @@ def recipe_changes(saved: Saved, recipe: Recipe) -> list[Change]:
         recipe,
         stage=saved.at.stage,
         epoch=saved.at.epoch + (saved.at.step > 0),
+        steps=saved.at.stage_step,
         hint="leave it as it was (without a recipe, a run goes on by its own), or begin another "
         f"run from the weights (--weights {saved.path})",
     )

@@ -26,6 +26,7 @@ class Position:
 
     best: the best mean of validations of the stage, as `marey.engine.train.best_epoch` has it.
     recent: the numbers of its last validations.
+    began: the global step at which the stage began; 0 in runs of an older marey.
     since_best: how many validations ago that was.
     """
 
@@ -36,6 +37,12 @@ class Position:
     best: float = -math.inf
     recent: list[float] = field(default_factory=list)
     since_best: int = 0
+    began: int = 0
+
+    @property
+    def stage_step(self) -> int:
+        """The steps that the stage has taken."""
+        return self.global_step - self.began
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,8 @@ def draw_steps(
 ) -> Steps:
     """The steps of the epoch at `at`: drawn by the stage's sampler, read as the recipe trains.
 
+    None beyond the stage's `max_steps`.
+
     `suspects` are rows on which a worker was killed before, see `clip_batches`; every wait for
     batches is in a block of `waiting`.
     """
@@ -95,7 +104,10 @@ def draw_steps(
         suspects=suspects,
     )
     num_steps = keys.num_steps // recipe.accumulate
-    return Steps(num_steps, num_steps - at.step, recipe.accumulate, batches, waiting)
+    num_left, max_steps = num_steps - at.step, recipe.stages[at.stage].max_steps
+    if max_steps is not None:
+        num_left = max(0, min(num_left, max_steps - at.stage_step))
+    return Steps(num_steps, num_left, recipe.accumulate, batches, waiting)
 
 
 def fitting_batch(recipe: Recipe, train_set: Manifest, world: World) -> tuple[Recipe, str]:

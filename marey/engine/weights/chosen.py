@@ -55,7 +55,11 @@ def chosen_in(file: Path, facts: Mapping[str, Any], recipe: Recipe) -> Chosen:
     stages = [int(stage.get("epochs", 0)) for stage in own.get("stages", ())]
     at, epoch = int(progress.get("stage", 0)), int(progress.get("epoch", 0))
     done = rows[-1].get("epoch", sum(stages[:at]) + min(epoch, *stages[at : at + 1], epoch))
+    steps = [stage.get("max_steps") for stage in own.get("stages", ())]
     is_stopped = epoch < sum(stages[at : at + 1])
+    if most := next(iter(steps[at : at + 1]), None):
+        taken = int(progress.get("global_step", 0)) - int(progress.get("began", 0))
+        is_stopped = taken < int(most) or int(progress.get("step", 0)) > 0
     patience = own.get("patience")
     out_of_patience = bool(patience) and progress.get("since_best", 0) >= patience
     is_over = at + 1 >= len(stages) and (not is_stopped or out_of_patience)
@@ -64,7 +68,7 @@ def chosen_in(file: Path, facts: Mapping[str, Any], recipe: Recipe) -> Chosen:
     found = Chosen(
         how="end" if is_over else "underway",
         epoch=int(done),
-        epochs=sum(stages),
+        epochs=sum(stages) if not any(steps) else int(done) if is_over else None,
         averaged=own.get("ema") is not None,
         trained_on=_clips(data, "train"),
     )
