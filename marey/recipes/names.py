@@ -168,6 +168,7 @@ _ELSEWHERE = {
     "shard": {"fsdp", "fsdp2", "fullyshard", "zero", "zero3"},
     "size": {"cropsize", "imagesize", "imgsize", "inputsize", "resolution"},
     "stages.0.optim": {"optim", "optimiser", "optimizer"},
+    "stages.0.schedule=Plateau": {"plateau", "reducelronplateau"},
     "stages.0.schedule": {"lrscheduler", "schedule", "scheduler"},
     "warmup": {"warmupepochs"},
     "weight_decay": {"decay", "l2", "wd"},

@@ -6,9 +6,9 @@ Each is a frozen dataclass. A recipe may name one of your own as well: any that 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import optim
 
@@ -45,6 +45,25 @@ class Schedule(Protocol):
 
     def factor(self, epoch: float, epochs: int, warm: float) -> float:
         """The factor at `epoch` (fractional within one) of `epochs`, the first `warm` a warm-up."""
+        ...
+
+
+@runtime_checkable
+class FollowsValidation(Protocol):
+    """A schedule whose rates depend on how validation goes as well."""
+
+    @property
+    def metric(self) -> str:
+        """The number of a validation that it looks at."""
+        ...
+
+    def after(
+        self, numbers: Sequence[float], *, higher_is_better: bool, start: float = 1.0
+    ) -> float:
+        """What rates are multiplied by besides, once validations of the stage gave `numbers`.
+
+        start: what they were multiplied by before the first of these.
+        """
         ...
 
 
@@ -168,6 +187,65 @@ class Cosine:
         at = math.floor(epoch) if self.per == "epoch" else epoch
         share = max(0.0, at - warm) / max(epochs - warm, 1e-9)
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """The rate falls by `gamma` where validation gets no better: torch's `ReduceLROnPlateau`.
+
+    Args:
+        metric: the number of a validation that is to get better, such as acc/top1.
+        gamma: what the rate is multiplied by (torch's `factor`).
+        patience: so many validations in a row may be no better; the next one lowers the rate.
+        threshold: by how much a better one differs from the best.
+        threshold_mode: "rel": by that share of the best; "abs": by that number.
+        cooldown: so many validations after a fall do not count as worse.
+        final: below this share of the first rate it does not fall (torch's `min_lr`).
+
+    >>> Plateau(patience=1).after([1.0, 0.9, 0.9, 0.9], higher_is_better=False)
+    0.1
+    """
+
+    metric: str = "val/loss"
+    gamma: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_mode: Literal["rel", "abs"] = "rel"
+    cooldown: int = 0
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_numbers(at_least=0, below=1, gamma=self.gamma)
+        check_numbers(at_least=0, patience=self.patience, threshold=self.threshold)
+        check_numbers(at_least=0, cooldown=self.cooldown, final=self.final)
+        if not self.metric:
+            raise ValueError("metric is empty, expected a number of a validation, as val/loss")
+
+    def factor(self, epoch: float, epochs: int, warm: float = 0) -> float:  # noqa: ARG002
+        """1: the epoch alone does not change the rate."""
+        return 1.0
+
+    def after(
+        self, numbers: Sequence[float], *, higher_is_better: bool, start: float = 1.0
+    ) -> float:
+        """What the rate is multiplied by after validations that gave these `numbers`."""
+        share, best = start, -math.inf if higher_is_better else math.inf
+        num_bad = cooling = 0
+        for number in numbers:
+            is_better = self._is_better(number, best, higher_is_better)
+            best, num_bad = (number, 0) if is_better else (best, num_bad + 1)
+            if cooling:
+                cooling, num_bad = cooling - 1, 0
+            if num_bad > self.patience:
+                share = min(share, max(share * self.gamma, self.final))
+                cooling, num_bad = self.cooldown, 0
+        return share
+
+    def _is_better(self, number: float, best: float, higher_is_better: bool) -> bool:
+        sign = 1 if higher_is_better else -1
+        if self.threshold_mode == "abs":
+            return sign * number > sign * best + self.threshold
+        return sign * number > sign * (best * (1 + sign * self.threshold))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from marey.engine.inference.measures import TrainingCounts
 from marey.engine.train.steps import Position
 from marey.errors import RecipeError, did_you_mean
 from marey.metrics.catalog import find_metric
+from marey.recipes.optim import FollowsValidation, Schedule
 from marey.recipes.recipe import Recipe
 
 
@@ -59,6 +60,20 @@ def forget_best(at: Position) -> None:
     at.best, at.recent, at.since_best = -math.inf, [], 0
 
 
+def reduced(at: Position, schedule: Schedule) -> float:
+    """What the rates of the stage are multiplied by, by what its validations gave."""
+    named = find_metric(schedule.metric) if isinstance(schedule, FollowsValidation) else None
+    if named is None or not isinstance(schedule, FollowsValidation):
+        return 1.0
+    higher = bool(named.metric.higher_is_better)
+    return schedule.after(at.measured, higher_is_better=higher, start=at.reduced)
+
+
+def follow_anew(at: Position, schedule: Schedule) -> None:
+    """Rates stay as `schedule` has come to; what is measured from now on it sees as the first."""
+    at.reduced, at.measured = reduced(at, schedule), []
+
+
 def choice_in_words(recipe: Recipe, val_set: Manifest | None) -> str:
     """Which weights the run will leave, and by what."""
     mean = f"mean of {recipe.smooth} validations" if recipe.smooth > 1 else "single validations"
@@ -74,7 +89,12 @@ def choice_in_words(recipe: Recipe, val_set: Manifest | None) -> str:
 
 def check_choice(recipe: Recipe, train_set: Manifest, val_set: Manifest | None) -> None:
     """RecipeError if an epoch is to be chosen by what the clips of `val_set` do not have."""
-    asked = {"save_best": recipe.save_best, "patience": recipe.patience}
+    followed = {
+        f"stages.{number}.schedule.metric": stage.schedule.metric
+        for number, stage in enumerate(recipe.stages)
+        if isinstance(stage.schedule, FollowsValidation)
+    }
+    asked = {"save_best": recipe.save_best, "patience": recipe.patience} | followed
     given = [f"{key} is {value!r}" for key, value in asked.items() if value]
     if not given:
         return
@@ -84,11 +104,11 @@ def check_choice(recipe: Recipe, train_set: Manifest, val_set: Manifest | None) 
             "clips of split val in the manifest, or data.val=MANIFEST",
         )
     known = _numbers(recipe, train_set, val_set)
-    if recipe.save_best and recipe.save_best not in known:
-        raise RecipeError(
-            f"save_best is '{recipe.save_best}', which these clips do not have",
-            did_you_mean(recipe.save_best, known),
-        )
+    for key, metric in ({"save_best": recipe.save_best} | followed).items():
+        if metric and metric not in known:
+            raise RecipeError(
+                f"{key} is '{metric}', which these clips do not have", did_you_mean(metric, known)
+            )
 
 
 def _numbers(recipe: Recipe, train_set: Manifest, val_set: Manifest) -> list[str]:

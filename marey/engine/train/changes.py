@@ -62,6 +62,9 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
 MEASURES = ("val*", "save_best", "smooth")
 """What decides, beside the clips that validate, which epoch is the best."""
 
+FOLLOWED = ("val*", "stages.*.schedule*")
+"""What decides, beside these clips, how rates follow validation."""
+
 
 @dataclass(frozen=True)
 class Change:

@@ -60,10 +60,12 @@ class Learner:
         build = build_scales_optimizer if stage.trainable == "scales" else build_optimizer
         self.optimizer = build(model, stage.optim, scale=lr_scale)
         self.base_lr = self.lr = stage.optim.lr * lr_scale
+        self.reduced = 1.0
+        """What all rates are multiplied by besides, by a schedule that follows validation."""
 
     def set_rates(self, epoch: float) -> None:
         """Set all rates to those at `epoch` of the stage, fractional within an epoch."""
-        factor = self.stage.lr_factor(epoch)
+        factor = self.stage.lr_factor(epoch) * self.reduced
         self.lr = self.base_lr * factor
         set_rates(self.optimizer, factor)
 

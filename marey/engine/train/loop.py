@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from functools import partial
@@ -22,7 +22,7 @@ from torch import Tensor
 from marey.data.loading.clips import Batch
 from marey.data.loading.workers import WorkerKilled
 from marey.engine.train.bad_clips import BadClips
-from marey.engine.train.best_epoch import forget_best, is_best
+from marey.engine.train.best_epoch import forget_best, is_best, reduced
 from marey.engine.train.distributed import LoneError, ToldError, World, join_world
 from marey.engine.train.encode_once import encode_once
 from marey.engine.train.end_of_run import split_to_test, write_test
@@ -47,8 +47,10 @@ from marey.errors import MareyError, RunError, counted
 from marey.jobs.allocator import keep_freed_memory
 from marey.longtail.decouple import change_heads, training_mode
 from marey.longtail.objective import FollowsEpochs
+from marey.metrics.catalog import find_metric
 from marey.models.video_model import VideoModel
 from marey.recipes.frozen import trains_on
+from marey.recipes.optim import FollowsValidation
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.schema import to_yaml
 from marey.types import Clip, Labels, check_numbers
@@ -357,6 +359,7 @@ class Training:
     def begin_stage(self) -> Learner:
         """What the stage under way learns with, from its first step on; its heads are changed."""
         forget_best(self.at)
+        self.at.measured, self.at.reduced = [], 1.0
         for model in {self.model, self.eval_model()}:  # the average of weights changes alike
             torch.manual_seed(mixed_seed(self.recipe.seed, self.at.stage))
             change_heads(model, reset=self.stage.reset_heads, tau=self.stage.normalize_heads)
@@ -393,7 +396,7 @@ class Training:
             else f"learning rate {lr:g}, {counted(total, 'clip')} a step"
         )
         counts = {h: torch.from_numpy(self.train_set.class_counts(h)) for h in self.num_classes}
-        return Learner(
+        learner = Learner(
             self.stage,
             self.model,
             counts,
@@ -404,6 +407,8 @@ class Training:
             compile=self.recipe.compile,
             sharded=self.recipe.shard,
         )
+        learner.reduced = reduced(self.at, self.stage.schedule)
+        return learner
 
     def note(self, loss: float, batches: Sequence[Batch], waited: float) -> None:
         """Write down what a step gave; `loss` is the mean over all processes."""
@@ -447,6 +452,8 @@ class Training:
             if is_best(self.at, metrics, self.recipe) and self.recipe.save_best:
                 self.write("best.pt", {"model": model.state_dict()})
         self.at.since_best = self.world.gather(self.at.since_best)[0]
+        if is_validated:
+            self.follow(metrics)
         if self.is_out_of_patience and not self.is_last_epoch(self.at.epoch):
             most = self.stage.max_steps
             whole = counted(self.stage.epochs, "epoch") if most is None else counted(most, "step")
@@ -460,6 +467,22 @@ class Training:
         if not self.is_encoded or self.stage_is_over or self.unsaved_seconds > SAVE_ENCODED_SECONDS:
             self.save()
         self.world.wait()
+
+    def follow(self, metrics: Mapping[str, float]) -> None:
+        """Let the rates follow what process 0 has measured, if the stage's schedule asks for it."""
+        schedule = self.stage.schedule
+        if not isinstance(schedule, FollowsValidation):
+            return
+        named, before = find_metric(schedule.metric), self.learner.reduced
+        assert named is not None
+        number = float(metrics[named.key]) if self.world.is_main else 0.0
+        self.at.measured = [*self.at.measured, self.world.gather(number)[0]]
+        self.learner.reduced = reduced(self.at, schedule)
+        if self.learner.reduced != before:
+            self.log.say(
+                f"{schedule.metric} gets no better: rates are {self.learner.reduced:.3g} of the "
+                "schedule's from here on"
+            )
 
     def validates_now(self) -> bool:
         """Whether the epoch that ends is one that validates; without clips for that each is."""

@@ -220,7 +220,7 @@ def position(
     The clips of an epoch have an order of their own, so a step of another size begins where the
     clips end that were seen, or before that.
     """
-    at, notes = replace(saved.at, recent=[*saved.at.recent]), []
+    at, notes = replace(saved.at, recent=[*saved.at.recent]), list[str]()
     if before != now and at.step:
         at.step, twice = divmod(at.step * before, now)
         notes.append(

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from marey.data.manifest.manifest import Manifest
-from marey.engine.train.best_epoch import check_choice, choice_in_words
-from marey.engine.train.changes import MEASURES
+from marey.engine.train.best_epoch import check_choice, choice_in_words, follow_anew
+from marey.engine.train.changes import FOLLOWED, MEASURES
 from marey.engine.train.distributed import World
 from marey.engine.train.run_folder import refuse_run
 from marey.engine.train.saved import (
@@ -136,6 +136,8 @@ def _goes_on(
     before = saved.clips_a_step or clips_a_step(saved.recipe, world)
     now, chooses = clips_a_step(recipe, world), bool(recipe.save_best)
     at, notes = position(saved, before, now, same_measure=same_measure, chooses=chooses)
+    if not same_clips or any(each.touches(FOLLOWED) for each in changed):
+        follow_anew(at, saved.recipe.stages[at.stage].schedule)
     if changed:
         notes.insert(0, f"changed since the run was saved: {', '.join(map(str, changed))}")
     return at, notes

@@ -26,6 +26,8 @@ class Position:
 
     best: the best mean of validations of the stage, as `marey.engine.train.best_epoch` has it.
     recent: the numbers of its last validations.
+    measured: what the stage's validations gave, for a schedule that follows them.
+    reduced: what rates were multiplied by before the first of these.
     began: the global step at which the stage began; 0 in runs of an older marey.
     since_best: how many validations ago that was.
     """
@@ -37,6 +39,8 @@ class Position:
     best: float = -math.inf
     recent: list[float] = field(default_factory=list)
     since_best: int = 0
+    measured: list[float] = field(default_factory=list)
+    reduced: float = 1.0
     began: int = 0
 
     @property
