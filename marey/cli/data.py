@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from marey.cli import options as opt
-from marey.cli.pack import data_extract, data_pack, data_verify
+from marey.cli.pack import data_extract, data_flow, data_pack, data_verify
 from marey.cli.prepare import data_prepare
 from marey.cli.shared import (
     console,
@@ -404,6 +404,7 @@ def data_longtail(
 data_app.command("prepare")(data_prepare)
 data_app.command("extract")(data_extract)
 data_app.command("pack")(data_pack)
+data_app.command("flow")(data_flow)
 data_app.command("verify")(data_verify)
 with_usual_options(
     data_app,

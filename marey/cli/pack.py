@@ -1,4 +1,4 @@
-"""The commands `marey data extract`, `pack` and `verify`."""
+"""The commands `marey data extract`, `pack`, `flow` and `verify`."""
 
 from __future__ import annotations
 
@@ -145,6 +145,42 @@ def data_pack(
     _pack(manifest, out, form, root, timeout, where, shard, wish, spaces=spaces)
 
 
+def data_flow(
+    manifest: opt.ManifestFile,
+    out: Annotated[Path, typer.Argument(help="folder for the packs and manifest.csv")],
+    method: Annotated[
+        Literal["dis", "tvl1"], typer.Option(help="tvl1 is of opencv-contrib-python-headless")
+    ] = "dis",
+    bound: Annotated[
+        float, typer.Option(parser=above_zero, metavar="PIXELS", help="a frame; more is cut")
+    ] = 20.0,
+    size: Size = 256,
+    enlarge: Annotated[bool, typer.Option(help="smaller videos too get this size")] = False,
+    quality: Quality = 2,
+    clips: Annotated[int, typer.Option(help="in a pack")] = 128,
+    root: opt.Root = None,
+    workers: opt.Workers = None,
+    timeout: opt.Timeout = 600.0,
+    executor: opt.Executor = "local",
+    address: opt.Address = None,
+    shard: opt.Share = WHOLE,
+) -> None:
+    """Compute the optical flow of every clip, or take what is there, into packs for training.
+
+    What is there: folders with pairs of pictures, such as flow_x_00001.jpg and flow_y_00001.jpg.
+    """
+    from marey.data.packs.forms import FlowPacks
+    from marey.data.packs.toolbox_lists import ListWish
+    from marey.video.reading.flow import FlowSettings
+    from marey.video.reading.pixels import ShortSide
+
+    with refused_values():
+        settings = FlowSettings(method, bound, ShortSide(size, enlarge))
+        form = FlowPacks(settings, quality, clips)
+    where = executor_of_workers(executor, address, workers)
+    _pack(manifest, out, form, root, timeout, where, shard, ListWish(), spaces=True)
+
+
 def data_verify(
     folder: Annotated[Path, typer.Argument(help="that `pack` or `extract` wrote")],
     workers: opt.Workers = None,
@@ -181,10 +217,15 @@ def _pack(
     spaces: bool,
 ) -> None:
     from marey.data.manifest.location import Location
+    from marey.data.packs.forms import FlowPacks
     from marey.data.packs.pack_clips import pack_clips
     from marey.data.packs.toolbox_lists import refuse_unlistable, write_toolbox_lists
+    from marey.video.reading.flow import flow_source
 
     clips = read_clips_of(manifest, Location(root))
+    if isinstance(form, FlowPacks) and clips.features is None and len(clips):
+        source = flow_source(clips.clip(0).path, form.settings)
+        console.print(f"flow of the first clip: {source.partition('; ')[0]}")
     refuse_unlistable(clips, out, wish, spaces=spaces)
     with progress_bar("packing") as progress:
         made = pack_clips(

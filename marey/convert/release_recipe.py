@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from marey.convert.repository import Settings
 from marey.errors import counted
+from marey.modality import STACKS
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.i3d import I3DResNetSpec
 from marey.models.encoders.tdn import TDNSpec
@@ -78,7 +79,8 @@ def recipe_of(spec: ModelSpec, name: str, settings: Settings, repository: str = 
         model = replace(row.model, encoder=spec.encoder, dropout=spec.dropout and row.model.dropout)
         return replace(row, name=name, model=model, weights="")
     frames = sampling_of(spec)
-    is_flow = spec.encoder.in_channels != 3
+    is_flow = spec.encoder.in_channels == STACKS["flow"].channels
+    spec = replace(spec, modality="flow") if is_flow else spec
     plain = Recipe(
         name=name,
         model=spec,

@@ -17,6 +17,7 @@ EXTRAS = {
         *("fastapi", "huggingface-hub", "onnx", "onnxruntime", "onnxscript", "openvino"),
         *("pillow", "prometheus-client", "python-multipart", "uvicorn", "websockets"),
     ),
+    "flow": ("opencv-python-headless",),
     "hdf5": ("h5py",),
     "hf": ("huggingface-hub", "peft", "transformers"),
     "ray": ("ray",),

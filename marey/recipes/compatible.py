@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import torch
 
@@ -16,6 +18,9 @@ from marey.models.layers import norms_that_learn
 from marey.models.video_model import ModelSpec, VideoModel
 from marey.recipes.frozen import check_stored, is_frozen
 from marey.recipes.recipe import Recipe, Stage
+from marey.video.reading.flow import flow_source
+
+_log = logging.getLogger(__name__)
 
 
 def built(model: ModelSpec) -> VideoModel:
@@ -130,6 +135,8 @@ def check_clips(model: ModelSpec, manifest: Manifest) -> None:
                 "(frozen-mobilenetv2 ...), or on the file that `marey features` makes",
             )
         check_readable(model)
+        if model.modality == "flow":
+            _say_source(manifest)
     elif not model.takes_features:
         check_stored(model, manifest)
     elif features.dim != model.encoder.in_channels:
@@ -150,6 +157,17 @@ def check_readable(model: ModelSpec) -> None:
             "if it is optical flow, say modality: flow in its recipe; else give tensors: "
             "marey.load(FOLDER).trained.model(clip)",
         )
+
+
+def _say_source(manifest: Manifest) -> None:
+    """Say where the flow of the clips comes from, by the first; RunError if it cannot be had."""
+    if len(manifest) and (source := flow_source(manifest.clip(0).path)):
+        _say(f"{manifest.source}: flow is {source}")
+
+
+@cache
+def _say(text: str) -> None:
+    _log.warning(text)
 
 
 def check_pictures(model: ModelSpec, what: str) -> None:

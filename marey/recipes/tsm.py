@@ -13,9 +13,8 @@ option's default 5e-4. The schedule of the dense rows is that of their file name
 is not published. The crops of 256 pixels are those that the table of Something-Something speaks of
 ("full resolution"); the command beside it takes three crops of 224. Released files of
 Something-Something are those of epoch 45 of the 50 (their names end in e45). The schedule for flow
-is not published either; upstream mirrors its clips and negates the x fields, here they are not
-mirrored. The online demo shows its network frames as OpenCV gives them, blue first; here red comes
-first, as in the trainer.
+is not published either. The online demo shows its network frames as OpenCV gives them, blue first;
+here red comes first, as in the trainer.
 """
 
 from __future__ import annotations
@@ -197,8 +196,9 @@ author trains clips with the shift that only looks back, and their mean as conse
 
 FLOW = replace(
     _row("tsm-r50-flow", "k400", _FLOW, _SHIFT, 8, center(8), 55.7),
+    model=ModelSpec(_FLOW, _SHIFT, num_segments=8, modality="flow", heads=head("k400")),
     train=Views(Segments(8), MultiScaleCrop(scales=(1.0, 0.875, 0.75))),
-    augment=Augment(mean=(0.5,), std=(0.226,)),
+    augment=Augment(flip="plain", mean=(0.5,), std=(0.226,)),
     claim=Claim(
         top1=55.7, source=_README, top5=79.5, note="five (x, y) flow fields a frame, stacked"
     ),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from marey.data.manifest.manifest import VideoClip
 from marey.errors import DecodeError
 from marey.video.reading.frame_folder import FrameFolder
+from marey.video.reading.frame_reader import FrameReader
 from marey.video.reading.jpeg import encode_jpeg, plain_jpeg_size
 from marey.video.reading.pack import PackedClip
 from marey.video.reading.pixels import ShortSide, Size
@@ -59,7 +60,7 @@ def open_clip(clip: VideoClip, *, fps: float | None = None) -> Iterator[Shots]:
     with video:
         first, stop = (0, len(video)) if clip.span is None else frame_range(video, clip.span)
         indices, rate = np.arange(first, stop), clip.fps or video.fps
-        clock = _clock(video, clip.fps)[first:stop]
+        clock = times_of(video, clip.fps)[first:stop]
         clock = clock - clock[:1]
         if fps is not None:
             if not len(clock):
@@ -102,8 +103,11 @@ def _open(clip: VideoClip) -> VideoFile | FrameFolder | PackedClip:
     return video
 
 
-def _clock(video: VideoFile | FrameFolder | PackedClip, fps: float | None) -> NDArray[np.float64]:
-    """When each frame is shown; of pictures without times by their rate, empty without one."""
+def times_of(video: FrameReader, fps: float | None) -> NDArray[np.float64]:
+    """When each frame is shown, in seconds from the first.
+
+    Of pictures without times by their rate, `fps`; nothing without one.
+    """
     try:
         return video.timestamps()
     except DecodeError:

@@ -1,4 +1,4 @@
-"""What clips become: packs of JPEG, short-GOP mp4 files, or folders of frames.
+"""What clips become: packs of JPEG or of optical flow, short-GOP mp4 files, or folders of frames.
 
 Folders are named as the published tools name them (temporal-shift-module ``vid2img_kinetics`` and
 ``vid2img_sthv2``, bLVNet-TAM and action-recognition-pytorch ``st2st_v*`` and ``extract_videos_*``).
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from marey.data.h264 import write_h264
 from marey.data.manifest.manifest import VideoClip
 from marey.data.packs.checksums import digest_of
-from marey.data.packs.clips import Shots, open_clip
+from marey.data.packs.clips import Shots, open_clip, times_of
 from marey.errors import DecodeError
 from marey.storage.atomic import placing
+from marey.video.reading.flow import PUBLISHED, FlowSettings, as_picture, open_flow
 from marey.video.reading.frame_folder import NAME
-from marey.video.reading.jpeg import QUALITY
+from marey.video.reading.jpeg import QUALITY, encode_jpeg
 from marey.video.reading.pack_writer import PackWriter, pack_writer
 from marey.video.reading.pixels import ShortSide, Size
 
@@ -146,6 +147,62 @@ class JpegPacks:
                 seconds=shots.seconds,
             )
             return _made(f"{pack}/{name}", shots, size, num_bytes, "")
+
+
+@dataclass(frozen=True)
+class FlowPacks:
+    """A pack of optical flow for every `part_size` clips: see `marey.video.reading.flow`.
+
+    Flow that is stored already is taken as it is, in the size that it has.
+
+    Args:
+        settings: how flow is computed where none is stored.
+        quality, part_size: as `JpegPacks`.
+    """
+
+    settings: FlowSettings = PUBLISHED
+    quality: int = 2
+    part_size: int = 128
+    suffixes: ClassVar[bool] = True
+    fps: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+        _check_range("quality", self.quality, QUALITY)
+
+    @contextmanager
+    def writing(self, out: Path, part: int) -> Iterator[Write]:
+        """A context whose value adds the flow of one clip to the pack `part`."""
+        pack = f"packs/{part:05d}.tar"
+        draft, about = draft_of(out, part), {"modality": "flow"} | asdict(self.settings)
+        with placing(draft, out / pack), pack_writer(draft, about) as writer:
+            yield lambda clip, name: self._add(writer, clip, name, pack)
+
+    def _add(self, writer: PackWriter, clip: VideoClip, name: str, pack: str) -> Made:
+        opened = open_flow(
+            clip.path, span=clip.span, num_frames=clip.num_frames, settings=self.settings
+        )
+        with opened as flow:
+            fields = map(as_picture, flow.pictures(np.arange(len(flow))))
+            first = next(fields)  # all of a clip have one size
+            height, width, _ = first.shape
+            rate, size = clip.fps or flow.fps, (width, height)
+            num_bytes = writer.add(
+                name,
+                (encode_jpeg(field, quality=self.quality) for field in chain([first], fields)),
+                size=size,
+                fps=rate,
+                seconds=times_of(flow, rate),
+            )
+            return Made(
+                path=f"{pack}/{name}",
+                num_frames=len(flow),
+                fps=rate,
+                width=width,
+                height=height,
+                bytes=num_bytes,
+                sha256="",
+            )
 
 
 @dataclass(frozen=True)

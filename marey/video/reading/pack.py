@@ -37,7 +37,7 @@ from marey.storage.faults import read_error
 from marey.storage.url import WHOLE, AnyPath, Url
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.jpeg import decode_jpeg, plain_jpeg_size
-from marey.video.reading.pack_index import AGAIN, TAIL, read_index, read_tail
+from marey.video.reading.pack_index import AGAIN, TAIL, about_index, read_index, read_tail
 from marey.video.reading.pixels import Picture, ShortSide, scaled
 
 SUFFIX = ".tar"
@@ -71,6 +71,7 @@ class Pack:
         except OSError as error:
             raise read_error(path, error, AGAIN) from error
         self._index = read_index(content, self.tail, path)
+        self.about = about_index(self._index)
         self._rows = {name: row for row, name in enumerate(self._index["name"].to_pylist())}
 
     def __len__(self) -> int:
@@ -129,6 +130,12 @@ class PackedClip(FrameReader):
         self.fps = self._frames.fps
         self._num_frames = len(self._frames.sizes) if num_frames is None else num_frames
         self._ahead = (0, b"")
+        self._holds_flow = self._pack.about.get("modality") == "flow"
+
+    @property
+    def holds_flow(self) -> bool:
+        """Whether its pictures are optical flow, x above y (`marey.video.reading.flow`)."""
+        return self._holds_flow
 
     def __len__(self) -> int:
         return self._num_frames

@@ -125,6 +125,15 @@ def read_index(content: pa.Buffer, tail: PackTail, path: AnyPath) -> pa.Table:
     return index
 
 
+def about_index(index: pa.Table) -> dict[str, Any]:
+    """What the pack says of its pictures: nothing of those of videos."""
+    try:
+        about = json.loads((index.schema.metadata or {}).get(b"about", b"{}"))
+    except (ValueError, RecursionError):
+        about = {}
+    return about if isinstance(about, dict) else {}
+
+
 def _lie(index: pa.Table, end: int) -> str:
     """What no pack whose frames end at `end` can say; empty if there is nothing."""
     if not index.schema.equals(SCHEMA):

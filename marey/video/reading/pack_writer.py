@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +20,10 @@ from marey.video.reading.pixels import Size
 class PackWriter:
     """A pack in the making; see `pack_writer`."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, about: Mapping[str, Any] | None = None) -> None:
+        self._schema = SCHEMA
+        if about:
+            self._schema = SCHEMA.with_metadata({"about": json.dumps(about, sort_keys=True)})
         self._file, self._digest, self._offset = file, sha256(), 0
         self._rows: list[dict[str, Any]] = []
 
@@ -54,8 +58,8 @@ class PackWriter:
     def finish(self) -> None:
         """Write the index and the end."""
         sink = pa.BufferOutputStream()
-        table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
-        with pa.ipc.new_file(sink, SCHEMA) as index:
+        table = pa.Table.from_pylist(self._rows, schema=self._schema)
+        with pa.ipc.new_file(sink, self._schema) as index:
             index.write_table(table.combine_chunks())
         content = sink.getvalue().to_pybytes()
         start = self._member(".index.arrow", content)
@@ -74,9 +78,12 @@ class PackWriter:
 
 
 @contextmanager
-def pack_writer(path: Path) -> Iterator[PackWriter]:
-    """What writes the file `path`, a pack once the block ends well."""
+def pack_writer(path: Path, about: Mapping[str, Any] | None = None) -> Iterator[PackWriter]:
+    """What writes the file `path`, a pack once the block ends well.
+
+    about: what is said of its pictures, where they are not those of videos.
+    """
     with path.open("wb") as file:
-        writer = PackWriter(file)
+        writer = PackWriter(file, about)
         yield writer
         writer.finish()

@@ -73,7 +73,7 @@ def open_video(
     if span is None:
         return reader
     try:
-        return _SpanReader(reader, *frame_range(reader, span))
+        return SpanReader(reader, *frame_range(reader, span))
     except BaseException:
         reader.close()
         raise
@@ -82,9 +82,9 @@ def open_video(
 def _open_whole(path: AnyPath, backend: Backend, num_frames: int | None) -> FrameReader:
     if backend not in ("pyav", "torchcodec"):
         raise ValueError(f"backend is {backend!r}, expected 'pyav' or 'torchcodec'")
-    if _leads_into_pack(path):
+    if leads_into_pack(path):
         return PackedClip(path, num_frames=num_frames)
-    if _is_folder(path):
+    if is_folder(path):
         return FrameFolder(path, num_frames=num_frames)
     if backend == "pyav":
         return VideoFile(path, num_frames=num_frames)
@@ -95,14 +95,15 @@ def _open_whole(path: AnyPath, backend: Backend, num_frames: int | None) -> Fram
     return TorchCodecFile(path, num_frames=num_frames)
 
 
-def _leads_into_pack(path: AnyPath) -> bool:
+def leads_into_pack(path: AnyPath) -> bool:
+    """Whether `path` is that of a clip in a pack; DecodeError if that cannot be seen."""
     try:
         return pack_of(path) is not None
     except OSError as error:  # of a folder above, which cannot be looked at
         raise read_error(path, error) from error
 
 
-def _is_folder(path: AnyPath) -> bool:
+def is_folder(path: AnyPath) -> bool:
     """Whether `path` is a folder; anything but a folder or a readable, filled file raises."""
     try:
         if path.is_dir():
@@ -163,22 +164,25 @@ def _second_bounds(span: Span, clock: NDArray[np.float64]) -> tuple[int, int] | 
     return (int(first), int(stop)) if first < stop else None
 
 
-class _SpanReader(FrameReader):
+class SpanReader(FrameReader):
     """Frames [start, stop) of another reader, which it owns."""
 
     def __init__(self, base: FrameReader, start: int, stop: int) -> None:
         self.path, self.fps = base.path, base.fps
-        self._base, self._start, self._stop = base, start, stop
+        self.base, self._start, self._stop = base, start, stop
 
     def __len__(self) -> int:
         return self._stop - self._start
 
     def pictures(self, indices: Indices, scale: ShortSide | None = None) -> Iterator[Picture]:
-        return self._base.pictures(self.checked(indices) + self._start, scale)
+        """Pictures, one at a time, in the order asked; see `FrameReader`."""
+        return self.base.pictures(self.checked(indices) + self._start, scale)
 
     def timestamps(self) -> NDArray[np.float64]:
-        clock: NDArray[np.float64] = self._base.timestamps()[self._start : self._stop]
+        """When each frame is shown, in seconds from the first of the span."""
+        clock: NDArray[np.float64] = self.base.timestamps()[self._start : self._stop]
         return clock - clock[:1]
 
     def close(self) -> None:
-        self._base.close()
+        """Close the other reader."""
+        self.base.close()

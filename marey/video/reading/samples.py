@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from marey.errors import DecodeError
 from marey.modality import STACKS, Modality
 from marey.storage.url import AnyPath
+from marey.video.reading.flow import ONE_PICTURE, ComputedFlow, holds_flow, open_flow
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.pixels import Picture, ShortSide
 from marey.video.reading.reader import Backend, Span, open_video
+from marey.video.reading.runs import runs_of
 
 
 def open_samples(
@@ -34,30 +36,33 @@ def open_samples(
     """The samples of the video at `path`, open: a context that closes it.
 
     Args and errors as `open_video`. DecodeError too if the video shows something else, or is a
-    single picture, of which there are no differences.
+    single picture, which has no motion; RunError if flow is to be computed, but cannot be here.
     """
+    if modality == "flow":
+        flow = open_flow(path, backend=backend, span=span, num_frames=num_frames)
+        return Stacked(flow, STACKS[modality].frames)
     video = open_video(path, backend=backend, span=span, num_frames=num_frames)
-    return _closed_on_error(video, modality)
-
-
-def samples_of(video: FrameReader, modality: Modality) -> FrameReader:
-    """The samples of an open video, which they own; DecodeError as `open_samples`."""
-    if modality == "rgb":
-        return video
-    if len(video) == 1:
-        raise DecodeError(
-            f"{video.path}: a single picture, which has no motion (modality {modality})",
-            "give a video",
-        )
-    return Stacked(video, STACKS[modality].frames)
-
-
-def _closed_on_error(video: FrameReader, modality: Modality) -> FrameReader:
     try:
+        if holds_flow(video):
+            raise DecodeError(
+                f"{path}: optical flow, not pictures (modality {modality})",
+                "give the videos, or a model of modality flow",
+            )
         return samples_of(video, modality)
     except BaseException:
         video.close()
         raise
+
+
+def samples_of(video: FrameReader, modality: Modality) -> FrameReader:
+    """The samples of an open video of pictures, which they own; errors as `open_samples`."""
+    if modality == "rgb":
+        return video
+    if modality == "flow":
+        video = ComputedFlow(video)
+    elif len(video) == 1:
+        raise DecodeError(f"{video.path}: {ONE_PICTURE}", "give a video")
+    return Stacked(video, STACKS[modality].frames)
 
 
 class Stacked(FrameReader):
@@ -85,23 +90,3 @@ class Stacked(FrameReader):
     def close(self) -> None:
         """Close the video."""
         self._base.close()
-
-
-def runs_of(
-    video: FrameReader, starts: NDArray[np.int64], length: int, scale: ShortSide | None = None
-) -> Iterator[list[Picture]]:
-    """From each of `starts` the `length` pictures that follow each other, the last one repeated.
-
-    Each picture is read once; of starts that rise, no more than are needed are in memory.
-    """
-    frames = (starts[:, None] + np.arange(length)).clip(max=len(video) - 1)
-    wanted = np.unique(frames)
-    still = np.minimum.accumulate(frames[::-1, 0])[::-1]  # by this run and those after it
-    pictures = zip(wanted.tolist(), video.pictures(wanted, scale), strict=True)
-    held: dict[int, Picture] = {}
-    for run, first in zip(frames, still.tolist(), strict=True):
-        held = {index: picture for index, picture in held.items() if index >= first}
-        last = int(run.max())
-        while last not in held and (following := next(pictures, None)) is not None:
-            held[following[0]] = following[1]
-        yield [held[index] for index in run.tolist()]
