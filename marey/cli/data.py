@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,6 +19,7 @@ from marey.cli.shared import (
     console,
     errors,
     executor_of_workers,
+    goes_on_when_stopped,
     progress_bar,
     progress_bars,
     read_clips_of,
@@ -226,22 +228,24 @@ def data_show(
         int, typer.Option(min=1, metavar="N", help="clips; of more some are drawn, by class")
     ] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="of the draw")] = 0,
+    as_json: AsJson = False,
     workers: opt.Workers = None,
     timeout: opt.Timeout = 60.0,
 ) -> None:
     """Write the clips as a page: they play, and are found by class, split, fault and answer."""
     from marey.data.manifest.location import Location
     from marey.engine.gallery.answers import read_answers
-    from marey.engine.gallery.gallery import write_gallery
+    from marey.engine.gallery.gallery import media_folder, write_gallery
 
     clips = read_clips_of(manifest, Location(root))
     if split is not None:
         clips = clips.take(clips.rows_of(split))
     page = _page_path(clips.source, out)
     answers = read_answers(run, clips) if run else None
-    if answers:
+    if answers and not as_json:
         console.print(f"answers of {escape(answers.name)}, by {answers.matched_by}")
-    with progress_bar("making pictures") as progress:
+    kept = f"{page} is not written; the pictures made so far are kept in {media_folder(page)}"
+    with goes_on_when_stopped(kept), progress_bar("making pictures") as progress:
         made = write_gallery(
             clips,
             page,
@@ -252,6 +256,9 @@ def data_show(
             timeout_seconds=timeout,
             progress=progress,
         )
+    if as_json:
+        print_json(asdict(made) | {"clips": len(clips)})
+        return
     if made.drawn:
         console.print(f"shown: {made.drawn}; --most shows more")
     for status, count in made.faults.items():

@@ -10,8 +10,8 @@ from rich.markup import escape
 
 from marey.cli import completion
 from marey.cli import options as opt
-from marey.cli.serve import called, refuse_without_packages
-from marey.cli.shared import console, device_or_default, errors
+from marey.cli.serve import refuse_without_packages
+from marey.cli.shared import called, console, device_or_default, errors
 from marey.cli.weights import at_hand
 
 

@@ -10,7 +10,14 @@ from rich.markup import escape
 
 from marey.cli import options as opt
 from marey.cli import timeline_options as timelines
-from marey.cli.shared import above_zero, console, device_or_default, errors, refused_values
+from marey.cli.shared import (
+    above_zero,
+    called,
+    console,
+    device_or_default,
+    errors,
+    refused_values,
+)
 from marey.cli.weights import at_hand
 from marey.errors import RunError
 from marey.serve.limits import Limits
@@ -144,12 +151,6 @@ def refuse_without_packages() -> None:
 
     if reason := lacking(*PACKAGES):
         raise RunError(f"nothing can be served: {reason}")
-
-
-def called(*models: Path) -> list[str]:
-    """What each model is called: the last part of its path, or all of it where two are alike."""
-    names = [(each if each.name not in ("", "..") else each.resolve()).name for each in models]
-    return names if len(set(names)) == len(names) else [str(each) for each in models]
 
 
 def read_token(file: Path | None) -> str | None:

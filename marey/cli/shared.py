@@ -190,6 +190,16 @@ def stopping() -> Iterator[None]:
 
 
 @contextmanager
+def goes_on_when_stopped(kept: str) -> Iterator[None]:
+    """Ctrl-C in the block leaves it as ever, and is told first what is `kept`, and where."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print(f"{kept}; the same command goes on", markup=False)
+        raise
+
+
+@contextmanager
 def saved_when_stopped(
     go_on: Callable[[Path], str] = lambda _: "The same command goes on", *, speaks: bool = True
 ) -> Iterator[None]:
@@ -205,7 +215,9 @@ def saved_when_stopped(
         yield
     except Stopped as stop:
         if speaks:
-            done = "stopped and saved" if stop.has_trained else "stopped before a step was saved"
+            done = "stopped and saved"
+            if not stop.has_trained:
+                done = f"stopped before a step was saved{stop.kept and '; '}{stop.kept}"
             errors.print(f"{done}. {go_on(stop.work_dir)}")
         raise typer.Exit(130) from None
 
@@ -217,6 +229,12 @@ def refused_values() -> Iterator[None]:
         yield
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def called(*models: Path) -> list[str]:
+    """What each model is called: the last part of its path, or all of it where two are alike."""
+    names = [(each if each.name not in ("", "..") else each.resolve()).name for each in models]
+    return names if len(set(names)) == len(names) else [str(each) for each in models]
 
 
 def device_or_default(name: str | None) -> str:
@@ -234,5 +252,5 @@ def read_clips_of(manifest: str, at: Location) -> Manifest:
     try:
         return read_manifest(manifest, at=at)
     except NoLabels as error:
-        console.print(f"note: {escape(error.message)}: clips without labels")
+        errors.print(f"note: {escape(error.message)}: clips without labels")
         return read_manifest(manifest, heads={}, at=at)

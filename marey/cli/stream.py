@@ -13,7 +13,14 @@ import typer
 from rich.markup import escape
 
 from marey.cli import options as opt
-from marey.cli.shared import above_zero, console, device_or_default, errors, refused_values
+from marey.cli.shared import (
+    above_zero,
+    called,
+    console,
+    device_or_default,
+    errors,
+    refused_values,
+)
 from marey.cli.stream_lines import Lines
 from marey.cli.weights import at_hand
 from marey.terminal import visible_json
@@ -132,7 +139,7 @@ def stream(
     recogniser = live_recogniser(
         predictor, rule, head=head, window_seconds=window, stride_seconds=stride
     )
-    errors.print(f"{escape(predictor.trained.recipe.name)} {escape(recogniser.about)}")
+    errors.print(f"{escape(called(model)[0])} {escape(recogniser.about)}")
     options = FeedOptions(
         keep_all=as_fast_as_possible, fps=fps, reconnects=reconnects, stall_seconds=stall
     )

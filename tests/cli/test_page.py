@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from marey.cli.app import app
-from marey.cli.serve import called
+from marey.cli.shared import called
 from marey.engine.weights.trained import write_release
 from marey.serve import server
 from tests.engine.inference.test_predict import untrained

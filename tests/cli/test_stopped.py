@@ -23,3 +23,11 @@ def test_a_stop_says_saved_only_of_what_is(
     with pytest.raises(typer.Exit), saved_when_stopped(lambda folder: f"Go on: {folder.name}"):
         raise Stopped(run)
     assert said in capsys.readouterr().err
+
+
+def test_a_stop_says_what_is_kept_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit), saved_when_stopped(lambda _: "Go on"):
+        raise Stopped(tmp_path, kept="clips are kept")
+    assert capsys.readouterr().err == "stopped before a step was saved; clips are kept. Go on\n"

@@ -92,7 +92,7 @@ def write_gallery(
         raise ManifestError(f"{manifest.source} holds no clips to show")
     rows = drawn(manifest, most, seed)
     shown = manifest.take(rows)
-    folder = path.with_name(f"{path.stem}.media")
+    folder = media_folder(path)
     looks = make_looks(
         shown, folder, executor=executor, timeout_seconds=timeout_seconds, progress=progress
     )
@@ -109,6 +109,11 @@ def write_gallery(
     }
     num_bytes = sum(file.stat().st_size for file in folder.iterdir())
     return Gallery(path, folder, len(rows), note, faults, num_bytes)
+
+
+def media_folder(page: Path) -> Path:
+    """Where the pictures and videos of a page lie."""
+    return page.with_name(f"{page.stem}.media")
 
 
 def drawn(manifest: Manifest, most: int, seed: int) -> np.ndarray:

@@ -39,6 +39,7 @@ from marey.data.features.feature_file import (
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.extractor import Extractor
 from marey.engine.inference.jobs import PART_ROWS, PART_SECONDS
+from marey.engine.timing import on_gpu
 from marey.engine.weights.checkpoint import weights_digest
 from marey.errors import DecodeError, ManifestError, RunError
 from marey.jobs.executors import HERE
@@ -56,8 +57,10 @@ KEY = "key"
 """The column of the digests of clips."""
 ABOUT = "about.json"
 """The file that says whose features a folder holds."""
-PARTS = 16
-"""Of a pass, at least, as far as batches allow: each process has a share of a small set as well."""
+PARTS, FEW = 256, 4
+"""Parts of a pass, at least, unless they would be of fewer clips than `FEW`: what is stopped loses
+little, and each process has a share of a small set as well. To begin a part costs a tenth of what
+one clip does."""
 
 
 def features_folder() -> Path:
@@ -101,6 +104,14 @@ class KeptFeatures:
         keys = _keys(manifest)
         return np.array([i for i, key in enumerate(keys) if not kept.has(key)], dtype=np.int64)
 
+    def num_begun(self, manifest: Manifest) -> int:
+        """How many of these clips, all of them missing, a `make` of them that was stopped has left.
+
+        The next one goes on from there.
+        """
+        job = self._job(manifest)
+        return sum(len(part.rows) for part in job.parts(job.out) if part.path.is_file())
+
     def make(
         self,
         manifest: Manifest,
@@ -117,19 +128,7 @@ class KeptFeatures:
         """
         make_folder(self.folder, _not_kept)
         write_text(self.folder / ABOUT, json.dumps(self.about, indent=1), _not_kept)
-        keys = _keys(manifest)
-        name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
-        job = _Keeper(
-            model=self.model,
-            recipe=self.recipe,
-            manifest=manifest,
-            keys=keys,
-            facts_of=self.about,
-            out=self.folder / f"{name}.arrow",
-            per=self.about["per"],
-            dtype="float16" if self.about["per"] == "token" else "float32",
-            device=self.device,
-        )
+        job = self._job(manifest)
         make_parts(
             job.parts(job.out),
             lambda rows, file: job.write(rows, file, progress=progress, failed=failed),
@@ -145,6 +144,21 @@ class KeptFeatures:
         assert kept.file is not None, "features are made before they are asked for"
         rows = np.array([kept.row(key) for key in _keys(manifest)], dtype=np.int64)
         return replace(manifest, features=kept.file.take(rows))
+
+    def _job(self, manifest: Manifest) -> _Keeper:
+        keys = _keys(manifest)
+        name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+        return _Keeper(
+            model=self.model,
+            recipe=self.recipe,
+            manifest=manifest,
+            keys=keys,
+            facts_of=self.about,
+            out=self.folder / f"{name}.arrow",
+            per=self.about["per"],
+            dtype="float16" if self.about["per"] == "token" else "float32",
+            device=self.device,
+        )
 
     def _kept(self) -> _Kept:
         return _Kept.in_folder(self.folder)
@@ -215,8 +229,9 @@ class _Keeper(Extractor):
         return pa.table({"path": pa.array(paths), KEY: pa.array(self.keys, pa.string())})
 
     def parts(self, target: Path, **more: str) -> Parts:
-        rows = min(PART_ROWS, len(self.manifest) // PARTS)
-        size = max(1, -(-rows // self.clips_at_once)) * self.clips_at_once
+        size = max(FEW, min(PART_ROWS, len(self.manifest) // PARTS))
+        if on_gpu(torch.device(self.device)):  # which is fast in whole batches alone
+            size = -(-size // self.clips_at_once) * self.clips_at_once
         digest = input_digest({"parts": self.digest, **more})
         return Parts(target, len(self.manifest), size, digest, _not_kept)
 

@@ -11,6 +11,8 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -34,10 +36,13 @@ from marey.recipes.suggest import step_bytes
 from marey.terminal import duration
 from marey.video.augment import augment
 
-STEPS = 3
-"""That are taken: the first, in which everything starts, does not count."""
+STEPS, MOST_STEPS = 3, 10
+"""That are taken, and tried where clips cannot be read: the first, in which everything starts, does
+not count."""
 ENOUGH_SECONDS = 60.0
 """For them together: one that takes as long counts alone."""
+FEW = 2
+"""Clips of a step where a frozen encoder looks at each clip once, and all would take no longer."""
 
 
 def dry_run(recipe: Recipe, work_dir: Path, *, device: str | None = None) -> Iterator[str]:
@@ -113,8 +118,11 @@ def _time(start: Start, world: World, num_steps: int) -> str:
     stages = [number for number, stage in enumerate(recipe.stages) if stage.epochs]
     if not stages:
         return "unknown: there are no steps"
-    seconds = _step_seconds(start, world, stages[0])
-    if is_frozen(recipe) and not varies(recipe) and start.train_set.features is None:
+    looks_once = is_frozen(recipe) and not varies(recipe) and start.train_set.features is None
+    if looks_once:  # then a step of all features is nothing, and one of clips is as long as a run
+        recipe = replace(recipe, batch_size=min(recipe.batch_size, FEW))
+    seconds = _step_seconds(replace(start, recipe=recipe), world, stages[0])
+    if looks_once:
         clips = len(start.train_set) * len(train_views(recipe)) + len(start.val_set or ())
         each = seconds / clips_a_step(recipe, world)
         return (
@@ -149,13 +157,12 @@ def _step_seconds(start: Start, world: World, number: int) -> float:
     )
     training_mode(model, stage.trainable, stage.last_blocks)
     taken: list[float] = []
-    for batches, waited in draw_steps(recipe, start.train_set, Position(stage=number), world):
+    steps = draw_steps(recipe, start.train_set, Position(stage=number), world)
+    for batches, waited in islice(steps, MOST_STEPS):
         began = time.monotonic()
+        if not all(len(batch.rows) for batch in batches):  # of so few clips all may be unreadable
+            continue
         for batch in (each.to(world.device) for each in batches):
-            if not len(batch.rows):
-                raise RunError(
-                    "no clip of the first batches could be read", "marey data check lists why"
-                )
             with learner.accumulating(last=True, amp=recipe.in_bfloat16):
                 clip, labels = augment(
                     batch.clip[:, 0],
@@ -170,4 +177,6 @@ def _step_seconds(start: Start, world: World, number: int) -> float:
         taken.append(waited + time.monotonic() - began)
         if len(taken) == STEPS or sum(taken) > ENOUGH_SECONDS:
             break
+    if not taken:
+        raise RunError("no clip of the first batches could be read", "marey data check lists why")
     return statistics.median(taken[1:] or taken)

@@ -63,7 +63,8 @@ def encode_once(
         )
         with world.together():  # before anybody makes one: all are to count the same
             rows = features.missing(clips)
-        there = len(clips) - len(rows)
+            lacking = clips.take(rows)
+            there = len(clips) - len(rows) + (features.num_begun(lacking) if len(rows) else 0)
         mirror = "mirror images of " if isinstance(views.crop, Mirrored) else ""
         log.say(
             f"the encoder is frozen: {mirror}{len(clips):,} {what} clips x "
@@ -76,7 +77,7 @@ def encode_once(
                 if clips is train_set:  # past the budget it ends here, before all are looked at
                     bad_clips.add(int(rows[row]), reason)
 
-            _made(features, clips.take(rows), world, log, stop, work_dir, failed)
+            _made(features, lacking, world, log, stop, work_dir, failed)
         with world.together():
             return features.of(clips)
 
@@ -115,6 +116,6 @@ def _made(
         with stop.at_once(alone=world.is_alone):
             world.side_by_side(work)
     except StopAsked:
-        raise Stopped(work_dir) from None
+        raise Stopped(work_dir, kept="the clips looked at are kept") from None
     finally:
         log.end_epoch()

@@ -20,11 +20,14 @@ from marey.jobs.signals import saving
 
 
 class Stopped(Exception):
-    """The run in `work_dir` was asked to stop; what it has trained is saved there."""
+    """The run in `work_dir` was asked to stop; what it has trained is saved there.
 
-    def __init__(self, work_dir: Path) -> None:
+    kept: of a run that has trained nothing yet, what it need not do again, in words.
+    """
+
+    def __init__(self, work_dir: Path, *, kept: str = "") -> None:
         super().__init__(f"stopped; {work_dir} can be resumed")
-        self.work_dir = work_dir
+        self.work_dir, self.kept = work_dir, kept
 
     @property
     def has_trained(self) -> bool:

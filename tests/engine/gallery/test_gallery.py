@@ -237,3 +237,28 @@ def test_the_command_says_what_it_wrote(tmp_path: Path):
     assert {clip["split"] for clip in told(tmp_path / "show.html")["clips"]} == {"train"}
     done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "page")])
     assert told(tmp_path / "page" / "show.html")["media"] == "show.media"
+
+
+def test_the_command_says_all_as_json(tmp_path: Path) -> None:
+    manifest = write_set(tmp_path, per_class=1, val_per_class=1)
+    done = CliRunner().invoke(app, ["data", "show", str(manifest), "--json", "--most", "3"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["path"] == str(tmp_path / "show.html")
+    assert told["folder"] == str(tmp_path / "show.media")
+    assert (told["num_clips"], told["clips"], told["faults"]) == (3, 8, {})
+
+
+def test_a_stop_says_where_the_pictures_are_and_how_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("marey.engine.gallery.gallery.write_gallery", stopped)
+    manifest = write_set(tmp_path, per_class=1, val_per_class=1)
+    done = CliRunner().invoke(app, ["data", "show", str(manifest)])
+    assert (
+        f"{tmp_path / 'show.html'} is not written; the pictures made so far are kept in "
+        f"{tmp_path / 'show.media'}; the same command goes on"
+    ) in done.stderr

@@ -22,11 +22,13 @@ from marey.engine.optimize.optimize import Wanted, optimize_folder
 from marey.engine.runtimes.catalog import forms_named
 from marey.engine.train.dry_run import dry_run
 from marey.engine.train.loop import train
+from marey.engine.train.stop_signals import StopAsked, Stopped
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.engine.weights.trained import export_release
 from marey.errors import ManifestError, RunError
 from marey.models import AttentivePoolSpec, LateAverageSpec, ResNetSpec, TimeStatisticsSpec
 from marey.models.encoder import Neck
+from marey.models.video_model import VideoModel
 from marey.recipes import catalog
 from marey.recipes.frozen import varies
 from marey.recipes.longtail import lmr
@@ -266,10 +268,9 @@ def test_a_clip_that_cannot_be_read_is_counted_and_tried_again(
 
 
 def test_a_set_of_broken_files_is_refused_before_all_are_looked_at(
-    videos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    videos: Path, weights: Path, tmp_path: Path
 ) -> None:
     """One of 8 clips may be unreadable; all are broken, and the second ends it."""
-    monkeypatch.setattr(encoded, "PARTS", 8)
     broken = write_set(tmp_path / "videos", per_class=2, val_per_class=1)
     for clip in broken.parent.glob("*.mp4"):
         clip.write_bytes(b"no video")
@@ -277,6 +278,51 @@ def test_a_set_of_broken_files_is_refused_before_all_are_looked_at(
     with pytest.raises(RunError, match="2 training clips could not be read, more than the 1 that"):
         train(recipe, tmp_path / "run")
     assert len((tmp_path / "run" / "bad_clips.csv").read_text().splitlines()) == 3  # the header
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has_looked_at(
+    videos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 8 clips, a part of `FEW` is done when it is stopped: a batch would be all."""
+    recipe = replace(frozen(videos, weights), batch_size=8)
+    write, seen = encoded._Keeper.write, list[range]()
+
+    def stopped_later(self: encoded._Keeper, rows: range, *args: object, **more: object) -> None:
+        seen.append(rows)
+        if len(seen) == 2:
+            raise StopAsked
+        write(self, rows, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(encoded._Keeper, "write", stopped_later)
+    with pytest.raises(Stopped) as stop:
+        train(recipe, tmp_path / "run")
+    assert (stop.value.has_trained, stop.value.kept) == (False, "the clips looked at are kept")
+    run = train(recipe, tmp_path / "run")
+    assert seen == [range(4), range(4, 8), range(4, 8), range(4)]  # and the four that validate
+    assert (
+        "8 training clips x 1 view are looked at once (4 were before)"
+        in (run / "train.log").read_text()
+    )
+
+
+def test_a_dry_run_looks_at_few_clips(
+    videos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three batches of a recipe may be more than all clips, which a run looks at once."""
+    looked: list[int] = []
+    forward = VideoModel.forward
+
+    def counted(self: VideoModel, clip: torch.Tensor) -> object:
+        if not clip.is_meta:  # on which memory is counted
+            looked.append(len(clip))
+        return forward(self, clip)
+
+    monkeypatch.setattr(VideoModel, "forward", counted)
+    recipe = replace(frozen(videos, weights), batch_size=8)
+    said = [*dry_run(recipe, tmp_path / "run", device="cpu")]
+    assert looked == [2, 2, 2]
+    assert said[-1].startswith("time        ")
+    assert "to look at each clip once, by" in said[-1]
 
 
 # --- files of features ----------------------------------------------------------------------------
