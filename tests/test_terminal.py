@@ -92,4 +92,4 @@ def test_errors_are_said_on_any_terminal(tmp_path: Path) -> None:
         timeout=580,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith(b"error: caf\\udce9\\x1b[31m is neither a run nor a release")
+    assert done.stderr.startswith(b"error: caf\\udce9\\x1b[31m does not exist")

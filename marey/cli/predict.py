@@ -125,8 +125,6 @@ def predict(
             runtime=runtime,
             trusted=trusted,
         )
-        if window is not None:
-            timelines.say_unseen(window, stride)
         every_window = window is not None and as_json and rule is None
         if window is not None and not every_window:
             rule = rule or SegmentRule()
@@ -142,7 +140,10 @@ def predict(
                 rule=rule,
                 progress=progress,
             )
-        _print(answers if isinstance(answers, dict) else {files[0]: answers}, as_json=as_json)
+        by_file = answers if isinstance(answers, dict) else {files[0]: answers}
+        _print(by_file, as_json=as_json)
+        if any("error" in answer for of in by_file.values() for answer in of):
+            raise typer.Exit(1)
         return
     _refuse(one, "is for what is shown here: leave out --out")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marey.cli.shared import above_zero, errors, refused_values
+from marey.cli.shared import above_zero, refused_values
 
 if TYPE_CHECKING:
     from marey.timelines.segments import SegmentRule
@@ -40,14 +40,6 @@ MinDuration = Annotated[
     float | None,
     typer.Option(metavar="SECONDS", help="of a timeline: shorter segments are left out"),
 ]
-
-
-def say_unseen(window: float, stride: float | None) -> None:
-    """Say what of a video is in no window, if the options leave out anything."""
-    from marey.engine.inference.windows import stride_of, unseen
-
-    if gap := unseen(window, stride_of(window, stride)):
-        errors.print(f"{gap}: nothing is said of them")
 
 
 def rule_of(

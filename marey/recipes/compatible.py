@@ -10,11 +10,9 @@ import torch
 
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, RecipeError, RunError, counted
-from marey.longtail.decouple import set_trainable, training_mode
-from marey.longtail.lmr import LMR
+from marey.longtail.decouple import set_trainable
 from marey.modality import IN_WORDS, STACKS
 from marey.models.depth import blocks
-from marey.models.layers import norms_that_learn
 from marey.models.video_model import ModelSpec, VideoModel
 from marey.recipes.frozen import check_stored, is_frozen
 from marey.recipes.recipe import Recipe, Stage
@@ -49,16 +47,13 @@ def check_tested(model: VideoModel, recipe: Recipe) -> None:
 
 
 def check_learning(model: VideoModel, recipe: Recipe) -> None:
-    """RecipeError if a stage cannot train of `model` what it is to, at the rates it is to.
-
-    Or if no stage has what is to be measured of it.
-    """
+    """RecipeError if a stage cannot train of `model` what it is to, at the rates it is to."""
     if recipe.model.lora is not None and is_frozen(recipe):
         raise RecipeError(
             "model.lora adds to an encoder that no stage trains",
             "stages.0.trainable=all trains the additions alone; model.lora=null leaves them out",
         )
-    place, num_norms = "checkpointing", 0
+    place = "checkpointing"
     try:
         if recipe.checkpointing:
             blocks(model.encoder)
@@ -69,17 +64,8 @@ def check_learning(model: VideoModel, recipe: Recipe) -> None:
             place = f"stages.{number}"
             set_trainable(model, stage.trainable, stage.last_blocks)
             stage.optim.param_groups(model)
-            training_mode(model, stage.trainable, stage.last_blocks)
-            num_norms += bool(stage.epochs) * len(norms_that_learn(model))
     except ValueError as error:
         raise RecipeError(f"{place}: {error}") from error
-    asked = {"precise_bn=": recipe.precise_bn, "sync_bn=false": recipe.sync_bn}
-    for remedy, value in asked.items():
-        if value and not num_norms:
-            raise RecipeError(
-                f"{remedy.partition('=')[0]} is {value}, but no batch norm of the model learns",
-                f"{remedy} leaves it out",
-            )
 
 
 def _check_shares(model: VideoModel) -> None:
@@ -213,12 +199,6 @@ def check_objectives(recipe: Recipe, train_set: Manifest) -> None:
     several = [head.name for head in heads if head.several]
     for number, stage in enumerate(recipe.stages):
         stage.objective.build(counts)
-        if isinstance(stage.objective, LMR) and recipe.model.consensus != "avg":
-            raise RecipeError(
-                f"stages.{number}.objective is LMR, which mixes the mean features of clips, and "
-                f"model.consensus is {recipe.model.consensus}",
-                "model.consensus=avg",
-            )
         if several and not stage.objective.several_labels:
             raise RecipeError(
                 f"stages.{number}.objective is {type(stage.objective).__name__}, for clips of one "

@@ -212,11 +212,6 @@ class Recipe:
             to those of the run. None does not scale them.
         clip_grad: the largest norm of a gradient; None does not clip it.
         ema: the decay of a moving average of the weights, which is then what is tested.
-        sync_bn: of several processes, normalise by the clips of all together (by torch's
-            SyncBatchNorm, which is of GPUs alone). On one process it does nothing.
-        precise_bn: before an epoch is validated and saved, measure the statistics of batch norms
-            anew over so many batches of a process, see `marey.engine.train.precise_bn`; None leaves
-            the moving averages.
         amp: compute in bfloat16 where that is safe; "auto" does if a few steps say, where the run
             begins, that it is faster there, and the run keeps what it chose.
         checkpointing: compute the inside of the encoder's blocks twice rather than keep it: less
@@ -228,9 +223,6 @@ class Recipe:
         shard: have each process of several keep a share of the weights, gradients and the
             optimiser's memory, and put the weights of a block together while it computes the block
             (FSDP2): for encoders that leave no room beside them. On one process it does nothing.
-        checkpoint_every: epochs of a stage from one checkpoint that is kept to the next, each as
-            checkpoints/epoch-0010.pt, from which the run may go on; None keeps the last alone.
-        checkpoints_kept: the newest so many of these stay.
         save_best: the metric of the clips that validate by which an epoch is chosen and kept as
             best.pt, such as acc/class_avg or val/loss; by default none is, and the weights at the
             end are the model.
@@ -263,15 +255,11 @@ class Recipe:
     lr_batch_size: int | None = 32
     clip_grad: float | None = 20.0
     ema: float | None = None
-    sync_bn: bool = False
-    precise_bn: int | None = None
     amp: bool | Literal["auto"] = "auto"
     checkpointing: bool = False
     recompute: bool = False
     compile: bool = False
     shard: bool = False
-    checkpoint_every: int | None = None
-    checkpoints_kept: int = 5
     save_best: str = ""
     smooth: int = 3
     patience: int | None = None
@@ -310,7 +298,6 @@ class Recipe:
         self._check_compile()
         self._check_shard()
         self._check_modality()
-        self._check_sync_bn()
         values = len(self.augment.mean)
         if self.model.encoder.in_channels == 3 and 3 % values:  # not those of optical flow
             raise ValueError(f"augment.mean has {values} values, expected 1, or 3 (r, g, b)")
@@ -319,10 +306,8 @@ class Recipe:
         check_counts(
             batch_size=self.batch_size, accumulate=self.accumulate, eval_every=self.eval_every
         )
-        check_counts(smooth=self.smooth, checkpoints_kept=self.checkpoints_kept)
-        check_numbers(at_least=1, checkpoint_every=self.checkpoint_every)
+        check_counts(smooth=self.smooth)
         check_numbers(at_least=1, lr_batch_size=self.lr_batch_size, patience=self.patience)
-        check_numbers(at_least=1, precise_bn=self.precise_bn)
         check_numbers(above=0, clip_grad=self.clip_grad)
         check_numbers(at_least=0, below=1, ema=self.ema)
         check_numbers(at_least=0, seed=self.seed)
@@ -364,20 +349,6 @@ class Recipe:
                 "does not train. hint: compile=false"
             )
 
-    def _check_sync_bn(self) -> None:
-        if not self.sync_bn:
-            return
-        if self.model.partial_bn:
-            raise ValueError(
-                "sync_bn is true, but model.partial_bn leaves all batch norms but the first as "
-                "they are. hint: leave out one of the two"
-            )
-        if self.recompute:
-            raise ValueError(
-                "sync_bn and recompute exclude each other: what a norm made is then computed again "
-                "without the other processes. hint: recompute=false, or checkpointing=true"
-            )
-
     def _check_shard(self) -> None:
         if not self.shard:
             return
@@ -389,8 +360,6 @@ class Recipe:
             "model.lora": model.lora is not None,
             "model.partial_bn=true": model.partial_bn,
             f"ema={self.ema}": self.ema is not None,
-            "sync_bn=true": self.sync_bn,
-            f"precise_bn={self.precise_bn}": self.precise_bn is not None,
             "compile=true": self.compile,
             "recompute=true": self.recompute,
             "a model of features": model.takes_features,

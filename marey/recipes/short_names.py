@@ -89,8 +89,10 @@ def _several_first(assignments: Iterable[str]) -> list[str]:
 
 
 def _of_test(recipe: Recipe, assignment: str) -> Iterator[str]:
-    name = assignment.partition("=")[0]
+    name, equals, _ = assignment.partition("=")
     if name not in OF_SEVERAL:
+        if equals:
+            _check_key(name)
         yield assignment
     elif name not in OF_VIEWS:  # of the model, which a test does not change
         yield from _spelled_out(recipe, assignment)
@@ -102,9 +104,8 @@ def _of_test(recipe: Recipe, assignment: str) -> Iterator[str]:
 def _spelled_out(recipe: Recipe, assignment: str) -> Iterator[str]:
     name, equals, value = assignment.partition("=")
     if name not in SHORT:
-        first, known = name.partition(".")[0], [field.name for field in fields(Recipe)]
-        if equals and first not in known:
-            raise unknown_name(name, first, (*known, *SHORT))
+        if equals:
+            _check_key(name)
         yield assignment
     elif not equals:
         raise RecipeError(f"'{assignment}' is not an override", f"write {name}=VALUE")
@@ -134,6 +135,13 @@ def _modality(name: str) -> Iterator[str]:
     yield f"model.encoder.in_channels={stack.channels}"
     yield f"augment.mean={list(stack.mean)}"
     yield f"augment.std={list(stack.std)}"
+
+
+def _check_key(name: str) -> None:
+    """RecipeError if a key begins with no word of a recipe, nor is a short one."""
+    first, known = name.partition(".")[0], [field.name for field in fields(Recipe)]
+    if first not in (*known, *SHORT):
+        raise unknown_name(name, first, (*known, *SHORT))
 
 
 def _whole(name: str, text: str) -> int:

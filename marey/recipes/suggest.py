@@ -35,6 +35,7 @@ from marey.recipes.recipe import DataSpec, Recipe
 from marey.recipes.short_names import spelled_out
 from marey.recipes.suggestion import Choice, Facts, Suggestion
 from marey.recipes.val_views import override_with_val
+from marey.storage.cache import missing_folder
 from marey.video.mirrored_classes import flip_pairs, may_name_a_side
 
 
@@ -143,8 +144,8 @@ def _begin(facts: Facts, from_scratch: bool) -> tuple[str, list[Choice]]:
     if start is None:
         first = starts[0].weights
         raise RecipeError(
-            "no pretrained weights are on this machine, and few clips teach a network little "
-            "without them",
+            f"no pretrained weights are on this machine{missing_folder('MAREY_WEIGHTS')}, and few "
+            "clips teach a network little without them",
             f"marey weights get {first} fetches the official ones, and MAREY_WEIGHTS may name a "
             "folder that has them; or start from a model of yours (--weights RUN), or from nothing "
             "(--from-scratch)",

@@ -83,11 +83,22 @@ class Probes:
 
     def told(self, row: int) -> str:
         """What decodes of a file and what it says of itself."""
-        frames = self.file_frames[row]
-        verb = "decodes" if frames == 1 else "decode"
-        return (
-            f"{counted(frames, 'frame')} {verb} of {self.announced[row]:,} that the file announces"
-        )
+        return decoded_of(int(self.file_frames[row]), int(self.announced[row]))
+
+
+def lacks_frames(frames: int, announced: int) -> bool:
+    """Whether so few frames decode of those that a file announces that it is to be said."""
+    return 10 * frames < 9 * announced
+
+
+def decoded_of(frames: int, announced: int) -> str:
+    """What decodes of a file and what it says of itself.
+
+    >>> decoded_of(1, 30)
+    '1 frame decodes of 30 that the file announces'
+    """
+    verb = "decodes" if frames == 1 else "decode"
+    return f"{counted(frames, 'frame')} {verb} of {announced:,} that the file announces"
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from marey.engine.weights.checkpoint import (
     trained_classes,
 )
 from marey.engine.weights.chosen import as_it_chose, chosen_in, read_chosen, validated
+from marey.engine.weights.imagenet import OFFICIAL
 from marey.engine.weights.made_of import made_of
-from marey.engine.weights.zoo.catalog import located
-from marey.errors import CheckpointError, RunError, counted
+from marey.engine.weights.zoo.catalog import CHECKPOINTS, located
+from marey.errors import CheckpointError, RunError, counted, did_you_mean, first_few
 from marey.models.lora import without_lora
 from marey.recipes.huggingface import is_hugging_face
 from marey.recipes.recipe import Recipe
@@ -160,14 +161,40 @@ def _of_folder(folder: Path, file: Path) -> Origin:
     )
 
 
+def no_model(path: Path) -> CheckpointError:
+    """The error of what was given for a model and is none: what it is instead, and what is near."""
+    wanted = "give the folder of a run or release, a name of marey weights list, or hub:ORG/NAME"
+    if not path.exists():
+        near = [str(path.parent / each.name) for each in _models_in(path.parent)]
+        return CheckpointError(
+            f"{path} does not exist, nor are weights published by that name",
+            did_you_mean(str(path), [*near, *CHECKPOINTS, *OFFICIAL], otherwise=wanted),
+        )
+    if models := _models_in(path):
+        return CheckpointError(
+            f"{path} holds {counted(len(models), 'model')} and is none itself",
+            f"give {'it' if len(models) == 1 else 'one of them'}: {first_few(models)}",
+        )
+    empty = "an empty folder, " if path.is_dir() and not any(path.iterdir()) else ""
+    return CheckpointError(
+        f"{path} is {empty}neither a run nor a release",
+        "give a folder with recipe.yaml and checkpoints/, or with config.json",
+    )
+
+
+def _models_in(folder: Path) -> list[Path]:
+    """The folders in `folder` that look like runs or releases."""
+    if not folder.is_dir():
+        return []
+    marks = ("recipe.yaml", CONFIG)
+    return sorted({file.parent for mark in marks for file in folder.glob(f"*/{mark}")})
+
+
 def _weights_in(folder: Path) -> Path:
     if (folder / CONFIG).is_file() or (folder / WEIGHTS).is_file():
         return folder / WEIGHTS
     if not (folder / "recipe.yaml").is_file() and not last_checkpoint(folder):
-        raise CheckpointError(
-            f"{folder} is neither a run nor a release",
-            "give a folder with recipe.yaml and checkpoints/, or with config.json",
-        )
+        raise no_model(folder)
     best, last = folder / "checkpoints" / "best.pt", folder / "checkpoints" / "last.pt"
     if best.is_file() or (last.is_file() and has_trained(last)):
         return best if best.is_file() else last

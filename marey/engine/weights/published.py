@@ -25,7 +25,7 @@ import torch
 
 from marey.errors import CheckpointError
 from marey.storage.atomic import make_folder, run_error
-from marey.storage.cache import cache_home, named_folder
+from marey.storage.cache import cache_home, missing_folder, named_folder
 from marey.storage.download import Progress, download
 
 MOST = 4 << 30
@@ -107,7 +107,8 @@ def find(published: PublishedFile) -> Path:
     if (path := local_file(published)) is not None:
         return path
     raise CheckpointError(
-        f"the weights {published.file or published.name} are not on this machine",
+        f"the weights {published.file or published.name} are not on this machine"
+        f"{missing_folder('MAREY_WEIGHTS')}",
         f"get them ({published.how}) and put the file into {cache_folder()}",
     )
 

@@ -31,8 +31,8 @@ from marey.engine.weights.calibration import (
 from marey.engine.weights.checkpoint import load_strictly
 from marey.engine.weights.class_counts import FILE as COUNTS
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
-from marey.engine.weights.origin import origin_of
-from marey.errors import CheckpointError, RunError, counted
+from marey.engine.weights.origin import no_model, origin_of
+from marey.errors import RunError, counted
 from marey.jobs.allocator import keep_freed_memory
 from marey.metrics.catalog import headlines
 from marey.models.layout import channels_last
@@ -90,10 +90,7 @@ def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trai
     origin = origin_of(folder)
     recipe = origin.recipe
     if recipe is None:
-        raise CheckpointError(
-            f"{folder} is neither a run nor a release",
-            "give a folder with recipe.yaml and checkpoints/, or with config.json",
-        )
+        raise no_model(folder)
     if (origin.folder / CONFIG).is_file() and (head := never_trained(origin.folder)):
         log.warning("%s has a head that was never trained: %s", folder, head)
     with nothing_drawn():

@@ -31,6 +31,7 @@ from marey.video.reading.pyav import VideoFile
 
 Backend = Literal["pyav", "torchcodec"]
 
+NOT_THERE = "is the path right, and of a manifest its root?"
 ROUNDED_UP_SECONDS = 1.0
 """How far past the last frame an annotated end may lie: people write "2 to 8" of a 7.6 s video."""
 
@@ -116,7 +117,9 @@ def is_folder(path: AnyPath) -> bool:
             is_link = path.is_symlink()
             reason = "a link to a file that is not there" if is_link else "no such file or folder"
             hint = (
-                "bring back what it leads to" if is_link else "is the root of the manifest right?"
+                "bring back what it leads to"
+                if is_link
+                else "is the path right, and of a manifest its root?"
             )
             raise read_error(path, OSError(error.errno, reason), hint) from error
         raise read_error(path, error) from error

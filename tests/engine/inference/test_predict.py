@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from marey.video.reading.frame_reader import Indices
 from marey.video.reading.jpeg import encode_jpeg
 from marey.video.reading.pyav import VideoFile
 from tests.tiny import CLASSES, tiny_recipe, write_set
+from tests.video.media import grey, write_video
 
 
 def untrained(folder: Path) -> Predictor:
@@ -152,6 +154,21 @@ def test_a_window_shorter_than_two_frames_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=message) as error:
         untrained(tmp_path).predict(tmp_path / "red_0.mp4", window_seconds=0.15)
     assert error.value.hint == "give at least 0.2"
+
+
+def test_a_file_that_was_cut_off_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    predictor = untrained(tmp_path)
+    whole = write_video(tmp_path / "whole.avi", grey(20, width=48, height=40), codec="mpeg4")
+    (short := tmp_path / "short.avi").write_bytes(
+        whole.read_bytes()[: whole.stat().st_size * 17 // 20]
+    )
+    predictor.predict([whole, short])
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert re.fullmatch(
+        rf"{re.escape(str(short))} is cut off or damaged: "
+        r"\d+ frames decode of 20 that the file announces",
+        said,
+    )
 
 
 def test_a_picture_given_as_a_video_is_said(

@@ -1,0 +1,48 @@
+"""What is given for a model and is none is told as what it is, with what is near."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from marey.engine.weights.origin import origin_of
+from marey.engine.weights.trained import load_trained
+from marey.errors import CheckpointError
+from marey.recipes.release import CONFIG
+
+
+def error_of(path: Path) -> CheckpointError:
+    with pytest.raises(CheckpointError) as found:
+        load_trained(path)
+    return found.value
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for name, mark in {"mine": "recipe.yaml", "given": CONFIG}.items():
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / mark).touch()
+    return tmp_path / "runs"
+
+
+def test_the_nearest_model_of_a_wrong_name_is_told(runs: Path) -> None:
+    error = error_of(runs / "mien")
+    assert (
+        error.message == f"{runs / 'mien'} does not exist, nor are weights published by that name"
+    )
+    assert error.hint == f"did you mean '{runs / 'mine'}'?"
+    assert error_of(Path("tsm-r50-8f-k40")).hint == "did you mean 'tsm-r50-8f-k400'?"
+    assert error_of(runs / "nowhere" / "xyz").hint.startswith("give the folder of a run or release")
+
+
+def test_a_folder_of_models_names_them(runs: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"runs holds 2 models and is none itself") as found:
+        origin_of(runs)
+    assert found.value.hint == f"give one of them: {runs / 'given'}, {runs / 'mine'}"
+
+
+def test_an_empty_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    assert "is an empty folder, neither a run nor a release" in error_of(tmp_path).message
+    (tmp_path / "a.txt").touch()
+    assert f"{tmp_path} is neither a run nor a release" in error_of(tmp_path).message
