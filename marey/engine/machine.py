@@ -9,8 +9,11 @@ from pathlib import Path
 import torch
 
 from marey.engine.environment import Versions, default_device, environment
-from marey.engine.timing import on_gpu, timed
+from marey.engine.timing import WARM_UP, on_gpu, seconds_of
 from marey.jobs.cores import num_cores
+
+PEAK_SECONDS = 3.0
+"""For products of one size: ten take two seconds, but in bfloat16 without instructions for it 90."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +99,27 @@ def matmul_flops(
     """The most floating-point operations a second that a product of square matrices reaches.
 
     Of a processor they are those of a second of processor time, all threads together: of a core.
+    One without instructions for `dtype` is asked for fewer rounds, see `PEAK_SECONDS`.
     """
-    sizes = (8192,) if on_gpu(device) else (768, 1536)  # which of them fits the caches best differs
-    return max(_fastest_product(size, dtype, device, rounds) for size in sizes)
+    best = 0.0
+    for size in (8192,) if on_gpu(device) else (768, 1536):  # which fits the caches best differs
+        seconds = _products(size, dtype, device, rounds)
+        best = max(best, 2 * size**3 / min(seconds))
+        if len(seconds) < rounds:
+            break
+    return best
 
 
-def _fastest_product(size: int, dtype: torch.dtype, device: str, rounds: int) -> float:
+def _products(size: int, dtype: torch.dtype, device: str, rounds: int) -> list[float]:
+    """Seconds of each product, after two that warm up, until `PEAK_SECONDS` are spent."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    times = timed(lambda: torch.mm(a, b), repeats=rounds, device=device)
-    return 2 * size**3 / min(times.wall if on_gpu(device) else times.cpu)
+    seconds: list[float] = []
+    for _ in range(WARM_UP + rounds):
+        if len(seconds) > WARM_UP and sum(seconds) > PEAK_SECONDS:
+            break
+        wall, cpu = seconds_of(lambda: torch.mm(a, b), device)
+        seconds.append(wall if on_gpu(device) else cpu)
+    return seconds[WARM_UP:]
 
 
 def _said(value: object) -> str:
