@@ -18,6 +18,9 @@ endif
 demo: $(VENV)/installed
 	$(BIN)/marey demo
 
+# The tests load marey in hundreds of processes, each of which would compile it again: a second each.
+test check: export PYTHONDONTWRITEBYTECODE =
+
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser and not gpu and not long"
 
