@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from marey.engine.results_file import Results
 
 
+@timelines.with_rule
 def evaluate(
     model: Annotated[
         Path,
@@ -96,12 +97,7 @@ def evaluate(
         ),
     ] = None,
     stride: timelines.Stride = None,
-    smooth: timelines.Smooth = None,
-    threshold: timelines.Threshold = None,
-    hold: timelines.Hold = None,
-    background: timelines.Background = None,
-    merge: timelines.Merge = None,
-    min_duration: timelines.MinDuration = None,
+    rule: timelines.Rule = None,
     weights_of: Annotated[
         str | None, typer.Option(metavar="W,W...", help="of several models; default: equal")
     ] = None,
@@ -144,14 +140,6 @@ def evaluate(
         raise typer.BadParameter(
             f"{clips} is clips and no model: those to test on are given by --manifest {clips}"
         )
-    rule = timelines.rule_of(
-        smooth=smooth,
-        threshold=threshold,
-        hold=hold,
-        background=background,
-        merge=merge,
-        min_duration=min_duration,
-    )
     if window is None and (rule or stride is not None):
         raise typer.BadParameter(
             "--stride and what makes segments (--smooth, --threshold, ...) are of windows: give"

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from marey.cli import options as opt
-from marey.cli.bare_options import EXACT
+from marey.cli import trial_options as trials
 from marey.cli.shared import above_zero, console, errors, progress_bar, refused_values
 from marey.cli.tables import AsJson, print_json
 from marey.cli.weights import at_hand
@@ -54,28 +54,11 @@ def export(
         bool,
         typer.Option("--int8", help="round to 8 bits, fitted to --calibration; not for pt2"),
     ] = False,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MANIFEST", help="clips that 8 bits are fitted to; default: of the same list"
-        ),
-    ] = None,
-    manifest: Annotated[
-        str | None,
-        typer.Option(help="clips to try on, as predict takes them; default: those that validated"),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="rows of it; default: val of the run's, all of --manifest")
-    ] = None,
-    clips: Annotated[int, typer.Option(min=1, help="to try it on")] = 32,
-    exact: Annotated[
-        float | None,
-        typer.Option(
-            parser=above_zero,
-            metavar="PART",
-            help=f"of the largest logit, by which one may be off; default: {EXACT:g}",
-        ),
-    ] = None,
+    calibration: trials.Calibration = None,
+    manifest: trials.Manifest = None,
+    split: trials.Split = None,
+    clips: trials.Clips = 32,
+    exact: trials.Exact = None,
     close: Annotated[
         float | None,
         typer.Option(
@@ -115,13 +98,10 @@ def export(
         return
     if calibration is not None and not int8:
         raise typer.BadParameter("--calibration is of numbers of 8 bits: give --int8 too")
-    if exact is not None and close is not None:
-        raise typer.BadParameter("--exact and --close: one of them says what must be kept")
+    keeps, limit = trials.what_is_kept(exact, close, CLOSE_INT8 if int8 else None)
     from marey.engine.export.export import WantedFile, export_file
     from marey.engine.optimize.clips import WantedClips
 
-    if int8 and exact is None and close is None:
-        close = CLOSE_INT8
     with refused_values():
         wanted = WantedFile(
             to=to,
@@ -138,8 +118,8 @@ def export(
                 num_clips=clips,
                 workers=workers,
             ),
-            keeps="exact" if close is None else "close",
-            limit=(exact or EXACT) if close is None else close,
+            keeps=keeps,
+            limit=limit,
         )
     with progress_bar("exporting") as progress:
         check = export_file(

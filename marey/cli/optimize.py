@@ -9,7 +9,8 @@ import typer
 
 from marey.cli import completion
 from marey.cli import options as opt
-from marey.cli.bare_options import CLOSE, EXACT
+from marey.cli import trial_options as trials
+from marey.cli.bare_options import CLOSE
 from marey.cli.shared import (
     above_zero,
     console,
@@ -32,28 +33,10 @@ def optimize(
         Path | None,
         typer.Option(help="new folder: a release that any command takes; default: MODEL-optimized"),
     ] = None,
-    manifest: Annotated[
-        str | None,
-        typer.Option(help="clips to try on, as predict takes them; default: those that validated"),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="rows of it; default: val of the run's, all of --manifest")
-    ] = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MANIFEST",
-            help="clips that numbers of 8 bits are fitted to; default: others than those tried",
-        ),
-    ] = None,
-    exact: Annotated[
-        float,
-        typer.Option(
-            parser=above_zero,
-            metavar="PART",
-            help="of the largest logit, by which one may be off",
-        ),
-    ] = EXACT,
+    manifest: trials.Manifest = None,
+    split: trials.Split = None,
+    calibration: trials.Calibration = None,
+    exact: trials.Exact = None,
     close: Annotated[
         float | None,
         typer.Option(
@@ -76,7 +59,7 @@ def optimize(
         float,
         typer.Option(parser=above_zero, metavar="SECONDS", help="until the first scores, at most"),
     ] = 15.0,
-    clips: Annotated[int, typer.Option(min=1, help="to try on")] = 32,
+    clips: trials.Clips = 32,
     seconds: Annotated[
         float,
         typer.Option(
@@ -97,6 +80,7 @@ def optimize(
     from marey.engine.optimize.optimize import Wanted, optimize_folder
     from marey.engine.runtimes.catalog import forms_named
 
+    keeps, limit = trials.what_is_kept(exact, close)
     with refused_values():
         forms = forms_named(form or ())
     folder = at_hand(model, download=download)
@@ -115,8 +99,8 @@ def optimize(
                 ),
                 batch_size=batch_size or 1,
                 seconds=seconds,
-                keeps="exact" if close is None else "close",
-                limit=exact if close is None else close,
+                keeps=keeps,
+                limit=limit,
                 most_start=start,
                 device=device_or_default(device),
                 forms=forms,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from marey.engine.runtimes.graph_files import Runtime
 
 
+@timelines.with_rule
 def predict(
     model: opt.Model,
     source: Annotated[
@@ -49,12 +50,7 @@ def predict(
         ),
     ] = None,
     stride: timelines.Stride = None,
-    smooth: timelines.Smooth = None,
-    threshold: timelines.Threshold = None,
-    hold: timelines.Hold = None,
-    background: timelines.Background = None,
-    merge: timelines.Merge = None,
-    min_duration: timelines.MinDuration = None,
+    rule: timelines.Rule = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     out: Annotated[
         Path | None,
@@ -100,14 +96,6 @@ def predict(
     from marey.data.own_videos.patterns import matching
     from marey.timelines.segments import SegmentRule
 
-    rule = timelines.rule_of(
-        smooth=smooth,
-        threshold=threshold,
-        hold=hold,
-        background=background,
-        merge=merge,
-        min_duration=min_duration,
-    )
     if window is None:
         of_windows = {"--stride": stride, "what makes segments (--smooth, --threshold, ...)": rule}
         _refuse(of_windows, "is of windows: give --window too")

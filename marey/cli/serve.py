@@ -29,6 +29,7 @@ LEAST = 16
 PACKAGES = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client")
 
 
+@timelines.with_rule
 def serve(
     model: opt.Model,
     host: Annotated[str, typer.Option(help="address to listen at")] = "127.0.0.1",
@@ -44,12 +45,7 @@ def serve(
         Path | None,
         typer.Option(help="file of the token asked for; or the variable MAREY_TOKEN"),
     ] = None,
-    smooth: timelines.Smooth = None,
-    threshold: timelines.Threshold = None,
-    hold: timelines.Hold = None,
-    background: timelines.Background = None,
-    merge: timelines.Merge = None,
-    min_duration: timelines.MinDuration = None,
+    rule: timelines.Rule = None,
     segments: opt.Segments = None,
     calibrated: opt.Calibrated = False,
     runtime: opt.GraphRuntime = None,
@@ -92,14 +88,6 @@ def serve(
     from marey.serve.server import is_loopback, run
 
     token = read_token(token_file)
-    rule = timelines.rule_of(
-        smooth=smooth,
-        threshold=threshold,
-        hold=hold,
-        background=background,
-        merge=merge,
-        min_duration=min_duration,
-    )
     predictor = load(
         at_hand(model, download=download),
         device_or_default(device),

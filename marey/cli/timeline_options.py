@@ -1,8 +1,11 @@
-"""The options of a timeline, which `marey predict --window` and `marey eval --window` share."""
+"""The options of a timeline, which `marey predict`, `marey eval` and `marey serve` share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,35 +14,68 @@ from marey.cli.shared import above_zero, refused_values
 if TYPE_CHECKING:
     from marey.timelines.segments import SegmentRule
 
+    Rule = SegmentRule | None
+else:  # what a rule is made of is not loaded before one is asked for
+    Rule = None
+
 Stride = Annotated[
     float | None,
     typer.Option(parser=above_zero, metavar="SECONDS", help="default: half a window"),
 ]
-Smooth = Annotated[
-    float | None,
-    typer.Option(metavar="SECONDS", help="of a timeline: average scores over so long"),
-]
-Threshold = Annotated[
-    str | None,
-    typer.Option(
-        metavar="P[,CLASS=P...]",
-        help="of a timeline: the probability that a segment reaches (0; 0.5 of several labels)",
-    ),
-]
-Hold = Annotated[
-    float | None, typer.Option(metavar="P", help="and the lower one by which it goes on")
-]
-Background = Annotated[
-    str | None, typer.Option(metavar="CLASS", help="of a timeline: the class that is no segment")
-]
-Merge = Annotated[
-    float | None,
-    typer.Option(metavar="SECONDS", help="of a timeline: the longest gap within a segment"),
-]
-MinDuration = Annotated[
-    float | None,
-    typer.Option(metavar="SECONDS", help="of a timeline: shorter segments are left out"),
-]
+_OF_A_RULE: dict[str, Any] = {
+    "smooth": Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="of a timeline: average scores over so long"),
+    ],
+    "threshold": Annotated[
+        str | None,
+        typer.Option(
+            metavar="P[,CLASS=P...]",
+            help="of a timeline: the probability that a segment reaches (0; 0.5 of several labels)",
+        ),
+    ],
+    "hold": Annotated[
+        float | None, typer.Option(metavar="P", help="and the lower one by which it goes on")
+    ],
+    "background": Annotated[
+        str | None,
+        typer.Option(metavar="CLASS", help="of a timeline: the class that is no segment"),
+    ],
+    "merge": Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="of a timeline: the longest gap within a segment"),
+    ],
+    "min_duration": Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="of a timeline: shorter segments are left out"),
+    ],
+}
+"""The options that `rule_of` takes, by name."""
+
+
+def with_rule(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, with the options of a `SegmentRule` in place of its argument `rule`."""
+    own = inspect.signature(command, eval_str=True)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    options = [
+        inspect.Parameter(name, kind, default=None, annotation=of)
+        for name, of in _OF_A_RULE.items()
+    ]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        of_rule = {name: given.pop(name) for name in _OF_A_RULE}
+        command(rule=rule_of(**of_rule), **given)
+
+    parameters = [
+        new
+        for each in own.parameters.values()
+        for new in (options if each.name == "rule" else [each])
+    ]
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    others = {name: of for name, of in command.__annotations__.items() if name != "rule"}
+    run.__annotations__ = others | _OF_A_RULE
+    return run
 
 
 def rule_of(
