@@ -1,7 +1,8 @@
 """Live streams: JPEG pictures in, labels out, over a WebSocket.
 
     client   picture  picture  picture  picture ...      as fast as it likes
-    server   {seconds, label, score, top, dropped}       one for each picture that was looked at
+    server   {seconds, label, score, top, dropped}       one for each picture that was looked at;
+                                                         of a model of several heads also `head`
 
 The newest picture wins: those that came while one was looked at are dropped, and counted, so that
 what is said is never older than one picture. Pictures of several clients go through the model in
@@ -133,7 +134,7 @@ class Streams:
                     answer = await asked.answers((stream, picture, seconds))
                     if isinstance(answer, MareyError):
                         raise answer
-                    said = _said(answer, top)
+                    said = asked.named | _said(answer, top)
             except (Refused, MareyError) as error:
                 said = _refused(error if isinstance(error, Refused) else refusal(error))
             except TimeoutError:
@@ -166,6 +167,9 @@ class _Head:
 
     def __init__(self, recogniser: LiveRecogniser, service: Service) -> None:
         self.recogniser, self._metrics = recogniser, service.metrics
+        is_one_of_several = len(service.predictor.trained.classes) > 1
+        self.named = {"head": recogniser.head} if is_one_of_several else {}
+        """What tells its answers from those of other heads, as answers to videos do."""
         self.answers: Batcher[Frame, Answer | RunError | None] = Batcher(
             self._step, service.model_thread, most=FRAMES_OF_A_BATCH
         )

@@ -137,6 +137,7 @@ def test_a_stream_is_of_one_head_and_who_names_none_is_told(
                 stream.send(jpeg(20))
                 found = json.loads(stream.recv(60))
                 assert {label for label, _ in found["top"]} <= set(names)
+                assert found["head"] == head
                 assert "error" not in found
     assert not caplog.records
 
