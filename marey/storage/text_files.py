@@ -101,6 +101,8 @@ def as_value(
         field = ".".join(map(str, first["loc"])) or "it"
         if first["type"] == "missing":
             raise error(f"{path}: {field} is missing", hint) from fault
+        if first["type"] == "value_error":  # a class said what is wrong with it
+            raise error(f"{path}: {first['msg'].removeprefix('Value error, ')}", hint) from fault
         shown, wanted = cut_short(repr(first["input"])), expected(first) or "another value"
         raise error(f"{path}: {field} is {shown}, expected {wanted}", hint) from fault
     except RecursionError as fault:

@@ -20,7 +20,6 @@ from marey.models.stream import StreamingModel
 from marey.models.video_model import VideoModel
 from marey.types import Clip, Scores
 
-FILE = "check.json"
 AT_ONCE = 3
 """Clips that are scored together, the second time."""
 

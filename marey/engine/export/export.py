@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from marey.engine.environment import versions_of
-from marey.engine.export.check import FILE, Check, clip_differences, stream_differences
+from marey.engine.export.check import Check, clip_differences, stream_differences
 from marey.engine.export.tensorrt import tensorrt_faults
 from marey.engine.optimize.choose import Keeps
 from marey.engine.optimize.clips import WantedClips, clips_to_try
-from marey.engine.runtimes.exported import FileFacts, about_file, open_exported
+from marey.engine.runtimes.exported import CHECK, FileFacts, about_file, open_exported
 from marey.engine.runtimes.graph_files import FILES, Runtime, cannot_export, write_file
 from marey.engine.runtimes.graphs import saturates
 from marey.engine.runtimes.onnx_file import write_int8
@@ -144,7 +144,7 @@ def export_file(
         with writing(out, run_error):
             for name in FILES[wanted.to]:
                 shutil.copyfile(folder / name, out / name)
-    write_json(out / FILE, check)
+    write_json(out / CHECK, check)
     return check
 
 

@@ -20,12 +20,14 @@ from marey.engine.results_file import Chosen
 from marey.engine.runtimes.about import about_model
 from marey.engine.runtimes.form import Running
 from marey.engine.runtimes.graph_files import (
+    FILES,
     Runtime,
     files_of,
     open_file,
     runtime_of,
     write_file,
 )
+from marey.engine.runtimes.onnx_file import AGAIN
 from marey.engine.runtimes.optimized import file_digest
 from marey.engine.runtimes.program import FRAME, INPUT, Program, clip_program
 from marey.engine.runtimes.session import Session, clip_scores, in_batches
@@ -43,6 +45,8 @@ from marey.storage.text_files import as_value
 
 NOISE = 1e-3
 """Of the largest score, a difference that no rounding of float32 makes."""
+CHECK = "check.json"
+"""What an export says of how far it is from its model, beside its file."""
 _AGAIN = "export it again: marey export"
 _NO_EXPORTS = ("config.json", "recipe.yaml", "checkpoints")
 """What a folder has that is a run or a release, whatever graphs lie beside it."""
@@ -161,17 +165,23 @@ class Exported:
 def exported_file(path: str | Path) -> Path | None:
     """The file of an export that `path` names, itself or its folder; None if it is none.
 
-    RunError of a folder with several.
+    RunError of a folder with several or, if it was that of an export, with none any more; or of a
+    file that is not there.
     """
     path = Path(path)
     if path.is_file():
         return path if runtime_of(path) else None
+    if runtime_of(path) and not path.exists():
+        raise RunError(f"{path} is not there", "name the file of an export, or its folder")
     if not path.is_dir() or any((path / name).exists() for name in _NO_EXPORTS):
         return None
     files = sorted(each for each in path.iterdir() if each.is_file() and runtime_of(each))
     if len(files) > 1:
         names = first_few(each.name for each in files)
         raise RunError(f"{path} holds {len(files)} exported files: {names}", "name one of them")
+    if not files and (path / CHECK).is_file():
+        wanted = " or ".join(names[0] for names in FILES.values())
+        raise RunError(f"{path} holds {CHECK} of an export, and no {wanted}", AGAIN)
     return files[0] if files else None
 
 
@@ -208,6 +218,7 @@ def open_exported(
     wanted = INPUT if said.file.of == "clips" else FRAME
     if missing or wanted not in said.file.inputs:
         raise CheckpointError(f"{path}: its inputs and outputs are not those it needs", _AGAIN)
+    _check_graph(path, session, said.file, heads)
     with shapes_only():
         model = built(recipe.model).eval()
     trained = Trained(
@@ -251,6 +262,34 @@ def exported_now(runtime: Runtime, trained: Trained, device: str | torch.device)
     return found
 
 
+def _check_graph(path: Path, session: Session, facts: FileFacts, heads: Mapping[str, int]) -> None:
+    """CheckpointError unless the graph has what is said of it: somebody may have edited either."""
+    given = {name: (None, *shape) for name, shape in facts.inputs.items()}
+    made = {name: (None, heads[name]) if name in heads else None for name in facts.outputs}
+    for kind, wanted, there in (
+        ("input", given, session.inputs),
+        ("output", made, session.outputs),
+    ):
+        for name, shape in wanted.items():
+            if name not in there:
+                raise CheckpointError(
+                    f"{path} says that its graph has the {kind} '{name}'; it has "
+                    f"{first_few(there) or 'none'}",
+                    _AGAIN,
+                )
+            known = zip(shape or (), there[name], strict=False)
+            if shape and (len(shape) != len(there[name]) or any(_differ(*both) for both in known)):
+                raise CheckpointError(
+                    f"{path} says that the {kind} '{name}' of its graph is {_by(shape)}; it is "
+                    f"{_by(there[name])}",
+                    _AGAIN,
+                )
+
+
+def _differ(ours: int | None, theirs: int | None) -> bool:
+    return ours is not None and theirs is not None and ours != theirs
+
+
 def _said(path: Path, text: str) -> _Said:
     try:
         found = json.loads(text) if text else None
@@ -264,5 +303,5 @@ def _said(path: Path, text: str) -> _Said:
     return as_value(_Said, found, path, CheckpointError, _AGAIN)
 
 
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
+def _by(shape: tuple[int | None, ...]) -> str:
+    return " x ".join("n" if size is None else str(size) for size in shape)

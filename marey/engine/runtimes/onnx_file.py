@@ -35,6 +35,9 @@ OPSET = 18
 LAYERS = ("Conv", "Gemm", "MatMul")
 """Operators of a graph that have weights."""
 
+AGAIN = "copy it again, or export it again (marey export)"
+"""What to do about a file that is damaged."""
+
 WRITERS = ("onnx", "onnxscript")
 """What torch needs to write a graph."""
 
@@ -79,7 +82,7 @@ def write_onnx_program(program: Program, path: Path, *, about: Mapping[str, Any]
     import onnx
 
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             found = torch.onnx.export(
                 program.traced,
                 dynamo=True,
@@ -131,7 +134,7 @@ def write_int8(
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with TemporaryDirectory(prefix="marey-") as folder, _quiet():
+    with TemporaryDirectory(prefix="marey-") as folder, quiet():
         # folds batch norm, without which each norm would be rounded on its own
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
@@ -167,9 +170,10 @@ class _Examples:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what torch's exporter and ONNX Runtime's tools say of themselves."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "root", "onnxscript", "onnx_ir")]
+    names = ("torch.onnx", "torch.export", "root", "onnxscript", "onnx_ir")
+    loggers = [logging.getLogger(name) for name in names]
     before = [each.level for each in loggers]
     try:
         for each in loggers:
@@ -183,12 +187,15 @@ def _quiet() -> Iterator[None]:
 
 
 def read_graph(path: Path) -> bytes:
-    """The bytes of a graph or its weights; RunError for what is missing or too large.
+    """The bytes of a graph or its weights; RunError for what is missing, empty or too large.
 
     Runtimes are given bytes and no path, so that nothing a graph names is looked for on the disk.
     """
     size = path.stat().st_size if path.is_file() else 0
     if not size or size > MOST_BYTES:
-        what = f"holds {size:,} bytes" if path.is_file() else "is missing"
-        raise RunError(f"{path} {what}, expected a graph of at most 2 GiB")
+        what = f"holds {size:,} bytes, expected 1 to 2 GiB" if path.is_file() else "is missing"
+        both = (
+            "the .xml and the .bin of one name belong together: " if path.suffix == ".bin" else ""
+        )
+        raise RunError(f"{path} {what}", both + AGAIN)
     return path.read_bytes()

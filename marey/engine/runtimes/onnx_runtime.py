@@ -12,7 +12,7 @@ from torch import Tensor
 
 from marey.engine.runtimes.form import Running
 from marey.engine.runtimes.graphs import Graph, write_graph
-from marey.engine.runtimes.onnx_file import METADATA, lacking, read_graph
+from marey.engine.runtimes.onnx_file import AGAIN, METADATA, lacking, read_graph
 from marey.engine.runtimes.session import Session, clip_scores
 from marey.errors import RunError, cut_short
 from marey.models.video_model import VideoModel
@@ -100,15 +100,19 @@ def onnx_session(path: Path, provider: str, options: Mapping[str, Any] | None = 
             read_graph(path), settings, providers=[(provider, dict(options or {}))]
         )
     except _refusals() as error:
-        said = cut_short(str(error), 200)
-        raise RunError(f"{path} is not read by onnxruntime: {said}") from error
+        said = cut_short(" ".join(str(error).split()), 200).rstrip(".")
+        raise RunError(f"{path} is not read by onnxruntime: {said}", AGAIN) from error
     about = session.get_modelmeta().custom_metadata_map.get(METADATA, "")
 
     def run(inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
         found = session.run(list(outputs), {name: x.numpy() for name, x in inputs.items()})
         return dict(zip(outputs, map(torch.from_numpy, found), strict=True))
 
-    return Session("onnxruntime", about, run)
+    inputs, outputs = (
+        {each.name: tuple(n if isinstance(n, int) else None for n in each.shape) for each in ends}
+        for ends in (session.get_inputs(), session.get_outputs())
+    )
+    return Session("onnxruntime", about, run, inputs, outputs)
 
 
 def _refusals() -> tuple[type[Exception], ...]:

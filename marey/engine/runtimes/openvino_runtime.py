@@ -19,7 +19,7 @@ from torch import Tensor
 
 from marey.engine.runtimes.form import Running
 from marey.engine.runtimes.graphs import write_graph
-from marey.engine.runtimes.onnx_file import METADATA, lacking, read_graph
+from marey.engine.runtimes.onnx_file import AGAIN, METADATA, lacking, read_graph
 from marey.engine.runtimes.session import Session, clip_scores
 from marey.errors import RunError, cut_short
 from marey.models.video_model import VideoModel
@@ -93,20 +93,29 @@ def openvino_session(xml: Path, precision: Literal["f32", "bf16"] = "f32") -> Se
     }
     text = read_graph(xml)
     if not text.startswith(b"<?xml"):  # it would be read as whatever else it is
-        raise RunError(f"{xml} is no graph of OpenVINO")
+        raise RunError(f"{xml} is no graph of OpenVINO", AGAIN)
     try:
         graph = openvino.Core().read_model(text, read_graph(xml.with_suffix(".bin")))
         compiled = openvino.compile_model(graph, "CPU", settings)
         about = str(graph.get_rt_info([METADATA]).value) if graph.has_rt_info([METADATA]) else ""
     except RuntimeError as error:
-        said = cut_short(" ".join(str(error).split()), 200)
-        raise RunError(f"{xml} is not read by openvino: {said}") from error
+        said = cut_short(" ".join(str(error).split()), 200).rstrip(".")
+        raise RunError(f"{xml} is not read by openvino: {said}", AGAIN) from error
 
     def run(inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
         found = compiled({name: x.numpy() for name, x in inputs.items()})
         return {name: torch.from_numpy(found[name].copy()) for name in outputs}
 
-    return Session("openvino", about, run)
+    inputs, outputs = (
+        {
+            each.get_any_name(): tuple(
+                None if n.is_dynamic else n.get_length() for n in each.partial_shape
+            )
+            for each in ends
+        }
+        for ends in (compiled.inputs, compiled.outputs)
+    )
+    return Session("openvino", about, run, inputs, outputs)
 
 
 OPENVINO_FORMS = (

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from marey.engine.runtimes.onnx_file import METADATA
+from marey.engine.runtimes.onnx_file import AGAIN, METADATA, quiet
 from marey.engine.runtimes.program import Program
-from marey.engine.runtimes.session import Session
+from marey.engine.runtimes.session import Session, Shape
 from marey.errors import RunError, cut_short
 from marey.storage.atomic import replacing, run_error
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 _NAMES = "marey_names"
 """The extra file of the names of inputs and outputs, which a program itself does not have."""
@@ -32,8 +34,7 @@ def write_pt2(program: Program, path: Path, about: Mapping[str, Any]) -> None:
     names = {"inputs": list(program.inputs), "outputs": list(program.outputs)}
     extra = {METADATA: json.dumps(dict(about)), _NAMES: json.dumps(names)}
     made = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         torch.export.save(program.traced, made, extra_files=extra)
     with replacing(path, run_error) as file:
         file.write(made.getbuffer())
@@ -50,14 +51,14 @@ def pt2_session(path: Path, device: torch.device, *, trusted: bool) -> Session:
         )
     extra = {METADATA: "", _NAMES: ""}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             program = torch.export.load(path, extra_files=extra)
             names = json.loads(extra[_NAMES])
             inputs, outputs = [str(name) for name in names["inputs"]], list(names["outputs"])
+            ends = _ends(program, inputs, outputs)
     except Exception as error:  # torch raises anything of a file that is none
-        said = cut_short(" ".join(str(error).split()), 200)
-        raise RunError(f"{path} is not read by torch.export: {said}") from error
+        said = cut_short(" ".join(str(error).split()), 200).rstrip(".")
+        raise RunError(f"{path} is not read by torch.export: {said}", AGAIN) from error
     if device.type != "cpu":
         from torch.export.passes import move_to_device_pass
 
@@ -69,4 +70,20 @@ def pt2_session(path: Path, device: torch.device, *, trusted: bool) -> Session:
         by_name = dict(zip(outputs, found, strict=True))
         return {name: by_name[name].cpu() for name in wanted}
 
-    return Session("torch", extra[METADATA], run)
+    return Session("torch", extra[METADATA], run, *ends)
+
+
+def _ends(
+    program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]
+) -> tuple[dict[str, Shape], ...]:
+    """The shapes of inputs and outputs, as the program has them, by the names that it does not."""
+    shapes = {node.name: node.meta.get("val") for node in program.graph_module.graph.nodes}
+    given = dict(zip(inputs, program.graph_signature.user_inputs, strict=True))
+    made = dict(zip(outputs, program.graph_signature.user_outputs, strict=True))
+    return tuple(
+        {
+            name: tuple(n if isinstance(n, int) else None for n in shapes[str(node)].shape)
+            for name, node in of.items()
+        }
+        for of in (given, made)
+    )

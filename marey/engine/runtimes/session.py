@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 from marey.engine.runtimes.program import INPUT
 from marey.types import Clip, Scores
 
+Shape: TypeAlias = tuple[int | None, ...]
+"""Of an input or output of a graph; None is any number."""
 Run: TypeAlias = Callable[[Mapping[str, Tensor], Sequence[str]], Mapping[str, Tensor]]
 
 
@@ -23,11 +25,14 @@ class Session:
         runtime: what computes, by name.
         about: the JSON text that the file carries; empty if it carries none.
         run: the outputs of these names, of inputs by name, all on the CPU.
+        inputs, outputs: those that the graph itself has, whatever `about` says of them.
     """
 
     runtime: str
     about: str
     run: Run
+    inputs: Mapping[str, Shape] = field(default_factory=dict)
+    outputs: Mapping[str, Shape] = field(default_factory=dict)
 
     def __call__(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
         """The outputs of these names, on the CPU."""
@@ -57,4 +62,4 @@ def in_batches(session: Session, size: int | None) -> Session:
             parts.append(session({name: value[rows] for name, value in inputs.items()}, outputs))
         return {name: torch.cat([part[name] for part in parts])[:number] for name in outputs}
 
-    return Session(session.runtime, session.about, run)
+    return replace(session, run=run)

@@ -78,7 +78,11 @@ class Usable:
                 f"{self.path} carries no temperatures",
                 "measure them before it is exported: marey eval RUN --calibrate",
             )
-        if found.views != plain_views(views):
+        if missing := [head for head in self.trained.classes if head not in found.temperatures]:
+            raise CheckpointError(
+                f"{self.path} carries no temperature of '{missing[0]}'", "export it again"
+            )
+        if found.views != plain_views(self.trained.recipe.test):
             raise RecipeError(f"{self.path} was calibrated in other test views than these")
         return found
 

@@ -19,6 +19,7 @@ from marey.errors import CheckpointError, RecipeError, counted
 from marey.models.video_model import VideoModel
 from marey.recipes.recipe import TestViews
 from marey.recipes.schema import to_plain
+from marey.types import check_numbers
 from marey.storage.text_files import as_value, read_json, write_json
 
 FILE = "calibration.json"
@@ -49,6 +50,10 @@ class Calibration:
     role: Role = ""
     weights: str = ""
     views: dict[str, Any] = field(default_factory=dict)
+    def __post_init__(self) -> None:
+        of_heads = {f"temperature of '{head}'": value for head, value in self.temperatures.items()}
+        check_numbers(above=0, **of_heads)
+
 
     @property
     def measured_on(self) -> str:

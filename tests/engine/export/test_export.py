@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 import marey
 from marey.cli.app import app
-from marey.engine.export.check import FILE
 from marey.engine.export.export import WantedFile, export_file, export_weights
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.evaluate_timelines import evaluate_timelines_of
@@ -25,6 +24,7 @@ from marey.engine.inference.predict import Predictor, load
 from marey.engine.inference.predict_many import PredictOptions, predict_clips
 from marey.engine.live.recogniser import live_recogniser
 from marey.engine.optimize.clips import WantedClips
+from marey.engine.runtimes.exported import CHECK
 from marey.engine.runtimes.graph_files import Runtime
 from marey.engine.train.loop import train
 from marey.engine.weights.trained import load_trained
@@ -111,12 +111,12 @@ def test_a_file_answers_as_the_run_without_it(
 
 @pytest.mark.parametrize("to", ["onnx", "openvino", "pt2"])
 def test_what_a_file_was_tried_on_is_written_beside_it(to: str, made: Path) -> None:
-    check = json.loads((made / to / FILE).read_text())
+    check = json.loads((made / to / CHECK).read_text())
     assert check["num_clips"] == 8
     assert check["num_answers"] == 16  # alone, and three at once
     assert check["difference"] <= check["limit"] == 1e-4
     assert check["agreement"] == 100
-    assert set(check["files"]) == {each.name for each in (made / to).iterdir()} - {FILE}
+    assert set(check["files"]) == {each.name for each in (made / to).iterdir()} - {CHECK}
     assert check["versions"]["torch"] == torch.__version__
 
 
@@ -126,7 +126,7 @@ def test_a_stream_gives_what_the_clip_gives_and_carries_its_rule(
     ours = load(stream)
     assert scores_of(ours, clip) == pytest.approx(scores_of(load(online), clip), **CLOSE)
     assert ours.trained.recipe.decision == MeanOfLast(3)
-    check = json.loads((stream / FILE).read_text())
+    check = json.loads((stream / CHECK).read_text())
     assert (check["of"], check["num_clips"], check["num_answers"]) == ("stream", 8, 32)
 
 
@@ -323,6 +323,24 @@ def edited(made: Path, path: Path, change: Callable[[dict[str, Any]], object]) -
         (lambda facts: facts["class_counts"]["label"].pop(), "class_counts of 'label' are 3, exp"),
         (lambda facts: facts["file"].update(batch="many"), "file.batch is 'many', expected"),
         (lambda facts: facts["file"].update(outputs=["x"]), "inputs and outputs are not those it"),
+        (lambda facts: facts.pop("labels"), "labels is missing"),
+        (
+            lambda facts: facts.update(calibration={"temperatures": {"label": 0}}),
+            "temperature of 'label' is 0.0, expected more than 0",
+        ),
+        (lambda facts: facts["file"]["outputs"].append("x"), "has the output 'x'; it has label"),
+        (
+            lambda facts: facts["file"]["inputs"].update(clip=[2, 3, 40, 40]),
+            "the input 'clip' of its graph is n x 2 x 3 x 40 x 40; it is n x 2 x 3 x 32 x 32",
+        ),
+        (
+            lambda facts: (
+                facts["recipe"]["model"]["heads"][0].update(num_classes=3),
+                facts["labels"]["label"].pop(),
+                facts["class_counts"].clear(),
+            ),
+            "the output 'label' of its graph is n x 3; it is n x 4",
+        ),
     ],
 )
 def test_a_file_whose_words_do_not_fit_is_refused(
@@ -330,6 +348,57 @@ def test_a_file_whose_words_do_not_fit_is_refused(
 ) -> None:
     with pytest.raises(CheckpointError, match=why):
         load(edited(made, tmp_path / "model.onnx", change))
+
+
+@pytest.mark.parametrize(
+    ("to", "name", "why"),
+    [
+        ("onnx", "model.onnx", "model.onnx is not read by onnxruntime"),
+        ("openvino", "model.xml", "model.xml is not read by openvino"),
+        ("openvino", "model.bin", "model.xml is not read by openvino"),
+        ("pt2", "model.pt2", "model.pt2 is not read by torch.export"),
+    ],
+)
+def test_a_file_that_is_cut_short_is_named_with_the_remedy(
+    to: str, name: str, why: str, made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = Path(shutil.copytree(made / to, tmp_path / to)) / name
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(RunError, match=rf"{why}.*copy it again, or export it again"):
+        load(file.parent, trusted=True)
+    assert not caplog.records  # torch logs a traceback
+    file.write_bytes(b"")
+    with pytest.raises(RunError, match="copy it again, or export it again"):
+        load(file.parent, trusted=True)
+
+
+def test_what_is_gone_of_an_export_is_named(made: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made / "openvino", tmp_path / "openvino"))
+    (folder / "model.xml").rename(folder / "renamed.xml")
+    with pytest.raises(RunError, match=r"renamed.bin is missing.*one name belong together"):
+        load(folder)
+    (folder / "renamed.xml").unlink()
+    with pytest.raises(RunError, match=r"check.json of an export, and no model.onnx or model.xml"):
+        load(folder)
+    with pytest.raises(RunError, match=r"gone.onnx is not there"):
+        load(tmp_path / "gone.onnx")
+
+
+def test_a_graph_of_somebody_elses_is_refused(made: Path, tmp_path: Path) -> None:
+    import onnx
+
+    ours, theirs = onnx.load(made / "onnx" / "model.onnx"), tmp_path / "theirs.onnx"
+    x, y = (onnx.helper.make_tensor_value_info(name, 1, [1, 3]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
+    sets = [onnx.helper.make_opsetid("", 18)]
+    model = onnx.helper.make_model(graph, opset_imports=sets, ir_version=9)
+    onnx.save(model, theirs)
+    with pytest.raises(CheckpointError, match=r"theirs.onnx does not say how its model is used"):
+        load(theirs)
+    model.metadata_props.extend(ours.metadata_props)
+    onnx.save(model, theirs)
+    with pytest.raises(CheckpointError, match=r"theirs.onnx .* has the input 'clip'; it has x"):
+        load(theirs)
 
 
 def test_weights_are_read_back(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
