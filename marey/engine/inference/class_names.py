@@ -21,7 +21,8 @@ def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:
     """The manifest with the model's classes, its own matched to them by name; it is said how.
 
     So it may have some of the classes, or all in another order. Where only one of the two has
-    names, that they are in one order is taken on trust, and said.
+    names, that they are in one order is taken on trust, and said. Labels are those of several
+    classes a clip where the model's are.
 
     Raises:
         ManifestError: clips are of a class that the model has not, or, without names, there are
@@ -35,7 +36,8 @@ def with_class_names(manifest: Manifest, trained: Trained) -> Manifest:
             manifest = _on_trust(manifest, head, names)
         else:
             manifest = _by_name(manifest, head, names)
-    return manifest
+    # what a score means is the model's to say, also where no clip happens to have two classes
+    return manifest.with_several(h.name for h in trained.recipe.model.heads if h.several)
 
 
 def _on_trust(manifest: Manifest, head: str, names: tuple[str, ...]) -> Manifest:

@@ -21,7 +21,6 @@ from marey.engine.inference.member_clips import identities, missing_of_any, on_a
 from marey.engine.inference.members import (
     Member,
     common_groups,
-    has_several,
     with_common_classes,
 )
 from marey.engine.inference.probabilities import Average
@@ -47,8 +46,8 @@ def combine(members: Sequence[Member], average: Average) -> Combined:
 
     Args:
         members: two or more, with weights of `checked_weights`.
-        average: what is averaged; probabilities are the softmax of a member's mean logits, if that
-            is what it has.
+        average: what is averaged; probabilities are those of a member's mean logits, if that is
+            what it has.
 
     Raises:
         RunError: heads, classes or labels that are not the same, no clip that all have, logits of a
@@ -127,12 +126,6 @@ def _as(average: Average, member: Member, head: str) -> Scores:
     own, scores = member.evaluation.average, member.evaluation.scores[head]
     if own == average:
         return scores
-    if has_several(member, head):
-        raise RunError(
-            f"clips have several classes of '{head}', whose probabilities are not those of a "
-            "softmax",
-            "average the logits (average: logits)",
-        )
     return probabilities_of(scores, member.evaluation.manifest.labels[head], own)
 
 

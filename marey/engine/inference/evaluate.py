@@ -145,7 +145,7 @@ def evaluate(
     Raises:
         ManifestError: if the clips are not what the model takes, or their labels not its heads'.
     """
-    check_heads(model, manifest, recipe.test.average)
+    check_heads(model, manifest)
     scores, missing = score_clips(
         fused(model.with_frames(recipe.test.sampling.frames)),
         manifest,

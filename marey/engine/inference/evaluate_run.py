@@ -140,7 +140,7 @@ class EvalOptions(Options["ScoringJob"]):
         for note in test.notes:
             log.warning("%s: %s", test.clips.source, note)
         manifest = with_class_names(test.clips, trained)
-        check_heads(trained.model, manifest, recipe.test.average)
+        check_heads(trained.model, manifest)
         calibration = None
         if self.calibrated:
             calibration = model.calibration()

@@ -194,6 +194,8 @@ def mean_loss(scores: Scores, labels: Labels, average: Average) -> float:
         return float("nan")
     values, targets = torch.from_numpy(scores[known]), torch.from_numpy(labels[known])
     if labels.ndim == 2:
+        if average == "probs":  # torch bounds their logarithms
+            return float(F.binary_cross_entropy(values, targets.float()))
         return float(F.binary_cross_entropy_with_logits(values, targets.float()))
     if average == "probs":  # one that float32 rounds to 0 would make the mean infinite
         log = values.clamp_min(torch.finfo(values.dtype).tiny).log()

@@ -14,12 +14,33 @@ Average: TypeAlias = Literal["logits", "probs"]
 def probabilities(scores: Tensor, *, average: Average, several: bool = False) -> Tensor:
     """Shares of 1 of the scores [... k] of clips; of clips of `several` classes, a chance of each.
 
+    Scores that are a mean of probabilities are such already.
+
     >>> probabilities(torch.zeros(2), average="logits")
     tensor([0.5000, 0.5000])
     """
+    if average == "probs":
+        return scores
+    return scores.sigmoid() if several else scores.softmax(dim=-1)
+
+
+def to_average(logits: Tensor, *, average: Average, several: bool) -> Tensor:
+    """What of a view's logits [... k] its clip has the mean of."""
+    if average == "logits":
+        return logits
+    return probabilities(logits, average="logits", several=several)
+
+
+def as_logits(scores: Tensor, *, average: Average, several: bool) -> Tensor:
+    """Logits [... k] whose `probabilities` are those of the scores: rules of streams are of these.
+
+    A probability of 0 or 1 is taken for the last number before it, as it has no logit.
+    """
+    if average == "logits":
+        return scores
     if several:
-        return scores.sigmoid()
-    return scores if average == "probs" else scores.softmax(dim=-1)
+        return scores.logit(eps=torch.finfo(torch.float32).eps)
+    return log_probabilities(scores, average=average)
 
 
 def log_probabilities(scores: Tensor, *, average: Average) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from marey.data.loading.clips import Batch, ClipDataset
 from marey.data.loading.loader import clip_batches
 from marey.data.manifest.manifest import Manifest
+from marey.engine.inference.probabilities import to_average
 from marey.engine.runtimes.scorer import Scorer
 from marey.errors import ManifestError, RunError, counted
 from marey.jobs.parts import Progress
@@ -113,6 +114,8 @@ def score_views(
 ) -> Scores:
     """Scores [b k] a head: the mean over v of logits or, if the recipe says so, probabilities.
 
+    A probability is that of a softmax or, of a head of several classes a clip, of each class alone.
+
     ValueError of a model in training mode.
 
     views: uint8 [b v t c h w], or features [b v t d], of as many frames as `scorer` takes.
@@ -120,12 +123,13 @@ def score_views(
     if isinstance(scorer, nn.Module) and scorer.training:
         raise ValueError("the model is in training mode, expected evaluation. hint: model.eval()")
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in scorer.spec.heads}
+    several = {head.name for head in scorer.spec.heads if head.several}
     for x in model_inputs(scorer, views, recipe.augment, device):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.in_bfloat16):
             scores = scorer(x)
         for name, values in scores.items():
-            values = values.float()
-            parts[name].append(values.softmax(dim=1) if recipe.test.average == "probs" else values)
+            shown = to_average(values.float(), average=recipe.test.average, several=name in several)
+            parts[name].append(shown)
     b, v = views.shape[:2]
     return {name: torch.cat(values).reshape(b, v, -1).mean(1) for name, values in parts.items()}
 
@@ -156,7 +160,7 @@ def model_inputs(
         )
 
 
-def check_heads(scorer: Scorer, manifest: Manifest, average: str) -> None:
+def check_heads(scorer: Scorer, manifest: Manifest) -> None:
     """ManifestError unless the manifest has labels, of as many classes, for every head."""
     for name, num_classes in ((head.name, head.num_classes) for head in scorer.spec.heads):
         if name not in manifest.labels:
@@ -166,10 +170,4 @@ def check_heads(scorer: Scorer, manifest: Manifest, average: str) -> None:
             raise ManifestError(
                 f"{manifest.source} has {given} of '{name}', the model {num_classes}",
                 "evaluate on a manifest with the class names the model was trained on",
-            )
-        if average == "probs" and manifest.labels[name].ndim == 2:
-            raise ManifestError(
-                f"{manifest.source}: clips have several classes of '{name}', whose probabilities "
-                "are not those of a softmax",
-                "average the logits of the views: test.average=logits",
             )

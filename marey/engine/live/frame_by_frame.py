@@ -9,8 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from marey.engine.inference.probabilities import to_average
 from marey.engine.runtimes.stream_file import StreamFile
 from marey.errors import counted
+from marey.models.layout import split_axis
 from marey.models.stream import StreamingModel
 from marey.recipes.recipe import Recipe
 from marey.types import Frames
@@ -44,14 +46,16 @@ class FrameByFrame:
 
     def look(self, frames: Sequence[tuple[Carried, Frames, float]]) -> list[Tensor | None]:
         """Scores [k] of each frame: the mean of its crops."""
-        pixels, average = self._recipe.augment, self._recipe.test.average
+        pixels, head = self._recipe.augment, self._model.head_name
         views = torch.cat([crops for _, crops, _ in frames]).to(self._device)
         x = normalize(views, pixels.mean, pixels.std, channel_order=pixels.channel_order)
         kept = [carried.buffers for carried, _, _ in frames]
         logits, *left = self._model(x, *map(torch.cat, zip(*kept, strict=True)))
         self._carry([carried for carried, _, _ in frames], left)
-        scores = logits.float().softmax(dim=1) if average == "probs" else logits.float()
-        return list(scores.unflatten(0, (len(frames), self._crops)).mean(dim=1))
+        several = any(of.several for of in self._recipe.model.heads if of.name == head)
+        average = self._recipe.test.average
+        scores = to_average(logits.float(), average=average, several=several)
+        return list(split_axis(scores, 0, len(frames), self._crops).mean(dim=1))
 
     def _carry(self, streams: Sequence[Carried], left: Sequence[Tensor]) -> None:
         """Give each of the streams its part of what the batch left."""

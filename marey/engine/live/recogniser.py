@@ -24,7 +24,7 @@ from torch import Tensor
 
 from marey.engine.inference.calibrate import calibrated_scores
 from marey.engine.inference.predict import Predictor
-from marey.engine.inference.probabilities import log_probabilities, probabilities
+from marey.engine.inference.probabilities import as_logits, probabilities
 from marey.engine.live.answer import Answer as Answer
 from marey.engine.live.frame_by_frame import FrameByFrame
 from marey.engine.live.sight import LiveStream as LiveStream
@@ -112,10 +112,9 @@ class LiveRecogniser:
             )
         average = self._recipe.test.average
         of_head = calibrated_scores({self.head: scores[None]}, self._calibration, average)
-        newest = of_head[self.head][0]
-        if average == "probs":  # rules are of logits, and these are those of a softmax
-            newest = log_probabilities(newest, average=average)
-        logits = newest.double().cpu().numpy()
+        newest = of_head[self.head][0].double()
+        # rules are of logits
+        logits = as_logits(newest, average=average, several=self._several).cpu().numpy()
         stream.decided = now = self.decision.step(stream.decided, logits, seconds)
         smooth, raw = self._probabilities(now.logits), self._probabilities(logits)
         best = int(raw.argmax())

@@ -70,7 +70,7 @@ def evaluate_together(
 
     StopAsked in all processes if one is asked to stop.
     """
-    check_heads(scorer, manifest, recipe.test.average)
+    check_heads(scorer, manifest)
     size = clips_at_once(recipe)
     rows = [_rows(len(manifest), size, rank, world.size) for rank in range(world.size)]
     mine = manifest if world.size == 1 else manifest.take(rows[world.rank])

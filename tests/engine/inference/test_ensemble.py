@@ -127,13 +127,15 @@ def test_the_order_of_classes_changes_nothing(order: list[int]) -> None:
     assert together(moved, a).result.metrics == pytest.approx(together(b, a).result.metrics)
 
 
-def test_several_classes_a_clip_have_no_probabilities_to_average() -> None:
+def test_several_classes_a_clip_have_a_probability_each() -> None:
     a = evaluation()
     hot = np.eye(3, dtype=bool)[a.manifest.labels["label"]]
     several = replace(a, manifest=a.manifest.with_columns({"label": hot}, {"label": CLASSES}))
     assert "mAP" in together(several, several).result.metrics
-    with pytest.raises(RunError, match="clips have several classes of 'label', whose prob"):
-        together(several, several, average="probs")
+    shares = together(several, several, average="probs").result
+    np.testing.assert_allclose(
+        shares.probabilities["label"], several.probabilities["label"], atol=1e-6
+    )
     with pytest.raises(RunError, match="several classes of 'label' in one of A and B"):
         together(several, a)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from marey.cli.app import app
@@ -22,7 +23,8 @@ from marey.engine.inference.predictions import labels_of_column, prediction_tabl
 from marey.engine.inference.stored import read_stored
 from marey.engine.train.loop import train
 from marey.engine.weights.class_counts import read_class_counts, write_class_counts
-from marey.errors import CheckpointError, ManifestError
+from marey.errors import CheckpointError
+from marey.models.video_model import Head
 from tests.tiny import CLASSES, tiny_recipe, write_set
 
 
@@ -158,16 +160,14 @@ def test_a_dump_of_clips_of_several_classes_gives_the_same_numbers(tmp_path: Pat
     assert read_stored(tmp_path / "p.parquet").evaluation.metrics == pytest.approx(result.metrics)
 
 
-def test_probabilities_of_several_classes_are_not_averaged(run: Path) -> None:
+def test_probabilities_of_several_classes_are_those_of_each_alone(run: Path) -> None:
     recipe, found = tiny_recipe(manifest_of(run)), read_manifest(manifest_of(run), split="val")
     several = found.with_columns({"label": np.eye(4, dtype=bool)[found.labels["label"]]})
     probs = replace(recipe, test=replace(recipe.test, average="probs"))
-    with pytest.raises(ManifestError, match=r"several classes of 'label'.*test\.average=logits"):
-        evaluate(_model(4), several, probs)
-
-
-def _model(k: int):
-    from marey.models.video_model import Head
-
-    recipe = tiny_recipe(Path("m.csv"))
-    return replace(recipe.model, heads=(Head("label", k),)).build()
+    torch.manual_seed(0)
+    model = replace(recipe.model, heads=(Head("label", 4, several=True),)).build().eval()
+    logits, shares = (evaluate(model, several, by, workers=0) for by in (recipe, probs))
+    expected = torch.from_numpy(logits.scores["label"]).sigmoid().numpy()  # of one view
+    np.testing.assert_allclose(shares.scores["label"], expected, atol=1e-6)
+    np.testing.assert_allclose(shares.probabilities["label"], expected, atol=1e-6)
+    assert shares.metrics == pytest.approx(logits.metrics, rel=1e-5)
