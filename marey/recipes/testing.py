@@ -43,7 +43,7 @@ def for_test(
         views = named(protocol).applied(recipe, frames)
     elif segments is not None:
         views = _on_segments(recipe, segments)
-    _refuse_training(overrides)
+    _refuse_idle(overrides)
     tested = override(views, spelled_for_test(views, overrides))
     if tested.model != recipe.model:
         raise RecipeError(
@@ -68,17 +68,20 @@ _OF_TRAINING = (
 )
 _OF_TESTS = ("augment.mean", "augment.std", "augment.channel_order")
 """What is of a test as well, among them."""
+_OF_STREAMS = ("decision",)
 
 
-def _refuse_training(overrides: Sequence[str]) -> None:
-    """RecipeError names the overrides of what training alone looks at: they would do nothing."""
-    keys = [each.partition("=")[0] for each in overrides]
-    if idle := [key for key in keys if _is_in(key, _OF_TRAINING) and not _is_in(key, _OF_TESTS)]:
-        raise RecipeError(
-            f"{', '.join(idle)}: of training alone, without effect on a test",
-            "a test is changed by test.sampling, test.crop, test.average, "
-            f"{', '.join(_OF_TESTS)}, data, amp and batch_size",
-        )
+def _refuse_idle(overrides: Sequence[str]) -> None:
+    """RecipeError names the overrides of what no test looks at: they would do nothing."""
+    given = [each.partition("=")[0] for each in overrides]
+    keys = [key for key in given if not _is_in(key, _OF_TESTS)]
+    for of, parts in (("training", _OF_TRAINING), ("streams", _OF_STREAMS)):
+        if idle := [key for key in keys if _is_in(key, parts)]:
+            raise RecipeError(
+                f"{', '.join(idle)}: of {of} alone, without effect on a test",
+                "a test is changed by test.sampling, test.crop, test.average, "
+                f"{', '.join(_OF_TESTS)}, data, amp and batch_size",
+            )
 
 
 def _is_in(key: str, parts: Sequence[str]) -> bool:

@@ -76,6 +76,11 @@ def test_a_test_refuses_what_only_training_looks_at(key: str) -> None:
         for_test(find("tsm-r18"), overrides=["test.crop.size=64", key])
 
 
+def test_a_test_refuses_what_only_streams_look_at() -> None:
+    with pytest.raises(RecipeError, match="decision: of streams alone, without effect on a test"):
+        for_test(find("tsm-r18"), overrides=["decision=MeanOfLast"])
+
+
 def test_a_test_takes_what_it_looks_at() -> None:
     asked = ["augment.mean=[0, 0, 0]", "data.workers=0", "amp=true", "batch_size=2"]
     assert for_test(find("tsm-r18"), overrides=asked).augment.mean == (0, 0, 0)

@@ -27,17 +27,18 @@ from marey.engine.runtimes.graphs import saturates
 from marey.engine.runtimes.onnx_file import write_int8
 from marey.engine.runtimes.optimized import file_digest
 from marey.engine.runtimes.program import INPUT, Program, clip_program, stream_program
-from marey.engine.weights.calibration import calibration_if_any
+from marey.engine.weights.calibration import Calibration
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.joined import of_videos
 from marey.engine.weights.trained import (
     Trained,
+    calibration_of,
     load_trained,
     model_card,
     refuse_occupied,
     save_release,
 )
-from marey.errors import CheckpointError, RunError, counted
+from marey.errors import CheckpointError, RecipeError, RunError, counted
 from marey.jobs.parts import Progress
 from marey.models.stream import StreamingModel, streaming
 from marey.recipes.shared import without_places
@@ -118,8 +119,7 @@ def export_file(
     step = _steps(progress)
     step(1)
     say(f"writing {' and '.join(FILES[wanted.to])}")
-    assert trained.folder is not None, "it was loaded from one"
-    calibration = calibration_if_any(trained.folder, trained.model, trained.recipe.test)
+    calibration = _calibration(trained, say)
     stream = _stream_of(trained, wanted) if wanted.stream else None
     if stream is not None:
         trained = _of_head(trained, stream.head_name)
@@ -160,6 +160,16 @@ def export_weights(source: Path, out: Path) -> Path:
     if not same or ours.classes != theirs.classes:
         raise CheckpointError(f"{out} was written, and is not what was read back", "check the disk")
     return out
+
+
+def _calibration(trained: Trained, say: Callable[[str], None]) -> Calibration | None:
+    """The temperatures that the file carries; it is said if they are left out."""
+    try:
+        return calibration_of(trained)
+    except (CheckpointError, RecipeError) as error:
+        if isinstance(error, RecipeError):
+            say(f"temperatures are left out: {error.message}")
+        return None
 
 
 def _for_test(trained: Trained, wanted: WantedFile) -> Trained:

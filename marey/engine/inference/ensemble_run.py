@@ -48,7 +48,6 @@ from marey.engine.results_file import (
     frames_in_words,
     read_results,
 )
-from marey.engine.weights.trained import load_trained
 from marey.errors import RecipeError, counted
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.half_done import is_in_work
@@ -276,9 +275,9 @@ def _plans(options: EnsembleOptions) -> list[Plan]:
 
 def _plan(name: str, source: Source) -> Plan:
     if isinstance(source, EvalOptions):
-        trained = load_trained(source.folder)
+        model, test = source.opened("cpu")
+        trained = model.trained
         plan = _plan_of_recipe(name, source, source.tested(trained.recipe), trained.classes)
-        test = source.test_clips(trained)
         return replace(
             plan,
             recipe=trained.recipe,

@@ -48,12 +48,11 @@ from marey.engine.inference.results_place import (
 from marey.engine.inference.scoring import ScoreArrays, check_heads
 from marey.engine.results_file import Results, Role, read_results
 from marey.engine.runtimes.form import form_name
-from marey.engine.runtimes.usable import open_model
-from marey.engine.weights.calibration import Calibration, plain_views, write_calibration
+from marey.engine.runtimes.usable import Usable, open_model
+from marey.engine.weights.calibration import Calibration, plain_views
 from marey.engine.weights.class_counts import Counts
 from marey.engine.weights.clip_facts import clip_facts
-from marey.engine.weights.origin import origin_of
-from marey.engine.weights.trained import Trained
+from marey.engine.weights.trained import Trained, keep_calibration
 from marey.errors import ManifestError, MareyError, RunError, counted
 from marey.jobs.executors import HERE, Executor
 from marey.jobs.parts import Parts, Progress
@@ -131,9 +130,7 @@ class EvalOptions(Options["ScoringJob"]):
 
     def load(self, device: str) -> ScoringJob:
         """The model and the clips; ManifestError unless their classes are the model's."""
-        model = open_model(self.folder, device, trusted=self.trusted)
-        test = self.test_clips(model.trained)
-        model = model.for_clips(test.clips)
+        model, test = self.opened(device)
         trained = model.trained
         recipe = self.tested(trained.recipe)
         model = model.tested_by(recipe)
@@ -159,6 +156,12 @@ class EvalOptions(Options["ScoringJob"]):
             split=test.split,
             other_clips=test.name,
         )
+
+    def opened(self, device: str) -> tuple[Usable, TestClips]:
+        """The model as it takes the clips, and these; ManifestError if they cannot be read."""
+        model = open_model(self.folder, device, trusted=self.trusted)
+        test = self.test_clips(model.trained)
+        return model.for_clips(test.clips), test
 
     def test_clips(self, trained: Trained) -> TestClips:
         """The clips to test this model on; ManifestError if they cannot be read."""
@@ -293,7 +296,7 @@ def evaluate_folder(
         calibration = job.calibrating(result) if calibrate else None
         write_results(result, out, job.results(result))
         if calibration:
-            write_calibration(calibration, origin_of(options.folder).folder)
+            keep_calibration(calibration, job.trained)
         results.append(result)
 
     make_folder(out, partial(run_error, hint="free some space, or give another folder"))

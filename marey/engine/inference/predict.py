@@ -168,9 +168,12 @@ class Predictor:
         asked = _Asked(top, window_seconds, stride_seconds, all_scores, rule)
         if rule is not None:
             rule.check_classes(self.trained.classes)
+        takes_features = self.trained.model.spec.takes_features
+        if not takes_features:
+            check_readable(self.trained.model.spec)
         if isinstance(video, Sequence) and not isinstance(video, str):
             return self._of_files(video, asked, progress)
-        if self.trained.model.spec.takes_features:
+        if takes_features:
             if _shows_frames(video):
                 return self.of_videos.predict(
                     video,
@@ -182,7 +185,6 @@ class Predictor:
                     progress=progress,
                 )
             return self._of_features(video, asked)
-        check_readable(self.trained.model.spec)
         if isinstance(video, np.ndarray | Tensor):
             if window_seconds is not None:
                 raise ValueError(

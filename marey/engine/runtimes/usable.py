@@ -9,11 +9,10 @@ from pathlib import Path
 from marey.data.manifest.manifest import Manifest
 from marey.engine.runtimes.exported import Exported, exported_file, exported_now, open_exported
 from marey.engine.runtimes.graph_files import Runtime, runtime_of
-from marey.engine.weights.calibration import Calibration, plain_views, read_calibration
+from marey.engine.weights.calibration import Calibration, plain_views
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.joined import for_clips, of_videos
-from marey.engine.weights.origin import origin_of
-from marey.engine.weights.trained import Trained, load_trained
+from marey.engine.weights.trained import Trained, calibration_of, load_trained
 from marey.errors import CheckpointError, RecipeError, RunError
 from marey.recipes.recipe import Recipe
 
@@ -69,9 +68,8 @@ class Usable:
 
     def calibration(self) -> Calibration:
         """Its temperatures in these test views; CheckpointError or RecipeError without any."""
-        views = self.trained.recipe.test
         if self.trained.folder is not None:
-            return read_calibration(origin_of(self.path).folder, self.trained.model, views)
+            return calibration_of(self.trained)
         found = self.exported.calibration if self.exported else None
         if found is None:
             raise CheckpointError(

@@ -9,18 +9,17 @@ is applied by `--calibrated` and `calibrated=True` alone, never by itself.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from marey.engine.results_file import Role
-from marey.engine.weights.checkpoint import weights_digest
 from marey.errors import CheckpointError, RecipeError, counted
-from marey.models.video_model import VideoModel
 from marey.recipes.recipe import TestViews
 from marey.recipes.schema import to_plain
-from marey.types import check_numbers
 from marey.storage.text_files import as_value, read_json, write_json
+from marey.types import check_numbers
 
 FILE = "calibration.json"
 
@@ -50,10 +49,10 @@ class Calibration:
     role: Role = ""
     weights: str = ""
     views: dict[str, Any] = field(default_factory=dict)
+
     def __post_init__(self) -> None:
         of_heads = {f"temperature of '{head}'": value for head, value in self.temperatures.items()}
         check_numbers(above=0, **of_heads)
-
 
     @property
     def measured_on(self) -> str:
@@ -97,16 +96,16 @@ def calibration_in(folder: Path) -> Calibration:
     return as_value(Calibration, facts, folder / FILE, CheckpointError, hint)
 
 
-def read_calibration(folder: Path, model: VideoModel, views: TestViews) -> Calibration:
-    """The calibration in the folder of a run or release, of this model in these test views.
+def check_calibration(
+    found: Calibration, folder: Path, weights: str, views: TestViews, heads: Iterable[str]
+) -> None:
+    """That the calibration in `folder` is of these weights, heads and test views.
 
     Raises:
-        CheckpointError: there is none, or it is of other weights.
+        CheckpointError: it is of other weights.
         RecipeError: it is of other test views.
     """
-    found = calibration_in(folder)
-    heads = {head.name for head in model.spec.heads}
-    if found.weights != weights_digest(model) or not heads <= found.temperatures.keys():
+    if found.weights != weights or not {*heads} <= found.temperatures.keys():
         hint = _measure(folder)
         raise CheckpointError(f"{folder / FILE} is of other weights of this model", hint)
     wanted = plain_views(views)
@@ -116,15 +115,6 @@ def read_calibration(folder: Path, model: VideoModel, views: TestViews) -> Calib
             f"{folder / FILE} was measured in other views: {names} was not what it is here",
             "test in the views that it was measured in, or measure it in these",
         )
-    return found
-
-
-def calibration_if_any(folder: Path, model: VideoModel, views: TestViews) -> Calibration | None:
-    """The same, None where there is none of this model."""
-    try:
-        return read_calibration(folder, model, views)
-    except (CheckpointError, RecipeError):
-        return None
 
 
 def _measure(folder: Path) -> str:

@@ -15,11 +15,16 @@ from torch import Tensor, nn
 
 from marey.data.features.feature_file import About
 from marey.data.manifest.manifest import Manifest
-from marey.engine.weights.calibration import calibration_if_any, plain_views, write_calibration
 from marey.engine.weights.checkpoint import load_strictly, weights_digest
 from marey.engine.weights.made_of import in_training_file
 from marey.engine.weights.starting import initialize, starting_weights
-from marey.engine.weights.trained import Trained, load_trained, model_card, save_release
+from marey.engine.weights.trained import (
+    OfFeatures,
+    Trained,
+    load_trained,
+    model_card,
+    save_release,
+)
 from marey.errors import CheckpointError, RecipeError
 from marey.models.layout import channels_last
 from marey.models.shapes import nothing_drawn
@@ -55,7 +60,8 @@ def of_videos(trained: Trained, encoder: Path | None = None) -> Trained:
     load_strictly(model, _whole(model, trained.model), source=Path(name))
     rounded = " rounded to float16" if about.get("dtype") == "float16" else ""
     log.info("%s learned on features%s, and stands behind their encoder: %s", name, rounded, file)
-    return replace(trained, recipe=recipe, model=model.to(device).eval(), features={})
+    part = OfFeatures(trained, recipe.test)
+    return replace(trained, recipe=recipe, model=model.to(device).eval(), features={}, part=part)
 
 
 def for_clips(trained: Trained, clips: Manifest) -> Trained:
@@ -65,8 +71,6 @@ def for_clips(trained: Trained, clips: Manifest) -> Trained:
 
 def join_release(head: Path, out: Path, encoder: Path | None = None) -> Trained:
     """Write the model of features in the folder `head` as a release of videos; returns the model.
-
-    Temperatures that were measured on features hold for it too, as its logits are the same.
 
     Raises:
         RecipeError: it takes videos already, or `of_videos`.
@@ -84,10 +88,6 @@ def join_release(head: Path, out: Path, encoder: Path | None = None) -> Trained:
 Its head learned on features of {_words(trained.features)}, and numbers above are of such features.
 """
     save_release(whole, out, card)
-    assert trained.folder is not None, "it was loaded from one"
-    if found := calibration_if_any(trained.folder, trained.model, trained.recipe.test):
-        views = plain_views(whole.recipe.test)
-        write_calibration(replace(found, weights=weights_digest(whole.model), views=views), out)
     return whole
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from marey.engine.weights.calibration import Calibration, calibration_if_any, write_calibration
+from marey.engine.weights.calibration import Calibration, write_calibration
 from marey.engine.weights.class_counts import write_class_counts
 from marey.engine.weights.hub_card import Said, hub_card
-from marey.engine.weights.trained import Trained, write_release
+from marey.engine.weights.trained import Trained, calibration_if_any, write_release
 from marey.errors import RunError
 from marey.recipes.huggingface import is_hub_name
 from marey.recipes.release import CARD, CONFIG, NEVER_TRAINED, never_trained
@@ -135,9 +135,7 @@ def write_shared(trained: Trained, out: Path, said: Said) -> Shared:
 
 def _calibration(trained: Trained) -> tuple[Calibration | None, list[str]]:
     """The temperatures, without the names of the clips they were measured on; what is left out."""
-    if trained.folder is None:
-        return None, []
-    found = calibration_if_any(trained.folder, trained.model, trained.recipe.test)
+    found = calibration_if_any(trained)
     if found is None:
         return None, []
     left = [f"calibration.{key}" for key in ("manifest", "other_clips") if getattr(found, key)]

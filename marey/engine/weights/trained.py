@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -25,21 +25,23 @@ from marey.engine.results_file import Chosen, read_results
 from marey.engine.weights.calibration import FILE as TEMPERATURES
 from marey.engine.weights.calibration import (
     Calibration,
-    calibration_if_any,
+    calibration_in,
+    check_calibration,
+    plain_views,
     write_calibration,
 )
-from marey.engine.weights.checkpoint import load_strictly
+from marey.engine.weights.checkpoint import load_strictly, weights_digest
 from marey.engine.weights.class_counts import FILE as COUNTS
 from marey.engine.weights.class_counts import Counts, read_class_counts, write_class_counts
 from marey.engine.weights.origin import no_model, origin_of
-from marey.errors import RunError, counted
+from marey.errors import CheckpointError, RecipeError, RunError, counted
 from marey.jobs.allocator import keep_freed_memory
 from marey.metrics.catalog import headlines
 from marey.models.layout import channels_last
 from marey.models.shapes import nothing_drawn
 from marey.models.video_model import VideoModel
 from marey.recipes.compatible import built
-from marey.recipes.recipe import Recipe
+from marey.recipes.recipe import Recipe, TestViews
 from marey.recipes.release import (
     CARD,
     CHOSEN,
@@ -70,6 +72,17 @@ class Trained:
     """The run or release that they lie in."""
     features: About = field(default_factory=dict)
     """Of a model of features, what made these; empty where nobody knows."""
+    part: OfFeatures | None = None
+    """The model of features that it is, behind their encoder; None of any other."""
+
+
+@dataclass(frozen=True, eq=False)
+class OfFeatures:
+    """A model of features, as a part of one of videos."""
+
+    trained: Trained
+    views: TestViews
+    """The test views of a video in which the whole gives what this gives of its features."""
 
 
 def load_trained(folder: str | Path, device: str | torch.device = "cpu") -> Trained:
@@ -139,9 +152,56 @@ def save_release(trained: Trained, out: Path, card: str) -> Path:
     )
     if trained.class_counts:
         write_class_counts(trained.class_counts, out)
-    if calibration := _calibration(trained, trained.folder):
+    if calibration := calibration_if_any(trained):
         write_calibration(calibration, out)
     return out
+
+
+def calibration_of(trained: Trained) -> Calibration:
+    """The temperatures in the folder of a model, of its weights and the test views of its recipe.
+
+    Of a model of features they hold for it behind its encoder too, as the logits are the same.
+
+    Raises:
+        CheckpointError: there are none, or they are of other weights.
+        RecipeError: they are of other test views.
+    """
+    if trained.folder is None:
+        raise CheckpointError(f"'{trained.recipe.name}' lies in no folder, and has no temperatures")
+    found, weights = calibration_in(trained.folder), weights_digest(trained.model)
+    if (part := trained.part) and _is_of(found, part.trained):
+        found = replace(found, weights=weights, views=plain_views(part.views))
+    check_calibration(found, trained.folder, weights, trained.recipe.test, trained.classes)
+    return found
+
+
+def calibration_if_any(trained: Trained) -> Calibration | None:
+    """The same, None where there is none of this model."""
+    try:
+        return calibration_of(trained)
+    except (CheckpointError, RecipeError):
+        return None
+
+
+def keep_calibration(calibration: Calibration, trained: Trained) -> None:
+    """Write what was measured of `trained` into its folder, for all that `calibration_of` gives.
+
+    Of a model of features that is behind its encoder it is kept as that of the model of features,
+    if it was measured in the views that these are of.
+    """
+    assert trained.folder is not None, "it was loaded from one"
+    part = trained.part
+    if part and calibration.views == plain_views(part.views):
+        own = plain_views(part.trained.recipe.test)
+        digest = weights_digest(part.trained.model)
+        calibration = replace(calibration, weights=digest, views=own)
+    write_calibration(calibration, trained.folder)
+
+
+def _is_of(found: Calibration, trained: Trained) -> bool:
+    return found.weights == weights_digest(trained.model) and found.views == plain_views(
+        trained.recipe.test
+    )
 
 
 def as_release(folder: Path, out: Path) -> Path:
@@ -227,15 +287,15 @@ Takes {features if model.takes_features else pixels}.
 ## Measured
 
 {chosen}{table}
-{_calibration_section(trained, run)}
+{_calibration_section(trained)}
 ## Classes
 
 {classes}
 """
 
 
-def _calibration_section(trained: Trained, run: Path | None) -> str:
-    found = _calibration(trained, run)
+def _calibration_section(trained: Trained) -> str:
+    found = calibration_if_any(trained)
     if not found:
         return ""
     return f"""
@@ -244,12 +304,6 @@ def _calibration_section(trained: Trained, run: Path | None) -> str:
 Scores are those that the model was trained to give. Where `calibrated=True` or `--calibrated` asks
 for it, logits are divided by a {found.in_words()}.
 """
-
-
-def _calibration(trained: Trained, run: Path | None) -> Calibration | None:
-    if run is None:
-        return None
-    return calibration_if_any(origin_of(run).folder, trained.model, trained.recipe.test)
 
 
 def _card_row(path: Path) -> str:
