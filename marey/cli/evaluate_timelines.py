@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from marey.cli.shared import console, errors, progress_bar, refused_values
 from marey.cli.tables import print_json, print_table
+from marey.cli.timeline_options import say_unseen
 from marey.errors import counted, first_few
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def print_timelines(
     from marey.engine.inference.seen_videos import TimelineOptions
     from marey.timelines.segments import SegmentRule
 
+    say_unseen(window, stride)
     how = TimelineOptions(window_seconds=window, stride_seconds=stride, rule=rule or SegmentRule())
     with refused_values(), progress_bar("evaluating videos") as progress:
         results, path = evaluate_timelines(tested, how, out, progress=progress)

@@ -113,6 +113,8 @@ def predict(
             runtime=runtime,
             trusted=trusted,
         )
+        if window is not None:
+            timelines.say_unseen(window, stride)
         every_window = window is not None and as_json and rule is None
         if window is not None and not every_window:
             rule = rule or SegmentRule()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from marey.cli.shared import above_zero, refused_values
+from marey.cli.shared import above_zero, errors, refused_values
 
 if TYPE_CHECKING:
     from marey.timelines.segments import SegmentRule
@@ -76,6 +76,14 @@ def with_rule(command: Callable[..., None]) -> Callable[..., None]:
     others = {name: of for name, of in command.__annotations__.items() if name != "rule"}
     run.__annotations__ = others | _OF_A_RULE
     return run
+
+
+def say_unseen(window: float, stride: float | None) -> None:
+    """Say what of a video is in no window, if the options leave out anything."""
+    from marey.engine.inference.windows import stride_of, unseen
+
+    if gap := unseen(window, stride_of(window, stride)):
+        errors.print(f"{gap}: nothing is said of them")
 
 
 def rule_of(

@@ -28,8 +28,8 @@ import torch
 from starlette.requests import Request
 
 from marey.engine.inference.predict import Predictor
-from marey.engine.inference.windows import Window, check_window, windows
-from marey.errors import MareyError, RunError
+from marey.engine.inference.windows import Window, check_window, stride_of, windows
+from marey.errors import DecodeError, MareyError
 from marey.jobs.cores import num_cores
 from marey.serve.admission import Admission
 from marey.serve.batching import Batcher
@@ -203,9 +203,9 @@ class Service:
         assert asked.window is not None
         try:
             check_window(video.times, asked.window)
-            found = windows(video.times, asked.window, asked.stride or asked.window / 2)
+            found = windows(video.times, asked.window, stride_of(asked.window, asked.stride))
             some = list(islice(found, self.limits.windows + 1))
-        except RunError as error:  # what was asked is at fault
+        except DecodeError as error:  # what was asked is at fault
             raise Refused(422, error.message, error.hint) from error
         if len(some) > self.limits.windows:
             raise Refused(

@@ -43,7 +43,7 @@ from marey.engine.inference.timelines_file import (
     VideoTimeline,
 )
 from marey.engine.results_file import Results
-from marey.errors import ManifestError
+from marey.errors import ManifestError, RunError, counted, first_few
 from marey.jobs.parts import Progress
 from marey.metrics.intervals import Estimate
 from marey.storage.atomic import make_folder, run_error
@@ -72,7 +72,7 @@ def evaluate_timelines(
 
     Raises:
         ManifestError: the clips or their classes are not what a model knows, or folds share videos.
-        RunError: a window is shorter than two frames, or `out` has the results of other videos.
+        RunError: `out` has the results of other videos, or no video could be read.
         ValueError: the rule names a class that the model has not.
     """
     jobs = [replace(tested, folder=run).load(tested.device) for run in _runs(tested.folder)]
@@ -99,6 +99,7 @@ def evaluate_timelines(
             seen.append(look(predictor, video, how))
             if progress:
                 progress(len(seen), total)
+    _refuse_nothing(seen)
     results = _results(jobs, tested, how, clips, seen)
     make_folder(place, partial(run_error, hint="free some space, or give another folder"))
     return results, results.write(place)
@@ -190,7 +191,7 @@ def _results(
         data_hash=tested.digest,
         num_clips=len(clips),
         window_seconds=how.window_seconds,
-        stride_seconds=how.stride_seconds or how.window_seconds / 2,
+        stride_seconds=how.stride,
         rule=how.rule,
         heads={head: _head(head, names, head in several, seen) for head, names in classes.items()},
         videos=[_video(of, classes) for of in seen],
@@ -262,6 +263,13 @@ def _all_clips(parts: Sequence[Manifest]) -> Manifest:
     of_one_list = len({part.source for part in parts}) == 1
     joined = join(parts)
     return replace(joined, source=parts[0].source) if of_one_list else joined
+
+
+def _refuse_nothing(seen: Sequence[SeenVideo]) -> None:
+    """RunError if no video could be read: it is more likely that the words are wrong."""
+    if seen and all(of.error for of in seen):
+        reasons = first_few((of.error for of in seen), 3)
+        raise RunError(f"none of {counted(len(seen), 'video')} could be read: {reasons}")
 
 
 def _refuse_shared(videos: Sequence[Sequence[AnnotatedVideo]]) -> None:

@@ -31,6 +31,7 @@ from marey.engine.inference.windows import (
     Window,
     WindowScores,
     check_window,
+    stride_of,
     views_of_windows,
     windows,
 )
@@ -51,7 +52,7 @@ from marey.recipes.recipe import Recipe
 from marey.recipes.testing import for_test
 from marey.storage.url import AnyPath, any_path
 from marey.timelines.segments import Segment, SegmentRule
-from marey.types import Frames, Scores, check_counts, check_numbers
+from marey.types import Frames, Scores, check_counts
 from marey.video.reading.frame_reader import FrameReader
 from marey.video.reading.in_memory import FramesInMemory
 from marey.video.reading.samples import open_samples, samples_of
@@ -111,7 +112,8 @@ class _Asked:
 
     def __post_init__(self) -> None:
         check_counts(top=self.top)
-        check_numbers(above=0, window_seconds=self.window, stride_seconds=self.stride)
+        if self.window is not None:
+            stride_of(self.window, self.stride)
         for name, value in {"stride_seconds": self.stride, "rule": self.rule}.items():
             if value is not None and self.window is None:
                 raise ValueError(
@@ -158,9 +160,9 @@ class Predictor:
             progress: called with (done, total): windows of a file, or files of several.
 
         Raises:
-            DecodeError: if a single video cannot be read; of several, [{"error": reason}] is its
-                answer.
-            RunError: if a window is shorter than two frames, or asked for of features.
+            DecodeError: if a single video cannot be read, or has no two frames in a window; of
+                several, [{"error": reason}] is its answer.
+            RunError: if windows are asked for of features.
             CheckpointError: of a video, if the model takes features and their encoder is not there.
             ValueError: if an array is no frames or features, or is asked for windows; if `top` is
                 below 1, seconds are not above 0, or the rule names a class of none.
@@ -437,8 +439,8 @@ class Predictor:
     ) -> WindowScores:
         recipe, scores = self.trained.recipe, list[Scores]()
         times = reader.timestamps()
-        check_window(times, window)
-        found = list(windows(times, window, stride or window / 2))
+        check_window(times, window, reader.path)
+        found = list(windows(times, window, stride_of(window, stride), reader.path))
         sampling = at_rate(recipe.test.sampling, reader.fps)
         indices = [of.first + sampling.indices(of.last - of.first) for of in found]
         views = views_of_windows(reader, indices, recipe.test.crop)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 from marey.engine.inference.annotated import AnnotatedVideo
 from marey.engine.inference.predict import Predictor
-from marey.engine.inference.windows import WindowScores
+from marey.engine.inference.windows import WindowScores, stride_of
 from marey.errors import DecodeError
 from marey.timelines.accuracy import Watched
 from marey.timelines.segments import Segment, SegmentRule, segments_of
 from marey.timelines.spans import Spans
-from marey.types import check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +29,12 @@ class TimelineOptions:
     rule: SegmentRule = field(default_factory=SegmentRule)
 
     def __post_init__(self) -> None:
-        check_numbers(
-            above=0, window_seconds=self.window_seconds, stride_seconds=self.stride_seconds
-        )
+        stride_of(self.window_seconds, self.stride_seconds)
+
+    @property
+    def stride(self) -> float:
+        """How often a window begins, in seconds."""
+        return stride_of(self.window_seconds, self.stride_seconds)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,7 +48,7 @@ class SeenVideo:
         moments: both at each moment, with the probabilities.
         seconds: how long it is.
         bad: in words, rows that mark nothing in it.
-        error: why it could not be read.
+        error: why it could not be read, or not be cut into such windows.
     """
 
     path: str
@@ -63,7 +65,7 @@ class SeenVideo:
 
 
 def look(predictor: Predictor, video: AnnotatedVideo, how: TimelineOptions) -> SeenVideo:
-    """The video and its timeline; of one that cannot be read what is marked, and why."""
+    """The video and its timeline; what is marked, and why, of one that cannot be read or cut so."""
     rule = how.rule
     try:
         watched = predictor.watch(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from marey.errors import RunError, counted
+from marey.errors import DecodeError, counted
 from marey.timelines.segments import Moments, Segment, SegmentRule, moments, segments_of
 from marey.types import check_numbers
 from marey.video.crops import Crop
@@ -88,13 +88,32 @@ class WindowScores:
         return np.array([window[:2] for window in self.windows])
 
 
-def check_window(times: np.ndarray, window: float) -> None:
-    """RunError if a window of so many seconds holds no two frames of a video with these times."""
+def stride_of(window: float, stride: float | None, *, in_a_window: int = 2) -> float:
+    """How often a window begins, in seconds; where it is not said, so often in each.
+
+    ValueError if one of the two is not above 0. A stride may be longer than the window: what is
+    `unseen` then is said to the user.
+    """
+    check_numbers(above=0, window_seconds=window, stride_seconds=stride)
+    return window / in_a_window if stride is None else stride
+
+
+def unseen(window: float, stride: float) -> str:
+    """What is in no window, in words; "" if there is nothing.
+
+    >>> unseen(2, 5), unseen(2, 2)
+    ('3 s of every 5 s are in no window', '')
+    """
+    return f"{stride - window:g} s of every {stride:g} s are in no window" * (stride > window)
+
+
+def check_window(times: np.ndarray, window: float, video: object = "the video") -> None:
+    """DecodeError, of a `video` with these times, if so many seconds of it hold no two frames."""
     step = frame_seconds(times)
     if window < 2 * step * 0.999:
         frames = f"{len(times):,}, one every {step:.4g} s"
-        raise RunError(
-            f"a window of {window:g} s holds no two frames of {frames}",
+        raise DecodeError(
+            f"{video}: a window of {window:g} s holds no two frames of {frames}",
             f"give at least {2 * step:.4g}",
         )
 
@@ -104,19 +123,22 @@ def frame_seconds(times: np.ndarray) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
-def windows(times: np.ndarray, window: float, stride: float) -> Iterator[Window]:
-    """Every window that holds a frame.
+def windows(
+    times: np.ndarray, window: float, stride: float, video: object = "the video"
+) -> Iterator[Window]:
+    """Every window that holds a frame; DecodeError, of the `video`, if there are too many.
 
     `times` are the frames' seconds, from 0. A video shorter than the window is one window; what
     the last whole stride leaves over is covered by a window that ends with the video.
     """
-    check_numbers(above=0, window=window, stride=stride)
+    stride_of(window, stride)
     step = frame_seconds(times)
     length = float(times[-1]) + step
     count = max(1, int(np.floor((length - window) / stride + 1e-6)) + 1)
     if count > MOST_WINDOWS * len(times):
-        raise RunError(
-            f"a window every {stride:g} s is {count:,} windows of {counted(len(times), 'frame')}",
+        raise DecodeError(
+            f"{video}: a window every {stride:g} s is {count:,} windows of"
+            f" {counted(len(times), 'frame')}",
             "give a longer stride",
         )
     starts = [i * stride for i in range(count)]

@@ -25,6 +25,7 @@ from torch import Tensor
 from marey.engine.inference.calibrate import calibrated_scores
 from marey.engine.inference.predict import Predictor
 from marey.engine.inference.probabilities import as_logits, probabilities
+from marey.engine.inference.windows import stride_of
 from marey.engine.live.answer import Answer as Answer
 from marey.engine.live.frame_by_frame import FrameByFrame
 from marey.engine.live.sight import LiveStream as LiveStream
@@ -177,7 +178,7 @@ def live_recogniser(
         sight = FrameByFrame(model, recipe, predictor.device)
     else:
         window = WINDOW_SECONDS if window_seconds is None else window_seconds
-        stride = window / WINDOWS_A_WINDOW if stride_seconds is None else stride_seconds
+        stride = stride_of(window, stride_seconds, in_a_window=WINDOWS_A_WINDOW)
         sight = SlidingWindow(
             predictor.scorer, recipe, head, predictor.device, window=window, stride=stride
         )

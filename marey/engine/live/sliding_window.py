@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from marey.engine.inference.scoring import score_views
+from marey.engine.inference.windows import unseen
 from marey.engine.runtimes.scorer import Scorer
-from marey.errors import RunError
 from marey.models.layout import split_axis
 from marey.recipes.recipe import Recipe
-from marey.types import Frames, check_numbers
+from marey.types import Frames
 from marey.video.sampling.segments import at_rate
 
 MOST_A_SECOND = 120
@@ -55,12 +55,6 @@ class SlidingWindow:
         window: float,
         stride: float,
     ) -> None:
-        check_numbers(above=0, window_seconds=window, stride_seconds=stride)
-        if stride > window:
-            raise RunError(
-                f"a window of {window:g} s every {stride:g} s would leave frames unseen",
-                "give a stride that is no longer than the window",
-            )
         self._scorer, self._recipe, self._head = scorer, replace(recipe, amp=False), head
         self._device, self.window, self.stride = device, window, stride
         clips, crops = recipe.test.sampling.clips, recipe.test.crop.views
@@ -68,6 +62,8 @@ class SlidingWindow:
             f"sees the last {window:g} s every {stride:g} s, as {clips} x {crops} views of "
             f"{recipe.test.sampling.frames} frames"
         )
+        if gap := unseen(window, stride):
+            self.about += f" ({gap})"
 
     def begin(self) -> Ring:
         """No frames."""

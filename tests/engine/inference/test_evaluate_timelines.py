@@ -24,6 +24,7 @@ from marey.errors import ManifestError, RunError
 from marey.recipes.schema import to_readable_yaml
 from marey.timelines.segments import SegmentRule
 from tests.tiny import CLASSES, COLOURS, tiny_recipe, write_set
+from tests.video.media import numbered, write_video
 
 HOW = TimelineOptions(window_seconds=0.8, stride_seconds=0.2)
 
@@ -143,6 +144,29 @@ def test_a_video_that_cannot_be_read_counts_as_not_found(
     assert found.heads["label"].estimates["map@0.5"].value == 50
 
 
+def test_a_video_that_no_window_fits_costs_itself_alone(
+    run: Path, marked: Path, tmp_path: Path
+) -> None:
+    """One of two frames a second, one of a single picture, and a file that ends in its header."""
+    (tmp_path / "labels.txt").write_bytes((marked.parent / "labels.txt").read_bytes())
+    write_video(tmp_path / "slow.mp4", numbered(8), fps=2)
+    write_video(tmp_path / "still.mp4", numbered(1))
+    whole = marked.parent / "two.mp4"
+    (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[:200])
+    rows = ["path,label,start,end", "slow.mp4,1,0,2", "cut.mp4,1,0,1"]
+    (tmp_path / "none.csv").write_text("\n".join(rows))
+    (tmp_path / "some.csv").write_text("\n".join([*rows, "still.mp4,1,,", f"{whole},2,0,2"]))
+    found, _ = evaluated(run, tmp_path / "some.csv")
+    errors = {Path(video.path).name: video.error for video in found.missing}
+    assert set(errors) == {"slow.mp4", "cut.mp4"}
+    assert "a window of 0.8 s holds no two frames of 8, one every 0.5 s" in errors["slow.mp4"]
+    assert found.heads["label"].classes["red"].num_marked == 3 - 1  # a picture lasts no time
+    assert found.heads["label"].classes["green"].precision["0.5"] == 100
+    with pytest.raises(RunError, match=r"none of 2 videos could be read: .*holds no two frames"):
+        evaluated(run, tmp_path / "none.csv")
+    assert not (run / "results" / "none-timelines").exists()
+
+
 def test_spans_outside_of_their_video_are_named_and_count_for_nothing(
     run: Path, marked: Path, tmp_path: Path
 ) -> None:
@@ -248,6 +272,8 @@ def test_predict_prints_segments_and_json_has_windows_unless_segments_are_asked_
     (segments,) = json.loads(CliRunner().invoke(app, asked).stdout).values()
     assert [each["label"] for each in segments] == ["green", "red"]
     assert list(segments[0]) == ["start", "end", "label", "score"]
+    words[words.index("0.2")] = "2"
+    assert "1.2 s of every 2 s are in no window" in CliRunner().invoke(app, words).stderr
     refused = CliRunner().invoke(app, ["predict", str(run), video, "--smooth", "1"])
     assert refused.exit_code == 2
     assert "--smooth" in refused.output

@@ -18,7 +18,7 @@ from marey.engine.inference.windows import (
     views_of_windows,
     windows,
 )
-from marey.errors import DecodeError, RunError
+from marey.errors import DecodeError
 from marey.timelines.segments import SegmentRule
 from marey.video.crops import CenterCrop
 from marey.video.reading.frame_reader import FrameReader, Indices
@@ -26,6 +26,7 @@ from marey.video.reading.pixels import Picture, ShortSide
 from marey.video.reading.pyav import VideoFile
 from tests.engine.inference.test_predict import untrained
 from tests.tiny import CLASSES, write_clip
+from tests.video.media import numbered, write_video
 
 
 class Grey(FrameReader):
@@ -125,8 +126,14 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         predictor.predict(path, window_seconds=0.3, rule=SegmentRule(), all_scores=True)
     with pytest.raises(DecodeError, match=r"none\.mp4"):
         predictor.timeline(tmp_path / "none.mp4", window_seconds=0.3)
-    with pytest.raises(RunError, match=r"a window of 0\.1 s holds no two frames"):
+    with pytest.raises(DecodeError, match=r"red_0\.mp4: a window of 0\.1 s holds no two frames"):
         predictor.timeline(path, window_seconds=0.1)
+    slow = tmp_path / "slow.mp4"
+    write_video(slow, numbered(4), fps=2)
+    both = predictor.predict([slow, path], window_seconds=0.3)
+    assert isinstance(both, dict)
+    assert "slow.mp4: a window of 0.3 s holds no two frames of 4" in both[str(slow)][0]["error"]
+    assert both[str(path)][0]["start"] == 0
 
 
 def test_each_head_has_a_timeline_of_its_own() -> None:
@@ -161,7 +168,7 @@ def test_a_single_frame_has_a_window_and_no_timeline() -> None:
 
 def test_a_window_needs_two_frames() -> None:
     check_window(np.arange(6) / 10, 0.2)
-    with pytest.raises(RunError, match=r"a window of 0.15 s holds no two frames of 6"):
+    with pytest.raises(DecodeError, match=r"video: a window of 0.15 s holds no two frames of 6"):
         check_window(np.arange(6) / 10, 0.15)
 
 
