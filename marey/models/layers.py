@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def conv(
@@ -23,3 +24,12 @@ def conv(
     )
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer
+
+
+def norms_that_learn(model: nn.Module) -> list[_BatchNorm]:
+    """The batch norms that are in training mode and keep statistics."""
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.training and module.running_mean is not None
+    ]

@@ -10,9 +10,10 @@ import torch
 
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, RecipeError, RunError, counted
-from marey.longtail.decouple import set_trainable
+from marey.longtail.decouple import set_trainable, training_mode
 from marey.modality import IN_WORDS, STACKS
 from marey.models.depth import blocks
+from marey.models.layers import norms_that_learn
 from marey.models.video_model import ModelSpec, VideoModel
 from marey.recipes.frozen import check_stored, is_frozen
 from marey.recipes.recipe import Recipe, Stage
@@ -47,13 +48,16 @@ def check_tested(model: VideoModel, recipe: Recipe) -> None:
 
 
 def check_learning(model: VideoModel, recipe: Recipe) -> None:
-    """RecipeError if a stage cannot train of `model` what it is to, at the rates it is to."""
+    """RecipeError if a stage cannot train of `model` what it is to, at the rates it is to.
+
+    Or if no stage has what is to be measured of it.
+    """
     if recipe.model.lora is not None and is_frozen(recipe):
         raise RecipeError(
             "model.lora adds to an encoder that no stage trains",
             "stages.0.trainable=all trains the additions alone; model.lora=null leaves them out",
         )
-    place = "checkpointing"
+    place, num_norms = "checkpointing", 0
     try:
         if recipe.checkpointing:
             blocks(model.encoder)
@@ -64,8 +68,15 @@ def check_learning(model: VideoModel, recipe: Recipe) -> None:
             place = f"stages.{number}"
             set_trainable(model, stage.trainable, stage.last_blocks)
             stage.optim.param_groups(model)
+            training_mode(model, stage.trainable, stage.last_blocks)
+            num_norms += bool(stage.epochs) * len(norms_that_learn(model))
     except ValueError as error:
         raise RecipeError(f"{place}: {error}") from error
+    if recipe.precise_bn is not None and not num_norms:
+        raise RecipeError(
+            f"precise_bn is {recipe.precise_bn}, but no batch norm of the model learns",
+            "precise_bn= leaves it out",
+        )
 
 
 def _check_shares(model: VideoModel) -> None:

@@ -164,6 +164,7 @@ _ELSEWHERE = {
     "max_steps": {"maxiter", "maxiters", "maxtrainsteps", "numsteps", "totalsteps"},
     "objective": {"criterion", "loss", "lossfn"},
     "patience": {"earlystop", "earlystopping"},
+    "precise_bn": {"numbatchesprecise", "precisebn", "precisestats", "useprecisestats"},
     "seed": {"manualseed", "randomseed"},
     "shard": {"fsdp", "fsdp2", "fullyshard", "zero", "zero3"},
     "size": {"cropsize", "imagesize", "imgsize", "inputsize", "resolution"},

@@ -212,6 +212,9 @@ class Recipe:
             to those of the run. None does not scale them.
         clip_grad: the largest norm of a gradient; None does not clip it.
         ema: the decay of a moving average of the weights, which is then what is tested.
+        precise_bn: before an epoch is validated and saved, measure the statistics of batch norms
+            anew over so many batches of a process, see `marey.engine.train.precise_bn`; None leaves
+            the moving averages.
         amp: compute in bfloat16 where that is safe; "auto" does if a few steps say, where the run
             begins, that it is faster there, and the run keeps what it chose.
         checkpointing: compute the inside of the encoder's blocks twice rather than keep it: less
@@ -255,6 +258,7 @@ class Recipe:
     lr_batch_size: int | None = 32
     clip_grad: float | None = 20.0
     ema: float | None = None
+    precise_bn: int | None = None
     amp: bool | Literal["auto"] = "auto"
     checkpointing: bool = False
     recompute: bool = False
@@ -308,6 +312,7 @@ class Recipe:
         )
         check_counts(smooth=self.smooth)
         check_numbers(at_least=1, lr_batch_size=self.lr_batch_size, patience=self.patience)
+        check_numbers(at_least=1, precise_bn=self.precise_bn)
         check_numbers(above=0, clip_grad=self.clip_grad)
         check_numbers(at_least=0, below=1, ema=self.ema)
         check_numbers(at_least=0, seed=self.seed)
@@ -360,6 +365,7 @@ class Recipe:
             "model.lora": model.lora is not None,
             "model.partial_bn=true": model.partial_bn,
             f"ema={self.ema}": self.ema is not None,
+            f"precise_bn={self.precise_bn}": self.precise_bn is not None,
             "compile=true": self.compile,
             "recompute=true": self.recompute,
             "a model of features": model.takes_features,

@@ -26,6 +26,7 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
             "accumulate",
             "lr_batch_size",
             "clip_grad",
+            "precise_bn",
             "amp",
             "checkpointing",
             "recompute",

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from copy import copy
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,14 @@ from marey.engine.train.learner import Learner, averaged
 from marey.engine.train.not_finite import first_not_finite, loss_error, refuse_not_finite
 from marey.engine.train.optim import go_on
 from marey.engine.train.outcome import outcome
+from marey.engine.train.precise_bn import NormSums, measured, take
 from marey.engine.train.precision import with_precision
 from marey.engine.train.run_folder import begin_run, held, refuse_run, write_about
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.saved import Saved, as_plain
 from marey.engine.train.sharded import share_out, whole, whole_model
 from marey.engine.train.start import Start, clips_a_step, ready
-from marey.engine.train.steps import Steps, Totals, draw_steps, mixed_seed
+from marey.engine.train.steps import Position, Steps, Totals, draw_steps, mixed_seed
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped, stop_signals
 from marey.engine.train.trackers import Trackers, check_trackers, open_trackers
 from marey.engine.train.validation import validate
@@ -48,6 +50,7 @@ from marey.jobs.allocator import keep_freed_memory
 from marey.longtail.decouple import change_heads, training_mode
 from marey.longtail.objective import FollowsEpochs
 from marey.metrics.catalog import find_metric
+from marey.models.layers import norms_that_learn
 from marey.models.video_model import VideoModel
 from marey.recipes.frozen import trains_on
 from marey.recipes.optim import FollowsValidation
@@ -440,6 +443,8 @@ class Training:
         means = self.totals.means(self.world.size)
         is_validated = self.validates_now()
         model = self.eval_model()
+        if is_validated and self.stage.epochs and self.recipe.precise_bn is not None:
+            self.measure_norms(model, self.recipe.precise_bn)
         metrics = self.validated(model) if is_validated else {}
         self.at.epoch, self.at.step = self.at.epoch + 1, 0
         if isinstance(self.learner.objective, FollowsEpochs):
@@ -495,6 +500,45 @@ class Training:
         if self.stage.max_steps is None:
             return done >= self.stage.epochs
         return self.at.stage_step >= self.stage.max_steps
+
+    def measure_norms(self, model: VideoModel, num_batches: int) -> None:
+        """Give the batch norms of `model` statistics of its own, by the epoch's first batches.
+
+        What is drawn follows from the epoch alone: the same where the run goes on from its last
+        step.
+        """
+        training_mode(model, self.stage.trainable, self.stage.last_blocks)
+        if not norms_that_learn(model):
+            return
+        steps = draw_steps(
+            self.reads,
+            self.train_set,
+            Position(stage=self.at.stage, epoch=self.at.epoch),
+            self.world,
+            suspects=self.bad_clips.suspects,
+        )
+
+        def clips(beat: Callable[[], None]) -> Iterator[Clip]:
+            for batch in islice(chain.from_iterable(batches for batches, _ in steps), num_batches):
+                beat()
+                if self.stop.asked:
+                    raise StopAsked
+                yield self.prepare(batch)[0]
+
+        def work(beat: Callable[[], None]) -> list[NormSums]:
+            torch.manual_seed(mixed_seed(self.recipe.seed, self.at.global_step, self.world.rank))
+            with (
+                closing(steps.batches),
+                torch.autocast(
+                    self.world.device.type, torch.bfloat16, enabled=self.recipe.in_bfloat16
+                ),
+            ):
+                return measured(model, clips(beat))
+
+        with self.saved_at_the_end(), self.stop.at_once(alone=self.world.is_alone):
+            found = self.world.side_by_side(work)
+        with self.stop.whole():
+            take(model, found)
 
     def validated(self, model: VideoModel) -> dict[str, float]:
         """The metrics of the clips that validate; none but for process 0."""
