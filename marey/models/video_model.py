@@ -6,13 +6,15 @@
 It is split before the heads because long-tail methods work between the halves, and behind the
 encoder because one that is frozen need see a clip only once: what it gave may be put in place of
 the clip. Most models have no neck. This is the wrapper of TSN (arXiv 1608.00859): logits are
-averaged over the frames, not probabilities.
+averaged over the frames, not probabilities. Its segment consensus may be the highest score of a
+class, or the mean of its K highest, as well (top-K pooling, arXiv 1705.02953, section 3.3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -78,6 +80,9 @@ class ModelSpec:
         lora: how the encoder learns where it does; by default by all of its weights. Training adds
             it (`VideoModel.add_lora`), and what is learned is added to the weights: a model to use
             has none.
+        consensus: what the scores of a clip are of those of its frames (of what the heads see):
+            their mean, of each class the highest, or the mean of its K highest, of all where there
+            are fewer.
         head_std: the deviation of a head's fresh weights, its biases being 0: 0.001 in TSN's
             wrapper, 0.02 in transformers; None draws both as `torch.nn.Linear` does.
 
@@ -96,12 +101,20 @@ class ModelSpec:
     partial_bn: bool = False
     lora: LoRA | None = None
     head_std: float | None = 0.001
+    consensus: Literal["avg", "max"] | int = "avg"
 
     def __post_init__(self) -> None:
         check_choices(self)
         check_segments(num_segments=self.num_segments)
         check_numbers(at_least=0, below=1, dropout=self.dropout)
         check_numbers(at_least=0, head_std=self.head_std)
+        if isinstance(self.consensus, int):
+            check_counts(consensus=self.consensus)
+            if not self.takes_features and self.consensus > self.num_segments:
+                raise ValueError(
+                    f"consensus is {self.consensus}, the highest of "
+                    f"{counted(self.num_segments, 'segment')}. hint: consensus=avg is of all"
+                )
         names = [head.name for head in self.heads]
         if len(set(names)) < len(names):
             raise ValueError(f"heads are named {', '.join(names)}, expected different names")
@@ -243,9 +256,18 @@ class VideoModel(nn.Module):
         return x
 
     def classify(self, x: Tensor) -> Scores:
-        """Scores [b k] of every head from features [b t d]: dropout, linear, mean over t."""
+        """Scores [b k] of every head from features [b t d]: dropout, linear, consensus over t."""
         x = self.dropout(x)
-        return {name: head(x).mean(dim=1) for name, head in self.heads.items()}
+        return {name: self._consensus(head(x)) for name, head in self.heads.items()}
+
+    def _consensus(self, scores: Tensor) -> Tensor:
+        rule = self.spec.consensus
+        if rule == "avg":
+            return scores.mean(dim=1)
+        if rule == "max":
+            return scores.amax(dim=1)
+        assert isinstance(rule, int)
+        return scores.topk(min(rule, scores.shape[1]), dim=1).values.mean(dim=1)
 
     def with_frames(self, frames: int) -> VideoModel:
         """This model for clips of so many frames, which shares its weights; itself for its own.

@@ -11,6 +11,7 @@ import torch
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, RecipeError, RunError, counted
 from marey.longtail.decouple import set_trainable, training_mode
+from marey.longtail.lmr import LMR
 from marey.modality import IN_WORDS, STACKS
 from marey.models.depth import blocks
 from marey.models.layers import norms_that_learn
@@ -210,6 +211,12 @@ def check_objectives(recipe: Recipe, train_set: Manifest) -> None:
     several = [head.name for head in heads if head.several]
     for number, stage in enumerate(recipe.stages):
         stage.objective.build(counts)
+        if isinstance(stage.objective, LMR) and recipe.model.consensus != "avg":
+            raise RecipeError(
+                f"stages.{number}.objective is LMR, which mixes the mean features of clips, and "
+                f"model.consensus is {recipe.model.consensus}",
+                "model.consensus=avg",
+            )
         if several and not stage.objective.several_labels:
             raise RecipeError(
                 f"stages.{number}.objective is {type(stage.objective).__name__}, for clips of one "

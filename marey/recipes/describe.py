@@ -163,7 +163,9 @@ def _heads(spec: ModelSpec) -> str:
     else:
         is_usual = spec.head_std == ModelSpec().head_std
         drawn = "" if is_usual else f", drawn with deviation {spec.head_std:g}"
-    return (names or "those of the manifest") + drawn
+    of = {"avg": "", "max": ", the highest of the frames"}
+    consensus = of.get(str(spec.consensus), f", the mean of the {spec.consensus} highest of frames")
+    return (names or "those of the manifest") + drawn + consensus
 
 
 def _start(weights: str) -> str:

@@ -94,7 +94,14 @@ def about_encoder(recipe: Recipe, model: ModelSpec, per: str) -> dict[str, Any]:
 def encoder_part(model: ModelSpec) -> ModelSpec:
     """What of a model decides what its encoder gives."""
     return replace(
-        model, neck=None, heads=(), dropout=0.0, partial_bn=False, lora=None, head_std=None
+        model,
+        neck=None,
+        heads=(),
+        dropout=0.0,
+        partial_bn=False,
+        lora=None,
+        head_std=None,
+        consensus="avg",
     )
 
 
