@@ -153,6 +153,8 @@ _ELSEWHERE = {
     "accumulate": {"accumulation", "accumulateiter", "accumiter", "gradientaccumulationsteps"},
     "amp": {"bf16", "bfloat16", "fp16", "half", "mixedprecision", "precision"},
     "batch_size": {"batch", "batchsize", "bs", "videosperdevice"},
+    "checkpoint_every": {"checkpointperiod", "saveevery", "savefreq", "saveperiod"},
+    "checkpoints_kept": {"maxkeepckpts", "maxtokeep", "savetotallimit"},
     "checkpointing": {"activationcheckpointing", "gradcheckpointing", "gradientcheckpointing"},
     "clip_grad": {"clipgradnorm", "gradclip", "gradientclip", "gradientclipval", "maxgradnorm"},
     "dropout": {"drop", "dropoutratio", "droprate"},

@@ -226,6 +226,9 @@ class Recipe:
         shard: have each process of several keep a share of the weights, gradients and the
             optimiser's memory, and put the weights of a block together while it computes the block
             (FSDP2): for encoders that leave no room beside them. On one process it does nothing.
+        checkpoint_every: epochs of a stage from one checkpoint that is kept to the next, each as
+            checkpoints/epoch-0010.pt, from which the run may go on; None keeps the last alone.
+        checkpoints_kept: the newest so many of these stay.
         save_best: the metric of the clips that validate by which an epoch is chosen and kept as
             best.pt, such as acc/class_avg or val/loss; by default none is, and the weights at the
             end are the model.
@@ -264,6 +267,8 @@ class Recipe:
     recompute: bool = False
     compile: bool = False
     shard: bool = False
+    checkpoint_every: int | None = None
+    checkpoints_kept: int = 5
     save_best: str = ""
     smooth: int = 3
     patience: int | None = None
@@ -310,7 +315,8 @@ class Recipe:
         check_counts(
             batch_size=self.batch_size, accumulate=self.accumulate, eval_every=self.eval_every
         )
-        check_counts(smooth=self.smooth)
+        check_counts(smooth=self.smooth, checkpoints_kept=self.checkpoints_kept)
+        check_numbers(at_least=1, checkpoint_every=self.checkpoint_every)
         check_numbers(at_least=1, lr_batch_size=self.lr_batch_size, patience=self.patience)
         check_numbers(at_least=1, precise_bn=self.precise_bn)
         check_numbers(above=0, clip_grad=self.clip_grad)

@@ -26,6 +26,8 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
             "accumulate",
             "lr_batch_size",
             "clip_grad",
+            "checkpoint_every",
+            "checkpoints_kept",
             "precise_bn",
             "amp",
             "checkpointing",

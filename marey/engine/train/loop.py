@@ -34,7 +34,14 @@ from marey.engine.train.optim import go_on
 from marey.engine.train.outcome import outcome
 from marey.engine.train.precise_bn import NormSums, measured, take
 from marey.engine.train.precision import with_precision
-from marey.engine.train.run_folder import begin_run, held, refuse_run, write_about
+from marey.engine.train.run_folder import (
+    begin_run,
+    epoch_file,
+    held,
+    keep_newest,
+    refuse_run,
+    write_about,
+)
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.saved import Saved, as_plain
 from marey.engine.train.sharded import share_out, whole, whole_model
@@ -469,8 +476,11 @@ class Training:
                 f"{counted(self.at.since_best, 'validation')}"
             )
         # behind a frozen encoder an epoch takes a moment, and what is saved may be a gigabyte
-        if not self.is_encoded or self.stage_is_over or self.unsaved_seconds > SAVE_ENCODED_SECONDS:
-            self.save()
+        is_late = self.unsaved_seconds > SAVE_ENCODED_SECONDS
+        every = self.recipe.checkpoint_every
+        keeps = every is not None and self.stage.epochs > 0 and self.at.epoch % every == 0
+        if not self.is_encoded or self.stage_is_over or is_late or keeps:
+            self.save(keep=keeps)
         self.world.wait()
 
     def follow(self, metrics: Mapping[str, float]) -> None:
@@ -573,8 +583,12 @@ class Training:
         assert isinstance(model, VideoModel)
         return whole_model(model) if self.is_sharded else model
 
-    def save(self) -> None:
-        """Write last.pt: everything the rest of the run depends on. Every process must call it."""
+    def save(self, *, keep: bool = False) -> None:
+        """Write last.pt: everything the rest of the run depends on. Every process must call it.
+
+        keep: write the same under the name of the epoch that has ended, too, and delete the oldest
+            of such where there are too many.
+        """
         self.saved_at = time.monotonic()
         state = {
             "model": self.model.state_dict(),
@@ -585,8 +599,12 @@ class Training:
         with self.stop.whole():
             if self.is_sharded:
                 state = whole(state, keep=self.world.is_main)
+            if self.world.is_main and keep:  # first: what is missing is written again from last.pt
+                self.write(epoch_file(int(self.log.epochs[-1]["epoch"])), state)
             if self.world.is_main:
                 self.write("last.pt", state)
+            if self.world.is_main and keep:
+                keep_newest(self.work_dir, self.recipe.checkpoints_kept)
 
     def save_alone(self) -> None:
         """Save where the other processes are elsewhere; shares of theirs cannot be had there."""

@@ -2,7 +2,7 @@
 
 RUN/recipe.yaml  env.json  labels.txt  class_counts.json  bad_clips.csv
 RUN/log.jsonl  metrics.csv  train.log
-RUN/checkpoints/last.pt  best.pt (if an epoch is chosen)
+RUN/checkpoints/last.pt  best.pt (if an epoch is chosen)  epoch-0010.pt (if some are kept)
 RUN/results/NAME/predictions.parquet  results.json
 
 Nothing is written in place: a file is replaced by a whole one, and lines of a log are added at its
@@ -12,6 +12,7 @@ end and mended when the run goes on.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -76,6 +77,27 @@ def begin_run(folder: Path, recipe: Recipe, train_set: Manifest) -> None:
         for name in ("checkpoints/last.pt", "bad_clips.csv"):
             (folder / name).unlink(missing_ok=True)
     write_about(folder, recipe, train_set)
+
+
+def epoch_file(epoch: int) -> str:
+    """The name of the checkpoint that is kept of an epoch.
+
+    >>> epoch_file(10)
+    'epoch-0010.pt'
+    """
+    return f"epoch-{epoch:04}.pt"
+
+
+def keep_newest(folder: Path, number: int) -> None:
+    """Delete the checkpoints of all epochs but the last `number` of those that are kept."""
+    kept = {
+        int(named[1]): path
+        for path in (folder / "checkpoints").glob("epoch-*.pt")
+        if (named := re.fullmatch(r"epoch-(\d{4,})\.pt", path.name))
+    }
+    with writing(folder, training_error):
+        for epoch in sorted(kept)[:-number]:
+            kept[epoch].unlink(missing_ok=True)
 
 
 def write_about(folder: Path, recipe: Recipe, train_set: Manifest) -> None:
