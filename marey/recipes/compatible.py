@@ -73,11 +73,13 @@ def check_learning(model: VideoModel, recipe: Recipe) -> None:
             num_norms += bool(stage.epochs) * len(norms_that_learn(model))
     except ValueError as error:
         raise RecipeError(f"{place}: {error}") from error
-    if recipe.precise_bn is not None and not num_norms:
-        raise RecipeError(
-            f"precise_bn is {recipe.precise_bn}, but no batch norm of the model learns",
-            "precise_bn= leaves it out",
-        )
+    asked = {"precise_bn=": recipe.precise_bn, "sync_bn=false": recipe.sync_bn}
+    for remedy, value in asked.items():
+        if value and not num_norms:
+            raise RecipeError(
+                f"{remedy.partition('=')[0]} is {value}, but no batch norm of the model learns",
+                f"{remedy} leaves it out",
+            )
 
 
 def _check_shares(model: VideoModel) -> None:

@@ -170,6 +170,7 @@ _ELSEWHERE = {
     "seed": {"manualseed", "randomseed"},
     "shard": {"fsdp", "fsdp2", "fullyshard", "zero", "zero3"},
     "size": {"cropsize", "imagesize", "imgsize", "inputsize", "resolution"},
+    "sync_bn": {"convertsyncbatchnorm", "syncbatchnorm"},
     "stages.0.optim": {"optim", "optimiser", "optimizer"},
     "stages.0.schedule=Plateau": {"plateau", "reducelronplateau"},
     "stages.0.schedule": {"lrscheduler", "schedule", "scheduler"},

@@ -212,6 +212,8 @@ class Recipe:
             to those of the run. None does not scale them.
         clip_grad: the largest norm of a gradient; None does not clip it.
         ema: the decay of a moving average of the weights, which is then what is tested.
+        sync_bn: of several processes, normalise by the clips of all together (by torch's
+            SyncBatchNorm, which is of GPUs alone). On one process it does nothing.
         precise_bn: before an epoch is validated and saved, measure the statistics of batch norms
             anew over so many batches of a process, see `marey.engine.train.precise_bn`; None leaves
             the moving averages.
@@ -261,6 +263,7 @@ class Recipe:
     lr_batch_size: int | None = 32
     clip_grad: float | None = 20.0
     ema: float | None = None
+    sync_bn: bool = False
     precise_bn: int | None = None
     amp: bool | Literal["auto"] = "auto"
     checkpointing: bool = False
@@ -307,6 +310,7 @@ class Recipe:
         self._check_compile()
         self._check_shard()
         self._check_modality()
+        self._check_sync_bn()
         values = len(self.augment.mean)
         if self.model.encoder.in_channels == 3 and 3 % values:  # not those of optical flow
             raise ValueError(f"augment.mean has {values} values, expected 1, or 3 (r, g, b)")
@@ -360,6 +364,20 @@ class Recipe:
                 "does not train. hint: compile=false"
             )
 
+    def _check_sync_bn(self) -> None:
+        if not self.sync_bn:
+            return
+        if self.model.partial_bn:
+            raise ValueError(
+                "sync_bn is true, but model.partial_bn leaves all batch norms but the first as "
+                "they are. hint: leave out one of the two"
+            )
+        if self.recompute:
+            raise ValueError(
+                "sync_bn and recompute exclude each other: what a norm made is then computed again "
+                "without the other processes. hint: recompute=false, or checkpointing=true"
+            )
+
     def _check_shard(self) -> None:
         if not self.shard:
             return
@@ -371,6 +389,7 @@ class Recipe:
             "model.lora": model.lora is not None,
             "model.partial_bn=true": model.partial_bn,
             f"ema={self.ema}": self.ema is not None,
+            "sync_bn=true": self.sync_bn,
             f"precise_bn={self.precise_bn}": self.precise_bn is not None,
             "compile=true": self.compile,
             "recompute=true": self.recompute,

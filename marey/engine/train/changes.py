@@ -29,6 +29,7 @@ TABLE: tuple[tuple[tuple[str, ...], str], ...] = (
             "checkpoint_every",
             "checkpoints_kept",
             "precise_bn",
+            "sync_bn",
             "amp",
             "checkpointing",
             "recompute",

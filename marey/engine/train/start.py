@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from marey.data.manifest.manifest import Manifest
 from marey.engine.train.best_epoch import check_choice, choice_in_words, follow_anew
@@ -32,7 +33,7 @@ from marey.engine.train.validation import unvalidated_in_words, validation_in_wo
 from marey.engine.weights.checkpoint import last_checkpoint
 from marey.engine.weights.encoders import behind_its_encoder, check_encoder
 from marey.engine.weights.starting import initialize, starting_weights
-from marey.errors import counted
+from marey.errors import RecipeError, counted
 from marey.jobs.cores import num_cores, num_loaders
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
@@ -111,6 +112,8 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
         check_encoder(model, train_set)
     add_lora(model)
     check_learning(model, recipe)
+    if recipe.sync_bn:
+        model = synchronised(model, world)
     notes += [validation_in_words(recipe, val_set), unvalidated_in_words(train_set, val_set)]
     notes.append(choice_in_words(recipe, val_set))
     notes += [_workers_in_words(recipe, world), shard_in_words(recipe, world)]
@@ -124,6 +127,24 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
         at=at,
         notes=tuple(notes),
     )
+
+
+def synchronised(model: VideoModel, world: World) -> VideoModel:
+    """`model` with batch norms over the clips of all processes; itself where there is one only.
+
+    RecipeError on CPUs, where torch has no such norm.
+    """
+    if world.is_alone:
+        return model
+    if world.device.type == "cpu":
+        raise RecipeError(
+            f"sync_bn is true, of {world.size} processes on CPUs: torch normalises over several "
+            "processes on GPUs alone",
+            "sync_bn=false",
+        )
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    assert isinstance(converted, VideoModel)
+    return converted
 
 
 def _goes_on(
