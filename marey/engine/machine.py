@@ -13,7 +13,7 @@ from marey.engine.timing import WARM_UP, on_gpu, seconds_of
 from marey.jobs.cores import num_cores
 
 PEAK_SECONDS = 3.0
-"""For products of one size: ten take two seconds, but in bfloat16 without instructions for it 90."""
+"""For products of one size: ten take 2 s, but in bfloat16 without instructions for it 90 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
