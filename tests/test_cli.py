@@ -246,6 +246,22 @@ def test_a_share_that_there_is_not_is_a_mistake_of_usage(marey: Marey, tmp_path:
     assert "shard is 3/3, expected i/n" in " ".join(output.replace("│", " ").split())
 
 
+def test_a_stop_says_what_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    def run() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as stop:
+            stop.add_note("4 of 8 clips are kept")
+            try:
+                raise RuntimeError from stop  # as typer does, in two steps
+            except RuntimeError:
+                sys.exit(130)
+
+    with pytest.raises(SystemExit), stopping():
+        run()
+    assert capfd.readouterr().err == "stopped. 4 of 8 clips are kept\n"
+
+
 @pytest.mark.parametrize("number", STOPPING)
 @pytest.mark.parametrize("caught", [False, True])
 def test_a_command_that_is_asked_to_stop_says_so(

@@ -19,7 +19,6 @@ from marey.cli.shared import (
     console,
     errors,
     executor_of_workers,
-    goes_on_when_stopped,
     progress_bar,
     progress_bars,
     read_clips_of,
@@ -235,7 +234,7 @@ def data_show(
     """Write the clips as a page: they play, and are found by class, split, fault and answer."""
     from marey.data.manifest.location import Location
     from marey.engine.gallery.answers import read_answers
-    from marey.engine.gallery.gallery import media_folder, write_gallery
+    from marey.engine.gallery.gallery import write_gallery
 
     clips = read_clips_of(manifest, Location(root))
     if split is not None:
@@ -244,8 +243,7 @@ def data_show(
     answers = read_answers(run, clips) if run else None
     if answers and not as_json:
         console.print(f"answers of {escape(answers.name)}, by {answers.matched_by}")
-    kept = f"{page} is not written; the pictures made so far are kept in {media_folder(page)}"
-    with goes_on_when_stopped(kept), progress_bar("making pictures") as progress:
+    with progress_bar("making pictures") as progress:
         made = write_gallery(
             clips,
             page,

@@ -161,6 +161,7 @@ def above_zero(text: str | float) -> float:
 def stopping() -> Iterator[None]:
     """Ctrl-C and SIGTERM leave the block as `KeyboardInterrupt`; it says so, with status 130.
 
+    Notes of that (`add_note`) are printed too: what is kept, and how it goes on.
     A second one ends the process at once, whatever it does.
     """
     if threading.current_thread() is not threading.main_thread():  # signals reach main only
@@ -182,21 +183,21 @@ def stopping() -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit) as end:  # typer makes an exit of the former
         if isinstance(end, SystemExit) and (not asked or not end.code):
             raise  # without a code: a command for which it is the usual end
-        errors.print("stopped")
+        errors.print(". ".join(["stopped", *_notes(end)]), markup=False)
         raise SystemExit(130) from None
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
 
 
-@contextmanager
-def goes_on_when_stopped(kept: str) -> Iterator[None]:
-    """Ctrl-C in the block leaves it as ever, and is told first what is `kept`, and where."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        errors.print(f"{kept}; the same command goes on", markup=False)
-        raise
+def _notes(end: BaseException) -> list[str]:
+    """Those of the `KeyboardInterrupt` that an exit was made of."""
+    while not isinstance(end, KeyboardInterrupt):
+        cause = end.__cause__ or end.__context__
+        if cause is None:
+            return []
+        end = cause
+    return getattr(end, "__notes__", [])
 
 
 @contextmanager

@@ -143,12 +143,36 @@ def make_parts(
         progress: called with the rows (done, total) of the shard, those done before among them.
 
     Raises:
+        KeyboardInterrupt: with a note of what is kept.
         RunError: if a part has crashed or hung its process `ATTEMPTS` times. The others are kept.
     """
     if not parts.half_done.begin(shard):
         return True
     lost: defaultdict[Part, list[str]] = defaultdict(list)
     count = _Count(parts, shard, progress)
+    try:
+        _make_missing(parts, make, executor, shard, timeout_seconds, count, lost)
+    except KeyboardInterrupt as stop:
+        stop.add_note(count.in_words())
+        raise
+    if left := parts.missing(shard):
+        raise _lost_error(parts, left, lost[left[0]])
+    if parts.missing():
+        return False
+    parts.half_done.finish(lambda: join([part.path for part in parts]), shard)
+    return True
+
+
+def _make_missing(
+    parts: Parts,
+    make: Make,
+    executor: Executor,
+    shard: Shard,
+    timeout_seconds: float,
+    count: _Count,
+    lost: defaultdict[Part, list[str]],
+) -> None:
+    """Make the parts that are not done; `lost` is told which cost their processes, and why."""
     while wanted := [part for part in count.missing() if len(lost[part]) < ATTEMPTS]:
         for part, answer in executor.answers(
             partial(_make_part, make), wanted, timeout_seconds=timeout_seconds
@@ -163,12 +187,6 @@ def make_parts(
                 count.add(part)
         if len(parts.missing(shard)) == len(wanted):
             time.sleep(POLL_SECONDS)
-    if left := parts.missing(shard):
-        raise _lost_error(parts, left, lost[left[0]])
-    if parts.missing():
-        return False
-    parts.half_done.finish(lambda: join([part.path for part in parts]), shard)
-    return True
 
 
 def _make_part(make: Make, part: Part) -> MareyError | None:
@@ -198,6 +216,12 @@ class _Count:
         missing = self._parts.missing(self._shard)
         self._report(self._total - sum(len(part.rows) for part in missing))
         return missing
+
+    def in_words(self) -> str:
+        """What is kept, for who has stopped it."""
+        done = self._total - sum(len(part.rows) for part in self._parts.missing(self._shard))
+        kept = f"{done:,} of {counted(self._total, 'clip')} of {self._parts.target} are done"
+        return f"{kept} and kept; the same command goes on" if done else f"{kept}: it begins anew"
 
     def add(self, part: Part) -> None:
         """Count one more."""

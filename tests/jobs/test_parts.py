@@ -295,3 +295,28 @@ def test_a_digest_with_columns_follows_them_and_no_others(tmp_path: Path) -> Non
     assert digest_with(named, "sources") == digest_with(clips, "sources")
     other = clips.with_columns({"id": ["x", "z"]})
     assert len({digest_with(each, "ids") for each in (clips, named, other)}) == 3
+
+
+def stop_at_third(rows: range, file: BinaryIO) -> None:
+    if rows.start >= 4:
+        raise KeyboardInterrupt
+    file.write(b"x")
+
+
+def test_a_stop_says_how_much_is_kept(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "out", 10, 2, input_digest({}))
+    with pytest.raises(KeyboardInterrupt) as stop:
+        make_parts(parts, stop_at_third, lambda _: None, executor=HERE)
+    assert stop.value.__notes__ == [
+        f"4 of 10 clips of {tmp_path / 'out'} are done and kept; the same command goes on"
+    ]
+
+
+def test_a_stop_before_the_first_part_says_that_nothing_is_kept(tmp_path: Path) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    parts = Parts(tmp_path / "out", 10, 2, input_digest({}))
+    with pytest.raises(KeyboardInterrupt) as stop:
+        make_parts(parts, stopped, lambda _: None, executor=HERE)
+    assert stop.value.__notes__ == [f"0 of 10 clips of {tmp_path / 'out'} are done: it begins anew"]

@@ -82,6 +82,7 @@ def write_gallery(
     Raises:
         ManifestError: the clips are features, which have no pictures; there are none; or the page
             cannot be written.
+        KeyboardInterrupt: with a note of what is kept.
     """
     if manifest.features is not None:
         raise ManifestError(
@@ -92,10 +93,15 @@ def write_gallery(
         raise ManifestError(f"{manifest.source} holds no clips to show")
     rows = drawn(manifest, most, seed)
     shown = manifest.take(rows)
-    folder = media_folder(path)
-    looks = make_looks(
-        shown, folder, executor=executor, timeout_seconds=timeout_seconds, progress=progress
-    )
+    folder = path.with_name(f"{path.stem}.media")
+    try:
+        looks = make_looks(
+            shown, folder, executor=executor, timeout_seconds=timeout_seconds, progress=progress
+        )
+    except KeyboardInterrupt as stop:
+        made = f"the pictures made so far are kept in {folder}"
+        stop.add_note(f"{path} is not written; {made}, and the same command goes on")
+        raise
     probes = Probes(len(shown), ((row, look.probe) for row, (_, look) in enumerate(looks)))
     report = CheckReport(shown, path, probes, min_frames=2)
     page = _page_values(shown, looks, report, answers, rows)
@@ -109,11 +115,6 @@ def write_gallery(
     }
     num_bytes = sum(file.stat().st_size for file in folder.iterdir())
     return Gallery(path, folder, len(rows), note, faults, num_bytes)
-
-
-def media_folder(page: Path) -> Path:
-    """Where the pictures and videos of a page lie."""
-    return page.with_name(f"{page.stem}.media")
 
 
 def drawn(manifest: Manifest, most: int, seed: int) -> np.ndarray:

@@ -44,8 +44,10 @@ from marey.recipes.schema import to_plain
 from marey.storage.atomic import run_error
 from marey.types import check_numbers
 
-PART_ROWS = 1024
-"""Clips of a part, rounded up to whole batches, so that batches are those of one pass."""
+PART_ROWS, FEW_ROWS, PARTS = 1024, 16, 16
+"""Clips of a part at most, and of one of a small set at least, which has as many `PARTS`: what is
+stopped is to lose little. They are rounded up to whole batches, so that these are those of one
+pass."""
 PART_SECONDS = 4 * 3600.0
 """Longer than any part takes; then its process is taken for hanging."""
 
@@ -111,7 +113,8 @@ class ClipJob:
 
     def parts(self, target: Path, **more: str) -> Parts:
         """The parts of `target`; `more` is what only the joined file depends on."""
-        size = -(-PART_ROWS // self.clips_at_once) * self.clips_at_once
+        rows = min(PART_ROWS, max(FEW_ROWS, len(self.manifest) // PARTS))
+        size = -(-rows // self.clips_at_once) * self.clips_at_once
         digest = input_digest({"parts": self.digest, **more})
         return Parts(target, len(self.manifest), size, digest, run_error)
 

@@ -255,10 +255,11 @@ def test_a_stop_says_where_the_pictures_are_and_how_it_goes_on(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("marey.engine.gallery.gallery.write_gallery", stopped)
-    manifest = write_set(tmp_path, per_class=1, val_per_class=1)
-    done = CliRunner().invoke(app, ["data", "show", str(manifest)])
-    assert (
+    monkeypatch.setattr("marey.engine.gallery.gallery.make_looks", stopped)
+    manifest = read_manifest(write_set(tmp_path, per_class=1, val_per_class=1))
+    with pytest.raises(KeyboardInterrupt) as stop:
+        write_gallery(manifest, tmp_path / "show.html", executor=HERE)
+    assert stop.value.__notes__ == [
         f"{tmp_path / 'show.html'} is not written; the pictures made so far are kept in "
-        f"{tmp_path / 'show.media'}; the same command goes on"
-    ) in done.stderr
+        f"{tmp_path / 'show.media'}, and the same command goes on"
+    ]
