@@ -10,9 +10,42 @@ from pathlib import Path
 from typing import BinaryIO
 
 from marey.serve.refusals import Refused
+from marey.serve.threads import in_thread
 
 PIECE = 1 << 20
 """Bytes that are written at a time."""
+
+
+class Incoming:
+    """A new private file of what comes, piece by piece, up to a limit; a context."""
+
+    def __init__(self, path: Path, most: int) -> None:
+        """The file that is made at `path`, of at most so many bytes; `Refused` if it cannot be."""
+        self._file, self._most, self.size = new_file(path), most, 0
+        self._waiting = bytearray()
+
+    def __enter__(self) -> Incoming:
+        """The file."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self._file.close()
+
+    async def add(self, piece: bytes | bytearray) -> None:
+        """Take in what came; `Refused` where it is too much, or there is no room for it."""
+        self.size += len(piece)
+        if self.size > self._most:
+            raise too_large(self._most)
+        self._waiting += piece
+        if len(self._waiting) >= PIECE:
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what has not been, without keeping other requests waiting."""
+        if self._waiting:
+            data, self._waiting = self._waiting, bytearray()
+            await in_thread(lambda _: write_all(self._file, data))
 
 
 @contextmanager
@@ -34,7 +67,7 @@ def new_file(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "wb", buffering=0)
 
 
-def write_all(file: BinaryIO, data: bytes) -> None:
+def write_all(file: BinaryIO, data: bytes | bytearray) -> None:
     """Write all of it to an unbuffered file; `Refused` where there is no room."""
     view = memoryview(data)
     try:

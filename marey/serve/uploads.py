@@ -8,20 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from marey.serve.files import PIECE, new_file, too_large, write_all
+from marey.serve.files import Incoming, too_large
 from marey.serve.refusals import Refused
-from marey.serve.threads import in_thread
 
 FIELD = b"file"
 """The field of the form that holds the video."""
 MOST_FIELDS = 16
 """Of a form; those besides the video are passed over."""
+MOST_HEADER = 8 << 10
+"""Bytes of a header of a field."""
 MOST_JSON = 16 << 10
 OVERHEAD = 64 << 10
 """Bytes that a form may have around the video."""
@@ -39,8 +39,12 @@ def content_type(request: Request) -> tuple[bytes, dict[bytes, bytes]]:
 async def body(request: Request, most: int, *, around: int = 0) -> AsyncIterator[bytes]:
     """The pieces of a body; `Refused` as soon as it has, or says it has, too many bytes.
 
-    These are `most`, and those that may be `around` what they are a limit of.
+    These are `most`, and those that may be `around` what they are a limit of. A compressed body is
+    refused: nobody knows what it becomes.
     """
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        raise Refused(415, f"the body is compressed ({coding[:80]!r})", "send it as it is")
     told = request.headers.get("content-length", "")
     count = int(told) if told.isascii() and told.isdecimal() and len(told) < 20 else 0
     if count > most + around:
@@ -78,25 +82,21 @@ async def save_upload(request: Request, to: Path, most: int) -> None:
     if kind != b"multipart/form-data":
         raise Refused(415, f"the body is {kind.decode('latin-1')[:80] or 'of no type'}", HOW)
     form = _Form(options.get(b"boundary", b""))
-    with new_file(to) as file:
+    with Incoming(to, most) as file:
         async for piece in body(request, most, around=OVERHEAD):
-            form.feed(piece)
-            if form.size > most:
-                raise too_large(most)
-            await form.write_to(file, at_least=PIECE)
+            await file.add(form.video_in(piece))
         form.end()
-        await form.write_to(file, at_least=1)
-    if not form.size:
+        await file.write()
+    if not file.size:
         raise Refused(422, "the video has no bytes", HOW)
 
 
 class _Form:
-    """A form as it comes in; of its fields one is kept, as bytes still to be written."""
+    """A form as it comes in; of its fields one is kept."""
 
     def __init__(self, boundary: bytes) -> None:
-        self.size = 0
-        self._waiting: list[bytes] = []
-        self._num_waiting = self._num_fields = self._num_files = 0
+        self._video = bytearray()
+        self._num_fields = self._num_files = 0
         self._name = self._value = b""
         self._wanted = self._ended = False
         if not 0 < len(boundary) <= 200:
@@ -113,12 +113,14 @@ class _Form:
             },
         )
 
-    def feed(self, piece: bytes) -> None:
-        """Take in what came."""
+    def video_in(self, piece: bytes) -> bytearray:
+        """What a piece of the form has of the video."""
+        self._video = bytearray()
         try:
             self._parser.write(piece)
         except FormParserError as error:
             raise Refused(400, "the body is no form as it says", HOW) from error
+        return self._video
 
     def end(self) -> None:
         """`Refused` unless the form is whole and had the field."""
@@ -126,12 +128,6 @@ class _Form:
             raise Refused(422, f"the form has no field '{FIELD.decode()}'", HOW)
         if not self._ended:
             raise Refused(400, "the form breaks off", "send it again")
-
-    async def write_to(self, file: BinaryIO, at_least: int) -> None:
-        """Write what waits, if it is so much, and without keeping other requests waiting."""
-        if self._num_waiting >= at_least:
-            data, self._waiting, self._num_waiting = b"".join(self._waiting), [], 0
-            await in_thread(lambda _: write_all(file, data))
 
     def _begin(self) -> None:
         self._num_fields += 1
@@ -141,10 +137,15 @@ class _Form:
             raise Refused(413, f"the form has over {MOST_FIELDS} fields", HOW)
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
+        self._name += self._of_header(data[start:end])
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
+        self._value += self._of_header(data[start:end])
+
+    def _of_header(self, data: bytes) -> bytes:
+        if len(self._name) + len(self._value) + len(data) > MOST_HEADER:
+            raise Refused(413, f"the form has a header of over {MOST_HEADER:,} bytes", HOW)
+        return data
 
     def _header_end(self) -> None:
         if self._name.lower() == b"content-disposition":
@@ -157,9 +158,7 @@ class _Form:
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._wanted:
-            self._waiting.append(data[start:end])
-            self._num_waiting += end - start
-            self.size += end - start
+            self._video += data[start:end]
 
     def _end(self) -> None:
         self._ended = True

@@ -3,8 +3,8 @@
 - A url is fetched only if it lies below an allowed one (``https://host/videos/``): same scheme,
   host and port, and a path that begins so and leads nowhere else.
 - No answer that sends on to another url is followed.
-- The address that was really reached is looked at before anything is asked: one of this machine
-  or of a private network is refused, unless the allowed url names that address itself.
+- The addresses that a name leads to are looked at, and only those are reached: none of this
+  machine or of a private network, unless the allowed url names that address itself.
 - What comes is cut off where it is too large or too slow, as uploads are.
 
 `marey.storage` follows servers that send on, as training data may lie behind them; so it is not
@@ -13,22 +13,28 @@ what fetches here.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+import h11
+
 from marey.errors import UrlError
-from marey.serve.files import PIECE, new_file, too_large, write_all
+from marey.serve.files import PIECE, Incoming, too_large
 from marey.serve.refusals import Refused
 from marey.storage.url import Url, without_secrets
 
 WAIT_SECONDS = 10.0
 """For a server to take the request, or to send more."""
+_HOLD_IPV4 = ip_network("64:ff9b::/96"), ip_network("::/96")
+"""Addresses whose end is one of IPv4: those of NAT64, and an old form."""
+_TRANSLATED_HERE = ip_network("64:ff9b:1::/48")
+"""NAT64 of a network's own (RFC 8215)."""
 _PLAIN = re.compile(r"[!-~]{1,2000}")
 _LEADS_ELSEWHERE = re.compile(r"(?i)\\|//|%(25)*(2e|2f|5c|00)|(^|/)\.{1,2}(/|$)")
 
@@ -82,9 +88,7 @@ def check_url(url: object, allowed: Sequence[AllowedUrl]) -> AllowedUrl:
     return found
 
 
-def fetch(
-    url: str, to: Path, allowed: AllowedUrl, most: int, is_given_up: Callable[[], bool]
-) -> None:
+async def fetch(url: str, to: Path, allowed: AllowedUrl, most: int) -> None:
     """Write the file at `url`, which `check_url` found below `allowed`, to the new file `to`.
 
     Raises:
@@ -92,53 +96,105 @@ def fetch(
     """
     name = without_secrets(url)
     parts = _parts(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=WAIT_SECONDS)
     try:
-        connection.connect()
-        _check_peer(connection.sock, name, allowed)
-        query = f"?{parts.query}" if parts.query else ""
-        headers = {"Accept-Encoding": "identity", "User-Agent": "marey"}
-        connection.request("GET", (parts.path or "/") + query, headers=headers)
-        answer = connection.getresponse()
-        _check_answer(answer, name, most)
-        with new_file(to) as file:
-            count = 0
-            while piece := answer.read1(PIECE):
-                count += len(piece)
-                if count > most:
-                    raise too_large(most)
-                if is_given_up():
-                    raise TimeoutError
-                write_all(file, piece)
-            if answer.length:  # what was promised and is lacking
-                raise Refused(502, f"{name} was cut short", "send it again")
+        reader, writer = await _connected(parts, name, allowed)
+        try:
+            with Incoming(to, most) as file:
+                await _download(reader, writer, parts, name, file, most)
+        finally:
+            writer.transport.abort()
     except TimeoutError as error:
         raise Refused(504, f"{name} did not come in time") from error
-    except (OSError, HTTPException) as error:
+    except (OSError, UnicodeError, h11.ProtocolError) as error:
         raise Refused(502, f"{name} cannot be had ({type(error).__name__})") from error
-    finally:
-        connection.close()
 
 
-def _check_peer(connected: socket.socket, name: str, allowed: AllowedUrl) -> None:
-    """Refuse an address of this machine or of a private network, to which a name may lead."""
-    peer = ip_address(connected.getpeername()[0].partition("%")[0])
-    peer = getattr(peer, "ipv4_mapped", None) or peer
-    if not allowed.names_address and (not peer.is_global or peer.is_multicast):
-        raise Refused(
-            403,
-            f"{name} leads to an address of this machine or of a private network",
-            "allow it by that address: --allow-url http://ADDRESS/FOLDER/",
-        )
+async def _connected(
+    parts: SplitResult, name: str, allowed: AllowedUrl
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to an address of the host that may be asked; no other is spoken to at all."""
+    _, host, port = _origin(parts)
+    ssl, name_there = (True, host) if parts.scheme == "https" else (None, None)
+    async with asyncio.timeout(WAIT_SECONDS):
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [str(each[4][0]) for each in found]
+        if not allowed.names_address:
+            addresses = [each for each in addresses if is_public(each)]
+        for number, address in enumerate(addresses, start=1):
+            try:
+                return await asyncio.open_connection(
+                    address, port, ssl=ssl, server_hostname=name_there
+                )
+            except OSError:
+                if number == len(addresses):
+                    raise
+    raise Refused(
+        403,
+        f"{name} leads to an address of this machine or of a private network",
+        "allow it by that address: --allow-url http://ADDRESS/FOLDER/",
+    )
 
 
-def _check_answer(answer: HTTPResponse, name: str, most: int) -> None:
-    if 300 <= answer.status < 400:
+def is_public(address: str) -> bool:
+    """Whether an address is one of the internet, as is what others translate it to.
+
+    >>> is_public("64:ff9b::10.0.0.7")
+    False
+    """
+    found = ip_address(address.partition("%")[0])
+    if isinstance(found, IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
+        if inner is None and any(found in each for each in _HOLD_IPV4):
+            inner = IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+        if found.is_site_local or found in _TRANSLATED_HERE:
+            return False
+    return found.is_global and not found.is_multicast
+
+
+async def _download(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    parts: SplitResult,
+    name: str,
+    file: Incoming,
+    most: int,
+) -> None:
+    http = h11.Connection(h11.CLIENT)
+    query = f"?{parts.query}" if parts.query else ""
+    headers = [("Host", parts.netloc), ("Accept-Encoding", "identity"), ("User-Agent", "marey")]
+    target = (parts.path or "/") + query
+    writer.write(http.send(h11.Request(method="GET", target=target, headers=headers)) or b"")
+    writer.write(http.send(h11.EndOfMessage()) or b"")
+    has_begun = False
+    while True:
+        try:
+            event = http.next_event()
+        except h11.RemoteProtocolError as error:
+            if has_begun:
+                raise Refused(502, f"{name} was cut short", "send it again") from error
+            raise
+        match event:
+            case h11.NEED_DATA:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    http.receive_data(await reader.read(PIECE))
+            case h11.Response():
+                _check_answer(event, name, most)
+                has_begun = True
+            case h11.Data():
+                await file.add(event.data)
+            case h11.EndOfMessage():
+                return await file.write()
+
+
+def _check_answer(answer: h11.Response, name: str, most: int) -> None:
+    if 300 <= answer.status_code < 400:
         raise Refused(502, f"{name} sends on to another url, which is not followed")
-    if answer.status != 200:
-        raise Refused(502, f"{name} cannot be had (status {answer.status})")
-    if (answer.length or 0) > most:
+    if answer.status_code != 200:
+        raise Refused(502, f"{name} cannot be had (status {answer.status_code})")
+    length = next((value for key, value in answer.headers if key == b"content-length"), b"0")
+    if int(length) > most:
         raise too_large(most)
 
 

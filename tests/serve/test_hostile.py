@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,7 @@ JSON = "application/json"
         (FORM, (PART + b"video\r\n") * 2 + b"--b--\r\n", {422}),
         (FORM, PART.replace(b'"file"', b'"other"') + b"video\r\n--b--\r\n", {422}),
         (FORM, PART.replace(b'"file"', b'"other"') * 20 + b"--b--\r\n", {400, 413, 422}),
+        (FORM, PART.replace(b"filename", b"x" * 10_000) + b"video\r\n--b--\r\n", {400, 413}),
         (JSON, b"no JSON", {400}),
         (JSON, b"[" * 9000, {400}),
         (JSON, b" " * 20_000, {413}),
@@ -103,6 +105,16 @@ def test_what_a_client_says_of_a_body_is_not_believed(
     answer = httpx.post(f"{server.url}/v1/predict", content=body, headers=headers)
     assert answer.status_code in statuses, answer.text
     assert set(answer.json()["error"]) == {"message", "hint"}
+
+
+def test_a_compressed_body_is_refused(server: Running) -> None:
+    for kind, body in ((FORM, PART + b"video\r\n--b--\r\n"), (JSON, b'{"url": "a"}')):
+        headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+        answer = httpx.post(
+            f"{server.url}/v1/predict", content=gzip.compress(body), headers=headers
+        )
+        assert answer.status_code == 415
+        assert "the body is compressed ('gzip')" in answer.json()["error"]["message"]
 
 
 def test_a_name_and_a_type_that_lie_do_not_matter(server: Running, tmp_path: Path) -> None:

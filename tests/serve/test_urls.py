@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from marey.errors import UrlError
 from marey.serve import urls
 from marey.serve.refusals import Refused
-from marey.serve.urls import AllowedUrl, check_url, fetch
+from marey.serve.urls import AllowedUrl, check_url, fetch, is_public
 
 ALLOWED = [AllowedUrl("https://videos.example/clips/"), AllowedUrl("http://10.0.0.7:81/a/b/")]
 
@@ -140,8 +141,12 @@ def place() -> Iterator[str]:
         yield url
 
 
+def fetched(url: str, to: Path, below: str, most: int = 1500) -> None:
+    asyncio.run(fetch(url, to, AllowedUrl(below), most))
+
+
 def test_a_file_is_fetched(place: str, tmp_path: Path) -> None:
-    fetch(f"{place}plain", tmp_path / "a", AllowedUrl(place), 1000, lambda: False)
+    fetched(f"{place}plain", tmp_path / "a", place, 1000)
     assert (tmp_path / "a").read_bytes() == b"v" * 1000
     assert (tmp_path / "a").stat().st_mode & 0o077 == 0
 
@@ -168,24 +173,60 @@ def test_what_a_server_does_instead_is_refused(
     if name == "slow":
         monkeypatch.setattr(urls, "WAIT_SECONDS", 0.3)
     with pytest.raises(Refused, match=message) as refused:
-        fetch(f"{place}{name}", tmp_path / "a", AllowedUrl(place), 1500, lambda: False)
+        fetched(f"{place}{name}", tmp_path / "a", place)
     assert refused.value.status == status
 
 
 def test_a_name_that_leads_to_this_machine_is_refused_before_anything_is_asked(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = int(place.split(":")[2].partition("/")[0])
-    connect = socket.create_connection
-    monkeypatch.setattr(
-        socket, "create_connection", lambda at, *rest, **more: connect(("127.0.0.1", here), *rest)
-    )
-    named = place.replace("127.0.0.1", "videos.example")
-    with pytest.raises(Refused, match="an address of this machine or of a private network"):
-        fetch(f"{named}plain", tmp_path / "a", AllowedUrl(named), 1500, lambda: False)
+    here = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: here)
+
+    async def never(*_: object, **__: object) -> None:
+        raise AssertionError("it was reached")
+
+    monkeypatch.setattr(asyncio, "open_connection", never)
+    for named in (place.replace("127.0.0.1", "videos.example"), "https://videos.example/a/"):
+        with pytest.raises(Refused, match="an address of this machine or of a private network"):
+            fetched(f"{named}plain", tmp_path / "a", named)
     assert not (tmp_path / "a").exists()
 
 
-def test_who_gives_up_ends_it(place: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="did not come in time"):
-        fetch(f"{place}endless", tmp_path / "a", AllowedUrl(place), 1 << 40, lambda: True)
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.0.0.7", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
+        *("::1", "::", "fe80::1%eth0", "fd00::1", "ff0e::1", "fec0::1"),
+        *("::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::10.0.0.7", "64:ff9b:1::808:808"),
+        *("2002:7f00:1::", "2001:0:a00:7::", "2001:db8::1"),
+    ],
+)
+def test_no_form_of_an_address_of_this_network_is_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"]
+)
+def test_addresses_of_the_internet_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "127.1", "0177.0.0.1"])
+def test_other_ways_to_write_an_address_are_names_which_lead_there(
+    host: str, tmp_path: Path
+) -> None:
+    url = f"http://{host}:9/a/"
+    with pytest.raises(Refused) as refused:
+        fetched(url, tmp_path / "a", url)
+    assert refused.value.status in (403, 502)  # where the system does not read it so
+
+
+def test_who_gives_up_ends_it_at_once(place: str, tmp_path: Path) -> None:
+    async def give_up() -> None:
+        async with asyncio.timeout(0.2):
+            await fetch(f"{place}slow", tmp_path / "a", AllowedUrl(place), 1500)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(give_up())
