@@ -80,6 +80,10 @@ def serve(
         float,
         typer.Option(parser=above_zero, metavar="SECONDS", help="a stream may send nothing"),
     ] = USUAL.stream_seconds,
+    grace_seconds: Annotated[
+        float,
+        typer.Option(parser=above_zero, metavar="SECONDS", help="to finish when asked to stop"),
+    ] = USUAL.grace_seconds,
 ) -> None:
     """Answer requests by HTTP: labels and timelines of videos, and of live streams."""
     refuse_without_packages()
@@ -110,6 +114,7 @@ def serve(
         streams=streams,
         stream_bytes=stream_bytes,
         stream_seconds=stream_seconds,
+        grace_seconds=grace_seconds,
     )
     with refused_values():
         app = make_app(

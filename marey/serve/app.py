@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
@@ -23,7 +23,15 @@ import marey
 from marey.engine.inference.predict import Predictor
 from marey.errors import MareyError
 from marey.recipes.compatible import check_pictures
-from marey.serve.documents import Failed, Model, Predicted, about_model
+from marey.serve.documents import (
+    GUARDED,
+    OF_VIDEOS,
+    Failed,
+    Model,
+    Predicted,
+    about_model,
+    failures,
+)
 from marey.serve.guards import Guard
 from marey.serve.limits import Limits
 from marey.serve.metrics import CONTENT_TYPE, Measured
@@ -114,7 +122,7 @@ def make_app(
         lifespan=lifespan,
         responses={"default": {"model": Failed, "description": "why there is no answer"}},
     )
-    app.state.service = service
+    app.state.service, app.state.services = service, [service]
     app.add_middleware(Guard, token=token, names=tuple(names))
     app.add_middleware(Measured, metrics=service.metrics)
     for kind in (Refused, MareyError, RequestValidationError, HTTPException, Exception):
@@ -134,19 +142,23 @@ def make_app(
 
 
 def _add_health(app: FastAPI, service: Service) -> None:
-    @app.get("/healthz")
+    @app.get("/healthz", responses=failures(400, 403))
     async def healthz() -> dict[str, str]:
         """Whether the server lives."""
         return {"status": "ok"}
 
-    @app.get("/readyz")
+    @app.get("/readyz", responses=failures(400, 403, 503))
     async def readyz() -> dict[str, str]:
-        """Whether it takes requests; not so any more once it is about to stop."""
-        if not service.admission.is_open:
-            raise Refused(503, "the server is about to stop", "ask another")
+        """Whether it takes requests: it is not about to stop, and has processes that decode."""
+        service.admission.check_open()
+        service.decoders.check()
         return {"status": "ready"}
 
-    @app.get("/metrics", response_class=Response)
+    text: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"text/plain": {}}, "description": "their values"}
+    }
+
+    @app.get("/metrics", response_class=Response, responses=text | failures(*GUARDED))
     async def metrics() -> Response:
         """What it counts, as Prometheus reads it."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
@@ -155,12 +167,17 @@ def _add_health(app: FastAPI, service: Service) -> None:
 def _add_model(app: FastAPI, service: Service, name: str) -> None:
     about = about_model(service.predictor, service.limits, name)
 
-    @app.get("/v1/model")
+    @app.get("/v1/model", responses=failures(*GUARDED))
     async def model() -> Model:
         """The labels of the model, how often they were trained on, and the limits here."""
         return about
 
-    @app.post("/v1/predict", openapi_extra=BODY, response_model_exclude_none=True)
+    @app.post(
+        "/v1/predict",
+        openapi_extra=BODY,
+        response_model_exclude_none=True,
+        responses=failures(*OF_VIDEOS),
+    )
     async def predict(
         request: Request,
         top: Annotated[int, Query(ge=1, le=MOST_LABELS)] = 5,

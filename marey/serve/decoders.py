@@ -7,9 +7,13 @@ worked for and no other.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from itertools import chain, repeat
 from multiprocessing.connection import wait
+from typing import TypeVar
 
 from marey.errors import RunError
 from marey.jobs.processes import Lost, Worker
@@ -18,8 +22,11 @@ from marey.serve.metrics import Metrics
 from marey.serve.refusals import Refused
 from marey.serve.threads import GivenUp, in_thread
 
+T = TypeVar("T")
 LOOK_SECONDS = 0.1
 """How often it is looked whether a job is still wanted."""
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds before a process that could not be started is tried again."""
 LATE = Refused(504, "it was not done in time", "send a shorter video (--request-seconds)")
 
 
@@ -27,11 +34,12 @@ class Decoders:
     """So many processes; each is started when it is first needed, or by `start`."""
 
     def __init__(self, decoder: Decoder, number: int, metrics: Metrics) -> None:
-        self._decoder, self._metrics = decoder, metrics
         self._idle: list[_Process] = [_Process(decoder, metrics) for _ in range(number)]
         self._all = tuple(self._idle)
         self._free = asyncio.Semaphore(number)
         self._threads = ThreadPoolExecutor(number, "decoders")
+        self._fault: RunError | None = None
+        self._mending: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start all processes."""
@@ -44,6 +52,8 @@ class Decoders:
 
     def close(self) -> None:
         """End all processes, whatever they do."""
+        if self._mending is not None:
+            self._mending.cancel()
         self._threads.shutdown(cancel_futures=True)
         for process in self._all:
             process.end()
@@ -52,17 +62,41 @@ class Decoders:
         """What a process says of the job; where the task is cancelled, the process is ended.
 
         Raises:
-            Refused: the process said so, or died of it.
+            Refused: the process said so, or died of it; or none could be started.
         """
-        async with self._free:
-            process = self._idle.pop()
-            try:
-                answer = await in_thread(partial(process.do, job), self._threads)
-            finally:
-                self._idle.append(process)
+        self.check()
+        try:
+            answer = await self._with_one(lambda process: partial(process.do, job))
+        except RunError as error:
+            self._fault = error
+            if self._mending is None or self._mending.done():
+                self._mending = asyncio.create_task(self._mend())
+            self.check()
         if isinstance(answer, Refused):
             raise answer
         return answer
+
+    def check(self) -> None:
+        """`Refused` while no process can be started."""
+        if self._fault is not None:
+            raise Refused(503, self._fault.message, self._fault.hint, retry_after=5)
+
+    async def _with_one(self, work: Callable[[_Process], Callable[[GivenUp], T]]) -> T:
+        async with self._free:
+            process = self._idle.pop()
+            try:
+                return await in_thread(work(process), self._threads)
+            finally:
+                self._idle.append(process)
+
+    async def _mend(self) -> None:
+        """Try to start a process, more and more seldom, until one is there."""
+        for seconds in chain(PAUSES, repeat(PAUSES[-1])):
+            await asyncio.sleep(seconds)
+            with suppress(RunError):
+                await self._with_one(lambda process: lambda _: process.start())
+                self._fault = None
+                return
 
 
 class _Process:
@@ -91,7 +125,7 @@ class _Process:
             self._worker = None
 
     def do(self, job: Job, is_given_up: GivenUp) -> Decoded | Refused:
-        """The answer, or why there is none."""
+        """The answer, or why there is none; RunError where no process can be started."""
         try:
             self.start()
             assert self._worker is not None
@@ -100,9 +134,9 @@ class _Process:
                 if wait([self._worker.answers], LOOK_SECONDS) or self._worker.is_late():
                     for _, answer in self._worker.collect():
                         return self._said(answer)
-        except RunError as error:
+        except RunError:
             self.end()
-            return Refused(503, error.message, error.hint, retry_after=1)
+            raise
         self._metrics.replaced("given up")
         self.end()
         return LATE

@@ -72,6 +72,31 @@ class Failed(BaseModel):
     error: Fault
 
 
+GUARDED = (400, 401, 403)
+"""Statuses of what `guards` refuses."""
+OF_VIDEOS = (*GUARDED, 408, 413, 415, 422, 429, 500, 502, 503, 504)
+"""Statuses of requests that bring a video, and get no answer."""
+_WHY = {
+    400: "it is no request as it says, or asks a server of another name",
+    401: "a token is asked for",
+    403: "a page of another site asks, or the url is not allowed",
+    408: "the video did not come in time",
+    413: "beyond a limit",
+    415: "neither a form nor JSON",
+    422: "a video that cannot be read, or a question without an answer",
+    429: "too many requests: come again after Retry-After",
+    500: "an error of the server",
+    502: "the server of the url has it not",
+    503: "the server stops, or lost the process that read the video",
+    504: "there was no answer in time",
+}
+
+
+def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What FastAPI is told of these statuses."""
+    return {status: {"model": Failed, "description": _WHY[status]} for status in statuses}
+
+
 def about_model(predictor: Predictor, limits: Limits, name: str = "") -> Model:
     """What a server says of its model, by its recipe's name without another, and of itself."""
     trained = predictor.trained

@@ -33,6 +33,8 @@ class Limits:
     """Of a frame that a stream sends."""
     stream_seconds: float = 30.0
     """That a stream may send nothing, before it is closed."""
+    grace_seconds: float = 7.0
+    """For what is inside when the server is asked to stop; containers are killed after 10."""
     memory: int = 2 << 30
     """Bytes that a decoding process may take beyond those it starts with."""
 
@@ -44,4 +46,5 @@ class Limits:
             seconds=self.seconds,
             request_seconds=self.request_seconds,
             stream_seconds=self.stream_seconds,
+            grace_seconds=self.grace_seconds,
         )

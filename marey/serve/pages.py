@@ -17,6 +17,7 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request, Response
 
 from marey.serve.app import BODY
+from marey.serve.documents import OF_VIDEOS, failures
 from marey.serve.explaining import Asked, Explained, explain
 from marey.serve.refusals import Refused
 
@@ -67,6 +68,7 @@ def with_page(app: FastAPI, other: FastAPI | None = None) -> FastAPI:
     if other is not None:
         add_explain(other)
         app.mount(f"/{OTHER}", other)
+        app.state.services += other.state.services
         _start_with(app, other)
     return app
 
@@ -74,7 +76,7 @@ def with_page(app: FastAPI, other: FastAPI | None = None) -> FastAPI:
 def add_explain(app: FastAPI) -> None:
     """Answer where the model of the app looks, too."""
 
-    @app.post("/v1/explain", openapi_extra=BODY)
+    @app.post("/v1/explain", openapi_extra=BODY, responses=failures(*OF_VIDEOS))
     async def where(
         request: Request,
         label: Annotated[str, Query(max_length=1000)] = "",

@@ -18,7 +18,7 @@ from marey.serve.refusals import Refused, refusal
 log = logging.getLogger("marey")
 
 
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 1.0
 UNREAD = (400, 401, 403, 408, 413, 415, 429, 503)
 """Statuses of requests whose body may not have been read."""
 
@@ -73,6 +73,8 @@ async def respond(_: HTTPConnection, error: Exception) -> JSONResponse:
             value = cut_short(repr(first.get("input")))
             return response(Refused(422, f"{name} is {value}: {first['msg']}"))
         case HTTPException():
-            return response(Refused(error.status_code, str(error.detail)))
+            answer = response(Refused(error.status_code, str(error.detail)))
+            answer.headers.update(error.headers or {})  # as Allow, where a method is not
+            return answer
     log.error("an error of the server", exc_info=error)
     return response(Refused(500, "an error of the server", "its log says more"))

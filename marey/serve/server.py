@@ -1,14 +1,22 @@
 """An application behind a port, until it is asked to stop.
 
-SIGTERM or Ctrl-C: new requests are refused (503, /readyz says so), those inside are served, then
-the server ends. A second one, or `STOP_SECONDS`, ends it at once.
+SIGTERM or Ctrl-C       /readyz says 503, new requests are refused so, streams are closed;
+                        what is inside is finished
+`grace_seconds` later,  what is still inside is refused with 503;
+or a second signal      connections may take their answers, processes and files go
+`LAST_SECONDS` later    the process ends, whatever its threads do
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
+import os
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from types import FrameType
 
@@ -17,14 +25,16 @@ from fastapi import FastAPI
 
 from marey.errors import RunError
 from marey.serve.admission import Admission
-from marey.serve.connections import Connection
+from marey.serve.connections import Connection, Stream
+from marey.serve.responses import LINGER_SECONDS
 
-STOP_SECONDS = 30.0
-"""For which requests inside may go on when the server is to stop."""
+log = logging.getLogger("marey")
+
+LAST_SECONDS = LINGER_SECONDS + 1.5
+"""After the grace, in which a server has ended."""
 BACKLOG = 256
 IDLE_SECONDS = 5
 """For which a connection without a request is kept."""
-LOOK_SECONDS = 0.05
 
 
 def run(app: FastAPI, host: str, port: int, *, ready: Callable[[str], None]) -> None:
@@ -38,10 +48,13 @@ def run(app: FastAPI, host: str, port: int, *, ready: Callable[[str], None]) -> 
 
     Raises:
         RunError: nothing can listen there, or it cannot start.
+
+    Where a long pass of the model keeps it from stopping in time, the process ends.
     """
     with listening(host, port) as sock:
         server = Server(app, lambda: ready(url_of(sock)))
-        server.run(sockets=[sock])
+        with _ends_in_time(server):
+            server.run(sockets=[sock])
     if not server.started:
         raise RunError("the server could not start", "the lines above say why")
 
@@ -73,6 +86,24 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+@contextmanager
+def _ends_in_time(server: Server) -> Iterator[None]:
+    ended = threading.Event()
+
+    def watch() -> None:
+        server.is_stopping.wait()
+        if not ended.wait(server.grace_seconds + LAST_SECONDS):
+            log.error("the server did not stop in time: the model was still at work")
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        server.is_stopping.set()
+
+
 class Server(uvicorn.Server):
     """uvicorn, which finishes what it has begun before it stops listening."""
 
@@ -83,6 +114,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=Connection,
+                ws=Stream,
                 access_log=False,
                 log_config=None,
                 log_level="warning",
@@ -90,36 +122,51 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,  # whoever asks could say to be somebody else
                 timeout_keep_alive=IDLE_SECONDS,
-                timeout_graceful_shutdown=5,
+                timeout_graceful_shutdown=math.ceil(LINGER_SECONDS),
                 ws_max_size=limits.stream_bytes,
                 ws_max_queue=2,
                 ws_per_message_deflate=False,  # a few bytes could become many
             )
         )
-        self._admission: Admission = app.state.service.admission
-        self._ready = ready
+        self.grace_seconds: float = limits.grace_seconds
+        """For what is inside when it is asked to stop."""
+        self.is_stopping = threading.Event()
+        """Set once it is asked to stop."""
+        self._admissions: list[Admission] = [of.admission for of in app.state.services]
+        self._ready, self._num_signals = ready, 0
         self._stopping: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
-        if self.started:
+        if self.started and not self.should_exit:
             self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop gently at first, then at once."""
-        if not self._admission.is_open or not self.started:
-            super().handle_exit(sig, frame)
-            return
-        self._admission.close()
-        self._loop.call_soon_threadsafe(self._begin_to_stop)
+        self._num_signals += self.started
+        if self._num_signals == 1:
+            self._loop.call_soon_threadsafe(self._begin_to_stop)
+        elif self._num_signals < 3:  # by a third uvicorn would leave without ending our processes
+            super().handle_exit(sig, frame)  # which is raised again in the end
+            if self.started:
+                self._loop.call_soon_threadsafe(self._give_up)
 
     def _begin_to_stop(self) -> None:
-        self._stopping = asyncio.create_task(self._stop_when_empty())
+        self.is_stopping.set()
+        for each in self._admissions:
+            each.close()
+        self._stopping = asyncio.create_task(self._stop())
 
-    async def _stop_when_empty(self) -> None:
-        end = self._loop.time() + STOP_SECONDS
-        while self._admission.num_inside and self._loop.time() < end:
-            await asyncio.sleep(LOOK_SECONDS)
+    async def _stop(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.grace_seconds):
+                for each in self._admissions:
+                    await each.emptied()
+        self._give_up()
         self.should_exit = True
+
+    def _give_up(self) -> None:
+        for each in self._admissions:
+            each.give_up()

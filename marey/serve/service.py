@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +39,6 @@ from marey.serve.files import private_file
 from marey.serve.limits import Limits
 from marey.serve.metrics import Metrics
 from marey.serve.refusals import Refused
-from marey.serve.threads import in_thread
 from marey.serve.uploads import content_type, read_json, save_upload
 from marey.serve.urls import AllowedUrl, check_url, fetch
 from marey.timelines.segments import SegmentRule
@@ -99,11 +97,11 @@ class Service:
         self.model_thread.submit(self._scored, [_blank(self.predictor)]).result()
 
     def close(self) -> None:
-        """Let go of processes, threads and files."""
+        """Let go of processes and files, and of the model once its pass is over."""
         self.decoders.close()
-        self.model_thread.shutdown(cancel_futures=True)
         if self._folder is not None:
             self._folder.cleanup()
+        self.model_thread.shutdown(cancel_futures=True)
 
     async def predict(self, request: Request, asked: Asked) -> Predicted:
         """The labels of the video that a request brings, or its timeline."""
@@ -116,20 +114,26 @@ class Service:
         leaves, or the time of the request is over.
 
         Raises:
-            Refused: there is no room, the video cannot be had or read, or time is over.
+            Refused: there is no room, the video cannot be had or read, time is over, or the server
+                stops.
         """
         assert self._folder is not None, "it is started"
         try:
-            with self.admission.inside(), private_file(Path(self._folder.name)) as path:
-                async with _in_time(self.limits.request_seconds, 408, "the video did not come"):
-                    end = asyncio.get_running_loop().time() + self.limits.request_seconds
-                    await self._receive(request, path)
-                left = end - asyncio.get_running_loop().time()
-                async with _in_time(left, 504, "there was no answer"):
-                    return await _while_connected(request, self._turn(path, work))
+            async with self.admission.inside():
+                return await self._inside(request, work)
         except Refused as refused:
             self.metrics.refused(refused.status)
             raise
+
+    async def _inside(self, request: Request, work: Callable[[Path, Video], Awaitable[T]]) -> T:
+        assert self._folder is not None
+        with private_file(Path(self._folder.name)) as path:
+            async with _in_time(self.limits.request_seconds, 408, "the video did not come"):
+                end = asyncio.get_running_loop().time() + self.limits.request_seconds
+                await self._receive(request, path)
+            left = end - asyncio.get_running_loop().time()
+            async with _in_time(left, 504, "there was no answer"):
+                return await _while_connected(request, self._turn(path, work))
 
     async def read(self, path: Path, video: Video, ranges: Sequence[Range]) -> tuple[Views, ...]:
         """The test views of parts of a video, each uint8 [v t 3 h w]."""
@@ -145,8 +149,11 @@ class Service:
         return found
 
     async def in_model_thread(self, work: Callable[[], T]) -> T:
-        """What `work` gives, called in the one thread that uses the model."""
-        return await in_thread(lambda _: work(), self.model_thread)
+        """What `work` gives, called in the one thread that uses the model.
+
+        Where the task is cancelled the work is not waited for: all that it has is its own.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self.model_thread, work)
 
     async def _receive(self, request: Request, path: Path) -> None:
         if content_type(request)[0] != b"application/json":
@@ -154,7 +161,7 @@ class Service:
         url = (await read_json(request)).get("url")
         allowed = check_url(url, self._allowed)
         assert isinstance(url, str)
-        return await in_thread(partial(fetch, url, path, allowed, self.limits.bytes))
+        return await fetch(url, path, allowed, self.limits.bytes)
 
     async def _turn(self, path: Path, work: Callable[[Path, Video], Awaitable[T]]) -> T:
         async with self.admission.working():

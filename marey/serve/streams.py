@@ -57,7 +57,7 @@ class Streams:
         head: the one that is asked; it may be left out of a model that has no other.
         """
         try:
-            self._let_in()
+            self._check_room()
         except Refused as refused:
             return await socket.send_denial_response(response(refused))
         self._num_open += 1
@@ -70,9 +70,8 @@ class Streams:
             self._num_open -= 1
         return None
 
-    def _let_in(self) -> None:
-        if not self._service.admission.is_open:
-            raise Refused(503, "the server is about to stop", "ask another", retry_after=5)
+    def _check_room(self) -> None:
+        self._service.admission.check_open()
         if self._num_open >= self._limits.streams:
             raise Refused(
                 429,
@@ -83,20 +82,30 @@ class Streams:
 
     async def _talk(self, socket: WebSocket, top: int, head: str | None) -> None:
         newest = _Newest()
-        hearing = asyncio.create_task(self._hear(socket, newest))
-        answering = asyncio.create_task(self._answer(socket, newest, top, head))
+        tasks = [
+            asyncio.create_task(task)
+            for task in (
+                self._hear(socket, newest),
+                self._answer(socket, newest, top, head),
+                self._stop(),
+            )
+        ]
         try:
-            await asyncio.wait({hearing, answering}, return_when=asyncio.FIRST_COMPLETED)
-            ended = hearing if hearing.done() else answering
-            code, reason = ended.result()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            code, reason = next(task for task in tasks if task.done()).result()
             if code:
                 await socket.close(code, reason)
         except (WebSocketDisconnect, OSError):
             return
         finally:
-            for task in (hearing, answering):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(hearing, answering, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _stop(self) -> tuple[int, str]:
+        """The code and reason of the end, once the server is about to stop: a stream has no end."""
+        await self._service.admission.closed.wait()
+        return 1001, "the server is about to stop"
 
     async def _hear(self, socket: WebSocket, newest: _Newest) -> tuple[int, str]:
         """Take in what comes; the code and reason of the end, 0 where the client left."""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -25,5 +26,7 @@ async def in_thread(work: Callable[[GivenUp], T], thread: Executor | None = None
         return await asyncio.shield(working)
     except asyncio.CancelledError:
         given_up.set()
-        await asyncio.wait([working])
+        while not working.done():  # also where the task is cancelled again: by its client, a stop
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([working])
         raise

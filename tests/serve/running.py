@@ -65,15 +65,15 @@ def running(app: FastAPI, folder: Path) -> Iterator[Running]:
         thread = threading.Thread(target=server.run, args=([sock],), daemon=True)
         thread.start()
         try:
-            assert up.wait(60), "the server did not start"
+            assert up.wait(600), "the server did not start"
             yield Running(url_of(sock), app.state.service, server, folder)
         finally:
             server.should_exit = True
-            thread.join(60)
+            thread.join(600)
             assert not thread.is_alive()
 
 
-def until(true: Any, seconds: float = 30.0) -> bool:
+def until(true: Any, seconds: float = 300.0) -> bool:
     """Whether it became true in time."""
     end = time.monotonic() + seconds
     while not true():

@@ -14,6 +14,9 @@ import httpx
 import pytest
 
 from marey.engine.inference.predict import Predictor
+from marey.errors import RunError
+from marey.jobs.processes import Worker
+from marey.serve import decoders
 from marey.serve.limits import Limits
 from marey.timelines.segments import SegmentRule
 from tests.engine.inference.test_predict import untrained
@@ -133,7 +136,34 @@ def test_what_nobody_can_answer_is_refused(
 
 def test_what_is_not_there_is_an_error_of_the_same_form(server: Running) -> None:
     assert error_of(httpx.get(f"{server.url}/nothing")) == "404 Not Found"
-    assert error_of(httpx.get(f"{server.url}/v1/predict")) == "405 Method Not Allowed"
+    refused = httpx.get(f"{server.url}/v1/predict")
+    assert error_of(refused) == "405 Method Not Allowed"
+    assert refused.headers["Allow"] == "POST"
+
+
+def test_a_server_that_can_start_no_process_is_not_ready_until_it_can(
+    server: Running, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_lacking = True
+
+    def lacking(*rest: object, **named: object) -> object:
+        if is_lacking:
+            raise RunError("a worker process could not start", "most often memory ran out")
+        return Worker(*rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decoders, "Worker", lacking)
+    monkeypatch.setattr(decoders, "PAUSES", (0.01,))
+    for process in server.service.decoders._all:
+        process.end()
+    for _ in range(3):
+        refused = server.predict(clip)
+        assert error_of(refused) == "503 a worker process could not start"
+        assert int(refused.headers["Retry-After"]) >= 1
+    assert error_of(httpx.get(f"{server.url}/readyz")) == "503 a worker process could not start"
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    is_lacking = False
+    assert until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
+    assert server.predict(clip).status_code == 200
 
 
 def test_a_worker_that_is_killed_loses_its_requests_alone(server: Running, clip: Path) -> None:
