@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
@@ -35,6 +35,23 @@ from marey.types import (
     check_numbers,
     check_segments,
 )
+
+Consensus: TypeAlias = Literal["avg", "max"] | int
+"""What the scores of a clip are of those of its frames; a number is that of the highest."""
+
+
+def consensus_of(scores: Tensor, rule: Consensus) -> Tensor:
+    """Scores [b k] of clips, of those of their frames [b t k] (`ModelSpec.consensus`).
+
+    >>> import torch
+    >>> consensus_of(torch.tensor([[[0.0], [1.0], [5.0]]]), 2)
+    tensor([[3.]])
+    """
+    if rule == "avg":
+        return scores.mean(dim=1)
+    if rule == "max":
+        return scores.amax(dim=1)
+    return scores.topk(min(rule, scores.shape[1]), dim=1).values.mean(dim=1)
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,7 @@ class ModelSpec:
     partial_bn: bool = False
     lora: LoRA | None = None
     head_std: float | None = 0.001
-    consensus: Literal["avg", "max"] | int = "avg"
+    consensus: Consensus = "avg"
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -258,16 +275,9 @@ class VideoModel(nn.Module):
     def classify(self, x: Tensor) -> Scores:
         """Scores [b k] of every head from features [b t d]: dropout, linear, consensus over t."""
         x = self.dropout(x)
-        return {name: self._consensus(head(x)) for name, head in self.heads.items()}
-
-    def _consensus(self, scores: Tensor) -> Tensor:
-        rule = self.spec.consensus
-        if rule == "avg":
-            return scores.mean(dim=1)
-        if rule == "max":
-            return scores.amax(dim=1)
-        assert isinstance(rule, int)
-        return scores.topk(min(rule, scores.shape[1]), dim=1).values.mean(dim=1)
+        return {
+            name: consensus_of(head(x), self.spec.consensus) for name, head in self.heads.items()
+        }
 
     def with_frames(self, frames: int) -> VideoModel:
         """This model for clips of so many frames, which shares its weights; itself for its own.

@@ -94,6 +94,11 @@ def _why_apart(recipe: Recipe, about: About, source: str) -> str:
     if per != wanted:
         return f"{brief(neck)} was trained on {_PER[per]}, and would be given {_PER[wanted]}"
     views = _num_views(from_plain(TestViews, about["views"], source))
+    if views > 1 and recipe.model.consensus != "avg":
+        return (
+            f"model.consensus={recipe.model.consensus} was given {views} views of a clip at once, "
+            "and would be given each"
+        )
     if views > 1 and not isinstance(neck, FRAME_BY_FRAME):
         return f"{brief(neck)} was given {views} views of a clip at once, and would be given each"
     return ""

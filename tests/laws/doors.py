@@ -246,6 +246,7 @@ MODELS: dict[str, Kind] = {
     "ten clips": Kind(make=_released(test=TEN_CLIPS)),
     "ten crops of two clips": Kind(make=_released(test=replace(TWO_CLIPS, crop=TenCrop(32, 36)))),
     "Caffe": Kind(make=_caffe),
+    "highest frames": Kind(make=_model("label", "sounds", consensus="max"), in_graphs=True),
     "other segments": Kind(make=_released(), options={"segments": 5}),
     "looks back": Kind(
         make=_model(

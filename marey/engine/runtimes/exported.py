@@ -159,7 +159,8 @@ class Exported:
             raise RunError(
                 f"{self.path} takes whole clips, not frame by frame", "marey export RUN --stream"
             )
-        return StreamFile(self.session, self.facts.inputs, self.facts.outputs)
+        consensus = self.trained.recipe.model.consensus
+        return StreamFile(self.session, self.facts.inputs, self.facts.outputs, consensus)
 
 
 def exported_file(path: str | Path) -> Path | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from marey.engine.runtimes.program import FRAME
 from marey.engine.runtimes.session import Session
 from marey.errors import counted
+from marey.models.video_model import Consensus, consensus_of
 from marey.types import Clip, Scores
 
 
@@ -24,6 +25,8 @@ class StreamFile:
     session: Session
     inputs: Mapping[str, Sequence[int]]
     outputs: Sequence[str]
+    consensus: Consensus = "avg"
+    """What the scores of a clip are of those of its frames."""
 
     @property
     def head_name(self) -> str:
@@ -67,10 +70,10 @@ class StreamFile:
         return tuple(torch.zeros(batch, *shape) for shape in buffers)
 
     def scores(self, clip: Clip) -> Scores:
-        """Scores [b k] of clips [b t c h w]: the mean over their frames, as of the whole clip."""
+        """Scores [b k] of clips [b t c h w], of those of their frames, as of the whole clip."""
         kept: Sequence[Tensor] = ()
         logits = []
         for frame in clip.unbind(dim=1):
             of_frame, *kept = self(frame, *kept)
             logits.append(of_frame)
-        return {self.head_name: torch.stack(logits).mean(dim=0)}
+        return {self.head_name: consensus_of(torch.stack(logits, dim=1), self.consensus)}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -61,6 +62,8 @@ def test_a_stream_carries_what_a_frame_leaves() -> None:
         seen.append(logits[:, 0].tolist())
     assert seen == [[1, 1], [3, 3], [6, 6]]
     torch.testing.assert_close(STREAM.scores(clip)["label"], torch.full((2, 1), 10 / 3))
+    highest = replace(STREAM, consensus="max").scores(clip)["label"]
+    torch.testing.assert_close(highest, torch.full((2, 1), 6.0))
     assert (STREAM.head_name, STREAM.num_buffers) == ("label", 1)
     assert [each.shape for each in STREAM.first_buffers(2, 4, 5)] == [(5, 1, 1, 1)]
 
