@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.fresh import HANG_SECONDS
+
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_demo_shows_that_order_matters(tmp_path: Path) -> None:
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "marey", "demo", "--out", str(tmp_path / "demo")],
         capture_output=True,
         text=True,
-        timeout=840,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
-import subprocess
-import sys
-from collections.abc import Mapping
 
-HANG_SECONDS = 1500.0
-"""Longer than anything here takes on a machine that does a lot else besides."""
+from tests.fresh import HANG_SECONDS as HANG_SECONDS
+from tests.fresh import Process
 
 
 def free_port() -> str:
@@ -25,31 +21,24 @@ def free_port() -> str:
         return str(port)
 
 
-def start_two(script: str, *args: object) -> list[subprocess.Popen[str]]:
-    """Two processes of one run that execute `script`; what they print is in their `stdout`."""
+def start_two(script: str, *args: object) -> list[Process]:
+    """Two processes of one run that execute `script`; see `printed_by`."""
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     ranks = ({"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2))
-    return [start_one(script, *args, environ=common | rank) for rank in ranks]
+    return [Process("-c", script, *args, environ=common | rank) for rank in ranks]
 
 
-def start_one(
-    script: str, *args: object, environ: Mapping[str, str] | None = None
-) -> subprocess.Popen[str]:
+def start_one(script: str, *args: object) -> Process:
     """A process that executes `script`."""
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, args)],
-        env={**os.environ, **(environ or {})},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    return Process("-c", script, *args)
 
 
-def printed_by(processes: list[subprocess.Popen[str]]) -> list[str]:
+def printed_by(processes: list[Process]) -> list[str]:
     """What each has printed, once all have ended well."""
     try:
-        said = [process.communicate(timeout=HANG_SECONDS)[0] for process in processes]
+        said = [process.communicate() for process in processes]
     finally:
         for process in processes:
             process.kill()  # one waits for the other if that failed
-    assert [process.returncode for process in processes] == [0] * len(processes)
-    return said
+    assert [process.returncode for process in processes] == [0] * len(processes), said
+    return [out for out, _ in said]

@@ -223,6 +223,7 @@ class Endless:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("by", ["frame", "window"])
 def test_thousands_of_frames_leave_nothing_behind(by: str) -> None:
     of = predictor() if by == "frame" else predictor(BOTH)

@@ -33,6 +33,7 @@ SMALL = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_tsm_fine_tuned_from_imagenet_beats_one_from_nothing(
     tmp_path: Path, shared_dir: Path
 ) -> None:
