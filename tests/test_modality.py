@@ -28,16 +28,18 @@ from marey.models.optim_groups import tsm_groups
 from marey.models.temporal.tsm import TSM
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.catalog import find
+from marey.recipes.compatible import check_pictures
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml, override, to_yaml
 from marey.recipes.short_names import spelled_out
 from marey.recipes.testing import for_test
 from marey.video.augment import Augment, augment, normalize
-from marey.video.crops import CenterCrop, Mirrored, TenCrop
+from marey.video.crops import CenterCrop, Mirrored, MultiScaleCrop, TenCrop
 from marey.video.mirror import mirrored
 from marey.video.reading.in_memory import FramesInMemory
 from marey.video.reading.reader import open_video
 from marey.video.reading.samples import samples_of
+from tests.flow_pairs import write_pairs
 from tests.tiny import tiny_recipe, write_set
 
 SMALL = ResNetSpec(18, channels=16)
@@ -221,3 +223,32 @@ def test_doors_that_show_pictures_one_by_one_refuse_it_by_name(run: Path) -> Non
         live_recogniser(predictor)
     with pytest.raises(RunError, match="differences of pictures, on which no places are shown"):
         look_at(predictor, pictures(2))
+
+
+def test_flow_of_pairs_of_pictures_trains_evaluates_and_predicts(tmp_path: Path) -> None:
+    """Without OpenCV: two classes, of motion to the left and to the right."""
+    lines = ["path,label,split"]
+    for number in range(6):
+        label = number % 2
+        fields = np.full((7, 32, 32, 2), 128, np.uint8)
+        fields[..., 0] = 90 if label else 166
+        write_pairs(tmp_path / f"{number}", fields)
+        lines.append(f"{number},{label},{'train' if number < 4 else 'val'}")
+    (tmp_path / "labels.txt").write_text("right\nleft\n")
+    (tmp_path / "m.csv").write_text("\n".join(lines) + "\n")
+    small = tiny_recipe(tmp_path / "m.csv", epochs=1)
+    recipe = as_a(replace(small, model=replace(small.model, encoder=SMALL), amp=False), "flow")
+    run = train(override(recipe, ["augment.flip=none"]), tmp_path / "run", quiet=True)
+    evaluate_folder(EvalOptions(folder=run), run / "results" / "val")
+    answers = load(run).predict(tmp_path / "4")
+    assert {answer["label"] for answer in answers} == {"right", "left"}  # type: ignore[index]
+    with pytest.raises(RunError, match="the server shows pictures one by one.*optical flow"):
+        check_pictures(load(run).trained.model.spec, "the server")
+
+
+def test_the_published_row_of_flow_is_upstreams() -> None:
+    row = find("tsm-r50-flow-8f-k400")
+    assert (row.model.modality, row.model.encoder.in_channels) == ("flow", 10)
+    assert (row.augment.flip, row.augment.mean, row.augment.std) == ("plain", (0.5,), (0.226,))
+    assert isinstance(row.train.crop, MultiScaleCrop)
+    assert row.train.crop.scales == (1.0, 0.875, 0.75)

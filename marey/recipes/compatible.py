@@ -18,7 +18,7 @@ from marey.models.layers import norms_that_learn
 from marey.models.video_model import ModelSpec, VideoModel
 from marey.recipes.frozen import check_stored, is_frozen
 from marey.recipes.recipe import Recipe, Stage
-from marey.video.reading.flow import flow_source
+from marey.video.reading.flow import PUBLISHED, FlowSettings, flow_source
 
 _log = logging.getLogger(__name__)
 
@@ -124,8 +124,11 @@ def _without_effect(asked: str, stage: Stage, number: int, remedy: str) -> Recip
     )
 
 
-def check_clips(model: ModelSpec, manifest: Manifest) -> None:
-    """ManifestError unless the clips of `manifest` are what `model` takes: frames or features."""
+def check_clips(model: ModelSpec, manifest: Manifest, flow: FlowSettings = PUBLISHED) -> None:
+    """ManifestError unless the clips of `manifest` are what `model` takes: frames or features.
+
+    flow: how it was, or is to be, computed for a model of flow; RunError if it cannot be.
+    """
     features = manifest.features
     if features is None:
         if model.takes_features:
@@ -136,7 +139,7 @@ def check_clips(model: ModelSpec, manifest: Manifest) -> None:
             )
         check_readable(model)
         if model.modality == "flow":
-            _say_source(manifest)
+            _say_source(manifest, flow)
     elif not model.takes_features:
         check_stored(model, manifest)
     elif features.dim != model.encoder.in_channels:
@@ -159,9 +162,9 @@ def check_readable(model: ModelSpec) -> None:
         )
 
 
-def _say_source(manifest: Manifest) -> None:
+def _say_source(manifest: Manifest, flow: FlowSettings) -> None:
     """Say where the flow of the clips comes from, by the first; RunError if it cannot be had."""
-    if len(manifest) and (source := flow_source(manifest.clip(0).path)):
+    if len(manifest) and (source := flow_source(manifest.clip(0).path, flow)):
         _say(f"{manifest.source}: flow is {source}")
 
 

@@ -21,6 +21,7 @@ from marey.timelines.decisions import Decision
 from marey.types import check_counts, check_numbers
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, Crop, MultiScaleCrop
+from marey.video.reading.flow import FlowSettings
 from marey.video.sampling.segments import Sampling, Segments
 
 
@@ -95,6 +96,7 @@ class DataSpec:
         roots: pairs of a source and the root of its clips, for sources that have their own.
         urls: what paths that are urls themselves may begin with; not beside `roots`.
         backend: what decodes videos.
+        flow: how optical flow is computed, where a model of that modality is shown videos.
         workers: processes that read clips; 0 reads them in the process that trains, None has as
             many as the machine has cores for (`marey.jobs.cores`).
         bad_clip_budget: the share of training clips that may be unreadable, from 0 to 1.
@@ -110,6 +112,7 @@ class DataSpec:
     roots: tuple[tuple[str, str], ...] = ()
     urls: tuple[str, ...] = ()
     backend: Literal["pyav", "torchcodec"] = "pyav"
+    flow: FlowSettings = field(default_factory=FlowSettings)
     workers: int | None = None
     bad_clip_budget: float = 0.01
     clip_seconds: float = 60.0

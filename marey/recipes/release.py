@@ -42,7 +42,9 @@ def going_on_from(folder: Path) -> Recipe:
     return replace(
         recipe,
         model=replace(recipe.model, heads=()),
-        data=DataSpec(backend=recipe.data.backend, workers=recipe.data.workers),
+        data=DataSpec(
+            backend=recipe.data.backend, workers=recipe.data.workers, flow=recipe.data.flow
+        ),
         augment=replace(recipe.augment, flip_pairs=None),
         weights=str(folder),
         claim=None,

@@ -31,10 +31,11 @@ _OF_FEATURES = ("encoder", "model_spec", "views", "pixels", "per", "weights", "d
 def without_places(recipe: Recipe) -> Recipe:
     """The recipe without the manifests and roots of clips, and weights that are a file or folder.
 
-    What decodes videos stays.
+    What decodes videos stays, and how flow is computed.
     """
     weights = recipe.weights if is_public_name(recipe.weights) else ""
-    return replace(recipe, data=DataSpec(backend=recipe.data.backend), weights=weights)
+    data = DataSpec(backend=recipe.data.backend, flow=recipe.data.flow)
+    return replace(recipe, data=data, weights=weights)
 
 
 def to_share(recipe: Recipe, name: str) -> tuple[Recipe, list[str]]:

@@ -27,6 +27,7 @@ from marey.errors import DecodeError, ManifestError, StorageError
 from marey.modality import Modality
 from marey.types import Labels
 from marey.video.crops import Crop
+from marey.video.reading.flow import PUBLISHED, FlowSettings
 from marey.video.reading.reader import Backend
 from marey.video.reading.samples import open_samples
 from marey.video.sampling.segments import Sampling, at_rate
@@ -84,7 +85,7 @@ class Batch:
 class ClipDataset(Dataset[Sample]):
     """The clips of a manifest by (row, seed); seed None is the deterministic test rule.
 
-    `modality` is that of the model that they are for.
+    `modality` is that of the model that they are for, `flow` how flow is computed for it.
     """
 
     def __init__(
@@ -95,9 +96,10 @@ class ClipDataset(Dataset[Sample]):
         *,
         backend: Backend = "pyav",
         modality: Modality = "rgb",
+        flow: FlowSettings = PUBLISHED,
     ) -> None:
         self.manifest, self.sampling, self.crop = manifest, sampling, crop
-        self.backend, self.modality = backend, modality
+        self.backend, self.modality, self.flow = backend, modality, flow
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -142,6 +144,7 @@ class ClipDataset(Dataset[Sample]):
             backend=self.backend,
             span=source.span,
             num_frames=source.num_frames,
+            settings=self.flow,
         ) as video:
             sampling = at_rate(self.sampling, source.fps or video.fps)
             indices = sampling.indices(len(video), rng)

@@ -28,7 +28,13 @@ from marey.data.packs.checksums import digest_of
 from marey.data.packs.clips import Shots, open_clip, times_of
 from marey.errors import DecodeError
 from marey.storage.atomic import placing
-from marey.video.reading.flow import PUBLISHED, FlowSettings, as_picture, open_flow
+from marey.video.reading.flow import (
+    PUBLISHED,
+    ComputedFlow,
+    FlowSettings,
+    as_picture,
+    open_flow,
+)
 from marey.video.reading.frame_folder import NAME
 from marey.video.reading.jpeg import QUALITY, encode_jpeg
 from marey.video.reading.pack_writer import PackWriter, pack_writer
@@ -174,8 +180,8 @@ class FlowPacks:
     def writing(self, out: Path, part: int) -> Iterator[Write]:
         """A context whose value adds the flow of one clip to the pack `part`."""
         pack = f"packs/{part:05d}.tar"
-        draft, about = draft_of(out, part), {"modality": "flow"} | asdict(self.settings)
-        with placing(draft, out / pack), pack_writer(draft, about) as writer:
+        draft = draft_of(out, part)
+        with placing(draft, out / pack), pack_writer(draft, {"modality": "flow"}) as writer:
             yield lambda clip, name: self._add(writer, clip, name, pack)
 
     def _add(self, writer: PackWriter, clip: VideoClip, name: str, pack: str) -> Made:
@@ -183,6 +189,8 @@ class FlowPacks:
             clip.path, span=clip.span, num_frames=clip.num_frames, settings=self.settings
         )
         with opened as flow:
+            if isinstance(flow, ComputedFlow):  # of what is stored nobody knows them
+                writer.about["settings"] = asdict(self.settings)
             fields = map(as_picture, flow.pictures(np.arange(len(flow))))
             first = next(fields)  # all of a clip have one size
             height, width, _ = first.shape

@@ -58,6 +58,7 @@ def bench_end_to_end(
         recipe.test.crop,
         backend=backend,
         modality=recipe.model.modality,
+        flow=recipe.data.flow,
     )
     started = max(1, workers)
     rows = np.resize(np.arange(len(manifest)), num_clips + started * batch_size).tolist()

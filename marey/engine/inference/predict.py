@@ -402,9 +402,12 @@ class Predictor:
 
     @contextmanager
     def _opened(self, path: str | AnyPath, num_frames: int | None = None) -> Iterator[FrameReader]:
-        backend, modality = self.trained.recipe.data.backend, self.trained.model.spec.modality
+        data, modality = self.trained.recipe.data, self.trained.model.spec.modality
         try:
-            with open_samples(path, modality, backend=backend, num_frames=num_frames) as reader:
+            opened = open_samples(
+                path, modality, backend=data.backend, num_frames=num_frames, settings=data.flow
+            )
+            with opened as reader:
                 if modality == "rgb" and len(reader) == 1:
                     _log.warning(
                         "%s is one picture, not a video: every frame that the model sees is it",
@@ -420,7 +423,8 @@ class Predictor:
             raise DecodeError(f"{path}: too large for the memory", "scale it down") from error
 
     def _of_clip(self, frames: Frames, asked: _Asked) -> list[Answer]:
-        clip = samples_of(FramesInMemory(frames), self.trained.model.spec.modality)
+        flow = self.trained.recipe.data.flow
+        clip = samples_of(FramesInMemory(frames), self.trained.model.spec.modality, flow)
         return self._answers(self.scores(clip), asked)
 
     def _of_features(self, video: str | Path | np.ndarray | Tensor, asked: _Asked) -> list[Answer]:

@@ -51,7 +51,7 @@ def score_clips(
     Args: as `marey.engine.inference.evaluate.evaluate`, but for the `scorer`, which takes clips of
         as many frames as the recipe's test views have.
     """
-    check_clips(scorer.spec, manifest)
+    check_clips(scorer.spec, manifest, recipe.data.flow)
     recipe = tests_on(recipe, manifest)
     scores: ScoreArrays = {
         head.name: np.full((len(manifest), head.num_classes), np.nan, np.float32)
@@ -86,6 +86,7 @@ def view_batches(
         views.crop,
         backend=data.backend,
         modality=recipe.model.modality,
+        flow=data.flow,
     )
     return clip_batches(
         clips,

@@ -97,6 +97,7 @@ def draw_steps(
         views.crop,
         backend=data.backend,
         modality=recipe.model.modality,
+        flow=data.flow,
     )
     pin_memory = world.device.type == "cuda"
     batches = clip_batches(

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
@@ -153,6 +153,19 @@ class PackedFlow(FlowReader):
     def __len__(self) -> int:
         return len(self._clip)
 
+    def require(self, settings: FlowSettings) -> None:
+        """RunError if the pack says that its flow was computed by others."""
+        there, here = self._clip.about.get("settings"), asdict(settings)
+        if there is not None and there != here:
+            known = there if isinstance(there, dict) else {}
+            keys = [key for key in here if known.get(key) != here[key]]
+            theirs, ours = ({key: of.get(key) for key in keys} for of in (known, here))
+            raise RunError(
+                f"{self.path}: its flow was computed with {theirs}, where {ours} is asked for",
+                f"change data.flow of the recipe before training (data.flow.{keys[0]}=...), or "
+                "compute the flow anew",
+            )
+
     def fields(self, indices: NDArray[np.int64]) -> Iterator[Field]:
         """The fields at `indices`, from a picture each."""
         for picture in self._clip.pictures(indices):
@@ -220,11 +233,11 @@ def open_flow(
     """The flow of the video at `path`, open: a context that closes it.
 
     Args: as `open_video`; `span` is of pictures, and gives the fields between them. `settings` are
-    those by which flow is computed where `path` holds none.
+    those by which flow is computed where `path` holds none, and was computed for a pack.
 
     Raises:
         DecodeError: as `open_video`.
-        RunError: it is to be computed, and cannot be here.
+        RunError: it is to be computed, and cannot be here; or a pack was computed otherwise.
     """
     place = any_path(path)
     if (flow := stored_flow(place, num_frames)) is None:
@@ -235,6 +248,8 @@ def open_flow(
             video.close()
             raise
     try:
+        if isinstance(flow, PackedFlow):
+            flow.require(settings)
         return flow if span is None else _between(flow, span)
     except BaseException:
         flow.close()
@@ -338,4 +353,6 @@ def flow_source(path: AnyPath, settings: FlowSettings = PUBLISHED) -> str:
             "`marey data flow` computes it once, before training"
         )
     with flow:
+        if isinstance(flow, PackedFlow):
+            flow.require(settings)
         return "read from a pack" if isinstance(flow, PackedFlow) else "read from pairs of pictures"

@@ -130,12 +130,12 @@ class PackedClip(FrameReader):
         self.fps = self._frames.fps
         self._num_frames = len(self._frames.sizes) if num_frames is None else num_frames
         self._ahead = (0, b"")
-        self._holds_flow = self._pack.about.get("modality") == "flow"
+        self.about = self._pack.about
 
     @property
     def holds_flow(self) -> bool:
         """Whether its pictures are optical flow, x above y (`marey.video.reading.flow`)."""
-        return self._holds_flow
+        return self.about.get("modality") == "flow"
 
     def __len__(self) -> int:
         return self._num_frames

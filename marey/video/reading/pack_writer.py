@@ -21,9 +21,8 @@ class PackWriter:
     """A pack in the making; see `pack_writer`."""
 
     def __init__(self, file: BinaryIO, about: Mapping[str, Any] | None = None) -> None:
-        self._schema = SCHEMA
-        if about:
-            self._schema = SCHEMA.with_metadata({"about": json.dumps(about, sort_keys=True)})
+        self.about = dict(about or {})
+        """What the pack is to say of its pictures, where they are not those of videos."""
         self._file, self._digest, self._offset = file, sha256(), 0
         self._rows: list[dict[str, Any]] = []
 
@@ -58,8 +57,10 @@ class PackWriter:
     def finish(self) -> None:
         """Write the index and the end."""
         sink = pa.BufferOutputStream()
-        table = pa.Table.from_pylist(self._rows, schema=self._schema)
-        with pa.ipc.new_file(sink, self._schema) as index:
+        about = {"about": json.dumps(self.about, sort_keys=True)} if self.about else None
+        schema = SCHEMA.with_metadata(about)
+        table = pa.Table.from_pylist(self._rows, schema=schema)
+        with pa.ipc.new_file(sink, schema) as index:
             index.write_table(table.combine_chunks())
         content = sink.getvalue().to_pybytes()
         start = self._member(".index.arrow", content)

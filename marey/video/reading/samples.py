@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from marey.errors import DecodeError
 from marey.modality import STACKS, Modality
 from marey.storage.url import AnyPath
-from marey.video.reading.flow import ONE_PICTURE, ComputedFlow, holds_flow, open_flow
+from marey.video.reading.flow import (
+    ONE_PICTURE,
+    PUBLISHED,
+    ComputedFlow,
+    FlowSettings,
+    holds_flow,
+    open_flow,
+)
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.pixels import Picture, ShortSide
 from marey.video.reading.reader import Backend, Span, open_video
@@ -32,14 +39,15 @@ def open_samples(
     backend: Backend = "pyav",
     span: Span | None = None,
     num_frames: int | None = None,
+    settings: FlowSettings = PUBLISHED,
 ) -> FrameReader:
     """The samples of the video at `path`, open: a context that closes it.
 
-    Args and errors as `open_video`. DecodeError too if the video shows something else, or is a
-    single picture, which has no motion; RunError if flow is to be computed, but cannot be here.
+    Args and errors as `open_video` and `open_flow`. DecodeError too if the video shows something
+    else, or is a single picture, which has no motion.
     """
     if modality == "flow":
-        flow = open_flow(path, backend=backend, span=span, num_frames=num_frames)
+        flow = open_flow(path, backend=backend, span=span, num_frames=num_frames, settings=settings)
         return Stacked(flow, STACKS[modality].frames)
     video = open_video(path, backend=backend, span=span, num_frames=num_frames)
     try:
@@ -54,12 +62,14 @@ def open_samples(
         raise
 
 
-def samples_of(video: FrameReader, modality: Modality) -> FrameReader:
+def samples_of(
+    video: FrameReader, modality: Modality, settings: FlowSettings = PUBLISHED
+) -> FrameReader:
     """The samples of an open video of pictures, which they own; errors as `open_samples`."""
     if modality == "rgb":
         return video
     if modality == "flow":
-        video = ComputedFlow(video)
+        video = ComputedFlow(video, settings)
     elif len(video) == 1:
         raise DecodeError(f"{video.path}: {ONE_PICTURE}", "give a video")
     return Stacked(video, STACKS[modality].frames)

@@ -38,6 +38,7 @@ from marey.video.reading.reader import Span, open_video
 from marey.video.reading.samples import Stacked, open_samples, samples_of
 from marey.video.sampling.blvnet import Uniform
 from marey.video.sampling.segments import Segments
+from tests.flow_pairs import write_pairs
 
 HEIGHT, WIDTH = 32, 48
 
@@ -46,16 +47,6 @@ def fields(num: int, seed: int = 0) -> np.ndarray:
     """Fields uint8 [num h w 2] of one level each, x and y of their own."""
     levels = np.random.default_rng(seed).integers(40, 216, (num, 1, 1, 2), np.uint8)
     return np.broadcast_to(levels, (num, HEIGHT, WIDTH, 2))
-
-
-def write_pairs(folder: Path, of: np.ndarray, template: str = "flow_{}_{:05d}.jpg") -> Path:
-    for index, field in enumerate(of, start=1):
-        for axis, plane in zip("xy", np.moveaxis(field, 2, 0), strict=True):
-            file = folder / template.format(axis, index)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            grey = np.repeat(plane[..., None], 3, axis=2)
-            file.write_bytes(encode_jpeg(grey, quality=1))
-    return folder
 
 
 def levels(fields_tchw: torch.Tensor) -> np.ndarray:
@@ -292,6 +283,24 @@ def test_computed_once_or_while_reading_flow_is_the_same(tmp_path: Path) -> None
         one, other = (each.read(range(7)).int() for each in (stored, computed))
         assert (one - other).abs().float().mean() < 1  # JPEG
     assert "computed by DIS" in flow_source(video)
+
+
+def test_a_pack_of_other_settings_is_not_read_for_a_model_that_does_not_have_them(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("cv2")
+    write_video(tmp_path / "a.mp4")
+    narrow = FlowSettings(bound=10)
+    clips = manifest_of(tmp_path, ["a.mp4"])
+    made = pack_clips(clips, tmp_path / "out", FlowPacks(narrow), executor=Here())
+    assert made is not None
+    path = read_manifest(made.manifest).path(0)
+    message = r"computed with \{'bound': 10.*\}, where \{'bound': 20.*\} is asked.*data.flow.bound"
+    for ask in (open_flow, flow_source):
+        with pytest.raises(RunError, match=message):
+            ask(path)
+    with open_flow(path, settings=narrow) as flow:
+        assert len(flow) == 7
 
 
 def test_tv_l1_needs_the_contributed_modules() -> None:
