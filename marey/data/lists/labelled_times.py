@@ -1,4 +1,4 @@
-"""A cell that says what happens when: ``Sitting[0 to 2.5; 4 to 6]; Walking[2.6 to 4]``."""
+"""A cell that says what happens when: ``Sitting[0 to 2.5; 4 to 6]; Walking[2.6-4]``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from marey.data.lists.rejects import Misfit
 from marey.data.lists.times import seconds
 
 _PART = re.compile(r"([^;:\[\]]+)\[([^\[\]]*)\]")
+_TIMES = re.compile(r"\s*([^\s–-]+)\s*(?:\bto\b|-|–)\s*([^\s–-]+)\s*")
 _BETWEEN = re.compile(r"[\s;:]*")
 
 
@@ -37,12 +38,23 @@ def labelled_times(cell: str) -> Iterator[LabelledTime | Misfit]:
     yield from _without_times(cell[at:])
 
 
+def bare_times(cell: str) -> Iterator[LabelledTime | Misfit]:
+    """The same of a cell without classes, whose label is "".
+
+    >>> list(bare_times("0-2.5; 4 to 6"))[0]
+    LabelledTime(label='', start=0.0, end=2.5)
+    """
+    for piece in filter(str.strip, cell.split(";")):
+        yield _time("", piece)
+
+
 def _time(label: str, text: str) -> LabelledTime | Misfit:
-    first, to, last = text.partition(" to ")
-    start, end = seconds(first), seconds(last)
-    shown = f"{label}[{text.strip()}]"
-    if not to or start is None or end is None:
-        return Misfit("no time from a start to an end", "write it as 'Name[1.5 to 3]'", value=shown)
+    match = _TIMES.fullmatch(text)
+    start, end = (seconds(each) for each in match.groups()) if match else (None, None)
+    shown = f"{label}[{text.strip()}]" if label else text.strip()
+    if start is None or end is None:
+        form = "Name[1.5 to 3]" if label else "1.5 to 3"
+        return Misfit("no time from a start to an end", f"write it as '{form}'", value=shown)
     if end <= start:
         return Misfit("the end is not after the start", "which of them is wrong?", value=shown)
     return LabelledTime(label, start, end)
@@ -51,4 +63,4 @@ def _time(label: str, text: str) -> LabelledTime | Misfit:
 def _without_times(text: str) -> Iterator[Misfit]:
     """A `Misfit` for what stands between two parts, if it is more than what divides them."""
     if not _BETWEEN.fullmatch(text):
-        yield Misfit("no time in brackets", "write it as 'Name[1.5 to 3]'", value=text.strip())
+        yield Misfit("no time in brackets", "write it as 'Name[1.5 to 3]'", value=text.strip("; "))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from marey.data.lists.class_names import unbracketed
+from marey.data.lists.interval_cells import intervals_of
 from marey.data.lists.listing import Listing, ListRow
 from marey.data.lists.object_table import object_table
 from marey.data.lists.plain_lists import SEPARATORS
@@ -37,7 +38,10 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
     file.faults.settle()
     if not table.rows:
         raise ManifestError(f"{file.path}: no rows, only a header", "give at least one clip")
-    roles = choose_roles(table, wanted)
+    intervals = intervals_of(table, wanted, file.faults)
+    file.faults.settle()
+    table, names = intervals.table, intervals.table.names
+    roles = choose_roles(table, intervals.wanted)
     rows = list(file.faults.fitting(table.rows, partial(_row, names, roles)))
     file.faults.settle()
     times = roles.times.columns if roles.times else ()
@@ -51,9 +55,10 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
         rows=rows,
         unit="frames" if roles.times and roles.times.unit == "frames" else "seconds",
         columns={name: table.cells(name) for name in names if name not in read},
-        used=roles.used,
+        used={role: name for role, name in roles.used.items() if role not in intervals.made}
+        | intervals.used,
         class_names=roles.class_names,
-        notes=[*roles.notes, *_frame_notes(roles)],
+        notes=[*roles.notes, *_frame_notes(roles), *intervals.notes],
     )
 
 

@@ -17,7 +17,9 @@ from marey.errors import ManifestError, did_you_mean
 
 HEADS = ("label", "verb", "noun")
 UNIT_OF: Mapping[str, TimeUnit] = {
-    f"{edge}{SUFFIXES[unit]}": unit for unit in SUFFIXES for edge in ("start", "end", "duration")
+    f"{edge}{SUFFIXES[unit]}": unit
+    for unit in SUFFIXES
+    for edge in ("start", "end", "duration", "intervals")
 }
 ROLES = ("path", *HEADS, "label_number", "split", "group", "fold", "id", *UNIT_OF)
 

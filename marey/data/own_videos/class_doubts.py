@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from marey.data.lists.class_names import nearly_equal
 from marey.data.lists.listing import Listing
@@ -16,6 +18,8 @@ _BLANK = re.compile(r"nan|<NA>|#N/A|#NV|#[A-Z]+[!?]|Err:\d+|N/A", re.IGNORECASE)
 """Of pandas, Excel and LibreOffice; None and null may be classes."""
 
 
+SEVERAL, MOST_ALONE, NEARLY = 3, 100, 0.8
+"""Clips of a class whose name is known; classes of one that are compared, by difflib's ratio."""
 FEW, OWN_SHARE = 5, 0.9
 """Clips that may each be of a class of their own; the share of more that may not."""
 
@@ -71,12 +75,45 @@ def doubts_of_classes(
         yield f"one class of '{head}', {clip_text(classes[0])}: there is nothing to tell apart"
     if listing.rows[0].line.number:  # a list: names of folders were looked at
         yield from nearly_equal(classes)
+        yield from _misspelt(listing, head, classes)
+        yield from _overlaps(listing, head)
         joined = [name for name in classes if _joins(name, classes)]
         if joined:
             shown = clip_text(joined[0])
             yield f"{shown} is read as one class; where a clip has several they are written a|b"
         if 2 < len(listing) == num_used == len(classes):
             yield f"each of {len(listing):,} clips has a class of '{head}' of its own"
+
+
+def _misspelt(listing: Listing, head: str, classes: Sequence[str]) -> Iterator[str]:
+    """Classes of a single clip whose name is nearly that of one with several."""
+    counts = Counter(row.labels[head].strip() for row in listing.rows)
+    several = [name for name in classes if counts[name] >= SEVERAL]
+    alone = [name for name in classes if counts[name] == 1 and not name.isdecimal()]
+    for name in alone[:MOST_ALONE]:
+        if near := difflib.get_close_matches(name, several, n=1, cutoff=NEARLY):
+            line = next(row.line for row in listing.rows if row.labels[head].strip() == name)
+            yield (
+                f"{line}: the only clip of {clip_text(name)}, which is nearly {clip_text(near[0])},"
+                f" a class of {counts[near[0]]:,}"
+            )
+
+
+def _overlaps(listing: Listing, head: str) -> Iterator[str]:
+    """Spans of one class and file of which one begins before the other ends."""
+    rows = [row for row in listing.rows if row.start is not None or row.end is not None]
+    rows.sort(key=lambda row: (row.path, row.labels[head], row.start or 0.0))
+    pairs = [
+        f"{before.line} and {row.line.number}"
+        for before, row in pairwise(rows)
+        if (before.path, before.labels[head]) == (row.path, row.labels[head])
+        and (before.end is None or (row.start or 0.0) < before.end)
+    ]
+    if pairs:
+        yield (
+            f"{counted(len(pairs), 'pair')} of spans of one class that overlap in their file:"
+            f" {first_few(pairs, 3)}"
+        )
 
 
 def _joins(name: str, classes: Sequence[str]) -> bool:

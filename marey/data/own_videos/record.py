@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from marey.data.lists.wanted_columns import ROLES
+from marey.data.lists.wanted_columns import ROLES, UNIT_OF
 from marey.data.own_videos.splits import SplitRule, Where
 from marey.storage.atomic import write_text
 
@@ -74,7 +74,7 @@ def shown_columns(used: Mapping[str, str]) -> str:
 
 def _shown_role(role: str) -> str:
     edge, _, unit = role.partition("_")
-    if edge not in ("start", "end", "duration"):
+    if role not in UNIT_OF:
         return role.replace("_", " ")
     return f"{edge} ({_UNITS[unit]})"
 
