@@ -236,19 +236,32 @@ def start(made: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def test_ctrl_c_ends_it_with_the_summary(made: Path) -> None:
-    process = start(made, "-", "--raw", "64x48", "--json")
+def test_ctrl_c_ends_it_with_the_summary_and_files_that_are_whole(
+    made: Path, tmp_path: Path
+) -> None:
+    files = "--csv", str(tmp_path / "a.csv"), "--out", str(tmp_path / "a.mp4")
+    process = start(made, "-", "--raw", "64x48", "--json", "--as-fast-as-possible", *files)
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    process.stdin.buffer.write(numbered(1)[0].tobytes())
+    process.stdin.buffer.write(b"".join(each.tobytes() for each in numbered(5)))
     process.stdin.flush()
-    assert json.loads(process.stdout.readline())["label"] in LABELS
+    for _ in range(5):
+        line = json.loads(process.stdout.readline())
+        while "said" in line:
+            line = json.loads(process.stdout.readline())
+        assert line["label"] in LABELS
     process.send_signal(signal.SIGINT)
     last = json.loads(process.stdout.readlines()[-1])
     assert process.wait(60) == 0, process.stderr.read()
     assert "stopped" not in process.stderr.read()
-    assert last["summary"]["sources"][0]["answered"] == 1
+    assert last["summary"]["sources"][0]["answered"] == 5
+    lines = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
+    assert {len(row) for row in csv.reader(lines)} == {7}
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        frames = sum(1 for _ in file.decode(video=0))
+    # a line is printed first, so that the last one may have been stopped on its way to the files
+    assert 4 <= frames <= len(lines) - 1 <= 5
     process.stdin.close()
     process.stdout.close()
     process.stderr.close()

@@ -39,6 +39,36 @@ def test_any_of_the_classes_that_are_marked_at_once_is_right() -> None:
     assert (one["accuracy"].value, both["accuracy"].value) == (50, 100)
 
 
+SPANS = st.lists(
+    st.tuples(st.integers(-2, 10), st.integers(0, 6), st.integers(0, 1)).map(
+        lambda of: (of[0] / 2, (of[0] + of[1]) / 2, of[2])
+    ),
+    max_size=4,
+)
+
+
+@given(st.lists(st.tuples(SPANS, SPANS), min_size=1, max_size=3))
+def test_accuracy_is_a_count_of_moments_one_by_one(
+    of: list[tuple[list[tuple[float, float, int]], list[tuple[float, float, int]]]],
+) -> None:
+    """Spans may touch, overlap, be there twice, last no time or lie outside."""
+    right = total = right_marked = total_marked = 0
+    for marked, found in of:
+        for middle in MIDDLES:
+            here, said = ({c for s, e, c in of if s <= middle < e} for of in (marked, found))
+            is_right = bool(here & said) if here else not said
+            right, total = right + is_right, total + 1
+            right_marked += is_right and bool(here)
+            total_marked += bool(here)
+    found_there = accuracy_estimates([watched(Spans.of(m), Spans.of(f)) for m, f in of])
+    assert found_there["accuracy"].value == pytest.approx(100 * right / total)
+    of_marked = found_there["accuracy/marked"].value
+    if total_marked:
+        assert of_marked == pytest.approx(100 * right_marked / total_marked)
+    else:
+        assert np.isnan(of_marked)
+
+
 def test_an_empty_timeline_is_right_about_the_background_alone() -> None:
     found = accuracy_estimates([watched(Spans.of([(0, 2, 0)]), Spans.of([]))] * 3)
     assert found["accuracy"].value == 80

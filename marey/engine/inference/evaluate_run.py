@@ -84,6 +84,8 @@ class TestClips:
     """Of the manifest; empty if it has none."""
     name: str
     """What they are called; empty of those that the model was validated on."""
+    whole: Manifest
+    """With the rows of the other splits."""
     notes: tuple[str, ...] = ()
 
 
@@ -173,7 +175,7 @@ class EvalOptions(Options["ScoringJob"]):
             whole = dealt(read_manifests(lists, heads=trained.classes, at=data.location), data)
         clips = whole.select(self.split)
         name = "" if self._are_own(clips, data, trained) else self._clips_name(data)
-        return TestClips(clips, "" if whole.splits is None else self.split, name, notes)
+        return TestClips(clips, "" if whole.splits is None else self.split, name, whole, notes)
 
     def _data(self, recipe: Recipe) -> DataSpec:
         """Where the clips are, as far as the recipe says it; a fold is one of its own manifest."""

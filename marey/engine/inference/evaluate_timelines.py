@@ -24,7 +24,7 @@ from marey.data.manifest.join import join
 from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import usable_device
 from marey.engine.inference.annotated import AnnotatedVideo, annotated_videos
-from marey.engine.inference.evaluate_run import EvalOptions, ScoringJob
+from marey.engine.inference.evaluate_run import EvalOptions, ScoringJob, TestClips
 from marey.engine.inference.predict import Predictor
 from marey.engine.inference.results_place import (
     TestedClips,
@@ -71,11 +71,13 @@ def evaluate_timelines(
         progress: called with videos (done, total).
 
     Raises:
-        ManifestError: the clips or their classes are not what a model knows, or folds share videos.
+        ManifestError: the clips or their classes are not what a model knows, or folds or splits
+            share videos.
         RunError: `out` has the results of other videos, or no video could be read.
         ValueError: the rule names a class that the model has not.
     """
-    jobs = [replace(tested, folder=run).load(tested.device) for run in _runs(tested.folder)]
+    each_tested = [replace(tested, folder=run) for run in _runs(tested.folder)]
+    jobs = [each.load(tested.device) for each in each_tested]
     for job in jobs:
         how.rule.check_classes(job.trained.classes)
         if job.manifest.features is not None:
@@ -85,6 +87,8 @@ def evaluate_timelines(
             )
     videos = [annotated_videos(job.manifest) for job in jobs]
     _refuse_shared(videos)
+    for each, job, of_job in zip(each_tested, jobs, videos, strict=True):
+        _refuse_divided(each.test_clips(job.trained), of_job)
     clips = _all_clips([job.manifest for job in jobs])
     place = _place(out, tested, jobs[0], clips)
     total, seen = sum(map(len, videos)), list[SeenVideo]()
@@ -283,6 +287,21 @@ def _refuse_shared(videos: Sequence[Sequence[AnnotatedVideo]]) -> None:
                     "folds are each tested on their own videos: leave out --manifest, and keep the "
                     "rows of a video in one fold, as marey data init --folds does",
                 )
+
+
+def _refuse_divided(test: TestClips, videos: Sequence[AnnotatedVideo]) -> None:
+    """ManifestError if a video has rows of other splits: those would count as background."""
+    whole = test.whole
+    if whole.splits is None:
+        return
+    rows = np.setdiff1d(np.arange(len(whole)), whole.rows_of(test.split))
+    others = {whole.path(row) for row in rows.tolist()}
+    if divided := [str(video.path) for video in videos if video.path in others]:
+        raise ManifestError(
+            f"{whole.source}: {counted(len(divided), 'video')} of split {test.split} with"
+            f" rows of other splits, which would count as background: {first_few(divided, 3)}",
+            "keep the rows of a video in one split, as marey data init does",
+        )
 
 
 def _place(out: Path | None, tested: EvalOptions, job: ScoringJob, clips: Manifest) -> Path:

@@ -167,6 +167,24 @@ def test_a_video_that_no_window_fits_costs_itself_alone(
     assert not (run / "results" / "none-timelines").exists()
 
 
+def test_a_video_whose_rows_are_in_two_splits_is_refused(
+    run: Path, marked: Path, tmp_path: Path
+) -> None:
+    """What the other rows mark would count as background; a video of one split is no matter."""
+    (tmp_path / "labels.txt").write_bytes((marked.parent / "labels.txt").read_bytes())
+    one, two = (marked.parent / f"{name}.mp4" for name in ("one", "two"))
+    header = "path,label,start,end,split"
+    rows = [f"{one},1,0,2,val", f"{one},2,2,4,val", f"{two},2,0,2,train", f"{two},1,2,4,train"]
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("\n".join([header, *rows]))
+    found, _ = evaluated(run, manifest, out=tmp_path / "out")
+    assert [Path(video.path).name for video in found.videos] == ["one.mp4"]
+    rows[1] = rows[1].replace("val", "train")
+    manifest.write_text("\n".join([header, *rows]))
+    with pytest.raises(ManifestError, match=r"1 video of split val .* as background: .*one\.mp4"):
+        evaluated(run, manifest)
+
+
 def test_spans_outside_of_their_video_are_named_and_count_for_nothing(
     run: Path, marked: Path, tmp_path: Path
 ) -> None:

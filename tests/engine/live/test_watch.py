@@ -2,17 +2,23 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from marey.engine.live.recogniser import live_recogniser
+from marey.engine.live.recogniser import Answer, live_recogniser
 from marey.engine.live.watch import LATENCIES, Seen, Watch, Watched
 from marey.errors import DecodeError, RunError
 from marey.timelines.decisions import MeanOfLast
+from marey.video.live.clock import Clock, Thinner
 from marey.video.live.feed import FeedOptions
 from marey.video.live.moment import Moment
 from tests.engine.live.test_recogniser import (
@@ -185,6 +191,98 @@ def test_a_source_that_cannot_be_read_is_an_error_and_one_that_breaks_later_is_s
     late = Scripted([[moment(0), DecodeError("too large")]])
     with pytest.raises(DecodeError, match="too large"):
         Watch(recogniser, [late], ALL).run(lambda _: None)
+
+
+def test_a_source_that_stalls_is_said_and_the_others_go_on() -> None:
+    goes_on = threading.Event()
+    said: list[tuple[int, str]] = []
+    seen: list[Seen] = []
+    stalls = Scripted([[moment(0), goes_on, moment(1), moment(2)]])
+    options = FeedOptions(keep_all=True, stall_seconds=0.05)
+    watch = Watch(live_recogniser(predictor()), [stalls, Filmed(pictures(30))], options)
+
+    def say(number: int, text: str) -> None:
+        said.append((number, text))
+        if number == 0 and "no frame for" in text:
+            goes_on.set()
+
+    watch.run(seen.append, say)
+    assert next(text.partition(" for")[0] for number, text in said if number == 0) == "no frame"
+    assert any(text.startswith("goes on after") for number, text in said if number == 0)
+    assert [of["answered"] for of in watch.summary()["sources"]] == [3, 30]
+
+
+class Simulated:
+    """A camera, a model and a clock that a test moves: nothing waits."""
+
+    def __init__(self, gaps: Sequence[float], takes: Sequence[float]) -> None:
+        self.now, self.arrivals, self.takes = 0.0, deque(np.cumsum(gaps)), list(takes)
+        self.looked: list[tuple[float, float, float]] = []
+        """Of each frame that was looked at: its time, when the model began and when it ended."""
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def begin(self) -> Any:
+        return SimpleNamespace(num_restarts=0)
+
+    by = "frame"
+
+    def step(self, frames: Sequence[tuple[Any, Any, float]]) -> list[Answer]:
+        [(_, _, seconds)] = frames
+        began, ends = self.now, self.now + self.takes[len(self.looked) % len(self.takes)]
+        while self.arrivals and self.arrivals[0] <= ends:
+            self.arrive()
+        self.now = ends
+        self.looked.append((seconds, began, ends))
+        one = np.ones(1, np.float32)
+        return [Answer(seconds, "up", 1.0, "label", one, "up", 1.0, ("up",))]
+
+    def arrive(self) -> None:
+        self.now = self.arrivals.popleft()
+        self.feed._arrived(moment(self.now), *self.keeps)
+
+    def run(self) -> tuple[Watch, list[Seen]]:
+        watch = Watch(self, [Filmed(())])  # type: ignore[arg-type]
+        [self.feed] = watch._feeds
+        self.keeps = Clock(self.feed.say), Thinner(None)
+        seen: list[Seen] = []
+        while self.arrivals or self.feed.has_picture:
+            if due := watch._due():
+                watch._look(due, seen.append)
+            else:
+                self.arrive()
+        return watch, seen
+
+
+MILLISECONDS = st.lists(st.integers(1, 200).map(lambda n: n / 1024), min_size=1, max_size=30)
+
+
+@given(gaps=MILLISECONDS, takes=MILLISECONDS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_delays_and_dropped_frames_are_counted_right_and_bounded(
+    gaps: list[float], takes: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer waits for the one that is being computed, and for itself."""
+    times, world = np.cumsum(gaps), Simulated(gaps, takes)
+    with monkeypatch.context() as patched:
+        for module in ("marey.engine.live.watch", "marey.video.live.feed"):
+            patched.setattr(f"{module}.time", world)
+        watch, seen = world.run()
+    free = 0.0
+    for i, (each, (seconds, began, ends)) in enumerate(zip(seen, world.looked, strict=True)):
+        assert seconds == times[times <= began][-1]  # the newest one that there was
+        assert each.latency == ends - seconds
+        assert began == max(free, seconds)  # it waits for the one before alone
+        passed = int((times <= ends).sum()) - (i + 1)  # and one may wait
+        assert 0 <= passed - each.dropped <= 1
+        free = ends
+    [told] = watch.summary()["sources"]
+    assert (told["read"], told["looked_at"]) == (len(times), len(seen))
+    assert told["looked_at"] + told["dropped"] == told["read"]
+    late = [each.latency for each in seen]
+    for share, name in ((0.5, "latency_p50"), (0.95, "latency_p95")):
+        assert told[name] == pytest.approx(np.quantile(late, share), abs=1e-6)
 
 
 def test_what_stops_it_lets_go_of_the_sources() -> None:
