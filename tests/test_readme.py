@@ -86,6 +86,7 @@ def test_make_has_the_two_commands(target: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_command_runs_as_written_and_in_order(
     folder: Path, shared_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
