@@ -399,7 +399,13 @@ def data_longtail(
         f"n = {pareto.largest} * x ** -{pareto.exponent:g}, x from 1 to "
         f"{pareto.imbalance ** (1 / pareto.exponent):.4g}"
     )
-    console.print(f"training clips: {tail.before.sum():,} before, {made.num_clips:,} after")
+    what = "labels of training clips" if tail.several else "training clips"
+    console.print(f"{what}: {tail.before.sum():,} before, {made.num_clips:,} after")
+    if short := int((tail.after < tail.wanted).sum()):
+        console.print(
+            f"{short} of {counted(len(tail.wanted), 'class')} have fewer clips than wanted, "
+            f"{(tail.wanted - tail.after).sum():,} in all: the others show full classes too"
+        )
     console.print(
         f"H {made.head_percent:.1f} %  F {made.few_percent:.1f} %  imbalance {made.imbalance:.1f}"
     )

@@ -173,7 +173,12 @@ def test_the_account_says_parameters_seed_and_counts(tmp_path: Path) -> None:
     assert account.name == "lt.longtail.json"
     assert facts["pareto"] == {"largest": 50, "imbalance": 10, "exponent": 7}
     assert (facts["seed"], facts["rank_by"]) == (3, "count")
-    assert facts["classes"][0] == {"name": "a", "before": 40, "after": int(found.after[0])}
+    assert facts["classes"][0] == {
+        "name": "a",
+        "before": 40,
+        "wanted": int(found.wanted[0]),
+        "after": int(found.after[0]),
+    }
     assert facts["before"]["imbalance"] == pytest.approx(5 / 3)
     assert facts["after"]["imbalance"] == 10
     assert facts["splits"] == {"train": int(found.after.sum()), "val": 6}
@@ -230,11 +235,66 @@ def test_a_class_without_clips_is_named(tmp_path: Path) -> None:
         long_tail(read(source), Wish())
 
 
-def test_clips_of_several_classes_are_refused(tmp_path: Path) -> None:
-    manifest = made([2, 2])
-    manifest.labels["label"] = np.eye(2, dtype=bool)[manifest.labels["label"]]
-    with pytest.raises(ManifestError, match="clips have several classes of 'label'"):
-        long_tail(manifest, Wish())
+# --- clips of several classes -------------------------------------------------------------------
+
+
+def of_sets(has: np.ndarray) -> Manifest:
+    """Training clips of the sets of classes `has` [n k]."""
+    manifest = made([len(has), *[0] * (has.shape[1] - 1)])
+    manifest.labels["label"] = has
+    return manifest
+
+
+def drawn_sets(seed: int, num_clips: int = 400, num_classes: int = 5) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    has = rng.random((num_clips, num_classes)) < np.linspace(0.5, 0.2, num_classes)
+    has[:50] = np.eye(num_classes, dtype=bool)[np.arange(50) % num_classes]
+    return has
+
+
+@given(st.integers(0, 1000), st.integers(0, 5))
+def test_no_class_gets_more_than_is_wanted_and_the_rarest_all(data: int, seed: int) -> None:
+    has = drawn_sets(data)
+    tail = long_tail(of_sets(has), Wish(largest=40, imbalance=20), seed=seed)
+    assert tail.several
+    kept = has[tail.rows]
+    assert (kept.sum(axis=0) == tail.after).all()
+    assert (tail.after <= tail.wanted).all()
+    rarest = tail.wanted.argmin()
+    assert tail.after[rarest] == tail.wanted[rarest]
+    assert (~has.any(axis=1)).sum() == (~kept.any(axis=1)).sum()  # clips without a class stay
+    for label in np.flatnonzero(tail.after < tail.wanted):  # nothing that fits is left out
+        left = np.setdiff1d(np.flatnonzero(has[:, label]), tail.rows)
+        full = tail.after >= tail.wanted
+        assert all(full[has[row]].any() for row in left)
+
+
+def test_with_one_class_a_clip_the_sets_are_those_of_classes() -> None:
+    counts, wish = [60, 50, 40], Wish(largest=30, imbalance=6)
+    one = long_tail(made(counts), wish, seed=3)
+    several = made(counts)
+    several.labels["label"] = np.eye(3, dtype=bool)[several.labels["label"]]
+    sets = long_tail(several, wish, seed=3)
+    np.testing.assert_array_equal(one.rows, sets.rows)
+    np.testing.assert_array_equal(one.after, sets.after)
+
+
+def test_the_seed_names_the_set() -> None:
+    manifest, wish = of_sets(drawn_sets(0)), Wish(largest=40, imbalance=20)
+    first, again, other = (long_tail(manifest, wish, seed=seed).rows for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert len(first) != len(other) or (first != other).any()
+    facts = long_tail(manifest, wish, seed=1).facts()
+    assert facts["seed"] == 1
+    assert {"before", "wanted", "after"} < set(facts["classes"][0])
+
+
+def test_a_class_that_never_stands_alone_may_be_left_without_clips() -> None:
+    has = np.zeros((60, 4), dtype=bool)
+    has[:20, 0] = has[20:40, 1] = has[40:, 3] = True
+    has[20:, 2] = True  # beside the second and the fourth, which have it always
+    with pytest.raises(ManifestError, match="1 class would have no training clip, the first 'd'"):
+        long_tail(of_sets(has), Wish(largest=1, imbalance=1))
 
 
 def test_a_head_that_is_not_there_is_refused() -> None:
