@@ -51,9 +51,10 @@ def test_the_training_commands_mean_what_is_said_of_them(
         if command.startswith("marey train"):
             done = CliRunner().invoke(app, shlex.split(command)[1:])
             assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception}"
-    loss, crt, drw, lws, balanced = (recipe for recipe, _ in asked)
+    loss, crt, several, drw, lws, balanced = (recipe for recipe, _ in asked)
     assert type(loss.stages[0].objective).__name__ == "BalancedSoftmax"
     assert (crt.stages[1].trainable, crt.stages[1].reset_heads) == ("heads", True)
+    assert type(several.stages[1].objective).__name__ == "SigmoidLMR"
     assert [stage.objective.beta for stage in drw.stages] == [0, 0.9999]
     assert [stage.epochs for stage in lws.stages] == [0, 10]
     assert [str(folder) for _, folder in asked][1] in TEXT

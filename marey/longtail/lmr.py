@@ -39,6 +39,17 @@ whole batch. With M = diag(a) + diag(1 - a) P, P(i, b(i)) = 1, features and labe
 
 The loss is the cross-entropy of classify(x') and y'. Rows of M sum to 1, so y' are distributions.
 
+**Other attentions.** The released code has three similarities besides that of (4), all of features
+x / |x|_1, whose absolute values sum to 1:
+
+    cos_sim    s(i,j) = x_i . k_j / (|x_i|_1 |k_j|_1), which is no cosine: that divides by |.|_2
+    q          s(i,j) = f(x_i / |x_i|_1) . f(k_j / |k_j|_1), f linear and learned
+    q_k        s(i,j) = f(x_i / |x_i|_1) . g(k_j / |k_j|_1), two of them
+
+None is divided by D. Entries are near 1/D then, so that W is all but the mean until `scale` or what
+is learned is large. The linear layers start as that code's and learn beside the model; a trained
+network has none of them.
+
 In practice LMR is the second of two stages: see `marey.recipes.lmr` and docs/lmr.md.
 
 **Deviates**: `variant="released"` computes what the published numbers were made with, which differs
@@ -66,7 +77,7 @@ from marey.longtail import lmr_released
 from marey.longtail.joint import JointRows
 from marey.longtail.memory_bank import MemoryBank
 from marey.longtail.objective import Objective, ScoringModel
-from marey.types import Clip, Labels, check_numbers
+from marey.types import Clip, Labels, check_choices, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +90,7 @@ class LMR(Objective):
     the probability `mix`. Rarity is that of `head`'s classes, the first head's if it is empty; the
     labels of all heads are mixed alike. With `gather`, the batches of all processes are one.
     `scale` multiplies the similarities: the larger, the fewer keys a clip is rebuilt from.
+    `attention` says how clips are compared: "static" is (4).
     """
 
     l: float = 0.6  # noqa: E741
@@ -92,8 +104,10 @@ class LMR(Objective):
     variant: Literal["paper", "released"] = "paper"
     gather: bool = False
     scale: float = 1.0
+    attention: Literal["static", "cos_sim", "q", "q_k"] = "static"
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if not 0 <= self.h <= self.l <= 1:
             raise ValueError(f"h is {self.h} and l {self.l}, expected 0 <= h <= l <= 1")
         check_numbers(above=0, d=self.d, scale=self.scale)
@@ -106,7 +120,10 @@ class LMR(Objective):
 
 
 class LMRObjective(nn.Module):
-    """See `LMR`. Its state is the memory bank."""
+    """See `LMR`. Its state is the memory bank, and the linear layers of an attention that learns.
+
+    What depends on how many classes a clip has are the methods `as_labels` to `loss`.
+    """
 
     weights: Tensor
     is_few: Tensor
@@ -129,6 +146,15 @@ class LMRObjective(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("is_few", counts <= spec.few, persistent=False)
         self.bank = MemoryBank(spec.bank)
+        self.q_linear: nn.Linear | None = None
+        self.k_linear: nn.Linear | None = None
+
+    def meet(self, width: int) -> None:
+        """Make the linear layers of `attention` for features of so many numbers."""
+        if self.spec.attention in ("q", "q_k"):
+            self.q_linear = _linear(width)
+        if self.spec.attention == "q_k":
+            self.k_linear = _linear(width)
 
     def forward(self, model: ScoringModel, clip: Clip, labels: Labels) -> Tensor:
         """The loss, a scalar in float32; outside of training, that of the clips as they are."""
@@ -137,8 +163,28 @@ class LMRObjective(nn.Module):
         if self.training:
             x, labels = self.mixed(x, labels, norm)
         scores = model.classify(x[:, None])
-        losses = [F.cross_entropy(scores[head].float(), y) for head, y in labels.items()]
+        losses = [self.loss(scores[head].float(), y) for head, y in labels.items()]
         return torch.stack(losses).sum()
+
+    def as_labels(self, y: Tensor, head: str) -> Tensor:
+        """Labels of `head` as float [n k]."""
+        return as_distribution(y, self.num_classes[head], head)
+
+    def told(self, labels: Tensor) -> Tensor:
+        """What of the labels [n k] of a clip decides, and is kept in the bank: its class [n]."""
+        return labels.argmax(dim=1)
+
+    def rarity(self, told: Tensor) -> Tensor:
+        """c [n] of clips, of what is `told` of them."""
+        return self.weights[told]
+
+    def helps(self, told: Tensor) -> Tensor:
+        """Which keys may help, bool [m]."""
+        return ~self.is_few[told]
+
+    def loss(self, scores: Tensor, y: Tensor) -> Tensor:
+        """That of one head's scores [n k] and labels [n], or [n k]."""
+        return F.cross_entropy(scores, y)
 
     def mixed(
         self, x: Tensor, labels: Labels, norm: nn.LayerNorm | None = None
@@ -147,11 +193,11 @@ class LMRObjective(nn.Module):
         gather = self.spec.gather
         with torch.autocast(x.device.type, enabled=False):  # sums over keys want float32
             x = x.float()
-            soft = {h: as_distribution(y, self.num_classes[h], h) for h, y in labels.items()}
+            soft = {head: self.as_labels(y, head) for head, y in labels.items()}
             rows = JointRows.around(x) if gather or self.spec.bank else JointRows((len(x),))
             if gather:
                 x, soft = rows.gather(x), {head: rows.gather(y) for head, y in soft.items()}
-            x = self.rebuilt(x, soft[self.head].argmax(dim=1), rows, norm)
+            x = self.rebuilt(x, self.told(soft[self.head]), rows, norm)
             partner = torch.randint(len(x), (len(x),)).to(x.device)
             kept = self.rules.kept(len(x), self.spec.mix).to(x.device)
             if gather:
@@ -161,18 +207,35 @@ class LMRObjective(nn.Module):
             return mix(x, partner, kept)[own], soft
 
     def rebuilt(
-        self, x: Tensor, classes: Tensor, rows: JointRows, norm: nn.LayerNorm | None = None
+        self, x: Tensor, told: Tensor, rows: JointRows, norm: nn.LayerNorm | None = None
     ) -> Tensor:
-        """R [n d] of features [n d] and class indices [n], which then are in the bank."""
-        keys, key_classes, gather = x, classes, self.spec.gather
+        """R [n d] of features [n d] and what is `told` of them, which then are in the bank."""
+        keys, of_keys, gather = x, told, self.spec.gather
         if self.spec.bank:
-            joint = (x, classes) if gather else (rows.gather(x.detach()), rows.gather(classes))
+            joint = (x, told) if gather else (rows.gather(x.detach()), rows.gather(told))
             self.bank.append(*joint, rows.ranks())
-            keys, key_classes = self.bank.rows(None if gather else rows.rank)
+            keys, of_keys = self.bank.rows(None if gather else rows.rank)
         own = self.rules.own_columns(len(x), len(keys)).to(x.device)
-        s = self.spec.scale * similarity(x, keys, norm)
-        w = self.rules.attention(s, ~self.is_few[key_classes], own)
-        return reconstruct(x, keys, w, self.weights[classes])
+        s = self.spec.scale * self.compared(x, keys, norm)
+        w = self.rules.attention(s, self.helps(of_keys), own)
+        return reconstruct(x, keys, w, self.rarity(told))
+
+    def compared(self, x: Tensor, keys: Tensor, norm: nn.LayerNorm | None = None) -> Tensor:
+        """s [n m] of clips [n d] and keys [m d], by the attention of the spec."""
+        if self.spec.attention in ("static", "cos_sim"):
+            return unlearned_similarity(self.spec, x, keys, norm)
+        assert self.q_linear is not None, "meet(width) makes the layers of this attention"
+        a, b = (F.normalize(v, p=1.0, dim=1) for v in (x, keys))
+        s: Tensor = self.q_linear(a) @ (self.k_linear or self.q_linear)(b).T
+        return s
+
+
+def _linear(width: int) -> nn.Linear:
+    """A layer started as all of the released network's: truncated normal, no bias."""
+    layer = nn.Linear(width, width)
+    nn.init.trunc_normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def class_weights(counts: Tensor, *, l: float, h: float, d: float, eps: float | None) -> Tensor:  # noqa: E741
@@ -200,6 +263,16 @@ def similarity(x: Tensor, keys: Tensor, norm: nn.LayerNorm | None = None) -> Ten
     """s [n m] of clips [n d] and keys [m d]: their correlation, or that after `norm` (eq. 4)."""
     a, b = (F.layer_norm(v, v.shape[1:]) if norm is None else norm(v) for v in (x, keys))
     return a @ b.T / x.shape[1]
+
+
+def unlearned_similarity(
+    spec: LMR, x: Tensor, keys: Tensor, norm: nn.LayerNorm | None = None
+) -> Tensor:
+    """s [n m] of clips [n d] and keys [m d], by an attention that has nothing to learn."""
+    assert spec.attention in ("static", "cos_sim")
+    if spec.attention == "static":
+        return similarity(x, keys, norm)
+    return F.normalize(x, p=1.0, dim=1) @ F.normalize(keys, p=1.0, dim=1).T
 
 
 def attention(s: Tensor, helps: Tensor, own: Tensor) -> Tensor:

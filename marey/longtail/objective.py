@@ -87,6 +87,18 @@ class FollowsEpochs(Protocol):
         ...
 
 
+@runtime_checkable
+class LearnsBeside(Protocol):
+    """An objective's module with weights of its own, which learn beside those of the model.
+
+    Training makes them (`meet`) before the optimiser, which has them as a group ``objective``.
+    """
+
+    def meet(self, width: int) -> None:
+        """Make what is learned, for features of `width` numbers."""
+        ...
+
+
 @dataclass(frozen=True)
 class CrossEntropy(PerHead):
     """Mean cross-entropy over the clips, summed over the heads.

@@ -26,7 +26,7 @@ from marey.engine.inference.scoring import view_batches
 from marey.engine.weights.trained import Trained, load_trained
 from marey.errors import RunError, counted
 from marey.jobs.parts import Progress
-from marey.longtail.lmr import LMR, attention, final_norm, similarity
+from marey.longtail.lmr import LMR, attention, final_norm, unlearned_similarity
 from marey.models.fused import fused
 from marey.storage.text_files import as_value, read_json, write_json
 from marey.video.reading.reader import Span
@@ -128,7 +128,7 @@ def reconstruct_folder(
     kept = chosen.take(rows)
     norm = final_norm(trained.model) if spec.variant == "released" else None
     with torch.no_grad():
-        w = class_weights_of_clips(x, kept.labels[head], is_few, norm)
+        w = class_weights_of_clips(spec, x, kept.labels[head], is_few, norm)
     rebuilt = Reconstruction(
         head=head,
         few_clips=spec.few,
@@ -150,7 +150,11 @@ def read_reconstruction(folder: Path) -> Reconstruction | None:
 
 
 def class_weights_of_clips(
-    x: Tensor, labels: Rows, is_few: npt.NDArray[np.bool_], norm: torch.nn.LayerNorm | None
+    spec: LMR,
+    x: Tensor,
+    labels: Rows,
+    is_few: npt.NDArray[np.bool_],
+    norm: torch.nn.LayerNorm | None,
 ) -> dict[int, npt.NDArray[np.float64]]:
     """Few-shot class -> mean weight [n] of every clip x [n d] in rebuilding its clips."""
     helps = torch.from_numpy(~is_few[labels])
@@ -158,7 +162,7 @@ def class_weights_of_clips(
     for label in np.flatnonzero(is_few).tolist():
         rows = torch.from_numpy(np.flatnonzero(labels == label))
         if len(rows):
-            w = attention(similarity(x[rows], x, norm), helps, rows)
+            w = attention(spec.scale * unlearned_similarity(spec, x[rows], x, norm), helps, rows)
             weights[label] = w.mean(dim=0).double().numpy()
     return weights
 
@@ -167,6 +171,17 @@ def _lmr(trained: Trained, folder: Path) -> LMR:
     specs = [s.objective for s in trained.recipe.stages if isinstance(s.objective, LMR)]
     if not specs:
         raise RunError(f"{folder} was not trained with LMR", "its recipe has no such objective")
+    if specs[-1].several_labels:
+        raise RunError(
+            f"{folder}: its clips have several classes, so that none is made of others alone",
+            "this table is of models of one class a clip",
+        )
+    if specs[-1].attention in ("q", "q_k"):
+        raise RunError(
+            f"{folder}: its LMR compares clips by layers (attention={specs[-1].attention}) that "
+            "are left behind with training",
+            "this table is of attention=static and cos_sim",
+        )
     return specs[-1]
 
 

@@ -15,7 +15,7 @@ from marey.engine.train.distributed import World
 from marey.engine.train.optim import build_optimizer, build_scales_optimizer, set_rates
 from marey.engine.train.sharded import shard
 from marey.longtail.decouple import set_trainable
-from marey.longtail.objective import LossModule
+from marey.longtail.objective import LearnsBeside, LossModule
 from marey.models.checkpointing import checkpointed
 from marey.models.recomputing import recomputed
 from marey.models.video_model import VideoModel
@@ -49,7 +49,10 @@ class Learner:
         self.checkpointing = checkpointing and stage.trainable == "all"
         self.recompute = recompute and stage.trainable == "all"
         self.compiled = compiled(model.encoder, world.device) if compile else None
-        self.objective = stage.objective.build(class_counts).to(world.device)
+        self.objective = stage.objective.build(class_counts)
+        if isinstance(self.objective, LearnsBeside):
+            self.objective.meet(_width(model))
+        self.objective.to(world.device)
         loss = LossModule(model, self.objective)
         self.loss: nn.Module = loss
         self.world, self.is_sharded = world, sharded and not world.is_alone
@@ -58,7 +61,7 @@ class Learner:
         elif not world.is_alone:
             self.loss = DistributedDataParallel(loss)
         build = build_scales_optimizer if stage.trainable == "scales" else build_optimizer
-        self.optimizer = build(model, stage.optim, scale=lr_scale)
+        self.optimizer = build(model, stage.optim, scale=lr_scale, objective=self.objective)
         self.base_lr = self.lr = stage.optim.lr * lr_scale
         self.reduced = 1.0
         """What all rates are multiplied by besides, by a schedule that follows validation."""
@@ -91,9 +94,16 @@ class Learner:
     def update(self, clip_grad: float | None) -> None:
         """Move the weights by their gradients, clipped to the norm `clip_grad`."""
         if clip_grad is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), clip_grad)
+            nn.utils.clip_grad_norm_(self.loss.parameters(), clip_grad)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+
+def _width(model: VideoModel) -> int:
+    """The numbers of a feature, as the heads take it."""
+    head = next(iter(model.heads.values()))
+    assert isinstance(head, nn.Linear)
+    return head.in_features
 
 
 def averaged(model: VideoModel, decay: float) -> AveragedModel:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from torch import optim
+from torch import nn, optim
 
 from marey.errors import RunError
 from marey.longtail.decouple import HeadScales
@@ -15,18 +15,29 @@ from marey.models.video_model import VideoModel
 from marey.recipes.optim import Optim
 
 
-def build_optimizer(model: VideoModel, spec: Optim, *, scale: float = 1.0) -> optim.Optimizer:
+def build_optimizer(
+    model: VideoModel, spec: Optim, *, scale: float = 1.0, objective: nn.Module | None = None
+) -> optim.Optimizer:
     """The optimiser of `spec` over the trainable parameters, rates multiplied by `scale`.
 
-    Every group keeps its `name` and its `base_lr`, from which `set_rates` derives the rate.
+    Every group keeps its `name` and its `base_lr`, from which `set_rates` derives the rate. Weights
+    that `objective` has of its own are the last group.
     """
-    return _optimizer(spec.param_groups(model), spec, scale)
+    own = dict(objective.named_parameters()) if objective else {}
+    groups = [*spec.param_groups(model), Group("objective", parameters=own)]
+    return _optimizer(groups, spec, scale)
 
 
 def build_scales_optimizer(
-    model: VideoModel, spec: Optim, *, scale: float = 1.0
+    model: VideoModel,
+    spec: Optim,
+    *,
+    scale: float = 1.0,
+    objective: nn.Module | None = None,  # noqa: ARG001
 ) -> optim.Optimizer:
     """The optimiser of `spec` over one factor a class of the heads of `model`, without decay.
+
+    What `objective` has of its own stays as it is.
 
     Its steps write the weights of the heads, and its state dict holds what they started from.
     """

@@ -57,12 +57,14 @@ def test_the_command_writes_it_and_the_report_shows_strips_of_frames(run: Path) 
     assert f"{first['times_even']:.2f} times, 4 training clips" in "".join(part.itertext())
 
 
-def test_the_weights_are_those_of_lmr() -> None:
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_the_weights_are_those_of_lmr(scale: float) -> None:
     rng = np.random.default_rng(0)
     x, labels = torch.randn(30, 8), rng.integers(0, 5, 30)
     is_few = np.array([False, True, False, True, False])
-    wanted = contributions(x, torch.from_numpy(labels), torch.from_numpy(is_few))
-    for label, weights in class_weights_of_clips(x, labels, is_few, None).items():
+    wanted = contributions(x, torch.from_numpy(labels), torch.from_numpy(is_few), scale=scale)
+    spec = LMR(scale=scale)
+    for label, weights in class_weights_of_clips(spec, x, labels, is_few, None).items():
         share = np.bincount(labels, weights=weights, minlength=5)
         np.testing.assert_allclose(share, wanted[label].numpy(), atol=1e-6)
         assert share[is_few].sum() == 0
