@@ -25,7 +25,8 @@ def convert(
             "--from",
             metavar="REPO",
             help="whose it is, where the file does not tell: tsm, gc, ecal, gst, tdn, blvnet,"
-            " biglittle, arp, motionformer, mmaction2, mmaction2-mobilenetv2, torchvision, videolt",
+            " biglittle, arp, motionformer, mmaction2, mmaction2-mobilenetv2, torchvision,"
+            " torchvision-video, videolt",
             autocompletion=completion.repositories,
         ),
     ] = None,

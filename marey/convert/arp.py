@@ -1,8 +1,11 @@
-"""action-recognition-pytorch: TSN, TAM-ResNet and I3D-ResNet, with torchvision's names.
+"""action-recognition-pytorch: TAM, I3D and S3D on ResNets and GoogLeNet, with torchvision's names.
 
 layer1.0.tam.prev_se.fc1.weight     the TAM before the first convolution of every block; taps other
 layer1.0.tam.blending_layers.0.fc1  than three are counted
 conv1, layer1.0.conv2: [o i 3 k k]  I3D
+layer1.0.conv2_t (conv1_t)          S3D-ResNet: what looks along time
+tam1, tam3a                         the TAMs behind the parts of inception_v1
+inception3a.branch2.1.conv: 5 axes  I3D on GoogLeNet; S3D, where there is a conv_t beside it
 pool1                               the pooling before layer2, which has no tensors
 fc                                  the classifier
 
@@ -14,13 +17,17 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from marey.convert.blvnet import num_taps, with_counted_taps
+from marey.convert.blvnet import with_counted_taps
 from marey.convert.naming import told_by_arch
 from marey.convert.repository import Repository, Settings, Shapes, Told, by_rules
-from marey.convert.shapes import model_of, resnet_of
+from marey.convert.shapes import inception_of, model_of, resnet_of
 from marey.convert.tsm import encoder_or_head
 from marey.models.encoder import Encoder
+from marey.models.encoders.googlenet import GoogLeNetSpec
+from marey.models.encoders.googlenet_clips import I3DInceptionSpec, S3DSpec
 from marey.models.encoders.i3d import I3DResNetSpec
+from marey.models.encoders.r2plus1d import S3DResNetSpec
+from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
 from marey.models.temporal.tam import TAM
 from marey.models.temporal.temporal_pool import TemporalPool
@@ -30,7 +37,13 @@ from marey.models.video_model import ModelSpec
 def rename(name: str) -> str | None:
     """Our name of one of its tensors or modules."""
     name = re.sub(r"^pool(\d)$", lambda m: f"layer{int(m[1]) + 1}.0.stage_in", name)
+    name = re.sub(r"^tam(\d)(\w?)(?=\.|$)", _behind, name)
     return encoder_or_head(with_counted_taps(by_rules(name, {"tam": "residual_in"})))
+
+
+def _behind(match: re.Match[str]) -> str:
+    part = "inception" if match[2] else "conv"
+    return f"{part}{match[1]}{match[2]}.block_out"
 
 
 def pooling(how: Literal["none", "max", "avg"]) -> tuple[TemporalOp, ...]:
@@ -41,29 +54,42 @@ def pooling(how: Literal["none", "max", "avg"]) -> tuple[TemporalOp, ...]:
 
 
 def _recognises(shapes: Shapes) -> bool:
-    has_tam = re.compile(r"layer1\.0\.tam\.(curr_se|blending_layers\.0)\.fc1\.weight")
-    is_i3d = len(shapes.get("layer1.0.conv2.weight", ())) == 5 and "fc.weight" in shapes
-    return is_i3d or any(map(has_tam.fullmatch, shapes))
+    has_tam = re.compile(r"(layer1\.0\.tam|tam1)\.(curr_se|blending_layers\.0)\.fc1\.weight")
+    looks_at_clips = any(len(shapes.get(name, ())) == 5 for name in _MIDDLE)
+    return ("fc.weight" in shapes and looks_at_clips) or any(map(has_tam.fullmatch, shapes))
+
+
+_MIDDLE = ("layer1.0.conv2.weight", "inception3a.branch2.1.conv.weight")
+"""Filters that have an axis of time in its 3-D networks."""
 
 
 def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
-    is_i3d = len(shapes["layer1.0.conv2.weight"]) == 5
-    settings.need("num_segments", "temporal_stride", *([] if is_i3d else ["blending"]))
+    on_clips = any(len(shapes.get(name, ())) == 5 for name in _MIDDLE)
+    settings.need("num_segments", "temporal_stride", *([] if on_clips else ["blending"]))
     assert settings.temporal_stride is not None
-    resnet = resnet_of(ours)
-    encoder: Encoder = resnet
-    ops: tuple[TemporalOp, ...] = ()
-    if is_i3d:
-        encoder = I3DResNetSpec(
-            resnet.depth,
-            in_channels=resnet.in_channels,
-            temporal_stride=settings.temporal_stride != "none",
-        )
-    else:
-        depthwise = ours["encoder.layer1.0.residual_in.taps.0"][1] == 1
-        tam = TAM(num_taps(ours), settings.blending or "sum", "reference", depthwise)
-        ops = (tam, *pooling(settings.temporal_stride))
-    return model_of(encoder, ops, ours, settings)
+    pictures = inception_of(ours) or resnet_of(ours)
+    if on_clips:
+        encoder = _on_clips(pictures, ours, strides=settings.temporal_stride != "none")
+        return model_of(encoder, (), ours, settings)
+    place: Literal["residual_in", "block_out"] = (
+        "residual_in" if isinstance(pictures, ResNetSpec) else "block_out"
+    )
+    first = "layer1.0" if isinstance(pictures, ResNetSpec) else "conv1"
+    depthwise = ours[f"encoder.{first}.{place}.taps.0"][1] == 1
+    taps = sum(re.fullmatch(rf"encoder\.{first}\.{place}\.taps\.\d+", n) is not None for n in ours)
+    tam = TAM(taps, settings.blending or "sum", "reference", depthwise, place)
+    return model_of(pictures, (tam, *pooling(settings.temporal_stride)), ours, settings)
+
+
+def _on_clips(pictures: Encoder, ours: Shapes, *, strides: bool) -> Encoder:
+    """The 3-D network of this one of pictures."""
+    along_time = any("_t." in name for name in ours)
+    if isinstance(pictures, GoogLeNetSpec):
+        on_googlenet = S3DSpec if along_time else I3DInceptionSpec
+        return on_googlenet(pictures.in_channels, pictures.channels, temporal_stride=strides)
+    assert isinstance(pictures, ResNetSpec)
+    on_resnet = S3DResNetSpec if along_time else I3DResNetSpec
+    return on_resnet(pictures.depth, in_channels=pictures.in_channels, temporal_stride=strides)
 
 
 def _assumed(spec: ModelSpec, settings: Settings, _told: Told) -> tuple[str, ...]:
@@ -88,4 +114,4 @@ REPOSITORY = Repository(
     told=told_by_arch,
     assumed=_assumed,
 )
-"""IBM's action-recognition-pytorch, less its Inception, I3D-GoogLeNet and S3D networks."""
+"""IBM's action-recognition-pytorch."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from marey.convert.repository import Settings, Told
 from marey.errors import CheckpointError, counted
 from marey.models.encoders.blvnet import BLVNetSpec
+from marey.models.encoders.bninception import BNInceptionSpec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.motionformer import MotionformerSpec
 from marey.models.encoders.resnet import ResNetSpec
@@ -127,10 +128,17 @@ def measured(spec: ModelSpec) -> dict[str, Any]:
     modality = {3: "rgb", 10: "flow"}.get(encoder.in_channels, other)
     if isinstance(encoder, BLVNetSpec):
         facts["branches"] = f"alpha {encoder.alpha}, beta {encoder.beta}"
-    elif isinstance(encoder, ResNetSpec | MobileNetV2Spec):
-        facts["network"] = "ResNet" if isinstance(encoder, ResNetSpec) else "MobileNetV2"
+    elif named := [name for kind, name in _NETWORKS.items() if isinstance(encoder, kind)]:
+        facts["network"] = named[0]
     facts |= {"calibrators": ""} | {k: v for op in spec.temporal for k, v in _of_op(op).items()}
     return facts | {"modality": modality, "classes": spec.heads[0].num_classes}
+
+
+_NETWORKS = {
+    ResNetSpec: "ResNet",
+    MobileNetV2Spec: "MobileNetV2",
+    BNInceptionSpec: "BNInception",
+}
 
 
 def _of_motionformer(encoder: MotionformerSpec, spec: ModelSpec) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from marey.convert.repository import Settings
 from marey.errors import counted
 from marey.modality import STACKS
 from marey.models.encoders.blvnet import BLVNetSpec
+from marey.models.encoders.googlenet_clips import I3DInceptionSpec, S3DSpec
 from marey.models.encoders.i3d import I3DResNetSpec
+from marey.models.encoders.r2plus1d import R2Plus1DSpec
 from marey.models.encoders.tdn import TDNSpec
 from marey.models.sites import TemporalOp
 from marey.models.temporal.group_context import GroupContext
@@ -25,9 +27,11 @@ from marey.models.video_model import ModelSpec
 from marey.recipes.catalog import rows_in
 from marey.recipes.describe import claim_in_words
 from marey.recipes.protocols import protocol, protocol_of
+from marey.recipes.published import as_pretrained
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.sampling.blvnet import Uniform
+from marey.video.sampling.motionformer import TimedClips
 from marey.video.sampling.segments import Dense, Sampling, Segments
 
 Usual = Mapping[str, str]
@@ -50,6 +54,7 @@ _USUAL: Mapping[str, Usual] = {
     "blvnet": {"k400": "blvnet-dense-3x3", "": "blvnet-1x1-upstream"},
     "arp": _ARP,
     "torchvision": {**_ARP, "": "tsm-1x1"},  # TSN of action-recognition-pytorch, by its name
+    "torchvision-video": {"k400": "torchvision-5x1", "": "torchvision-5x1"},
     "mmaction2": {
         **dict.fromkeys(("ssv1", "ssv2", "jester"), "tsm-2x3"),
         "dense": "tsm-dense-10x3",
@@ -66,6 +71,7 @@ _ROWS: Mapping[str, tuple[str, ...]] = {
     "blvnet": ("blvnet",),
     "arp": ("arp",),
     "torchvision": ("arp",),
+    "torchvision-video": ("torchvision_video",),
     "mmaction2": ("tsn",),
 }
 """Files of `marey.recipes` with the published rows of a code base."""
@@ -86,7 +92,7 @@ def recipe_of(spec: ModelSpec, name: str, settings: Settings, repository: str = 
         model=spec,
         train=Views(frames),
         test=TestViews(frames),
-        augment=Augment(mean=(0.5,), std=(0.226,)) if is_flow else Augment(),
+        augment=as_pretrained(spec.encoder, Augment()),
     )
     test = protocol(_USUAL[code][_key(settings, code)]).views(plain)
     if code == "mmaction2":
@@ -96,10 +102,20 @@ def recipe_of(spec: ModelSpec, name: str, settings: Settings, repository: str = 
 
 
 def sampling_of(spec: ModelSpec) -> Sampling:
-    """Frames spread evenly; TDN's five follow each other, IBM's are those it was tested with."""
-    if isinstance(spec.encoder, BLVNetSpec | I3DResNetSpec) or _has(spec, TAM):
+    """Frames spread evenly; TDN's five follow each other, IBM's are those it was tested with.
+
+    torchvision's clips have 15 frames a second.
+    """
+    if isinstance(spec.encoder, R2Plus1DSpec) or _is_torchvisions_s3d(spec):
+        return TimedClips(spec.frames, stride=2, clips=1)
+    of_ibm = (BLVNetSpec, I3DResNetSpec, I3DInceptionSpec, S3DSpec)
+    if isinstance(spec.encoder, of_ibm) or _has(spec, TAM):
         return Uniform(spec.frames, variant="upstream")
     return Segments(spec.num_segments, spec.encoder.frames_per_segment)
+
+
+def _is_torchvisions_s3d(spec: ModelSpec) -> bool:
+    return isinstance(spec.encoder, S3DSpec) and spec.encoder.form == "torchvision"
 
 
 def published_rows(spec: ModelSpec, settings: Settings, repository: str) -> list[Recipe]:
@@ -191,7 +207,7 @@ def _computes_as(one: ModelSpec, other: ModelSpec) -> bool:
     """Whether they compute the same of the same weights, whatever they start from."""
     encoders = [
         replace(spec.encoder, inflation="divided")
-        if isinstance(spec.encoder, I3DResNetSpec)
+        if isinstance(spec.encoder, I3DResNetSpec | I3DInceptionSpec | S3DSpec)
         else spec.encoder
         for spec in (one, other)
     ]

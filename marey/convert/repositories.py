@@ -14,6 +14,7 @@ from marey.convert import (
     motionformer,
     tdn,
     torchvision,
+    torchvision_video,
     tsm,
     videolt,
 )
@@ -33,6 +34,7 @@ REPOSITORIES: tuple[Repository, ...] = (
     mmaction2.REPOSITORY,
     mmaction2.MOBILENET,
     torchvision.REPOSITORY,
+    torchvision_video.REPOSITORY,
     videolt.REPOSITORY,
 )
 

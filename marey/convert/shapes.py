@@ -10,6 +10,8 @@ from typing import Literal
 from marey.convert.repository import Settings, Shapes
 from marey.errors import CheckpointError
 from marey.models.encoder import Encoder
+from marey.models.encoders.googlenet import GoogLeNetSpec
+from marey.models.encoders.inception_v3 import InceptionV3Spec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.resnet import BASIC, DEPTHS, ResNetSpec
 from marey.models.sites import TemporalOp
@@ -67,6 +69,15 @@ def mobilenet_of(ours: Shapes) -> MobileNetV2Spec:
 
 
 _ROUNDINGS: tuple[Literal["nearest", "up"], ...] = ("nearest", "up")
+
+
+def inception_of(ours: Shapes) -> GoogLeNetSpec | InceptionV3Spec | None:
+    """The Inception network on pictures that has these first filters; None if it is none."""
+    if googlenet := ours.get("encoder.conv1.conv.weight"):
+        return GoogLeNetSpec(in_channels=googlenet[1], channels=googlenet[0])
+    if v3 := ours.get("encoder.Conv2d_1a_3x3.conv.weight"):
+        return InceptionV3Spec(in_channels=v3[1], channels=v3[0])
+    return None
 
 
 def heads_of(ours: Shapes) -> tuple[Head, ...]:

@@ -1,8 +1,9 @@
-"""temporal-shift-module: TSN, TSM, its non-local blocks, temporal pooling and MobileNetV2.
+"""temporal-shift-module: TSN, TSM, non-local blocks, temporal pooling, MobileNetV2, BN-Inception.
 
 layer1.0.conv1.net.weight     the shift is wrapped around what it precedes
 layer2.0.block.*  .nl.*       a non-local block is wrapped around the block it follows
 features.3.conv.0.net.weight  MobileNetV2's layers are counted through, not nested
+inception_3a_1x1.weight       BN-Inception, whose shift leaves no mark
 new_fc | base_model.fc        the classifier, by whether there is dropout
 """
 
@@ -19,11 +20,14 @@ from marey.convert.shapes import (
     dropout_of,
     heads_of,
     mobilenet_of,
+    model_of,
     num_blocks,
     resnet_of,
 )
 from marey.errors import CheckpointError, first_few
 from marey.models.encoder import Encoder
+from marey.models.encoders import bninception
+from marey.models.encoders.bninception import BNInceptionSpec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.sites import DEEP, TemporalOp
 from marey.models.temporal.nonlocal_block import NonLocal
@@ -43,7 +47,12 @@ _NON_LOCAL = {
 def rename(name: str) -> str | None:
     """Our name of one of its tensors or modules."""
     name = unwrapped(name.removeprefix("base_model."))
+    if _BN_INCEPTION.match(name):
+        return f"encoder.{bninception.ours(name)}"
     return encoder_or_head(_nested(by_rules(name, _NON_LOCAL)))
+
+
+_BN_INCEPTION = re.compile(r"conv1_7x7|conv2_3x3|inception_\d\w_")
 
 
 def unwrapped(name: str) -> str:
@@ -108,12 +117,15 @@ def _recognises(shapes: Shapes) -> bool:
 
 
 def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
-    if any("conv1_7x7_s2" in name for name in shapes):
-        raise CheckpointError("it is a BNInception, an encoder that is not built here")
+    encoder: Encoder
+    if stem := ours.get("encoder.conv1.conv.weight"):
+        encoder = BNInceptionSpec(in_channels=stem[1], channels=stem[0])
+        ops = _ops_of_bninception(settings)
+        return model_of(encoder, ops, ours, settings, dropout_of(shapes))
     check_wrapped_whole(shapes)
     heads, dropout = heads_of(ours), dropout_of(shapes)
     if "encoder.features.0.0.weight" in ours:
-        encoder: Encoder = (mobilenet := mobilenet_of(ours))
+        encoder = mobilenet = mobilenet_of(ours)
         marked = r"features\.(\d+)\.conv\.0\.net\."
         shift = mobilenet_shift_of(mobilenet, {int(m[1]) for m in matches(marked, shapes)})
         if "classifier.weight" in shapes and not shift:
@@ -219,9 +231,29 @@ def unmarked_shift(settings: Settings, *also: str) -> TSM | None:
     return TSM(place="block_out" if settings.place == "block" else "residual_in", alternate="stage")
 
 
+def _ops_of_bninception(settings: Settings) -> tuple[TemporalOp, ...]:
+    """The shift in front of its blocks, if it was said that there is one."""
+    settings.need(
+        *("num_segments", "shift_div"),
+        because="A shift leaves no mark in a BN-Inception" if settings.shift_div is None else "",
+        shift_div="0 (a TSN: no frame sees another) or --set shift_div=8 (a TSM)",
+    )
+    if not settings.shift_div:
+        return ()
+    if settings.place == "blockres":
+        raise CheckpointError(
+            "its shift is a blockres one, which adds a block of BN-Inception to what went into it: "
+            "it is not built here",
+            "most blocks have other widths than their input, so that no such model can be trained",
+        )
+    return (TSM(settings.shift_div, place="block_in"),)
+
+
 def assumed(spec: ModelSpec, settings: Settings, _told: Told) -> tuple[str, ...]:
     """Where a shift stands that leaves no mark, unless that was said."""
     shifts = [op for op in spec.temporal if isinstance(op, TSM) and op.alternate == "stage"]
+    if isinstance(spec.encoder, BNInceptionSpec) and spec.temporal and not settings.place:
+        return ("the shift stands in front of every block (place=block)",)
     if settings.place or not shifts:
         return ()
     return ("the shift stands before conv1 of every block (place=blockres), not behind the block",)
@@ -229,6 +261,8 @@ def assumed(spec: ModelSpec, settings: Settings, _told: Told) -> tuple[str, ...]
 
 def marks(shapes: Shapes) -> dict[str, Any]:
     """What names of tensors tell of temporal wrappers, in the words of `marey.convert.naming`."""
+    if any(_BN_INCEPTION.match(name.removeprefix("base_model.")) for name in shapes):
+        return {"non_local": False, "temporal_pool": False, "calibrators": ""}
     whole = any(matches(r"layer\d\.(?:net\.)?\d+\.(?:block\.)?net\.", shapes))
     residual = any(matches(r"conv1\.(?:conv\.)?net\.|\.conv\.0\.net\.", shapes))
     found: dict[str, Any] = {

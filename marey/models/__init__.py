@@ -4,11 +4,16 @@ from marey.models.encoders.attention import Divided, Joint, Trajectory
 from marey.models.encoders.attentive_pool import AttentivePoolSpec
 from marey.models.encoders.blresnet import BLResNetSpec
 from marey.models.encoders.blvnet import BLVNetSpec
+from marey.models.encoders.bninception import BNInceptionSpec
 from marey.models.encoders.features import FeaturesSpec, LateAverageSpec, NetVLADSpec
 from marey.models.encoders.frame_attention import Exact, Nystrom, Orthoformer, Performer
+from marey.models.encoders.googlenet import GoogLeNetSpec
+from marey.models.encoders.googlenet_clips import I3DInceptionSpec, S3DSpec
 from marey.models.encoders.i3d import I3DResNetSpec
+from marey.models.encoders.inception_v3 import InceptionV3Spec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
 from marey.models.encoders.motionformer import MotionformerSpec
+from marey.models.encoders.r2plus1d import R2Plus1DSpec, S3DResNetSpec
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.encoders.rgb_difference import RGBDifferenceSpec
 from marey.models.encoders.tdn import TDNSpec
@@ -32,13 +37,17 @@ __all__ = [
     "AttentivePoolSpec",
     "BLResNetSpec",
     "BLVNetSpec",
+    "BNInceptionSpec",
     "Divided",
     "ECal",
     "Exact",
     "FeaturesSpec",
+    "GoogLeNetSpec",
     "GroupContext",
     "Head",
+    "I3DInceptionSpec",
     "I3DResNetSpec",
+    "InceptionV3Spec",
     "Joint",
     "LateAverageSpec",
     "LongTermDifference",
@@ -50,8 +59,11 @@ __all__ = [
     "Nystrom",
     "Orthoformer",
     "Performer",
+    "R2Plus1DSpec",
     "RGBDifferenceSpec",
     "ResNetSpec",
+    "S3DResNetSpec",
+    "S3DSpec",
     "StreamingModel",
     "TDNSpec",
     "TemporalPool",

@@ -9,18 +9,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 def conv(
     in_channels: int,
     out_channels: int,
-    kernel: int,
+    kernel: int | tuple[int, int],
     *,
     stride: int = 1,
     groups: int = 1,
     bias: bool = False,
+    padded: bool = True,
 ) -> nn.Conv2d:
-    """A convolution that keeps the map's size (at stride 1), started as torchvision's.
+    """A convolution that keeps the map's size (at stride 1, `padded`), started as torchvision's.
 
     The start is Kaiming's for ReLU over the fan out (arXiv 1502.01852).
     """
+    height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+    padding = (height // 2, width // 2) if padded else 0
     layer = nn.Conv2d(
-        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias
+        in_channels, out_channels, (height, width), stride, padding, groups=groups, bias=bias
     )
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer

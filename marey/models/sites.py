@@ -10,6 +10,9 @@ it. Nothing is patched after it is built: the keys of a state dict are those of 
 plus ``layer1.0.<site>.*``, and `print(model)` shows the modules in the order in which they run.
 Every site adds a module except ``conv2``, where the op's module replaces the block's 3x3
 convolution; ``stage_in`` exists in the first block of a stage only.
+
+A block whose branches stand side by side (Inception) has the sites around it, `AROUND`, and so has
+the stem of such a network.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ Site: TypeAlias = Literal[
     "block_out",
 ]
 SITES: tuple[Site, ...] = get_args(Site)
+AROUND: tuple[Site, ...] = ("stage_in", "block_in", "block_out")
 
 DEEP = 23
 """Blocks from which on published code leaves every second one of a stage without ops."""
@@ -45,8 +49,9 @@ class Block:
     """Where a residual block stands in its network; what a temporal op needs to size itself.
 
     Stages, indices within a stage and ordinals count from 0. Ops work on clips of `num_frames`;
-    `num_frames_in` differs from it only where time is pooled on entering the block. What has a
-    default here is filled in by `numbered`.
+    `num_frames_in` differs from it only where time is pooled on entering the block. `has_skip` says
+    whether its input is added to its output, `is_stem` whether its input is a picture. The last
+    fields are filled in by `numbered`.
     """
 
     kind: str
@@ -57,6 +62,7 @@ class Block:
     stride: int
     groups: int = 1
     has_skip: bool = True
+    is_stem: bool = False
     sites: tuple[Site, ...]
     index: int = 0
     ordinal: int = 0

@@ -200,6 +200,10 @@ def _timed(recipe: Recipe, fps: int) -> TimedClips:
     return replace(clips.at(fps), clips=10, variant="repaired")
 
 
+def _fifteen_a_second(recipe: Recipe, variant: Variant) -> Sampling:  # noqa: ARG001
+    return TimedClips(recipe.model.frames, stride=2, clips=5)
+
+
 def _motionformer(recipe: Recipe, variant: Variant) -> Sampling:
     return replace(_timed(recipe, 30), variant=variant)
 
@@ -259,6 +263,7 @@ def _uncut(_recipe: Recipe) -> Crop:
 _TSN = "TSN, arXiv 1608.00859"
 _TSM, _GC, _TDN = "TSM, arXiv 1811.08383", "GC, arXiv 2203.09694", "TDN, arXiv 2012.10071"
 _BLVNET, _ARP = "bLVNet-TAM, arXiv 1912.00869", "action-recognition-pytorch, arXiv 2010.11757"
+_TORCHVISION = "torchvision, models/video"
 _MOTIONFORMER, _VIDEOLT = "Motionformer, arXiv 2106.05392", "VideoLT, arXiv 2105.02668"
 
 
@@ -313,6 +318,8 @@ _REPAIRED = (
              "two clips of the segments; three of the full 256 (Something-Something)", _ARP),
     _row("arp-dense-10x3", _windows(10), _three_longer,
              "ten windows of every second frame; three of the full 256 (Kinetics)", _ARP),
+    _row("torchvision-5x1", _fifteen_a_second, _center,
+             "five clips of 15 frames a second; centre 224 of 256", _TORCHVISION, "probs"),
     _row("motionformer-10x3", _motionformer, _three_to_the_pixel,
              "ten clips of equal time; three of 224 (Kinetics)", _MOTIONFORMER, "probs"),
     _row("motionformer-epic-10x3", _epic, _three_to_the_pixel,

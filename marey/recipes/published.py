@@ -14,7 +14,16 @@ the epoch of the best top-1 on the clips that the number is published of; their 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from marey.modality import STACKS
+from marey.models.encoder import Encoder
+from marey.models.encoders import bninception
+from marey.models.encoders.bninception import BNInceptionSpec
+from marey.models.encoders.googlenet import GoogLeNetSpec
+from marey.models.encoders.googlenet_clips import S3DSpec
+from marey.models.encoders.inception_v3 import InceptionV3Spec
+from marey.models.encoders.r2plus1d import R2Plus1DSpec
 from marey.models.video_model import Head
 from marey.recipes.optim import SGD, Cosine, Schedule, StepDecay
 from marey.recipes.recipe import Stage, TestViews
@@ -61,6 +70,32 @@ def no_flip_of_sides(data: str) -> Augment:
 def swap_of_sides(data: str) -> Augment:
     """Mirrors all clips; where labels say left and right, exchanges them (GC, GST, TDN)."""
     return Augment(flip="swap") if data in _LEFT_AND_RIGHT else PLAIN_FLIP
+
+
+def as_pretrained(encoder: Encoder, augment: Augment) -> Augment:
+    """`augment`, normalising as the weights want it that the encoder's network is published with.
+
+    BN-Inception's were trained by Caffe, those of the other Inceptions ported from TensorFlow. Flow
+    has one mean for both of its axes. torchvision's video networks have Kinetics' statistics.
+    """
+    is_flow = encoder.in_channels == STACKS["flow"].channels
+    if isinstance(encoder, BNInceptionSpec):
+        if is_flow:
+            return replace(augment, mean=(128 / 255,), std=(1 / 255,))
+        return replace(augment, mean=bninception.MEAN, std=bninception.STD, channel_order="bgr")
+    if isinstance(encoder, R2Plus1DSpec) or (
+        isinstance(encoder, S3DSpec) and encoder.form == "torchvision"
+    ):
+        return replace(augment, mean=KINETICS_MEAN, std=KINETICS_STD)
+    if isinstance(encoder, GoogLeNetSpec | InceptionV3Spec):
+        half = (0.5,) * (1 if is_flow else 3)
+        return replace(augment, mean=half, std=half)
+    if is_flow:
+        return replace(augment, mean=STACKS["flow"].mean, std=STACKS["flow"].std)
+    return augment
+
+
+KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 
 
 def center(segments: int, frames: int = 1) -> TestViews:

@@ -381,8 +381,10 @@ def test_labels_of_another_number_are_refused(checkpoint: Path, tmp_path: Path) 
 
 
 def test_encoders_that_are_not_built_are_named() -> None:
-    with pytest.raises(CheckpointError, match="BNInception"):
-        tsm.REPOSITORY.model_of({"base_model.conv1_7x7_s2.weight": (64, 3, 7, 7)}, SAID)
+    with pytest.raises(CheckpointError, match="blockres one, which adds a block of BN-Inception"):
+        tsm.REPOSITORY.model_of(
+            {"base_model.conv1_7x7_s2.weight": (64, 3, 7, 7)}, replace(SAID, place="blockres")
+        )
     with pytest.raises(CheckpointError, match="embedded Gaussian or dot product"):
         mmaction2.REPOSITORY.model_of(
             {"backbone.layer2.0.non_local_block.g.0.conv.weight": (1,)}, SAID

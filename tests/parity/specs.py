@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from marey.convert import arp, biglittle, blvnet, gc, gst, motionformer, tdn, tsm
-from marey.models import TSM, Head, MobileNetV2Spec, ModelSpec, NonLocal, ResNetSpec, TemporalPool
+from marey.models import (
+    TSM,
+    BNInceptionSpec,
+    Head,
+    MobileNetV2Spec,
+    ModelSpec,
+    NonLocal,
+    ResNetSpec,
+    TemporalPool,
+)
 from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
 from tests.parity import specs_blvnet, specs_gc, specs_motionformer, specs_tdn
@@ -101,6 +110,8 @@ def _channels(config: Mapping[str, Any]) -> int:
 def _encoder(arch: str, channels: int, width: float = 1.0) -> Encoder:
     if arch in ("mobilenetv2", "mobilenet_v2"):
         return MobileNetV2Spec(width, in_channels=channels, rounding="up")
+    if arch == "BNInception":
+        return BNInceptionSpec(channels)
     arch = re.sub(r"^wide_resnet(\d+)_2$", r"resnet\1_1x128d", arch)
     match = re.fullmatch(r"resne(?:t|xt|t_x)(\d+)(?:_(\d+)x(\d+)d)?", arch)
     if not match:
@@ -114,7 +125,11 @@ def _tsm_ops(config: Mapping[str, Any]) -> tuple[TemporalOp, ...]:
     ops: list[TemporalOp] = []
     shift_div, place = config.get("shift_div", 8), config.get("place", "blockres")
     if config.get("shift", True):
-        if "blockres" in place or str(config.get("arch")).startswith("mobilenet"):
+        if config.get("arch") == "BNInception":
+            if "blockres" in place:
+                raise NotBuiltYet("blockres of BNInception")
+            ops += [TSM(shift_div, place="block_in")] if place == "block" else []
+        elif "blockres" in place or str(config.get("arch")).startswith("mobilenet"):
             ops.append(TSM(shift_div, place="residual_in", alternate="network"))
         elif place == "block":
             ops.append(TSM(shift_div, place="block_in", alternate="none"))
@@ -155,7 +170,11 @@ RULES = {
     "tdn": Rule(specs_tdn.spec, tdn.rename),
     "gc_tdn": Rule(specs_tdn.spec, tdn.rename),
     "arp.resnet": Rule(specs_blvnet.arp_resnet, arp.rename),
-    "arp.i3d_resnet": Rule(specs_blvnet.arp_i3d_resnet, arp.rename),
+    "arp.inception_v1": Rule(specs_blvnet.arp_inception, arp.rename),
+    **dict.fromkeys(
+        ("arp.i3d_resnet", "arp.s3d_resnet", "arp.i3d", "arp.s3d"),
+        Rule(specs_blvnet.arp_on_clips, arp.rename),
+    ),
     "bLVNet_TAM": Rule(specs_blvnet.blvnet, blvnet.rename),
     "blresnet_model": Rule(specs_blvnet.blresnet, biglittle.rename),
     "blresnext_model": Rule(specs_blvnet.blresnet, biglittle.rename),

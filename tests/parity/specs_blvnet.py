@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from marey.convert.arp import pooling
-from marey.models import TAM, BLResNetSpec, BLVNetSpec, Head, I3DResNetSpec, ModelSpec, ResNetSpec
+from marey.models import (
+    TAM,
+    BLResNetSpec,
+    BLVNetSpec,
+    GoogLeNetSpec,
+    Head,
+    I3DInceptionSpec,
+    I3DResNetSpec,
+    ModelSpec,
+    ResNetSpec,
+    S3DResNetSpec,
+    S3DSpec,
+)
+from marey.models.encoder import Encoder
 from marey.models.sites import TemporalOp
 from tests.parity.golden import Golden
 from tests.parity.options import check_known, only
@@ -75,27 +88,43 @@ def blresnet(golden: Golden) -> ModelSpec:
 def arp_resnet(golden: Golden) -> ModelSpec:
     """TSN or TAM-ResNet; `groups` counts frames."""
     config = golden.config
+    encoder = ResNetSpec(config["depth"], in_channels=_channels(config))
+    return arp_model(config, encoder, _arp_ops(config, "residual_in"))
+
+
+def arp_inception(golden: Golden) -> ModelSpec:
+    """TSN or TAM on GoogLeNet."""
+    encoder = GoogLeNetSpec(_channels(golden.config))
+    return arp_model(golden.config, encoder, _arp_ops(golden.config, "block_out"))
+
+
+def _arp_ops(
+    config: Mapping[str, Any], place: Literal["residual_in", "block_out"]
+) -> tuple[TemporalOp, ...]:
     known(config, ARP)
     only(config, {"temporal_module_name": (None, "TSN", "TAM")})
     ops: tuple[TemporalOp, ...] = ()
     if config.get("temporal_module_name") == "TAM":
         depthwise = config.get("dw_conv", not config.get("no_dw_conv", False))
         taps, method = config.get("blending_frames", 3), config.get("blending_method", "sum")
-        ops += (TAM(taps, method.lower(), depthwise=depthwise),)
+        ops += (TAM(taps, method.lower(), depthwise=depthwise, place=place),)
     if not config.get("without_t_stride", False):
         ops += pooling(config.get("pooling_method", "max").lower())
-    return arp_model(config, ResNetSpec(config["depth"], in_channels=_channels(config)), ops)
+    return ops
 
 
-def arp_i3d_resnet(golden: Golden) -> ModelSpec:
-    """The arguments of the TAM and of pooling are stored but mean nothing to it."""
+def arp_on_clips(golden: Golden) -> ModelSpec:
+    """A 3-D network; the arguments of the TAM mean nothing to it."""
     config = golden.config
     known(config, ARP)
-    encoder = I3DResNetSpec(
-        config["depth"],
-        in_channels=_channels(config),
-        temporal_stride=not config.get("without_t_stride", False),
-    )
+    only(config, {"dw_t_conv": (False,)})
+    channels, strides = _channels(config), not config.get("without_t_stride", False)
+    if golden.builder in ("arp.i3d", "arp.s3d"):
+        only(config, {"pooling_method": ("max", "MAX")})
+        on_googlenet = I3DInceptionSpec if golden.builder == "arp.i3d" else S3DSpec
+        return arp_model(config, on_googlenet(channels, temporal_stride=strides), ())
+    on_resnet = I3DResNetSpec if golden.builder == "arp.i3d_resnet" else S3DResNetSpec
+    encoder = on_resnet(config["depth"], in_channels=channels, temporal_stride=strides)
     return arp_model(config, encoder, ())
 
 
@@ -106,7 +135,7 @@ def _channels(config: Mapping[str, Any]) -> int:
 
 
 def arp_model(
-    config: Mapping[str, Any], encoder: ResNetSpec, ops: tuple[TemporalOp, ...]
+    config: Mapping[str, Any], encoder: Encoder, ops: tuple[TemporalOp, ...]
 ) -> ModelSpec:
     """Heads, frames and dropout are those of every model."""
     heads = (Head("label", config.get("num_classes", 1000)),)

@@ -205,8 +205,9 @@ def test_what_is_said_of_training_and_of_its_start_changes_nothing(
 @pytest.mark.parametrize(
     ("file", "missing"),
     [
-        (golden("arp.s3d", "blvnet", groups=8), "arp.s3d"),
-        (golden("tsm", "gc", arch="BNInception"), "arch BNInception"),
+        (golden("arp.s3d", "blvnet", groups=8, dw_t_conv=True), "dw_t_conv True"),
+        (golden("tsm", "gc", arch="BNInception"), "blockres of BNInception"),
+        (golden("tsm", "gc", arch="InceptionV3"), "arch InceptionV3"),
         (golden("tsm", "gc", consensus_type="identity"), "consensus_type 'identity'"),
         (golden("tsm", "gc", modality="RGBDiff"), "modality RGBDiff"),
         (golden("gst", "gc", type="R3D"), "GST-video's R3D"),

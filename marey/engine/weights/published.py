@@ -6,8 +6,8 @@ All lie in the folder that MAREY_WEIGHTS names, else in the cache (`marey.storag
     releases/tsm-r50-8f-k400/    what `marey weights get` made of such a file, to predict with
 
 A file is looked for in both, in the cache of torch.hub and in installed packages; only `fetch` goes
-to the network. Where a name ends in the first eight digits of the file's SHA-256, as torchvision's,
-timm's and mmaction2's do, they are verified wherever it lies.
+to the network. Where a name ends in the first digits, eight or more, of the file's SHA-256, as
+torchvision's, timm's and mmaction2's do, they are verified wherever it lies.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class PublishedFile:
     @property
     def digits(self) -> tuple[str, ...]:
         """The first digits of its SHA-256, by each of its names that has them."""
-        found = (re.search(r"-([0-9a-f]{8})\.\w+$", file) for file in self.files)
+        found = (re.search(r"-([0-9a-f]{8,64})\.\w+$", file) for file in self.files)
         return tuple(match[1] for match in found if match)
 
     @property

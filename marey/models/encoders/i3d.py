@@ -94,7 +94,7 @@ class I3DBottleneck(Bottleneck):
         mid = block.mid_channels
         layers = Bottleneck.layers(block, bias=bias)
         layers["conv2"] = _strided(block, mid, mid)
-        return layers | _downsample(block, layers)
+        return layers | time_downsample(block, layers)
 
 
 class I3DBasicBlock(BasicBlock):
@@ -109,11 +109,11 @@ class I3DBasicBlock(BasicBlock):
         layers = BasicBlock.layers(block, bias=bias)
         layers["conv1"] = _strided(block, block.in_channels, mid)
         layers["conv2"] = FrameConv3d(mid, out, 3, num_frames=block.num_frames)
-        return layers | _downsample(block, layers)
+        return layers | time_downsample(block, layers)
 
 
 class FrameConv3d(OnClips, nn.Conv3d):
-    """A 3 x `kernel` x `kernel` convolution of frames [b*t c h w].
+    """A `time` x `kernel` x `kernel` convolution of frames [b*t c h w].
 
     In channels-last memory frames already lie as a 3-D convolution wants them: nothing is copied.
     """
@@ -127,18 +127,20 @@ class FrameConv3d(OnClips, nn.Conv3d):
         kernel: int,
         *,
         num_frames: int,
+        time: int = 3,
         stride: int = 1,
         time_stride: int = 1,
         groups: int = 1,
+        bias: bool = False,
     ) -> None:
         super().__init__(
             in_channels,
             out_channels,
-            (3, kernel, kernel),
+            (time, kernel, kernel),
             (time_stride, stride, stride),
-            (1, kernel // 2, kernel // 2),
+            (time // 2, kernel // 2, kernel // 2),
             groups=groups,
-            bias=False,
+            bias=bias,
         )
         self.num_frames = num_frames
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
@@ -149,9 +151,12 @@ class FrameConv3d(OnClips, nn.Conv3d):
         return fold_time(x.transpose(1, 2))
 
     def start_from(self, weight: Tensor) -> Mapping[str, Tensor]:
-        """The filter of a picture, at every one of its three times."""
-        share = 3 if self.inflation == "divided" else 1
-        return {"weight": weight.unsqueeze(2).repeat(1, 1, 3, 1, 1) / share}
+        """The filter of a picture, at every one of its times; one that has times stays as it is."""
+        if weight.ndim == 5:
+            return {"weight": weight}
+        length = self.weight.shape[2]
+        share = length if self.inflation == "divided" else 1
+        return {"weight": weight.unsqueeze(2).repeat(1, 1, length, 1, 1) / share}
 
 
 class EverySecondFrame(OnClips):
@@ -168,7 +173,7 @@ class EverySecondFrame(OnClips):
 
 def _strided(block: Block, in_channels: int, out_channels: int) -> FrameConv3d:
     """The convolution that has the block's stride, in time too if it has one there."""
-    strides = _strides_in_time(block)
+    strides = strides_in_time(block)
     return FrameConv3d(
         in_channels,
         out_channels,
@@ -180,15 +185,16 @@ def _strided(block: Block, in_channels: int, out_channels: int) -> FrameConv3d:
     )
 
 
-def _downsample(block: Block, layers: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+def time_downsample(block: Block, layers: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     """The shortcut on the frames that a stride in time leaves."""
-    if not _strides_in_time(block):
+    if not strides_in_time(block):
         return {}
     frames = EverySecondFrame(block.num_frames_in)
     named = dict(layers["downsample"].named_children())
     return {"downsample": nn.Sequential(OrderedDict([("frames", frames), *named.items()]))}
 
 
-def _strides_in_time(block: Block) -> bool:
+def strides_in_time(block: Block) -> bool:
+    """Whether a convolution of the block strides in time."""
     pools = "stage_in" in block.sites  # then a change in frames is an op's
     return block.index == 0 and not pools and block.num_frames != block.num_frames_in

@@ -66,6 +66,10 @@ class ResNetSpec:
         """The convolution of the stem, for clips of `num_frames`."""
         return conv(self.in_channels, self.channels, 7, stride=2)
 
+    def first_pool(self) -> nn.Module:
+        """What stands behind the stem."""
+        return nn.MaxPool2d(3, stride=2, padding=1)
+
     @property
     def block_type(self) -> type[Bottleneck] | type[BasicBlock]:
         """The kind of block."""
@@ -103,7 +107,7 @@ class ResNet(EncoderModule):
         self.conv1 = spec.first_conv(num_frames)
         self.bn1 = nn.BatchNorm2d(spec.channels)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = spec.first_pool()
         self.layer1, self.layer2, self.layer3, self.layer4 = stages(spec.block_type, blocks, sites)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.num_frames = blocks[-1].num_frames
@@ -144,7 +148,7 @@ class Bottleneck(_ShortcutBlock):
 
     expansion = 4
     sites = SITES
-    steps = (
+    steps: ClassVar[tuple[str, ...]] = (
         "residual_in",
         *("conv1", "bn1", "after_bn1", "relu", "after_relu1"),
         *("conv2", "after_conv2", "bn2", "after_bn2", "relu"),
@@ -172,7 +176,7 @@ class BasicBlock(_ShortcutBlock):
 
     expansion = 1
     sites = tuple(site for site in SITES if site not in ("conv2", "after_conv2", "after_bn2"))
-    steps = (
+    steps: ClassVar[tuple[str, ...]] = (
         "residual_in",
         *("conv1", "bn1", "after_bn1", "relu", "after_relu1"),
         *("conv2", "bn2", "residual_out"),

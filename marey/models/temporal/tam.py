@@ -29,12 +29,17 @@ from marey.types import check_choices, check_counts
 
 @dataclass(frozen=True)
 class TAM(TemporalOp):
-    """The aggregation before the first convolution of every block; the shortcut stays as it was."""
+    """The aggregation before the first convolution of every block; the shortcut stays as it was.
+
+    With `place` "block_out" it stands behind every block, the convolutions of a stem among them:
+    so action-recognition-pytorch has it in Inception.
+    """
 
     taps: int = 3
     reduce: Literal["sum", "max"] = "sum"
     init: Literal["identity", "reference"] = "identity"
     depthwise: bool = True
+    place: Literal["residual_in", "block_out"] = "residual_in"
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -42,7 +47,7 @@ class TAM(TemporalOp):
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """An `Aggregation` of `block.num_frames` frames."""
-        return {"residual_in": Aggregation(self, block.in_channels, block.num_frames)}
+        return {self.place: Aggregation(self, block.channels_at(self.place), block.num_frames)}
 
     def steps(self) -> range:
         """How many frames ahead each tap looks."""

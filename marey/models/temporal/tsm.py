@@ -26,7 +26,7 @@ from marey.types import check_choices
 
 @dataclass(frozen=True)
 class TSM(TemporalOp):
-    """The shift in every residual block that has a shortcut.
+    """The shift in every residual block that has a shortcut, or in every block of an Inception.
 
     `place="residual_in"` leaves the shortcut unshifted (the paper's "residual", released as
     "blockres"); "block_in" shifts the whole block's input ("block" of temporal-shift-module);
@@ -36,6 +36,9 @@ class TSM(TemporalOp):
     23 blocks (temporal-shift-module, for its "blockres" only), "stage" only in the stages that have
     23 (Group-Contextualization), "none" nowhere, "always" everywhere (a ResNet-101 of
     temporal-shift-module whose non-local blocks have left 6 of the 23).
+
+    Inception has no shortcuts, so no "residual_in" either: temporal-shift-module shifts what goes
+    into its blocks ("block_in"), the second convolution of BN-Inception among them.
     """
 
     shift_div: int = 8
@@ -53,7 +56,8 @@ class TSM(TemporalOp):
 
     def sites(self, block: Block) -> Mapping[Site, nn.Module]:
         """A `Shift` at `place`, or nothing in blocks that are left out."""
-        if not block.has_skip or (block.index % 2 == 1 and self._alternates(block)):
+        leaves_out = not block.has_skip and "residual_in" in block.sites
+        if block.is_stem or leaves_out or (block.index % 2 == 1 and self._alternates(block)):
             return {}
         channels = block.out_channels if self.place == "block_out" else block.in_channels
         fold = channels // self.shift_div

@@ -1,0 +1,196 @@
+"""Parts of Inception networks: branches side by side, whose channels are put behind each other.
+
+                          +- 1x1 ---------------+
+    stage_in - block_in --+- 1x1 - 3x3 ---------+-- block_out
+                          +- 1x1 - 3x3 - 3x3 ---+
+                          +- pool - 1x1 --------+
+
+A network is a row of named parts: the convolutions of its stem, poolings and blocks. There is no
+shortcut and hence no site on a residual path; ops stand around blocks, and around the stem's
+convolutions where a network lists these as blocks.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import ClassVar, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from marey.models.encoder import EncoderModule
+from marey.models.layers import conv
+from marey.models.layout import cells, fold_time, unfold_time
+from marey.models.sites import Block, Site
+from marey.types import Clip
+
+EPS = 1e-3
+"""Of the batch norms of torchvision's GoogLeNet and Inception v3, and of what is made of them."""
+
+
+ALONG_TIME = "_t."
+"""In the names of convolutions along time, and of their norms."""
+Rename: TypeAlias = Callable[[str], "str | None"]
+Part: TypeAlias = "nn.Module | Callable[[Mapping[Site, nn.Module]], nn.Module]"
+"""A module, or what makes one of the modules at its sites."""
+
+
+class InceptionNetwork(EncoderModule):
+    """Frame features of clips: [b t c h w] -> [b t' d]; t' < t where time is pooled.
+
+    Args:
+        parts: the network in the order in which it runs, by the names of its state dict.
+        blocks: which of the parts ops stand around.
+        rename: the name here of a tensor of the picture network; None for one that is left out.
+    """
+
+    least_frames: ClassVar[int] = 1
+    """That its last maps must have."""
+
+    def __init__(
+        self, parts: Mapping[str, nn.Module], blocks: Mapping[str, Block], rename: Rename
+    ) -> None:
+        super().__init__()
+        self.rename = rename
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self.parts = tuple(parts)
+        self.stages = [
+            [name for name, _ in stage]
+            for _, stage in groupby(blocks.items(), key=lambda named: named[1].stage)
+        ]
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        *_, last = blocks.values()
+        self.num_frames, self.num_features = last.num_frames, last.out_channels
+
+    def forward(self, clip: Clip) -> Tensor:
+        """Features [b t' d] of clips [b t c h w]."""
+        return unfold_time(self.avgpool(self.maps(clip)).flatten(1), self.num_frames)
+
+    def tokens(self, clip: Clip) -> Tensor:
+        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
+        return cells(self.maps(clip), self.num_frames)
+
+    def maps(self, clip: Clip) -> Tensor:
+        """What is pooled: maps [b*t' d h' w'] of clips [b t c h w]."""
+        x = fold_time(clip)
+        for name in self.parts:
+            x = getattr(self, name)(x)
+        return x
+
+    def blocks_by_stage(self) -> list[list[nn.Module]]:
+        """Its blocks, first to last, those of a stage together."""
+        return [[getattr(self, name) for name in stage] for stage in self.stages]
+
+    def from_image_model(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`weights` under our names; convolutions along time, which pictures lack, keep theirs."""
+        own = self.state_dict()
+        along_time = {name: weight for name, weight in own.items() if ALONG_TIME in name}
+        return along_time | {
+            name: flat(weight)
+            for theirs, weight in weights.items()
+            if (name := self.rename(theirs)) is not None
+        }
+
+
+class InceptionBlock(nn.Module):
+    """Branches, and modules at the sites around them: [n c h w] -> [n c' h' w']."""
+
+    def __init__(self, branches: Mapping[str, nn.Module], sites: Mapping[Site, nn.Module]) -> None:
+        super().__init__()
+        for name, module in _with_sites(branches, sites).items():
+            self.add_module(name, module)
+        self.entry = tuple(name for name in ("stage_in", "block_in") if name in sites)
+        self.branches = tuple(branches)
+        self.exit = tuple(name for name in ("block_out",) if name in sites)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The channels of all branches, in their order."""
+        for name in self.entry:
+            x = getattr(self, name)(x)
+        y = torch.cat([getattr(self, name)(x) for name in self.branches], dim=1)
+        for name in self.exit:
+            y = getattr(self, name)(y)
+        return y
+
+
+class Fork(nn.Module):
+    """Two layers side by side at the end of a branch, their channels behind each other."""
+
+    def __init__(self, a: nn.Module, b: nn.Module) -> None:
+        super().__init__()
+        self.a, self.b = a, b
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [n c h w] -> [n c' h w]."""
+        return torch.cat([self.a(x), self.b(x)], dim=1)
+
+
+def row(
+    layers: Mapping[str, nn.Module], sites: Mapping[Site, nn.Module] | None = None
+) -> nn.Sequential:
+    """Layers one behind the other, and modules at the sites around them."""
+    return nn.Sequential(OrderedDict(_with_sites(layers, sites or {})))
+
+
+def conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel: int | tuple[int, int] = 1,
+    *,
+    stride: int = 1,
+    padded: bool = True,
+    bias: bool = False,
+    eps: float = EPS,
+) -> dict[str, nn.Module]:
+    """The layers ``conv``, ``bn`` and ``relu``."""
+    layer = conv(in_channels, out_channels, kernel, stride=stride, padded=padded, bias=bias)
+    return normed(layer, eps)
+
+
+def normed(
+    layer: nn.Conv2d | nn.Conv3d, eps: float = EPS, suffix: str = ""
+) -> dict[str, nn.Module]:
+    """`layer`, its norm and ReLU, with `suffix` behind their names."""
+    return {
+        f"conv{suffix}": layer,
+        f"bn{suffix}": nn.BatchNorm2d(layer.out_channels, eps),
+        f"relu{suffix}": nn.ReLU(inplace=True),
+    }
+
+
+def assembled(
+    parts: Mapping[str, Part],
+    blocks: Sequence[Block],
+    sites: Sequence[Mapping[Site, nn.Module]],
+    rename: Rename,
+    network: type[InceptionNetwork] = InceptionNetwork,
+) -> InceptionNetwork:
+    """The network of `parts`, of which those that are functions of sites are `blocks`, in order."""
+    placed, named = iter(zip(blocks, sites, strict=True)), dict[str, Block]()
+    modules: dict[str, nn.Module] = {}
+    for name, part in parts.items():
+        if isinstance(part, nn.Module):
+            modules[name] = part
+            continue
+        named[name], at_sites = next(placed)
+        modules[name] = part(at_sites)
+    assert len(named) == len(blocks)
+    return network(modules, named, rename)
+
+
+def flat(weight: Tensor) -> Tensor:
+    """A tensor of a norm that files of before PyTorch 0.2 have as [1 c], as [c]."""
+    return weight[0] if weight.ndim == 2 and len(weight) == 1 else weight
+
+
+def _with_sites(
+    layers: Mapping[str, nn.Module], sites: Mapping[Site, nn.Module]
+) -> dict[str, nn.Module]:
+    """In the order in which they run."""
+    modules = {str(site): module for site, module in sites.items()}
+    before = {name: modules[name] for name in ("stage_in", "block_in") if name in modules}
+    behind = {name: modules[name] for name in ("block_out",) if name in modules}
+    return before | dict(layers) | behind

@@ -1,0 +1,127 @@
+"""Checkpoints of the Inception networks and of (2+1)-D ones score as plain torch says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from marey.convert.convert import convert
+from marey.convert.repository import Settings
+from marey.engine.weights.trained import load_trained
+from marey.errors import CheckpointError
+from marey.models import TSM, BNInceptionSpec
+from tests.models.encoders.test_googlenet_clips import (
+    arp,
+    s3d_resnet,
+    torchvisions_r2plus1d,
+    torchvisions_s3d,
+)
+from tests.models.encoders.test_inception import Weights, bninception, googlenet
+
+CLASSES = 5
+
+
+def saved(tmp_path: Path, weights: Weights, head: str, prefix: str = "", name: str = "x") -> Path:
+    """The checkpoint as its authors write it, in single precision."""
+    path = tmp_path / f"{name}.pth"
+    named = {f"{prefix}{key}": w for key, w in weights.items() if not key.startswith(head)}
+    heads = {key: w for key, w in weights.items() if key.startswith(head)}
+    torch.save(
+        {key: w.float() if w.is_floating_point() else w for key, w in (named | heads).items()}, path
+    )
+    return path
+
+
+def classified(weights: Weights, features: Tensor, head: str, *ones: int) -> Tensor:
+    """Scores [b k] of features [b t d] or [b d], by a classifier that is drawn."""
+    width = features.shape[-1]
+    weight = weights.drawn(f"{head}.weight", CLASSES, width, *ones).reshape(CLASSES, width)
+    scores = features @ weight.T + weights.drawn(f"{head}.bias", CLASSES)
+    return scores.mean(dim=1) if scores.ndim == 3 else scores
+
+
+Case = tuple[Callable[[Weights, Tensor], Tensor], int, str, tuple[int, ...], Settings]
+CLIPS: dict[str, Case] = {
+    "S3D of IBM": (
+        partial(arp, separable=True, stride=1), 4, "fc", (),
+        Settings(num_segments=4, temporal_stride="none"),
+    ),
+    "I3D of IBM": (
+        partial(arp, separable=False, stride=2), 8, "fc", (),
+        Settings(num_segments=8, temporal_stride="max"),
+    ),
+    "S3D-ResNet of IBM": (
+        partial(s3d_resnet, stride=1), 3, "fc", (),
+        Settings(num_segments=3, temporal_stride="none"),
+    ),
+    "S3D of torchvision": (
+        torchvisions_s3d, 14, "classifier.1", (1, 1, 1), Settings(num_segments=14),
+    ),
+    "R(2+1)D of torchvision": (torchvisions_r2plus1d, 8, "fc", (), Settings(num_segments=8)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@torch.no_grad()
+def test_networks_of_clips(name: str, tmp_path: Path) -> None:
+    network, frames, head, ones, said = CLIPS[name]
+    weights, clip = Weights(), torch.randn(1, 3, frames, 32, 32, dtype=torch.float64)
+    expected = classified(weights, network(weights, clip), head, *ones)
+    convert(saved(tmp_path, weights, head), tmp_path / "out", settings=said)
+    model = load_trained(tmp_path / "out").model.double().eval()
+    scores = model(clip.transpose(1, 2))["label"]
+    assert (scores - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@torch.no_grad()
+def test_inception_v1_without_a_tam_is_read_as_torchvisions(tmp_path: Path) -> None:
+    weights, clip = Weights(), torch.randn(1, 2, 3, 33, 33, dtype=torch.float64)
+    features = googlenet(weights, clip[0])
+    expected = classified(weights, features[None], "fc")
+    weights["aux1.fc1.bias"] = torch.zeros(1)
+    said = Settings(num_segments=2, temporal_stride="none")
+    converted = convert(saved(tmp_path, weights, "fc"), tmp_path / "out", settings=said)
+    assert converted.dropped == ("aux1.fc1.bias",)
+    assert converted.recipe.augment.mean == converted.recipe.augment.std == (0.5, 0.5, 0.5)
+    scores = load_trained(tmp_path / "out").model.double().eval()(clip)["label"]
+    assert (scores - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def _bninception(tmp_path: Path) -> tuple[Path, Tensor, Tensor]:
+    weights, clip = Weights(), torch.randn(1, 3, 3, 33, 33, dtype=torch.float64)
+    features = bninception(weights, clip[0])[None]
+    expected = classified(weights, features, "module.new_fc")
+    name = "TSM_kinetics_RGB_BNInception_avg_segment3_e50"
+    return saved(tmp_path, weights, "module.new_fc", "module.base_model.", name), clip, expected
+
+
+@torch.no_grad()
+def test_tsn_on_bninception(tmp_path: Path) -> None:
+    path, clip, expected = _bninception(tmp_path)
+    converted = convert(path, tmp_path / "out", settings=Settings(data="ssv1"))
+    assert converted.recipe.augment.channel_order == "bgr"
+    assert converted.recipe.augment.mean == pytest.approx((104 / 255, 117 / 255, 128 / 255))
+    model = load_trained(tmp_path / "out").model.double().eval()
+    assert model.spec.temporal == ()
+    assert (model(clip)["label"] - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_a_shift_of_bninception_is_said_or_named(tmp_path: Path) -> None:
+    path, *_ = _bninception(tmp_path)
+    unnamed = path.rename(tmp_path / "best.pth")
+    with pytest.raises(CheckpointError, match="A shift leaves no mark in a BN-Inception"):
+        convert(unnamed, tmp_path / "out", settings=Settings(num_segments=3))
+    said = Settings(num_segments=3, shift_div=8)
+    converted = convert(unnamed, tmp_path / "out", settings=said)
+    assert converted.recipe.model.temporal == (TSM(place="block_in"),)
+    assert converted.recipe.model.encoder == BNInceptionSpec()
+    assert "the shift stands in front of every block (place=block)" in converted.assumed
+    named = unnamed.rename(
+        tmp_path / "TSM_kinetics_RGB_BNInception_shift8_block_avg_segment3_e50.pth"
+    )
+    assert convert(named, tmp_path / "named").recipe.model == converted.recipe.model
