@@ -199,9 +199,7 @@ class Kind:
     in_hub: bool = True
     """Whether the hub has all of it: where the encoder of features lies is its owner's to know."""
     in_graphs: bool = False
-    """Whether graphs of it, which take a second to make, are tried wherever tests are run."""
-    takes_seconds: bool = False
-    """Whether it takes seconds to be traced, so that this is for `make test`."""
+    """Whether it is traced, which takes a second, wherever tests are run."""
 
 
 def _released(*heads: str, **changes: Any) -> Callable[[Place, Path], Path]:
@@ -246,13 +244,12 @@ MODELS: dict[str, Kind] = {
     "ten clips": Kind(make=_released(test=TEN_CLIPS)),
     "ten crops of two clips": Kind(make=_released(test=replace(TWO_CLIPS, crop=TenCrop(32, 36)))),
     "Caffe": Kind(make=_caffe),
-    "highest frames": Kind(make=_model("label", "sounds", consensus="max"), in_graphs=True),
+    "highest frames": Kind(make=_model("label", "sounds", consensus="max")),
     "other segments": Kind(make=_released(), options={"segments": 5}),
     "looks back": Kind(
         make=_model(
             "label", "noun", encoder=ResNetSpec(18, channels=4), temporal=(TSM(direction="past"),)
         ),
-        takes_seconds=True,
     ),
     "attentive neck": Kind(
         make=_model(neck=AttentivePoolSpec(num_heads=2, width=4, over="frames"))
@@ -280,7 +277,7 @@ MODELS: dict[str, Kind] = {
         options={"calibrated": True},
     ),
     "averaged weights": Kind(make=_ema),
-    "LoRA": Kind(make=_lora, takes_seconds=True),
+    "LoRA": Kind(make=_lora),
 }
 
 

@@ -43,7 +43,7 @@ from tests.laws.doors import (
 )
 from tests.tiny import TinySpec
 
-IN_GRAPHS = ("marey predict --runtime pt2", "pt2", "onnx", "openvino")
+TRACED = ("marey predict --runtime pt2", "pt2", "onnx", "openvino")
 """Doors behind which a model is traced."""
 
 
@@ -63,8 +63,7 @@ def cases() -> Iterator[Any]:
         for door in DOORS:
             if door == "hub:" and not kind.in_hub:
                 continue
-            is_slow = kind.takes_seconds if "pt2" in door else not kind.in_graphs
-            is_slow &= door in IN_GRAPHS
+            is_slow = door in TRACED and not kind.in_graphs
             marks = [pytest.mark.slow] if is_slow else []
             yield pytest.param(name, door, marks=marks, id=f"{name} by {door}")
 
@@ -139,7 +138,7 @@ def test_an_export_of_other_views_scores_as_the_model_tested_in_them(
         assert sorted(ours[clip].values()) == pytest.approx(sorted(of.tolist()), abs=1e-4)
 
 
-@pytest.mark.parametrize("door", [name for name in DOORS if name not in IN_GRAPHS])
+@pytest.mark.parametrize("door", [name for name in DOORS if name not in TRACED])
 def test_every_door_refuses_a_model_whose_frames_nobody_knows(
     door: str, place: Place, tmp_path: Path
 ) -> None:
