@@ -15,13 +15,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 import marey
 from marey.engine.inference.predict import Predictor
-from marey.errors import MareyError
+from marey.errors import MareyError, cut_short, did_you_mean
 from marey.recipes.compatible import check_pictures
 from marey.serve.documents import (
     GUARDED,
@@ -120,6 +122,7 @@ def make_app(
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(_refuse_unknown_words)],
         responses={"default": {"model": Failed, "description": "why there is no answer"}},
     )
     app.state.service, app.state.services = service, [service]
@@ -139,6 +142,18 @@ def make_app(
         await streams.serve(socket, top, head)
 
     return app
+
+
+async def _refuse_unknown_words(connection: HTTPConnection) -> None:
+    """Refuse a query with a word that the path does not know: `tpo=2` is no `top`."""
+    route = connection.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return
+    known = [word.alias for word in route.dependant.query_params]
+    for word in connection.query_params:
+        if word not in known:
+            hint = did_you_mean(word, known) if known else "it takes none"
+            raise Refused(422, f"{route.path} has no parameter '{cut_short(word)}'", hint)
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

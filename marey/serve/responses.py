@@ -14,10 +14,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from marey.errors import MareyError, cut_short
 from marey.serve.refusals import Refused, refusal
+from marey.storage.expected import expected
 
 log = logging.getLogger("marey")
 
 
+LISTED = "GET /openapi.json lists what can be asked, and how"
 LINGER_SECONDS = 1.0
 UNREAD = (400, 401, 403, 408, 413, 415, 429, 503)
 """Statuses of requests whose body may not have been read."""
@@ -70,10 +72,11 @@ async def respond(_: HTTPConnection, error: Exception) -> JSONResponse:
         case RequestValidationError():
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"][1:])
-            value = cut_short(repr(first.get("input")))
-            return response(Refused(422, f"{name} is {value}: {first['msg']}"))
+            value, wanted = cut_short(repr(first.get("input"))), expected(first)
+            why = f", expected {wanted}" if wanted else f": {first['msg']}"
+            return response(Refused(422, f"{name} is {value}{why}", LISTED))
         case HTTPException():
-            answer = response(Refused(error.status_code, str(error.detail)))
+            answer = response(Refused(error.status_code, str(error.detail), LISTED))
             answer.headers.update(error.headers or {})  # as Allow, where a method is not
             return answer
     log.error("an error of the server", exc_info=error)

@@ -17,9 +17,10 @@ CLOSED = frozenset({errno.EACCES, errno.EPERM})
 
 
 READABLE = "may you read it? its permissions, and those of the folders above, decide"
+MISSING = "is the path right, and of a manifest its root?"
 
 
-def read_error(place: object, error: OSError, hint: str = READABLE) -> DecodeError:
+def read_error(place: object, error: OSError, hint: str = "") -> DecodeError:
     """The error to raise for a file that the system or a store does not give.
 
     It is a `StorageError`, which blames no file, unless the file alone is missing or closed (its
@@ -29,8 +30,9 @@ def read_error(place: object, error: OSError, hint: str = READABLE) -> DecodeErr
     Args:
         place: the path or url of the file.
         error: what became of the attempt.
-        hint: what to do about it.
+        hint: what to do about it; by default what goes with what became of it.
     """
+    hint = hint or (MISSING if error.errno in NOT_THERE else READABLE)
     kind = DecodeError if _is_own_fault(place, error.errno) else StorageError
     return kind(f"{place}: {error.strerror or error}", hint)
 

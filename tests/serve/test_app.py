@@ -117,7 +117,9 @@ def test_requests_at_the_same_time_share_a_pass_of_the_model(server: Running, cl
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"top": 0}, "top is '0'"),
+        ({"top": 0}, "top is '0', expected 1 or more"),
+        ({"top": "two"}, "top is 'two', expected a whole number"),
+        ({"tpo": 2}, "/v1/predict has no parameter 'tpo'"),
         ({"window": "nan"}, "window is 'nan'"),
         ({"window": 0}, "window is '0'"),
         ({"stride": 1}, "stride is 1, but there are no windows"),
@@ -135,7 +137,9 @@ def test_what_nobody_can_answer_is_refused(
 
 
 def test_what_is_not_there_is_an_error_of_the_same_form(server: Running) -> None:
-    assert error_of(httpx.get(f"{server.url}/nothing")) == "404 Not Found"
+    nothing = httpx.get(f"{server.url}/nothing")
+    assert error_of(nothing) == "404 Not Found"
+    assert nothing.json()["error"]["hint"] == "GET /openapi.json lists what can be asked, and how"
     refused = httpx.get(f"{server.url}/v1/predict")
     assert error_of(refused) == "405 Method Not Allowed"
     assert refused.headers["Allow"] == "POST"

@@ -236,7 +236,7 @@ def open_pack(path: AnyPath) -> Pack:
     try:
         status = path.stat()
     except OSError as error:
-        raise read_error(path, error, "is the path right, and of a manifest its root?") from error
+        raise read_error(path, error) from error
     return _open(path, status.st_ino, status.st_mtime_ns, status.st_size)
 
 

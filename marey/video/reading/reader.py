@@ -31,7 +31,6 @@ from marey.video.reading.pyav import VideoFile
 
 Backend = Literal["pyav", "torchcodec"]
 
-NOT_THERE = "is the path right, and of a manifest its root?"
 ROUNDED_UP_SECONDS = 1.0
 """How far past the last frame an annotated end may lie: people write "2 to 8" of a 7.6 s video."""
 
