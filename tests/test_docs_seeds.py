@@ -21,6 +21,7 @@ from marey.recipes.describe import claim_in_words
 from marey.recipes.ensembles import ensembles
 from marey.recipes.protocols import PROTOCOLS, protocol_of
 from marey.recipes.schema import override
+from marey.recipes.short_names import spelled_out
 from tests.conftest import goldens
 from tests.test_docs import DOCS
 
@@ -164,7 +165,8 @@ def test_every_option_and_override_of_ours_exists() -> None:
                 assert {word for word in words if word.startswith("-")} <= options, span
                 assert words[0] != "--protocol" or words[1] in NAMED["protocol"]
             elif re.match(r"[a-z][\w.]*=", span):
-                found.append(override(find(BASES[title]), apart(span)))
+                base = find(BASES[title])
+                found.append(override(base, spelled_out(base, apart(span))))
     assert len(found) > 50
 
 

@@ -419,5 +419,16 @@ data_app.command("flow")(data_flow)
 data_app.command("verify")(data_verify)
 with_usual_options(
     data_app,
-    quiet={"init", "check", "convert", "show", "prepare", "extract", "pack", "verify", "longtail"},
+    quiet={
+        "init",
+        "check",
+        "convert",
+        "show",
+        "prepare",
+        "extract",
+        "pack",
+        "flow",
+        "verify",
+        "longtail",
+    },
 )
