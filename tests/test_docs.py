@@ -148,4 +148,4 @@ def test_the_table_of_transformers_is_what_they_cost() -> None:
 
 
 def test_the_table_of_models_is_read_whole() -> None:
-    assert len(rows()) == 14
+    assert len(rows()) == 19
