@@ -27,6 +27,7 @@ from marey.recipes.catalog import find
 from marey.recipes.schema import override
 from marey.recipes.suggest import FROM_NOTHING, START_WEIGHTS, suggest
 from marey.recipes.suggestion import Facts, Suggestion
+from marey.recipes.yaml_text import parse_yaml
 
 log = logging.getLogger("marey")
 
@@ -55,8 +56,10 @@ def choose(
 
     Raises:
         ManifestError: the manifests cannot be read.
-        RecipeError: there is nothing to start from, or `weights` does not say of which model it is.
+        RecipeError: there is nothing to start from, `weights` does not say of which model it is, or
+            two things to start from are given.
     """
+    given, weights, from_scratch = _with_start(given, weights, from_scratch=from_scratch)
     start = "" if weights in (None, "imagenet") else _model_of(Path(str(weights)))
     places = [change for change in given if change.startswith("data.")]
     data = override(find(FROM_NOTHING), places).data
@@ -64,6 +67,22 @@ def choose(
     facts = facts_of(clips, usable_device(device), progress=progress)
     facts = replace(facts, manifests=tuple(manifests), start=start)
     return suggest(facts, given, from_scratch=from_scratch)
+
+
+def _with_start(
+    given: Sequence[str], weights: str | None, *, from_scratch: bool
+) -> tuple[list[str], str | None, bool]:
+    """What is given with ``weights=...`` among it as the options that mean the same."""
+    starts = [change for change in given if change.partition("=")[0] == "weights"]
+    for change in starts:
+        value = parse_yaml(change.partition("=")[2], "weights")
+        said = "" if value is None else str(value)
+        before = "" if from_scratch else weights
+        if before not in (None, said):
+            other = "from scratch" if from_scratch else f"weights {weights}"
+            raise RecipeError(f"{change} and {other} are both given", "leave out one of the two")
+        weights, from_scratch = (said, False) if said else (None, True)
+    return [change for change in given if change not in starts], weights, from_scratch
 
 
 def facts_of(clips: Manifest, device: torch.device, *, progress: Progress | None = None) -> Facts:

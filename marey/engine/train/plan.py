@@ -19,6 +19,7 @@ from marey.recipes.catalog import find
 from marey.recipes.recipe import Recipe
 from marey.recipes.short_names import spelled_out
 from marey.recipes.val_views import following_test, override_with_val
+from marey.recipes.yaml_text import parse_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +123,24 @@ def _changes(asked: Asked) -> list[str]:
 
 
 def _refuse_two(recipe: Recipe, asked: Asked) -> None:
-    """RecipeError if two of the changes say one key differently, options among them.
+    """RecipeError if two of the changes give one key different values, options among them.
 
     One that stands for several keys, as size=64, may be followed by what says more of one.
     """
     said: dict[str, str] = {}
     for change in _changes(asked):
-        key, *more = (full.partition("=")[0] for full in spelled_out(recipe, [change]))
-        if not more and said.setdefault(key, change) != change:
-            raise RecipeError(
-                f"{said[key]} and {change} are both given", "leave out one of the two"
-            )
+        (key, _, value), *more = (full.partition("=") for full in spelled_out(recipe, [change]))
+        if more:
+            continue
+        same = said.setdefault(key, change)
+        if _value(same.partition("=")[2]) != _value(value):
+            raise RecipeError(f"{same} and {change} are both given", "leave out one of the two")
+
+
+def _value(text: str) -> object:
+    """What stands behind the sign of a change; nothing is no text."""
+    value = parse_yaml(text, "a change")
+    return "" if value is None else value
 
 
 def _data(asked: Asked) -> list[str]:

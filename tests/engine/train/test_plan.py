@@ -59,6 +59,22 @@ def test_two_values_of_one_key_are_refused(changes: list[str], said: str) -> Non
         plan(Asked(recipe="tsm-r18", manifests=["a.csv"], changes=changes))
 
 
+def test_weights_set_to_nothing_are_a_start_from_scratch(tmp_path: Path) -> None:
+    manifest = str(write_set(tmp_path, per_class=2, val_per_class=1))
+    scratch = plan(Asked(manifests=[manifest], from_scratch=True))
+    assert plan(Asked(manifests=[manifest], changes=["weights="])).recipe == scratch.recipe
+    for more in ({}, {"from_scratch": True}):
+        made = plan(Asked(recipe="tsm-r50-8f-k400", changes=["weights="], **more))
+        assert made.recipe.weights == ""
+    for asked in (
+        Asked(manifests=[manifest], changes=["weights=run"], from_scratch=True),
+        Asked(recipe="tsm-r18", changes=["weights=run"], from_scratch=True),
+        Asked(recipe="tsm-r18", changes=["weights="], weights="run"),
+    ):
+        with pytest.raises(MareyError, match="weights=.* are both given"):
+            plan(asked)
+
+
 def test_a_change_of_one_crop_may_follow_that_of_all() -> None:
     made = plan(Asked(recipe="tsm-r18", changes=["size=64", "test.crop.resize=70", "epochs=3"]))
     assert made.recipe.test.crop == CenterCrop(64, 70)
