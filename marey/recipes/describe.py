@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import replace
 
 from marey.errors import counted
+from marey.modality import IN_WORDS
 from marey.models.encoders.features import FeatureEncoder
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.ensembles import Ensemble
@@ -136,7 +137,9 @@ def _input(recipe: Recipe) -> str:
     if spec.takes_features:
         return f"features of {spec.encoder.in_channels or 'any number of'} numbers a frame"
     size, channels = recipe.train.crop.size, spec.encoder.in_channels
-    return f"{frames_in_words(recipe)} frames of {size} pixels, {counted(channels, 'channel')}"
+    shown = "" if spec.modality == "rgb" else f" of {IN_WORDS[spec.modality]}"
+    of_frame = f"{counted(channels, 'channel')}{shown}"
+    return f"{frames_in_words(recipe)} frames of {size} pixels, {of_frame}"
 
 
 def _claim_facts(claim: Claim) -> dict[str, str]:
