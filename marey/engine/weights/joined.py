@@ -60,8 +60,8 @@ def of_videos(trained: Trained, encoder: Path | None = None) -> Trained:
     load_strictly(model, _whole(model, trained.model), source=Path(name))
     rounded = " rounded to float16" if about.get("dtype") == "float16" else ""
     log.info("%s learned on features%s, and stands behind their encoder: %s", name, rounded, file)
-    part = OfFeatures(trained, recipe.test)
-    return replace(trained, recipe=recipe, model=model.to(device).eval(), features={}, part=part)
+    model, own = model.to(device).eval(), OfFeatures(trained, recipe.test)
+    return replace(trained, recipe=recipe, model=model, features={}, of_features=own)
 
 
 def for_clips(trained: Trained, clips: Manifest) -> Trained:

@@ -72,13 +72,13 @@ class Trained:
     """The run or release that they lie in."""
     features: About = field(default_factory=dict)
     """Of a model of features, what made these; empty where nobody knows."""
-    part: OfFeatures | None = None
+    of_features: OfFeatures | None = None
     """The model of features that it is, behind their encoder; None of any other."""
 
 
 @dataclass(frozen=True, eq=False)
 class OfFeatures:
-    """A model of features, as a part of one of videos."""
+    """A model of features that is behind the encoder of these, in a model of videos."""
 
     trained: Trained
     views: TestViews
@@ -169,8 +169,8 @@ def calibration_of(trained: Trained) -> Calibration:
     if trained.folder is None:
         raise CheckpointError(f"'{trained.recipe.name}' lies in no folder, and has no temperatures")
     found, weights = calibration_in(trained.folder), weights_digest(trained.model)
-    if (part := trained.part) and _is_of(found, part.trained):
-        found = replace(found, weights=weights, views=plain_views(part.views))
+    if (own := trained.of_features) and _is_of(found, own.trained):
+        found = replace(found, weights=weights, views=plain_views(own.views))
     check_calibration(found, trained.folder, weights, trained.recipe.test, trained.classes)
     return found
 
@@ -190,11 +190,10 @@ def keep_calibration(calibration: Calibration, trained: Trained) -> None:
     if it was measured in the views that these are of.
     """
     assert trained.folder is not None, "it was loaded from one"
-    part = trained.part
-    if part and calibration.views == plain_views(part.views):
-        own = plain_views(part.trained.recipe.test)
-        digest = weights_digest(part.trained.model)
-        calibration = replace(calibration, weights=digest, views=own)
+    own = trained.of_features
+    if own and calibration.views == plain_views(own.views):
+        digest, views = weights_digest(own.trained.model), plain_views(own.trained.recipe.test)
+        calibration = replace(calibration, weights=digest, views=views)
     write_calibration(calibration, trained.folder)
 
 
