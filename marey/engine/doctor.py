@@ -14,7 +14,7 @@ CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "prores", 
 """Of the videos that people have."""
 EXTRAS = {
     "deploy": (
-        *("fastapi", "huggingface-hub", "onnx", "onnxruntime", "onnxscript", "openvino"),
+        *("fastapi", "h11", "huggingface-hub", "onnx", "onnxruntime", "onnxscript", "openvino"),
         *("pillow", "prometheus-client", "python-multipart", "uvicorn", "websockets"),
     ),
     "flow": ("opencv-python-headless",),

@@ -39,8 +39,8 @@ def lmr_recipe(manifest: Path, *, batch_size: int = 4, gather: bool = False) -> 
 def killed_at(global_step: int) -> Iterator[None]:
     """All processes die at that step, once the main one has saved."""
 
-    def save(self: training.Training) -> None:
-        real(self)
+    def save(self: training.Training, *, keep: bool = False) -> None:
+        real(self, keep=keep)
         if self.at.global_step == global_step:
             self.world.wait()
             raise KeyboardInterrupt

@@ -200,7 +200,7 @@ def test_a_recipe_that_can_be_read_back_is_written_as_it_is() -> None:
     spec = ModelSpec(TinySpec(), num_segments=2)
     assert to_readable_yaml(spec, "run/recipe.yaml") == to_yaml(spec)
     assert all(importlib.import_module(room) for room in ROOMS)
-    assert set(classes_for(Schedule)) == {"Cosine", "StepDecay"}
+    assert set(classes_for(Schedule)) == {"Cosine", "Plateau", "StepDecay"}
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.xml", "model.pt2", "recipe.yaml"])

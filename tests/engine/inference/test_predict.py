@@ -151,7 +151,7 @@ def test_windows_have_the_scores_of_every_class_and_say_how_far_they_are(tmp_pat
 
 def test_a_window_shorter_than_two_frames_is_refused(tmp_path: Path) -> None:
     message = r"a window of 0.15 s holds no two frames of 6, one every 0.1 s"
-    with pytest.raises(RunError, match=message) as error:
+    with pytest.raises(DecodeError, match=message) as error:
         untrained(tmp_path).predict(tmp_path / "red_0.mp4", window_seconds=0.15)
     assert error.value.hint == "give at least 0.2"
 
