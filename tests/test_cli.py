@@ -76,7 +76,7 @@ def marey(
         (["train", "tsm-r18", "stages.0.optim.wd=1"], "did you mean 'weight_decay'?"),
         (["train", "tsm-r18", "Batch-Size=4"], "did you mean 'batch_size'?"),
         (["train", "tsm-r18", "optimizer=AdamW"], "did you mean 'stages.0.optim'?"),
-        (["train", "tsm-r18", "data.val="], "data.val is empty, expected text\nhint: no text is"),
+        (["train", "tsm-r18", "batch_size="], "batch_size is empty, expected"),
         (["train", "hf:"], "hf: names no network\nhint: hf:ORG/NAME of the hub, or hf:FOLDER"),
         (["weights", "get", "hf:"], "'hf:' names no network of the hub\nhint: expected hf:ORG/"),
         (["train", "tsm-r18", "clip_grad=-1"], "clip_grad is -1.0, expected more than 0"),

@@ -64,21 +64,21 @@ _MIDDLE = ("layer1.0.conv2.weight", "inception3a.branch2.1.conv.weight")
 
 
 def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
-    on_clips = any(len(shapes.get(name, ())) == 5 for name in _MIDDLE)
-    settings.need("num_segments", "temporal_stride", *([] if on_clips else ["blending"]))
-    assert settings.temporal_stride is not None
-    pictures = inception_of(ours) or resnet_of(ours)
-    if on_clips:
+    inception = inception_of(ours)
+    if any(len(shapes.get(name, ())) == 5 for name in _MIDDLE):
+        settings.need("num_segments", "temporal_stride")
+        pictures = inception or resnet_of(ours)
         encoder = _on_clips(pictures, ours, strides=settings.temporal_stride != "none")
         return model_of(encoder, (), ours, settings)
-    place: Literal["residual_in", "block_out"] = (
-        "residual_in" if isinstance(pictures, ResNetSpec) else "block_out"
-    )
-    first = "layer1.0" if isinstance(pictures, ResNetSpec) else "conv1"
-    depthwise = ours[f"encoder.{first}.{place}.taps.0"][1] == 1
-    taps = sum(re.fullmatch(rf"encoder\.{first}\.{place}\.taps\.\d+", n) is not None for n in ours)
-    tam = TAM(taps, settings.blending or "sum", "reference", depthwise, place)
-    return model_of(pictures, (tam, *pooling(settings.temporal_stride)), ours, settings)
+    place: Literal["residual_in", "block_out"] = "block_out" if inception else "residual_in"
+    taps = f"encoder.{'conv1' if inception else 'layer1.0'}.{place}.taps."
+    depthwise = ours[f"{taps}0"][1] == 1  # a KeyError says that these are not its tensors
+    settings.need("num_segments", "temporal_stride", "blending")
+    assert settings.temporal_stride is not None
+    number = sum(re.fullmatch(rf"{re.escape(taps)}\d+", name) is not None for name in ours)
+    tam = TAM(number, settings.blending or "sum", "reference", depthwise, place)
+    ops = (tam, *pooling(settings.temporal_stride))
+    return model_of(inception or resnet_of(ours), ops, ours, settings)
 
 
 def _on_clips(pictures: Encoder, ours: Shapes, *, strides: bool) -> Encoder:

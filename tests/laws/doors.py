@@ -442,7 +442,7 @@ def _decoding_here() -> Iterator[None]:
     """A server decodes in this process, which is not confined: others take seconds to start."""
 
     async def do(decoders: Decoders, job: decoding.Job) -> decoding.Decoded:
-        answer = decoders._decoder(job)
+        answer = decoders._all[0]._decoder(job)
         assert not isinstance(answer, Refused), answer.message
         return answer
 
@@ -494,6 +494,8 @@ def by_runtime(runtime: Runtime) -> Callable[[Asked], Said]:
 
 def by_export(runtime: Runtime, *doors: Callable[[Asked], Said]) -> Callable[[Asked], Said]:
     def door(asked: Asked) -> Said:
+        if runtime == "openvino":
+            pytest.importorskip("openvino", reason="in marey[deploy]")
         out = asked.out / runtime
         wanted = WantedFile(
             to=runtime, segments=asked.kind.options.get("segments"), clips=WantedClips(workers=0)

@@ -63,8 +63,8 @@ def cases() -> Iterator[Any]:
         for door in DOORS:
             if door == "hub:" and not kind.in_hub:
                 continue
-            is_slow = door in TRACED and not kind.in_graphs
-            marks = [pytest.mark.slow] if is_slow else []
+            is_long = door in TRACED and not kind.in_graphs
+            marks = [pytest.mark.long] if is_long else []
             yield pytest.param(name, door, marks=marks, id=f"{name} by {door}")
 
 

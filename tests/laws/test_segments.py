@@ -37,7 +37,8 @@ BOUND = {name for name, spec in KINDS.items() if isinstance(spec.encoder, Motion
 @torch.no_grad()
 def test_every_kind_takes_other_segments_with_the_same_tensors(name: str) -> None:
     model = random_model(KINDS[name])
-    for segments in (1, 3):
+    least = 2 if name == "s3d" else 1  # torchvision's S3D halves time once more
+    for segments in (least, 3):
         other = model.with_frames(segments * model.spec.encoder.frames_per_segment)
         assert other.spec == model.spec.with_segments(segments)
         pairs = zip(model.state_dict().items(), other.state_dict().items(), strict=True)

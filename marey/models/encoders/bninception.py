@@ -135,8 +135,8 @@ class BNInceptionSpec:
         conv1, conv2, *inception = blocks
         reduced = self.scaled(64)
         stem = {
-            "3x3_reduce": row(_conv(conv2.in_channels, reduced)),
-            "3x3": row(_conv(reduced, conv2.out_channels, 3)),
+            "conv3x3_reduce": row(_conv(conv2.in_channels, reduced)),
+            "conv3x3": row(_conv(reduced, conv2.out_channels, 3)),
         }
         parts: dict[str, Part] = {
             "conv1": partial(row, _conv(conv1.in_channels, conv1.out_channels, 7, stride=2)),
@@ -167,7 +167,7 @@ def _branches(
 ) -> dict[str, nn.Module]:
     halves = not width.one
     stride = 2 if halves else 1
-    branches: dict[str, nn.Module] = {} if halves else {"1x1": row(_conv(into, width.one))}
+    branches: dict[str, nn.Module] = {} if halves else {"conv1x1": row(_conv(into, width.one))}
     pool = HalvingPool() if halves else pools_by(3, stride=1, padding=1)
     three = {
         "reduce": row(_conv(into, width.three_in)),
@@ -179,7 +179,7 @@ def _branches(
         "2": row(_conv(width.double, width.double, 3, stride=stride)),
     }
     last = {"pool": pool} | ({"proj": row(_conv(into, width.pool))} if width.pool else {})
-    return branches | {"3x3": row(three), "double_3x3": row(double), "pool": row(last)}
+    return branches | {"conv3x3": row(three), "double_3x3": row(double), "pool": row(last)}
 
 
 def _conv(into: int, out: int, kernel: int = 1, *, stride: int = 1) -> dict[str, nn.Module]:
@@ -207,9 +207,10 @@ def ours(name: str) -> str | None:
 
 _NAMES = (
     ("conv1_7x7_s2", "conv1"),
-    (r"conv2_(3x3(?:_reduce)?)", r"conv2.\1"),
-    (r"(inception_\d\w)_1x1", r"\1.1x1"),
-    (r"(inception_\d\w)_3x3", r"\1.3x3.conv"),
-    (r"(inception_\d\w)_(3x3|double_3x3)_(reduce|1|2)", r"\1.\2.\3"),
+    (r"conv2_(3x3(?:_reduce)?)", r"conv2.conv\1"),
+    (r"(inception_\d\w)_1x1", r"\1.conv1x1"),
+    (r"(inception_\d\w)_3x3", r"\1.conv3x3.conv"),
+    (r"(inception_\d\w)_3x3_reduce", r"\1.conv3x3.reduce"),
+    (r"(inception_\d\w)_double_3x3_(reduce|1|2)", r"\1.double_3x3.\2"),
     (r"(inception_\d\w)_pool_proj", r"\1.pool.proj"),
 )

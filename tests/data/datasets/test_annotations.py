@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from marey.data.datasets.catalog import DATASETS, find_dataset
@@ -213,6 +213,7 @@ LINE = st.one_of(
 def test_whatever_stands_in_a_file_each_line_is_a_clip_or_a_reject(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
 ) -> None:
+    assume(not b"\n".join(lines).lstrip().lower().startswith((b"<html", b"<!doctype")))  # no list
     folder = jester(tmp_path_factory.getbasetemp() / "fuzz", b"\n".join(lines))
     index, files, _ = read_annotations(find_dataset("jester"), folder)
     clips = valid_clips(index, files, folder)

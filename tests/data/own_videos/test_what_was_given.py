@@ -102,7 +102,7 @@ def texts(put: Put, labels: list[str], header: str = "video,category,note") -> P
 
 
 def test_free_text_for_labels_is_asked_about(put: Put, tmp_path: Path) -> None:
-    labels = [f"Sitting[0 to {n}]; Standing" for n in range(8)]
+    labels = [f"Sits for {n} seconds and stands up" for n in range(8)]
     file = texts(put, labels)
     with pytest.raises(ManifestError) as error:
         init(file, tmp_path / "out")

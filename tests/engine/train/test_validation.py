@@ -219,8 +219,8 @@ def test_a_run_that_is_killed_between_ends_as_one_that_was_not(
     whole = train(recipe, tmp_path / "whole", quiet=True)
     real = Training.save
 
-    def killed(self: Training) -> None:
-        real(self)
+    def killed(self: Training, *, keep: bool = False) -> None:
+        real(self, keep=keep)
         if self.at.epoch == 3:
             raise KeyboardInterrupt
 

@@ -254,10 +254,10 @@ def test_the_number_of_parameters_is_the_published_one(encoder: Encoder, paramet
     [
         ("conv1_7x7_s2.weight", "conv1.conv.weight"),
         ("conv1_7x7_s2_bn.running_var", "conv1.bn.running_var"),
-        ("conv2_3x3_reduce.bias", "conv2.3x3_reduce.conv.bias"),
-        ("conv2_3x3_bn.bias", "conv2.3x3.bn.bias"),
-        ("inception_3a_1x1.weight", "inception_3a.1x1.conv.weight"),
-        ("inception_3c_3x3_bn.weight", "inception_3c.3x3.conv.bn.weight"),
+        ("conv2_3x3_reduce.bias", "conv2.conv3x3_reduce.conv.bias"),
+        ("conv2_3x3_bn.bias", "conv2.conv3x3.bn.bias"),
+        ("inception_3a_1x1.weight", "inception_3a.conv1x1.conv.weight"),
+        ("inception_3c_3x3_bn.weight", "inception_3c.conv3x3.conv.bn.weight"),
         ("inception_4e_double_3x3_2.weight", "inception_4e.double_3x3.2.conv.weight"),
         ("inception_5b_pool_proj_bn.weight", "inception_5b.pool.proj.bn.weight"),
         ("last_linear.weight", None),
@@ -300,7 +300,7 @@ def test_norms_of_before_pytorch_0_2_lose_their_first_axis() -> None:
     model = ModelSpec(BNInceptionSpec(), num_segments=1).build().double()
     model.load_encoder(weights)
     weights.pop("inception_3a_1x1.weight")
-    with pytest.raises(CheckpointError, match=r"1 missing: inception_3a\.1x1\.conv\.weight"):
+    with pytest.raises(CheckpointError, match=r"1 missing: inception_3a\.conv1x1\.conv\.weight"):
         model.load_encoder(weights)
 
 
