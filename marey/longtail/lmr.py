@@ -231,7 +231,7 @@ class LMRObjective(nn.Module):
 
 
 def _linear(width: int) -> nn.Linear:
-    """A layer started as all of the released network's: truncated normal, no bias."""
+    """A layer started as all of the released network's: truncated normal, biases of 0."""
     layer = nn.Linear(width, width)
     nn.init.trunc_normal_(layer.weight, std=0.02)
     nn.init.zeros_(layer.bias)

@@ -11,7 +11,7 @@ appears only when it is whole, and what cannot be read is listed with the reason
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -136,10 +136,8 @@ class JpegPacks:
     @contextmanager
     def writing(self, out: Path, part: int) -> Iterator[Write]:
         """A context whose value adds one clip to the pack `part`."""
-        pack = f"packs/{part:05d}.tar"
-        draft = draft_of(out, part)
-        with placing(draft, out / pack), pack_writer(draft) as writer:
-            yield lambda clip, name: self._add(writer, clip, name, pack)
+        with _writing_pack(out, part, self._add) as write:
+            yield write
 
     def _add(self, writer: PackWriter, clip: VideoClip, name: str, pack: str) -> Made:
         with open_clip(clip, fps=self.fps) as shots:
@@ -153,6 +151,20 @@ class JpegPacks:
                 seconds=shots.seconds,
             )
             return _made(f"{pack}/{name}", shots, size, num_bytes, "")
+
+
+@contextmanager
+def _writing_pack(
+    out: Path,
+    part: int,
+    add: Callable[[PackWriter, VideoClip, str, str], Made],
+    about: Mapping[str, str] | None = None,
+) -> Iterator[Write]:
+    """A context whose value gives each clip to `add`, with its name and that of the pack `part`."""
+    pack = f"packs/{part:05d}.tar"
+    draft = draft_of(out, part)
+    with placing(draft, out / pack), pack_writer(draft, about) as writer:
+        yield lambda clip, name: add(writer, clip, name, pack)
 
 
 @dataclass(frozen=True)
@@ -179,10 +191,8 @@ class FlowPacks:
     @contextmanager
     def writing(self, out: Path, part: int) -> Iterator[Write]:
         """A context whose value adds the flow of one clip to the pack `part`."""
-        pack = f"packs/{part:05d}.tar"
-        draft = draft_of(out, part)
-        with placing(draft, out / pack), pack_writer(draft, {"modality": "flow"}) as writer:
-            yield lambda clip, name: self._add(writer, clip, name, pack)
+        with _writing_pack(out, part, self._add, {"modality": "flow"}) as write:
+            yield write
 
     def _add(self, writer: PackWriter, clip: VideoClip, name: str, pack: str) -> Made:
         opened = open_flow(

@@ -34,9 +34,10 @@ from marey.models.encoders.inception import (
     Part,
     assembled,
     conv_norm,
+    planned,
     row,
 )
-from marey.models.sites import AROUND, Block, TemporalOp, numbered, site_modules
+from marey.models.sites import Block, TemporalOp, numbered, site_modules
 from marey.types import check_counts
 
 EPS = 1e-5
@@ -111,25 +112,12 @@ class BNInceptionSpec:
 
     def _blocks(self) -> Iterator[Block]:
         stem, channels = self.scaled(64), self.scaled(192)
-        yield self._block("stem", 0, self.in_channels, stem, is_stem=True)
-        yield self._block("stem", 0, stem, channels)
+        yield planned("stem", 0, self.in_channels, stem, is_stem=True)
+        yield planned("stem", 0, stem, channels)
         for name in TABLE:
             out = self.widths(name).out(channels)
-            yield self._block("InceptionBlock", int(name[0]) - 2, channels, out)
+            yield planned("InceptionBlock", int(name[0]) - 2, channels, out)
             channels = out
-
-    def _block(self, kind: str, stage: int, into: int, out: int, *, is_stem: bool = False) -> Block:
-        return Block(
-            kind=kind,
-            stage=stage,
-            in_channels=into,
-            mid_channels=out,
-            out_channels=out,
-            stride=1,
-            has_skip=False,
-            is_stem=is_stem,
-            sites=("block_out",) if is_stem else AROUND,
-        )
 
     def _parts(self, blocks: Sequence[Block]) -> dict[str, Part]:
         conv1, conv2, *inception = blocks

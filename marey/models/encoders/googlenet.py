@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import ClassVar, NamedTuple
 
 from torch import nn
@@ -25,6 +26,7 @@ from marey.models.encoders.inception import (
     Part,
     assembled,
     conv_norm,
+    planned,
     row,
 )
 from marey.models.sites import AROUND, Block, Site, TemporalOp, numbered, site_modules
@@ -114,27 +116,14 @@ class GoogLeNetSpec:
 
     def _blocks(self) -> Iterator[Block]:
         stem = (self.in_channels, self.scaled(64), self.scaled(64), self.scaled(192))
-        for number in range(3):
-            first = number == 0
-            yield self._block("stem", 0, stem[number], stem[number + 1], is_stem=first)
+        sites = self.sites
+        for number, (into, out) in enumerate(pairwise(stem)):
+            yield planned("stem", 0, into, out, is_stem=number == 0, sites=sites)
         channels = stem[-1]
         for name in TABLE:
             out = self.widths(name).out
-            yield self._block("InceptionBlock", int(name[0]) - 2, channels, out)
+            yield planned("InceptionBlock", int(name[0]) - 2, channels, out, sites=sites)
             channels = out
-
-    def _block(self, kind: str, stage: int, into: int, out: int, *, is_stem: bool = False) -> Block:
-        return Block(
-            kind=kind,
-            stage=stage,
-            in_channels=into,
-            mid_channels=out,
-            out_channels=out,
-            stride=1,
-            has_skip=False,
-            is_stem=is_stem,
-            sites=("block_out",) if is_stem else self.sites,
-        )
 
     def _parts(self, blocks: Sequence[Block]) -> dict[str, Part]:
         conv1, conv2, conv3, *inception = blocks

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
 from marey.models.layout import cells, fold_time, unfold_time
-from marey.models.sites import Block, Site
+from marey.models.sites import AROUND, Block, Site
 from marey.types import Clip
 
 EPS = 1e-3
@@ -159,6 +159,29 @@ def normed(
         f"bn{suffix}": nn.BatchNorm2d(layer.out_channels, eps),
         f"relu{suffix}": nn.ReLU(inplace=True),
     }
+
+
+def planned(
+    kind: str,
+    stage: int,
+    into: int,
+    out: int,
+    *,
+    is_stem: bool = False,
+    sites: tuple[Site, ...] = AROUND,
+) -> Block:
+    """A block, or a convolution of the stem, as plain data; the first one has a site behind it."""
+    return Block(
+        kind=kind,
+        stage=stage,
+        in_channels=into,
+        mid_channels=out,
+        out_channels=out,
+        stride=1,
+        has_skip=False,
+        is_stem=is_stem,
+        sites=("block_out",) if is_stem else sites,
+    )
 
 
 def assembled(

@@ -32,9 +32,10 @@ from marey.models.encoders.inception import (
     Part,
     assembled,
     conv_norm,
+    planned,
     row,
 )
-from marey.models.sites import AROUND, Block, TemporalOp, numbered, site_modules
+from marey.models.sites import Block, TemporalOp, numbered, site_modules
 from marey.types import check_counts
 
 BLOCKS: Mapping[str, int] = {
@@ -154,11 +155,11 @@ class InceptionV3Spec:
         return sum(layer.out * (1 + layer.forked) for layer in last)
 
     def _blocks(self) -> Iterator[Block]:
-        yield _block("stem", 0, self.in_channels, self.scaled(32), is_stem=True)
+        yield planned("stem", 0, self.in_channels, self.scaled(32), is_stem=True)
         channels = self.scaled(192)
         for name, stage in BLOCKS.items():
             out = self.out(name, channels)
-            yield _block("InceptionBlock", stage, channels, out)
+            yield planned("InceptionBlock", stage, channels, out)
             channels = out
 
     def _parts(self, blocks: Sequence[Block]) -> dict[str, Part]:
@@ -181,20 +182,6 @@ class InceptionV3Spec:
             }
             parts[f"Mixed_{name}"] = partial(InceptionBlock, branches)
         return parts
-
-
-def _block(kind: str, stage: int, into: int, out: int, *, is_stem: bool = False) -> Block:
-    return Block(
-        kind=kind,
-        stage=stage,
-        in_channels=into,
-        mid_channels=out,
-        out_channels=out,
-        stride=1,
-        has_skip=False,
-        is_stem=is_stem,
-        sites=("block_out",) if is_stem else AROUND,
-    )
 
 
 def _branch(layers: Sequence[Layer], into: int, *, pooled: bool) -> nn.Module:
