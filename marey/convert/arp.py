@@ -3,7 +3,7 @@
 layer1.0.tam.prev_se.fc1.weight     the TAM before the first convolution of every block; taps other
 layer1.0.tam.blending_layers.0.fc1  than three are counted
 conv1, layer1.0.conv2: [o i 3 k k]  I3D
-layer1.0.conv2_t (conv1_t)          S3D-ResNet: what looks along time
+layer1.0.conv2_t (conv1_t)          S3D-ResNet: what looks along time, depthwise if [o 1 3 1 1]
 tam1, tam3a                         the TAMs behind the parts of inception_v1
 inception3a.branch2.1.conv: 5 axes  I3D on GoogLeNet; S3D, where there is a conv_t beside it
 pool1                               the pooling before layer2, which has no tensors
@@ -68,7 +68,7 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     if any(len(shapes.get(name, ())) == 5 for name in _MIDDLE):
         settings.need("num_segments", "temporal_stride")
         pictures = inception or resnet_of(ours)
-        encoder = _on_clips(pictures, ours, strides=settings.temporal_stride != "none")
+        encoder = _on_clips(pictures, ours, settings)
         return model_of(encoder, (), ours, settings)
     place: Literal["residual_in", "block_out"] = "block_out" if inception else "residual_in"
     taps = f"encoder.{'conv1' if inception else 'layer1.0'}.{place}.taps."
@@ -81,22 +81,36 @@ def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     return model_of(inception or resnet_of(ours), ops, ours, settings)
 
 
-def _on_clips(pictures: Encoder, ours: Shapes, *, strides: bool) -> Encoder:
+def _on_clips(pictures: Encoder, ours: Shapes, settings: Settings) -> Encoder:
     """The 3-D network of this one of pictures."""
-    along_time = any("_t." in name for name in ours)
+    strides = settings.temporal_stride != "none"
+    along_time = [shape for name, shape in ours.items() if re.search(r"conv\d?_t\.weight$", name)]
+    depthwise = any(shape[1] == 1 for shape in along_time)
     if isinstance(pictures, GoogLeNetSpec):
-        on_googlenet = S3DSpec if along_time else I3DInceptionSpec
-        return on_googlenet(pictures.in_channels, pictures.channels, temporal_stride=strides)
+        how = settings.temporal_stride if strides else settings.pooling
+        on_googlenet = I3DInceptionSpec(
+            *(pictures.in_channels, pictures.channels),
+            temporal_stride=strides,
+            reduce="mean" if how == "avg" else "max",
+        )
+        return S3DSpec(**vars(on_googlenet), depthwise=depthwise) if along_time else on_googlenet
     assert isinstance(pictures, ResNetSpec)
-    on_resnet = S3DResNetSpec if along_time else I3DResNetSpec
-    return on_resnet(pictures.depth, in_channels=pictures.in_channels, temporal_stride=strides)
+    on_resnet = I3DResNetSpec(
+        pictures.depth, in_channels=pictures.in_channels, temporal_stride=strides
+    )
+    return S3DResNetSpec(**vars(on_resnet), depthwise=depthwise) if along_time else on_resnet
 
 
 def _assumed(spec: ModelSpec, settings: Settings, _told: Told) -> tuple[str, ...]:
-    """How an odd number of frames is halved, where a TAM would be told another."""
+    """How frames are pooled where nothing says it, or where theirs are pooled otherwise."""
+    if settings.temporal_stride in (None, "none"):
+        has_pools = isinstance(spec.encoder, I3DInceptionSpec | S3DSpec)
+        if has_pools and settings.pooling is None:
+            return ("its poolings take the maximum, else --set pooling=avg",)
+        return ()
     frames = spec.num_segments
     blends = any(isinstance(op, TAM) for op in spec.temporal)
-    if settings.temporal_stride in (None, "none") or not blends or frames % 8 == 0:
+    if not blends or frames % 8 == 0:
         return ()
     halved = ", ".join(str(-(-frames // n)) for n in (2, 4, 8))
     theirs = ", ".join(str(frames // n) for n in (2, 4, 8))

@@ -34,16 +34,16 @@ class Settings:
     None is not said. `shift_div` 0 means that nothing is shifted; `place` is where a shift stands
     whose tensors do not tell; `loop` whether calibrated channel groups rotate from block to block;
     `temporal_stride` how the frames are halved before each of the last three stages (3-D
-    convolutions stride in time unless it is none); `blending` how a TAM joins its taps; `values`
-    what trajectory attention sums, `num_heads` in how many heads, `approximation` how it finds its
-    places and by how many `landmarks`, `activation` what follows the layer before the
-    classifier, `drop_path` how often training leaves out its branches, `size` the pixels of a clip,
-    `stride` how far apart its frames are at 30 a second (60 in EPIC-KITCHENS), `clips` and `crops`
-    how many are tested, `mean`, `std` and `channel_order` how pixels come in; `trained` is which of
-    its heads learned anything. `non_local` is the kind of non-local blocks whose tensors fit two
-    kinds. `data` is the data set it was trained on and `sampling` which frames of a video: one of
-    each of its segments, the same and tested on their beginnings too ("twice"), or of a dense
-    window.
+    convolutions stride in time unless it is none); `pooling` what the poolings of a 3-D Inception
+    network take that does not; `blending` how a TAM joins its taps; `values` what trajectory
+    attention sums, `num_heads` in how many heads, `approximation` how it finds its places and by
+    how many `landmarks`, `activation` what follows the layer before the classifier, `drop_path` how
+    often training leaves out its branches, `size` the pixels of a clip, `stride` how far apart its
+    frames are at 30 a second (60 in EPIC-KITCHENS), `clips` and `crops` how many are tested,
+    `mean`, `std` and `channel_order` how pixels come in; `trained` is which of its heads learned
+    anything. `non_local` is the kind of non-local blocks whose tensors fit two kinds. `data` is the
+    data set it was trained on and `sampling` which frames of a video: one of each of its segments,
+    the same and tested on their beginnings too ("twice"), or of a dense window.
     """
 
     num_segments: int | None = None
@@ -51,6 +51,7 @@ class Settings:
     place: Literal["blockres", "block"] | None = None
     loop: bool | None = None
     temporal_stride: Literal["none", "max", "avg"] | None = None
+    pooling: Literal["max", "avg"] | None = None
     blending: Literal["sum", "max"] | None = None
     values: Literal["released", "corrected"] | None = None
     num_heads: int | None = None

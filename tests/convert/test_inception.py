@@ -14,7 +14,7 @@ from marey.convert.convert import convert
 from marey.convert.repository import Settings
 from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError
-from marey.models import TSM, BNInceptionSpec
+from marey.models import TSM, BNInceptionSpec, I3DInceptionSpec
 from tests.models.encoders.test_googlenet_clips import (
     arp,
     s3d_resnet,
@@ -51,6 +51,18 @@ CLIPS: dict[str, Case] = {
         partial(arp, separable=True, stride=1), 4, "fc", (),
         Settings(num_segments=4, temporal_stride="none"),
     ),
+    "S3D of IBM with filters of one channel": (
+        partial(arp, separable=True, stride=1, mean=True, dw=True), 4, "fc", (),
+        Settings(num_segments=4, temporal_stride="none", pooling="avg"),
+    ),
+    "I3D of IBM that strides by means": (
+        partial(arp, separable=False, stride=2, mean=True), 9, "fc", (),
+        Settings(num_segments=9, temporal_stride="avg"),
+    ),
+    "S3D-ResNet of IBM with filters of one channel": (
+        partial(s3d_resnet, stride=1, dw=True), 3, "fc", (),
+        Settings(num_segments=3, temporal_stride="none"),
+    ),
     "I3D of IBM": (
         partial(arp, separable=False, stride=2), 8, "fc", (),
         Settings(num_segments=8, temporal_stride="max"),
@@ -70,12 +82,29 @@ CLIPS: dict[str, Case] = {
 @torch.no_grad()
 def test_networks_of_clips(name: str, tmp_path: Path) -> None:
     network, frames, head, ones, said = CLIPS[name]
-    weights, clip = Weights(), torch.randn(1, 3, frames, 32, 32, dtype=torch.float64)
+    weights, clip = Weights(), torch.randn(1, 3, frames, 33, 33, dtype=torch.float64)
     expected = classified(weights, network(weights, clip), head, *ones)
     convert(saved(tmp_path, weights, head), tmp_path / "out", settings=said)
     model = load_trained(tmp_path / "out").model.double().eval()
     scores = model(clip.transpose(1, 2))["label"]
     assert (scores - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@torch.no_grad()
+def test_poolings_of_which_nothing_is_said_take_the_maximum_and_say_so(tmp_path: Path) -> None:
+    weights, clip = Weights(), torch.randn(1, 3, 4, 32, 32, dtype=torch.float64)
+    classified(weights, arp(weights, clip, separable=False, stride=1), "fc")
+    path, said = saved(tmp_path, weights, "fc"), Settings(num_segments=4, temporal_stride="none")
+    found = convert(path, tmp_path / "unsaid", settings=said)
+    assert found.assumed == ("its poolings take the maximum, else --set pooling=avg",)
+    named = path.rename(tmp_path / "mini_st2stv2-rgb-i3d_v2-f4-cosine-bs72-e75.pth.tar")
+    for how, reduce in (("max", "max"), ("avg", "mean")):
+        found = convert(named, tmp_path / how, settings=Settings(pooling=how))
+        assert found.recipe.model.encoder == I3DInceptionSpec(reduce=reduce)
+        assert not found.assumed
+    strides = Settings(num_segments=4, temporal_stride="max", pooling="avg")
+    with pytest.raises(CheckpointError, match="pooling"):
+        convert(named, tmp_path / "strides", settings=strides)
 
 
 @torch.no_grad()

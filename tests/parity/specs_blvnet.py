@@ -117,15 +117,16 @@ def arp_on_clips(golden: Golden) -> ModelSpec:
     """A 3-D network; the arguments of the TAM mean nothing to it."""
     config = golden.config
     known(config, ARP)
-    only(config, {"dw_t_conv": (False,)})
     channels, strides = _channels(config), not config.get("without_t_stride", False)
+    separable = {"depthwise": config.get("dw_t_conv", False)} if "s3d" in golden.builder else {}
     if golden.builder in ("arp.i3d", "arp.s3d"):
-        only(config, {"pooling_method": ("max", "MAX")})
         on_googlenet = I3DInceptionSpec if golden.builder == "arp.i3d" else S3DSpec
-        return arp_model(config, on_googlenet(channels, temporal_stride=strides), ())
+        reduce = "mean" if config.get("pooling_method", "max").lower() == "avg" else "max"
+        encoder = on_googlenet(channels, temporal_stride=strides, reduce=reduce, **separable)
+        return arp_model(config, encoder, ())
     on_resnet = I3DResNetSpec if golden.builder == "arp.i3d_resnet" else S3DResNetSpec
-    encoder = on_resnet(config["depth"], in_channels=channels, temporal_stride=strides)
-    return arp_model(config, encoder, ())
+    of = {"in_channels": channels, "temporal_stride": strides, **separable}
+    return arp_model(config, on_resnet(config["depth"], **of), ())
 
 
 def _channels(config: Mapping[str, Any]) -> int:

@@ -18,6 +18,7 @@ from marey.models import (
     ECal,
     GroupContext,
     Head,
+    I3DInceptionSpec,
     I3DResNetSpec,
     MobileNetV2Spec,
     ModelSpec,
@@ -25,6 +26,8 @@ from marey.models import (
     NonLocal,
     Orthoformer,
     ResNetSpec,
+    S3DResNetSpec,
+    S3DSpec,
     TemporalPool,
     Trajectory,
 )
@@ -139,6 +142,31 @@ def test_what_tdn_says_of_groups_is_not_asked() -> None:
                 heads=(Head("label", 87),),
             ),
         ),
+        (
+            "arp.s3d",
+            {"groups": 8, "dw_t_conv": True, "pooling_method": "AVG", "without_t_stride": True},
+            ModelSpec(
+                S3DSpec(depthwise=True, reduce="mean"),
+                num_segments=8,
+                heads=(Head("label", 1000),),
+            ),
+        ),
+        (
+            "arp.i3d",
+            {"groups": 8, "dw_t_conv": True, "pooling_method": "avg"},
+            ModelSpec(
+                I3DInceptionSpec(temporal_stride=True, reduce="mean"),
+                num_segments=8,
+                heads=(Head("label", 1000),),
+            ),
+        ),
+        (
+            "arp.s3d_resnet",
+            {"depth": 50, "groups": 8, "dw_t_conv": True, "without_t_stride": True},
+            ModelSpec(
+                S3DResNetSpec(50, depthwise=True), num_segments=8, heads=(Head("label", 1000),)
+            ),
+        ),
     ],
     ids=str,
 )
@@ -205,7 +233,6 @@ def test_what_is_said_of_training_and_of_its_start_changes_nothing(
 @pytest.mark.parametrize(
     ("file", "missing"),
     [
-        (golden("arp.s3d", "blvnet", groups=8, dw_t_conv=True), "dw_t_conv True"),
         (golden("tsm", "gc", arch="BNInception"), "blockres of BNInception"),
         (golden("tsm", "gc", arch="InceptionV3"), "arch InceptionV3"),
         (golden("tsm", "gc", consensus_type="identity"), "consensus_type 'identity'"),

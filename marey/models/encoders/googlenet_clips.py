@@ -6,12 +6,19 @@
 Poolings look at three frames, those between blocks but the first; so does that in each block. As
 action-recognition-pytorch has them, no pooling strides in time unless `temporal_stride` says so (T
 frames become T/8); S3D's last one, 2x2x2, drops a frame of a clip without it. Its stem is a plain
-3x7x7, its convolutions along time have biases. ``form="torchvision"`` is S3D as torchvision has it:
-the stem in two as well and striding in time, and of four poolings the last two (T frames become
-T/8); features are means of two neighbouring frames, so that the frames at both ends count half.
+3x7x7, its convolutions along time have biases. Two options are of that code too: with
+``reduce="mean"`` the poolings between blocks take the mean of a window, zeros outside of the clip
+being counted (those in blocks always take the maximum), and with ``depthwise=True`` each channel of
+S3D looks along time for itself.
+
+``form="torchvision"`` is S3D as torchvision has it: the stem in two as well and striding in time,
+and of four poolings the last two (T frames become T/8); features are means of two neighbouring
+frames, so that the frames at both ends count half.
 
 They start from GoogLeNet: I3D's filters as `marey.models.encoders.i3d` says, S3D's convolutions in
 space from its 3x3 ones; those along time are new.
+
+**Deviates**: windows of three have a mean of two frames too, where that code fails.
 """
 
 from __future__ import annotations
@@ -36,6 +43,7 @@ from marey.types import Clip, check_choices
 class _OnClips(GoogLeNetSpec):
     _: KW_ONLY
     temporal_stride: bool = False
+    reduce: Literal["max", "mean"] = "max"
     inflation: Inflation = "divided"
 
     sites: ClassVar[tuple[Site, ...]] = ("block_in", "block_out")
@@ -77,7 +85,8 @@ class _OnClips(GoogLeNetSpec):
     def pool(self, number: int, num_frames: int) -> nn.Module:
         """The pooling number 1 to 4, of clips of `num_frames`; 2 to 4 stand before a stage."""
         length, stride, padding = self.windows(number)
-        return FramePool(num_frames, (length, 3, 3), (stride, 2, 2), (padding, 1, 1))
+        kernel, strides, paddings = (length, 3, 3), (stride, 2, 2), (padding, 1, 1)
+        return FramePool(num_frames, kernel, strides, paddings, self.reduce)
 
     def branch_pool(self, num_frames: int) -> nn.Module:
         """The pooling of a block's last branch."""
@@ -105,10 +114,12 @@ class S3DSpec(_OnClips):
     """S3D; its stem makes `channels`, and every layer its multiple of them.
 
     `form` is whose: that of torchvision always strides in time, and takes 13 frames or more.
+    `depthwise` says whether convolutions along time are of each channel alone.
     """
 
     _: KW_ONLY
     form: Literal["arp", "torchvision"] = "arp"
+    depthwise: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,7 +150,8 @@ class S3DSpec(_OnClips):
         if number < 4:
             return super().pool(number, num_frames)
         length, stride, padding = self.windows(number)
-        return FramePool(num_frames, (length, 2, 2), (stride, 2, 2), (padding, 0, 0))
+        kernel, strides, paddings = (length, 2, 2), (stride, 2, 2), (padding, 0, 0)
+        return FramePool(num_frames, kernel, strides, paddings, self.reduce)
 
     def first_conv(self, num_frames: int) -> dict[str, nn.Module]:
         """The layers of the stem's first convolution, for clips of `num_frames`."""
@@ -151,7 +163,8 @@ class S3DSpec(_OnClips):
 
     def wide_conv(self, into: int, out: int, num_frames: int) -> dict[str, nn.Module]:
         """The layers of a 3x3 convolution in space and one along time."""
-        along = FrameConv3d(out, out, 1, num_frames=num_frames, bias=self.form == "arp")
+        groups, bias = out if self.depthwise else 1, self.form == "arp"
+        along = FrameConv3d(out, out, 1, num_frames=num_frames, groups=groups, bias=bias)
         return conv_norm(into, out, 3) | normed(along, suffix="_t")
 
 
@@ -183,7 +196,7 @@ class PairwiseNetwork(InceptionNetwork):
 
 
 class FramePool(OnClips):
-    """The maximum over windows of time and space, of frames [b*t c h w]."""
+    """The maximum, or mean, over windows of time and space, of frames [b*t c h w]."""
 
     def __init__(
         self,
@@ -191,13 +204,20 @@ class FramePool(OnClips):
         kernel: tuple[int, int, int],
         stride: tuple[int, int, int],
         padding: tuple[int, int, int],
+        reduce: Literal["max", "mean"] = "max",
     ) -> None:
         super().__init__()
-        self.num_frames = num_frames
+        self.num_frames, self.reduce = num_frames, reduce
         self.kernel, self.stride, self.padding = kernel, stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
         """Frames [b*t c h w] -> [b*t' c h' w']."""
         clips = unfold_time(x, self.num_frames).transpose(1, 2)
-        y = F.max_pool3d(clips, self.kernel, self.stride, self.padding)
-        return fold_time(y.transpose(1, 2))
+        return fold_time(self._pooled(clips).transpose(1, 2))
+
+    def _pooled(self, x_bcthw: Tensor) -> Tensor:
+        if self.reduce == "max":
+            return F.max_pool3d(x_bcthw, self.kernel, self.stride, self.padding)
+        t, h, w = self.padding
+        padded = F.pad(x_bcthw, (w, w, h, h, t, t))  # avg_pool3d refuses frames fewer than a window
+        return F.avg_pool3d(padded, self.kernel, self.stride)

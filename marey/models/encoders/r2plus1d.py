@@ -4,7 +4,8 @@
 
 `S3DResNetSpec` is the form of action-recognition-pytorch: both filters have as many channels, only
 the middle convolution of a bottleneck is divided, the stem is a plain 3x7x7 and time is strided
-only with `temporal_stride`. It starts from pictures, with filters along time that are new.
+only with `temporal_stride`. With `depthwise`, an option of that code, each channel looks along time
+for itself. It starts from pictures, with filters along time that are new.
 
 `R2Plus1DSpec` is R(2+1)D as its paper and torchvision have it: between the two filters stand so
 many channels M that they have as many weights as the 3x3x3 one,
@@ -20,7 +21,7 @@ stages 2 to 4 stride in time too: T frames become T/8.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -34,7 +35,13 @@ from marey.models.sites import Block, Site, TemporalOp
 
 @dataclass(frozen=True)
 class S3DResNetSpec(I3DResNetSpec):
-    """(2+1)-D convolutions in a ResNet of 18 to 152 layers, as action-recognition-pytorch's."""
+    """(2+1)-D convolutions in a ResNet of 18 to 152 layers, as action-recognition-pytorch's.
+
+    `depthwise` says whether convolutions along time are of each channel alone.
+    """
+
+    _: KW_ONLY
+    depthwise: bool = False
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> ResNet:
         """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""
@@ -46,7 +53,9 @@ class S3DResNetSpec(I3DResNetSpec):
     @property
     def block_type(self) -> type[SeparableBottleneck] | type[SeparableBasicBlock]:  # type: ignore[override]
         """The kind of block."""
-        return SeparableBasicBlock if self.depth in BASIC else SeparableBottleneck
+        if self.depth in BASIC:
+            return DepthwiseBasicBlock if self.depthwise else SeparableBasicBlock
+        return DepthwiseBottleneck if self.depthwise else SeparableBottleneck
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,11 @@ class R2Plus1DSpec(S3DResNetSpec):
         super().__post_init__()
         if self.depth not in BASIC:
             raise ValueError(f"depth is {self.depth}, expected 18 or 34: blocks are basic")
+        if self.depthwise:
+            raise ValueError(
+                "depthwise is true, but R(2+1)D has filters between other numbers of channels. "
+                "hint: S3DResNetSpec, which has as many on both sides"
+            )
 
     def first_pool(self) -> nn.Module:
         """Nothing."""
@@ -101,6 +115,7 @@ class SeparableBasicBlock(BasicBlock):
         *("conv2", "bn2", "relu", "conv2_t", "bn2_t", "residual_out"),
     )
     before_the_stride: ClassVar[tuple[Site, ...]] = ("stage_in", "block_in", "residual_in")
+    depthwise: ClassVar[bool] = False
 
     @classmethod
     def between(cls, block: Block) -> int:
@@ -111,21 +126,28 @@ class SeparableBasicBlock(BasicBlock):
     def layers(cls, block: Block, *, bias: bool) -> dict[str, nn.Module]:
         """What the block has of its own, without ops."""
         between, mid, out = cls.between(block), block.mid_channels, block.out_channels
+        groups = mid if cls.depthwise else 1
         layers = BasicBlock.layers(block, bias=bias) | {
             "conv1": conv(block.in_channels, between, 3, stride=block.stride),
             "bn1": nn.BatchNorm2d(between),
-            "conv1_t": _along_time(block, between, mid),
+            "conv1_t": _along_time(block, between, mid, groups),
             "bn1_t": nn.BatchNorm2d(mid),
             "conv2": conv(mid, between, 3),
             "bn2": nn.BatchNorm2d(between),
-            "conv2_t": FrameConv3d(between, out, 1, num_frames=block.num_frames),
+            "conv2_t": FrameConv3d(between, out, 1, num_frames=block.num_frames, groups=groups),
             "bn2_t": nn.BatchNorm2d(out),
         }
         return layers | time_downsample(block, layers)
 
 
+class DepthwiseBasicBlock(SeparableBasicBlock):
+    """The same, each channel along time for itself."""
+
+    depthwise = True
+
+
 class R2Plus1DBlock(SeparableBasicBlock):
-    """The same with as many weights as 3x3x3 filters have."""
+    """A block whose pairs have as many weights as 3x3x3 filters."""
 
     @classmethod
     def between(cls, block: Block) -> int:
@@ -146,20 +168,28 @@ class SeparableBottleneck(Bottleneck):
     before_the_stride: ClassVar[tuple[Site, ...]] = (
         *("stage_in", "block_in", "residual_in", "after_bn1", "after_relu1", "conv2"),
     )
+    depthwise: ClassVar[bool] = False
 
-    @staticmethod
-    def layers(block: Block, *, bias: bool) -> dict[str, nn.Module]:
+    @classmethod
+    def layers(cls, block: Block, *, bias: bool) -> dict[str, nn.Module]:
         """What the block has of its own, without ops."""
         mid = block.mid_channels
         layers = Bottleneck.layers(block, bias=bias) | {
-            "conv2_t": _along_time(block, mid, mid),
+            "conv2_t": _along_time(block, mid, mid, mid if cls.depthwise else 1),
             "bn2_t": nn.BatchNorm2d(mid),
         }
         return layers | time_downsample(block, layers)
 
 
-def _along_time(block: Block, into: int, out: int) -> FrameConv3d:
+class DepthwiseBottleneck(SeparableBottleneck):
+    """The same, each channel along time for itself."""
+
+    depthwise = True
+
+
+def _along_time(block: Block, into: int, out: int, groups: int) -> FrameConv3d:
     """The convolution that has the block's stride in time, if it has one there."""
     strides = strides_in_time(block)
     frames = block.num_frames_in if strides else block.num_frames
-    return FrameConv3d(into, out, 1, num_frames=frames, time_stride=2 if strides else 1)
+    stride = 2 if strides else 1
+    return FrameConv3d(into, out, 1, num_frames=frames, time_stride=stride, groups=groups)

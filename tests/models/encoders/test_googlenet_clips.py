@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -25,6 +26,7 @@ from marey.models import (
     S3DSpec,
 )
 from marey.models.encoder import Encoder
+from marey.models.encoders.googlenet_clips import FramePool
 from marey.models.profile import num_parameters
 from marey.models.shapes import shapes_only
 from tests.models.encoders.test_inception import GOOGLENET_TABLE, Weights
@@ -41,11 +43,12 @@ def conv3d(
     stride: Triple = (1, 1, 1),
     *,
     bias: bool = False,
+    groups: int = 1,
 ) -> Tensor:
-    weight = w.drawn(f"{name}.weight", out, x.shape[1], *kernel)
+    weight = w.drawn(f"{name}.weight", out, x.shape[1] // groups, *kernel)
     offset = w.drawn(f"{name}.bias", out) if bias else None
     t, h, v = kernel
-    return F.conv3d(x, weight, offset, stride, (t // 2, h // 2, v // 2))
+    return F.conv3d(x, weight, offset, stride, (t // 2, h // 2, v // 2), groups=groups)
 
 
 def blocks(w: Weights, x: Tensor, at: str, numbers: list[int], one, wide) -> Tensor:  # type: ignore[no-untyped-def]
@@ -63,8 +66,11 @@ def blocks(w: Weights, x: Tensor, at: str, numbers: list[int], one, wide) -> Ten
     )
 
 
-def arp(w: Weights, x: Tensor, *, separable: bool, stride: int) -> Tensor:
+def arp(
+    w: Weights, x: Tensor, *, separable: bool, stride: int, mean: bool = False, dw: bool = False
+) -> Tensor:
     """action-recognition-pytorch's S3D or I3D, under its names: features [b t d]."""
+    pool = F.avg_pool3d if mean else F.max_pool3d
 
     def layer(x: Tensor, name: str, out: int, kernel: Triple, by: Triple = (1, 1, 1)) -> Tensor:
         return F.relu(w.norm(conv3d(w, x, f"{name}.conv", out, kernel, by), f"{name}.bn", 1e-3))
@@ -72,35 +78,59 @@ def arp(w: Weights, x: Tensor, *, separable: bool, stride: int) -> Tensor:
     def wide(x: Tensor, name: str, out: int) -> Tensor:
         if not separable:
             return layer(x, name, out, (3, 3, 3))
-        x = conv3d(w, layer(x, name, out, (1, 3, 3)), f"{name}.conv_t", out, (3, 1, 1), bias=True)
+        x, groups = layer(x, name, out, (1, 3, 3)), out if dw else 1
+        x = conv3d(w, x, f"{name}.conv_t", out, (3, 1, 1), bias=True, groups=groups)
         return F.relu(w.norm(x, f"{name}.bn_t", 1e-3))
 
     one = partial(layer, kernel=(1, 1, 1))
     x = layer(x, "conv1", 64, (3 if separable else 7, 7, 7), (1, 2, 2))
-    x = F.max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+    x = pool(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
     x = wide(one(x, "conv2", 64), "conv3", 192)
     for line in GOOGLENET_TABLE.strip().splitlines():
         block, *numbers = line.split()
         if block == "5a" and separable:
-            x = F.max_pool3d(x, 2, (stride, 2, 2))
+            x = pool(x, 2, (stride, 2, 2))
         elif block.endswith("a"):
-            x = F.max_pool3d(x, 3, (stride, 2, 2), 1)
+            x = pool(x, 3, (stride, 2, 2), 1)
         x = blocks(w, x, f"inception{block}", list(map(int, numbers)), one, wide)
     return x.mean(dim=(3, 4)).transpose(1, 2)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("spec", [S3DSpec, I3DInceptionSpec])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        S3DSpec(),
+        S3DSpec(reduce="mean"),
+        S3DSpec(depthwise=True),
+        I3DInceptionSpec(),
+        I3DInceptionSpec(reduce="mean"),
+    ],
+    ids=repr,
+)
 @torch.no_grad()
-def test_arps_networks(spec: type[S3DSpec], stride: int) -> None:
+def test_arps_networks(spec: S3DSpec | I3DInceptionSpec, stride: int) -> None:
     weights, clip = Weights(), torch.randn(1, 3, 9, 33, 33, dtype=torch.float64)
-    expected = arp(weights, clip, separable=spec is S3DSpec, stride=stride)
-    model = spec(temporal_stride=stride == 2).build((), 9).double().eval()
+    separable, mean = isinstance(spec, S3DSpec), spec.reduce == "mean"
+    depthwise = isinstance(spec, S3DSpec) and spec.depthwise
+    expected = arp(weights, clip, separable=separable, stride=stride, mean=mean, dw=depthwise)
+    model = replace(spec, temporal_stride=stride == 2).build((), 9).double().eval()
     own = model.state_dict()
     assert set(own) == set(weights)
     model.load_state_dict({name: w.reshape(own[name].shape) for name, w in weights.items()})
     features = model(clip.transpose(1, 2))
     torch.testing.assert_close(features, expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_a_mean_counts_the_zeros_around_a_clip_of_any_length(frames: int) -> None:
+    x = torch.randn(2 * frames, 3, 7, 7)
+    pooled = FramePool(frames, (3, 3, 3), (2, 2, 2), (1, 1, 1), "mean")(x)
+    clips = F.pad(x.unflatten(0, (2, frames)).transpose(1, 2), (1, 1, 1, 1, 1, 1))
+    corner = clips[:, :, :3, :3, :3].sum(dim=(2, 3, 4)) / 27
+    first = pooled.unflatten(0, (2, -1))[:, 0, :, 0, 0]
+    torch.testing.assert_close(first, corner)
+    assert pooled.shape == (2 * -(-frames // 2), 3, 4, 4)
 
 
 TORCHVISIONS_S3D = dict(
@@ -193,11 +223,13 @@ def test_torchvisions_r2plus1d(frames: int) -> None:
     torch.testing.assert_close(features, expected, rtol=1e-8, atol=1e-8)
 
 
-def s3d_resnet(w: Weights, x: Tensor, *, stride: int) -> Tensor:
+def s3d_resnet(w: Weights, x: Tensor, *, stride: int, dw: bool = False) -> Tensor:
     """action-recognition-pytorch's S3D-ResNet-50, under its names: features [b t d]."""
 
     def layer(x: Tensor, name: str, out: int, kernel: Triple, by: Triple = (1, 1, 1)) -> Tensor:
-        return w.norm(conv3d(w, x, name, out, kernel, by), name.replace("conv", "bn"), 1e-5)
+        groups = out if dw and name.endswith("_t") else 1
+        x = conv3d(w, x, name, out, kernel, by, groups=groups)
+        return w.norm(x, name.replace("conv", "bn"), 1e-5)
 
     x = F.relu(layer(x, "conv1", 64, (3, 7, 7), (1, 2, 2)))
     x = F.max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
@@ -217,12 +249,13 @@ def s3d_resnet(w: Weights, x: Tensor, *, stride: int) -> Tensor:
     return x.mean(dim=(3, 4)).transpose(1, 2)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("stride", "depthwise"), [(1, False), (2, False), (2, True)])
 @torch.no_grad()
-def test_arps_s3d_resnet(stride: int) -> None:
+def test_arps_s3d_resnet(stride: int, depthwise: bool) -> None:
     weights, clip = Weights(), torch.randn(1, 3, 5, 32, 32, dtype=torch.float64)
-    expected = s3d_resnet(weights, clip, stride=stride)
-    model = S3DResNetSpec(50, temporal_stride=stride == 2).build((), 5).double().eval()
+    expected = s3d_resnet(weights, clip, stride=stride, dw=depthwise)
+    spec = S3DResNetSpec(50, temporal_stride=stride == 2, depthwise=depthwise)
+    model = spec.build((), 5).double().eval()
     own = model.state_dict()
     assert set(own) == set(weights)
     model.load_state_dict({name: w.reshape(own[name].shape) for name, w in weights.items()})
@@ -295,6 +328,8 @@ def test_what_goes_together() -> None:
         S3DSpec(form="torchvision", temporal_stride=True)
     with pytest.raises(ValueError, match="depth is 50, expected 18 or 34"):
         R2Plus1DSpec(50)
+    with pytest.raises(ValueError, match="depthwise is true, but R.*hint: S3DResNetSpec"):
+        R2Plus1DSpec(depthwise=True)
     with pytest.raises(ValueError, match="'residual_in', which R2Plus1DBlock 0 of stage 1 lacks"):
         R2Plus1DSpec().build((TSM(),), 8)
 
@@ -307,6 +342,8 @@ def test_what_goes_together() -> None:
         I3DInceptionSpec(channels=8),
         R2Plus1DSpec(channels=8),
         S3DResNetSpec(26, channels=8, temporal_stride=True),
+        S3DSpec(channels=8, reduce="mean", depthwise=True),
+        S3DResNetSpec(18, channels=8, depthwise=True),
     ],
     ids=repr,
 )

@@ -64,6 +64,7 @@ MODELS: dict[str, tuple[Encoder, Sequence[TemporalOp]]] = {
     "BN-Inception": (BNInceptionSpec(channels=8), (TSM(place="block_in"),)),
     "GoogLeNet": (GoogLeNetSpec(channels=8), (TAM(place="block_out"),)),
     "S3D": (S3DSpec(channels=8), ()),
+    "S3D, depthwise": (S3DSpec(channels=8, reduce="mean", depthwise=True), ()),
     "R(2+1)D": (R2Plus1DSpec(channels=8), ()),
     "RGB difference": (RGBDifferenceSpec(BASIC), ()),
 }
