@@ -151,7 +151,7 @@ def action_recognition_pytorch(name: str) -> Told | None:
         "temporal_stride": (match["how"] or "max").lower() if match["stride"] else "none",
     }
     tensors: dict[str, Any] = {
-        "depth": int(match["depth"]),
+        "depth": int(match["depth"]) if match["depth"] else None,
         "modality": (match["modality"] or "").lower() or None,
     }
     if match["tam"]:
@@ -253,8 +253,9 @@ _BLVNET = re.compile(
 )
 _ARP = re.compile(
     rf"{_EDGE}(?P<data>(?:mini_)?[a-z0-9]+)(?:-(?P<modality>rgb|flow))?"
-    r"-(?:(?P<tam>TAM)(?:-b(?P<taps>\d+)-(?P<blending>sum|max))?(?:-*allc)?-)?(?:I3D-)?"
-    r"resnet-(?P<depth>\d+)(?P<stride>-ts(?:-(?P<how>max|avg))?)?-f(?P<frames>\d+)(?!\d)",
+    r"-(?:(?P<tam>TAM)(?:-b(?P<taps>\d+)-(?P<blending>sum|max))?(?:-*allc)?-)?"
+    r"(?:(?:[IS]3D-)?resnet-(?P<depth>\d+)|inception-v1|i3d(?:_v2)?|s3d)(?:-dw-t-conv)?"
+    r"(?P<stride>-t[sp](?:-(?P<how>max|avg))?)?-f(?P<frames>\d+)(?!\d)",
     _ANY,
 )
 _MMACTION2 = re.compile(

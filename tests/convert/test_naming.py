@@ -16,13 +16,17 @@ from marey.models import (
     TSM,
     BLVNetSpec,
     ECal,
+    GoogLeNetSpec,
     GroupContext,
     Head,
+    I3DInceptionSpec,
     I3DResNetSpec,
     MobileNetV2Spec,
     ModelSpec,
     NonLocal,
     ResNetSpec,
+    S3DResNetSpec,
+    S3DSpec,
     TDNSpec,
     TemporalPool,
 )
@@ -200,6 +204,23 @@ PUBLISHED: list[tuple[str, dict[str, Any], str, Any, tuple[TemporalOp, ...], str
     ("mini_moments-rgb-i3d-resnet-50-ts-f16",
      {"num_segments": 16, "data": "mini-mit", "temporal_stride": "max"}, "arp",
      I3DResNetSpec(50, temporal_stride=True), (), "arp-1x1-upstream"),
+    *(
+        (f"{data}-rgb-{net}-f{t}-multisteps-bs72-e45.pth.tar",
+         {"num_segments": t, "data": ours, "temporal_stride": "none", **blending}, code, encoder,
+         ops, f"{row}-{t}f-{ours}")
+        for data, ours, t in (("mini_st2stv2", "mini-ssv2", 8), ("mini_moments", "mini-mit", 32))
+        for net, encoder, ops, blending, code, row in (
+            ("inception-v1", GoogLeNetSpec(), (), {}, "torchvision", "tsn-inception-v1"),
+            ("TAM-b3-sum-inception-v1", GoogLeNetSpec(),
+             (TAM(init="reference", place="block_out"),), {"blending": "sum"}, "arp",
+             "tam-inception-v1"),
+            ("i3d_v2", I3DInceptionSpec(), (), {}, "arp", "i3d"),
+            ("s3d", S3DSpec(), (), {}, "arp", "s3d"),
+            ("s3d-resnet-50", S3DResNetSpec(50), (), {}, "arp", "s3d-r50"))
+    ),
+    ("mini_kinetics400-rgb-s3d-dw-t-conv-ts-avg-f16",
+     {"num_segments": 16, "data": "mini-k400", "temporal_stride": "avg"}, "arp",
+     S3DSpec(temporal_stride=True, reduce="mean", depthwise=True), (), "arp-1x1-upstream"),
 ]  # fmt: skip
 IDS = [name for name, *_ in PUBLISHED]
 
