@@ -93,6 +93,7 @@ def rendered(count: int, largest: int = 90, tested: tuple[int, int] = (10, 20)) 
     `tested` is how many clips of each class choose, and how many test.
     """
     frames = 8 if count > 10 else 4
+    epochs = 20 if count <= 10 else 12 if count <= 30 else 6  # more classes are more clips an epoch
     demo = find("demo-tsm")
     picture = CenterCrop(64, resize=64)
     recipe = replace(
@@ -100,7 +101,7 @@ def rendered(count: int, largest: int = 90, tested: tuple[int, int] = (10, 20)) 
         model=replace(demo.model, num_segments=frames),
         train=Views(Segments(frames), picture),
         test=TestViews(Segments(frames), picture),
-        stages=(replace(demo.stages[0], epochs=20),),
+        stages=(replace(demo.stages[0], epochs=epochs),),
     )
 
     def write(seed: int, folder: Path) -> Path:

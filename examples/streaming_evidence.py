@@ -1,10 +1,13 @@
 """A stream says at the end of a clip what the clip says: frame by frame, on the built-in set.
 
     python examples/streaming_evidence.py OUT [--seeds 1] [--epochs 12]
+    python examples/streaming_evidence.py OUT --weights mobilenet_v2-b0353104.pth
 
 Renders the built-in set, trains a TSM that only looks back by clips of 8 frames with their mean as
-consensus, and then shows it every validation clip as a stream: decoded as live files are, one frame
-after the other. What is decided at the end of a clip is compared with what `marey eval` says of it.
+consensus: a small ResNet-18 from nothing, or with `--weights` the recipe tsm-mobilenetv2-online,
+from ImageNet and on pictures of 64 pixels. Then it shows it every validation clip as a stream:
+decoded as live files are, one frame after the other. What is decided at the end of a clip is
+compared with what `marey eval` says of it.
 docs/streaming.md has what it gave.
 """
 
@@ -28,9 +31,12 @@ from marey.engine.live.recogniser import LiveRecogniser, live_recogniser
 from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
 from marey.models.temporal.tsm import TSM
+from marey.recipes.catalog import find
 from marey.recipes.demo import DEMO_TSM
-from marey.recipes.recipe import Recipe, Views
+from marey.recipes.optim import SGD, Cosine, Warmup
+from marey.recipes.recipe import Recipe, Stage, Views
 from marey.timelines.decisions import MeanOfLast, decided
+from marey.video.crops import CenterCrop
 from marey.video.live.clock import Thinner
 from marey.video.live.file import VideoAsStream
 from marey.video.live.moment import Moment
@@ -43,8 +49,23 @@ RULES = (FRAMES, 12, ALL)
 """How many of the last logits are averaged."""
 
 
-def recipe(seed: int, epochs: int) -> Recipe:
-    """The demo's TSM, but that it only looks back, on twice as many frames."""
+def recipe(seed: int, epochs: int, weights: str) -> Recipe:
+    """The demo's TSM, but that it only looks back, on twice as many frames; or the published."""
+    if weights:
+        picture = CenterCrop(64, resize=64)
+        online = find("tsm-mobilenetv2-online")
+        first = Stage(epochs=epochs, optim=SGD(lr=0.01), schedule=Cosine(), warmup=Warmup(1))
+        return replace(
+            online,
+            name=f"{online.name}-{seed}",
+            seed=seed,
+            train=replace(online.train, crop=picture),
+            test=replace(online.test, crop=picture),
+            stages=(first,),
+            batch_size=16,
+            lr_batch_size=None,
+            weights=weights,
+        )
     sampling = Segments(FRAMES)
     model = replace(
         DEMO_TSM.model, temporal=(TSM(shift_div=4, direction="past"),), num_segments=FRAMES
@@ -95,6 +116,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--weights", default="", help="ImageNet's, of MobileNetV2")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     began = time.monotonic()
@@ -105,7 +127,7 @@ def main() -> None:
     names = [clips.classes["label"][label] for label in clips.labels["label"]]
     offline, right = [], np.zeros((asked.seeds, len(RATES), len(RULES)))
     for seed in range(asked.seeds):
-        made = recipe(seed, asked.epochs).with_data(str(manifest))
+        made = recipe(seed, asked.epochs, asked.weights).with_data(str(manifest))
         run = asked.out / made.name
         if not run.is_dir():
             train(made, run)

@@ -65,7 +65,7 @@ may sharpen as well; ours of any other network has none (docs/longtail.md measur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -76,7 +76,7 @@ from marey.errors import RecipeError, did_you_mean
 from marey.longtail import lmr_released
 from marey.longtail.joint import JointRows
 from marey.longtail.memory_bank import MemoryBank
-from marey.longtail.objective import Objective, ScoringModel
+from marey.longtail.objective import CrossEntropy, Objective, PerHead, ScoringModel
 from marey.types import Clip, Labels, check_choices, check_numbers
 
 
@@ -90,7 +90,8 @@ class LMR(Objective):
     the probability `mix`. Rarity is that of `head`'s classes, the first head's if it is empty; the
     labels of all heads are mixed alike. With `gather`, the batches of all processes are one.
     `scale` multiplies the similarities: the larger, the fewer keys a clip is rebuilt from.
-    `attention` says how clips are compared: "static" is (4).
+    `attention` says how clips are compared: "static" is (4). `loss` is that of the mixed clips and
+    labels; the paper's is the cross-entropy.
     """
 
     l: float = 0.6  # noqa: E741
@@ -105,6 +106,7 @@ class LMR(Objective):
     gather: bool = False
     scale: float = 1.0
     attention: Literal["static", "cos_sim", "q", "q_k"] = "static"
+    loss: PerHead = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -113,6 +115,12 @@ class LMR(Objective):
         check_numbers(above=0, d=self.d, scale=self.scale)
         check_numbers(at_least=0, eps=self.eps, few=self.few, bank=self.bank)
         check_numbers(at_least=0, at_most=1, mix=self.mix)
+        if self.loss.several_labels != self.several_labels:
+            several = self.loss.several_labels
+            labels, of = ("several labels", "SigmoidLMR") if several else ("one label", "LMR")
+            raise ValueError(
+                f"loss is {type(self.loss).__name__}, for {labels} a clip, expected in {of} alone"
+            )
 
     def build(self, class_counts: Mapping[str, Tensor]) -> LMRObjective:
         """The objective, for training sets of these clips a class (int64 [k] for each head)."""
@@ -122,7 +130,7 @@ class LMR(Objective):
 class LMRObjective(nn.Module):
     """See `LMR`. Its state is the memory bank, and the linear layers of an attention that learns.
 
-    What depends on how many classes a clip has are the methods `as_labels` to `loss`.
+    What depends on how many classes a clip has are the methods `as_labels` to `helps`.
     """
 
     weights: Tensor
@@ -145,6 +153,7 @@ class LMRObjective(nn.Module):
             )
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("is_few", counts <= spec.few, persistent=False)
+        self.losses = spec.loss.build(class_counts).losses
         self.bank = MemoryBank(spec.bank)
         self.q_linear: nn.Linear | None = None
         self.k_linear: nn.Linear | None = None
@@ -163,7 +172,7 @@ class LMRObjective(nn.Module):
         if self.training:
             x, labels = self.mixed(x, labels, norm)
         scores = model.classify(x[:, None])
-        losses = [self.loss(scores[head].float(), y) for head, y in labels.items()]
+        losses = [self.losses[head](scores[head].float(), y) for head, y in labels.items()]
         return torch.stack(losses).sum()
 
     def as_labels(self, y: Tensor, head: str) -> Tensor:
@@ -181,10 +190,6 @@ class LMRObjective(nn.Module):
     def helps(self, told: Tensor) -> Tensor:
         """Which keys may help, bool [m]."""
         return ~self.is_few[told]
-
-    def loss(self, scores: Tensor, y: Tensor) -> Tensor:
-        """That of one head's scores [n k] and labels [n], or [n k]."""
-        return F.cross_entropy(scores, y)
 
     def mixed(
         self, x: Tensor, labels: Labels, norm: nn.LayerNorm | None = None

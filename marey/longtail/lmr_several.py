@@ -19,7 +19,7 @@ Labels that are mixed already (`augment.mixup`) count as a yes from 1/2 on in (2
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,8 @@ from torch import Tensor
 
 from marey.errors import RecipeError
 from marey.longtail.lmr import LMR, LMRObjective
+from marey.longtail.objective import PerHead
+from marey.longtail.sigmoid import BinaryCrossEntropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class SigmoidLMR(LMR):
     """LMR with binary cross-entropy, for clips of any number of classes; options as `LMR`'s."""
 
     several_labels = True
+    loss: PerHead = field(default_factory=BinaryCrossEntropy)
 
     def build(self, class_counts: Mapping[str, Tensor]) -> SigmoidLMRObjective:
         """The objective, for training sets of these clips a class (int64 [k] for each head)."""
@@ -65,8 +68,3 @@ class SigmoidLMRObjective(LMRObjective):
     def helps(self, told: Tensor) -> Tensor:
         """Which keys may help, bool [m]: those with classes, none of them few-shot."""
         return told.any(dim=1) & ~(told & self.is_few).any(dim=1)
-
-    def loss(self, scores: Tensor, y: Tensor) -> Tensor:
-        """The mean over clips and classes of scores [n k] and labels [n], or [n k]."""
-        target = F.one_hot(y, scores.shape[1]).to(scores.dtype) if y.ndim == 1 else y
-        return F.binary_cross_entropy_with_logits(scores, target)

@@ -60,7 +60,7 @@ class Objective(Protocol):
         raise NotImplementedError
 
 
-class PerHead(Objective):
+class PerHead(Objective, Protocol):
     """An objective on scores alone: the sum over the heads of one loss each."""
 
     def build(self, class_counts: Mapping[str, Tensor]) -> HeadLosses:

@@ -17,6 +17,7 @@ from marey.longtail.joint import JointRows
 from marey.longtail.lmr import LMR, LMRObjective
 from marey.longtail.lmr_several import SigmoidLMR
 from marey.longtail.objective import LearnsBeside
+from marey.longtail.sigmoid import SigmoidFocal
 from marey.models import Head, ModelSpec, ResNetSpec
 from marey.recipes.optim import SGD
 from marey.recipes.schema import from_yaml, to_yaml
@@ -184,7 +185,7 @@ def test_labels_outside_of_no_and_yes_are_refused() -> None:
 
 
 def test_it_goes_through_yaml_and_takes_several_labels() -> None:
-    spec = SigmoidLMR(l=0.3, attention="cos_sim")
+    spec = SigmoidLMR(l=0.3, attention="cos_sim", loss=SigmoidFocal(0.5))
     assert from_yaml(SigmoidLMR, to_yaml(spec)) == spec
     assert spec.several_labels
     assert not LMR().several_labels

@@ -16,7 +16,10 @@ from marey.errors import RecipeError
 from marey.longtail import lmr, lmr_released
 from marey.longtail.joint import JointRows
 from marey.longtail.lmr import LMR, LMRObjective, as_distribution, contributions, similarity
-from marey.longtail.objective import CrossEntropy
+from marey.longtail.lmr_several import SigmoidLMR
+from marey.longtail.logit_adjustment import LogitAdjustment
+from marey.longtail.objective import CrossEntropy, PerHead
+from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidFocal
 from marey.types import Labels, Scores
 
 counts = st.lists(st.integers(0, 3000), min_size=1, max_size=6).map(torch.tensor)
@@ -148,6 +151,32 @@ def test_outside_of_training_nothing_is_done(seed: int) -> None:
     clip, labels = x[:, None], {"label": y}
     assert objective(model, clip, labels) == plain(model, clip, labels)
     assert not objective.bank.batches
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss"), [(LMR, LogitAdjustment(1.5)), (SigmoidLMR, SigmoidFocal(0.5))]
+)
+def test_its_loss_may_be_that_of_another_method(kind: type[LMR], loss: PerHead) -> None:
+    """Of clips that are neither rebuilt nor mixed it is that method; else of the mixed ones."""
+    counts = {"label": torch.tensor([3, 40, 500])}
+    x, y = drawn(3, 6, 3)
+    clip, labels, model = x[:, None], {"label": y}, OneLayer(8, {"label": 3})
+    plain = loss.build(counts)
+    idle = kind(l=0, h=0, mix=0, loss=loss).build(counts)
+    torch.testing.assert_close(idle(model, clip, labels), plain(model, clip, labels))
+    torch.manual_seed(0)
+    found = kind(mix=1, loss=loss).build(counts)(model, clip, labels)
+    torch.manual_seed(0)
+    mixed, soft = kind(mix=1).build(counts).mixed(x, labels)
+    scores = model.classify(mixed[:, None])
+    torch.testing.assert_close(found, plain.losses["label"](scores["label"], soft["label"]))
+
+
+def test_a_loss_for_other_labels_is_refused() -> None:
+    with pytest.raises(ValueError, match="is Binary.*several labels .* SigmoidLMR"):
+        LMR(loss=BinaryCrossEntropy())
+    with pytest.raises(ValueError, match="is CrossEntropy, for one label .* in LMR"):
+        SigmoidLMR(loss=CrossEntropy())
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0])

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,7 +23,14 @@ from marey.data.manifest.read import read_manifest
 from marey.data.packs import crashes
 from marey.data.packs.checksums import verify
 from marey.data.packs.clips import at_rate
-from marey.data.packs.forms import TEMPLATES, FrameFolders, JpegPacks, Mp4Files, PackFormat
+from marey.data.packs.forms import (
+    TEMPLATES,
+    FlowPacks,
+    FrameFolders,
+    JpegPacks,
+    Mp4Files,
+    PackFormat,
+)
 from marey.data.packs.pack_clips import Packed, pack_clips
 from marey.errors import ManifestError
 from marey.jobs.executors import Here
@@ -32,6 +39,7 @@ from marey.video.reading.pack_writer import PackWriter
 from marey.video.reading.pixels import ShortSide
 from marey.video.reading.reader import open_video
 from tests import fresh
+from tests.flow_pairs import write_pairs
 from tests.manifests import read_complete
 from tests.video.media import number_of, numbered, numbers_of, write_folder, write_video
 
@@ -141,14 +149,31 @@ def test_shards_make_the_same_bytes_as_one_process(videos: Path, tmp_path: Path,
     assert tree(out) == tree(tmp_path / "one")
 
 
-def test_a_killed_packing_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
-    root = tmp_path / "videos"
+def films(root: Path, names: Sequence[str]) -> PackFormat:
+    """Videos under `root`, and a form for them that is written a clip at a time."""
+    for i, name in enumerate(names):
+        write_video(root / f"{name}.mp4", numbered(40, width=160, height=120, first=i))
+    write_rows(root / "manifest.csv", [f"{name}.mp4,0,train" for name in names])
+    return JpegPacks(ShortSide(96), part_size=1)
+
+
+def pairs(root: Path, names: Sequence[str]) -> PackFormat:
+    """Optical flow under `root`, as `films`."""
+    for i, name in enumerate(names):
+        rng = np.random.default_rng(i)
+        write_pairs(root / name, rng.integers(256, size=(40, 120, 160, 2), dtype=np.uint8))
+    write_rows(root / "manifest.csv", [f"{name},0,train" for name in names])
+    return FlowPacks(part_size=1)
+
+
+@pytest.mark.parametrize("clips", [films, pairs])
+def test_a_killed_packing_goes_on_and_gives_the_same_bytes(
+    clips: Callable[[Path, Sequence[str]], PackFormat], tmp_path: Path
+) -> None:
+    root, out = tmp_path / "videos", tmp_path / "packed"
     root.mkdir()
-    for i in range(10):
-        write_video(root / f"{i}.mp4", numbered(40, width=160, height=120, first=i))
-    write_rows(root / "manifest.csv", [f"{i}.mp4,0,train" for i in range(10)])
-    form, out = JpegPacks(ShortSide(96), part_size=1), tmp_path / "packed"
-    process = fresh.Process("-c", _PACK, root, out, start_new_session=True)
+    form = clips(root, [str(i) for i in range(10)])
+    process = fresh.Process("-c", _PACK.format(form=form), root, out, start_new_session=True)
     while not len(list(out.glob("packs/*.tar"))) >= 2:
         assert process.poll() is None
         time.sleep(0.005)
@@ -170,13 +195,13 @@ import sys
 from pathlib import Path
 from marey.jobs.executors import Here
 from marey.data.manifest.read import read_manifest
-from marey.data.packs.forms import JpegPacks
+from marey.data.packs.forms import FlowPacks, JpegPacks
 from marey.data.packs.pack_clips import pack_clips
+from marey.video.reading.flow import FlowSettings
 from marey.video.reading.pixels import ShortSide
 if __name__ == "__main__":
     manifest = read_manifest(Path(sys.argv[1]) / "manifest.csv")
-    pack_clips(manifest, Path(sys.argv[2]), JpegPacks(ShortSide(96), part_size=1),
-               executor=Here())
+    pack_clips(manifest, Path(sys.argv[2]), {form}, executor=Here())
 """
 
 
