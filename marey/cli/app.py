@@ -10,6 +10,7 @@ import atexit
 import gc
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, NoReturn
 
 import typer
@@ -19,7 +20,7 @@ import marey
 from marey.cli.bare_options import with_values
 from marey.cli.commands import Commands, Entry
 from marey.cli.memory import HINT, MAY_BE, ran_out, too_little
-from marey.cli.shared import console, errors, stopping
+from marey.cli.shared import console, ending, errors, stopping
 from marey.errors import MareyError
 from marey.terminal import TerminalHandler, write_any_text
 
@@ -94,11 +95,13 @@ class Marey(Commands):
             "marey.cli.page:app_page",
             "Serve a page to try a model: upload a video, show the camera, see where it looks.",
             panel="Use a model",
+            serves=True,
         ),
         "serve": Entry(
             "marey.cli.serve:serve",
             "Answer requests by HTTP: labels and timelines of videos, and of live streams.",
             panel="Use a model",
+            serves=True,
         ),
         "submit": Entry(
             "marey.cli.submit:submit",
@@ -209,7 +212,10 @@ def begin(
 
 
 def main() -> None:
-    """Run a command; an error of ours, or no memory, ends it with status 2, Ctrl-C with 130."""
+    """Run a command; an error of ours, or no memory, ends it with status 2, Ctrl-C with 130.
+
+    A server is ended by Ctrl-C and SIGTERM with status 0, whether it answers yet or not.
+    """
     write_any_text()
     log = logging.getLogger("marey")
     log.addHandler(TerminalHandler(errors))
@@ -219,7 +225,7 @@ def main() -> None:
     atexit.register(gc.freeze)  # else all of torch is gone through once more in the end: 0.8 s
     sys.path.append("")  # the current folder, last: recipes may name a class of a file in it
     try:
-        with stopping():
+        with ending() if _serves(sys.argv[1:]) else stopping():
             app(with_values(sys.argv[1:]), prog_name="marey")
     except MareyError as error:
         _fail(error.message, error.hint)
@@ -231,6 +237,10 @@ def main() -> None:
         if not reason:
             raise
         _fail(f"the memory ran out: {reason}", HINT)
+
+
+def _serves(words: Sequence[str]) -> bool:
+    return any(Marey.ENTRIES[word].serves for word in words[:1] if word in Marey.ENTRIES)
 
 
 def _fail(message: str, hint: str) -> NoReturn:

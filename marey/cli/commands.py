@@ -33,6 +33,7 @@ class Entry:
         is_quiet: whether it gets an option -q.
         is_hidden: whether the list leaves it out.
         takes_more: whether it gets the words that it has no option for.
+        serves: whether it is a server, which being asked to stop ends well.
     """
 
     where: str
@@ -41,6 +42,7 @@ class Entry:
     is_quiet: bool = False
     is_hidden: bool = False
     takes_more: bool = False
+    serves: bool = False
 
     def make(self, name: str) -> Any:
         """The command, with all its options."""

@@ -55,4 +55,5 @@ def app_page(
             typer.launch(url)
 
     apps = [make_app(of, name=name) for of, name in zip(predictors, names, strict=True)]
-    run(with_page(*apps), host, port, ready=ready)
+    if not run(with_page(*apps), host, port, ready=ready):
+        raise typer.Exit(130)

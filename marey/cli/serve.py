@@ -135,7 +135,8 @@ def serve(
     def ready(url: str) -> None:
         console.print(f"{escape(name)} answers at {url} (Ctrl-C ends it)")
 
-    run(app, host, port, ready=ready)
+    if not run(app, host, port, ready=ready):
+        raise typer.Exit(130)
 
 
 def refuse_without_packages() -> None:

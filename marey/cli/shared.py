@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -155,6 +156,21 @@ def above_zero(text: str | float) -> float:
     with refused_values():
         check_numbers(above=0, it=number)
     return number
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the process with status 0: a server that loads has nothing to finish.
+
+    At once, as an exception could be lost in what is being imported. A server that answers puts
+    handlers of its own in their place.
+    """
+    before = {each: signal.signal(each, lambda *_: os._exit(0)) for each in STOPPING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextmanager

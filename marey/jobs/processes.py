@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.reduction import ForkingPickler
+from multiprocessing.util import get_temp_dir
+from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from marey import pulse
@@ -24,6 +26,7 @@ from marey.errors import RunError
 from marey.jobs.cores import num_cores
 from marey.jobs.hangs import Watch
 from marey.jobs.signals import starting_a_process, work_for_parent
+from marey.storage.temporary import claim
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -276,9 +279,16 @@ def _context(function: object) -> BaseContext:
     """Never a fork of this process, whose decoder and tensor threads would not come along."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    _claim_folder()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(modules_of(function))
     return context
+
+
+@cache
+def _claim_folder() -> None:
+    """The server of forks has a socket in a folder, which a process that is killed would leave."""
+    claim(Path(get_temp_dir()))
 
 
 def modules_of(function: object) -> list[str]:

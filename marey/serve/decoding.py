@@ -22,6 +22,7 @@ import numpy.typing as npt
 import simplejpeg
 import torch
 
+from marey.data.checks.probe import doubt
 from marey.data.loading.clips import memory_ran_out
 from marey.engine.inference.windows import frame_seconds, views_of_windows
 from marey.errors import MareyError
@@ -49,6 +50,8 @@ class Video:
     """When each frame is shown, in seconds from the first."""
     width: int
     height: int
+    doubt: str = ""
+    """What it is, where that is to be said with an answer."""
 
     @property
     def seconds(self) -> float:
@@ -137,9 +140,10 @@ def look(path: Path, limits: Limits) -> Video:
     with VideoFile(path) as reader:
         times = reader.timestamps()
         height, width, _ = next(reader.pictures([0])).shape
+        told = doubt(len(times), reader.announced)
     _check_pixels(width, height, limits)
     _check_seconds(float(times[-1]), limits)
-    return Video(times, width, height)
+    return Video(times, width, height, told)
 
 
 def read_views(reader: FrameReader, ranges: Sequence[Range], test: TestViews) -> list[Views]:

@@ -38,6 +38,8 @@ class Predicted(BaseModel):
     answers: list[Labelled]
     timeline: list[Labelled] | None = None
     clip: Clip
+    warning: str | None = None
+    """Of a video that can be read, but is cut off, damaged or a single picture."""
     took_seconds: float
     """In work, without the time for which the video was sent or waited."""
 

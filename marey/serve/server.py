@@ -37,8 +37,8 @@ IDLE_SECONDS = 5
 """For which a connection without a request is kept."""
 
 
-def run(app: FastAPI, host: str, port: int, *, ready: Callable[[str], None]) -> None:
-    """Serve the app until SIGTERM or Ctrl-C.
+def run(app: FastAPI, host: str, port: int, *, ready: Callable[[str], None]) -> bool:
+    """Serve the app until SIGTERM or Ctrl-C; whether a second one did not cut it short.
 
     Args:
         app: made by `make_app`.
@@ -57,6 +57,7 @@ def run(app: FastAPI, host: str, port: int, *, ready: Callable[[str], None]) -> 
             server.run(sockets=[sock])
     if not server.started:
         raise RunError("the server could not start", "the lines above say why")
+    return server.num_signals < 2
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -133,25 +134,30 @@ class Server(uvicorn.Server):
         self.is_stopping = threading.Event()
         """Set once it is asked to stop."""
         self._admissions: list[Admission] = [of.admission for of in app.state.services]
-        self._ready, self._num_signals = ready, 0
+        self.num_signals = 0
+        """By which it was asked to stop."""
+        self._ready = ready
         self._stopping: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""
-        await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
         if self.started and not self.should_exit:
             self._ready()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop gently at first, then at once."""
-        self._num_signals += self.started
-        if self._num_signals == 1:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Stop gently at first, then at once; never as uvicorn, which would leave our processes."""
+        self.num_signals += 1
+        if not self.started:  # nothing is inside yet
+            self.should_exit = True
+            if self.num_signals > 1:  # processes go with this one
+                os._exit(130)
+        elif self.num_signals == 1:
             self._loop.call_soon_threadsafe(self._begin_to_stop)
-        elif self._num_signals < 3:  # by a third uvicorn would leave without ending our processes
-            super().handle_exit(sig, frame)  # which is raised again in the end
-            if self.started:
-                self._loop.call_soon_threadsafe(self._give_up)
+        else:
+            self.should_exit = True
+            self._loop.call_soon_threadsafe(self._give_up)
 
     def _begin_to_stop(self) -> None:
         self.is_stopping.set()

@@ -15,11 +15,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import numpy as np
@@ -41,6 +40,7 @@ from marey.serve.metrics import Metrics
 from marey.serve.refusals import Refused
 from marey.serve.uploads import content_type, read_json, save_upload
 from marey.serve.urls import AllowedUrl, check_url, fetch
+from marey.storage.temporary import temporary_folder
 from marey.timelines.segments import SegmentRule
 from marey.types import Scores
 
@@ -87,20 +87,20 @@ class Service:
         self.decoder = Decoder(predictor.trained.recipe.test, limits)
         self.decoders = Decoders(self.decoder, max(2, num_cores()), self.metrics)
         self._allowed, self._temporary = tuple(allowed), temporary
-        self._folder: TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
+        self._opened = ExitStack()
         self._batcher = Batcher(self._scored, self.model_thread, most=CLIPS_OF_A_BATCH)
 
     def start(self) -> None:
         """Be ready: processes are started, and the model has seen a clip."""
-        self._folder = TemporaryDirectory(prefix="marey-serve-", dir=self._temporary)
+        self._folder = self._opened.enter_context(temporary_folder("serve", self._temporary))
         self.decoders.start()
         self.model_thread.submit(self._scored, [_blank(self.predictor)]).result()
 
     def close(self) -> None:
         """Let go of processes and files, and of the model once its pass is over."""
         self.decoders.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._opened.close()
         self.model_thread.shutdown(cancel_futures=True)
 
     async def predict(self, request: Request, asked: Asked) -> Predicted:
@@ -127,7 +127,7 @@ class Service:
 
     async def _inside(self, request: Request, work: Callable[[Path, Video], Awaitable[T]]) -> T:
         assert self._folder is not None
-        with private_file(Path(self._folder.name)) as path:
+        with private_file(self._folder) as path:
             async with _in_time(self.limits.request_seconds, 408, "the video did not come"):
                 end = asyncio.get_running_loop().time() + self.limits.request_seconds
                 await self._receive(request, path)
@@ -181,7 +181,9 @@ class Service:
             width=video.width,
             height=video.height,
         )
-        return Predicted(**found, clip=about, took_seconds=round(time.monotonic() - start, 4))
+        warning = f"the video is {video.doubt}" if video.doubt else None
+        took = round(time.monotonic() - start, 4)
+        return Predicted(**found, clip=about, warning=warning, took_seconds=took)
 
     async def _of_clip(self, path: Path, video: Video, top: int) -> dict[str, list[Labelled]]:
         [views] = await self.read(path, video, [(0, len(video.times))])

@@ -31,9 +31,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was served, and what was opened in a browser, in place of doing so."""
     done: list[Any] = []
 
-    def run(application: Any, host: str, port: int, *, ready: Any) -> None:
+    def run(application: Any, host: str, port: int, *, ready: Any) -> bool:
         done.append((application, host, port))
         ready(f"http://{host}:{port}")
+        return True
 
     monkeypatch.setattr(server, "run", run)
     monkeypatch.setattr(typer, "launch", done.append)

@@ -69,6 +69,47 @@ def test_it_says_where_it_answers_and_ends_when_told(release: Path, tmp_path: Pa
     assert not any(tmp_path.glob("marey-serve-*"))
 
 
+WHILE_IT_LOADS = """
+import marey.engine.inference.predict as predict
+def load(*_, **__):
+    print("loading", flush=True)
+    time.sleep(60)
+predict.load = load
+"""
+WHILE_IT_STARTS = """
+from marey.serve.service import Service
+start = Service.start
+def slow(service):
+    print("starting", flush=True)
+    time.sleep(0.5)
+    start(service)
+Service.start = slow
+"""
+
+
+@pytest.mark.parametrize("when", [WHILE_IT_LOADS, WHILE_IT_STARTS])
+@pytest.mark.parametrize(("command", "number"), [("serve", signal.SIGTERM), ("app", signal.SIGINT)])
+def test_it_ends_well_when_asked_to_before_it_answers(
+    release: Path, tmp_path: Path, when: str, command: str, number: signal.Signals
+) -> None:
+    script = f"import time\n{when}\nfrom marey.cli.app import main\nmain()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, command, str(release), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() in ("loading\n", "starting\n")
+    process.send_signal(number)
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert not printed
+    assert "stopped" not in errors
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_token_comes_from_a_file_or_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
+import pytest
+
+from marey.jobs.processes import Processes
+from marey.storage.temporary import MARK
 from tests import fresh
 
 PLAIN = """
@@ -38,3 +44,9 @@ def test_what_a_script_defines_is_known_where_a_job_is_of_it(tmp_path: Path) -> 
     (answers,) = printed(OF_ITS_OWN, tmp_path)
     assert "Mine object" in answers
     assert answers.startswith("['-1', '-3', '<")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no server of forks")
+def test_the_folder_of_sockets_goes_with_a_process_that_is_killed() -> None:
+    assert dict(Processes(1).answers(abs, [-1])) == {-1: 1}
+    assert (Path(get_temp_dir()) / MARK).exists()

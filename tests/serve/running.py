@@ -18,6 +18,7 @@ from marey.serve.app import make_app
 from marey.serve.limits import Limits
 from marey.serve.server import Server, listening, url_of
 from marey.serve.service import Service
+from marey.storage.temporary import MARK
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Running:
 
     def files(self) -> list[Path]:
         """What lies in its temporary folder."""
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return [path for path in files if path.name != MARK]
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from marey.timelines.segments import SegmentRule
 from tests.engine.inference.test_predict import untrained
 from tests.serve.running import Running, serving, until
 from tests.tiny import CLASSES, write_clip
+from tests.video.media import grey, write_video
 
 LIMITS = Limits(
     bytes=1 << 20, seconds=20, frames=300, pixels=640 * 480, windows=20, request_seconds=30
@@ -70,6 +71,15 @@ def test_a_video_has_the_answers_that_a_prediction_gives(
     assert found["clip"] == {"frames": 6, "seconds": 0.6, "width": 48, "height": 40}
     assert "timeline" not in found
     assert server.files() == []
+
+
+def test_of_a_video_that_was_cut_off_it_is_said(server: Running, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "whole.avi", grey(20, width=48, height=40), codec="mpeg4")
+    whole = video.read_bytes()
+    assert "warning" not in server.predict(whole).json()
+    found = server.predict(whole[: len(whole) * 17 // 20]).json()
+    told = f"{found['clip']['frames']} frames decode of 20 that the file announces"
+    assert found["warning"] == f"the video is cut off or damaged: {told}"
 
 
 def test_windows_are_those_of_a_prediction(

@@ -101,6 +101,19 @@ def decoded_of(frames: int, announced: int) -> str:
     return f"{counted(frames, 'frame')} {verb} of {announced:,} that the file announces"
 
 
+def doubt(frames: int, announced: int, modality: str = "rgb") -> str:
+    """What a file is that can be read, but not be relied on; "" of any other.
+
+    >>> doubt(17, 110)
+    'cut off or damaged: 17 frames decode of 110 that the file announces'
+    """
+    if frames == 1 and modality == "rgb":
+        return "one picture, not a video: every frame that the model sees is it"
+    if lacks_frames(frames, announced):
+        return f"cut off or damaged: {decoded_of(frames, announced)}"
+    return ""
+
+
 @dataclass(frozen=True)
 class FileJob:
     """A file, with the rows and the spans of the clips in it."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import atexit
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from marey.data.manifest.rules import checked_manifest, refuse_cells
 from marey.data.manifest.spellings import missing_fault
 from marey.errors import ManifestError
 from marey.storage.regular import refuse_stream
+from marey.storage.temporary import temporary_folder
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
 
 
@@ -156,11 +155,12 @@ def _at_hand(source: AnyPath, heads: Heads | None) -> Iterator[Path]:
             raise ManifestError(reason, "write the list into a file first") from error
         yield source
         return
-    folder = Path(tempfile.mkdtemp(prefix="marey-manifest-"))
+    opened = ExitStack()
+    folder = opened.enter_context(temporary_folder("manifest"))
     file = folder / source.name
     keep = is_arrow(file)
     if keep:
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        atexit.register(opened.close)
     try:
         _download(source, file, heads)
         yield file
@@ -169,7 +169,7 @@ def _at_hand(source: AnyPath, heads: Heads | None) -> Iterator[Path]:
         raise ManifestError(message, error.hint) from None
     finally:
         if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+            opened.close()
 
 
 def _download(url: Url, file: Path, heads: Heads | None) -> None:

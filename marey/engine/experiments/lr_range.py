@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from marey.data.loading.clips import Batch
 from marey.engine.train.distributed import join_world
@@ -29,6 +27,7 @@ from marey.jobs.parts import Progress
 from marey.longtail.decouple import training_mode
 from marey.recipes.recipe import Recipe
 from marey.storage.atomic import make_folder
+from marey.storage.temporary import temporary_folder
 from marey.types import check_counts, check_numbers
 
 DECAY = 0.9
@@ -75,7 +74,7 @@ def range_test(
     mean = 0.0
     with ExitStack() as stack:
         world = stack.enter_context(join_world(device))
-        folder = Path(stack.enter_context(TemporaryDirectory()))
+        folder = stack.enter_context(temporary_folder("rates"))
         make_folder(folder / "checkpoints", training_error)
         start = with_precision(ready(recipe, folder, None, world), world)
         log = stack.enter_context(RunLog(folder, quiet=True))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -44,6 +43,7 @@ from marey.models.stream import StreamingModel, streaming
 from marey.recipes.shared import without_places
 from marey.recipes.testing import for_test
 from marey.storage.atomic import make_folder, run_error, writing
+from marey.storage.temporary import temporary_folder
 from marey.storage.text_files import write_json
 from marey.types import Clip
 
@@ -129,8 +129,7 @@ def export_file(
     given = replace(trained, recipe=without_places(trained.recipe))
     named = replace(calibration, manifest="", other_clips="") if calibration else None
     about = about_file(given, facts, named)
-    with TemporaryDirectory(prefix="marey-export-") as made:
-        folder = Path(made)
+    with temporary_folder("export") as folder:
         rounding = partial(_round, program=program, clips=clips.fitted, stream=stream)
         rewrite = rounding if wanted.int8 else None
         path = write_file(wanted.to, program, folder, about, rewrite=rewrite)

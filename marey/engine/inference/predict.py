@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from marey.data.checks.probe import decoded_of, lacks_frames
+from marey.data.checks.probe import doubt
 from marey.data.features.feature_folder import holds_features, open_features
 from marey.data.loading.clips import memory_ran_out
 from marey.data.manifest.paths import VIDEO
@@ -408,14 +408,8 @@ class Predictor:
                 path, modality, backend=data.backend, num_frames=num_frames, settings=data.flow
             )
             with opened as reader:
-                if modality == "rgb" and len(reader) == 1:
-                    _log.warning(
-                        "%s is one picture, not a video: every frame that the model sees is it",
-                        path,
-                    )
-                elif lacks_frames(len(reader), reader.announced):
-                    told = decoded_of(len(reader), reader.announced)
-                    _log.warning("%s is cut off or damaged: %s", path, told)
+                if told := doubt(len(reader), reader.announced, modality):
+                    _log.warning("%s is %s", path, told)
                 yield reader
         except (MemoryError, RuntimeError) as error:
             if not memory_ran_out(error):

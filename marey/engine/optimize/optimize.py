@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 
@@ -27,6 +26,7 @@ from marey.jobs.parts import Progress
 from marey.recipes.recipe import Recipe
 from marey.recipes.testing import for_test
 from marey.storage.atomic import run_error, writing
+from marey.storage.temporary import temporary_folder
 from marey.types import Clip
 
 
@@ -93,8 +93,7 @@ def optimize_folder(
         )
     tried, threads = counted(len(clips.tried), "clip"), counted(torch.get_num_threads(), "thread")
     say(f"trying on {tried}; {threads}, {wanted.device}")
-    with TemporaryDirectory(prefix="marey-optimize-") as made:
-        folder = Path(made)
+    with temporary_folder("optimize") as folder:
         rows = _tried(trained, recipe, clips, wanted, folder, progress, say)
         names = {form.name: form for form in wanted.forms}
         choice = [row for row in rows if row.form in names]

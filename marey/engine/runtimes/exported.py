@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -41,6 +40,7 @@ from marey.models.shapes import shapes_only
 from marey.recipes.compatible import built
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_plain
+from marey.storage.temporary import temporary_folder
 from marey.storage.text_files import as_value
 
 NOISE = 1e-3
@@ -249,8 +249,8 @@ def exported_now(runtime: Runtime, trained: Trained, device: str | torch.device)
     model = trained.model.with_frames(recipe.test.sampling.frames)
     shape = model.spec.clip_shape(size)
     facts = FileFacts.made_of(program := clip_program(model, shape), trained)
-    with TemporaryDirectory(prefix="marey-") as folder:
-        path = write_file(runtime, program, Path(folder), about_file(trained, facts))
+    with temporary_folder("runtime") as folder:
+        path = write_file(runtime, program, folder, about_file(trained, facts))
         found = open_exported(path, device, trusted=True)
     found = replace(found, digest=f"{runtime} {facts.weights}")
     noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -23,6 +22,7 @@ from marey.engine.runtimes.program import Program
 from marey.engine.runtimes.pt2_file import pt2_session, write_pt2
 from marey.engine.runtimes.session import Session
 from marey.errors import RunError
+from marey.storage.temporary import temporary_folder
 
 Runtime: TypeAlias = Literal["onnx", "openvino", "pt2"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
@@ -85,8 +85,8 @@ def write_file(
     if to == "pt2":
         write_pt2(program, path, about)
         return path
-    with TemporaryDirectory(prefix="marey-") as drafts:
-        graph = path if to == "onnx" else Path(drafts) / "model.onnx"
+    with temporary_folder("graph") as drafts:
+        graph = path if to == "onnx" else drafts / "model.onnx"
         write_onnx_program(program, graph, about=about)
         if rewrite:
             rewrite(graph)

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from marey.engine.runtimes.program import MOST_BYTES, Program, clip_program
 from marey.errors import RunError, cut_short
 from marey.models.video_model import VideoModel
 from marey.storage.atomic import replacing, run_error
+from marey.storage.temporary import temporary_folder
 from marey.types import Clip
 
 METADATA = "marey"
@@ -134,11 +134,11 @@ def write_int8(
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with TemporaryDirectory(prefix="marey-") as folder, quiet():
+    with temporary_folder("int8") as folder, quiet():
         # folds batch norm, without which each norm would be rounded on its own
-        prepared = Path(folder) / "prepared.onnx"
+        prepared = folder / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        draft = Path(folder) / "int8.onnx"
+        draft = folder / "int8.onnx"
         layers = [node.name for node in onnx.load(prepared).graph.node if node.op_type in LAYERS]
         quantize_static(
             prepared,

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -24,6 +23,7 @@ from marey.engine.runtimes.session import Session, clip_scores
 from marey.errors import RunError, cut_short
 from marey.models.video_model import VideoModel
 from marey.storage.atomic import replacing, run_error
+from marey.storage.temporary import temporary_folder
 from marey.types import Clip
 
 
@@ -68,8 +68,8 @@ def write_openvino(source: Path, xml: Path, about: Mapping[str, Any]) -> None:
 
     graph = openvino.Core().read_model(source)
     graph.set_rt_info(json.dumps(dict(about)), [METADATA])
-    with TemporaryDirectory(prefix="marey-") as folder:
-        draft = Path(folder) / xml.name
+    with temporary_folder("openvino") as folder:
+        draft = folder / xml.name
         openvino.save_model(graph, draft, compress_to_fp16=False)
         for file in (xml.with_suffix(".bin"), xml):
             with replacing(file, run_error) as out:

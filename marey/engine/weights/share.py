@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from marey.engine.weights.calibration import Calibration, write_calibration
 from marey.engine.weights.class_counts import write_class_counts
@@ -21,6 +20,7 @@ from marey.recipes.huggingface import is_hub_name
 from marey.recipes.release import CARD, CONFIG, NEVER_TRAINED, never_trained
 from marey.recipes.shared import features_to_share, own_classes, to_share
 from marey.storage.atomic import run_error, write_text
+from marey.storage.temporary import temporary_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,8 @@ def push(
         import huggingface_hub as hub
     except ImportError as error:
         raise RunError("huggingface_hub is not installed", "pip install 'marey[deploy]'") from error
-    with TemporaryDirectory(prefix="marey-push-") as made:
-        shared = write_shared(trained, Path(made) / "release", said)
+    with temporary_folder("push") as made:
+        shared = write_shared(trained, made / "release", said)
         say(shared)
         if dry_run:
             return shared
@@ -93,7 +93,7 @@ def push(
                 )
             done = api.upload_folder(
                 repo_id=repo,
-                folder_path=Path(made) / "release",
+                folder_path=made / "release",
                 allow_patterns=list(shared.files),
                 commit_message=message or "Share a model of marey",
             )

@@ -127,7 +127,8 @@
       else this.showBars(said.answers);
       const { frames, seconds, width, height } = said.clip;
       show(at(".took", this.root), `${number.format(frames)} frames, ${seconds.toFixed(1)} s, `
-        + `${width} × ${height}; answered in ${said.took_seconds.toFixed(2)} s`);
+        + `${width} × ${height}; answered in ${said.took_seconds.toFixed(2)} s`
+        + (said.warning ? `. Warning: ${said.warning}` : ""));
       this.offerClasses(said.answers);
       return this.explain();
     }

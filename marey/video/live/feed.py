@@ -98,6 +98,7 @@ class Feed:
         self._stop = threading.Event()
         self._newest: Shown | None = None
         self._notices: deque[str] = deque(maxlen=MOST_NOTICES)
+        self._last_words = ""
         self._last_arrival, self._stalled = time.monotonic(), False
         self._begins, self._size, self._seconds = False, (0, 0), 0.0
         self._thread = threading.Thread(target=self._run, name=source.name, daemon=True)
@@ -132,6 +133,9 @@ class Feed:
             if not waits and silent > self._options.stall_seconds:
                 self._stalled = True
                 self._notices.append(f"no frame for {duration(silent)}; waiting")
+            if self.ended and self._newest is None and self._last_words:  # of it nothing follows
+                self._notices.append(self._last_words)
+                self._last_words = ""
             notices = list(self._notices)
             self._notices.clear()
             return notices
@@ -156,7 +160,7 @@ class Feed:
         except BaseException as error:  # noqa: BLE001  # whoever takes the pictures raises it
             self.failure = error
             if isinstance(error, DecodeError) and self.counts.read:
-                self.say(f"ended: {error}")
+                self._last_words = f"ended: {error}"
         with self._woken:
             self.ended = True
             self._woken.notify_all()
@@ -179,7 +183,7 @@ class Feed:
                     return
                 if not self.counts.read:
                     raise DecodeError(f"{self.source.name} ended without a frame")
-                self.say("ended")
+                self._last_words = "ended"
                 return
             except DecodeError as error:
                 if not (self.source.breaks and self.counts.read):
@@ -187,7 +191,7 @@ class Feed:
                 reason = str(error)
             in_a_row = 1 if self.counts.read > before else in_a_row + 1
             if self._stop.is_set() or in_a_row > self._options.reconnects:
-                self.say(f"ended: {reason}")
+                self._last_words = f"ended: {reason}"
                 return
             pause = min(self._options.first_pause * 2 ** (in_a_row - 1), LONGEST_PAUSE)
             tries = f"{in_a_row} of {counted(self._options.reconnects, 'try', 'tries')}"
