@@ -50,8 +50,11 @@ def small(recipe: Recipe, folder: Path) -> Recipe:
         encoder = replace(encoder, channels=8)
     crops: list[Any] = [recipe.train.crop, recipe.test.crop]
     sizes = {"size": 32, "resize": 36, "sides": (36, 44)}
+    stretched = {"size": 32, "resize": (36, 40)}
     crops = [
-        replace(crop, **{k: v for k, v in sizes.items() if hasattr(crop, k)}) for crop in crops
+        replace(crop, **{k: v for k, v in given.items() if hasattr(crop, k)})
+        for crop in crops
+        for given in [stretched if isinstance(getattr(crop, "resize", 0), tuple) else sizes]
     ]
     if crops[1].__class__.__name__ in ("ThreeCrop", "UniformCrop"):  # of the whole short side
         crops[1] = replace(crops[1], resize=32)

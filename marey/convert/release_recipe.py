@@ -31,7 +31,7 @@ from marey.recipes.published import as_pretrained
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.video.augment import Augment
 from marey.video.sampling.blvnet import Uniform
-from marey.video.sampling.motionformer import TimedClips
+from marey.video.sampling.resampled import ResampledClips
 from marey.video.sampling.segments import Dense, Sampling, Segments
 
 Usual = Mapping[str, str]
@@ -54,7 +54,7 @@ _USUAL: Mapping[str, Usual] = {
     "blvnet": {"k400": "blvnet-dense-3x3", "": "blvnet-1x1-upstream"},
     "arp": _ARP,
     "torchvision": {**_ARP, "": "tsm-1x1"},  # TSN of action-recognition-pytorch, by its name
-    "torchvision-video": {"k400": "torchvision-5x1", "": "torchvision-5x1"},
+    "torchvision-video": {"": "torchvision-5x1"},
     "mmaction2": {
         **dict.fromkeys(("ssv1", "ssv2", "jester"), "tsm-2x3"),
         "dense": "tsm-dense-10x3",
@@ -107,7 +107,7 @@ def sampling_of(spec: ModelSpec) -> Sampling:
     torchvision's clips have 15 frames a second.
     """
     if isinstance(spec.encoder, R2Plus1DSpec) or _is_torchvisions_s3d(spec):
-        return TimedClips(spec.frames, stride=2, clips=1)
+        return ResampledClips(spec.frames, clips=1)
     of_ibm = (BLVNetSpec, I3DResNetSpec, I3DInceptionSpec, S3DSpec)
     if isinstance(spec.encoder, of_ibm) or _has(spec, TAM):
         return Uniform(spec.frames, variant="upstream")

@@ -82,10 +82,11 @@ def _recognises(shapes: Shapes) -> bool:
 def _spec(ours: Shapes, shapes: Shapes, settings: Settings) -> ModelSpec:
     settings.need("num_segments")
     encoder: Encoder = S3DSpec(form="torchvision")
+    dropout = 0.2
     if "stem.0.weight" in shapes:
         depth = 34 if "layer1.2.conv1.0.0.weight" in shapes else 18
-        encoder = R2Plus1DSpec(depth)
-    return ModelSpec(encoder, num_segments=settings.segments, heads=heads_of(ours), dropout=0.0)
+        encoder, dropout = R2Plus1DSpec(depth), 0.0
+    return ModelSpec(encoder, num_segments=settings.segments, heads=heads_of(ours), dropout=dropout)
 
 
 def _flat_head(weights: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:  # noqa: ARG001

@@ -36,7 +36,7 @@ _FILES = (
         "gst",
         "tdn",
     ),
-    *("blvnet", "arp", "motionformer", "lmr", "videolt"),
+    *("blvnet", "arp", "torchvision_video", "motionformer", "lmr", "videolt"),
 )
 _MODULES = tuple(import_module(f"marey.recipes.{file}") for file in _FILES)
 """Where rows stand, in the order in which they are listed."""

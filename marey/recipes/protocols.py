@@ -30,6 +30,7 @@ from marey.video.motionformer_crops import UniformCrop
 from marey.video.sampling.blvnet import Uniform
 from marey.video.sampling.motionformer import RoundedSegments, TimedClips
 from marey.video.sampling.repeated_draws import Drawn
+from marey.video.sampling.resampled import ResampledClips
 from marey.video.sampling.segments import (
     AllFrames,
     Dense,
@@ -200,8 +201,11 @@ def _timed(recipe: Recipe, fps: int) -> TimedClips:
     return replace(clips.at(fps), clips=10, variant="repaired")
 
 
-def _fifteen_a_second(recipe: Recipe, variant: Variant) -> Sampling:  # noqa: ARG001
-    return TimedClips(recipe.model.frames, stride=2, clips=5)
+def _fifteen_a_second(clips: int) -> Callable[[Recipe, Variant], Sampling]:
+    def sampling(recipe: Recipe, variant: Variant) -> Sampling:
+        return ResampledClips(_single_frames(recipe), rate=15, clips=clips, variant=variant)
+
+    return sampling
 
 
 def _motionformer(recipe: Recipe, variant: Variant) -> Sampling:
@@ -254,6 +258,20 @@ _three_to_the_pixel = _crop(UniformCrop, margin=False)
 _ten = _crop(TenCrop)
 
 
+def _stretched(width: int) -> Callable[[Recipe], Crop]:
+    """The centre of a frame scaled to 256 x `width` for models that train on 224, not antialiased.
+
+    Those of other sizes have as much more or less.
+    """
+
+    def crop(recipe: Recipe) -> Crop:
+        size = recipe.train.crop.size
+        scaled = (round(size * 256 / 224), round(size * width / 224))
+        return CenterCrop(size, scaled, antialias=False)
+
+    return crop
+
+
 def _uncut(_recipe: Recipe) -> Crop:
     return CenterCrop()
 
@@ -263,7 +281,7 @@ def _uncut(_recipe: Recipe) -> Crop:
 _TSN = "TSN, arXiv 1608.00859"
 _TSM, _GC, _TDN = "TSM, arXiv 1811.08383", "GC, arXiv 2203.09694", "TDN, arXiv 2012.10071"
 _BLVNET, _ARP = "bLVNet-TAM, arXiv 1912.00869", "action-recognition-pytorch, arXiv 2010.11757"
-_TORCHVISION = "torchvision, models/video"
+_TORCHVISION = "torchvision, references/video_classification"
 _MOTIONFORMER, _VIDEOLT = "Motionformer, arXiv 2106.05392", "VideoLT, arXiv 2105.02668"
 
 
@@ -324,12 +342,12 @@ _REPAIRED = (
              "the same, 60 frames a second where none are said", _MOTIONFORMER, "probs"),
     _row("motionformer-1x3", _motionformer_segments, _three_to_the_pixel,
              "middles of the segments; three of 224 (Something-Something)", _MOTIONFORMER, "probs"),
+    _row("torchvision-5x1", _fifteen_a_second(5), _stretched(342),
+             "five clips, 15 frames a second; centre 224 of 256 x 342, or 112 of 128 x 171",
+             _TORCHVISION, "probs"),
+    _row("torchvision-1x1", _fifteen_a_second(1), _stretched(256),
+             "one clip, 15 frames a second; centre 224 of 256 x 256 (S3D)", _TORCHVISION, "probs"),
 )  # fmt: skip
-_WITHOUT_FAULT = (
-    _row("torchvision-5x1", _fifteen_a_second, _center,
-             "five clips of 15 frames a second; centre 224 of 256", _TORCHVISION, "probs"),
-)  # fmt: skip
-"""Rules that are published as they are here."""
 _FEATURES = (
     _row("videolt-150", _evenly(150), _uncut, "150 features, spread over the video", _VIDEOLT),
     _row("features-all", _all_frames, _uncut, "all features of a clip", "marey"),
@@ -337,7 +355,6 @@ _FEATURES = (
 PROTOCOLS = (
     *_REPAIRED,
     *(replace(one, variant="upstream") for one in _REPAIRED),
-    *_WITHOUT_FAULT,
     *(replace(one, of_features=True) for one in _FEATURES),
 )
 """All of them; the first that fits gives a recipe's test views their name."""

@@ -18,6 +18,7 @@ from marey.recipes.short_names import spelled_out
 from marey.video.crops import CenterCrop, Crop, FixedCrop
 from marey.video.sampling.motionformer import TimedClips
 from marey.video.sampling.repeated_draws import Drawn
+from marey.video.sampling.resampled import ResampledClips
 from marey.video.sampling.segments import Dense, Sampling
 
 
@@ -66,7 +67,9 @@ def _one_clip(sampling: Sampling) -> Sampling:
         return sampling
     if isinstance(sampling, Drawn):
         return _one_clip(sampling.rule)
-    if isinstance(sampling, Dense | TimedClips):  # upstream's single clip is the first of a video
+    if isinstance(
+        sampling, Dense | TimedClips | ResampledClips
+    ):  # upstream's single clip is the first of a video
         return replace(sampling, clips=1, variant="repaired")
     if not dataclasses.is_dataclass(sampling):
         return sampling
@@ -77,4 +80,4 @@ def _one_clip(sampling: Sampling) -> Sampling:
 def _one_crop(crop: Crop) -> Crop:
     if crop.views == 1 or not isinstance(crop, FixedCrop):
         return crop
-    return CenterCrop(crop.size, crop.resize)
+    return CenterCrop(crop.size, crop.resize, antialias=crop.antialias)

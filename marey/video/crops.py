@@ -11,9 +11,10 @@ an `rng`, so they can be looked at without pixels. `s` is the number of crops (v
     short side x scale, width and height at most `max_distort` scales apart.
   - `RandomResizedCrop`: area and aspect ratio at random (Inception, arXiv 1409.4842).
 
-Scaling is bilinear and antialiased, as Pillow's: at most one grey level apart. It stays in uint8,
-which PyTorch does ten times as fast as float and closer to Pillow, fastest of all channels last,
-as decoders give frames; the views keep the memory layout of the frames.
+Scaling is bilinear and antialiased, as Pillow's: at most one grey level apart. Where networks were
+tested otherwise (Motionformer, torchvision's), `antialias=False` leaves that out. It stays in
+uint8, which PyTorch does ten times as fast as float and closer to Pillow, fastest of all channels
+last, as decoders give frames; the views keep the memory layout of the frames.
 
 **Deviates**: a frame smaller than the crop is first enlarged until the crop fits (upstream cuts
 outside the frame and so pads with black).
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -83,6 +84,8 @@ class FixedCrop:
 
     size: int = 224
     resize: int | Size | None = 256
+    _: KW_ONLY
+    antialias: bool = True
 
     places: ClassVar[tuple[tuple[int, int], ...]]
     flips: ClassVar[tuple[bool, ...]] = (False,)
@@ -122,7 +125,7 @@ class FixedCrop:
         return torch.stack([box.cut(scaled) for box in self.boxes(*size_of(scaled))])
 
     def _resized(self, frames: Frames) -> Tensor:
-        return resize(frames, self.scaled(*size_of(frames)))
+        return resize(frames, self.scaled(*size_of(frames)), antialias=self.antialias)
 
 
 class RandomCrop(ABC):
@@ -301,6 +304,14 @@ def at_place(place: tuple[int, int], box: Size, frame: Size, *, flip: bool = Fal
     """
     (x, y), (height, width) = place, box
     return Box(x * ((frame[1] - width) // 4), y * ((frame[0] - height) // 4), width, height, flip)
+
+
+def any_square(size: int, height: int, width: int, rng: np.random.Generator) -> Box:
+    """A square of `size` pixels at random in a frame; every place is as likely."""
+    left, top = (
+        int(rng.integers(0, free, endpoint=True)) for free in (width - size, height - size)
+    )
+    return Box(left, top, size, size)
 
 
 def resize(frames: Frames, size: Size, *, antialias: bool = True) -> Tensor:

@@ -21,7 +21,7 @@ import numpy as np
 from torch import Tensor
 
 from marey.types import Frames, check_counts
-from marey.video.crops import Box, FixedCrop, RandomCrop, resize, short_side, size_of
+from marey.video.crops import Box, FixedCrop, RandomCrop, any_square, resize, short_side, size_of
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,7 @@ class JitteredCrop(RandomCrop):
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
         """A square at random in a frame already scaled."""
-        left, top = (
-            int(rng.integers(0, free, endpoint=True))
-            for free in (width - self.size, height - self.size)
-        )
-        return Box(left, top, self.size, self.size)
+        return any_square(self.size, height, width, rng)
 
     def cut(self, frames: Frames, rng: np.random.Generator) -> Tensor:
         """The view [t c size size]: scaled, then a square."""
@@ -74,7 +70,6 @@ class UniformCrop(FixedCrop):
     """
 
     resize: int = 224
-    antialias: bool = True
 
     places = ((0, 2), (2, 2), (4, 2))
 
@@ -84,6 +79,3 @@ class UniformCrop(FixedCrop):
         x, y = math.ceil(right / 2), math.ceil(bottom / 2)
         places = [(x, 0), (x, y), (x, bottom)] if height > width else [(0, y), (x, y), (right, y)]
         return [Box(left, top, self.size, self.size) for left, top in places]
-
-    def _resized(self, frames: Frames) -> Tensor:
-        return resize(frames, self.scaled(*size_of(frames)), antialias=self.antialias)

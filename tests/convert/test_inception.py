@@ -15,6 +15,7 @@ from marey.convert.repository import Settings
 from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError
 from marey.models import TSM, BNInceptionSpec, I3DInceptionSpec
+from marey.recipes.catalog import rows
 from tests.models.encoders.test_googlenet_clips import (
     arp,
     s3d_resnet,
@@ -88,6 +89,24 @@ def test_networks_of_clips(name: str, tmp_path: Path) -> None:
     model = load_trained(tmp_path / "out").model.double().eval()
     scores = model(clip.transpose(1, 2))["label"]
     assert (scores - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [("R(2+1)D of torchvision", "r2plus1d-r18-16f-k400"), ("S3D of torchvision", "s3d-64f-k400")],
+)
+@torch.no_grad()
+def test_a_file_of_torchvision_is_its_published_row(name: str, row: str, tmp_path: Path) -> None:
+    network, frames, head, ones, _ = CLIPS[name]
+    weights = Weights()
+    width = network(weights, torch.randn(1, 3, frames, 33, 33, dtype=torch.float64)).shape[-1]
+    weights.drawn(f"{head}.weight", 400, width, *ones)
+    weights.drawn(f"{head}.bias", 400)
+    published = rows()[row]
+    said = Settings(num_segments=published.model.num_segments, data="k400")
+    found = convert(saved(tmp_path, weights, head), tmp_path / row, settings=said)
+    assert found.recipe == published
+    assert load_trained(tmp_path / row).recipe == published
 
 
 @torch.no_grad()

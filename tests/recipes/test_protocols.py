@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from marey.errors import RecipeError
 from marey.recipes.catalog import rows
@@ -21,6 +23,7 @@ from marey.video.crops import CenterCrop, ThreeCrop
 from marey.video.sampling.blvnet import Uniform
 from marey.video.sampling.motionformer import TimedClips
 from marey.video.sampling.repeated_draws import Drawn
+from marey.video.sampling.resampled import ResampledClips
 from marey.video.sampling.segments import Sampling, Segments
 
 TSM, TDN = rows()["tsm-r50-8f-ssv1"], rows()["tdn-r50-8f-ssv1"]
@@ -47,6 +50,8 @@ TSM, TDN = rows()["tsm-r50-8f-ssv1"], rows()["tdn-r50-8f-ssv1"]
         ("tam-r50-16f-mini-k400", "arp-1x1-upstream"),
         ("tam-r50-32f-k400", "arp-dense-10x3"),
         ("i3d-r50-32f-ssv2", "arp-2x3-upstream"),
+        ("r2plus1d-r18-16f-k400", "torchvision-5x1"),
+        ("s3d-64f-k400", "torchvision-1x1"),
         ("motionformer-hr-16f-k400", "motionformer-10x3"),
         ("motionformer-16f-ssv2", "motionformer-1x3"),
         ("motionformer-l-32f-epic100", "motionformer-epic-10x3"),
@@ -195,6 +200,39 @@ def test_motionformer_is_tested_on_the_published_frames(goldens_dir: Path) -> No
         for clip in case["clips"]:
             wanted = np.array(clip["frames"]) - case["start_frame"] - 1
             assert frames[clip["clip"]].tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize("fps", [15, 24, 25, 29.97, 30, 50, 60])
+@pytest.mark.parametrize("num_clips", [1, 5])
+def test_torchvisions_networks_are_tested_on_its_frames(num_clips: int, fps: float) -> None:
+    """Its rule in torch: the video at 15 frames a second, and windows of it, evenly spread."""
+    row = rows()["r2plus1d-r18-16f-k400"]
+    sampling = taken(f"torchvision-{num_clips}x1-upstream", 16, row, sampling=row.train.sampling)
+    assert isinstance(sampling, ResampledClips)
+    step = fps / 15
+    for n in range(80, 320):
+        frames = torch.arange(n)
+        if step.is_integer():
+            frames = frames[:: int(step)]
+        else:
+            there = torch.arange(math.floor(n * (15.0 / fps)), dtype=torch.float32) * step
+            frames = frames[there.floor().long()]
+        windows = frames.unfold(0, 16, 1)
+        chosen = torch.linspace(0, len(windows) - 1, num_clips).floor().long()
+        assert sampling.at(fps).indices(n).tolist() == windows[chosen].tolist(), (n, fps)
+
+
+def test_torchvisions_pictures_are_stretched() -> None:
+    rgb = torch.arange(4 * 3 * 240 * 320).remainder(251).to(torch.uint8).view(4, 3, 240, 320)
+    for row, height, width, left in (
+        ("r2plus1d-r18-16f-k400", 128, 171, 30),
+        ("s3d-64f-k400", 256, 256, 16),
+    ):
+        crop = rows()[row].test.crop
+        top, size = (height - crop.size) // 2, crop.size
+        scaled = torch.nn.functional.interpolate(rgb.float(), (height, width), mode="bilinear")
+        wanted = scaled[..., top : top + size, left : left + size]
+        assert (crop(rgb)[0] - wanted).abs().max() <= 1
 
 
 # --- drawn clips -----------------------------------------------------------------------------

@@ -41,8 +41,9 @@ def pictures(width: int, height: int) -> Tensor:
     return torch.from_numpy(pixels.astype(np.uint8)).permute(0, 3, 1, 2)
 
 
-def by_pillow(frames: Tensor, size: tuple[int, int]) -> Tensor:
+def by_pillow(frames: Tensor, size: tuple[int, int], *, antialias: bool = True) -> Tensor:
     """`crops.resize` as upstream does it, frame by frame."""
+    assert antialias
     images = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in frames]
     scaled = [np.array(im.resize(size[::-1], Image.Resampling.BILINEAR)) for im in images]
     return torch.from_numpy(np.stack(scaled)).permute(0, 3, 1, 2)

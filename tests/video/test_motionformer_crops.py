@@ -17,7 +17,10 @@ from marey.video.motionformer_crops import JitteredCrop, UniformCrop
 sizes = st.integers(16, 64)
 
 
-@given(height=sizes, width=sizes, crop=st.builds(UniformCrop, st.just(16), sizes, st.booleans()))
+uniform = st.builds(UniformCrop, st.just(16), sizes, antialias=st.booleans())
+
+
+@given(height=sizes, width=sizes, crop=uniform)
 def test_three_views_reach_from_one_end_of_the_longer_side_to_the_other(
     height: int, width: int, crop: UniformCrop
 ) -> None:
@@ -54,7 +57,9 @@ def test_small_sides_are_more_frequent_by_their_inverse() -> None:
     assert means == pytest.approx([250, 400 * np.log(4) / 3], rel=0.03)
 
 
-@pytest.mark.parametrize("crop", [UniformCrop(8, 9, False), JitteredCrop(8, (9, 10), "inverse")])
+@pytest.mark.parametrize(
+    "crop", [UniformCrop(8, 9, antialias=False), JitteredCrop(8, (9, 10), "inverse")]
+)
 def test_specs_survive_yaml(crop: UniformCrop | JitteredCrop) -> None:
     views = Views(crop=crop)
     assert from_yaml(Views, to_yaml(views)) == views
