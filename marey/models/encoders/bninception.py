@@ -23,22 +23,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.encoders.inception import (
     InceptionBlock,
-    InceptionNetwork,
+    InceptionSpec,
     Part,
-    assembled,
+    Rename,
     conv_norm,
     planned,
     row,
 )
-from marey.models.sites import Block, TemporalOp, numbered, site_modules
-from marey.types import check_counts
+from marey.models.sites import Block
 
 EPS = 1e-5
 MEAN, STD = (104 / 255, 117 / 255, 128 / 255), (1 / 255, 1 / 255, 1 / 255)
@@ -79,7 +78,7 @@ TABLE: Mapping[str, Row] = {
 
 
 @dataclass(frozen=True)
-class BNInceptionSpec:
+class BNInceptionSpec(InceptionSpec):
     """BN-Inception; its stem makes `channels`, and every layer its multiple of them.
 
     `in_channels` is 10 for five stacked (x, y) flow fields.
@@ -88,23 +87,10 @@ class BNInceptionSpec:
     in_channels: int = 3
     channels: int = 64
 
-    frames_per_segment: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        check_counts(in_channels=self.in_channels, channels=self.channels)
-
-    def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> InceptionNetwork:
-        """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""
-        blocks = self.blocks(temporal, num_segments)
-        return assembled(self._parts(blocks), blocks, site_modules(temporal, blocks), ours)
-
-    def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
-        """Every part that ops may stand around, in order, as plain data."""
-        return numbered(self._blocks(), temporal, num_frames)
-
-    def scaled(self, channels: int) -> int:
-        """Channels that the network has where the published one has `channels`."""
-        return -(-channels * self.channels // 64)
+    @property
+    def rename(self) -> Rename:
+        """pretrainedmodels' names."""
+        return ours
 
     def widths(self, name: str) -> Row:
         """The channels of a block of `TABLE`."""

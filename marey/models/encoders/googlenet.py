@@ -22,15 +22,14 @@ from torch import nn
 
 from marey.models.encoders.inception import (
     InceptionBlock,
-    InceptionNetwork,
+    InceptionSpec,
     Part,
-    assembled,
+    Rename,
     conv_norm,
     planned,
     row,
 )
-from marey.models.sites import AROUND, Block, Site, TemporalOp, numbered, site_modules
-from marey.types import check_counts
+from marey.models.sites import AROUND, Block, Site
 
 
 class Row(NamedTuple):
@@ -63,32 +62,18 @@ TABLE: Mapping[str, Row] = {
 
 
 @dataclass(frozen=True)
-class GoogLeNetSpec:
+class GoogLeNetSpec(InceptionSpec):
     """GoogLeNet; its stem makes `channels`, and every layer its multiple of them."""
 
     in_channels: int = 3
     channels: int = 64
 
-    frames_per_segment: ClassVar[int] = 1
     sites: ClassVar[tuple[Site, ...]] = AROUND
 
-    def __post_init__(self) -> None:
-        check_counts(in_channels=self.in_channels, channels=self.channels)
-
-    def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> InceptionNetwork:
-        """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""
-        blocks = self.blocks(temporal, num_segments)
-        sites = site_modules(temporal, blocks)
-        return assembled(self._parts(blocks), blocks, sites, ours, self.network)
-
     @property
-    def network(self) -> type[InceptionNetwork]:
-        """What is made of the parts."""
-        return InceptionNetwork
-
-    def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
-        """Every part that ops may stand around, in order, as plain data."""
-        return numbered(self._blocks(), temporal, num_frames)
+    def rename(self) -> Rename:
+        """torchvision's names."""
+        return ours
 
     def first_conv(self, num_frames: int) -> dict[str, nn.Module]:  # noqa: ARG002
         """The layers of the stem's first convolution, for clips of `num_frames`."""
@@ -105,10 +90,6 @@ class GoogLeNetSpec:
     def branch_pool(self, num_frames: int) -> nn.Module:  # noqa: ARG002
         """The pooling of a block's last branch."""
         return nn.MaxPool2d(3, stride=1, padding=1)
-
-    def scaled(self, channels: int) -> int:
-        """Channels that the network has where the published one has `channels`."""
-        return max(1, channels * self.channels // 64)
 
     def widths(self, name: str) -> Row:
         """The channels of a block of `TABLE`."""

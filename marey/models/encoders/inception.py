@@ -12,8 +12,9 @@ convolutions where a network lists these as blocks.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import ClassVar, TypeAlias
 
@@ -23,8 +24,8 @@ from torch import Tensor, nn
 from marey.models.encoder import EncoderModule
 from marey.models.layers import conv
 from marey.models.layout import cells, fold_time, unfold_time
-from marey.models.sites import AROUND, Block, Site
-from marey.types import Clip
+from marey.models.sites import AROUND, Block, Site, TemporalOp, numbered, site_modules
+from marey.types import Clip, check_counts
 
 EPS = 1e-3
 """Of the batch norms of torchvision's GoogLeNet and Inception v3, and of what is made of them."""
@@ -35,6 +36,64 @@ ALONG_TIME = "_t."
 Rename: TypeAlias = Callable[[str], "str | None"]
 Part: TypeAlias = "nn.Module | Callable[[Mapping[Site, nn.Module]], nn.Module]"
 """A module, or what makes one of the modules at its sites."""
+
+
+class InceptionSpec(ABC):
+    """What the specs of Inception networks share, which are dataclasses with its two fields.
+
+    The stem makes `channels`, and every layer as many times more or fewer than the published one.
+    """
+
+    in_channels: int
+    channels: int
+
+    published_channels: ClassVar[int] = 64
+    frames_per_segment: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        check_counts(in_channels=self.in_channels, channels=self.channels)
+
+    def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> InceptionNetwork:
+        """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""
+        blocks = self.blocks(temporal, num_segments)
+        placed = iter(zip(blocks, site_modules(temporal, blocks), strict=True))
+        modules, named = dict[str, nn.Module](), dict[str, Block]()
+        for name, part in self._parts(blocks).items():
+            if isinstance(part, nn.Module):
+                modules[name] = part
+            else:
+                named[name], sites = next(placed)
+                modules[name] = part(sites)
+        assert len(named) == len(blocks)
+        return self.network(modules, named, self.rename)
+
+    def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
+        """Every part that ops may stand around, in order, as plain data."""
+        return numbered(self._blocks(), temporal, num_frames)
+
+    def scaled(self, channels: int) -> int:
+        """Channels that the network has where the published one has `channels`, rounded up."""
+        return -(-channels * self.channels // self.published_channels)
+
+    @property
+    def network(self) -> type[InceptionNetwork]:
+        """What is made of the parts."""
+        return InceptionNetwork
+
+    @property
+    @abstractmethod
+    def rename(self) -> Rename:
+        """The name here of a tensor of the picture network."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _blocks(self) -> Iterator[Block]:
+        raise NotImplementedError
+
+    @abstractmethod
+    def _parts(self, blocks: Sequence[Block]) -> dict[str, Part]:
+        """The network in the order in which it runs; those that are functions are the blocks."""
+        raise NotImplementedError
 
 
 class InceptionNetwork(EncoderModule):
@@ -182,26 +241,6 @@ def planned(
         is_stem=is_stem,
         sites=("block_out",) if is_stem else sites,
     )
-
-
-def assembled(
-    parts: Mapping[str, Part],
-    blocks: Sequence[Block],
-    sites: Sequence[Mapping[Site, nn.Module]],
-    rename: Rename,
-    network: type[InceptionNetwork] = InceptionNetwork,
-) -> InceptionNetwork:
-    """The network of `parts`, of which those that are functions of sites are `blocks`, in order."""
-    placed, named = iter(zip(blocks, sites, strict=True)), dict[str, Block]()
-    modules: dict[str, nn.Module] = {}
-    for name, part in parts.items():
-        if isinstance(part, nn.Module):
-            modules[name] = part
-            continue
-        named[name], at_sites = next(placed)
-        modules[name] = part(at_sites)
-    assert len(named) == len(blocks)
-    return network(modules, named, rename)
 
 
 def flat(weight: Tensor) -> Tensor:

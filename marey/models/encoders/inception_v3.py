@@ -28,15 +28,14 @@ from torch import nn
 from marey.models.encoders.inception import (
     Fork,
     InceptionBlock,
-    InceptionNetwork,
+    InceptionSpec,
     Part,
-    assembled,
+    Rename,
     conv_norm,
     planned,
     row,
 )
-from marey.models.sites import Block, TemporalOp, numbered, site_modules
-from marey.types import check_counts
+from marey.models.sites import Block
 
 BLOCKS: Mapping[str, int] = {
     **dict.fromkeys(("5b", "5c", "5d"), 1),
@@ -118,29 +117,18 @@ BRANCHES: Mapping[str, Mapping[str, Sequence[Layer]]] = {
 
 
 @dataclass(frozen=True)
-class InceptionV3Spec:
+class InceptionV3Spec(InceptionSpec):
     """Inception v3; its stem makes `channels`, and every layer its multiple of them."""
 
     in_channels: int = 3
     channels: int = 32
 
-    frames_per_segment: ClassVar[int] = 1
+    published_channels: ClassVar[int] = 32
 
-    def __post_init__(self) -> None:
-        check_counts(in_channels=self.in_channels, channels=self.channels)
-
-    def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> InceptionNetwork:
-        """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""
-        blocks = self.blocks(temporal, num_segments)
-        return assembled(self._parts(blocks), blocks, site_modules(temporal, blocks), ours)
-
-    def blocks(self, temporal: Sequence[TemporalOp], num_frames: int) -> list[Block]:
-        """The stem's first convolution and every block, in order, as plain data."""
-        return numbered(self._blocks(), temporal, num_frames)
-
-    def scaled(self, channels: int) -> int:
-        """Channels that the network has where the published one has `channels`."""
-        return -(-channels * self.channels // 32)
+    @property
+    def rename(self) -> Rename:
+        """torchvision's names."""
+        return ours
 
     def layers(self, name: str) -> dict[str, list[Layer]]:
         """The branches of a block, with the channels that they have in this network."""
