@@ -163,6 +163,12 @@ def make_parts(
     return True
 
 
+def kept_in_words(done: int, total: int, target: Path) -> str:
+    """What there is of a file whose making was stopped, and what the same command does."""
+    kept = f"{done:,} of {counted(total, 'clip')} of {target} are done"
+    return f"{kept} and kept; the same command goes on" if done else f"{kept}: it begins anew"
+
+
 def _make_missing(
     parts: Parts,
     make: Make,
@@ -220,8 +226,7 @@ class _Count:
     def in_words(self) -> str:
         """What is kept, for who has stopped it."""
         done = self._total - sum(len(part.rows) for part in self._parts.missing(self._shard))
-        kept = f"{done:,} of {counted(self._total, 'clip')} of {self._parts.target} are done"
-        return f"{kept} and kept; the same command goes on" if done else f"{kept}: it begins anew"
+        return kept_in_words(done, self._total, self._parts.target)
 
     def add(self, part: Part) -> None:
         """Count one more."""

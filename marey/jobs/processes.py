@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.reduction import ForkingPickler
@@ -279,16 +280,21 @@ def _context(function: object) -> BaseContext:
     """Never a fork of this process, whose decoder and tensor threads would not come along."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    _claim_folder()
+    _prepare()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(modules_of(function))
     return context
 
 
 @cache
-def _claim_folder() -> None:
-    """The server of forks has a socket in a folder, which a process that is killed would leave."""
+def _prepare() -> None:
+    """Make beforehand what Python makes as it starts a server of forks.
+
+    Its socket is in a folder that a process which is killed would leave. The tracker of resources
+    (3.11) lets Ctrl-C through when it starts, and the server would die of it with a traceback.
+    """
     claim(Path(get_temp_dir()))
+    resource_tracker.ensure_running()
 
 
 def modules_of(function: object) -> list[str]:

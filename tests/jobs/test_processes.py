@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
@@ -50,3 +53,43 @@ def test_what_a_script_defines_is_known_where_a_job_is_of_it(tmp_path: Path) -> 
 def test_the_folder_of_sockets_goes_with_a_process_that_is_killed() -> None:
     assert dict(Processes(1).answers(abs, [-1])) == {-1: 1}
     assert (Path(get_temp_dir()) / MARK).exists()
+
+
+SLOW_TO_IMPORT = """
+import time
+
+print("imported", flush=True)
+time.sleep(2)
+
+def answer(job):
+    return job
+"""
+
+STOPPED = """
+from slow import answer
+from marey.jobs.processes import Processes
+
+try:
+    list(Processes(1).answers(answer, [1]))
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no server of forks")
+def test_nothing_but_the_process_itself_hears_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW_TO_IMPORT)
+    (tmp_path / "script.py").write_text(STOPPED)
+    with subprocess.Popen(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), *filter(None, sys.path)))},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["imported\n"] * 2
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.communicate(timeout=60) == ("stopped\n", "")

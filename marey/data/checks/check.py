@@ -16,7 +16,7 @@ from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, counted
 from marey.jobs.executors import PROCESSES, Executor
 from marey.jobs.half_done import HalfDone, input_digest
-from marey.jobs.parts import Progress
+from marey.jobs.parts import Progress, kept_in_words
 from marey.jobs.shards import WHOLE, Shard
 from marey.storage.atomic import write_csv
 from marey.storage.lock import locked
@@ -129,6 +129,7 @@ def check_manifest(
         progress: called with clips (done, total) of the shard.
 
     Raises:
+        KeyboardInterrupt: with a note of what is kept.
         ManifestError: the report cannot be written.
         RunError: another process checks the same.
     """
@@ -149,9 +150,12 @@ def check_manifest(
                 timeout_seconds=timeout_seconds,
                 progress=progress,
             )
-        except BaseException:  # also Ctrl-C
+        except BaseException as stop:  # also Ctrl-C
+            known = known_probes(manifest, half_done.folder)
             if shard.is_whole:
-                replace(unseen, probes=known_probes(manifest, half_done.folder)).save()
+                replace(unseen, probes=known).save()
+            if isinstance(stop, KeyboardInterrupt):
+                stop.add_note(kept_in_words(int(known.seen.sum()), len(manifest), path))
             raise
         complete = bool(probes.seen.all())
         checked = replace(unseen, probes=probes, complete=complete)

@@ -141,8 +141,10 @@ def test_an_interrupted_check_keeps_what_it_has(manifest, tmp_path):
         if done == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stopped:
         check_manifest(manifest, executor=Processes(1), progress=interrupt)
+    kept = f"2 of 6 clips of {tmp_path / 'check.csv'} are done and kept; the same command goes on"
+    assert stopped.value.__notes__ == [kept]
     with (tmp_path / "check.csv").open(newline="") as file:
         statuses = [row["status"] for row in csv.DictReader(file)]
     assert statuses == ["ok", "count-differs", *["unchecked"] * 4]
