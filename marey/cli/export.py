@@ -82,6 +82,7 @@ def export(
         "--size": size,
         "--batch-size": batch_size,
         "--int8": int8,
+        "--calibration": calibration is not None,
         "--manifest": manifest,
         "--split": split,
         "--exact": exact,
@@ -91,8 +92,9 @@ def export(
     out = out or _beside(model, folder, to)
     if to == "safetensors":
         if given := [name for name, value in of_files.items() if value]:
+            which = "onnx or openvino" if int8 else "onnx, openvino or pt2"
             raise typer.BadParameter(
-                f"{', '.join(given)}: of files for a runtime; say which: --to onnx, openvino or pt2"
+                f"{', '.join(given)}: of files for a runtime; say which: --to {which}"
             )
         _export_weights(folder, out, as_json=as_json)
         return

@@ -94,9 +94,9 @@ class SegmentRule:
         known = [name for names in classes.values() for name in names]
         for name in (self.background, *(name for name, _ in self.thresholds)):
             if name and name not in known:
-                said = "the background" if name == self.background else "a threshold"
+                said = "the background is" if name == self.background else "a threshold is of"
                 raise ValueError(
-                    f"{said} is of {name!r}, which is none of the model's classes. "
+                    f"{said} {name!r}, which is none of the model's classes. "
                     f"hint: {did_you_mean(name, known)}"
                 )
 

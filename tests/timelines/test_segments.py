@@ -252,7 +252,7 @@ def test_numbers_out_of_bounds_are_refused(words: dict[str, float], message: str
 
 
 def test_a_class_that_is_none_of_the_models_is_named() -> None:
-    with pytest.raises(ValueError, match=r"the background is of 'rset', which is none .*'rest'"):
+    with pytest.raises(ValueError, match=r"the background is 'rset', which is none .*'rest'"):
         SegmentRule(background="rset").check_classes({"label": NAMES})
     with pytest.raises(ValueError, match=r"a threshold is of 'runn'.*'run'"):
         SegmentRule(thresholds=(("runn", 0.5),)).check_classes({"label": NAMES})

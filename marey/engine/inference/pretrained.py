@@ -8,7 +8,7 @@ from pathlib import Path
 from marey.engine.inference.predict import Predictor, load
 from marey.engine.weights.hub_release import HUB, fetch_release, is_in_cache
 from marey.errors import CheckpointError
-from marey.recipes.huggingface import cached
+from marey.recipes.huggingface import cached, is_hub_name
 
 log = logging.getLogger("marey")
 
@@ -46,6 +46,11 @@ def from_pretrained(
         if revision is not None:
             raise ValueError(f"revision is '{revision}', but {name} is a folder, which has none")
     else:
+        if not is_hub_name(source.removeprefix(HUB).partition("@")[0]):
+            raise CheckpointError(
+                f"'{name}' is no folder here, and names no model of the hub",
+                "give the folder of a run or release, or ORG/NAME",
+            )
         at = f"@{revision}" if revision else ""
         source = f"{HUB}{source.removeprefix(HUB)}{at}"
         if download and not is_in_cache(source):

@@ -114,9 +114,16 @@ def _listed(trained: Trained, source: str | None, split: str | None) -> Manifest
 def _read(manifest: Manifest, recipe: Recipe, workers: int | None) -> Clip:
     """One view of each clip that can be read."""
     looked = replace(recipe, test=one_view(recipe.test))
+    views: list[Clip] = []
+    reasons: list[str] = []
     with closing(view_batches(manifest, looked, workers=workers, batch_size=1)) as batches:
-        views = [batch.clip[:, 0] for batch in batches if len(batch.rows)]
+        for batch in batches:
+            views += [batch.clip[:, 0]] if len(batch.rows) else []
+            reasons += [reason for _, reason in batch.failures]
     if not views:
-        raise ManifestError(f"{manifest.source}: no clip could be read", "marey data check")
+        raise ManifestError(
+            f"{manifest.source}: no clip could be read; the first: {reasons[0]}",
+            "marey data check lists them all",
+        )
     pixels = recipe.augment
     return normalize(torch.cat(views), pixels.mean, pixels.std, channel_order=pixels.channel_order)

@@ -66,7 +66,7 @@ def release_of(text: str) -> Path:
     if snapshot is None:
         raise CheckpointError(
             f"{text} is not on this machine",
-            f"marey weights get {text}, or --download, fetches it; a folder needs no hub",
+            f"marey weights get {text} fetches it, as do --download and, in Python, download=True",
         )
     release = _folders() / of.name.replace("/", "--") / snapshot.name
     if not (release / WEIGHTS).is_file():

@@ -224,12 +224,16 @@ def _classes(
             classes[head.name] = names
             continue
         if not path.is_file():
-            raise CheckpointError(f"{path} is missing: the names of head '{head.name}'")
+            raise CheckpointError(
+                f"{path} is missing: the names of head '{head.name}'",
+                "copy it again, or write a name of a class in each line, in the order of training",
+            )
         classes[head.name] = tuple(read_classes(path))
         if len(classes[head.name]) != head.num_classes:
             raise CheckpointError(
                 f"{path} has {counted(len(classes[head.name]), 'name')}, head '{head.name}' has "
-                f"{counted(head.num_classes, 'class')}"
+                f"{counted(head.num_classes, 'class')}",
+                "copy it again: it has a name of a class in each line, in the order of training",
             )
         for i, (ours, theirs) in enumerate(zip(classes[head.name], names, strict=False)):
             if ours != theirs and ours in names:

@@ -434,6 +434,8 @@ def test_the_command_exports_beside_the_run_and_says_what_it_found(
     ("words", "why"),
     [
         (["--stream"], "--stream: of files for a runtime; say which: --to onnx"),
+        (["--int8"], "--int8: of files for a runtime; say which: --to onnx or openvino"),
+        (["--calibration", "x.csv"], "--calibration: of files for a runtime"),
         (["--to", "onnx", "--calibration", "x.csv"], "--calibration is of numbers of 8 bits"),
         (["--to", "onnx", "--exact", "1", "--close", "9"], "one of them says what must be kept"),
         (["--to", "openvino", "--int8"], "for openvino are of one clip at once"),

@@ -302,7 +302,7 @@ def test_predict_prints_segments_and_json_has_windows_unless_segments_are_asked_
     [
         (["--smooth", "1"], "give --window too"),
         (["--window", "1", "--calibrate"], "--calibrate: not of timelines"),
-        (["--window", "1", "--background", "blu"], "the background is of 'blu', which is none"),
+        (["--window", "1", "--background", "blu"], "the background is 'blu', which is none"),
         (["--window", "1", "--threshold", "red=x"], "'x' is no probability"),
         (["--window", "1", "--threshold", "2"], "threshold is 2.0, expected 0 to 1"),
     ],

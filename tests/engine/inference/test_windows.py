@@ -118,7 +118,7 @@ def test_a_timeline_has_the_segments_of_the_windows(tmp_path: Path) -> None:
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     predictor, path = untrained(tmp_path), tmp_path / "red_0.mp4"
-    with pytest.raises(ValueError, match="the background is of 'drak', which is none.*'dark'"):
+    with pytest.raises(ValueError, match="the background is 'drak', which is none.*'dark'"):
         predictor.timeline(path, window_seconds=0.3, rule=SegmentRule(background="drak"))
     with pytest.raises(ValueError, match="rule is SegmentRule.*there are no windows"):
         predictor.predict(path, rule=SegmentRule())

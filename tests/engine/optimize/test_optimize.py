@@ -314,7 +314,9 @@ def test_clips_may_be_named_and_must_suffice(run: Path, tmp_path: Path) -> None:
         optimize_folder(run, tmp_path / "nine", wanted("fused", batch_size=9))
     empty = tmp_path / "empty.mp4"
     empty.touch()
-    with pytest.raises(ManifestError, match="no clip could be read"):
+    with pytest.raises(
+        ManifestError, match="no clip could be read; the first: .*empty.mp4: the file is empty"
+    ):
         optimize_folder(
             run, tmp_path / "none", wanted("fused", clips=WantedClips(manifest=str(empty)))
         )

@@ -305,6 +305,9 @@ def test_what_is_no_whole_model_of_marey_says_what_it_is(
     for name in ("hub:falls", "hub:lab/falls@", "hub:/lab"):
         with pytest.raises(CheckpointError, match="names no model of the hub"):
             marey.load(name)
+    said = "'my-release' is no folder here, and names no model of the hub. hint: give the folder"
+    with pytest.raises(CheckpointError, match=said):
+        marey.from_pretrained("my-release")
 
 
 def test_what_is_not_whole_is_fetched_where_that_is_asked_for(
