@@ -151,6 +151,11 @@ class ModelSpec:
                 )
 
     @property
+    def several(self) -> frozenset[str]:
+        """The heads whose logits are of each class alone (`Head.several`), by name."""
+        return frozenset(head.name for head in self.heads if head.several)
+
+    @property
     def frames(self) -> int:
         """Frames of a clip."""
         return self.num_segments * self.encoder.frames_per_segment
