@@ -135,7 +135,10 @@ def data_check(
     manifest: Annotated[
         str, typer.Argument(help="manifest or list, also without labels: a file or a url")
     ],
-    out: Annotated[Path | None, typer.Option(help="default: check.csv beside it")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="default: check.csv beside it, made anew there")
+    ] = None,
+    overwrite: opt.Overwrite = False,
     root: opt.Root = None,
     columns: opt.Columns = None,
     ignore: opt.Ignore = None,
@@ -174,6 +177,7 @@ def data_check(
             shard=shard,
             timeout_seconds=timeout,
             progress=progress,
+            overwrite=overwrite,
         )
     beside = report.path.with_name("near-duplicates.csv")
     if report.complete and not report.probes.seen.all():
@@ -215,8 +219,11 @@ def data_show(
     manifest: opt.ManifestFile,
     out: Annotated[
         Path | None,
-        typer.Option(help="page NAME.html, or a folder for it; default: show.html beside it"),
+        typer.Option(
+            help="page NAME.html, or a folder for it; default: show.html beside it, made anew there"
+        ),
     ] = None,
+    overwrite: opt.Overwrite = False,
     run: Annotated[
         Path | None,
         typer.Option(help="whose answers are shown: folder of a run, or RUN/results/NAME"),
@@ -235,11 +242,14 @@ def data_show(
     from marey.data.manifest.location import Location
     from marey.engine.gallery.answers import read_answers
     from marey.engine.gallery.gallery import write_gallery
+    from marey.errors import ManifestError
+    from marey.storage.atomic import refuse_existing
 
     clips = read_clips_of(manifest, Location(root))
     if split is not None:
         clips = clips.take(clips.rows_of(split))
     page = _page_path(clips.source, out)
+    refuse_existing(page, ManifestError, overwrite=overwrite or out is None)
     answers = read_answers(run, clips) if run else None
     if answers and not as_json:
         console.print(f"answers of {escape(answers.name)}, by {answers.matched_by}")
@@ -275,7 +285,10 @@ def _page_path(source: AnyPath, out: Path | None) -> Path:
 @data_app.command("stats")
 def data_stats(
     manifest: opt.ManifestFile,
-    plot: Annotated[Path | None, typer.Option(help="SVG; default: stats.svg beside it")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="SVG; default: stats.svg beside it, made anew there")
+    ] = None,
+    overwrite: opt.Overwrite = False,
     sample: Annotated[int, typer.Option(min=0, help="files to open for their size")] = 200,
     as_json: AsJson = False,
     workers: opt.Workers = None,
@@ -285,9 +298,15 @@ def data_stats(
     from marey.data.checks.stats import stats as describe
     from marey.data.manifest.read import read_manifest
     from marey.engine.report.charts.manifest_charts import manifest_svg
-    from marey.storage.atomic import manifest_error, write_text
+    from marey.errors import ManifestError
+    from marey.storage.atomic import manifest_error, refuse_existing, write_text
 
     clips = read_manifest(manifest)
+    page = plot or _beside(clips.source, "stats.svg", "--plot")
+    is_one = len(clips.labels) == 1
+    paths = {h: page if is_one else page.with_stem(f"{page.stem}.{h}") for h in clips.labels}
+    for path in paths.values():
+        refuse_existing(path, ManifestError, overwrite=overwrite or plot is None)
     with progress_bar("opening files") as progress:
         executor = executor_of_workers("local", None, workers)
         facts = describe(
@@ -299,10 +318,8 @@ def data_stats(
         console.print(_stats_table(facts), soft_wrap=False)
     failure = partial(manifest_error, hint="give --plot FILE, where it may be written")
     for head, counts in facts.heads.items():
-        name = "stats.svg" if len(facts.heads) == 1 else f"stats.{head}.svg"
-        path = plot or _beside(clips.source, name, "--plot")
-        write_text(path, manifest_svg(facts, counts), failure)
-        (errors if as_json else console).print(f"written: {path}")
+        write_text(paths[head], manifest_svg(facts, counts), failure)
+        (errors if as_json else console).print(f"written: {paths[head]}")
 
 
 def _stats_table(facts: Stats) -> Table:
@@ -360,11 +377,15 @@ def _beside(source: AnyPath, name: str, option: str) -> Path:
 def data_convert(
     manifest: Annotated[str, typer.Argument(help="CSV, Parquet or Arrow: a file or a url")],
     out: Annotated[Path, typer.Argument(help="NAME.arrow, NAME.parquet or NAME.csv")],
+    overwrite: opt.Overwrite = False,
 ) -> None:
     """Check a manifest and write it as another kind; .arrow opens at once, whatever its size."""
     from marey.data.manifest.read import read_manifest
     from marey.data.manifest.write import write_manifest
+    from marey.errors import ManifestError
+    from marey.storage.atomic import refuse_existing
 
+    refuse_existing(out, ManifestError, overwrite=overwrite)
     clips = read_manifest(manifest)
     write_manifest(clips, out)
     console.print(f"written: {out}, {counted(len(clips), 'clip')}")

@@ -112,7 +112,12 @@ def evaluate(
         str | None,
         typer.Option(help="folder in RUN/results; default: SPLIT, of other clips CLIPS-SPLIT"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="default: MODEL/results/NAME")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="default: MODEL/results/NAME; holds results of the same clips alone, made anew"
+        ),
+    ] = None,
     workers: opt.Workers = None,
     batch_size: opt.BatchSize = None,
     device: opt.Device = None,

@@ -27,6 +27,7 @@ def features(
     overrides: opt.ViewOverrides = None,
     manifest: Annotated[str, typer.Option(help="clips of all splits: a file or a url")] = ...,  # type: ignore[assignment]
     out: Annotated[Path, typer.Option(help="NAME.arrow")] = ...,  # type: ignore[assignment]
+    overwrite: opt.Overwrite = False,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +81,7 @@ def features(
             executor=executor_of_a_model(executor, address, workers, device),
             shard=shard,
             progress=progress,
+            overwrite=overwrite,
         )
     if made is None:
         console.print(f"{out} comes when the other shards are done too")

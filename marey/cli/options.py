@@ -95,7 +95,7 @@ Sls = Annotated[
 Root = Annotated[str | None, typer.Option(help="where the clips' paths start")]
 Split = Annotated[str, typer.Option(help="rows to take, if the manifest has a split column")]
 Probe = Annotated[bool, typer.Option(help="open every clip and count its frames")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace any manifest")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what is there already")]
 Timeout = Annotated[
     float,
     typer.Option(parser=above_zero, metavar="SECONDS", help="that a file may take without a frame"),

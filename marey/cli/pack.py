@@ -38,6 +38,7 @@ Lists = Annotated[
     typer.Option(help="write lists for tsm, blvnet, mmaction2, slowfast: one, a,b or repeated"),
 ]
 Head = Annotated[str | None, typer.Option(help="whose labels lists have; default: the only one")]
+_OPTIONS = {"pixels": "--size", "part_size": "--clips"}
 Spaces = Annotated[bool, typer.Option(help="names keep spaces; without, they get _")]
 
 
@@ -79,7 +80,7 @@ def data_extract(
             param_hint="--template",
         )
     template = TEMPLATES.get(template, template)
-    with refused_values():
+    with refused_values(**_OPTIONS):
         form = FrameFolders(template, ShortSide(size, enlarge), fps, quality)
     wish = ListWish(toolboxes=toolboxes, head=head, template=template)
     where = executor_of_workers(executor, address, workers)
@@ -96,6 +97,9 @@ def data_pack(
     quality: Quality = 3,
     crf: Annotated[int, typer.Option(help="quality of mp4: 0 (best) to 51")] = 20,
     clips: Annotated[int, typer.Option(help="in a pack")] = 128,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace NAME.arrow; a folder is never replaced")
+    ] = False,
     lists: Lists = None,
     head: Head = None,
     spaces: Spaces = True,
@@ -117,9 +121,11 @@ def data_pack(
     from marey.data.packs.forms import JpegPacks, Mp4Files
     from marey.data.packs.toolbox_lists import ListWish
     from marey.errors import ManifestError
+    from marey.storage.atomic import refuse_existing
     from marey.video.reading.pixels import ShortSide
 
     if is_arrow(out):
+        refuse_existing(out, ManifestError, overwrite=overwrite)
         features = read_manifest(manifest, at=Location(root))
         require_local_files(features)
         if features.features is None:
@@ -138,7 +144,7 @@ def data_pack(
             "`marey data extract` writes frames for other toolboxes, --to mp4 videos",
         )
     wish = ListWish(toolboxes=toolboxes, head=head)
-    with refused_values():
+    with refused_values(**_OPTIONS):
         scale = ShortSide(size, enlarge)
         form = JpegPacks(scale, fps, quality, clips) if to == "jpeg" else Mp4Files(scale, fps, crf)
     where = executor_of_workers(executor, address, workers)
@@ -174,7 +180,7 @@ def data_flow(
     from marey.video.reading.flow import FlowSettings
     from marey.video.reading.pixels import ShortSide
 
-    with refused_values():
+    with refused_values(**_OPTIONS):
         settings = FlowSettings(method, bound, ShortSide(size, enlarge))
         form = FlowPacks(settings, quality, clips)
     where = executor_of_workers(executor, address, workers)

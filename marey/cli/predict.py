@@ -56,6 +56,7 @@ def predict(
         Path | None,
         typer.Option(help="NAME.parquet, .csv or .jsonl: a row for each of many clips"),
     ] = None,
+    overwrite: opt.Overwrite = False,
     form: opt.Form = None,
     all_scores: opt.AllScores = False,
     allow_missing: opt.AllowMissing = False,
@@ -78,6 +79,7 @@ def predict(
 ) -> None:
     """Say what happens in a video, or when; with --out, in all clips of a manifest or list."""
     many = {
+        "--overwrite": overwrite or None,
         "--format": form,
         "--all-scores": all_scores or None,
         "--allow-missing": allow_missing or None,
@@ -170,6 +172,7 @@ def predict(
             shard=shard,
             progress=progress,
             output=output,
+            overwrite=overwrite,
             say=lambda line: console.print(escape(line)),
         )
     if made is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from marey.cli import options as opt
 from marey.cli.shared import console, errors, progress_bar
 from marey.cli.tables import AsJson, print_json, print_table
 
@@ -28,9 +29,12 @@ def report(
     run: Annotated[Path, typer.Argument(help="folder of a run, or RUN/results/NAME")],
     out: Annotated[
         Path | None,
-        typer.Option(help="default: RUN/report.html; of --results NAME in RUN/results/NAME"),
+        typer.Option(
+            help="default: RUN/report.html, of --results NAME in RUN/results/NAME; made anew there"
+        ),
     ] = None,
     results: Results = None,
+    overwrite: opt.Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the run's curves, confusions and mistakes as one HTML file."""
@@ -40,10 +44,10 @@ def report(
     from marey.engine.report.numbers import report_numbers
     from marey.engine.report.report import write_report
 
+    with progress_bar("writing the page"):
+        written = write_report(run, out, results, overwrite=overwrite)
     if as_json:
         print_json(report_numbers(run, results))
-    with progress_bar("writing the page"):
-        written = write_report(run, out, results)
     (errors if as_json else console).print(f"written: {written}")
 
 
@@ -53,11 +57,15 @@ def compare(
         Path | None, typer.Option(metavar="HTML", help="also a page with plots, such as a.html")
     ] = None,
     results: Results = None,
+    overwrite: opt.Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Put runs side by side: tables here and, with --out, plots on a page."""
     from marey.engine.report.compare import read_comparison
+    from marey.storage.atomic import refuse_existing
 
+    if out:
+        refuse_existing(out, overwrite=overwrite)
     with progress_bar("reading runs"):
         comparison = read_comparison(runs, results)
     if as_json:

@@ -240,12 +240,17 @@ def saved_when_stopped(
 
 
 @contextmanager
-def refused_values() -> Iterator[None]:
-    """A `ValueError` of the block becomes one of the command line, which shows no traceback."""
+def refused_values(**options: str) -> Iterator[None]:
+    """A `ValueError` of the block becomes one of the command line, which shows no traceback.
+
+    options: those whose values have another name in Python, with which a message begins.
+    """
     try:
         yield
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        name, is_, rest = str(error).partition(" is ")
+        message = f"{options[name]}{is_}{rest}" if name in options else str(error)
+        raise typer.BadParameter(message) from error
 
 
 def called(*models: Path) -> list[str]:

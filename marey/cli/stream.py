@@ -89,6 +89,7 @@ def stream(
         bool, typer.Option("--published-demo", help="the rule of TSM's online demo, for Jester")
     ] = False,
     head: Annotated[str | None, typer.Option(help="of a model that has several")] = None,
+    overwrite: opt.Overwrite = False,
     raw: Annotated[
         str | None,
         typer.Option(
@@ -127,14 +128,16 @@ def stream(
         raise typer.BadParameter(f"--out is a video of one source, and there are {len(source)}")
     if twice := next((each for each in source if source.count(each) > 1), None):
         raise typer.BadParameter(f"{twice} is given twice: a source is one stream")
-    table = AnswerTable(csv) if csv else None  # neither writes before there is a frame
-    video = CaptionedVideo(out) if out else None
+    table = (
+        AnswerTable(csv, overwrite=overwrite) if csv else None
+    )  # neither writes before there is a frame
+    video = CaptionedVideo(out, overwrite=overwrite) if out else None
     size = None if raw is None else _size(raw)
     sources = [source_named(each, hurry=as_fast_as_possible, raw=size) for each in source]
     device = device_or_default(device)
     folder = at_hand(model, download=download)
     predictor = load(folder, device, calibrated=calibrated, trusted=trusted)
-    with refused_values():
+    with refused_values(**_OPTIONS):
         rule = _rule(predictor, answers, times, least, published_demo=published_demo)
     recogniser = live_recogniser(
         predictor, rule, head=head, window_seconds=window, stride_seconds=stride

@@ -17,6 +17,7 @@ def submit(
         Path, typer.Argument(help="of marey predict or eval: NAME.parquet, or a folder of results")
     ],
     out: Annotated[Path, typer.Option(help="the file to write")],
+    overwrite: opt.Overwrite = False,
     form: opt.Form = None,
     clips: Annotated[
         str | None, typer.Option("--list", help="all clips that there must be: a list")
@@ -48,6 +49,11 @@ def submit(
     for line in listed.lines() if listed else ():
         console.print(escape(line))
     submit_predictions(
-        predictions, out, output, listed=listed, say=lambda line: console.print(escape(line))
+        predictions,
+        out,
+        output,
+        listed=listed,
+        overwrite=overwrite,
+        say=lambda line: console.print(escape(line)),
     )
     console.print(f"written: {out}")

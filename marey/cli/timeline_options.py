@@ -101,7 +101,7 @@ def rule_of(
     from marey.timelines.segments import SegmentRule
 
     of_all, thresholds = _thresholds(threshold or "")
-    with refused_values():
+    with refused_values(min_duration="--min-duration"):
         return SegmentRule(
             smooth=smooth or 0.0,
             threshold=of_all,

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from marey.errors import RunError
 from marey.jobs.shards import Shard
-from marey.storage.atomic import Failure, manifest_error, write_text, writing
+from marey.storage.atomic import Failure, manifest_error, refuse_existing, write_text, writing
 from marey.storage.lock import locked
 
 
@@ -49,6 +49,8 @@ class HalfDone:
     """Of all that the target depends on; see `input_digest`."""
     failure: Failure = manifest_error
     """Makes the error where it cannot be written."""
+    overwrite: bool = True
+    """Whether a target that is there, of whatever input, may be replaced."""
 
     @property
     def home(self) -> Path:
@@ -63,10 +65,13 @@ class HalfDone:
     def begin(self, shard: Shard) -> bool:
         """Make the folder; False if there is nothing to do, as shards made the target before.
 
-        Without shards a target that is there is made anew.
+        Without shards a target that is there is made anew. RunError if it may not be replaced; to
+        go on with what was begun is to ask nothing new.
         """
         if not shard.is_whole and self._is_made():
             return False
+        if not self.folder.is_dir():
+            refuse_existing(self.target, overwrite=self.overwrite)
         with writing(self.target, self.failure):
             self.folder.mkdir(parents=True, exist_ok=True)
         return True

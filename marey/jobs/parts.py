@@ -76,6 +76,8 @@ class Parts:
     """Of all that the target depends on; see `input_digest`. Another input has other parts."""
     failure: Failure = manifest_error
     """Makes the error where the target or a part cannot be written."""
+    overwrite: bool = True
+    """As `HalfDone` has it."""
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -98,7 +100,7 @@ class Parts:
     def half_done(self) -> HalfDone:
         """The target while it is made."""
         facts = {"input": self.digest, "rows": self.num_rows, "size": self.size}
-        return HalfDone(self.target, input_digest(facts), self.failure)
+        return HalfDone(self.target, input_digest(facts), self.failure, self.overwrite)
 
     @property
     def folder(self) -> Path:
@@ -144,7 +146,8 @@ def make_parts(
 
     Raises:
         KeyboardInterrupt: with a note of what is kept.
-        RunError: if a part has crashed or hung its process `ATTEMPTS` times. The others are kept.
+        RunError: if a part has crashed or hung its process `ATTEMPTS` times, the others being
+            kept; or if the target is there and may not be replaced (`Parts.overwrite`).
     """
     if not parts.half_done.begin(shard):
         return True

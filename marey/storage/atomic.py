@@ -84,11 +84,32 @@ def placing(draft: Path, path: Path, failure: Failure = manifest_error) -> Itera
             if draft.is_file():
                 with draft.open("rb") as file:
                     os.fsync(file.fileno())  # else the name may be on the disk before the bytes
-            if path.is_dir():
+            if path.is_dir() and draft.is_dir():  # a file takes the place of no folder
                 shutil.rmtree(path)
             draft.replace(path)
         finally:
             _remove(draft)
+
+
+def refuse_existing(
+    path: Path,
+    error: type[MareyError] = RunError,
+    *,
+    overwrite: bool = False,
+    another: str = "name",
+) -> None:
+    """Raise `error` if something lies at `path` that may not be replaced.
+
+    So does each command that writes what a person has named; what it writes at its own place beside
+    what it was made of is made anew.
+
+    Args:
+        overwrite: whether it may be replaced.
+        another: what the remedy asks for, a name or a folder.
+    """
+    if path.exists() and not overwrite:
+        remedy = f"give another {another}; --overwrite, or overwrite=True, replaces what is there"
+        raise error(f"{path} is there already", remedy)
 
 
 def write_text(path: Path, text: str, failure: Failure = manifest_error) -> None:

@@ -158,13 +158,12 @@ def test_a_video_of_captions_is_whole_though_it_is_not_ended(tmp_path: Path) -> 
     )
 
 
-def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    monkeypatch.setattr("marey.engine.live.captions.refuse_existing", lambda _: None)
     path = tmp_path / "full.mp4"
     path.symlink_to("/dev/full")
-    video = CaptionedVideo(path)
+    video = CaptionedVideo(path, overwrite=True)
     with pytest.raises(RunError, match=r"full.mp4 could not be written: No space left"):  # noqa: PT012
         for i, frame in enumerate(pictures(30)):
             video.add(frame, i, [])
@@ -211,13 +210,15 @@ def test_options_change_the_rule_of_the_recipe(
 def test_what_cannot_be_is_refused(made: Path) -> None:
     result = run(made, "past", "a.mp4", "--published-demo", "--least", "1")
     assert "--published-demo has numbers of its own" in result.output
-    assert "times is 0.5, expected at least 1" in run(made, "past", "a.mp4", "--times", ".5").output
+    assert (
+        "--times is 0.5, expected at least 1" in run(made, "past", "a.mp4", "--times", ".5").output
+    )
     assert "a.mp4 is given twice" in run(made, "past", "a.mp4", "b.mp4", "a.mp4").output
     raw = run(made, "past", "-", "--raw", "640")
     assert "--raw is '640', expected WIDTHxHEIGHT" in raw.output
     for words, why in (
         (("a.mp4", "--published-demo"), "a rule for the 27 classes of Jester"),
-        (("a.mp4", "--window", "1"), "window_seconds is 1, but past only looks back"),
+        (("a.mp4", "--window", "1"), "a window of 1 s was asked for (--window, or window_seconds)"),
         (("gone.mp4",), "gone.mp4"),
         (("ftp://host/a",), "'ftp' is no protocol for streams"),
     ):

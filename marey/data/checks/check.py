@@ -114,6 +114,7 @@ def check_manifest(
     shard: Shard = WHOLE,
     timeout_seconds: float = 60.0,
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> CheckReport:
     """The verdict on every clip, wholly decoded; also written once all are checked.
 
@@ -121,20 +122,23 @@ def check_manifest(
     goes on from there when it is called again.
 
     Args:
-        report: where it is written; by default check.csv beside the manifest.
+        report: where it is written; by default check.csv beside the manifest, where an earlier
+            one is made anew.
         min_frames: fewer are too short.
         executor: the processes that decode.
         shard: the share of the files that is decoded; the last share to end writes the report.
         timeout_seconds: how long a file may take without a frame (`Executor.answers`).
         progress: called with clips (done, total) of the shard.
+        overwrite: whether a file `report` may be replaced.
 
     Raises:
         KeyboardInterrupt: with a note of what is kept.
         ManifestError: the report cannot be written.
-        RunError: another process checks the same.
+        RunError: another process checks the same, or the report is there already.
     """
     path = report or _beside(manifest.source)
-    half_done = HalfDone(path, _digest(manifest, min_frames))
+    may_replace = overwrite or report is None
+    half_done = HalfDone(path, _digest(manifest, min_frames), overwrite=may_replace)
     unseen = CheckReport(manifest, path, Probes(len(manifest)), min_frames)
     if not half_done.begin(shard):
         return unseen

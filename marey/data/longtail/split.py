@@ -41,7 +41,7 @@ from marey.data.manifest.read import read_manifest
 from marey.data.manifest.write import write_manifest
 from marey.errors import ManifestError, counted
 from marey.metrics.groups import Profile, paper_groups, profile
-from marey.storage.atomic import replacing, write_text
+from marey.storage.atomic import refuse_existing, replacing, write_text
 from marey.storage.url import AnyPath
 
 Counts = npt.NDArray[np.int64]
@@ -280,9 +280,7 @@ def _write_features(tail: LongTail, out: Path) -> None:
 
 
 def _refuse_occupied(out: Path, manifest: Manifest, *, overwrite: bool) -> None:
-    if out.exists() and not overwrite:
-        remedy = "give another file; --overwrite, or overwrite=True, replaces it"
-        raise ManifestError(f"{out} is there already", remedy)
+    refuse_existing(out, ManifestError, overwrite=overwrite)
     for head, names in manifest.classes.items():
         file = classes_file(out.parent, head)
         if file.exists() and read_classes(file) != names and not overwrite:

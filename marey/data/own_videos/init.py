@@ -42,7 +42,7 @@ from marey.data.own_videos.splits import Division, SplitRule, divide, leak_notes
 from marey.errors import ManifestError
 from marey.jobs.executors import Processes
 from marey.jobs.parts import Progress
-from marey.storage.atomic import write_csv
+from marey.storage.atomic import refuse_existing, write_csv
 
 BY_DEFAULT = SplitRule()
 OCCUPIED = "give another folder; --overwrite, or overwrite=True, replaces what is there"
@@ -131,8 +131,7 @@ def init_dataset(
             manifest.csv already (unless `overwrite`).
     """
     source, target = Path(source), Path(out) / "manifest.csv"
-    if target.exists() and not overwrite:
-        raise ManifestError(f"{target} is there already", OCCUPIED)
+    refuse_existing(target, ManifestError, overwrite=overwrite, another="folder")
     start = Path(root) if root else source if source.is_dir() else source.parent
     listing, notes = read_source(
         source, wanted, root=start if root else None, layout=layout, opens=probe

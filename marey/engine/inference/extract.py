@@ -98,18 +98,20 @@ def extract_features(
     executor: Executor = HERE,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> Extraction | None:
     """Write the features of all clips to `options.out`; None if other shards have parts to make.
 
     Raises:
         RecipeError: if the source has no weights, or overrides change what was trained.
         ManifestError: if the clips are not what the model takes, or none can be read.
-        RunError: if `out` is no NAME.arrow or cannot be written, or a feature is not finite.
+        RunError: if `out` is no NAME.arrow, is there already (unless `overwrite`) or cannot be
+            written, or a feature is not finite.
     """
     if not is_arrow(options.out):
         raise RunError(f"{options.out} is no name of a file of features", "call it NAME.arrow")
     job = load_for(options, executor)
-    parts = job.parts(options.out)
+    parts = replace(job.parts(options.out), overwrite=overwrite)
     made = run(job, options, parts, job.join, executor=executor, shard=shard, progress=progress)
     return extraction(options.out) if made else None
 

@@ -144,6 +144,7 @@ def predict_clips(
     shard: Shard = WHOLE,
     progress: Progress | None = None,
     output: OutputOptions | None = None,
+    overwrite: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Predictions | None:
     """Write what the model says of every clip to the file `out`.
@@ -155,12 +156,14 @@ def predict_clips(
         shard: the share of the clips to score.
         progress: called with clips (done, total).
         output: what the file is to be; by default what its suffix says.
+        overwrite: whether a file `out` may be replaced.
         say: called with what the clips were read as.
 
     Raises:
         ManifestError: if there are no clips, or not what the model takes.
-        RunError: if it is unclear what `out` is to be, the model cannot answer so, or it cannot be
-            written; of a submission that lacks clips what is scored is kept for the next time.
+        RunError: if it is unclear what `out` is to be, the model cannot answer so, or it is there
+            already or cannot be written; of a submission that lacks clips what is scored is kept
+            for the next time.
     """
     made: list[Predictions] = []
     wanted = output or OutputOptions(form=form_of(out, None))
@@ -181,7 +184,7 @@ def predict_clips(
             write_output(wanted, parts, out, say)
         made.append(_summary(out, paths))
 
-    parts = job.parts(out, **_beside_clips(wanted))
+    parts = replace(job.parts(out, **_beside_clips(wanted)), overwrite=overwrite)
     done = run(job, options, parts, join, executor=executor, shard=shard, progress=progress)
     if done and not made:  # another shard has written it
         made.append(Predictions(out, len(job.manifest), None))
@@ -210,7 +213,7 @@ class PredictionJob(ClipJob):
     @property
     def several(self) -> list[str]:
         """The heads by which a clip may have several classes."""
-        return [head.name for head in self.model.spec.heads if head.several]
+        return sorted(self.model.spec.several)
 
     @property
     def said(self) -> Said:

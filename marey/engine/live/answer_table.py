@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
-from marey.engine.live.captions import refuse_existing
 from marey.engine.live.watch import Seen
-from marey.storage.atomic import make_folder, run_error, writing
+from marey.storage.atomic import make_folder, refuse_existing, run_error, writing
 
 COLUMNS = ("source", "seconds", "label", "score", "raw_label", "raw_score", "latency")
 
@@ -17,12 +16,13 @@ COLUMNS = ("source", "seconds", "label", "score", "raw_label", "raw_score", "lat
 class AnswerTable:
     """A row for each answer, written at once. The file begins with the first frame.
 
-    RunError: the file is there already, or cannot be written.
+    RunError: the file is there already (unless `overwrite`), or cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        refuse_existing(path)
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        refuse_existing(path, overwrite=overwrite)
         self._path = path
+        self._mode: Literal["w", "x"] = "w" if overwrite else "x"
         self._file: TextIO | None = None
 
     def add(self, seen: Seen) -> None:
@@ -30,7 +30,7 @@ class AnswerTable:
         if self._file is None:
             make_folder(self._path.parent, run_error)
             with writing(self._path, run_error):
-                self._file = self._path.open("x", encoding="utf-8", newline="", buffering=1)
+                self._file = self._path.open(self._mode, encoding="utf-8", newline="", buffering=1)
             self._write(COLUMNS)
         if seen.answer is not None:
             plain = seen.to_json()

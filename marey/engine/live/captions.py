@@ -14,7 +14,7 @@ from av.container import OutputContainer
 
 from marey.engine.environment import installed
 from marey.errors import RunError
-from marey.storage.atomic import make_folder, run_error, writing
+from marey.storage.atomic import make_folder, refuse_existing, run_error, writing
 from marey.terminal import visible
 from marey.video.reading.pixels import Picture, scaled
 
@@ -35,17 +35,18 @@ class CaptionedVideo:
     of the first picture, to which others are scaled. Each frame is shown at its own time.
 
     Raises:
-        RunError: Pillow, which draws the letters, is not installed; the file is there already, or
-            cannot be written; its name says no format that is written here.
+        RunError: Pillow, which draws the letters, is not installed; the file is there already
+            (unless `overwrite`), or cannot be written; its name says no format that is written
+            here.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         if not installed("pillow"):
             raise RunError(f"{path} cannot be written: no pillow: pip install 'marey[deploy]'")
         if path.suffix.lower() not in SUFFIXES:
             raise RunError(f"{path}: a video of captions is a {' or a '.join(SUFFIXES)}")
-        refuse_existing(path)
-        self._path = path
+        refuse_existing(path, overwrite=overwrite)
+        self._path, self._overwrite = path, overwrite
         self._container: OutputContainer | None = None
         self._stream: Any = None
         self._begun, self._last = 0, -1
@@ -76,7 +77,7 @@ class CaptionedVideo:
 
     def _open(self, picture: Picture) -> OutputContainer:
         make_folder(self._path.parent, run_error)
-        refuse_existing(self._path)  # FFmpeg writes over what came meanwhile
+        refuse_existing(self._path, overwrite=self._overwrite)  # FFmpeg writes over what came since
         # fragments, which are whole as they are written: a stream may be ended by anything
         is_mp4 = self._path.suffix.lower() == ".mp4"
         fragments = {"movflags": "frag_keyframe+empty_moov"} if is_mp4 else {}
@@ -115,9 +116,3 @@ def captioned(picture: Picture, lines: Sequence[str]) -> Picture:
         place = (size // 2, top + round(size * (1.3 * number + 0.2)))
         draw.text(place, visible(line), font=font, fill=(255, 255, 255, 255))
     return np.asarray(image)
-
-
-def refuse_existing(path: Path) -> None:
-    """RunError if something lies at `path` already: what a stream said is not said again."""
-    if path.exists():
-        raise RunError(f"{path} is there already", "give another name, or delete it")

@@ -30,25 +30,33 @@ from marey.engine.report.summary import (
     views_text,
 )
 from marey.metrics.groups import FEW
+from marey.storage.atomic import refuse_existing
 
 MAX_ROWS = 50
 
 
 def write_report(
-    run: str | Path, out: str | Path | None = None, results: str | None = None
+    run: str | Path,
+    out: str | Path | None = None,
+    results: str | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write the report of a run as one HTML file, and say where.
 
     Args:
         run: the folder of a run, in whatever state.
         out: the file; by default RUN/report.html or, of an evaluation that was asked for, one
-            beside it, RUN/results/NAME/report.html.
+            beside it, RUN/results/NAME/report.html, where an earlier report is made anew.
         results: which evaluation it is about, by its name or split; by default the validation's.
+        overwrite: whether a file `out` may be replaced.
 
     Raises:
         RunError: there is no run or no such evaluation, a file of it cannot be understood, or `out`
-            cannot be written.
+            is there already or cannot be written.
     """
+    if out is not None:
+        refuse_existing(Path(out), overwrite=overwrite)
     files = read_run(run, results)
     shown = [files.result] if files.result else []
     pictures = ClipPictures([root for result in shown for root in clip_roots(files, result)])

@@ -152,7 +152,7 @@ def test_a_folder_a_list_and_a_manifest_with_foreign_labels_are_read(
     table = {"path": ["videos/a.mp4", "videos/below/b.mp4"], "end": [0.6, None]}
     pq.write_table(pa.table(table | {"start": [0.0, 0.0]}), tmp_path / "spans.parquet")
     for source in ("videos", "list.txt", "other.csv", "spans.parquet"):
-        predict_clips(asked(trained, tmp_path / source), tmp_path / "p.parquet")
+        predict_clips(asked(trained, tmp_path / source), tmp_path / "p.parquet", overwrite=True)
         rows = read(tmp_path / "p.parquet")
         assert [Path(str(row["path"])).name for row in rows] == ["a.mp4", "b.mp4"]
         scores.append([row["scores"] for row in rows])
@@ -170,7 +170,10 @@ def test_a_part_of_a_file_has_scores_of_its_own(trained: Trained, tmp_path: Path
     assert [one["source"], other["source"]] == ["real", "made"]
     assert [one["clip_id"], other["clip_id"]] == ["P01", "P02"]
     source.write_text(rows.replace("made", "real").replace("P01", "P03"))
-    predict_clips(asked(trained, source), tmp_path / "p.parquet", shard=Shard(0, 2))
+    shard = Shard(0, 2)
+    with pytest.raises(RunError, match="is there already"):  # of another input
+        predict_clips(asked(trained, source), tmp_path / "p.parquet", shard=shard)
+    predict_clips(asked(trained, source), tmp_path / "p.parquet", shard=shard, overwrite=True)
     assert [row["source"] for row in read(tmp_path / "p.parquet")] == ["real", "real"]
     assert [row["clip_id"] for row in read(tmp_path / "p.parquet")] == ["P03", "P02"]
     assert json.loads(pq.read_schema(tmp_path / "p.parquet").metadata[b"marey"])["span_unit"] == (

@@ -19,6 +19,7 @@ from marey.engine.inference.outputs.forms import (
 from marey.engine.inference.outputs.scored_clips import ScoredClips, joined, read_scored_clips
 from marey.engine.inference.stored import dump_of
 from marey.errors import RunError, counted
+from marey.storage.atomic import refuse_existing
 
 
 def submit_predictions(
@@ -27,16 +28,19 @@ def submit_predictions(
     output: OutputOptions,
     *,
     listed: Clips | None = None,
+    overwrite: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Write the predictions of a file, or of the folder of an evaluation, as the file `out`.
 
     Args:
         listed: all clips that there must be; those that lack are missing, others are refused.
+        overwrite: whether a file `out` may be replaced.
         say: called with what there is to say.
 
     Raises:
-        RunError: there are no predictions, they are of other clips, or as `write_output` has it.
+        RunError: there are no predictions, they are of other clips, `out` is there already, or as
+            `write_output` has it.
     """
     path = dump_of(predictions)
     if path is None:
@@ -47,6 +51,7 @@ def submit_predictions(
     if output.form == "parquet":
         raise RunError(f"{path} is a Parquet file already", "give --format, or --out NAME.csv")
     refuse_own_input(out, path, *([str(listed.manifest.source)] if listed else []))
+    refuse_existing(out, overwrite=overwrite)
     clips = read_scored_clips(path)
     check_classes(output, clips.said.classes, clips.said.several)
     if listed is not None:

@@ -62,7 +62,8 @@ def write(path: Path, classes, scores, *, average="logits", lost=(), ids=None, n
 
 def submit(source: Path, name: str, form: str | None = None, **options) -> str:
     out = source.with_name(name)
-    submit_predictions(source, out, OutputOptions(form=form_of(out, form), **options))
+    output = OutputOptions(form=form_of(out, form), **options)
+    submit_predictions(source, out, output, overwrite=True)
     return out.read_text()
 
 
@@ -358,6 +359,7 @@ def test_parts_are_the_whole(tmp_path):
 def test_the_command_compares_with_a_list(tmp_path):
     source = write(tmp_path / "p.parquet", {"label": JESTER}, {"label": np.eye(27)[:2]})
     words = ["submit", str(source), "--format", "jester", "--out", str(tmp_path / "o.csv")]
+    words += ["--overwrite"]
 
     def run(*more: str) -> str:
         done = CliRunner().invoke(app, [*words, *more], terminal_width=200)
