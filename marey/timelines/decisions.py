@@ -9,6 +9,8 @@ so that a stream needs to keep one value, and `decided` gives the same for logit
 | rule            | what it looks at              | when another class is said                     |
 |-----------------|-------------------------------|------------------------------------------------|
 | `MeanOfLast`    | the mean of the last n logits | it is likelier by a factor, for some seconds   |
+| `HighestOfLast` | the mean of each class's k   | as `MeanOfLast`                                |
+|                 | highest of the last n         |                                                |
 | `PublishedDemo` | the sum of the last 12 logits | the last two said are equal; some never are    |
 
 `PublishedDemo` is the rule of the online demo of temporal-shift-module (arXiv 1811.08383), which
@@ -112,7 +114,8 @@ class MeanOfLast:
 
     def step(self, last: Decided | None, logits: Logits, seconds: float) -> Decided:
         """What is said after the newest logits [k]."""
-        recent, mean = _with_newest(last, logits, self.answers)
+        recent = _with_newest(last, logits, self.answers)
+        mean = self._smooth(recent)
         best = int(mean.argmax())
         if last is None:
             return Decided(best, mean, recent, before=best, rival=best, rival_since=seconds)
@@ -123,6 +126,29 @@ class MeanOfLast:
         if seconds - since < self.least_seconds - _ROUNDING:
             return replace(now, rival=best, rival_since=since)
         return replace(now, said=best, rival=best, rival_since=seconds)
+
+    def _smooth(self, recent: Sequence[Logits]) -> Logits:
+        mean: Logits = np.mean(recent, axis=0, dtype=np.float64)
+        return mean
+
+
+@dataclass(frozen=True)
+class HighestOfLast(MeanOfLast):
+    """`MeanOfLast`, of each class by the mean of its `highest` highest logits among the last.
+
+    It is the rule of a model whose consensus is that of its frames: 1 is the consensus "max".
+    """
+
+    highest: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(highest=self.highest)
+
+    def _smooth(self, recent: Sequence[Logits]) -> Logits:
+        highest = np.sort(np.asarray(recent, np.float64), axis=0)[-self.highest :]
+        mean: Logits = highest.mean(axis=0)
+        return mean
 
 
 JESTER = (
@@ -195,7 +221,8 @@ class PublishedDemo:
 
     def step(self, last: Decided | None, logits: Logits, seconds: float) -> Decided:
         """What is said after the newest logits [27]."""
-        recent, mean = _with_newest(last, logits, self.answers)
+        recent = _with_newest(last, logits, self.answers)
+        mean: Logits = np.mean(recent, axis=0, dtype=np.float64)
         said, before = (last.said, last.before) if last else (self.nothing, self.nothing)
         new = int(mean.argmax())
         if new in self.unsaid:
@@ -211,12 +238,9 @@ _ROUNDING = 1e-9
 """Seconds; 0.3 - 0.1 is less than 0.2."""
 
 
-def _with_newest(
-    last: Decided | None, logits: Logits, answers: int
-) -> tuple[tuple[Logits, ...], Logits]:
-    """The last logits with the newest, at most so many, and their mean."""
-    recent = (*(last.recent if last else ()), logits)[-answers:]
-    return recent, np.mean(recent, axis=0, dtype=np.float64)
+def _with_newest(last: Decided | None, logits: Logits, answers: int) -> tuple[Logits, ...]:
+    """The last logits with the newest, at most so many."""
+    return (*(last.recent if last else ()), logits)[-answers:]
 
 
 def _plain(label: str) -> str:

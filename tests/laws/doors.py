@@ -28,7 +28,7 @@ from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.inference.predict import Predictor, load
 from marey.engine.inference.predict_many import PredictOptions, predict_clips
-from marey.engine.live.recogniser import live_recogniser
+from marey.engine.live.recogniser import live_recogniser, usual_decision
 from marey.engine.optimize.clips import WantedClips
 from marey.engine.runtimes.graph_files import Runtime
 from marey.engine.train.loop import train
@@ -237,6 +237,7 @@ MODELS: dict[str, Kind] = {
     "one head": Kind(make=_released()),
     "two heads": Kind(make=_released("label", "noun")),
     "several labels": Kind(make=_released("sounds", "noun")),
+    "one of several labels": Kind(make=_model(heads=(Head("sounds", 4),))),
     "probabilities": Kind(make=_released(test=replace(TWO_CLIPS, average="probs"))),
     "probabilities of several labels": Kind(
         make=_released("sounds", "noun", test=PROBABILITIES), in_graphs=True
@@ -249,6 +250,11 @@ MODELS: dict[str, Kind] = {
     "looks back": Kind(
         make=_model(
             "label", "noun", encoder=ResNetSpec(18, channels=4), temporal=(TSM(direction="past"),)
+        ),
+    ),
+    "highest of the last frames": Kind(
+        make=_model(
+            encoder=ResNetSpec(18, channels=4), temporal=(TSM(direction="past"),), consensus="max"
         ),
     ),
     "attentive neck": Kind(
@@ -466,7 +472,10 @@ def by_stream(asked: Asked) -> Said:
                 asked.predictor, rule, head=head, window_seconds=seconds, stride_seconds=seconds
             )
         else:
-            seen = live_recogniser(asked.predictor, MeanOfLast(sampling.frames), head=head)
+            usual = usual_decision(asked.predictor)
+            assert isinstance(usual, MeanOfLast)
+            own = replace(usual, answers=sampling.frames)
+            seen = live_recogniser(asked.predictor, own, head=head)
         for clip in asked.place.clips:
             with open_video(clip) as reader:
                 rows = np.arange(len(reader))

@@ -5,13 +5,23 @@ from itertools import groupby
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marey.models.video_model import consensus_of
 from marey.recipes.catalog import find
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml, to_yaml
-from marey.timelines.decisions import JESTER, Decided, Decision, MeanOfLast, PublishedDemo, decided
+from marey.timelines.decisions import (
+    JESTER,
+    Decided,
+    Decision,
+    HighestOfLast,
+    MeanOfLast,
+    PublishedDemo,
+    decided,
+)
 
 SIZES = st.tuples(st.integers(1, 30), st.integers(2, 5), st.integers(0, 999))
 
@@ -39,6 +49,17 @@ def test_without_more_conditions_the_best_class_of_the_mean_is_said(
         mean = logits[max(0, i + 1 - answers) : i + 1].mean(axis=0, dtype=np.float64)
         np.testing.assert_allclose(each.logits, mean, atol=1e-9)
         assert each.logits[each.said] == each.logits.max()
+
+
+@given(SIZES, st.integers(1, 9), st.integers(1, 12))
+def test_of_the_highest_the_mean_is_what_the_consensus_of_a_model_gives(
+    size: tuple[int, int, int], answers: int, highest: int
+) -> None:
+    logits = random_logits(size)
+    found = decided(HighestOfLast(answers, highest=highest), logits, every_tenth(logits))
+    for i, each in enumerate(found):
+        recent = torch.from_numpy(logits[max(0, i + 1 - answers) : i + 1])[None]
+        np.testing.assert_allclose(each.logits, consensus_of(recent, highest)[0], atol=1e-5)
 
 
 @given(SIZES, st.floats(0, 0.7), st.floats(1, 4))

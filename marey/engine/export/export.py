@@ -37,9 +37,9 @@ from marey.engine.weights.trained import (
     refuse_occupied,
     save_release,
 )
-from marey.errors import CheckpointError, RecipeError, RunError, counted
+from marey.errors import CheckpointError, RecipeError, RunError, counted, did_you_mean
 from marey.jobs.parts import Progress
-from marey.models.stream import StreamingModel, streaming
+from marey.models.stream import StreamingModel, streaming, why_not_streamed
 from marey.recipes.shared import without_places
 from marey.recipes.testing import for_test
 from marey.storage.atomic import make_folder, run_error, writing
@@ -115,12 +115,12 @@ def export_file(
     if reason := cannot_export(wanted.to):
         raise RunError(f"nothing can be exported to {wanted.to}: {reason}")
     trained = _for_test(of_videos(load_trained(source)), wanted)
+    stream = _stream_of(trained, source, wanted.head) if wanted.stream else None
     clips = clips_to_try(trained, trained.recipe, wanted.clips, torch.device("cpu"))
     step = _steps(progress)
     step(1)
     say(f"writing {' and '.join(FILES[wanted.to])}")
     calibration = _calibration(trained, say)
-    stream = _stream_of(trained, wanted) if wanted.stream else None
     if stream is not None:
         trained = _of_head(trained, stream.head_name)
     program = _program(trained, stream, wanted)
@@ -178,11 +178,20 @@ def _for_test(trained: Trained, wanted: WantedFile) -> Trained:
     return replace(trained, recipe=recipe)
 
 
-def _stream_of(trained: Trained, wanted: WantedFile) -> StreamingModel:
+def _stream_of(trained: Trained, source: Path, head: str | None) -> StreamingModel:
+    """The model, frame by frame; RunError of one that does not only look back, or of no head."""
+    if reason := why_not_streamed(trained.model.spec):
+        raise RunError(
+            f"{source} gives no stream: {reason}",
+            "recipes that only look back do, as tsm-mobilenetv2-online; of any other model "
+            "`marey stream` shows windows, also of its file without --stream",
+        )
     try:
-        return streaming(trained.model, wanted.head)
+        return streaming(trained.model, head)
     except ValueError as error:
-        raise RunError(f"'{trained.recipe.name}' gives no stream: {error}") from error
+        heads = list(trained.classes)
+        given = did_you_mean(head, heads) if head else f"--head {heads[0]}, or head='{heads[0]}'"
+        raise RunError(f"{source}: {error}", given) from error
 
 
 def _of_head(trained: Trained, head: str) -> Trained:

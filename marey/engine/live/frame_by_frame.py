@@ -52,7 +52,7 @@ class FrameByFrame:
         kept = [carried.buffers for carried, _, _ in frames]
         logits, *left = self._model(x, *map(torch.cat, zip(*kept, strict=True)))
         self._carry([carried for carried, _, _ in frames], left)
-        several = any(of.several for of in self._recipe.model.heads if of.name == head)
+        several = head in self._recipe.model.several
         average = self._recipe.test.average
         scores = to_average(logits.float(), average=average, several=several)
         return list(split_axis(scores, 0, len(frames), self._crops).mean(dim=1))

@@ -34,8 +34,10 @@ from marey.engine.live.sliding_window import SlidingWindow
 from marey.errors import RecipeError, RunError, did_you_mean
 from marey.models.fused import fused
 from marey.models.stream import streaming, why_not_streamed
+from marey.models.video_model import ModelSpec
 from marey.recipes.compatible import check_pictures
-from marey.timelines.decisions import Decision, MeanOfLast
+from marey.recipes.recipe import Recipe
+from marey.timelines.decisions import Decision, HighestOfLast, MeanOfLast, PublishedDemo
 from marey.types import Frames
 
 WINDOW_SECONDS = 2.0
@@ -57,7 +59,7 @@ class LiveRecogniser:
         self.labels = trained.classes[head]
         self.decision = decision.for_labels(self.labels)
         self._recipe = trained.recipe
-        self._several = any(of.several for of in trained.recipe.model.heads if of.name == head)
+        self._several = head in trained.recipe.model.several
         self._calibration, self._sight = predictor.calibration, sight
         self._one_at_a_time = threading.Lock()  # a model that streams has memory while it computes
 
@@ -155,25 +157,31 @@ def live_recogniser(
 
     Raises:
         RunError: no such head, a model of no pictures, windows for one that sees each frame once.
-        RecipeError: the rule is none for these classes, or as `Predictor.of_videos`.
+        RecipeError: the rule is none for these classes, or takes frames together in another way
+            than the model does; or as `Predictor.of_videos`.
         CheckpointError: as `Predictor.of_videos`.
     """
+    name = _called(predictor)
     predictor = predictor.of_videos
     trained = predictor.trained
     spec, recipe = trained.model.spec, trained.recipe
     check_pictures(spec, "a stream")
-    head = _head(head, list(trained.classes), recipe.name)
+    head = _head(head, list(trained.classes), name)
     file = predictor.exported
-    windows = {"window_seconds": window_seconds, "stride_seconds": stride_seconds}
+    decision = decision or usual_decision(predictor)
     sight: Sight
     if not why_windows(predictor):
-        for name, value in windows.items():
+        for what, option, value in (
+            ("a window", "--window, or window_seconds", window_seconds),
+            ("a stride", "--stride, or stride_seconds", stride_seconds),
+        ):
             if value is not None:
                 raise RunError(
-                    f"{name} is {value:g}, but {recipe.name} only looks back: it sees each frame "
-                    "once, and has no windows",
+                    f"{what} of {value:g} s was asked for ({option}), but {name} only looks back: "
+                    "it sees each frame once, and has no windows",
                     "leave it out",
                 )
+        _refuse_other_consensus(decision, recipe, head)
         model = fused(streaming(trained.model, head)) if file is None else file.stream
         sight = FrameByFrame(model, recipe, predictor.device)
     else:
@@ -183,7 +191,7 @@ def live_recogniser(
             predictor.scorer, recipe, head, predictor.device, window=window, stride=stride
         )
     try:
-        return LiveRecogniser(predictor, sight, head, decision or usual_decision(predictor))
+        return LiveRecogniser(predictor, sight, head, decision)
     except ValueError as error:
         raise RecipeError(f"decision: {error}") from error
 
@@ -197,14 +205,48 @@ def why_windows(predictor: Predictor) -> str:
 
 
 def usual_decision(predictor: Predictor) -> Decision:
-    """The rule of its recipe; where it has none, the mean of as many frames as a clip has.
+    """The rule of its recipe; where it has none, the consensus of as many frames as a clip has.
 
-    That is what a model is trained by that sees each frame once. Windows are taken as they are.
+    That is what a model is trained by that sees each frame once: the mean of frames, or of the
+    highest ones (`ModelSpec.consensus`). Windows are taken as they are.
     """
     recipe = predictor.trained.recipe
     if recipe.decision is not None:
         return recipe.decision
-    return MeanOfLast(1 if why_windows(predictor) else recipe.model.frames)
+    return MeanOfLast(1) if why_windows(predictor) else _by_consensus(recipe.model)
+
+
+def _by_consensus(spec: ModelSpec) -> MeanOfLast:
+    """The rule by which the frames of a stream give what those of a clip give."""
+    if spec.consensus == "avg":
+        return MeanOfLast(spec.frames)
+    return HighestOfLast(spec.frames, highest=1 if spec.consensus == "max" else spec.consensus)
+
+
+def _refuse_other_consensus(decision: Decision, recipe: Recipe, head: str) -> None:
+    """RecipeError for a rule that takes several frames together as the model was not trained to."""
+    own = _by_consensus(recipe.model)
+    if not isinstance(decision, MeanOfLast | PublishedDemo) or decision.answers == 1:
+        return
+    as_it_comes = "--answers 1, or MeanOfLast(1), takes each frame as it is"
+    if getattr(decision, "highest", None) != getattr(own, "highest", None):
+        raise RecipeError(
+            f"decision is {decision}, but the model takes its frames by "
+            f"model.consensus={recipe.model.consensus}",
+            f"{own} is that; {as_it_comes}",
+        )
+    shares = recipe.test.average == "probs" and head not in recipe.model.several
+    if isinstance(decision, HighestOfLast) and shares:
+        # the highest logit of a class is not its highest share, which depends on the others
+        raise RecipeError(
+            f"decision is {decision}, of logits, but test.average is probs", as_it_comes
+        )
+
+
+def _called(predictor: Predictor) -> str:
+    """What a person knows the model by: where it lies, or else the name of its recipe."""
+    of, file = predictor.trained, predictor.exported
+    return str((file.path if file else of.folder) or of.recipe.name)
 
 
 def _head(asked: str | None, heads: list[str], name: str) -> str:
@@ -213,7 +255,7 @@ def _head(asked: str | None, heads: list[str], name: str) -> str:
     if asked is None:
         raise RunError(
             f"{name} has several heads ({', '.join(heads)}), and a stream is of one",
-            f"say which: head={heads[0]}",
+            f"say which: --head {heads[0]}, or head='{heads[0]}'",
         )
     if asked not in heads:
         raise RunError(f"{name} has no head '{asked}'", did_you_mean(asked, heads))

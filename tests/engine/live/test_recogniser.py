@@ -20,8 +20,9 @@ from marey.errors import RecipeError, RunError
 from marey.models import TSM, Head, ModelSpec, ResNetSpec
 from marey.models.encoders.features import FeaturesSpec
 from marey.models.sites import TemporalOp
+from marey.models.video_model import Consensus
 from marey.recipes.recipe import Recipe, TestViews, Views
-from marey.timelines.decisions import MeanOfLast, PublishedDemo
+from marey.timelines.decisions import Decision, HighestOfLast, MeanOfLast, PublishedDemo
 from marey.types import Frames
 from marey.video.augment import Augment, normalize
 from marey.video.crops import CenterCrop, Crop, ThreeCrop
@@ -238,6 +239,48 @@ def test_the_rule_is_that_of_the_recipe_unless_another_is_asked_for() -> None:
     assert live_recogniser(of, MeanOfLast(3)).decision == MeanOfLast(3)
 
 
+def by(consensus: Consensus, **recipe: Any) -> Predictor:
+    """The model that looks back, with another consensus of its frames."""
+    of = predictor()
+    spec = replace(of.trained.model.spec, consensus=consensus)
+    model = spec.build().eval()
+    model.load_state_dict(of.trained.model.state_dict())
+    changed = replace(of.trained.recipe, model=spec, **recipe)
+    return replace(of, trained=replace(of.trained, recipe=changed, model=model))
+
+
+@pytest.mark.parametrize("consensus", ["avg", "max", 2])
+def test_frames_are_taken_together_as_the_model_takes_them(consensus: Consensus) -> None:
+    of, video = by(consensus), pictures(4)
+    recogniser = live_recogniser(of)
+    last = answers_to(recogniser, video)[-1]
+    [best, *_] = of.predict(video, top=1)
+    assert (last.label, last.score) == (best["label"], pytest.approx(best["score"], abs=1e-5))
+    assert recogniser.about.endswith(f"decides by {recogniser.decision}")
+
+
+@pytest.mark.parametrize("rule", [MeanOfLast(3), HighestOfLast(3, highest=2), PublishedDemo()])
+def test_a_rule_that_takes_frames_together_otherwise_is_refused(rule: Decision) -> None:
+    for of, given in ((by("max"), rule), (by("max", decision=rule), None)):
+        with pytest.raises(
+            RecipeError, match=r"but the model takes its frames by model\.consensus=max"
+        ):
+            live_recogniser(of, given)
+    with pytest.raises(RecipeError, match="consensus=avg"):
+        live_recogniser(by("avg"), HighestOfLast(3))
+    assert live_recogniser(by("max"), AS_IT_COMES).decision == AS_IT_COMES
+    windows = replace(predictor(BOTH).trained.model.spec, consensus="max")
+    whole = replace(predictor(BOTH).trained, model=windows.build().eval())
+    of = replace(predictor(BOTH), trained=whole)
+    assert live_recogniser(of, MeanOfLast(3)).decision == MeanOfLast(3)
+
+
+def test_the_highest_share_of_a_class_is_no_logit() -> None:
+    views = replace(predictor().trained.recipe.test, average="probs")
+    with pytest.raises(RecipeError, match=r"of logits, but test\.average is probs"):
+        live_recogniser(by("max", test=views))
+
+
 def overflowing() -> Predictor:
     """A model of whose scores none is a number."""
     of = predictor()
@@ -307,7 +350,10 @@ def test_a_model_of_several_heads_asks_for_one() -> None:
     spec = replace(of.trained.model.spec, heads=(Head("verb", 5), Head("noun", 3)))
     classes = {"verb": LABELS, "noun": LABELS[:3]}
     two = replace(of, trained=replace(of.trained, model=spec.build().eval(), classes=classes))
-    with pytest.raises(RunError, match=r"several heads \(verb, noun\).*hint: say which: head=verb"):
+    with pytest.raises(
+        RunError,
+        match=r"several heads \(verb, noun\).*hint: say which: --head verb, or head='verb'",
+    ):
         live_recogniser(two)
     with pytest.raises(RunError, match="no head 'nuon'.*did you mean 'noun'"):
         live_recogniser(two, head="nuon")
@@ -316,7 +362,10 @@ def test_a_model_of_several_heads_asks_for_one() -> None:
 
 def test_what_cannot_be_streamed_is_refused() -> None:
     of = predictor()
-    with pytest.raises(RunError, match="window_seconds is 2, but tiny only looks back"):
+    with pytest.raises(
+        RunError,
+        match=r"window of 2 s was asked for \(--window, or window_seconds\), but tiny only",
+    ):
         live_recogniser(of, window_seconds=2.0)
     with pytest.raises(RecipeError, match="decision: PublishedDemo is a rule for the 27 classes"):
         live_recogniser(of, PublishedDemo())
