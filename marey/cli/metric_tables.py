@@ -45,6 +45,11 @@ def print_classes(evaluation: Evaluation) -> None:
     from marey.engine.report.class_numbers import class_table
     from marey.metrics.detection import targets_of
 
+    for head in evaluation.shared_out:
+        console.print(
+            f"'{escape(head)}' was trained for one class a clip: its probabilities share 1 among "
+            "the classes (softmax), though these clips have several"
+        )
     for head, probabilities in evaluation.probabilities.items():
         classes, labels = evaluation.manifest.classes[head], evaluation.manifest.labels[head]
         if len(classes) == 2 or (labels.ndim == 2 and len(classes) <= MOST_CLASSES):

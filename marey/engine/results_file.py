@@ -230,6 +230,8 @@ class Results:
     num_clips: int | None = None
     num_missing: int = 0
     average: Literal["logits", "probs"] = "logits"
+    several: tuple[str, ...] | None = None
+    """Heads whose scores are of each class alone; None of an earlier marey: the clips tell."""
     calibration: dict[str, Calibrated] = field(default_factory=dict)
     """Head -> the temperature in its scores; empty of a model as it was trained."""
     protocol: str | None = None

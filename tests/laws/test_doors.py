@@ -7,20 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from marey.cli.app import app
 from marey.engine.export.export import WantedFile, export_file
 from marey.engine.inference.ensemble_run import EnsembleOptions, evaluate_together
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
+from marey.engine.inference.outputs.scored_clips import read_scored_clips
 from marey.engine.inference.predict import load
+from marey.engine.inference.stored import DUMP, read_stored
 from marey.engine.live.recogniser import usual_decision
 from marey.engine.optimize.clips import WantedClips
+from marey.engine.report.run_files import read_run
 from marey.engine.weights.calibration import FILE
 from marey.engine.weights.checkpoint import load_checkpoint
 from marey.engine.weights.joined import of_videos
 from marey.engine.weights.trained import calibration_of, keep_calibration, load_trained
 from marey.errors import MareyError, RecipeError, RunError
+from marey.models.video_model import Head
 from marey.recipes.schema import override
 from marey.timelines.decisions import MeanOfLast
 from marey.video.augment import Augment
@@ -36,6 +43,7 @@ from tests.laws.doors import (
     by_load,
     calibrated,
     head_on_features,
+    on,
     plainly,
     recipe_of,
     released,
@@ -78,6 +86,33 @@ def test_every_door_gives_the_scores_of_the_model(
         made[name] = folder, {clip.name: plainly(folder, kind, clip) for clip in place.clips}
     folder, expected = made[name]
     assert_same(DOORS[door](Asked(folder, kind, place, tmp_path)), expected)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_what_an_evaluation_wrote_says_the_same_wherever_it_is_read(
+    several: bool, place: Place, tmp_path: Path
+) -> None:
+    recipe = recipe_of(place, "sounds")
+    recipe = replace(recipe, model=on(recipe, heads=(Head("sounds", 4, several),)))
+    options = EvalOptions(
+        folder=released(recipe, tmp_path / "model"), manifest=str(place.manifest), workers=0
+    )
+    found, path = evaluate_folder(options, tmp_path / "model" / "results" / "val")
+    assert found is not None
+    expected = found.probabilities["sounds"]
+    assert np.allclose(expected.sum(axis=1), 1) is not several
+    stored = read_stored(path.with_name(DUMP)).evaluation
+    assert np.allclose(stored.probabilities["sounds"], expected)
+    assert stored.metrics == pytest.approx(found.metrics)
+    written = read_scored_clips(path.with_name(DUMP))
+    assert np.allclose(written.probabilities("sounds"), expected)
+    shown = read_run(tmp_path / "model" / "results" / "val").result
+    assert shown is not None
+    assert np.allclose(shown.several[0].probabilities, expected)
+    shares = replace(found, scores=found.probabilities, average="probs")
+    assert found.metrics == pytest.approx(shares.metrics)  # they are of what is said
+    said = CliRunner().invoke(app, ["eval", str(path.parent)], env={"COLUMNS": "200"}).output
+    assert ("was trained for one class a clip" in said) is not several
 
 
 # --- several at once, and other views -------------------------------------------------------------

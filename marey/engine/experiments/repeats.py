@@ -219,7 +219,9 @@ def _pooled(clips: Manifest, folders: Mapping[int, Path]) -> Evaluation:
             }
             taken = whole.take(rows)
             counts = TrainingCounts({head: taken.class_counts(head) for head in scores})
-            pooled = Evaluation(taken, scores, average=found.average, trained_on=counts)
+            pooled = replace(
+                found, manifest=taken, scores=scores, missing={}, trained_on=counts, subsets={}
+            )
         own = np.flatnonzero(clips.folds[tested] == number)  # without clips of no fold
         for head, values in found.scores.items():
             pooled.scores[head][place[tested[own]]] = values[own]

@@ -55,6 +55,8 @@ def combine(members: Sequence[Member], average: Average) -> Combined:
     """
     check_average({member.name: member.evaluation.average for member in members}, average)
     members = with_common_classes(members)
+    if average == "logits":
+        _check_kinds(members)
     matched_by, keys = identities(members)
     members = on_all_clips(members, keys)
     _say_twins(members)
@@ -121,12 +123,25 @@ def check_average(averages: Mapping[str, Average], wanted: Average) -> None:
             )
 
 
+def _check_kinds(members: Sequence[Member]) -> None:
+    """RunError if logits of a head are of each class alone in one member, and not in another."""
+    first, *others = members
+    for head in first.evaluation.scores:
+        for other in others:
+            if other.evaluation.is_of_each(head) != first.evaluation.is_of_each(head):
+                raise RunError(
+                    f"{first.name} and {other.name}: one was trained for one class of '{head}' a "
+                    "clip, the other for several, so that their logits have no mean",
+                    "average probabilities (average: probs)",
+                )
+
+
 def _as(average: Average, member: Member, head: str) -> Scores:
     """The member's scores [n k] as what is averaged."""
     own, scores = member.evaluation.average, member.evaluation.scores[head]
     if own == average:
         return scores
-    return probabilities_of(scores, member.evaluation.manifest.labels[head], own)
+    return probabilities_of(scores, own, several=member.evaluation.is_of_each(head))
 
 
 def _say_twins(members: Sequence[Member]) -> None:

@@ -21,9 +21,11 @@ from marey.engine.inference.measures import (
     ClassCounts,
     by_head,
     estimates_of_heads,
+    is_of_each,
     metrics_of_heads,
     probabilities_of,
 )
+from marey.engine.inference.probabilities import logits_of_each
 from marey.engine.inference.scoring import ScoreArrays, check_heads, score_clips
 from marey.errors import counted
 from marey.jobs.parts import Progress
@@ -48,6 +50,9 @@ class Evaluation:
     subsets: Subsets = field(default_factory=dict)
     """Parts of the clips that have numbers of their own, those of EPIC-KITCHENS."""
 
+    several: frozenset[str] | None = None
+    """Heads whose scores are of each class alone, as their model says; None where nobody does."""
+
     def __repr__(self) -> str:
         """Of what it is: its numbers are `metrics`, and its arrays would fill a screen."""
         clips = counted(len(self.manifest), "clip")
@@ -57,7 +62,7 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """Key -> number over all clips, as `marey.metrics.catalog` has them."""
         return metrics_of_heads(
-            self.scores, self.manifest.labels, self.trained_on, self.average, self.subsets
+            self._counted, self.manifest.labels, self.trained_on, self.average, self.subsets
         )
 
     @cached_property
@@ -66,7 +71,7 @@ class Evaluation:
 
         Those of all heads at once stand under ""."""
         return estimates_of_heads(
-            self.scores, self.manifest.labels, self.trained_on, self.average, self.subsets
+            self._counted, self.manifest.labels, self.trained_on, self.average, self.subsets
         )
 
     @property
@@ -80,9 +85,29 @@ class Evaluation:
     def probabilities(self) -> ScoreArrays:
         """Head -> how sure the model is of each class [n k]; NaN for a clip without scores."""
         return {
-            head: probabilities_of(scores, self.manifest.labels[head], self.average)
+            head: probabilities_of(scores, self.average, several=self.is_of_each(head))
             for head, scores in self.scores.items()
         }
+
+    def is_of_each(self, head: str) -> bool:
+        """Whether the scores of a head are of each class alone (`measures.is_of_each`)."""
+        return is_of_each(head, self.manifest.labels[head], self.several)
+
+    @property
+    def shared_out(self) -> list[str]:
+        """Heads that share 1 among the classes of clips that have several."""
+        return [h for h in self.scores if self.manifest.has_several(h) and not self.is_of_each(h)]
+
+    @cached_property
+    def _counted(self) -> ScoreArrays:
+        """The scores that numbers are of: where clips have several classes, of each class alone."""
+        if self.average == "probs":
+            return self.scores
+        own = {
+            head: logits_of_each(torch.from_numpy(self.scores[head])).numpy()
+            for head in self.shared_out
+        }
+        return self.scores | own
 
     @property
     def readable_rows(self) -> npt.NDArray[np.int64]:
@@ -155,4 +180,5 @@ def evaluate(
         batch_size=batch_size,
         progress=progress,
     )
-    return Evaluation(manifest, scores, missing, recipe.test.average, trained_on)
+    several = model.spec.several
+    return Evaluation(manifest, scores, missing, recipe.test.average, trained_on, several=several)

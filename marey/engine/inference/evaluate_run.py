@@ -486,7 +486,8 @@ class ScoringJob(ClipJob):
         missing = {row: reason for row, reason in reasons if reason is not None}
         average = self.recipe.test.average
         scores = calibrated_arrays(scores, self.calibration, average)
-        return Evaluation(self.manifest, scores, missing, average, trained_on)
+        several = self.model.spec.several
+        return Evaluation(self.manifest, scores, missing, average, trained_on, several=several)
 
     def calibrating(self, evaluation: Evaluation) -> Calibration:
         """The temperatures that suit these clips best."""

@@ -186,7 +186,7 @@ def _results(
         for job in jobs
     ]
     tested, classes = TestedClips.of(clips, jobs[0].split), jobs[0].trained.classes
-    several = {of.name for of in jobs[0].recipe.model.heads if of.several}
+    several = jobs[0].recipe.model.several
     return TimelineResults(
         models=[str(folder) for folder in _runs(options.folder)],
         manifest=tested.source,

@@ -7,7 +7,7 @@ precisions. With the training clips of every class both come for head, tail and 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -167,10 +167,18 @@ def joint_estimates(
     return estimates
 
 
-def probabilities_of(scores: Scores, labels: Labels, average: Average) -> Scores:
-    """How sure a model is of each class [n k]; of clips of several (labels [n k]) of each alone."""
-    values = torch.from_numpy(scores)
-    return np.asarray(probabilities(values, average=average, several=labels.ndim == 2))
+def is_of_each(head: str, labels: Labels, several: Collection[str] | None) -> bool:
+    """Whether the scores of a head are of each class alone, so that a clip may have several.
+
+    `several` are the heads whose model says so, which decides; where nobody says (None), those
+    whose clips have several: labels [n k].
+    """
+    return labels.ndim == 2 if several is None else head in several
+
+
+def probabilities_of(scores: Scores, average: Average, *, several: bool) -> Scores:
+    """How sure a model is of each class [n k]; of a head of `several` of each alone."""
+    return np.asarray(probabilities(torch.from_numpy(scores), average=average, several=several))
 
 
 def log_probabilities_of(scores: Scores, average: Average) -> npt.NDArray[np.float64]:

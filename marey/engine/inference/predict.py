@@ -359,7 +359,7 @@ class Predictor:
             },
             classes=self.trained.classes,
             times=times,
-            several=frozenset(of.name for of in recipe.model.heads if of.several),
+            several=recipe.model.several,
         )
 
     def predict_file(self, path: str | AnyPath, top: int = 5) -> list[Answer]:
@@ -480,8 +480,8 @@ class Predictor:
 
 def probabilities_of_head(recipe: Recipe, head: str, scores: Tensor) -> Tensor:
     """What the scores [... k] of a head of the recipe's model mean."""
-    several = any(of.several for of in recipe.model.heads if of.name == head)
-    return probabilities(scores, average=recipe.test.average, several=several)
+    of_each = head in recipe.model.several
+    return probabilities(scores, average=recipe.test.average, several=of_each)
 
 
 def _shows_frames(video: str | Path | np.ndarray | Tensor) -> bool:

@@ -110,7 +110,9 @@ def _facts(path: Path, table: pa.Table) -> Results | None:
     if text is None:
         return None
     with reading(path, hint="predict again"):
-        said = {name: json.loads(text)[name] for name in ("average", "classes", "span_unit")}
+        about = json.loads(text)
+        said = {name: about[name] for name in ("average", "classes", "span_unit")}
+        said["several"] = about.get("several")
     facts = as_value(Results, said, path, hint="predict again")
     unread = table.slice(0, 0)
     if _ERROR in table.column_names:

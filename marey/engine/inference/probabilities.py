@@ -43,6 +43,15 @@ def as_logits(scores: Tensor, *, average: Average, several: bool) -> Tensor:
     return log_probabilities(scores, average=average)
 
 
+def logits_of_each(logits: Tensor) -> Tensor:
+    """Logits [... k], float64, whose sigmoids are the softmax of these: of each class alone.
+
+    >>> logits_of_each(torch.tensor([1.0, 3.0, 4.0]).log()).sigmoid()
+    tensor([0.1250, 0.3750, 0.5000], dtype=torch.float64)
+    """
+    return logits.double().softmax(dim=-1).logit(eps=torch.finfo(torch.float64).eps)
+
+
 def log_probabilities(scores: Tensor, *, average: Average) -> Tensor:
     """The logarithms [... k] of what clips of one class each have, whose order is the scores'."""
     if average == "logits":

@@ -83,6 +83,7 @@ def results_of_clips(evaluation: Evaluation) -> Results:
         num_clips=len(manifest),
         num_missing=len(evaluation.missing),
         average=evaluation.average,
+        several=None if evaluation.several is None else tuple(sorted(evaluation.several)),
         versions=environment(),
         manifest=str(manifest.source),
         root=str(manifest.root) if manifest.roots.codes is None else None,

@@ -124,7 +124,7 @@ def score_views(
     if isinstance(scorer, nn.Module) and scorer.training:
         raise ValueError("the model is in training mode, expected evaluation. hint: model.eval()")
     parts: dict[str, list[torch.Tensor]] = {head.name: [] for head in scorer.spec.heads}
-    several = {head.name for head in scorer.spec.heads if head.several}
+    several = scorer.spec.several
     for x in model_inputs(scorer, views, recipe.augment, device):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.in_bfloat16):
             scores = scorer(x)

@@ -4,7 +4,8 @@ Or what `marey predict` wrote of clips with labels, whose file says itself what 
 
 The scores stand in the former; class names, which scores these are, the clips that could not be
 read and the groups of classes in the latter. Without it classes have only numbers, a clip that is
-not in the file is unknown, and what was averaged over views is seen from the scores alone.
+not in the file is unknown, and what was averaged over views is read off the scores where only one
+reading is possible.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from marey.data.manifest.columns import BOUNDS
 from marey.data.manifest.manifest import Manifest
 from marey.engine.inference.evaluate import Evaluation
 from marey.engine.inference.predictions import Predictions, read_predictions
-from marey.engine.inference.scoring import ScoreArrays
+from marey.engine.inference.probabilities import Average
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import ClassGroups, MissingClip, Results, read_results
 from marey.errors import RunError, counted
@@ -92,11 +92,13 @@ def read_stored(path: Path) -> Stored:
     marey did not write these, and then it is said that such clips do not count.
 
     Raises:
-        RunError: the file is not what an evaluation writes, or is not of the results beside it.
+        RunError: the file is not what an evaluation writes, or is not of the results beside it; or
+            there are none, and its scores may be logits as well as probabilities.
     """
     clips = read_predictions(path)
     beside = path.with_name(RESULTS)
-    facts = clips.facts or (read_results(beside) if beside.is_file() else Results())
+    is_said = clips.facts is not None or beside.is_file()
+    facts = clips.facts or (read_results(beside) if is_said else Results())
     lost = _lost(path, clips, facts)
     if not clips.ids and not lost:
         raise RunError(f"{path} holds no clip, expected scores a clip")
@@ -106,9 +108,11 @@ def read_stored(path: Path) -> Stored:
     scores = {head: _with_missing(of, len(lost))[order] for head, (of, _) in clips.heads.items()}
     reasons = [*[None] * len(clips.ids), *(each.reason or "could not be read" for each in lost)]
     missing = {new: reasons[old] for new, old in enumerate(order.tolist()) if reasons[old]}
-    average = facts.average if facts.num_clips is not None else _seen_average(path, scores)
+    average = facts.average if is_said else _seen_average(path, clips)
     groups = StoredGroups(facts.groups)
-    return Stored(path, Evaluation(manifest, scores, missing, average, groups), facts)
+    several = None if facts.several is None else frozenset(facts.several)
+    found = Evaluation(manifest, scores, missing, average, groups, several=several)
+    return Stored(path, found, facts)
 
 
 def _lost(path: Path, clips: Predictions, facts: Results) -> list[MissingClip]:
@@ -201,15 +205,23 @@ def _with_missing(scores: Scores, num_missing: int) -> Scores:
     return np.concatenate([scores, gaps])
 
 
-def _seen_average(path: Path, scores: ScoreArrays) -> Literal["logits", "probs"]:
-    """What scores are of which nobody says: probabilities are positive and sum to 1."""
-    are_probs = all(
-        (of >= 0).all() and np.allclose(of.sum(axis=1), 1, atol=1e-3) for of in scores.values()
-    )
-    log.warning(
-        "%s has no results.json beside it: its scores are taken for %s, as they %s 1 in every clip",
-        path,
-        "probabilities" if are_probs else "logits",
-        "sum to" if are_probs else "do not sum to",
-    )
-    return "probs" if are_probs else "logits"
+def _seen_average(path: Path, clips: Predictions) -> Average:
+    """What scores are of which nobody says, and that it was seen; RunError where they may be both.
+
+    Those of each clip sum to 1 if they are probabilities, one of which is right; some are below 0
+    or above 1 if they are logits. Probabilities of several classes do neither, as logits may.
+    """
+    scores = [of for of, _ in clips.heads.values()]
+    if all((of >= 0).all() and np.allclose(of.sum(axis=1), 1, atol=1e-3) for of in scores):
+        seen: Average = "probs"
+        told = "probabilities, as they sum to 1 in every clip"
+    elif any(((of < 0) | (of > 1)).any() for of in scores):
+        seen, told = "logits", "logits, as some are below 0 or above 1"
+    else:
+        raise RunError(
+            f"{path} has no {RESULTS} beside it, and its scores, all from 0 to 1, may be "
+            "probabilities of several classes a clip, or logits",
+            f'write {{"average": "probs"}} or {{"average": "logits"}} into {RESULTS} beside it',
+        )
+    log.warning("%s has no %s beside it: its scores are taken for %s", path, RESULTS, told)
+    return seen

@@ -12,7 +12,7 @@ import numpy as np
 from marey.data.manifest.classes import classes_file, read_classes
 from marey.data.manifest.manifest import SPLITS
 from marey.engine.inference.clip_identity import ClipNames
-from marey.engine.inference.measures import head_estimates, probabilities_of
+from marey.engine.inference.measures import head_estimates, is_of_each, probabilities_of
 from marey.engine.inference.predictions import Predictions, read_predictions
 from marey.engine.results_file import FILE as RESULTS
 from marey.engine.results_file import Results, read_results
@@ -229,7 +229,8 @@ def _result(folder: Path, file: Path) -> Result:
     for head, (scores, labels) in clips.heads.items():
         classes = _classes(path, head, scores, facts, folder)
         scores = scores.reshape(len(scores), len(classes))
-        sure = probabilities_of(scores, labels, facts.average)
+        of_each = is_of_each(head, labels, facts.several)
+        sure = probabilities_of(scores, facts.average, several=of_each)
         if labels.ndim == 2:
             several.append(SeveralResult(head, classes, labels, sure))
         else:

@@ -86,7 +86,8 @@ def evaluate_together(
     parts = world.side_by_side(work)
     if not world.is_main:
         return None
-    return Evaluation(manifest, *_joined(rows, parts), recipe.test.average, trained_on)
+    several, found = recipe.model.several, _joined(rows, parts)
+    return Evaluation(manifest, *found, recipe.test.average, trained_on, several=several)
 
 
 def validation_in_words(recipe: Recipe, val_set: Manifest | None) -> str:

@@ -280,6 +280,20 @@ def test_scores_of_which_nobody_says_are_told_by_their_sums(
         path.with_name("results.json").unlink()
         assert read_stored(path).evaluation.average == average
     assert "are taken for probabilities, as they sum to 1 in every clip" in caplog.text
+    assert "are taken for logits, as some are below 0 or above 1" in caplog.text
+
+
+def test_scores_that_may_be_both_are_not_guessed(tmp_path: Path) -> None:
+    chances = np.full((4, 3), 0.4, np.float32)
+    path = dump(replace(evaluation(), scores={"label": chances}), tmp_path / "r")
+    path.with_name("results.json").unlink()
+    with pytest.raises(
+        RunError, match=r"may be probabilities of several classes a clip, or logits"
+    ):
+        read_stored(path)
+    for average in ("logits", "probs"):
+        path.with_name("results.json").write_text(f'{{"average": "{average}"}}')
+        assert read_stored(path).evaluation.average == average
 
 
 def test_predictions_that_are_not_of_the_results_beside_them_are_refused(tmp_path: Path) -> None:

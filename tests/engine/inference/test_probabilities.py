@@ -34,8 +34,7 @@ def written(scores: np.ndarray, average: Average, several: tuple[str, ...] = ())
 def test_logits_and_probabilities_of_the_same_clips_are_as_sure(
     scores: np.ndarray, average: Average
 ) -> None:
-    labels = np.zeros(2, np.int64)
-    assert np.allclose(probabilities_of(scores, labels, average), SHARES)
+    assert np.allclose(probabilities_of(scores, average, several=False), SHARES)
     assert np.allclose(written(scores, average).probabilities("label"), SHARES)
     assert np.allclose(
         log_probabilities(torch.tensor(scores), average=average).exp().numpy(), SHARES
@@ -44,7 +43,7 @@ def test_logits_and_probabilities_of_the_same_clips_are_as_sure(
 
 def test_clips_of_several_classes_have_a_chance_of_each() -> None:
     chances = np.array([[0.75, 0.5], [0.5, 0.5]])  # odds of 3 to 1, and of 1 to 1
-    assert np.allclose(probabilities_of(ODDS, np.zeros((2, 2), bool), "logits"), chances)
+    assert np.allclose(probabilities_of(ODDS, "logits", several=True), chances)
     assert np.allclose(written(ODDS, "logits", ("label",)).probabilities("label"), chances)
 
 

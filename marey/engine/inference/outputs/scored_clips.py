@@ -130,7 +130,16 @@ def read_scored_clips(path: Path) -> ScoredClips:
             "give the predictions.parquet of marey predict, or of a folder of marey eval",
         )
     results = read_results(beside)
-    said = Said(classes=results.classes, average=results.average, root=results.root or "")
+    several = results.several
+    if several is None:  # lists of labels tell
+        lists = {field.name for field in table.schema if pa.types.is_nested(field.type)}
+        several = tuple(lists & results.classes.keys())
+    said = Said(
+        classes=results.classes,
+        average=results.average,
+        several=several,
+        root=results.root or "",
+    )
     clips = _checked(path, table, said)
     if len(clips) + len(results.missing) != results.num_clips:
         raise RunError(f"{path} is not of the {RESULTS} beside it", "evaluate again")
