@@ -94,7 +94,18 @@ def _check_shares(model: VideoModel) -> None:
 
 
 def check_has_effect(recipe: Recipe) -> None:
-    """RecipeError if something is asked of how an encoder learns that does not learn."""
+    """RecipeError if something is asked that comes to nothing.
+
+    That is of how an encoder learns that does not learn, and checkpoints of more epochs than a
+    stage has.
+    """
+    every, most = recipe.checkpoint_every, max(stage.epochs for stage in recipe.stages)
+    if every is not None and every > most:
+        raise RecipeError(
+            f"checkpoint_every is {every}, but no stage has more than {counted(most, 'epoch')}: no "
+            "checkpoint would be kept",
+            f"checkpoint_every={max(1, most // 2)}, or leave it out: the last is kept always",
+        )
     if is_frozen(recipe):
         asked = {
             "checkpointing": recipe.checkpointing and "checkpointing=false",

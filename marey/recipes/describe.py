@@ -11,7 +11,7 @@ from marey.models.encoders.features import FeatureEncoder
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.ensembles import Ensemble
 from marey.recipes.protocols import protocol_of
-from marey.recipes.recipe import Claim, Recipe, Stage
+from marey.recipes.recipe import Claim, DataSpec, Recipe, Stage
 from marey.recipes.val_views import val_views, views_in_words
 
 
@@ -81,10 +81,12 @@ def facts(recipe: Recipe) -> dict[str, str]:
         "starts from": _start(recipe.weights),
         **{f"stage {i}": _stage(stage) for i, stage in enumerate(recipe.stages)},
         "batch": f"{recipe.batch_size} a process"
+        + (f", {recipe.accumulate} batches a step" if recipe.accumulate > 1 else "")
         + (f"; rates are for {recipe.lr_batch_size}" if recipe.lr_batch_size else ""),
         "regularised by": f"dropout {spec.dropout}"
         + (", frozen batch norms" if spec.partial_bn else "")
         + (f", gradients clipped at {recipe.clip_grad:g}" if recipe.clip_grad else ""),
+        **_unusual(recipe),
         "trained on": f"{brief(recipe.train.sampling)}, {brief(recipe.train.crop)}, "
         f"{brief(recipe.augment)}",
         "protocol": protocol_of(recipe) or "none of those with a name",
@@ -126,6 +128,51 @@ def _member(member: Recipe) -> str:
     )
 
 
+def _unusual(recipe: Recipe) -> dict[str, str]:
+    """What most recipes leave as it is by default, of one that does not."""
+    measured, kept = recipe.precise_bn, recipe.checkpoint_every
+    words = {
+        "clips": [brief(recipe.data) if recipe.data != DataSpec() else ""],
+        "batch norms": [
+            "of the clips of all processes (sync_bn)" * recipe.sync_bn,
+            f"measured over {measured:,} batches before an epoch is validated (precise_bn)"
+            if measured
+            else "",
+        ],
+        "tested weights": [f"a moving average, of decay {recipe.ema:g}" if recipe.ema else ""],
+        "computes": [
+            _AMP[recipe.amp],
+            "blocks twice (checkpointing)" * recipe.checkpointing,
+            "norms twice (recompute)" * recipe.recompute,
+            "by torch.compile" * recipe.compile,
+            "with weights shared out over the processes (shard)" * recipe.shard,
+        ],
+        "keeps": [
+            f"every {counted(kept, 'epoch')} a checkpoint, the newest {recipe.checkpoints_kept}"
+            if kept
+            else "",
+            f"the best epoch by {recipe.save_best}, {_smooth(recipe)}" if recipe.save_best else "",
+        ],
+        "stage ends": [
+            f"after {counted(recipe.patience, 'validation')} without a better "
+            f"{recipe.save_best or 'val/loss'}, {_smooth(recipe)}"
+            if recipe.patience
+            else ""
+        ],
+        "seed": [str(recipe.seed) if recipe.seed else ""],
+        "of a stream": [f"said by {brief(recipe.decision)}" if recipe.decision else ""],
+    }
+    facts = {name: ", ".join(filter(None, of)) for name, of in words.items()}
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+_AMP = {"auto": "", True: "in bfloat16 where that is safe", False: "in float32"}
+
+
+def _smooth(recipe: Recipe) -> str:
+    return f"a mean of {counted(recipe.smooth, 'validation')}"
+
+
 def _validation(recipe: Recipe) -> str:
     val = val_views(recipe)
     every = "epoch" if recipe.eval_every == 1 else f"{recipe.eval_every} epochs"
@@ -160,7 +207,8 @@ def _claim_facts(claim: Claim) -> dict[str, str]:
 
 def _heads(spec: ModelSpec) -> str:
     """Names and classes, and how their weights are drawn where it is not as usual."""
-    names = ", ".join(f"{head.name} ({head.num_classes})" for head in spec.heads)
+    several = {False: "", True: ", several a clip"}
+    names = ", ".join(f"{h.name} ({h.num_classes}{several[h.several]})" for h in spec.heads)
     if spec.head_std is None:
         drawn = ", drawn as torch does"
     else:

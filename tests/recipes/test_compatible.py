@@ -38,6 +38,13 @@ def test_how_an_encoder_learns_that_does_not_learn_is_refused(
     check_has_effect(override(recipe, [f"{key}={value}"]))  # the remedy is one
 
 
+def test_checkpoints_of_more_epochs_than_a_stage_has_are_refused() -> None:
+    recipe = override(find("tsn-r18+full"), ["stages.0.epochs=5", "checkpoint_every=6"])
+    with pytest.raises(RecipeError, match="checkpoint_every is 6, but no stage has more than 5 ep"):
+        check_has_effect(recipe)
+    check_has_effect(override(recipe, ["checkpoint_every=5"]))
+
+
 def test_a_stage_of_heads_may_keep_the_rates_of_the_stage_before() -> None:
     for name in ("tsn-r18+full+crt", "tsn-r18+full+tau", "tsn-r18+last2+lmr"):
         check_has_effect(find(name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from marey.data.manifest.manifest import Manifest
+from marey.engine.inference.scoring import clips_at_once
 from marey.engine.timing import on_gpu, wait
 from marey.engine.train.distributed import World, join_world
 from marey.engine.train.learner import Learner
@@ -29,10 +30,12 @@ from marey.jobs.allocator import keep_freed_memory
 from marey.jobs.memory import memory_bytes
 from marey.longtail.decouple import set_trainable, training_mode
 from marey.models.profile import num_parameters
+from marey.models.shapes import shapes_only
 from marey.models.video_model import VideoModel
 from marey.recipes.frozen import is_frozen, train_views, trains_on, varies
 from marey.recipes.recipe import Recipe, Stage
 from marey.recipes.suggest import step_bytes
+from marey.recipes.val_views import val_views
 from marey.terminal import duration
 from marey.video.augment import augment
 
@@ -68,12 +71,44 @@ def dry_run(recipe: Recipe, work_dir: Path, *, device: str | None = None) -> Ite
             num_steps.append(stage.num_steps(steps))
             what = _stage(stage, start.model, steps, clips_a_step(recipe, world))
             yield f"stage {number}     {what}"
-        step = step_bytes(recipe, recipe.batch_size, clip, processes=world.size)
+        needed, what = _memory(start, clip, world)
         of_each = " of each process" * (world.size > 1)
-        yield f"memory      {step >> 20:,} MiB for a step{of_each}, of {_there(world) >> 20:,} MiB"
+        yield f"memory      {needed >> 20:,} MiB {what}{of_each}, of {_there(world) >> 20:,} MiB"
         for note in start.notes[len(known.notes) :]:
             yield f"precision   {note}"
         yield f"time        {_time(start, world, sum(num_steps))}"
+
+
+def _memory(start: Start, clip: Sequence[int], world: World) -> tuple[int, str]:
+    """The most bytes that the run needs in a process, and what for; `clip` is the shape of one.
+
+    A frozen encoder looks at few clips at once, whatever the batch; a step is then one of features.
+    """
+    recipe = start.recipe
+    if not _looks_once(start):
+        return step_bytes(recipe, recipe.batch_size, clip, processes=world.size), "for a step"
+    frames = clip[0]
+    needs: dict[str, int] = {}
+    for views in (*train_views(recipe), *([] if start.val_set is None else [val_views(recipe)])):
+        at_once = clips_at_once(replace(recipe, test=views))
+        shown = at_once * views.sampling.clips * views.crop.views * views.sampling.frames
+        shape = (frames, clip[1], views.crop.size, views.crop.size)
+        what = f"to look at {counted(at_once, 'clip')} at once"
+        needed = step_bytes(recipe, -(-shown // frames), shape)
+        needs[what] = max(needed, needs.get(what, 0))
+    with shapes_only():
+        model = start.model.spec.build().eval()
+    with torch.no_grad():
+        encoded = model.encode(torch.empty((1, *clip), device="meta"))
+    needs["for a step"] = step_bytes(recipe, recipe.batch_size, encoded.shape[1:])
+    what = max(needs, key=needs.__getitem__)
+    return needs[what], what
+
+
+def _looks_once(start: Start) -> bool:
+    """Whether the run looks at each clip once, and then takes steps of features."""
+    recipe = start.recipe
+    return is_frozen(recipe) and not varies(recipe) and start.train_set.features is None
 
 
 def _there(world: World) -> int:
@@ -118,7 +153,7 @@ def _time(start: Start, world: World, num_steps: int) -> str:
     stages = [number for number, stage in enumerate(recipe.stages) if stage.epochs]
     if not stages:
         return "unknown: there are no steps"
-    looks_once = is_frozen(recipe) and not varies(recipe) and start.train_set.features is None
+    looks_once = _looks_once(start)
     if looks_once:  # then a step of all features is nothing, and one of clips is as long as a run
         recipe = replace(recipe, batch_size=min(recipe.batch_size, FEW))
     seconds = _step_seconds(replace(start, recipe=recipe), world, stages[0])

@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 
 from marey.engine.train import dry_run as rehearsal
+from marey.engine.train.distributed import join_world
 from marey.engine.train.dry_run import dry_run
+from marey.engine.train.start import ready
 from marey.errors import RunError
-from marey.recipes.recipe import Stage
+from marey.recipes.recipe import Stage, Views
+from marey.recipes.suggest import step_bytes
+from marey.video.augment import Augment
+from marey.video.crops import CenterCrop
 from tests.tiny import tiny_recipe, write_set
 
 
@@ -32,6 +37,24 @@ def test_shapes_steps_parameters_memory_and_time_are_said(
     assert said[5].startswith("precision   computed in float32: all steps take less than a minute")
     assert said[6].startswith("time        32 s, by steps of 2 s as measured now")
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+
+
+def test_behind_a_frozen_encoder_memory_is_of_the_clips_that_it_looks_at(tmp_path: Path) -> None:
+    recipe = tiny_recipe(write_set(tmp_path / "clips", per_class=2, val_per_class=1))
+    plain = Views(recipe.train.sampling, CenterCrop(32, 32))
+    heads = (Stage(epochs=5, trainable="heads"),)
+    frozen = replace(recipe, stages=heads, train=plain, augment=Augment(flip="none"))
+    few, many = [], []
+    for batch, lines in ((1024, few), (4096, many)):
+        run = replace(frozen, batch_size=batch, accumulate=1)
+        with join_world("cpu") as world:
+            start = replace(ready(frozen, tmp_path / "run", None, world), recipe=run)
+            lines += [rehearsal._memory(start, run.model.clip_shape(32), world)]
+    [(taken, what)] = few
+    assert what == "to look at 512 clips at once"  # 1,024 frames
+    assert many[0][1] == what
+    assert many[0][0] == pytest.approx(taken, rel=0.01)
+    assert step_bytes(replace(frozen, batch_size=4096), 4096) > 4 * taken
 
 
 def test_clips_that_cannot_be_read_are_said(tmp_path: Path) -> None:
