@@ -1,16 +1,19 @@
-"""The rows of a manifest as what is marked in whole videos: all rows of one path are one video.
+"""The rows of a manifest as what is marked in whole videos: all rows of one file are one video.
 
     path,label,start,end          a.mp4 shows class 3 from 0 to 2.5 s and class 1 from 4 s on;
     a.mp4,3,0,2.5                 from 2.5 to 4 s nothing is marked, which is background
     a.mp4,1,4,
 
-An empty start is that of the video, an empty end its end: a row without either marks all of it.
+An empty start is that of the video, an empty end its end: a row without either marks all of it. A
+file is one however it is spelled: by another way to it, or by a link.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -26,8 +29,14 @@ class AnnotatedVideo:
     """A video, and the rows of its manifest that mark something in it."""
 
     path: AnyPath
+    """As its first row spells it."""
     rows: tuple[int, ...]
     manifest: Manifest
+
+    @property
+    def file(self) -> str:
+        """What `file_of` says of it."""
+        return file_of(self.path)
 
     @property
     def num_frames(self) -> int | None:
@@ -81,12 +90,21 @@ class AnnotatedVideo:
 
 def annotated_videos(manifest: Manifest) -> list[AnnotatedVideo]:
     """The videos of a manifest, in the order in which it first names them."""
-    rows: dict[AnyPath, list[int]] = {}
+    by_path: dict[AnyPath, list[int]] = {}
     for row in range(len(manifest)):
-        rows.setdefault(manifest.path(row), []).append(row)
+        by_path.setdefault(manifest.path(row), []).append(row)
+    rows: dict[str, list[int]] = {}
+    for path, of_path in by_path.items():
+        rows.setdefault(file_of(path), []).extend(of_path)
     return [
-        AnnotatedVideo(path=path, rows=tuple(of), manifest=manifest) for path, of in rows.items()
+        AnnotatedVideo(path=manifest.path(of[0]), rows=tuple(sorted(of)), manifest=manifest)
+        for of in rows.values()
     ]
+
+
+def file_of(path: AnyPath) -> str:
+    """The one way to spell the path of a file: absolute, links followed; a url as it is."""
+    return os.path.realpath(path) if isinstance(path, Path) else str(path)
 
 
 def _bounds(span: Span | None, times: np.ndarray, seconds: float) -> tuple[float, float]:

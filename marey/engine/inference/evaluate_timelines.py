@@ -23,7 +23,7 @@ import torch
 from marey.data.manifest.join import join
 from marey.data.manifest.manifest import Manifest
 from marey.engine.environment import usable_device
-from marey.engine.inference.annotated import AnnotatedVideo, annotated_videos
+from marey.engine.inference.annotated import AnnotatedVideo, annotated_videos, file_of
 from marey.engine.inference.evaluate_run import EvalOptions, ScoringJob, TestClips
 from marey.engine.inference.predict import Predictor
 from marey.engine.inference.results_place import (
@@ -278,10 +278,10 @@ def _refuse_nothing(seen: Sequence[SeenVideo]) -> None:
 
 def _refuse_shared(videos: Sequence[Sequence[AnnotatedVideo]]) -> None:
     """ManifestError if two models are tested on one video."""
-    first: dict[object, int] = {}
+    first: dict[str, int] = {}
     for number, of_job in enumerate(videos):
         for video in of_job:
-            if first.setdefault(video.path, number) != number:
+            if first.setdefault(video.file, number) != number:
                 raise ManifestError(
                     f"{video.path} is tested by two models",
                     "folds are each tested on their own videos: leave out --manifest, and keep the "
@@ -295,8 +295,8 @@ def _refuse_divided(test: TestClips, videos: Sequence[AnnotatedVideo]) -> None:
     if whole.splits is None:
         return
     rows = np.setdiff1d(np.arange(len(whole)), whole.rows_of(test.split))
-    others = {whole.path(row) for row in rows.tolist()}
-    if divided := [str(video.path) for video in videos if video.path in others]:
+    others = {file_of(path) for path in {whole.path(row) for row in rows.tolist()}}
+    if divided := [str(video.path) for video in videos if video.file in others]:
         raise ManifestError(
             f"{whole.source}: {counted(len(divided), 'video')} of split {test.split} with"
             f" rows of other splits, which would count as background: {first_few(divided, 3)}",

@@ -47,6 +47,21 @@ def test_rows_of_one_path_are_one_video() -> None:
     ]
 
 
+def test_a_file_is_one_video_however_it_is_spelled(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "link.mp4").symlink_to("a.mp4")
+    spelled = ["a.mp4", "./a.mp4", str(tmp_path / "a.mp4"), "in/../a.mp4", "link.mp4", "b.mp4"]
+    manifest = Manifest.from_columns(
+        Path("m.csv"), tmp_path, {"path": spelled, "label": [0] * 6}, {"label": NAMES}
+    )
+    videos = annotated_videos(manifest)
+    assert [(video.path, video.rows) for video in videos] == [
+        (tmp_path / "a.mp4", (0, 1, 2, 3, 4)),
+        (tmp_path / "b.mp4", (5,)),
+    ]
+
+
 def test_an_open_end_is_that_of_the_video() -> None:
     found, bad = marked({"label": [0, 1, 0], "start": [None, 2.5, 1.0], "end": [1.5, None, 2.0]})
     assert found.rows() == [(0, 1.5, 0), (2.5, 4, 1), (1, 2, 0)]
