@@ -67,7 +67,8 @@ class Watch:
     """Looks at sources by a recogniser, until all have ended or a limit is reached.
 
     None is looked at before each has given a frame, or is known to wait for one: that one of them
-    cannot be opened is an error before anything is said of the others.
+    cannot be opened is an error before anything is said of the others. One that opens late, or
+    never, does not keep the others waiting: what becomes of it is said.
 
     Args:
         recogniser: of whose streams each source gets one.
@@ -108,7 +109,7 @@ class Watch:
         It ends when all sources have. Whatever ends it, the sources are let go of.
 
         Raises:
-            DecodeError: a source gave no frame at all, or all ended by a fault.
+            DecodeError: a source gave no frame before the others began, or all ended by a fault.
             RunError: all ended by a fault, the first because its scores are not finite.
         """
         began = time.monotonic()
@@ -226,7 +227,8 @@ class Watch:
         """Whether nothing more will come; raises the fault that it ended by, if there is one."""
         for feed in self._feeds:
             fault = feed.failure
-            if fault is not None and not (isinstance(fault, MareyError) and feed.counts.read):
+            has_begun = feed.counts.read or self._has_begun
+            if fault is not None and not (isinstance(fault, MareyError) and has_begun):
                 raise fault
         if self._open():
             return False

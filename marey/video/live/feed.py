@@ -122,8 +122,8 @@ class Feed:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it gave a frame; or, of what needs no answer to be opened, waits for one."""
-        return self.counts.read > 0 or (self._stalled and not self.source.breaks)
+        """Whether it gave a frame, or is known to wait for one."""
+        return self.counts.read > 0 or self._stalled
 
     def notices(self) -> list[str]:
         """What is to be said since the last call, that it stalls included."""
@@ -159,7 +159,7 @@ class Feed:
             self._read()
         except BaseException as error:  # noqa: BLE001  # whoever takes the pictures raises it
             self.failure = error
-            if isinstance(error, DecodeError) and self.counts.read:
+            if isinstance(error, DecodeError) and self.has_begun:
                 self._last_words = f"ended: {error}"
         with self._woken:
             self.ended = True

@@ -164,6 +164,28 @@ def test_none_is_looked_at_before_all_have_begun() -> None:
     assert [each.source for each in seen] == [0, 0, 0]
 
 
+def test_a_camera_that_never_opens_delays_the_others_no_longer_than_a_stall() -> None:
+    fails, said = threading.Event(), list[tuple[int, str]]()
+    late = Scripted([[fails, DecodeError("no such camera")]], breaks=True)
+    options = FeedOptions(keep_all=True, stall_seconds=0.05)
+    watch = Watch(live_recogniser(predictor()), [Filmed(pictures(9)), late], options)
+    seen: list[Seen] = []
+
+    def look(each: Seen) -> None:
+        seen.append(each)
+        fails.set()  # while the other goes on
+
+    watch.run(look, lambda *each: said.append(each))
+    assert [each.source for each in seen] == [0] * 9
+    assert [text.partition(" for")[0] for number, text in said if number == 1] == [
+        "no frame",
+        "ended: no such camera",
+    ]
+    alone = Scripted([[fails, DecodeError("no such camera")]], breaks=True)
+    with pytest.raises(DecodeError, match="no such camera"):
+        Watch(live_recogniser(predictor()), [alone], options).run(seen.append)
+
+
 def test_limits_end_it() -> None:
     recogniser = live_recogniser(predictor())
     seen: list[Seen] = []
