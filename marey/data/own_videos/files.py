@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import VIDEO, leaves
 from marey.data.manifest.spellings import Meant, Spellings
+from marey.data.manifest.time_names import time_name
 from marey.errors import ManifestError, counted, first_few
 from marey.jobs.executors import Processes
 from marey.jobs.parts import Progress
@@ -182,6 +183,7 @@ def count_frames(
     rejects: dict[int, str],
     *,
     left: Sequence[str],
+    said: Collection[str],
     num_workers: int | None,
     timeout_seconds: float,
     progress: Progress | None,
@@ -189,11 +191,13 @@ def count_frames(
     """The manifest with the frames that decode from every file, and what there is to say of spans.
 
     Adds to `rejects` what fails, and whole files that are cut off (`Probes.cut_off`); spans of such
-    are kept where they can be read. ManifestError if most spans of a table end after their files:
-    then their times are of another unit; or if a column says frames of another rate than they have.
+    are kept where they can be read. ManifestError if most spans of a table end after their files,
+    or some and all may be frames: then their times are of another unit; or if a column says frames
+    of another rate than they have.
 
     Args:
         left: the columns of which nothing is used.
+        said: the roles of columns that a person has named.
     """
     probed = probe_clips(
         manifest,
@@ -206,7 +210,7 @@ def count_frames(
     probes = Probes(len(manifest), probed)
     rejects |= probes.errors
     _refuse_other_rates(manifest, listing, probes, left)
-    notes = [*_damage(manifest, probes, rejects), *_late_spans(manifest, listing, probes)]
+    notes = [*_damage(manifest, probes, rejects), *_late_spans(manifest, listing, probes, said)]
     counts = np.where(probes.file_frames > 0, probes.file_frames, -1)
     return manifest.with_columns({"num_frames": counts}), notes
 
@@ -257,7 +261,9 @@ def _refuse_other_rates(
         )
 
 
-def _late_spans(manifest: Manifest, listing: Listing, probes: Probes) -> list[str]:
+def _late_spans(
+    manifest: Manifest, listing: Listing, probes: Probes, said: Collection[str]
+) -> list[str]:
     """What there is to say of spans that end, or begin, after their files do."""
     if manifest.starts is None:
         return []
@@ -271,16 +277,38 @@ def _late_spans(manifest: Manifest, listing: Listing, probes: Probes) -> list[st
     if not late.any():
         return []
     columns = [name for role, name in listing.used.items() if role in UNIT_OF]
-    if columns and 2 * late.sum() > opened.sum():
-        row = int(np.flatnonzero(late)[0])
+    frames = _as_frames(manifest, listing, said) & opened & (bounds <= probes.file_frames)
+    # whole seconds may round up the length of a file
+    are_frames = bool((frames == opened).all() and (late & (bounds > lengths + 1)).any())
+    if columns and (are_frames or 2 * late.sum() > opened.sum()):
+        row = int(np.flatnonzero(late & (bounds > lengths + are_frames))[0])
+        other = ""
+        if are_frames:
+            count = counted(int(probes.file_frames[row]), "frame")
+            other = f" s, which has {count}: all are whole numbers, and may be frames"
         shown = " and ".join(f"`{name}`" for name in columns)
         raise ManifestError(
             f"{listing.rows[row].line}: {shown} are read as {manifest.unit}, and {late.sum():,} of"
             f" {counted(opened.sum(), 'clip')} would end after the file; the first at"
-            f" {bounds[row]:g} of {lengths[row]:.4g}",
+            f" {bounds[row]:g} of {lengths[row]:.4g}{other}",
             "name their unit: --columns start=COLUMN,end=COLUMN is seconds, start_frame and"
             f" end_frame are frames, start_ms and end_ms; --ignore {','.join(columns)} leaves them",
         )
     late[[*probes.errors]] = False  # those are left out
     cut = int(late.sum())
     return [f"{counted(cut, 'clip')} cut short at the end of the file"] if cut else []
+
+
+def _as_frames(manifest: Manifest, listing: Listing, said: Collection[str]) -> np.ndarray:
+    """Which clips' times, read as seconds, may be frames: bool [n], whole numbers.
+
+    None where a person, or the name of a column, says that they are seconds.
+    """
+    columns = [name for role, name in listing.used.items() if role in UNIT_OF and role not in said]
+    names = [found for name in columns if (found := time_name(name))]
+    by_name = any("seconds" in name.context.split() for name in names)
+    if manifest.unit != "seconds" or by_name or not columns:
+        return np.zeros(len(manifest), bool)
+    times = [of for of in (manifest.starts, manifest.ends) if of is not None]
+    whole: np.ndarray = np.all([np.isnan(of) | (of == np.floor(of)) for of in times], axis=0)
+    return whole

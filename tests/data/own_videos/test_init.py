@@ -177,6 +177,40 @@ def test_spans_of_one_file_are_clips_and_stay_on_one_side(tmp_path, put):
     assert len(set(manifest.splits.to_pylist()[:3])) == 1
 
 
+def test_whole_numbers_that_can_be_frames_alone_are_not_taken_for_seconds(tmp_path, put):
+    source = put("a.mp4", "b.mp4", "c.mp4", "d.mp4")  # of twelve frames at ten a second
+    spans = [("a", 0, 1), ("b", 0, 1), ("c", 0, 1), ("d", 0, 12)]
+
+    def table(start, end, rows=spans):
+        lines = [f"{name}.mp4,{n % 2},{a},{b}\n" for n, (name, a, b) in enumerate(rows)]
+        return write(source, "list.csv", f"path,label,{start},{end}\n" + "".join(lines))
+
+    with pytest.raises(ManifestError) as refused:
+        init(table("start", "end"), tmp_path, probe=True)
+    assert "`start` and `end` are read as seconds, and 1 of 4 clips would end after the file" in (
+        refused.value.message
+    )
+    assert refused.value.message.endswith(
+        "12 of 1.2 s, which has 12 frames: all are whole numbers, and may be frames"
+    )
+    assert "--columns start=COLUMN,end=COLUMN is seconds, start_frame" in refused.value.hint
+    for number, (path, said) in enumerate(
+        (
+            (table("start", "end"), "start=start,end=end"),
+            (table("start_sec", "end_sec"), None),
+            (table("start", "end", [*spans[:3], ("d", 0.5, 12)]), None),
+            (table("start", "end", [*spans[:3], ("d", 0, 2)]), None),  # rounded up
+        )
+    ):
+        wanted = WantedColumns.parse(said)
+        made = init_dataset(path, tmp_path / f"s{number}", wanted=wanted, num_workers=1)
+        assert made.manifest.unit == "seconds"
+        assert "1 clip cut short at the end of the file" in made.notes
+    wanted = WantedColumns.parse("start_frame=start,end_frame=end")
+    made = init_dataset(table("start", "end"), tmp_path / "f", wanted=wanted, num_workers=1)
+    assert made.manifest.unit == "frames"
+
+
 def test_files_that_are_missing_are_left_out_and_listed(tmp_path, put):
     source = put("a.mp4")
     report = init(write(source, "list.txt", "a.mp4 0\ngone.mp4 1\n"), tmp_path, probe=True)
