@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from marey.data.manifest.manifest import Manifest
     from marey.jobs.executors import Executor
     from marey.storage.url import AnyPath
+    from marey.terminal import Terminal
 
 MOST_REJECTS, MOST_SHOWN = 3, 5
 """Clips left out, and sizes or rates, that are shown; a file, or --json, has them all."""
@@ -74,6 +75,7 @@ def data_init(
     test_where: Annotated[str | None, typer.Option(help="column:value,value goes to test")] = None,
     probe: opt.Probe = True,
     overwrite: opt.Overwrite = False,
+    as_json: AsJson = False,
     workers: opt.Workers = None,
     timeout: opt.Timeout = 60.0,
 ) -> None:
@@ -110,6 +112,9 @@ def data_init(
             progress=opened,
             looked=looked,
         )
+    if as_json:
+        print_json(made.as_json)
+        return
     console.print(f"read as: {escape(made.format)}")
     if made.columns:
         console.print(f"columns: {escape(shown_columns(made.columns))}")
@@ -148,6 +153,7 @@ def data_check(
             "--near-duplicates", help="also look for clips that are nearly the same, across splits"
         ),
     ] = False,
+    as_json: AsJson = False,
     workers: opt.Workers = None,
     timeout: opt.Timeout = 60.0,
     executor: opt.Executor = "local",
@@ -160,13 +166,14 @@ def data_check(
     from marey.data.manifest.location import Location
     from marey.data.own_videos.unlabelled import is_manifest, read_clips
 
+    told = errors if as_json else console
     wanted, at = WantedColumns.parse(columns, ignore), Location(root)
     if is_manifest(manifest, wanted):
         clips = read_clips_of(manifest, at)
     else:
         read = read_clips(manifest, wanted=wanted, at=at)
         for line in read.lines():
-            console.print(escape(line))
+            told.print(escape(line))
         clips = read.manifest
     processes = executor_of_workers(executor, address, workers)
     with progress_bar("checking") as progress:
@@ -179,29 +186,34 @@ def data_check(
             progress=progress,
             overwrite=overwrite,
         )
-    beside = report.path.with_name("near-duplicates.csv")
-    if report.complete and not report.probes.seen.all():
-        console.print(f"{report.path} is there already, made from the same clips")
-        if near_duplicates:
-            _say_look_alikes(clips, beside, processes, timeout)
-        return
-    for status, count in report.counts.items():
-        if count:
-            console.print(f"{count:8,} {status}")
+    is_earlier = report.complete and not report.probes.seen.all()
+    if is_earlier:
+        told.print(f"{report.path} is there already, made from the same clips")
+    elif not as_json:
+        for status, count in report.counts.items():
+            if count:
+                console.print(f"{count:8,} {status}")
     if not report.complete:
-        console.print(f"{report.path} comes when the other shards are done too")
-        return
-    console.print(f"written: {report.path}")
-    if near_duplicates:
-        _say_look_alikes(clips, beside, processes, timeout)
-    if len(report.bad_rows):
+        told.print(f"{report.path} comes when the other shards are done too")
+    elif not is_earlier:
+        told.print(f"written: {report.path}")
+    near = None
+    if near_duplicates and report.complete:
+        beside = report.path.with_name("near-duplicates.csv")
+        near = _look_alikes(clips, beside, processes, timeout, told)
+    if as_json:
+        print_json(report.as_json | {"near_duplicates": near})
+    if len(report.bad_rows) and report.complete:
         raise typer.Exit(1)
 
 
-def _say_look_alikes(
-    clips: Manifest, path: Path, executor: Executor, timeout_seconds: float
-) -> None:
-    """Print what there is to say of near duplicates among the clips, and write down the pairs."""
+def _look_alikes(
+    clips: Manifest, path: Path, executor: Executor, timeout_seconds: float, told: Terminal
+) -> dict[str, Any] | None:
+    """Print what there is to say of near duplicates among the clips, and write down the pairs.
+
+    What is found comes back as JSON has it; None if it could not be looked for.
+    """
     from marey.data.own_videos.look_alikes import look_alikes_of
 
     with progress_bar("comparing clips") as progress:
@@ -209,9 +221,11 @@ def _say_look_alikes(
             clips, executor=executor, timeout_seconds=timeout_seconds, progress=progress
         )
     for note in notes:
-        console.print(f"note: {escape(note)}")
-    if near:
-        near.write(path)
+        told.print(f"note: {escape(note)}")
+    if not near:
+        return None
+    near.write(path)
+    return near.facts
 
 
 @data_app.command("show")

@@ -18,6 +18,7 @@ from marey.cli.shared import (
     read_clips_of,
     refused_values,
 )
+from marey.cli.tables import AsJson, print_json
 from marey.errors import counted
 from marey.jobs.shards import WHOLE
 
@@ -189,6 +190,7 @@ def data_flow(
 
 def data_verify(
     folder: Annotated[Path, typer.Argument(help="that `pack` or `extract` wrote")],
+    as_json: AsJson = False,
     workers: opt.Workers = None,
     executor: opt.Executor = "local",
     address: opt.Address = None,
@@ -200,12 +202,15 @@ def data_verify(
         faults = verify(
             folder, executor=executor_of_workers(executor, address, workers), progress=progress
         )
-    for fault in faults:
-        errors.print(fault, markup=False)
     count = len(read_checksums(folder))
-    console.print(
-        f"{count:,} compared: " + (counted(len(faults), "fault") if faults else "all sound")
-    )
+    if as_json:
+        print_json({"path": str(folder), "compared": count, "faults": faults})
+    else:
+        for fault in faults:
+            errors.print(fault, markup=False)
+        console.print(
+            f"{count:,} compared: " + (counted(len(faults), "fault") if faults else "all sound")
+        )
     if faults:
         raise typer.Exit(1)
 

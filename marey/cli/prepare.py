@@ -11,7 +11,7 @@ from rich.markup import escape
 from marey.cli import completion
 from marey.cli import options as opt
 from marey.cli.shared import console, errors, executor_of_workers, progress_bar
-from marey.cli.tables import print_table
+from marey.cli.tables import AsJson, print_json, print_table
 from marey.jobs.shards import WHOLE
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def data_prepare(
     strict: Annotated[bool, typer.Option("--strict", help="fail if a row does not fit")] = False,
     probe: opt.Probe = True,
     overwrite: opt.Overwrite = False,
+    as_json: AsJson = False,
     timeout: opt.Timeout = 60.0,
     workers: opt.Workers = None,
     executor: opt.Executor = "local",
@@ -43,7 +44,7 @@ def data_prepare(
     from marey.data.prepare.prepare import MediaFolder, prepare
 
     if name is None:
-        _list_all()
+        _list_all(as_json=as_json)
         return
     dataset = find_dataset(name)
     if root is None:
@@ -62,6 +63,10 @@ def data_prepare(
             shard=shard,
             progress=progress,
         )
+    if as_json:
+        path = made.manifest and str(made.manifest)
+        print_json({"path": path, "complete": path is not None} | made.account.facts)
+        return
     _say(made.account, target)
     if made.manifest is None:
         console.print(f"{target} comes when the other shards are done too")
@@ -69,10 +74,14 @@ def data_prepare(
         console.print(f"written: {made.manifest}")
 
 
-def _list_all() -> None:
+def _list_all(*, as_json: bool) -> None:
     """Print every data set; no table, which would cut the addresses."""
     from marey.data.datasets.catalog import DATASETS
 
+    if as_json:
+        names = ("name", "title", "licence", "source")
+        print_json([{name: getattr(each, name) for name in names} for each in DATASETS])
+        return
     for dataset in DATASETS:
         console.print(f"{dataset.name}: {escape(dataset.title)}", style="bold")
         console.print(f"    licence  {escape(dataset.licence)}")

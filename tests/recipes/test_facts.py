@@ -386,5 +386,8 @@ def test_heads_begin_as_the_source_draws_them() -> None:
 
 def test_heads_that_do_not_begin_as_tsns_say_so() -> None:
     assert facts(ROWS["motionformer-16f-k400"])["heads"] == "label (400), drawn with deviation 0.02"
-    assert facts(ROWS["videolt-bce-r50"])["heads"] == "label (1004), drawn as torch does"
+    assert (
+        facts(ROWS["videolt-bce-r50"])["heads"]
+        == "label (1004, several a clip), drawn as torch does"
+    )
     assert facts(ROWS["tsm-r50-8f-k400"])["heads"] == "label (400)"

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -88,6 +88,24 @@ class CheckReport:
             return self.probes.told(row)
         few = frames < self.min_frames
         return f"{counted(frames, 'frame')}, fewer than {self.min_frames}" if few else ""
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What `marey data check --json` says."""
+        return {
+            "path": str(self.path),
+            "complete": self.complete,
+            "clips": len(self.manifest),
+            "statuses": {status: count for status, count in self.counts.items() if count},
+            "faults": [
+                {
+                    "path": str(self.manifest.path(row)),
+                    "status": STATUSES[self.statuses[row]],
+                    "reason": self.reason(row),
+                }
+                for row in self.bad_rows.tolist()
+            ],
+        }
 
     def save(self) -> None:
         """Write the report; ManifestError where that is not possible."""

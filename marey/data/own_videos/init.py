@@ -90,6 +90,14 @@ class InitReport:
             "left_out": len(self.rejects),
         }
 
+    @property
+    def as_json(self) -> dict[str, object]:
+        """What `marey data init --json` says: init.json, and what lies beside it."""
+        rejects = [{"path": path, "reason": reason} for path, reason in self.rejects]
+        return (
+            {"path": str(self.path), "clips": len(self.manifest)} | self.facts | {"faults": rejects}
+        )
+
 
 def init_dataset(
     source: str | Path,
@@ -161,6 +169,7 @@ def init_dataset(
             listing,
             rejects,
             left=given.left,
+            said=wanted.roles,
             num_workers=num_workers,
             timeout_seconds=timeout_seconds,
             progress=progress,

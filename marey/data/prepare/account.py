@@ -70,8 +70,9 @@ class Account:
         ]
         return [*self.dataset.notes, *self.files.notes, *published, *self.present.notes()]
 
-    def facts(self, written: dict[str, str]) -> dict[str, object]:
-        """All of it as JSON has it; `written` is file name -> sha256."""
+    @property
+    def facts(self) -> dict[str, object]:
+        """All of it as JSON has it."""
         dataset = self.dataset
         return {
             "data set": dataset.name,
@@ -86,7 +87,6 @@ class Account:
             "coverage": {split: asdict(counts) for split, counts in self.coverage.items()},
             "rejected rows": len(self.rejects),
             "notes": self.notes,
-            "written": written,
         }
 
 
@@ -124,7 +124,7 @@ def write_missing(folder: Path, missing: Sequence[tuple[str, str, str]]) -> None
 def write_facts(folder: Path, account: Account, names: Sequence[str]) -> None:
     """prepare.md, then prepare.json: with it all files named there are whole."""
     written = [name for name in names if (folder / name).is_file()]
-    facts = account.facts({name: _sha256(folder / name) for name in written})
+    facts = account.facts | {"written": {name: _sha256(folder / name) for name in written}}
     write_text(folder / "prepare.md", _markdown(account, written))
     write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")
 
