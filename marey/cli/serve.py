@@ -155,7 +155,11 @@ def read_token(file: Path | None) -> str | None:
         try:
             token, source = file.read_text(encoding="utf-8").strip(), str(file)
         except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"{file} holds no token that can be read: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise RunError(
+                f"{file} holds no token that can be read: {reason}",
+                f"--token-file takes a file of text, {TOKEN} the token itself",
+            ) from error
     elif TOKEN in os.environ:
         token, source = os.environ[TOKEN].strip(), TOKEN
     else:

@@ -209,7 +209,7 @@ class PublishedDemo:
         if missing := [name for name in JESTER if _plain(name) not in places]:
             raise ValueError(
                 f"PublishedDemo is a rule for the {len(JESTER)} classes of Jester; the "
-                f"{len(labels)} here lack {first_few(missing, 3)}. hint: MeanOfLast"
+                f"{len(labels)} here lack {first_few(missing, 3)}. hint: MeanOfLast is for any"
             )
         there = [places[_plain(name)] for name in JESTER]
         return replace(

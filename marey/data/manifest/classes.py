@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from marey.data.manifest.columns import as_codes
 from marey.data.manifest.faults import Fault, clip_text
-from marey.errors import ManifestError, counted
+from marey.errors import ManifestError, counted, first_few
 from marey.storage.atomic import Failure, manifest_error, write_text
 from marey.storage.encodings import NotText, decode_text
 from marey.storage.url import AnyPath
@@ -167,7 +167,9 @@ class LabelValues:
         if self.names is None:
             return f"write the class names in {file} beside it, or run `marey data init`"
         near = difflib.get_close_matches(value, self.names, n=1)
-        return f"did you mean {clip_text(near[0])}?" if near else "add it to the file of classes"
+        if near:
+            return f"did you mean {clip_text(near[0])}?"
+        return f"known: {first_few(self.names)}; {file} names those to train on"
 
     def _joined(self, value: str) -> str:
         """Several classes as a manifest has them, if `value` is some written otherwise; else ""."""

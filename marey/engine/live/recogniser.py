@@ -193,7 +193,8 @@ def live_recogniser(
     try:
         return LiveRecogniser(predictor, sight, head, decision)
     except ValueError as error:
-        raise RecipeError(f"decision: {error}") from error
+        reason, _, hint = str(error).partition(". hint: ")
+        raise RecipeError(f"decision: {reason}", hint) from error
 
 
 def why_windows(predictor: Predictor) -> str:

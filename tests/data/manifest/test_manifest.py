@@ -134,6 +134,7 @@ FAULTS = {
     "several classes": (HEAD + "a,0;1\n", r"m\.csv:2: 'label' is '0;1'.*has them as '0\|1'"),
     "several names": (HEAD + 'a,"wave, run"\n', r"m\.csv:2: .*has them as 'wave\|run'"),
     "unknown class": (HEAD + "a,wav\n", r"m\.csv:2: 'label' is 'wav'.*did you mean 'wave'\?"),
+    "another class": (HEAD + "a,sit\n", r"'label' is 'sit'.*known: .*wave.*; labels\.txt names"),
     "empty label": (HEAD + "a,\n", r"m\.csv:2: 'label' is empty"),
     "huge label": (HEAD + "a,99999999999999999999\n", r"m\.csv:2: 'label' is '9999"),
     "repeated path": (HEAD + "a,0\n\nb,0\na,1\n", r"m\.csv:5: 'path' is 'a', as in line 2"),
