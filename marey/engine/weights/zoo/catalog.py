@@ -7,7 +7,7 @@ from pathlib import Path
 from marey.engine.weights.hub_release import is_of_hub, release_of
 from marey.engine.weights.imagenet import OFFICIAL
 from marey.engine.weights.published import PublishedFile, cache_folder, find
-from marey.engine.weights.zoo import gc, mmaction2, motionformer, tdn, tsm
+from marey.engine.weights.zoo import gc, mmaction2, motionformer, tdn, torchvision_video, tsm
 from marey.errors import CheckpointError, did_you_mean
 from marey.recipes.release import CONFIG
 
@@ -17,6 +17,7 @@ CODE_BASES = {
     "TDN": tdn.FILES,
     "Motionformer": motionformer.FILES,
     "mmaction2": mmaction2.FILES,
+    "torchvision": torchvision_video.FILES,
 }
 """Whose they are -> their checkpoints."""
 CHECKPOINTS = {file.name: file for files in CODE_BASES.values() for file in files}
