@@ -11,6 +11,7 @@
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
   const share = (part) => `${100 * part}%`; // of CSS, which has no space there
   const number = new Intl.NumberFormat("en");
+  const counted = (count) => `${number.format(count)} ${count === 1 ? "frame" : "frames"}`;
   const clock = (seconds) => {
     const minutes = Math.floor(seconds / 60);
     return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
@@ -126,7 +127,7 @@
       if (said.timeline) this.showParts(said);
       else this.showBars(said.answers);
       const { frames, seconds, width, height } = said.clip;
-      show(at(".took", this.root), `${number.format(frames)} frames, ${seconds.toFixed(1)} s, `
+      show(at(".took", this.root), `${counted(frames)}, ${seconds.toFixed(1)} s, `
         + `${width} × ${height}; answered in ${said.took_seconds.toFixed(2)} s`
         + (said.warning ? `. Warning: ${said.warning}` : ""));
       this.offerClasses(said.answers);
@@ -188,7 +189,7 @@
       if (!file || !label) return;
       this.looks.hidden = false;
       this.looks.setAttribute("aria-busy", "true");
-      show(at(".note", this.looks), "It is asked where it looks.");
+      show(at(".note", this.looks), "Looking for what speaks for this class …");
       const form = new FormData(), words = new URLSearchParams({ head, label });
       form.append("file", file);
       if (part) words.set("start", part.start);
@@ -469,8 +470,8 @@
       link.model.showLive(said);
       if (link !== this.links[0] || now < (this.told ?? 0) + 1000) return;
       this.told = now; // once a second, so that a screen reader can follow
-      pace.textContent = `${(link.answers.length / 2).toFixed(0)} frames a second, each answered after `
-        + `${Math.round(now - (started ?? now))} ms; ${number.format(link.dropped)} frames dropped`;
+      pace.textContent = `${counted(Math.round(link.answers.length / 2))} a second, each answered after `
+        + `${Math.round(now - (started ?? now))} ms; ${counted(link.dropped)} dropped`;
     }
 
     end(reason = "") {
