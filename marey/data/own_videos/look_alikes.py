@@ -18,6 +18,7 @@ from marey.errors import counted
 from marey.jobs.executors import Executor
 from marey.jobs.parts import Progress
 from marey.storage.atomic import write_csv
+from marey.video.reading.reader import Span
 
 MOST_COMPARED = 20_000
 """Clips; the time to compare grows with their square."""
@@ -34,11 +35,13 @@ class LookAlikes:
     relatives: Relatives
     paths: Sequence[str]
     labels: Sequence[str]
+    spans: Sequence[Span | None] = ()
+    """Of all clips, if any is a part of its file."""
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """The paths of those that are."""
-        return [(self.paths[one], self.paths[other]) for one, other in self.relatives.pairs]
+        """The names of those that are."""
+        return [(self._name(one), self._name(other)) for one, other in self.relatives.pairs]
 
     def kept_together(self, groups: Groups | None) -> tuple[Groups | None, str]:
         """These groups (None: each clip its own), of which relatives join several, and what is
@@ -111,7 +114,7 @@ class LookAlikes:
             one, other = differ[0]
             yield (
                 f"{counted(len(differ), 'copy', 'copies')} with another label than the first, as"
-                f" {self.paths[other]}, {self.labels[other]}, of {self.paths[one]},"
+                f" {self._name(other)}, {self.labels[other]}, of {self._name(one)},"
                 f" {self.labels[one]}"
             )
         for side, name in list(enumerate(SPLITS))[1:]:
@@ -139,8 +142,13 @@ class LookAlikes:
             path.unlink(missing_ok=True)
 
     def _shown(self, pairs: Sequence[tuple[int, int]] | np.ndarray) -> str:
-        shown = [f"{self.paths[one]} ~ {self.paths[other]}" for one, other in pairs[:NUM_SHOWN]]
+        shown = [f"{self._name(one)} ~ {self._name(other)}" for one, other in pairs[:NUM_SHOWN]]
         return ", ".join(shown) + (", ..." if len(pairs) > NUM_SHOWN else "")
+
+    def _name(self, row: int) -> str:
+        """The path of a clip, and its span: clips of one file may look alike."""
+        span = self.spans[row] if self.spans else None
+        return f"{self.paths[row]} {span}" if span else self.paths[row]
 
     @property
     def facts(self) -> dict[str, object]:
@@ -181,7 +189,8 @@ def find_look_alikes(
         manifest, rows, executor=executor, timeout_seconds=timeout_seconds, progress=progress
     )
     relatives = find_relatives(prints, same_bytes(manifest, rows), progress=progress)
-    return LookAlikes(relatives, paths, labels), []
+    spans = [manifest.span(row) for row in range(len(paths))]
+    return LookAlikes(relatives, paths, labels, spans), []
 
 
 def look_alikes_of(

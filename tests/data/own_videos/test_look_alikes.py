@@ -16,6 +16,7 @@ from marey.data.own_videos.look_alikes import LookAlikes
 from marey.data.own_videos.name_groups import Groups, groups_by_pattern
 from marey.data.own_videos.splits import SplitRule
 from marey.errors import ManifestError
+from marey.video.reading.reader import Span
 
 
 def write_clip(folder: Path, seed: int, *, mirrored: bool = False) -> None:
@@ -97,6 +98,15 @@ def test_where_likeness_would_join_most_clips_only_files_of_the_same_bytes_stay_
     assert list(near.notes(np.zeros(6, int), np.array([0, 0, 0, 1, 1, 1]), done))[-1] == (
         "2 of 6 clips look nearly like one in another fold, as c ~ d: results will be too good"
     )
+
+
+def test_parts_of_one_file_are_named_by_their_spans() -> None:
+    pairs, copies = np.array([[0, 1]]), np.zeros((0, 2), int)
+    spans = [Span(0, 1.5), Span(1.5, 3)]
+    near = LookAlikes(Relatives(pairs, np.zeros(1, int), copies), ["a.mp4"] * 2, ["x"] * 2, spans)
+    assert near.pairs == [("a.mp4 [0, 1.5) seconds", "a.mp4 [1.5, 3) seconds")]
+    (note,) = near.notes(np.zeros(2, int), None, "")
+    assert "a.mp4 [0, 1.5) seconds ~ a.mp4 [1.5, 3) seconds" in note
 
 
 @pytest.mark.parametrize("given", ["column", "pattern"])
