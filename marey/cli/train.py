@@ -171,6 +171,8 @@ def _train(
     from marey.engine.train.loop import train as run_training
     from marey.engine.train.plan import plan
 
+    if dry and asked.resume is not None:
+        raise typer.BadParameter("--dry-run is of a run that is to begin: leave --resume out")
     if download:
         fetch_before(asked.recipe if isinstance(asked.recipe, str) else None, asked.weights)
     with progress_bar("looking at clips") as progress:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from marey.cli.app import app
 from marey.engine.train import dry_run as rehearsal
 from marey.engine.train.distributed import join_world
 from marey.engine.train.dry_run import dry_run
@@ -63,3 +65,10 @@ def test_clips_that_cannot_be_read_are_said(tmp_path: Path) -> None:
         clip.write_bytes(b"no video")
     with pytest.raises(RunError, match="no clip of the first batches could be read"):
         list(dry_run(recipe, tmp_path / "run", device="cpu"))
+
+
+def test_a_run_that_goes_on_has_none(tmp_path: Path) -> None:
+    words = ["train", "--resume", "--work-dir", str(tmp_path), "--dry-run"]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "--dry-run is of a run that is to begin: leave --resume out" in done.output
