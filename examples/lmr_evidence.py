@@ -69,11 +69,15 @@ def stages(first: Stage) -> dict[str, Stage]:
         raise TypeError(f"the first stage has {type(optim).__name__}, expected SGD")
     plain = replace(first, epochs=first.epochs // 2, warmup=Warmup())
     alike = replace(plain, sampler=ClassBalanced(), reset_heads=True)
+    balanced = BalancedSoftmax()
     slow = replace(alike, optim=replace(optim, lr=optim.lr / 10))
     found = {
         "CE": plain,
-        "balanced softmax": replace(plain, objective=BalancedSoftmax()),
+        "balanced softmax": replace(plain, objective=balanced),
+        "logit adjustment, tau 1.25": replace(plain, objective=LogitAdjustment(1.25)),
         "logit adjustment, tau 1.5": replace(plain, objective=LogitAdjustment(1.5)),
+        "balanced softmax, + mixing": replace(plain, objective=LMR(l=0, h=0, loss=balanced)),
+        "balanced softmax, LMR of scale 8": replace(plain, objective=LMR(scale=8, loss=balanced)),
         "cRT": replace(alike, trainable="heads"),
         "control": slow,
         "+ mixing": replace(slow, objective=LMR(l=0, h=0)),
