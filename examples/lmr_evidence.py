@@ -18,6 +18,7 @@ import argparse
 import csv
 import json
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -202,6 +203,7 @@ def measure(recipe: Recipe, data: Path, seed: int, folder: Path) -> dict[str, di
     kept = folder / "evidence.json"
     if not kept.exists():
         began = time.perf_counter()
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped
         run = train(replace(recipe.with_data(str(data)), seed=seed), folder, quiet=True)
         found: dict[str, dict[str, float]] = {}
         for split in ("val", "test"):
