@@ -63,8 +63,11 @@ class Setting:
     """(seed, folder) -> the manifest written there."""
 
 
-def stages(first: Stage) -> dict[str, Stage]:
-    """Every method's second stage; `slow` is a tenth of the rate, as LMR was published."""
+def stages(first: Stage, tried: Sequence[tuple[float, float]]) -> dict[str, Stage]:
+    """Every method's second stage, LMR's of each scale and share l of `tried`.
+
+    `slow` is a tenth of the rate, as LMR was published.
+    """
     optim = first.optim
     if not isinstance(optim, SGD):
         raise TypeError(f"the first stage has {type(optim).__name__}, expected SGD")
@@ -83,7 +86,7 @@ def stages(first: Stage) -> dict[str, Stage]:
         "control": slow,
         "+ mixing": replace(slow, objective=LMR(l=0, h=0)),
     }
-    for scale, share in product(SCALES, SHARES):
+    for scale, share in tried:
         found[lmr_name(scale, share)] = replace(slow, objective=LMR(l=share, scale=scale))
     return found
 
@@ -232,6 +235,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("root", type=Path, nargs="?")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--scales", type=float, nargs="+", default=SCALES)
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="l")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument(
         "--epochs", type=int, help="of the first stage; the second has half of them"
@@ -242,10 +247,13 @@ def main(words: Sequence[str] | None = None) -> None:
     if args.epochs:
         first = replace(setting.recipe.stages[0], epochs=args.epochs)
         setting = replace(setting, recipe=replace(setting.recipe, stages=(first,)))
-    print_table(compare(setting, args.seeds, args.out))
+    tried = list(product(args.scales, args.shares))
+    print_table(compare(setting, args.seeds, args.out, tried), tried)
 
 
-def compare(setting: Setting, seeds: Sequence[int], out: Path) -> Found:
+def compare(
+    setting: Setting, seeds: Sequence[int], out: Path, tried: Sequence[tuple[float, float]]
+) -> Found:
     """What `measure` gives of the first stage and of every method, a list over the seeds."""
     found: Found = {}
     for seed in seeds:
@@ -256,7 +264,7 @@ def compare(setting: Setting, seeds: Sequence[int], out: Path) -> Found:
         start = place / "start"
         found.setdefault("first stage", []).append(measure(setting.recipe, data, seed, start))
         weights = str(start / "checkpoints" / "last.pt")
-        for name, stage in stages(setting.recipe.stages[0]).items():
+        for name, stage in stages(setting.recipe.stages[0], tried).items():
             recipe = replace(setting.recipe, stages=(stage,), weights=weights)
             folder = place / name.replace(", ", "-").replace(" ", "_")
             found.setdefault(name, []).append(measure(recipe, data, seed, folder))
@@ -264,7 +272,7 @@ def compare(setting: Setting, seeds: Sequence[int], out: Path) -> Found:
     return found
 
 
-def print_table(found: Found) -> None:
+def print_table(found: Found, tried: Sequence[tuple[float, float]]) -> None:
     """A line a method; then which scale and share the clips of their own chose."""
 
     def column(name: str, split: str, number: str) -> np.ndarray:
@@ -278,8 +286,8 @@ def print_table(found: Found) -> None:
             cells.append(interval(column(name, "test", number) - column("control", "test", number)))
         minutes = column(name, "cost", "minutes").mean()
         print(f"| {name} | {' | '.join(cells)} | {minutes:.1f} |")
-    tried = [lmr_name(*pair) for pair in product(SCALES, SHARES)]
-    best = max(tried, key=lambda name: column(name, "val", "class_avg").mean())
+    names = [lmr_name(*pair) for pair in tried]
+    best = max(names, key=lambda name: column(name, "val", "class_avg").mean())
     print(f"\nchosen on clips of their own (split val, mean over classes): {best}")
 
 

@@ -18,29 +18,30 @@ def test_the_table_has_gains_over_the_control_and_says_what_was_chosen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = runpy.run_path(str(SCRIPT))
-    scales = script["compare"].__globals__
-    scales["SCALES"], scales["SHARES"] = (8.0,), (0.6,)
+    namespace, tried = script["compare"].__globals__, [(8.0, 0.6)]
     every = script["stages"]
-    scales["stages"] = lambda first: {
-        name: stage for name, stage in every(first).items() if name.startswith(("control", "LMR"))
+    namespace["stages"] = lambda first, tried: {
+        name: stage
+        for name, stage in every(first, tried).items()
+        if name.startswith(("control", "LMR"))
     }
     setting = script["rendered"](10, largest=4, tested=(1, 1))
     first = replace(setting.recipe.stages[0], epochs=1)
     setting = replace(setting, recipe=replace(setting.recipe, stages=(first,)))
-    found = script["compare"](setting, [0], tmp_path)
+    found = script["compare"](setting, [0], tmp_path, tried)
     assert list(found) == ["first stage", "control", "LMR, scale 8, l 0.6"]
-    script["print_table"](found)
+    script["print_table"](found, tried)
     printed = capsys.readouterr().out
     control = next(line for line in printed.splitlines() if line.startswith("| control"))
     assert control.split(" | ")[-3:-1] == ["0.0", "0.0"]
     assert "chosen on clips of their own" in printed
-    again = script["compare"](setting, [0], tmp_path)
+    again = script["compare"](setting, [0], tmp_path, tried)
     assert again == found
 
 
 def test_second_stages_differ_by_their_objective_alone() -> None:
     script = runpy.run_path(str(SCRIPT))
-    stages = script["stages"](script["rendered"](10).recipe.stages[0])
+    stages = script["stages"](script["rendered"](10).recipe.stages[0], [(1.0, 0.3), (8.0, 0.6)])
     for name, stage in stages.items():
         if isinstance(stage.objective, LMR):
             beside = stages["balanced softmax" if name.startswith("balanced") else "control"]
