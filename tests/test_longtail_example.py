@@ -1,12 +1,18 @@
-"""examples/longtail_evidence.py trains every method from one start, and each run only once."""
+"""examples/longtail_evidence.py compares methods from one start, and makes each run only once."""
 
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from marey.data.manifest.read import read_manifest
+from marey.longtail.lmr import LMR
+from marey.recipes.recipe import Stage
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "longtail_evidence.py"
 TRAINED = (60, 22, 3)
@@ -16,27 +22,75 @@ def write_clips(folder: Path) -> Path:
     """Features of three classes, of unequal numbers of training clips; returns their manifest."""
     rng, lines = np.random.default_rng(0), ["path,label,split"]
     for label, count in enumerate(TRAINED):
-        for number in range(count + 4):
+        for number in range(count + 8):
             name = f"{label}_{number}.npy"
             np.save(folder / name, rng.normal(np.eye(3, 8)[label], 0.2, (1, 8)).astype(np.float32))
-            lines.append(f"{name},{label},{'train' if number < count else 'val'}")
+            split = "train" if number < count else ("val", "test")[number % 2]
+            lines.append(f"{name},{label},{split}")
     manifest = folder / "clips.csv"
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return manifest
 
 
-def test_the_table_of_methods_has_a_line_of_each_and_gains_over_crt(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def of_lmr_alone(script: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script without methods other than LMR and what its gains are over."""
+    every = script["stages"]
+
+    def kept(*args: object) -> dict[str, Stage]:
+        stages = every(*args).items()
+        compared = ("control", "balanced softmax", "LMR, scale 8, l 0.6")
+        return {name: stage for name, stage in stages if name in compared}
+
+    monkeypatch.setitem(script["compare"].__globals__, "stages", kept)
+
+
+def test_the_table_of_features_has_gains_and_says_what_was_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = runpy.run_path(str(SCRIPT))
-    for name in set(script["STAGES"]) - {"cRT", "LMR, paper"}:
-        del script["STAGES"][name]
-    words = [str(tmp_path / "runs"), str(write_clips(tmp_path))]
-    script["main"](words)
-    first = capsys.readouterr().out
-    crt, lmr = (line.split(" | ") for line in first.splitlines()[2:])
-    assert (crt[0], crt[-1]) == ("| cRT", "0.0 |")
-    assert lmr[0] == "| LMR, paper"
-    (tmp_path / "clips.csv").unlink()  # what is trained is only read
-    script["main"](words)
-    assert capsys.readouterr().out == first
+    of_lmr_alone(script, monkeypatch)
+    clips = write_clips(tmp_path)
+    words = [str(tmp_path / "runs"), "features", str(clips), "--scales", "8", "--shares", "0.6"]
+    script["main"]([*words, "--epochs", "2"])
+    printed = capsys.readouterr().out
+    rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| ")][1:]
+    names = [row[0].removeprefix("| ") for row in rows]
+    assert names == ["first stage", "balanced softmax", "control", "LMR, scale 8, l 0.6"]
+    assert rows[2][5:7] == ["0.0", "0.0"]  # the control, over itself
+    assert rows[1][7:9] == ["0.0", "0.0"]  # balanced softmax, over itself
+    assert printed.splitlines()[-1].endswith(": LMR, scale 8, l 0.6")
+    clips.unlink()  # what is trained is only read
+    script["main"]([*words, "--epochs", "2"])
+    assert capsys.readouterr().out == printed
+
+
+def test_whole_networks_learn_rendered_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = runpy.run_path(str(SCRIPT))
+    of_lmr_alone(script, monkeypatch)
+    setting = script["rendered"](10, largest=4, tested=(1, 1))
+    first = replace(setting.recipe.stages[0], epochs=1)
+    setting = replace(setting, recipe=replace(setting.recipe, stages=(first,)), second=1)
+    found = script["compare"](setting, [0], tmp_path, [(8.0, 0.6)])
+    assert list(found) == ["first stage", "balanced softmax", "control", "LMR, scale 8, l 0.6"]
+
+
+def test_second_stages_differ_by_their_objective_alone() -> None:
+    script = runpy.run_path(str(SCRIPT))
+    for setting in (script["rendered"](10), script["features"]([])):
+        stages = script["stages"](setting, [(1.0, 0.3), (8.0, 0.6)])
+        for name, stage in stages.items():
+            if isinstance(stage.objective, LMR):
+                beside = stages["balanced softmax" if name.startswith("balanced") else "control"]
+                assert replace(stage, objective=beside.objective) == beside, name
+
+
+def test_classes_of_pairs_are_long_tailed_and_their_clips_are_drawn_apart(tmp_path: Path) -> None:
+    script = runpy.run_path(str(SCRIPT))
+    manifest = read_manifest(script["rendered"](12, largest=5, tested=(1, 1)).data(3, tmp_path))
+    train, *others = (manifest.select(s).class_counts().tolist() for s in ("train", "val", "test"))
+    assert train[0] == 5
+    assert train == sorted(train, reverse=True)
+    assert others == [[1] * 12] * 2
+    assert len({manifest.path(row).read_bytes() for row in range(len(manifest))}) == len(manifest)
