@@ -13,7 +13,7 @@ from marey.cli.app import app
 from marey.data.loading.samplers import Sampler
 from marey.longtail.objective import Objective
 from marey.recipes.catalog import find
-from marey.recipes.longtail import SECOND_STAGES
+from marey.recipes.longtail import CHANGES
 from marey.recipes.names import classes_for
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_yaml, override, to_yaml
@@ -35,7 +35,7 @@ def test_the_tables_have_every_objective_sampler_and_second_stage() -> None:
     shown = " ".join(OVERRIDES)
     for name in (*classes_for(Objective), *classes_for(Sampler)):
         assert re.search(rf"=\{{?{name}\b", shown), name
-    assert [f"tsm-r18+{word}" for word in SECOND_STAGES] == RECIPES
+    assert [f"tsm-r18+{word}" for word in CHANGES] == RECIPES
     assert [find(name).name for name in RECIPES] == RECIPES
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from marey.data.manifest.read import read_manifest
 from marey.longtail.lmr import LMR
+from marey.longtail.logit_adjustment import LogitAdjustment
 from marey.recipes.recipe import Stage
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "longtail_evidence.py"
@@ -42,6 +43,7 @@ def of_lmr_alone(script: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Non
         return {name: stage for name, stage in stages if name in compared}
 
     monkeypatch.setitem(script["compare"].__globals__, "stages", kept)
+    monkeypatch.setitem(script["compare"].__globals__, "at_once", lambda _: {})
 
 
 def test_the_table_of_features_has_gains_and_says_what_was_chosen(
@@ -84,6 +86,16 @@ def test_second_stages_differ_by_their_objective_alone() -> None:
             if isinstance(stage.objective, LMR):
                 beside = stages["balanced softmax" if name.startswith("balanced") else "control"]
                 assert replace(stage, objective=beside.objective) == beside, name
+
+
+def test_one_stage_is_as_long_as_two() -> None:
+    script = runpy.run_path(str(SCRIPT))
+    for setting in (script["rendered"](10), script["features"]([])):
+        (first,) = setting.recipe.stages
+        second = script["stages"](setting, [])["CE"]
+        plain, adjusted = script["at_once"](setting).values()
+        assert plain == replace(first, epochs=first.epochs + second.epochs)
+        assert adjusted == replace(plain, objective=LogitAdjustment(1.25))
 
 
 def test_classes_of_pairs_are_long_tailed_and_their_clips_are_drawn_apart(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from marey.errors import RecipeError, did_you_mean
 from marey.recipes import ensembles as ensemble_rows
 from marey.recipes.ensembles import ensembles
 from marey.recipes.huggingface import PREFIX, hugging_face, is_hugging_face
-from marey.recipes.longtail import SECOND_STAGES
+from marey.recipes.longtail import CHANGES
 from marey.recipes.recipe import Recipe
 from marey.recipes.release import CONFIG, WEIGHTS, going_on_from, read_config
 from marey.recipes.schema import from_yaml
@@ -134,7 +134,7 @@ def _release(path: Path) -> Path | None:
 
 
 def _change(base: str, word: str) -> Callable[[Recipe], Recipe]:
-    change = SECOND_STAGES.get(word) or degree(word)
+    change = CHANGES.get(word) or degree(word)
     start, plus, before = base.rpartition("+")
     if plus and degree(word) and not Path(base.removeprefix(PREFIX)).exists():
         if degree(before):
@@ -143,13 +143,13 @@ def _change(base: str, word: str) -> Callable[[Recipe], Recipe]:
                 f"one of them: {start}+{before} or {start}+{word}",
             )
         raise RecipeError(
-            f"+{word} says how the first stage trains, and +{before} what follows it",
+            f"+{word} says what learns in the first stage, which +{before} changes or follows",
             f"the other way round: {start}+{word}+{before}",
         )
     if change is None:
-        unknown = did_you_mean(word, [*SECOND_STAGES, *WORDS])
+        unknown = did_you_mean(word, [*CHANGES, *WORDS])
         near = did_you_mean(f"{base}+{word}", ensembles(), otherwise=unknown)
-        raise RecipeError(f"no second stage '{word}', and no degree of fine-tuning", near)
+        raise RecipeError(f"no change '{word}' of a recipe", near)
     return change
 
 

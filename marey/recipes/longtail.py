@@ -1,4 +1,7 @@
-"""Second stages for unequal classes, each a recipe made of another: ``tsm-r18+crt``.
+"""Other losses and second stages for unequal classes: recipes made of another, ``tsm-r18+crt``.
+
+``+longtail`` is what docs/longtail.md found best: the recipe as it is, learned by logit adjustment
+(arXiv 2007.07314). The others follow the recipe with a stage.
 
 What the second stage of cRT, LWS and tau-normalisation learns on is the features of the first
 (arXiv 1910.09217); in deferred re-weighting (arXiv 1906.07413) and LMR (arXiv 2304.01143) the whole
@@ -16,11 +19,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from marey.data.loading.samplers import ClassBalanced
+from marey.data.loading.samplers import ClassBalanced, InstanceBalanced
 from marey.errors import RecipeError
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.ldam import LDAM
 from marey.longtail.lmr import LMR
+from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
 from marey.longtail.objective import CrossEntropy, Objective
 from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidClassBalanced, SigmoidLDAM
 from marey.recipes.optim import Cosine, Optim, StepDecay, Warmup
@@ -28,6 +32,27 @@ from marey.recipes.recipe import Recipe, Stage
 
 BETA = 0.9999
 """How fast clips of a class repeat each other, in the re-weighting of LDAM-DRW."""
+
+
+TAU = 1.25
+"""The strength of ``+longtail``: few-shot classes gain, and the mean over classes does not lose."""
+
+
+def longtail(base: Recipe, tau: float = TAU) -> Recipe:
+    """`base`, its scores adjusted by the class frequencies wherever it learns by cross-entropy.
+
+    A stage that draws classes alike stays as it is: it knows of no frequencies. RecipeError if
+    nothing would be changed.
+    """
+    stages = tuple(_adjusted(stage, tau) for stage in base.stages)
+    if stages == base.stages:
+        losses = ", ".join(sorted({type(stage.objective).__name__ for stage in base.stages}))
+        raise RecipeError(
+            f"+longtail changes the cross-entropy of clips drawn as they come, and {base.name} has "
+            f"none: it learns by {losses or 'nothing'}",
+            "docs/longtail-methods.md has losses for clips of several classes",
+        )
+    return replace(base, name=f"{base.name}+longtail", stages=stages, claim=None)
 
 
 def crt(base: Recipe) -> Recipe:
@@ -95,6 +120,8 @@ SECOND_STAGES: dict[str, Callable[[Recipe], Recipe]] = {
     "lmr": lmr,
 }
 """Word after the plus sign of a recipe's name -> the function that adds the stage."""
+CHANGES: dict[str, Callable[[Recipe], Recipe]] = {"longtail": longtail, **SECOND_STAGES}
+"""Those, and the word that changes the loss of the stages there are."""
 
 
 def reweighted(objective: Objective, beta: float) -> Objective:
@@ -109,6 +136,21 @@ def reweighted(objective: Objective, beta: float) -> Objective:
         f"{type(objective).__name__} has no form with class weights, which drw needs",
         "take it of LDAM, Focal, CrossEntropy, SigmoidLDAM or BinaryCrossEntropy",
     )
+
+
+def _adjusted(stage: Stage, tau: float) -> Stage:
+    """The stage, its cross-entropy adjusted if it draws clips as they come."""
+    loss = stage.objective
+    if not isinstance(loss, CrossEntropy) or not isinstance(stage.sampler, InstanceBalanced):
+        return stage
+    return replace(stage, objective=LogitAdjustment(tau, loss.label_smoothing))
+
+
+def _for_classes_alike(loss: Objective) -> Objective:
+    """A loss for classes drawn alike: one that corrects for their frequencies would do so twice."""
+    if isinstance(loss, BalancedSoftmax | LogitAdjustment):
+        return CrossEntropy(loss.label_smoothing)
+    return loss
 
 
 def _slowed(optim: Optim, times: float) -> Optim:
@@ -131,6 +173,7 @@ def _classifier_stage(base: Recipe) -> Stage:
         schedule=Cosine(),
         warmup=Warmup(),
         sampler=ClassBalanced(),
+        objective=_for_classes_alike(base.stages[-1].objective),
         last_blocks=None,
         reset_heads=False,
         normalize_heads=None,

@@ -14,7 +14,7 @@ from marey.errors import RecipeError
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.decouple import set_trainable
 from marey.longtail.ldam import LDAM
-from marey.longtail.logit_adjustment import BalancedSoftmax
+from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
 from marey.longtail.objective import CrossEntropy, LossModule, Objective
 from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidClassBalanced, SigmoidLDAM
 from marey.models.video_model import Head, ModelSpec
@@ -119,8 +119,37 @@ def test_after_a_stage_of_heads_alone_everything_goes_on_as_without_it(before: s
         assert find(f"tsm-r18+{before}+{word}").stages[-1] == find(f"tsm-r18+{word}").stages[-1]
 
 
-def test_an_unknown_second_stage_suggests_the_nearest() -> None:
-    with pytest.raises(RecipeError, match="no second stage 'crtt'.*did you mean 'crt'"):
+def test_the_word_longtail_adjusts_the_cross_entropy_of_clips_as_they_come() -> None:
+    base = override(find("tsm-r18"), ["stages.0.objective.label_smoothing=0.1"])
+    found = longtail.longtail(base)
+    assert found == replace(
+        base,
+        name="tsm-r18+longtail",
+        stages=(replace(base.stages[0], objective=LogitAdjustment(1.25, 0.1)),),
+        claim=None,
+    )
+    assert find("tsm-r18+frozen+longtail").stages[0].objective == LogitAdjustment(1.25)
+    assert find("tsm-r18+crt+longtail").stages == (
+        find("tsm-r18+longtail").stages[0],
+        find("tsm-r18+crt").stages[1],
+    )
+
+
+@pytest.mark.parametrize("word", ["crt", "lws"])
+def test_classes_drawn_alike_are_not_adjusted_once_more(word: str) -> None:
+    assert find(f"tsm-r18+longtail+{word}").stages[1] == find(f"tsm-r18+{word}").stages[1]
+
+
+def test_what_has_no_cross_entropy_to_adjust_is_refused() -> None:
+    several = override(find("tsm-r18"), ["stages.0.objective=BinaryCrossEntropy"])
+    alike = override(find("tsm-r18"), ["stages.0.sampler=ClassBalanced"])
+    for recipe, losses in ((several, "BinaryCrossEntropy"), (alike, "CrossEntropy")):
+        with pytest.raises(RecipeError, match=f"tsm-r18 has none: it learns by {losses}"):
+            longtail.longtail(recipe)
+
+
+def test_an_unknown_word_suggests_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="no change 'crtt' of a recipe.*did you mean 'crt'"):
         find("tsm-r18+crtt")
 
 
