@@ -70,4 +70,4 @@ def test_on_classes_that_vary_alike_lmr_finds_more_of_the_rare(
     runpy.run_path(str(ROOT / "examples" / "lmr_made_up.py"))["main"](["--seeds=1"])
     rows = [line.split("|") for line in capsys.readouterr().out.splitlines()[2:]]
     few = {name.strip(): float(value.split("±")[0]) for _, name, value, *_ in rows}
-    assert few["LMR, paper"] > few["cRT"] + 5 > few["CE"] + 10
+    assert few["LMR, scale 8"] > few["cRT"] + 5 > few["CE"] + 10

@@ -57,9 +57,10 @@ from this in the points of `marey.longtail.lmr_released`, in the layer norm (tha
 transformer's output, with its learned scale and shift) and in its hyper-parameters. In
 `variant="paper"`, h is 0 in the paper; eps grows where ln would not be positive, so that the
 rarest class always gets l; classes of equal counts get h, since none is rarer; a clip that nobody
-may help stays as it is; a class without clips counts as rare as the rarest that has some. `scale`
-is not in the paper, whose z is 1. The release compares by the network's learned norm, whose scale
-may sharpen as well; ours of any other network has none (docs/longtail.md measures z).
+may help stays as it is; a class without clips counts as rare as the rarest that has some. z is 8
+where nothing else is said, and `scale=1` is the paper's: by a norm that learns nothing, a mean over
+the frequent clips harms rare classes (docs/longtail.md measures it). The release compares by the
+network's learned norm, whose scale may sharpen as well.
 """
 
 from __future__ import annotations
@@ -79,6 +80,9 @@ from marey.longtail.memory_bank import MemoryBank
 from marey.longtail.objective import CrossEntropy, Objective, PerHead, ScoringModel
 from marey.types import Clip, Labels, check_choices, check_numbers
 
+SCALE = 8.0
+"""The default of `LMR.scale`, by docs/longtail.md: as good as 16 there, and better than 1 and 4."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LMR(Objective):
@@ -89,7 +93,8 @@ class LMR(Objective):
     included; 0 is none, and then the gradient flows through the keys as well. A clip is mixed with
     the probability `mix`. Rarity is that of `head`'s classes, the first head's if it is empty; the
     labels of all heads are mixed alike. With `gather`, the batches of all processes are one.
-    `scale` multiplies the similarities: the larger, the fewer keys a clip is rebuilt from.
+    `scale` is z of (4): the larger, the fewer keys a clip is rebuilt from. By default it is 8, and
+    the paper's 1 in the released variant and in attentions other than "static".
     `attention` says how clips are compared: "static" is (4). `loss` is that of the mixed clips and
     labels; the paper's is the cross-entropy.
     """
@@ -104,7 +109,7 @@ class LMR(Objective):
     head: str = ""
     variant: Literal["paper", "released"] = "paper"
     gather: bool = False
-    scale: float = 1.0
+    scale: float | None = None
     attention: Literal["static", "cos_sim", "q", "q_k"] = "static"
     loss: PerHead = field(default_factory=CrossEntropy)
 
@@ -121,6 +126,13 @@ class LMR(Objective):
             raise ValueError(
                 f"loss is {type(self.loss).__name__}, for {labels} a clip, expected in {of} alone"
             )
+
+    @property
+    def z(self) -> float:
+        """What similarities are multiplied by: `scale`, or the default of what is compared how."""
+        if self.scale is not None:
+            return self.scale
+        return SCALE if (self.variant, self.attention) == ("paper", "static") else 1.0
 
     def build(self, class_counts: Mapping[str, Tensor]) -> LMRObjective:
         """The objective, for training sets of these clips a class (int64 [k] for each head)."""
@@ -221,7 +233,7 @@ class LMRObjective(nn.Module):
             self.bank.append(*joint, rows.ranks())
             keys, of_keys = self.bank.rows(None if gather else rows.rank)
         own = self.rules.own_columns(len(x), len(keys)).to(x.device)
-        s = self.spec.scale * self.compared(x, keys, norm)
+        s = self.spec.z * self.compared(x, keys, norm)
         w = self.rules.attention(s, self.helps(of_keys), own)
         return reconstruct(x, keys, w, self.rarity(told))
 
@@ -335,7 +347,7 @@ def contributions(
     classes: Tensor,
     is_few: Tensor,
     norm: nn.LayerNorm | None = None,
-    scale: float = 1.0,
+    scale: float = SCALE,
 ) -> Tensor:
     """From which classes each class is rebuilt: weights [k k], a row for each class rebuilt.
 

@@ -112,7 +112,7 @@ def test_an_attention_that_is_none_is_refused() -> None:
 # --- several classes a clip ---------------------------------------------------------------------
 
 
-def several_plainly(x: Tensor, has: Tensor, c: Tensor, h: float, few: int) -> Tensor:
+def several_plainly(x: Tensor, has: Tensor, z: float, c: Tensor, h: float, few: int) -> Tensor:
     """The equations of `marey.longtail.lmr_several`, clip by clip."""
     normed = F.layer_norm(x, x.shape[1:])
     sets = [row.nonzero().flatten().tolist() for row in has]
@@ -127,18 +127,20 @@ def several_plainly(x: Tensor, has: Tensor, c: Tensor, h: float, few: int) -> Te
         if not helps:
             rows.append(x[i])
             continue
-        w = torch.softmax(normed[helps] @ normed[i] / x.shape[1], dim=0)
+        w = torch.softmax(z * normed[helps] @ normed[i] / x.shape[1], dim=0)
         rows.append(share * (w @ x[helps]) + (1 - share) * x[i])
     return torch.stack(rows)
 
 
 @settings(max_examples=30)
-@given(st.integers(0, 2**31), st.integers(1, 9))
-def test_clips_of_several_classes_are_rebuilt_as_defined(seed: int, n: int) -> None:
+@given(st.integers(0, 2**31), st.integers(1, 9), st.sampled_from([None, 1.0, 20.0]))
+def test_clips_of_several_classes_are_rebuilt_as_defined(
+    seed: int, n: int, scale: float | None
+) -> None:
     torch.manual_seed(seed)
     x, has = torch.randn(n, 8), torch.rand(n, 4) < 0.4
-    objective = SigmoidLMR(bank=0).build({"label": COUNTS})
-    expected = several_plainly(x, has, objective.weights, objective.spec.h, few=20)
+    objective = SigmoidLMR(bank=0, scale=scale).build({"label": COUNTS})
+    expected = several_plainly(x, has, scale or 8.0, objective.weights, objective.spec.h, few=20)
     found = objective.rebuilt(x, objective.told(has.float()), JointRows((n,)))
     torch.testing.assert_close(found, expected)
 

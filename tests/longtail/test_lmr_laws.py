@@ -179,6 +179,12 @@ def test_a_loss_for_other_labels_is_refused() -> None:
         SigmoidLMR(loss=CrossEntropy())
 
 
+def test_what_was_published_has_no_scale_where_none_is_given() -> None:
+    assert LMR().z == SigmoidLMR().z == 8
+    assert LMR(variant="released").z == LMR(attention="cos_sim").z == 1
+    assert LMR(variant="released", scale=3).z == LMR(scale=3).z == 3
+
+
 @pytest.mark.parametrize("scale", [1.0, 8.0])
 def test_the_mask_of_self_moves_with_the_bank(scale: float) -> None:
     """The release masks the first batch, so that from the second on a clip rebuilds itself."""

@@ -162,7 +162,7 @@ def class_weights_of_clips(
     for label in np.flatnonzero(is_few).tolist():
         rows = torch.from_numpy(np.flatnonzero(labels == label))
         if len(rows):
-            w = attention(spec.scale * unlearned_similarity(spec, x[rows], x, norm), helps, rows)
+            w = attention(spec.z * unlearned_similarity(spec, x[rows], x, norm), helps, rows)
             weights[label] = w.mean(dim=0).double().numpy()
     return weights
 
