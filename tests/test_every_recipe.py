@@ -60,9 +60,11 @@ def small(recipe: Recipe, folder: Path) -> Recipe:
         crops[1] = replace(crops[1], resize=32)
     if recipe.model.takes_features:
         crops = [recipe.train.crop, recipe.test.crop]
+    # What a clip may have several of is told by the recipe; all else comes with the clips.
+    heads = tuple(replace(head, num_classes=2) for head in recipe.model.heads if head.several)
     return replace(
         recipe,
-        model=replace(recipe.model, encoder=encoder, heads=()),
+        model=replace(recipe.model, encoder=encoder, heads=heads),
         train=replace(recipe.train, crop=crops[0]),
         test=replace(recipe.test, crop=crops[1]),
         data=DataSpec(train=str(folder / f"{clips_of(recipe)}.csv"), workers=0),
