@@ -66,9 +66,11 @@ def answer(job):
 """
 
 STOPPED = """
+import signal
 from slow import answer
 from marey.jobs.processes import Processes
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs that a shell put aside ignore it
 try:
     list(Processes(1).answers(answer, [1]))
 except KeyboardInterrupt:
