@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -225,9 +226,14 @@ def as_release(folder: Path, out: Path) -> Path:
 
 
 def refuse_occupied(out: Path) -> None:
-    """RunError if something lies at `out` already."""
+    """RunError if something lies at `out` already, or nothing can be written there."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} is not empty", "give a new folder")
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise run_error(out, f"{there} is no folder", "give another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise run_error(out, f"nothing may be written in {there}", "give another folder")
 
 
 def write_release(

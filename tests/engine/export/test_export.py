@@ -273,7 +273,9 @@ def test_a_pt2_file_is_opened_only_where_it_is_trusted(made: Path) -> None:
         load(made / "pt2")
 
 
-def test_what_an_export_cannot_be_is_said(run: Path, tmp_path: Path) -> None:
+def test_what_an_export_cannot_be_is_said(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     refusal = f"^{re.escape(str(run))} gives no stream: temporal is.*hint: recipes that only look"
     with pytest.raises(RunError, match=refusal):
@@ -289,6 +291,13 @@ def test_what_an_export_cannot_be_is_said(run: Path, tmp_path: Path) -> None:
     (tmp_path / "full" / "x").touch()
     with pytest.raises(RunError, match="is not empty"):
         export_file(run, tmp_path / "full", wanted())
+    with pytest.raises(RunError, match=r"/below could not be written: .*/x is no folder"):
+        export_file(run, tmp_path / "full" / "x" / "below", wanted(), say=said.append)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)
+        with pytest.raises(RunError, match=f"written: nothing may be written in {tmp_path}. hint"):
+            export_file(run, tmp_path / "out", wanted(), say=said.append)
+    assert not said
     gone = WantedClips(manifest=str(tmp_path / "none.csv"))
     with pytest.raises(ManifestError):
         export_file(run, tmp_path / "out", wanted(clips=gone))
