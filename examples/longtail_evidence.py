@@ -266,6 +266,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--scales", type=float, nargs="+", default=SCALES)
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="l")
+    parser.add_argument("--only", nargs="+", help="methods, by their names in the table")
     parser.add_argument("--seeds", type=int, nargs="+", help="default: 0 to 4, or every file")
     parser.add_argument("--epochs", type=int, help="of the first stage")
     args = parser.parse_args(words)
@@ -281,13 +282,17 @@ def main(words: Sequence[str] | None = None) -> None:
         first = replace(setting.recipe.stages[0], epochs=args.epochs)
         setting = replace(setting, recipe=replace(setting.recipe, stages=(first,)))
     tried = list(product(args.scales, args.shares))
-    print_table(compare(setting, seeds, args.out, tried), tried)
+    print_table(compare(setting, seeds, args.out, tried, args.only), tried)
 
 
 def compare(
-    setting: Setting, seeds: Sequence[int], out: Path, tried: Sequence[tuple[float, float]]
+    setting: Setting,
+    seeds: Sequence[int],
+    out: Path,
+    tried: Sequence[tuple[float, float]],
+    only: Sequence[str] | None = None,
 ) -> Found:
-    """What `measure` gives of the first stage and of every method, a list over the seeds."""
+    """What `measure` gives of the first stage and of all methods, or some: a list over seeds."""
     found: Found = {}
     for seed in seeds:
         place = out / setting.name / str(seed)
@@ -299,6 +304,8 @@ def compare(
         methods = [(name, setting.recipe, stage) for name, stage in at_once(setting).items()]
         methods += [(name, going_on, stage) for name, stage in stages(setting, tried).items()]
         for name, begun, stage in methods:
+            if only is not None and name not in only:
+                continue
             recipe = replace(begun, stages=(stage,))
             folder = place / name.replace(", ", "-").replace(" ", "_")
             found.setdefault(name, []).append(measure(recipe, data, seed, folder))
@@ -307,7 +314,7 @@ def compare(
 
 
 def print_table(found: Found, tried: Sequence[tuple[float, float]]) -> None:
-    """A line a method; then which scale and share the clips of their own chose."""
+    """A line a method; then which scale and share the clips of their own chose, if LMR is there."""
 
     def column(name: str, split: str, number: str) -> np.ndarray:
         return np.array([seed[split][number] for seed in found[name]])
@@ -315,14 +322,17 @@ def print_table(found: Found, tried: Sequence[tuple[float, float]]) -> None:
     def gain(name: str, over: str, number: str) -> str:
         return interval(column(name, "test", number) - column(over, "test", number))
 
-    gains = [*product(("control", "balanced softmax"), ("class_avg", "few"))]
+    others = [name for name in ("control", "balanced softmax") if name in found]
+    gains = [*product(others, ("class_avg", "few"))]
     heads = [*NUMBERS, *(f"{number}, over {over}" for over, number in gains), "minutes"]
     print(f"| | {' | '.join(heads)} |\n{'|---' * (len(heads) + 1)}|")
     for name in found:
         cells = [interval(column(name, "test", number)) for number in NUMBERS]
         cells += [gain(name, over, number) for over, number in gains]
         print(f"| {name} | {' | '.join(cells)} | {column(name, 'cost', 'minutes').mean():.1f} |")
-    names = [lmr_name(*pair) for pair in tried]
+    names = [name for pair in tried if (name := lmr_name(*pair)) in found]
+    if not names:
+        return
     best = max(names, key=lambda name: column(name, "val", "class_avg").mean())
     print(f"\nchosen on clips of their own (split val, mean over classes): {best}")
 

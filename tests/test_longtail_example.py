@@ -5,7 +5,6 @@ from __future__ import annotations
 import runpy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +12,10 @@ import pytest
 from marey.data.manifest.read import read_manifest
 from marey.longtail.lmr import LMR
 from marey.longtail.logit_adjustment import LogitAdjustment
-from marey.recipes.recipe import Stage
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "longtail_evidence.py"
 TRAINED = (60, 22, 3)
+COMPARED = ["balanced softmax", "control", "LMR, scale 8, l 0.6"]
 
 
 def write_clips(folder: Path) -> Path:
@@ -33,49 +32,32 @@ def write_clips(folder: Path) -> Path:
     return manifest
 
 
-def of_lmr_alone(script: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The script without methods other than LMR and what its gains are over."""
-    every = script["stages"]
-
-    def kept(*args: object) -> dict[str, Stage]:
-        stages = every(*args).items()
-        compared = ("control", "balanced softmax", "LMR, scale 8, l 0.6")
-        return {name: stage for name, stage in stages if name in compared}
-
-    monkeypatch.setitem(script["compare"].__globals__, "stages", kept)
-    monkeypatch.setitem(script["compare"].__globals__, "at_once", lambda _: {})
-
-
 def test_the_table_of_features_has_gains_and_says_what_was_chosen(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = runpy.run_path(str(SCRIPT))
-    of_lmr_alone(script, monkeypatch)
     clips = write_clips(tmp_path)
-    words = [str(tmp_path / "runs"), "features", str(clips), "--scales", "8", "--shares", "0.6"]
-    script["main"]([*words, "--epochs", "2"])
+    words = [str(tmp_path / "runs"), "features", str(clips), "--epochs", "2", "--only", *COMPARED]
+    script["main"](words)
     printed = capsys.readouterr().out
     rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| ")][1:]
     names = [row[0].removeprefix("| ") for row in rows]
-    assert names == ["first stage", "balanced softmax", "control", "LMR, scale 8, l 0.6"]
+    assert names == ["first stage", *COMPARED]
     assert rows[2][5:7] == ["0.0", "0.0"]  # the control, over itself
     assert rows[1][7:9] == ["0.0", "0.0"]  # balanced softmax, over itself
     assert printed.splitlines()[-1].endswith(": LMR, scale 8, l 0.6")
     clips.unlink()  # what is trained is only read
-    script["main"]([*words, "--epochs", "2"])
+    script["main"](words)
     assert capsys.readouterr().out == printed
 
 
-def test_whole_networks_learn_rendered_classes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whole_networks_learn_rendered_classes(tmp_path: Path) -> None:
     script = runpy.run_path(str(SCRIPT))
-    of_lmr_alone(script, monkeypatch)
     setting = script["rendered"](10, largest=4, tested=(1, 1))
     first = replace(setting.recipe.stages[0], epochs=1)
     setting = replace(setting, recipe=replace(setting.recipe, stages=(first,)), second=1)
-    found = script["compare"](setting, [0], tmp_path, [(8.0, 0.6)])
-    assert list(found) == ["first stage", "balanced softmax", "control", "LMR, scale 8, l 0.6"]
+    found = script["compare"](setting, [0], tmp_path, [(8.0, 0.6)], COMPARED)
+    assert list(found) == ["first stage", *COMPARED]
 
 
 def test_second_stages_differ_by_their_objective_alone() -> None:
