@@ -81,7 +81,7 @@ from marey.longtail.objective import CrossEntropy, Objective, PerHead, ScoringMo
 from marey.types import Clip, Labels, check_choices, check_numbers
 
 SCALE = 8.0
-"""The default of `LMR.scale`, by docs/longtail.md: as good as 16 there, and better than 1 and 4."""
+"""The default of `LMR.scale`, by docs/longtail.md: as good as 16 there, and better than 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
