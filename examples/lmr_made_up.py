@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.longtail.lmr import LMR, LMRObjective
+from marey.metrics.student import quantile
 
 WIDTH, DIRECTIONS, STEPS = 64, 8, 600
 CONTROL = "classes alike, new heads"
@@ -106,15 +107,11 @@ def fit(
         schedule.step()
 
 
-T95 = (0, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
-"""Student's t of 95 %, by degrees of freedom."""
-
-
 def interval(values: np.ndarray) -> str:
-    """Mean and half the 95 % interval over the seeds, of which there are ten at most."""
+    """Mean and half the 95 % interval over the seeds."""
     if len(values) == 1:
         return f"{values[0]:.1f}"
-    half = T95[len(values) - 1] * values.std(ddof=1) / len(values) ** 0.5
+    half = quantile(len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     return f"{values.mean():.1f} ± {half:.1f}"
 
 

@@ -44,6 +44,7 @@ from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
 from marey.longtail.lmr import LMR
 from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
+from marey.metrics.student import quantile
 from marey.models.encoders.features import LateAverageSpec
 from marey.recipes.catalog import find
 from marey.recipes.features import MLP
@@ -55,8 +56,6 @@ from marey.video.sampling.segments import Segments
 
 Found: TypeAlias = dict[str, list[dict[str, dict[str, float]]]]
 NUMBERS = ("class_avg", "head", "tail", "few")
-T95 = (0, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
-"""Student's t of 95 %, by degrees of freedom."""
 SCALES, SHARES = (1.0, 4.0, 8.0, 16.0), (0.3, 0.6)
 
 
@@ -253,7 +252,7 @@ def interval(values: Sequence[float] | np.ndarray) -> str:
     array = np.asarray(values)
     if len(array) == 1:
         return f"{array[0]:.1f}"
-    half = T95[len(array) - 1] * array.std(ddof=1) / len(array) ** 0.5
+    half = quantile(len(array) - 1) * array.std(ddof=1) / len(array) ** 0.5
     return f"{array.mean():.1f} ± {half:.1f}"
 
 

@@ -128,9 +128,8 @@ def stream(
         raise typer.BadParameter(f"--out is a video of one source, and there are {len(source)}")
     if twice := next((each for each in source if source.count(each) > 1), None):
         raise typer.BadParameter(f"{twice} is given twice: a source is one stream")
-    table = (
-        AnswerTable(csv, overwrite=overwrite) if csv else None
-    )  # neither writes before there is a frame
+    # neither writes before there is a frame
+    table = AnswerTable(csv, overwrite=overwrite) if csv else None
     video = CaptionedVideo(out, overwrite=overwrite) if out else None
     size = None if raw is None else _size(raw)
     sources = [source_named(each, hurry=as_fast_as_possible, raw=size) for each in source]

@@ -165,7 +165,7 @@ class LMRObjective(nn.Module):
             )
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("is_few", counts <= spec.few, persistent=False)
-        self.losses = spec.loss.build(class_counts).losses
+        self.losses = spec.loss.build(class_counts)
         self.bank = MemoryBank(spec.bank)
         self.q_linear: nn.Linear | None = None
         self.k_linear: nn.Linear | None = None
@@ -183,9 +183,7 @@ class LMRObjective(nn.Module):
         norm = final_norm(model) if self.spec.variant == "released" else None
         if self.training:
             x, labels = self.mixed(x, labels, norm)
-        scores = model.classify(x[:, None])
-        losses = [self.losses[head](scores[head].float(), y) for head, y in labels.items()]
-        return torch.stack(losses).sum()
+        return self.losses.total(model.classify(x[:, None]), labels)
 
     def as_labels(self, y: Tensor, head: str) -> Tensor:
         """Labels of `head` as float [n k]."""

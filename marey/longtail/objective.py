@@ -142,7 +142,10 @@ class HeadLosses(nn.Module):
 
     def forward(self, model: ScoringModel, clip: Clip, labels: Labels) -> Tensor:
         """The loss, a scalar in float32 whatever the scores are in."""
-        scores = model(clip)
+        return self.total(model(clip), labels)
+
+    def total(self, scores: Scores, labels: Labels) -> Tensor:
+        """The loss of the scores [b k] of every head, as `forward`."""
         losses = [self.losses[head](scores[head].float(), y) for head, y in labels.items()]
         return torch.stack(losses).sum()
 
