@@ -112,10 +112,13 @@ def lmr_name(scale: float, share: float) -> str:
     return f"LMR, scale {scale:g}, l {share:g}"
 
 
-def rendered(count: int, largest: int = 90) -> Setting:
-    """The built-in set's actions, or pairs of them: `largest` training clips down to a 30th."""
+def rendered(count: int, largest: int = 90, tested: tuple[int, int] | None = None) -> Setting:
+    """The built-in set's actions, or pairs of them: `largest` training clips down to a 30th.
+
+    `tested` is how many clips of each class choose, and how many test.
+    """
+    tested = tested or ((10, 20) if count <= 30 else (5, 10))
     frames = 8 if count > 10 else 4
-    tested = (10, 20) if count <= 30 else (5, 10)  # clips of each class that choose, and that test
     epochs = 20 if count <= 10 else 12 if count <= 30 else 6  # more classes are more clips an epoch
     demo = find("demo-tsm")
     picture = CenterCrop(64, resize=64)
