@@ -21,6 +21,7 @@ import simplejpeg
 from av.codec import CodecContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import Interpolation
 
 from marey.errors import DecodeError, counted
 from marey.storage.url import AnyPath
@@ -43,6 +44,8 @@ CODECS = {
     b"MM\0*": "tiff",
 }
 """How other image files begin, and FFmpeg's decoder for each; suffixes lie more often."""
+ROUNDED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
+"""Without the flag FFmpeg cuts luma and chroma down: grey becomes a level darker, and pink."""
 MOST_BYTES = 1 << 29
 """Of an image file: more than the largest picture has without compression."""
 MOST_SCANS = 100
@@ -122,7 +125,8 @@ def encode_jpeg(picture: Picture, *, quality: int = 2) -> bytes:
     encoder.thread_count = 1
     encoder.options = {name: str(quality) for name in ("qmin", "qmax")}
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-    (packet,) = encoder.encode(frame.reformat(format="yuvj420p", threads=1))
+    yuv = frame.reformat(format="yuvj420p", interpolation=ROUNDED, threads=1)
+    (packet,) = encoder.encode(yuv)
     return bytes(packet)
 
 

@@ -98,7 +98,7 @@ def test_pairs_are_found_by_their_names(tmp_path: Path, template: str) -> None:
     with open_flow(tmp_path) as flow:
         read = flow.read(range(len(flow)))
         assert (len(flow), tuple(read.shape)) == (7, (7, 2, HEIGHT, WIDTH))
-        assert np.abs(levels(read) - of[:, 0, 0]).max() <= 1
+        assert np.array_equal(levels(read), of[:, 0, 0])
     assert flow_source(tmp_path) == "read from pairs of pictures"
 
 
@@ -187,7 +187,7 @@ def test_a_pack_gives_the_fields_that_went_into_it(packed: Path) -> None:
     assert manifest.frame_counts is not None
     assert manifest.frame_counts.tolist() == [9, 7]
     with open_flow(manifest.path(0)) as flow:
-        assert np.abs(levels(flow.read(range(9))) - fields(9, seed=9)[:, 0, 0]).max() <= 2
+        assert np.array_equal(levels(flow.read(range(9))), fields(9, seed=9)[:, 0, 0])
     assert flow_source(manifest.path(0)) == "read from a pack"
     clips = ClipDataset(manifest, Segments(3), CenterCrop(16, resize=None), modality="flow")
     sample = clips[0, None]
@@ -282,6 +282,7 @@ def test_computed_once_or_while_reading_flow_is_the_same(tmp_path: Path) -> None
         assert np.allclose(stored.timestamps(), computed.timestamps())
         one, other = (each.read(range(7)).int() for each in (stored, computed))
         assert (one - other).abs().float().mean() < 1  # JPEG
+        assert (one - other).float().mean().abs() < 0.05  # to no side
     assert "computed by DIS" in flow_source(video)
 
 

@@ -76,6 +76,14 @@ def test_what_libjpeg_turbo_does_not_read_is_an_error(marker: int, bits: int, re
     assert plain_jpeg_size(bytes(data)) is None
 
 
+@pytest.mark.parametrize("quality", [1, 2, 31])
+def test_every_grey_is_written_as_it_is(quality: int) -> None:
+    """No level darker and without a tint: 128 of a flow field is no motion."""
+    for level in range(256):
+        grey = np.full((17, 23, 3), level, np.uint8)
+        assert np.array_equal(decode_image(encode_jpeg(grey, quality=quality), "a.jpg"), grey)
+
+
 def test_what_is_written_is_read_again_and_a_quality_out_of_range_is_refused() -> None:
     data = encode_jpeg(PICTURE)
     assert plain_jpeg_size(data) == (64, 48)
