@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from marey.models.layout import cells, unfold_time
 from marey.models.sites import ResidualBlock, TemporalOp
 from marey.types import Clip
 
@@ -53,6 +56,26 @@ class EncoderModule(nn.Module):
     def from_image_model(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """`weights` of the image network this one is made of, under the names they have here."""
         return weights
+
+
+class MapsEncoder(EncoderModule):
+    """An encoder of maps: its features are the means of the last ones, its tokens their cells."""
+
+    num_frames: int
+    """Of a clip's last maps, t'."""
+
+    def forward(self, clip: Clip) -> Tensor:
+        """Features [b t' d] of clips [b t c h w]."""
+        pooled = F.adaptive_avg_pool2d(self.maps(clip), 1)
+        return unfold_time(pooled.flatten(1), self.num_frames)
+
+    def tokens(self, clip: Clip) -> Tensor:
+        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
+        return cells(self.maps(clip), self.num_frames)
+
+    @abstractmethod
+    def maps(self, clip: Clip) -> Tensor:
+        """What is pooled: maps [b*t' d h' w'] of clips [b t c h w]."""
 
 
 class Encoder(Protocol):

@@ -23,10 +23,10 @@ from typing import ClassVar, NamedTuple, TypeAlias
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.encoder import EncoderModule
+from marey.models.encoder import MapsEncoder
 from marey.models.encoders.resnet import Bottleneck
 from marey.models.layers import conv
-from marey.models.layout import cells, fold_time, unfold_time
+from marey.models.layout import fold_time
 from marey.models.sites import Block, Site, TemporalOp, numbered, site_modules
 from marey.models.temporal.tam import Aggregation
 from marey.types import Clip, check_counts
@@ -125,7 +125,7 @@ class Row(NamedTuple):
     stride: int
 
 
-class BLResNet(EncoderModule):
+class BLResNet(MapsEncoder):
     """Frame features of clips: [b t c h w] -> [b t' d]; t' < t where time is pooled."""
 
     def __init__(
@@ -160,17 +160,8 @@ class BLResNet(EncoderModule):
             for stage in range(3)
         )
         self.layer4 = _in_a_row(rows[3, ""])
-        self.gappool = nn.AdaptiveAvgPool2d(1)
         self.num_frames = blocks[-1].num_frames
         self.num_features = blocks[-1].out_channels
-
-    def forward(self, clip: Clip) -> Tensor:
-        """Features [b t' d] of clips [b t c h w]."""
-        return unfold_time(self.gappool(self.maps(clip)).flatten(1), self.num_frames)
-
-    def tokens(self, clip: Clip) -> Tensor:
-        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
-        return cells(self.maps(clip), self.num_frames)
 
     def maps(self, clip: Clip) -> Tensor:
         """What is pooled: maps [b*t' d h' w'] of clips [b t c h w]."""

@@ -21,9 +21,9 @@ from typing import ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from marey.models.encoder import EncoderModule
+from marey.models.encoder import MapsEncoder
 from marey.models.layers import conv
-from marey.models.layout import cells, fold_time, unfold_time
+from marey.models.layout import fold_time
 from marey.models.sites import AROUND, Block, Site, TemporalOp, numbered, site_modules
 from marey.types import Clip, check_counts
 
@@ -96,7 +96,7 @@ class InceptionSpec(ABC):
         raise NotImplementedError
 
 
-class InceptionNetwork(EncoderModule):
+class InceptionNetwork(MapsEncoder):
     """Frame features of clips: [b t c h w] -> [b t' d]; t' < t where time is pooled.
 
     Args:
@@ -120,17 +120,8 @@ class InceptionNetwork(EncoderModule):
             [name for name, _ in stage]
             for _, stage in groupby(blocks.items(), key=lambda named: named[1].stage)
         ]
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
         *_, last = blocks.values()
         self.num_frames, self.num_features = last.num_frames, last.out_channels
-
-    def forward(self, clip: Clip) -> Tensor:
-        """Features [b t' d] of clips [b t c h w]."""
-        return unfold_time(self.avgpool(self.maps(clip)).flatten(1), self.num_frames)
-
-    def tokens(self, clip: Clip) -> Tensor:
-        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
-        return cells(self.maps(clip), self.num_frames)
 
     def maps(self, clip: Clip) -> Tensor:
         """What is pooled: maps [b*t' d h' w'] of clips [b t c h w]."""

@@ -26,9 +26,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from marey.models.encoder import EncoderModule
+from marey.models.encoder import MapsEncoder
 from marey.models.layers import conv
-from marey.models.layout import cells, fold_time, unfold_time
+from marey.models.layout import fold_time
 from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, site_modules
 from marey.types import Clip, check_choices, check_counts, check_numbers
 
@@ -108,7 +108,7 @@ class MobileNetV2Spec:
         return nearest if nearest >= 0.9 * exact else nearest + 8
 
 
-class MobileNetV2(EncoderModule):
+class MobileNetV2(MapsEncoder):
     """Frame features of clips: [b t c h w] -> [b t' d]; t' < t where time is pooled."""
 
     def __init__(
@@ -125,19 +125,14 @@ class MobileNetV2(EncoderModule):
             ),
             _conv_bn_relu(conv(blocks[-1].out_channels, last, 1), last),
         )
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.stages = [block.stage for block in blocks]
         self.num_frames = blocks[-1].num_frames
         self.num_features = spec.num_features
 
-    def forward(self, clip: Clip) -> Tensor:
-        """Features [b t' d] of clips [b t c h w]."""
-        x = self.avgpool(self.features(fold_time(clip)))
-        return unfold_time(x.flatten(1), self.num_frames)
-
-    def tokens(self, clip: Clip) -> Tensor:
-        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
-        return cells(self.features(fold_time(clip)), self.num_frames)
+    def maps(self, clip: Clip) -> Tensor:
+        """What is pooled: maps [b*t' d h' w'] of clips [b t c h w]."""
+        maps: Tensor = self.features(fold_time(clip))
+        return maps
 
     def blocks_by_stage(self) -> list[list[nn.Module]]:
         """Its blocks, by the rows of the paper's table."""

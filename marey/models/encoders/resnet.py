@@ -14,9 +14,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from marey.models.encoder import EncoderModule
+from marey.models.encoder import MapsEncoder
 from marey.models.layers import conv
-from marey.models.layout import cells, fold_time, unfold_time
+from marey.models.layout import fold_time
 from marey.models.sites import SITES, Block, ResidualBlock, Site, TemporalOp, numbered, site_modules
 from marey.types import Clip, check_choices, check_counts
 
@@ -97,7 +97,7 @@ class ResNetSpec:
                 channels = planes * self.block_type.expansion
 
 
-class ResNet(EncoderModule):
+class ResNet(MapsEncoder):
     """Frame features of clips: [b t c h w] -> [b t' d]; t' < t where time is pooled."""
 
     def __init__(self, spec: ResNetSpec, temporal: Sequence[TemporalOp], num_frames: int) -> None:
@@ -109,17 +109,8 @@ class ResNet(EncoderModule):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = spec.first_pool()
         self.layer1, self.layer2, self.layer3, self.layer4 = stages(spec.block_type, blocks, sites)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.num_frames = blocks[-1].num_frames
         self.num_features = blocks[-1].out_channels
-
-    def forward(self, clip: Clip) -> Tensor:
-        """Features [b t' d] of clips [b t c h w]."""
-        return unfold_time(self.avgpool(self.maps(clip)).flatten(1), self.num_frames)
-
-    def tokens(self, clip: Clip) -> Tensor:
-        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
-        return cells(self.maps(clip), self.num_frames)
 
     def maps(self, clip: Clip) -> Tensor:
         """What is pooled: maps [b*t' d h' w'] of clips [b t c h w]."""

@@ -24,10 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.encoder import EncoderModule
+from marey.models.encoder import MapsEncoder
 from marey.models.encoders.resnet import ResNetSpec, stages
 from marey.models.layers import conv
-from marey.models.layout import cells, fold_time, unfold_time
+from marey.models.layout import fold_time, unfold_time
 from marey.models.sites import TemporalOp, is_added, site_modules
 from marey.types import Clip, check_counts
 
@@ -73,7 +73,7 @@ class TDNSpec:
         return f"TDN adds picture and motion by {ours}, not {before} as on {trained} segments"
 
 
-class TDN(EncoderModule):
+class TDN(MapsEncoder):
     """Segment features of clips: [b 5*t c h w] -> [b t' d]; t' < t where time is pooled."""
 
     def __init__(self, spec: TDNSpec, temporal: Sequence[TemporalOp], num_segments: int) -> None:
@@ -92,17 +92,8 @@ class TDN(EncoderModule):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages(
             resnet.block_type, blocks, sites[len(first) :], bias=True
         )
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.num_frames = blocks[-1].num_frames
         self.num_features = blocks[-1].out_channels
-
-    def forward(self, clip: Clip) -> Tensor:
-        """Features [b t' d] of clips [b 5*t c h w]."""
-        return unfold_time(self.avgpool(self.maps(clip)).flatten(1), self.num_frames)
-
-    def tokens(self, clip: Clip) -> Tensor:
-        """The cells of the last maps: [b 5*t c h w] -> [b t' n d]."""
-        return cells(self.maps(clip), self.num_frames)
 
     def maps(self, clip: Clip) -> Tensor:
         """What is pooled: maps [b*t' d h' w'] of clips [b 5*t c h w]."""

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.encoder import EncoderModule
+from marey.models.encoder import MapsEncoder
 from marey.models.encoders.blresnet import BigLittleStage, BLResNet, halves
 from marey.models.encoders.blvnet import BIG, LITTLE, BLVNet
 from marey.models.fused.blocks import FusedBlock
@@ -22,13 +22,13 @@ from marey.models.fused.convolution import Convolution
 from marey.models.fused.forms import chained, form_of, fuses
 from marey.models.fused.pointwise import takes
 from marey.models.fused.runs import Run, by_few
-from marey.models.layout import cells, fold_time, unfold_time
+from marey.models.layout import fold_time
 from marey.models.temporal.kernels import Move
 from marey.models.temporal.tam import Aggregation
 from marey.types import Clip
 
 
-class FusedBigLittle(EncoderModule):
+class FusedBigLittle(MapsEncoder):
     """The form of a `BLResNet`: features [b t d] of clips [b t c h w]."""
 
     def __init__(self, network: BLResNet) -> None:
@@ -44,15 +44,6 @@ class FusedBigLittle(EncoderModule):
         self.stages = nn.Sequential(
             *chained([network.layer1, network.layer2, network.layer3, network.layer4])
         )
-        self.gappool = network.gappool
-
-    def forward(self, clip: Clip) -> Tensor:
-        """Features [b t d]."""
-        return unfold_time(self.gappool(self.maps(clip)).flatten(1), self.num_frames)
-
-    def tokens(self, clip: Clip) -> Tensor:
-        """The cells of the last maps: [b t c h w] -> [b t n d]."""
-        return cells(self.maps(clip), self.num_frames)
 
     def maps(self, clip: Clip) -> Tensor:
         """What is pooled: maps [b*t d h' w']."""

@@ -17,16 +17,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marey.models.encoder import EncoderModule
+from marey.models.encoder import MapsEncoder
 from marey.models.encoders.tdn import TDN, TDNSpec
 from marey.models.fused.convolution import Convolution
 from marey.models.fused.forms import chained, form_of, fuses, joins
-from marey.models.layout import cells, fold_time, split_axis, unfold_time
+from marey.models.layout import fold_time, split_axis, unfold_time
 from marey.models.temporal.tdn import DifferenceAttention, LearnedShift
 from marey.types import Clip
 
 
-class FusedTDN(EncoderModule):
+class FusedTDN(MapsEncoder):
     """Segment features of clips: [b 5*t c h w] -> [b t' d]: the form of `TDN`."""
 
     def __init__(self, network: TDN) -> None:
@@ -39,16 +39,8 @@ class FusedTDN(EncoderModule):
             form_of(network.layer1),
             nn.Sequential(*chained([network.layer2, network.layer3, network.layer4])),
         )
-        self.avgpool, self.fusion = network.avgpool, network.fusion
+        self.fusion = network.fusion
         self.num_frames, self.num_features = network.num_frames, network.num_features
-
-    def forward(self, clip: Clip) -> Tensor:
-        """Features [b t' d] of clips [b 5*t c h w]."""
-        return unfold_time(self.avgpool(self.maps(clip)).flatten(1), self.num_frames)
-
-    def tokens(self, clip: Clip) -> Tensor:
-        """The cells of the last maps: [b t c h w] -> [b t' n d]."""
-        return cells(self.maps(clip), self.num_frames)
 
     def maps(self, clip: Clip) -> Tensor:
         """What is pooled: maps [b*t' d h' w'] of clips [b 5*t c h w]."""
