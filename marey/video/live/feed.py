@@ -160,10 +160,14 @@ class Feed:
         except BaseException as error:  # noqa: BLE001  # whoever takes the pictures raises it
             self.failure = error
             if isinstance(error, DecodeError) and self.has_begun:
-                self._last_words = f"ended: {error}"
+                self._last_words = f"ended: {self._without_name(error)}"
         with self._woken:
             self.ended = True
             self._woken.notify_all()
+
+    def _without_name(self, error: DecodeError) -> str:
+        """What went wrong; whoever says it says of which source it is."""
+        return str(error).removeprefix(f"{self.source.name}: ")
 
     def _read(self) -> None:
         """Read the source, again after each break, until it has ended for good."""
@@ -188,7 +192,7 @@ class Feed:
             except DecodeError as error:
                 if not (self.source.breaks and self.counts.read):
                     raise  # at the beginning it is more likely that its name is wrong
-                reason = str(error)
+                reason = self._without_name(error)
             in_a_row = 1 if self.counts.read > before else in_a_row + 1
             if self._stop.is_set() or in_a_row > self._options.reconnects:
                 self._last_words = f"ended: {reason}"
