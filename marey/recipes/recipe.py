@@ -218,8 +218,8 @@ class Recipe:
         sync_bn: of several processes, normalise by the clips of all together (by torch's
             SyncBatchNorm, which is of GPUs alone). On one process it does nothing.
         precise_bn: before an epoch is validated and saved, measure the statistics of batch norms
-            anew over so many batches of a process, see `marey.engine.train.precise_bn`; None leaves
-            the moving averages.
+            anew over so many batches of a process, those of an epoch at most, see
+            `marey.engine.train.precise_bn`; None leaves the moving averages.
         amp: compute in bfloat16 where that is safe; "auto" does if a few steps say, where the run
             begins, that it is faster there, and the run keeps what it chose.
         checkpointing: compute the inside of the encoder's blocks twice rather than keep it: less

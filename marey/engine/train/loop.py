@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from copy import copy
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from marey.engine.train.run_folder import (
 from marey.engine.train.run_log import RunLog
 from marey.engine.train.saved import Saved, as_plain
 from marey.engine.train.sharded import share_out, whole, whole_model
-from marey.engine.train.start import Start, clips_a_step, ready
+from marey.engine.train.start import Start, clips_a_step, ready, synchronised
 from marey.engine.train.steps import Position, Steps, Totals, draw_steps, mixed_seed
 from marey.engine.train.stop_signals import StopAsked, StopFlag, Stopped, stop_signals
 from marey.engine.train.trackers import Trackers, check_trackers, open_trackers
@@ -181,6 +181,8 @@ class Training:
         self.bad_clips = BadClips(work_dir, self.train_set, self.recipe.data.bad_clip_budget)
         self.saved_at = time.monotonic()
         self.model, ema = start.model, self.recipe.ema
+        if self.recipe.sync_bn:
+            self.model = synchronised(self.model, world)
         if start.saved is None:
             fit_neck(self.model, self.recipe, self.train_set, world.device)
         self.ema = None if ema is None else averaged(self.model, ema)
@@ -275,8 +277,8 @@ class Training:
                 loss.backward()
             total += loss.item()
             if not math.isfinite(total):
-                term = "unknown where weights are shared out (shard=true)"
-                if not self.is_sharded:
+                term = "unknown where processes compute together (shard=true or sync_bn=true)"
+                if not self.is_sharded and not self.is_in_step:
                     term = first_not_finite(self.model, learner.objective, clip, labels)
                 raise loss_error(total, self.at.global_step, self.train_set, batch.rows, term)
         with self.stop.whole():
@@ -355,6 +357,11 @@ class Training:
     def is_sharded(self) -> bool:
         """Whether each process keeps a share of the weights."""
         return self.recipe.shard and not self.world.is_alone
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether batch norms of several processes wait for each other."""
+        return self.recipe.sync_bn and not self.world.is_alone
 
     @property
     def unsaved_seconds(self) -> float:
@@ -527,13 +534,23 @@ class Training:
             self.world,
             suspects=self.bad_clips.suspects,
         )
+        number = min(num_batches, steps.num_steps * steps.accumulate)
+        batches = islice(steps.batches, number)
 
         def clips(beat: Callable[[], None]) -> Iterator[Clip]:
-            for batch in islice(chain.from_iterable(batches for batches, _ in steps), num_batches):
+            for batch in batches:
                 beat()
                 if self.stop.asked:
                     raise StopAsked
                 yield self.prepare(batch)[0]
+
+        def clips_in_step() -> Iterator[Clip]:
+            for _ in range(number):
+                if self.world.sums(self.stop.asked)[0]:
+                    raise StopAsked
+                with self.world.together():  # before norms wait for each other
+                    clip = self.prepare(next(batches))[0]
+                yield clip
 
         def work(beat: Callable[[], None]) -> list[NormSums]:
             torch.manual_seed(mixed_seed(self.recipe.seed, self.at.global_step, self.world.rank))
@@ -543,7 +560,7 @@ class Training:
                     self.world.device.type, torch.bfloat16, enabled=self.recipe.in_bfloat16
                 ),
             ):
-                return measured(model, clips(beat))
+                return measured(model, clips_in_step() if self.is_in_step else clips(beat))
 
         with self.saved_at_the_end(), self.stop.at_once(alone=self.world.is_alone):
             found = self.world.side_by_side(work)

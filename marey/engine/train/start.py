@@ -37,7 +37,13 @@ from marey.errors import RecipeError, counted
 from marey.jobs.cores import num_cores, num_loaders
 from marey.models.layout import channels_last
 from marey.models.video_model import VideoModel
-from marey.recipes.compatible import add_lora, built, check_has_effect, check_learning, check_tested
+from marey.recipes.compatible import (
+    add_lora,
+    built,
+    check_has_effect,
+    check_learning,
+    check_tested,
+)
 from marey.recipes.recipe import Recipe
 from marey.recipes.resolve import read_data, resolve
 from marey.recipes.schema import to_readable_yaml
@@ -57,7 +63,7 @@ class Start:
     data: DataFacts
     """Of both."""
     model: VideoModel
-    """On its device; with the weights that the run starts from."""
+    """On its device; with the weights that the run starts from. Its norms are yet its own."""
     saved: Saved | None
     at: Position
     notes: tuple[str, ...]
@@ -113,7 +119,7 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     add_lora(model)
     check_learning(model, recipe)
     if recipe.sync_bn:
-        model = synchronised(model, world)
+        refuse_cpus(world)
     notes += [validation_in_words(recipe, val_set), unvalidated_in_words(train_set, val_set)]
     notes.append(choice_in_words(recipe, val_set))
     notes += [_workers_in_words(recipe, world), shard_in_words(recipe, world)]
@@ -132,19 +138,25 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
 def synchronised(model: VideoModel, world: World) -> VideoModel:
     """`model` with batch norms over the clips of all processes; itself where there is one only.
 
-    RecipeError on CPUs, where torch has no such norm.
+    It then trains in all of them at once: one alone would wait for the others for ever. RecipeError
+    on CPUs, where torch has no such norm.
     """
     if world.is_alone:
         return model
-    if world.device.type == "cpu":
+    refuse_cpus(world)
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    assert isinstance(converted, VideoModel)
+    return converted
+
+
+def refuse_cpus(world: World) -> None:
+    """RecipeError on CPUs, where torch has no batch norm over several processes."""
+    if not world.is_alone and world.device.type == "cpu":
         raise RecipeError(
             f"sync_bn is true, of {world.size} processes on CPUs: torch normalises over several "
             "processes on GPUs alone",
             "sync_bn=false",
         )
-    converted = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    assert isinstance(converted, VideoModel)
-    return converted
 
 
 def _goes_on(

@@ -17,6 +17,7 @@ from marey.errors import RecipeError
 from marey.models import ResNetSpec
 from marey.models.layers import norms_that_learn
 from marey.models.video_model import ModelSpec, VideoModel
+from marey.recipes.optim import SGD
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import override
 from tests.engine.train.test_resume import at_step, go_on, kill
@@ -113,3 +114,18 @@ def test_a_model_without_norms_that_learn_is_refused(recipe: Recipe, tmp_path: P
         train(with_stage(recipe, trainable="heads"), tmp_path / "run", quiet=True)
     with pytest.raises(RecipeError, match="shard is true, of a recipe that has precise_bn=3"):
         override(recipe, ["shard=true"])
+
+
+def test_of_a_stage_of_few_steps_as_many_batches_are_measured(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    """Those that were asked, of the epoch that `max_steps` ends."""
+    one = with_stage(recipe, max_steps=1, optim=SGD(lr=0.0, groups="plain", head_lr5=False))
+    found = {
+        number: model_of(train(replace(one, precise_bn=number), tmp_path / f"{number}", quiet=True))
+        for number in (1, 3, 4, 9)
+    }
+    key = "encoder.bn1.running_mean"
+    assert not torch.equal(found[1][key], found[3][key])
+    assert not torch.equal(found[3][key], found[4][key])
+    assert torch.equal(found[4][key], found[9][key])  # an epoch has four

@@ -12,12 +12,15 @@ from torch import nn
 
 from marey.engine.train.distributed import World
 from marey.engine.train.start import synchronised
+from marey.engine.weights.checkpoint import load_checkpoint
 from marey.errors import RecipeError
 from marey.models import ResNetSpec
 from marey.models.video_model import ModelSpec
 from marey.recipes.catalog import find
 from marey.recipes.compatible import check_learning
-from marey.recipes.schema import override
+from marey.recipes.schema import override, to_yaml
+from tests.engine.train.test_train import with_stage
+from tests.tiny import tiny_recipe, write_set
 from tests.two_processes import printed_by, start_one, start_two
 
 SMALL = ModelSpec(ResNetSpec(18, channels=2), num_segments=2)
@@ -45,6 +48,42 @@ print(json.dumps({
 }))
 if size > 1:
     dist.destroy_process_group()
+"""
+
+TRAINING = """
+import sys
+from pathlib import Path
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import nn
+from torch.distributed.nn.functional import all_reduce
+from marey.engine.train import start
+from marey.engine.train.loop import train
+from marey.recipes.recipe import Recipe
+from marey.recipes.schema import from_yaml, override
+
+def forward(self, x):  # what torch has for GPUs alone
+    if not self.training:
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+        )
+    axes, count = (0, 2, 3), torch.tensor(float(x.numel() // x.shape[1]))
+    dist.all_reduce(count)
+    mean = all_reduce(x.sum(axes)) / count
+    var = all_reduce(x.square().sum(axes)) / count - mean**2
+    with torch.no_grad():
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var * count / (count - 1), self.momentum)
+    x = (x - mean[:, None, None]) / (var + self.eps).sqrt()[:, None, None]
+    return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+nn.SyncBatchNorm.forward = forward
+nn.parallel.DistributedDataParallel._passing_sync_batchnorm_handle = lambda *_: None
+start.refuse_cpus = lambda world: None
+recipe, batch, out = sys.argv[1:]
+recipe = from_yaml(Recipe, Path(recipe).read_text())
+train(override(recipe, [f"batch_size={batch}"]), Path(out), quiet=True)
 """
 
 
@@ -75,6 +114,24 @@ def test_two_processes_normalise_as_one_with_the_joint_batch() -> None:
         torch.testing.assert_close(
             torch.tensor(first[name]), torch.tensor(expected), rtol=1e-3, atol=1e-5
         )
+
+
+@pytest.mark.timeout(1800)
+def test_a_run_of_two_processes_is_that_of_one_with_the_joint_batch(tmp_path: Path) -> None:
+    """Whatever one of them does alone before, and where all measure norms."""
+    recipe = tiny_recipe(write_set(tmp_path / "clips", val_per_class=1), epochs=2)
+    model = replace(recipe.model, encoder=SMALL.encoder, dropout=0.0)
+    recipe = with_stage(recipe, max_steps=2)
+    recipe = replace(recipe, model=model, sync_bn=True, precise_bn=3)
+    assert recipe.amp == "auto"  # which the first process measures
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
+    two, one = tmp_path / "two", tmp_path / "one"
+    printed_by(start_two(TRAINING, tmp_path / "recipe.yaml", 2, two))
+    printed_by([start_one(TRAINING, tmp_path / "recipe.yaml", 4, one)])
+    ours, theirs = (load_checkpoint(run / "checkpoints" / "last.pt")["model"] for run in (one, two))
+    for name, expected in ours.items():
+        if "num_batches" not in name:
+            torch.testing.assert_close(theirs[name], expected, rtol=1e-4, atol=2e-5)
 
 
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
