@@ -93,19 +93,19 @@ def _check_shares(model: VideoModel) -> None:
             )
 
 
-def check_has_effect(recipe: Recipe) -> None:
-    """RecipeError if something is asked that comes to nothing.
-
-    That is of how an encoder learns that does not learn, and checkpoints of more epochs than a
-    stage has.
-    """
-    every, most = recipe.checkpoint_every, max(stage.epochs for stage in recipe.stages)
+def check_kept(recipe: Recipe, epochs: Sequence[int]) -> None:
+    """RecipeError if checkpoints of more epochs are asked than any stage comes to, of `epochs`."""
+    every, most = recipe.checkpoint_every, max(epochs)
     if every is not None and every > most:
         raise RecipeError(
             f"checkpoint_every is {every}, but no stage has more than {counted(most, 'epoch')}: no "
             "checkpoint would be kept",
             f"checkpoint_every={max(1, most // 2)}, or leave it out: the last is kept always",
         )
+
+
+def check_has_effect(recipe: Recipe) -> None:
+    """RecipeError if something is asked of how an encoder learns that does not learn."""
     if is_frozen(recipe):
         asked = {
             "checkpointing": recipe.checkpointing and "checkpointing=false",
@@ -234,8 +234,9 @@ def check_objectives(recipe: Recipe, train_set: Manifest) -> None:
                 "model.consensus=avg",
             )
         if several and not stage.objective.several_labels:
+            fit = "SigmoidLMR" if isinstance(stage.objective, LMR) else "BinaryCrossEntropy"
             raise RecipeError(
                 f"stages.{number}.objective is {type(stage.objective).__name__}, for clips of one "
                 f"class, but clips have several of '{several[0]}'",
-                f"stages.{number}.objective=BinaryCrossEntropy, or another for several labels",
+                f"stages.{number}.objective={fit}, or another for several labels",
             )

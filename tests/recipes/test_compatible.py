@@ -9,7 +9,7 @@ import pytest
 
 from marey.errors import RecipeError
 from marey.recipes.catalog import find, rows
-from marey.recipes.compatible import check_has_effect
+from marey.recipes.compatible import check_has_effect, check_kept
 from marey.recipes.frozen import is_frozen
 from marey.recipes.schema import override
 
@@ -41,8 +41,9 @@ def test_how_an_encoder_learns_that_does_not_learn_is_refused(
 def test_checkpoints_of_more_epochs_than_a_stage_has_are_refused() -> None:
     recipe = override(find("tsn-r18+full"), ["stages.0.epochs=5", "checkpoint_every=6"])
     with pytest.raises(RecipeError, match="checkpoint_every is 6, but no stage has more than 5 ep"):
-        check_has_effect(recipe)
-    check_has_effect(override(recipe, ["checkpoint_every=5"]))
+        check_kept(recipe, [5])
+    check_kept(override(recipe, ["checkpoint_every=5"]), [5])
+    check_kept(recipe, [5, 6])
 
 
 def test_a_stage_of_heads_may_keep_the_rates_of_the_stage_before() -> None:

@@ -28,7 +28,7 @@ from marey.engine.train.saved import (
     refuse_other_run,
 )
 from marey.engine.train.sharded import shard_in_words
-from marey.engine.train.steps import Position, check_steps, fitting_batch
+from marey.engine.train.steps import Position, check_steps, epochs_of_stages, fitting_batch
 from marey.engine.train.validation import unvalidated_in_words, validation_in_words
 from marey.engine.weights.checkpoint import last_checkpoint
 from marey.engine.weights.encoders import behind_its_encoder, check_encoder
@@ -41,6 +41,7 @@ from marey.recipes.compatible import (
     add_lora,
     built,
     check_has_effect,
+    check_kept,
     check_learning,
     check_tested,
 )
@@ -110,6 +111,8 @@ def ready(recipe: Recipe, work_dir: Path, resume: Path | None, world: World) -> 
     model = channels_last(built(recipe.model).to(world.device))
     check_tested(model, recipe)
     check_steps(recipe, train_set, world)
+    if saved is None:
+        check_kept(recipe, epochs_of_stages(recipe, train_set, world))
     if weights is not None:
         notes.append(initialize(model, weights, recipe, train_set.classes))
     elif saved is None:

@@ -148,6 +148,16 @@ def check_steps(recipe: Recipe, train_set: Manifest, world: World) -> None:
         _epoch_keys(recipe, train_set, at, world)
 
 
+def epochs_of_stages(recipe: Recipe, train_set: Manifest, world: World) -> list[int]:
+    """The epochs that each stage comes to; `max_steps` may end the last of them before its time."""
+    epochs = [stage.epochs for stage in recipe.stages]
+    for at in _stages(recipe):
+        if (most := recipe.stages[at.stage].max_steps) is not None:
+            of_epoch = _epoch_keys(recipe, train_set, at, world).num_steps // recipe.accumulate
+            epochs[at.stage] = -(-most // of_epoch)
+    return epochs
+
+
 def _epoch_keys(recipe: Recipe, train_set: Manifest, at: Position, world: World) -> EpochSampler:
     rows = _epoch_rows(recipe, train_set, at)
     keys = EpochSampler(

@@ -12,8 +12,10 @@ import torch
 from marey.engine.train.loop import train
 from marey.engine.train.run_folder import keep_newest
 from marey.engine.weights.checkpoint import load_checkpoint
+from marey.errors import RecipeError
 from marey.recipes.recipe import Recipe
 from tests.engine.train.test_resume import kill
+from tests.engine.train.test_train import with_stage
 from tests.tiny import tiny_recipe, write_set
 
 
@@ -48,6 +50,17 @@ def test_a_run_goes_on_from_one_and_from_a_kill_beside_it_to_the_same_bits(
         found = load_checkpoint(run / "checkpoints" / "last.pt")
         assert all(torch.equal(found["model"][k], v) for k, v in expected["model"].items())
         assert names(run) == ["epoch-0004.pt", "last.pt"]
+
+
+def test_the_epochs_that_max_steps_makes_are_kept_and_no_others(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    """Of four steps an epoch: nine steps are three epochs, whatever `epochs` says."""
+    nine = with_stage(recipe, epochs=1, max_steps=9)
+    assert names(train(nine, tmp_path / "nine", quiet=True)) == ["epoch-0002.pt", "last.pt"]
+    three = with_stage(recipe, epochs=50, max_steps=3)
+    with pytest.raises(RecipeError, match="checkpoint_every is 2, but no stage has more than 1 ep"):
+        train(three, tmp_path / "three", quiet=True)
 
 
 def test_only_files_of_epochs_are_ever_deleted(tmp_path: Path) -> None:
