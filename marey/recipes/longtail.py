@@ -19,11 +19,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from marey.data.loading.repeated import Repeated
 from marey.data.loading.samplers import ClassBalanced, InstanceBalanced
 from marey.errors import RecipeError
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.ldam import LDAM
 from marey.longtail.lmr import LMR
+from marey.longtail.lmr_several import SigmoidLMR
 from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
 from marey.longtail.objective import CrossEntropy, Objective
 from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidClassBalanced, SigmoidLDAM
@@ -98,14 +100,16 @@ def lmr(base: Recipe, objective: LMR | None = None) -> Recipe:
     """`base`, then a stage with LMR and new heads, as long, at a tenth of the rate.
 
     The clips are those of all classes alike. With `stages.1.trainable=heads` it is LMR on cRT.
+    After a loss for clips of several classes it is `SigmoidLMR`.
     """
     last = _whole_stage(base)
+    kind = SigmoidLMR if last.objective.several_labels else LMR
     stage = replace(
         last,
         optim=_slowed(last.optim, 10),
         warmup=Warmup(),
         sampler=ClassBalanced(),
-        objective=objective or LMR(),
+        objective=objective or kind(),
         reset_heads=True,
         normalize_heads=None,
     )
@@ -140,8 +144,10 @@ def reweighted(objective: Objective, beta: float) -> Objective:
 
 def _adjusted(stage: Stage, tau: float) -> Stage:
     """The stage, its cross-entropy adjusted if it draws clips as they come."""
-    loss = stage.objective
-    if not isinstance(loss, CrossEntropy) or not isinstance(stage.sampler, InstanceBalanced):
+    loss, sampler = stage.objective, stage.sampler
+    while isinstance(sampler, Repeated):  # copies change no frequency
+        sampler = sampler.sampler
+    if not isinstance(loss, CrossEntropy) or not isinstance(sampler, InstanceBalanced):
         return stage
     return replace(stage, objective=LogitAdjustment(tau, loss.label_smoothing))
 

@@ -46,7 +46,7 @@ def frozen(base: Recipe) -> Recipe:
     optim = AdamW(lr=1e-3, weight_decay=1e-4)
     stage = _stage(base, optim, warmup=0.0)
     epochs = max(stage.epochs, EPOCHS)
-    recipe = _with(base, "frozen", replace(stage, epochs=epochs, trainable="neck"))
+    recipe = _with(base, "frozen", replace(stage, epochs=epochs, max_steps=None, trainable="neck"))
     return replace(
         recipe,
         model=replace(recipe.model, partial_bn=False),  # all its batch norms stay as they are
@@ -78,6 +78,7 @@ def _stage(base: Recipe, optim: AdamW, *, warmup: float) -> Stage:
     first = base.stages[0]
     return Stage(
         epochs=first.epochs,
+        max_steps=first.max_steps,
         optim=optim,
         schedule=Cosine(),
         warmup=Warmup(epochs=min(warmup, first.epochs / 2)),

@@ -15,6 +15,7 @@ from marey.recipes.huggingface import Input, is_hugging_face, read_input
 from marey.recipes.recipe import Recipe
 from marey.recipes.schema import from_plain, from_yaml, override, to_plain, to_yaml
 from marey.recipes.testing import for_test, segments_in_words
+from marey.recipes.tuning import frozen, full, last_blocks, with_lora
 from marey.recipes.yaml_text import parse_yaml
 from marey.video.crops import CenterCrop, RandomResizedCrop
 from marey.video.sampling.segments import Segments
@@ -48,6 +49,14 @@ def test_a_folder_is_a_recipe_like_any_other(tmp_path: Path) -> None:
     assert from_yaml(Recipe, to_yaml(recipe)) == recipe
     assert find(str(folder)) == recipe  # the config.json says whose it is
     assert is_hugging_face(folder)
+
+
+def test_how_much_learns_changes_not_how_long_it_takes() -> None:
+    """But behind a frozen encoder, where epochs cost seconds."""
+    base = override(find("tsm-r50"), ["stages.0.max_steps=70"])
+    assert with_lora(base).stages[0].max_steps == full(base).stages[0].max_steps == 70
+    assert last_blocks(base, 2).stages[0].max_steps == 70
+    assert (frozen(base).stages[0].epochs, frozen(base).stages[0].max_steps) == (50, None)
 
 
 def test_degrees_of_fine_tuning_go_by_a_word(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from marey.errors import RecipeError
 from marey.longtail.class_balanced import ClassBalancedLoss, Focal
 from marey.longtail.decouple import set_trainable
 from marey.longtail.ldam import LDAM
+from marey.longtail.lmr import LMR
+from marey.longtail.lmr_several import SigmoidLMR
 from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
 from marey.longtail.objective import CrossEntropy, LossModule, Objective
 from marey.longtail.sigmoid import BinaryCrossEntropy, SigmoidClassBalanced, SigmoidLDAM
@@ -133,6 +135,22 @@ def test_the_word_longtail_adjusts_the_cross_entropy_of_clips_as_they_come() -> 
         find("tsm-r18+longtail").stages[0],
         find("tsm-r18+crt").stages[1],
     )
+
+
+def test_copies_of_clips_as_they_come_are_adjusted_too() -> None:
+    base = override(find("tsm-r18"), ["stages.0.sampler=Repeated"])
+    assert longtail.longtail(base).stages[0].objective == LogitAdjustment(1.25)
+    alike = override(base, ["stages.0.sampler.sampler=ClassBalanced"])
+    with pytest.raises(RecipeError, match="tsm-r18 has none"):
+        longtail.longtail(alike)
+
+
+@pytest.mark.parametrize("loss", ["BinaryCrossEntropy", "SigmoidLDAM", "FrameStack"])
+def test_lmr_after_a_loss_for_several_classes_is_that_for_several(loss: str) -> None:
+    base = override(find("tsm-r18"), [f"stages.0.objective={loss}"])
+    assert longtail.lmr(base).stages[1].objective == SigmoidLMR()
+    assert find("videolt-bce-r101+lmr").stages[1].objective == SigmoidLMR()
+    assert longtail.lmr(base, LMR(l=0.3)).stages[1].objective == LMR(l=0.3)
 
 
 @pytest.mark.parametrize("word", ["crt", "lws"])
