@@ -68,3 +68,12 @@ def modality_of(channels: int) -> Modality | None:
     ('flow', 'rgbdiff', None)
     """
     return next((name for name, stack in STACKS.items() if stack.read == channels), None)
+
+
+def modality_for(channels: int) -> Modality | None:
+    """The modality of which a network takes so many channels; None of others.
+
+    >>> modality_for(10), modality_for(15), modality_for(18)
+    ('flow', 'rgbdiff', None)
+    """
+    return next((name for name, stack in STACKS.items() if stack.channels == channels), None)

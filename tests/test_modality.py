@@ -22,6 +22,7 @@ from marey.engine.train.loop import train
 from marey.engine.weights.checkpoint import save_checkpoint
 from marey.errors import DecodeError, RecipeError, RunError
 from marey.modality import STACKS, modality_of
+from marey.models.encoders import bninception
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.imagenet import adapt_torchvision
 from marey.models.optim_groups import tsm_groups
@@ -63,6 +64,20 @@ def test_one_word_changes_all_that_follows_from_it(modality: str, channels: int)
     assert changed.train.sampling == row.train.sampling
     assert from_yaml(Recipe, to_yaml(changed)) == changed
     assert as_a(changed, "rgb") == row
+
+
+def test_it_is_normalised_as_the_network_is_published() -> None:
+    """BN-Inception's weights are Caffe's, whose pixels TSN divides by nothing."""
+    row = find("tsn-inception-v1-8f-mini-ssv2")
+    assert as_a(row, "rgb") == row  # of means of its own
+    assert as_a(as_a(row, "rgbdiff"), "rgb") == row
+    assert as_a(row, "flow").augment.std == (0.5,)
+    caffe = override(find("tsn-r50-8f-k400"), ["model.encoder=BNInceptionSpec"])
+    for modality, mean, order in (("flow", 128 / 255, "rgb"), ("rgbdiff", 0.0, "bgr")):
+        plan = as_a(caffe, modality).augment
+        assert (plan.mean, plan.std, plan.channel_order) == ((mean,), (1 / 255,), order)
+        back = as_a(as_a(caffe, modality), "rgb").augment
+        assert (back.mean, back.channel_order) == (bninception.MEAN, "bgr")
 
 
 def test_parts_that_do_not_go_together_are_refused() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from marey.convert.repository import Settings, Told
 from marey.errors import CheckpointError, counted
+from marey.modality import modality_for
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.bninception import BNInceptionSpec
 from marey.models.encoders.mobilenet import MobileNetV2Spec
@@ -125,7 +126,7 @@ def measured(spec: ModelSpec) -> dict[str, Any]:
     if isinstance(encoder, MotionformerSpec):
         facts |= _of_motionformer(encoder, spec)
     other = counted(encoder.in_channels, "channel")
-    modality = {3: "rgb", 10: "flow"}.get(encoder.in_channels, other)
+    modality = modality_for(encoder.in_channels) or other
     if isinstance(encoder, BLVNetSpec):
         facts["branches"] = f"alpha {encoder.alpha}, beta {encoder.beta}"
     elif named := [name for kind, name in _NETWORKS.items() if isinstance(encoder, kind)]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from marey.convert.repository import Settings
 from marey.errors import counted
-from marey.modality import STACKS
+from marey.modality import modality_for
 from marey.models.encoders.blvnet import BLVNetSpec
 from marey.models.encoders.googlenet_clips import I3DInceptionSpec, S3DSpec
 from marey.models.encoders.i3d import I3DResNetSpec
@@ -85,8 +85,7 @@ def recipe_of(spec: ModelSpec, name: str, settings: Settings, repository: str = 
         model = replace(row.model, encoder=spec.encoder, dropout=spec.dropout and row.model.dropout)
         return replace(row, name=name, model=model, weights="")
     frames = sampling_of(spec)
-    is_flow = spec.encoder.in_channels == STACKS["flow"].channels
-    spec = replace(spec, modality="flow") if is_flow else spec
+    spec = replace(spec, modality=modality_for(spec.encoder.in_channels) or "rgb")
     plain = Recipe(
         name=name,
         model=spec,

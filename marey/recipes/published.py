@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from marey.modality import STACKS
+from marey.modality import STACKS, Modality, modality_for
 from marey.models.encoder import Encoder
 from marey.models.encoders import bninception
 from marey.models.encoders.bninception import BNInceptionSpec
@@ -72,17 +72,27 @@ def swap_of_sides(data: str) -> Augment:
     return Augment(flip="swap") if data in _LEFT_AND_RIGHT else PLAIN_FLIP
 
 
-def as_pretrained(encoder: Encoder, augment: Augment) -> Augment:
+def as_pretrained(
+    encoder: Encoder, augment: Augment, *, modality: Modality | None = None
+) -> Augment:
     """`augment`, normalising as the weights want it that the encoder's network is published with.
 
     BN-Inception's were trained by Caffe, those of the other Inceptions ported from TensorFlow. Flow
-    has one mean for both of its axes. torchvision's video networks have Kinetics' statistics.
+    has one mean for both of its axes, differences have none. torchvision's video networks have
+    Kinetics' statistics.
+
+    modality: what it is to be shown; by default what has as many channels as it takes.
     """
-    is_flow = encoder.in_channels == STACKS["flow"].channels
+    modality = modality or modality_for(encoder.in_channels)
+    is_flow = modality == "flow"
     if isinstance(encoder, BNInceptionSpec):
+        if modality == "rgbdiff":
+            return replace(augment, mean=(0.0,), std=(1 / 255,), channel_order="bgr")
         if is_flow:
             return replace(augment, mean=(128 / 255,), std=(1 / 255,))
         return replace(augment, mean=bninception.MEAN, std=bninception.STD, channel_order="bgr")
+    if modality == "rgbdiff":
+        return replace(augment, mean=STACKS["rgbdiff"].mean, std=STACKS["rgbdiff"].std)
     if isinstance(encoder, R2Plus1DSpec) or (
         isinstance(encoder, S3DSpec) and encoder.form == "torchvision"
     ):

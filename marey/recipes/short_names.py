@@ -13,9 +13,11 @@ from dataclasses import fields
 from marey.errors import RecipeError
 from marey.modality import STACKS
 from marey.recipes.names import unknown_name
+from marey.recipes.published import as_pretrained
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import to_plain
 from marey.recipes.yaml_text import parse_yaml
+from marey.video.augment import Augment
 from marey.video.sampling.segments import Sampling, in_frames
 
 OF_A_STAGE = {
@@ -120,21 +122,25 @@ def _spelled_out(recipe: Recipe, assignment: str) -> Iterator[str]:
             )
         yield f"{keys[0]}={value}"
     elif name == "modality":
-        yield from _modality(value)
+        yield from _modality(recipe, value)
     else:
         number = _whole(name, value)
         yield from _frames(recipe, number) if name == "frames" else _size(recipe, number)
 
 
-def _modality(name: str) -> Iterator[str]:
-    """Model, encoder and normalisation of a modality."""
-    stack = STACKS.get(name)  # type: ignore[call-overload]
-    if stack is None:
+def _modality(recipe: Recipe, name: str) -> Iterator[str]:
+    """Model, encoder and normalisation of a modality; that which the recipe has changes nothing."""
+    modality = next((each for each in STACKS if each == name), None)
+    if modality is None:
         raise RecipeError(f"modality is {name}, expected {' or '.join(STACKS)}")
-    yield f"model.modality={name}"
-    yield f"model.encoder.in_channels={stack.channels}"
-    yield f"augment.mean={list(stack.mean)}"
-    yield f"augment.std={list(stack.std)}"
+    yield f"model.modality={modality}"
+    if modality == recipe.model.modality:
+        return
+    plan = as_pretrained(recipe.model.encoder, Augment(), modality=modality)
+    yield f"model.encoder.in_channels={STACKS[modality].channels}"
+    yield f"augment.mean={list(plan.mean)}"
+    yield f"augment.std={list(plan.std)}"
+    yield f"augment.channel_order={plan.channel_order}"
 
 
 def _check_key(name: str) -> None:

@@ -395,10 +395,17 @@ def test_the_mini_sets_are_those_of_action_recognition_pytorch(data: Any) -> Non
     assert said.endswith(f"; by which its code base tests {data}")
 
 
-def test_flow_is_normalised_by_one_number() -> None:
-    spec = ModelSpec(ResNetSpec(50, in_channels=10), num_segments=3, heads=(Head("label", 4),))
-    augment = recipe_of(spec, "x", Settings(), "tsm").augment
-    assert (augment.mean, augment.std) == ((0.5,), (0.226,))
+@pytest.mark.parametrize(
+    ("channels", "modality", "mean", "std"), [(10, "flow", 0.5, 0.226), (15, "rgbdiff", 0.0, 1.0)]
+)
+def test_what_a_network_is_shown_is_told_by_its_channels(
+    channels: int, modality: str, mean: float, std: float
+) -> None:
+    encoder = ResNetSpec(50, in_channels=channels)
+    spec = ModelSpec(encoder, num_segments=3, heads=(Head("label", 4),))
+    recipe = recipe_of(spec, "x", Settings(), "tsm")
+    assert recipe.model.modality == modality
+    assert (recipe.augment.mean, recipe.augment.std) == ((mean,), (std,))
 
 
 def test_the_data_sets_that_may_be_said_are_those_of_the_published_rows() -> None:
