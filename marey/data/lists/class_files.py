@@ -27,9 +27,10 @@ from marey.errors import ManifestError
 
 KNOWN = (
     r"labels\.txt",
-    r"label_?map.*\.txt",
+    r"(class|label)_?map.*\.(txt|csv|json)",
     r"class_?ids\.json",
-    r"class(es|_list|_names|ind)\.txt",
+    r"(id|idx|class|label)_?(2|to)_?(id|idx|class|label|name)\.json",
+    r"class(es|_list|_names|ind)\.(txt|json)",
     r"categor(y|ies)\.txt",
     r".*(labels|classes|category|categories)\.csv",
     r".*labels\.json",

@@ -74,18 +74,21 @@ def plain_name(name: str) -> str:
 
 
 def nearly_equal(names: Iterable[str]) -> Iterator[str]:
-    """The names that differ by letter case, encoding of accents or blanks alone, in words.
+    """The names that differ by letter case, accents, blanks or what is not seen, in words.
 
     >>> list(nearly_equal(["Jump", "jump", "run"]))
     ["'Jump' and 'jump' are 2 classes, though nearly one name"]
     """
     alike = defaultdict(list)
     for name in sorted(set(names)):
-        plain = unicodedata.normalize("NFC", name).casefold()
+        seen = "".join(char for char in name if unicodedata.category(char) != "Cf")
+        plain = unicodedata.normalize("NFC", seen).casefold()
         alike[" ".join(re.split(r"[\s_-]+", plain)).strip()].append(name)
     for several in alike.values():
         if len(several) > 1:
             shown = " and ".join(map(clip_text, several))
+            if len({unicodedata.normalize("NFC", name) for name in several}) < len(several):
+                shown = shown.encode("ascii", "backslashreplace").decode()
             yield f"{shown} are {len(several)} classes, though nearly one name"
 
 

@@ -10,7 +10,9 @@ from marey.data.lists.rejects import Misfit
 from marey.data.lists.times import seconds
 
 _PART = re.compile(r"([^;:\[\]]+)\[([^\[\]]*)\]")
-_TIMES = re.compile(r"\s*([^\s–-]+)\s*(?:\bto\b|-|–)\s*([^\s–-]+)\s*")
+_TIMES = re.compile(r"\s*([^\s|–-]+)\s*(?:\bto\b|[|–-])\s*([^\s|–-]+)\s*")
+_PAIR = re.compile(r"\s*[\[(]\s*([^\s,]+)\s*,\s*([^\s,]+)\s*[\])]\s*")
+"""As lists are written; JSON's are told from their values, `0.5|3.5`."""
 _BETWEEN = re.compile(r"[\s;:]*")
 
 
@@ -43,13 +45,15 @@ def bare_times(cell: str) -> Iterator[LabelledTime | Misfit]:
 
     >>> list(bare_times("0-2.5; 4 to 6"))[0]
     LabelledTime(label='', start=0.0, end=2.5)
+    >>> list(bare_times("[0.5, 3.5]"))
+    [LabelledTime(label='', start=0.5, end=3.5)]
     """
     for piece in filter(str.strip, cell.split(";")):
         yield _time("", piece)
 
 
 def _time(label: str, text: str) -> LabelledTime | Misfit:
-    match = _TIMES.fullmatch(text)
+    match = _TIMES.fullmatch(text) or _PAIR.fullmatch(text)
     start, end = (seconds(each) for each in match.groups()) if match else (None, None)
     shown = f"{label}[{text.strip()}]" if label else text.strip()
     if start is None or end is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from marey.data.lists.rejects import FatalFaults, SourceLine
 from marey.data.manifest.columns import Unit
+from marey.data.manifest.faults import clip_text
 from marey.data.manifest.paths import VIDEO
 from marey.errors import ManifestError
 
@@ -66,8 +68,13 @@ class Listing:
     def refuse(self, rows: Sequence[int], describe: Callable[[int], tuple[str, str]]) -> None:
         """Nothing if there are no rows, else ManifestError; `describe` gives reason and remedy."""
         faults = FatalFaults()
+        num_on = Counter(row.line for row in self.rows) if rows else {}
         for row in rows:
-            faults.add(self.rows[row].line, "", *describe(row))
+            clip, (reason, remedy) = self.rows[row], describe(row)
+            shown = clip_text(clip.path)
+            if num_on[clip.line] > 1 and shown not in reason:  # all of a JSON file may be one line
+                reason = f"{reason}, of {shown}"
+            faults.add(clip.line, "", reason, remedy)
         faults.settle()
 
 

@@ -21,6 +21,7 @@ from marey.data.manifest.paths import VIDEO
 from marey.data.manifest.time_names import (
     SUFFIXES,
     Times,
+    in_other_unit,
     looks_like_time,
     times_among,
 )
@@ -223,7 +224,9 @@ class _Choice:
         rivals = [name for pair in others if pair.unit == times.unit for name in pair.columns]
         from_youtube = any(squashed(name) in _YOUTUBE for name in self.table.names)
         cells = [cell for name in times.columns for cell in self.table.cells(name)]
-        is_clear = times.unit or any(re.search(r"[.:]", cell) for cell in cells)
+        is_other = any(map(in_other_unit, times.columns))
+        tells = ":" if is_other else r"[.:]"
+        is_clear = times.unit or any(re.search(tells, cell) for cell in cells)
         if rivals or from_youtube or not is_clear:
             roles = "start", "end" if times.end else "duration"
             pairs_of = {unit: zip(roles, times.columns, strict=True) for unit in SUFFIXES}
@@ -234,6 +237,7 @@ class _Choice:
                     f" if they are {unit}"
                     for unit, pair in pairs_of.items()
                 ),
+                *(["write times of another unit as seconds"] if is_other else []),
                 *([_CUT] if from_youtube else []),
             )
         return replace(times, unit=times.unit or "seconds")

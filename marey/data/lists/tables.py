@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from marey.data.lists.roles import Roles, Table, choose_roles
 from marey.data.lists.text_file import TextFile
 from marey.data.lists.times import seconds
 from marey.data.lists.wanted_columns import AS_NAMED, WantedColumns, find_name
+from marey.data.manifest.classes import SEPARATOR
 from marey.data.manifest.column_names import of_kind
 from marey.data.manifest.faults import clip_text
 from marey.errors import ManifestError, counted
@@ -34,7 +36,9 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
         raise ManifestError(
             f"{first}: two columns are named {clip_text(twice[0])}", "rename or remove one of them"
         )
-    table = Table(first, names, list(records))
+    lines = list(records)
+    table = Table(first, names, [row for row in lines if row[1] != header])
+    repeats = len(lines) - len(table.rows)
     file.faults.settle()
     if not table.rows:
         raise ManifestError(f"{file.path}: no rows, only a header", "give at least one clip")
@@ -58,8 +62,19 @@ def read_table(file: TextFile, separator: str, wanted: WantedColumns = AS_NAMED)
         used={role: name for role, name in roles.used.items() if role not in intervals.made}
         | intervals.used,
         class_names=roles.class_names,
-        notes=[*roles.notes, *_frame_notes(roles), *intervals.notes],
+        notes=[
+            *_header_notes(file, repeats),
+            *roles.notes,
+            *_frame_notes(roles),
+            *intervals.notes,
+        ],
     )
+
+
+def _header_notes(file: TextFile, repeats: int) -> list[str]:
+    """What there is to say of tables that were put after one another, headers and all."""
+    shown = f"{counted(repeats, 'line')} that {'repeats' if repeats == 1 else 'repeat'} the header"
+    return [f"{file.path.name}: left out {shown}"] if repeats else []
 
 
 def _frame_notes(roles: Roles) -> list[str]:
@@ -72,9 +87,25 @@ def _frame_notes(roles: Roles) -> list[str]:
 def _row(names: list[str], roles: Roles, line: SourceLine, cells: list[str]) -> ListRow:
     """What one row says; `Misfit` if a time of it is none."""
     cell = dict(zip(names, cells, strict=True))
-    labels = {head: cell[name] for head, name in roles.heads.items()}
+    labels = {head: _label(cell[name]) for head, name in roles.heads.items()}
     start, end = _span(roles, cell)
-    return ListRow(line, cell[roles.path], labels, start, end, id=cell.get(roles.id, ""))
+    own = cell[roles.id] if roles.id else ""
+    return ListRow(line, cell[roles.path], labels, start, end, id=own)
+
+
+def _label(cell: str) -> str:
+    """A label as it is written; of several, as pandas and numpy write a list of them, a|b.
+
+    >>> _label("['run', 'jump']"), _label("[0 2]"), _label("Holding [something]")
+    ('run|jump', '0|2', 'Holding [something]')
+    """
+    if not _WRITTEN_LIST.fullmatch(cell):
+        return cell
+    return SEPARATOR.join(item.strip("'\"") for item in re.findall(_ITEM, cell))
+
+
+_ITEM = r"'[^']*'|\"[^\"]*\"|\d+\b"
+_WRITTEN_LIST = re.compile(rf"\[\s*(?:(?:{_ITEM})[\s,]*)*\]", re.ASCII)
 
 
 def _span(roles: Roles, cell: Mapping[str, str]) -> tuple[float | None, float | None]:

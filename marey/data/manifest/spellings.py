@@ -81,12 +81,12 @@ class Spellings:
         if meant.path is not None or not meant.reason.startswith(MISSING) or _DRIVE.match(path):
             return meant
         windows = "\\" in path and "/" not in path
-        return Meant(path.replace("\\", "/") if windows else path, is_planned=True)
+        return Meant(_tidy(path.replace("\\", "/") if windows else path), is_planned=True)
 
     def find(self, path: str) -> Meant:
         """The file that `path` means."""
         if self.has(path):
-            return Meant(path)
+            return Meant(_tidy(path))
         *folders, name = _words(path).split("/")
         places = [""]
         for part in folders:
@@ -164,6 +164,16 @@ def missing_fault(manifest: Manifest, root: AnyPath, rows: np.ndarray) -> Fault:
 def _words(path: str) -> str:
     """The folders and the name of a path, with / between them and nowhere else."""
     return "/".join(part for part in re.split(r"[\\/]", path) if part not in ("", "."))
+
+
+def _tidy(path: str) -> str:
+    """A path without what leads nowhere, so that one file has one path.
+
+    >>> _tidy("./clips//a.mp4"), _tidy("/data/./frames/")
+    ('clips/a.mp4', '/data/frames')
+    """
+    start = "/" if path.startswith("/") else ""
+    return start + "/".join(part for part in path.split("/") if part not in ("", ".")) or path
 
 
 def _oddities(path: str, found: str) -> Iterator[str]:

@@ -23,6 +23,8 @@ _WHAT = (
     "clip|segment|seg|action|event|video|annotation|temporal"
     "|pos|position|idx|index|minutes?|mins?|us|ns"
 )
+_UNREAD = ("minute", "minutes", "min", "mins", "us", "ns")
+"""Units, of which times are asked for as seconds."""
 _TIME = "timestamp|timecode|time|ts|t|point"
 _UNITS: Mapping[TimeUnit, str] = {
     "frames": "frames?(?:no|number|num|id|idx|index)?|frm",
@@ -104,6 +106,16 @@ def time_name(name: str) -> TimeName | None:
     what = match["what1"] or match["what2"] or ""
     unit = units[0] if units else "seconds" if timed else ""
     return TimeName(edge, unit, " ".join(filter(None, (what, "time" * timed, *units))))
+
+
+def in_other_unit(name: str) -> bool:
+    """Whether a time is in a unit that is not read, by the name of its column.
+
+    >>> in_other_unit("start_min"), in_other_unit("start_time")
+    (True, False)
+    """
+    found = time_name(name)
+    return found is not None and not {*found.context.split()}.isdisjoint(_UNREAD)
 
 
 def times_among(names: Sequence[str]) -> list[Times]:

@@ -77,7 +77,8 @@ def doubts_of_classes(
         yield from nearly_equal(classes)
         yield from _misspelt(listing, head, classes)
         yield from _overlaps(listing, head)
-        joined = [name for name in classes if _joins(name, classes)]
+        counts = Counter(word for name in classes for word in _parts(name))
+        joined = [n for n in classes if len(_parts(n)) > 1 and min(map(counts.get, _parts(n))) > 1]
         if joined:
             shown = clip_text(joined[0])
             yield f"{shown} is read as one class; where a clip has several they are written a|b"
@@ -116,7 +117,6 @@ def _overlaps(listing: Listing, head: str) -> Iterator[str]:
         )
 
 
-def _joins(name: str, classes: Sequence[str]) -> bool:
-    """Whether a class is several others, with commas or the like between them."""
-    words = [word.strip() for word in re.split("[,;/&+]", name)]
-    return len(words) > 1 and set(words) <= set(classes)
+def _parts(name: str) -> set[str]:
+    """What stands in the name of a class between commas or the like."""
+    return {word.strip() for word in re.split("[,;/&+]", name)}

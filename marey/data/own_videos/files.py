@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Collection, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from marey.data.manifest.column_names import squashed
 from marey.data.manifest.faults import clip_text
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import VIDEO, leaves
-from marey.data.manifest.spellings import Meant, Spellings
+from marey.data.manifest.spellings import MISSING, Meant, Spellings
 from marey.data.manifest.time_names import time_name
 from marey.errors import ManifestError, counted, first_few
 from marey.jobs.executors import Processes
@@ -104,18 +106,43 @@ def refuse_empty_spans(listing: Listing) -> None:
 
 def none_read(listing: Listing, start: Path, reason: str) -> ManifestError:
     """The error that no clip of a list can be read; `reason` is that of the first."""
-    path = listing.rows[0].path
-    hint = f"paths start at {start}; give another root if the clips lie elsewhere"
-    if re.match(r"[A-Za-z]:[\\/]|/", path):
-        folder = path[: max(path.rfind("/"), path.rfind("\\")) + 1]
-        hint = f"take {clip_text(folder)} out of the paths: they begin below {start}, or --root"
-    elif "://" in path:
+    paths = [row.path for row in listing.rows]
+    path, hint = paths[0], f"paths start at {start}; give another root if the clips lie elsewhere"
+    shared = os.path.commonprefix([[*_FOLDER.findall(path)] for path in paths])  # noqa: RUF071
+    cuts = ["".join(shared[:count]) for count in range(len(shared) + 1)]
+    found = _found(start, paths, cuts) if reason.startswith(MISSING) else None
+    cut, folder = found or (cuts[-1], "")
+    if "://" in path:
         hint = "download the clips, and write their paths instead of urls"
+    elif folder:
+        take = f"take {clip_text(cut)} out of the paths, and give " if cut else ""
+        hint = f"{take}--root {shlex.quote(str(start / folder))}, where clips are called so"
+    elif cut and (found or re.match(r"[A-Za-z]:[\\/]|/", path)):
+        hint = f"take {clip_text(cut)} out of the paths: they begin below {start}, or --root"
     return ManifestError(
         f"{listing.source}: none of its {counted(len(listing), 'clip')} can be read; the first,"
         f" {clip_text(path)}: {reason}",
         hint,
     )
+
+
+def _found(start: Path, paths: Sequence[str], cuts: Sequence[str]) -> tuple[str, str] | None:
+    """One of the `cuts` and a folder in which the paths without it are those of files.
+
+    None if there is none in `start` ("") or in a folder of it.
+    """
+    files, some = Spellings(start), paths[:: -(-len(paths) // _TRIED)]
+    inner = sorted(name for name in files.names("") if (start / name).is_dir())
+    for cut, folder in product(cuts, ["", *inner[:_TRIED]]):
+        ends = (f"{folder}/{path[len(cut) :]}".lstrip("/") for path in some)
+        if all(files.find(end).path is not None for end in ends):
+            return cut, folder
+    return None
+
+
+_FOLDER = re.compile(r"[^\\/]*[\\/]+")
+_TRIED = 50
+"""Paths, and folders, that are looked at for a remedy."""
 
 
 def refuse_outside(listing: Listing, root: Path, meant: Sequence[Meant]) -> None:
@@ -171,7 +198,8 @@ def located(
 
 def _twice_hint(listing: Listing) -> str:
     """What may be done about clips that are given twice."""
-    others = ", ".join(f"`{name}`" for name in listing.columns if name)
+    taken = *listing.used.values(), "split"
+    others = ", ".join(f"`{name}`" for name in listing.columns if name and name not in taken)
     times = f"; if {others} say which part of a file is meant: --columns start=COLUMN,end=COLUMN"
     hint = "keep one line a clip, several classes as a|b"
     return hint + (times if others and not listing.has_spans else "")

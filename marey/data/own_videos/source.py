@@ -67,11 +67,13 @@ def read_source(
         tables = [path for path in tables if not is_class_file(path)] or tables
     parts = _split_lists(source, lists)
     if len(tables) == 1 and not parts:
-        return read_listing(tables[0], wanted, root=root), _of_list(source, tables)
+        notes = [_of_list(source, tables), *_unread(source, tables)]
+        return read_listing(tables[0], wanted, root=root), notes
     if "train" in parts:
         listings, notes = _read_splits(parts, wanted, root)
         read = [parts[split] for split in listings]
-        return join_listings(source, listings), [*_of_list(source, read), *notes]
+        unread = _unread(source, [*parts.values()])
+        return join_listings(source, listings), [_of_list(source, read), *unread, *notes]
     if tables:
         names = ", ".join(path.name for path in tables)
         raise ManifestError(f"{source} holds several lists: {names}", "name the one to read")
@@ -168,10 +170,10 @@ def _labels(listing: Listing) -> set[str]:
     return {word for label in set(words) for word in label.split(SEPARATOR)}
 
 
-def _of_list(folder: Path, read: Sequence[Path]) -> list[str]:
+def _of_list(folder: Path, read: Sequence[Path]) -> str:
     """What there is to say of lists that were read in a folder."""
     names = ", ".join(path.name for path in read)
-    return [f"read {names} in {folder}, not its folders", *_unread(folder, read)]
+    return f"read {names} in {folder}, not its folders"
 
 
 def _unread(folder: Path, read: Sequence[Path]) -> list[str]:

@@ -49,6 +49,15 @@ def test_times_may_stand_beside_a_column_of_labels(tmp_path: Path) -> None:
     assert listing.used == {"path": "video", "label": "label", "intervals": "segments"}
 
 
+@pytest.mark.parametrize("cell", ['"[0.5, 3.5]"', '"(0:00.5, 0:03.5)"', "0.5|3.5"])
+def test_a_start_and_an_end_may_be_a_list(tmp_path: Path, cell: str) -> None:
+    listing = read(tmp_path, f"video,label,segment\na.mp4,run,{cell}\n")
+    assert rows(listing) == [("a.mp4", "run", 0.5, 3.5)]
+    several = 'video,label,segments\na.mp4,run|sit,"[[0.5, 1], [2, 3]]"\n'  # of which label?
+    with pytest.raises(ManifestError, match="`segments` may say which part"):
+        read(tmp_path, several)
+
+
 def test_whole_numbers_of_no_unit_are_asked_for(tmp_path: Path) -> None:
     text = "video,Classes\na.mp4,run[0 to 30]; sit[30 to 50]\n"
     with pytest.raises(

@@ -153,6 +153,15 @@ def test_whole_numbers_of_no_unit_are_asked_for(tmp_path, names):
     assert not read(tmp_path, text, None, names).has_spans
 
 
+@pytest.mark.parametrize("names", ["start_min,end_min", "begin_us,stop_us", "start_ns,end_ns"])
+@pytest.mark.parametrize("cells", ["0.5,1.5", "1,3"])
+def test_times_of_another_unit_are_asked_for_as_seconds(tmp_path, names, cells):
+    with pytest.raises(ManifestError, match="may say which.*write times of another unit as sec"):
+        read(tmp_path, f"path,{names},label\na.mp4,{cells},x\n")
+    listing = read(tmp_path, f"path,{names},label\na.mp4,0:01,1:30,x\n")  # the clock tells
+    assert spans(listing) == [(1, 90)]
+
+
 def test_times_that_cannot_be_read_are_refused_unless_they_are_ignored(tmp_path):
     for names in ("start_time", "timestamp", "end_frame", "interval", "segment", "t2"):
         text = f"path,label,{names}\na.mp4,x,1\n"
@@ -237,7 +246,7 @@ def test_keys_of_json_are_columns(tmp_path):
     assert labels(listing) == ["3"]
     several = read(tmp_path, '[{"file": "a.mp4", "labels": ["x", "y"]}]', name="l.json")
     assert labels(several) == ["x|y"]
-    with pytest.raises(ManifestError, match="`segment` may say which part"):
+    with pytest.raises(ManifestError, match="in whole numbers of no unit.*intervals_frame=segment"):
         read(tmp_path, '[{"file": "a.mp4", "label": "x", "segment": [1, 2]}]', name="l.json")
     with pytest.raises(ManifestError, match=r"l\.json:1: no column is known as the paths"):
         read(tmp_path, '[{"movie": "a", "mood": 3}]', name="l.json")

@@ -36,7 +36,7 @@ FOUND = {
     "no suffix": ("jump/a", "jump/a.mp4", ("no suffix",)),
     "accents apart": (f"{APART}/{APART}.mp4", f"{CAFE}/{CAFE}.mp4", ("accents",)),
     "accents as one letter": (f"{CAFE}.mp4", f"{APART}.mp4", ("accents",)),
-    "dots and slashes": ("./jump//a.mp4", "./jump//a.mp4", ()),
+    "dots and slashes": ("./jump//a.mp4", "jump/a.mp4", ()),
     "a dot in the name": ("jump/b.v1.avi", "jump/b.v1.mp4", ("suffix",)),
     "frames of a video": ("jump/c.mp4", "jump/c", ("suffix",)),
 }

@@ -185,6 +185,11 @@ def test_a_span_that_ends_before_it_begins_is_refused_by_its_line(tmp_path, clip
     [
         ("C:\\me\\a.mp4", r"take 'C:\\+me\\+' out of the paths"),
         ("/elsewhere/a.mp4", "take '/elsewhere/' out of the paths"),
+        ("/home/me/clips/a.mp4", "take '/home/me/' out of the paths: they begin below"),
+        ("C:\\me\\clips\\a.mp4", r"take 'C:\\+me\\+' out of the paths: they begin below"),
+        ("/home/me/a.mp4", r"take '/home/me/' out of the paths, and give --root \S+clips, where"),
+        ("a.mp4", r"no such file.*--root \S+clips, where clips are called so"),
+        ("c.mp4", "paths start at .*; give another root"),
         ("https://x.invalid/a.mp4", "a url.*download the clips"),
     ],
 )
@@ -194,6 +199,67 @@ def test_paths_of_another_machine_get_a_remedy(tmp_path, clips, path, hint):
         init(clips / "list.csv", tmp_path, probe=True)
 
 
+def test_what_all_paths_have_in_common_is_what_they_have_too_much(tmp_path, clips):
+    (clips / "clips").rename(clips / "run")
+    (clips / "sit").mkdir()
+    (clips / "sit" / "b.mp4").touch()
+    (clips / "list.csv").write_text("path,label\n/me/run/a.mp4,run\n/me/sit/b.mp4,sit\n")
+    with pytest.raises(ManifestError, match="take '/me/' out of the paths: they begin below"):
+        init(clips / "list.csv", tmp_path, probe=True)
+
+
+def test_a_header_that_is_there_again_is_no_clip(tmp_path, clips):
+    (clips / "c.mp4").touch()
+    (clips / "list.csv").write_text(TABLE + "path;label\nc.mp4;run\n")
+    report = init(clips / "list.csv", tmp_path)
+    assert names(report) == ["a.mp4", "b.mp4", "c.mp4"]
+    assert report.manifest.classes["label"] == ("jump", "run")
+    assert "list.csv: left out 1 line that repeats the header" in report.notes
+
+
+@pytest.mark.parametrize("path", ["./clips/a.mp4", "clips//a.mp4", "clips/./a.mp4"])
+def test_a_file_has_one_path_however_it_is_written(tmp_path, clips, path):
+    (clips / "list.csv").write_text(f"path,label\nclips/a.mp4,jump\n{path},run\n")
+    with pytest.raises(ManifestError, match=rf"list\.csv:3: '{path}' was given before"):
+        init(clips / "list.csv", tmp_path)
+
+
+def test_a_column_without_a_name_is_no_id(tmp_path, clips):
+    text = ",path,label\n0,clips/a.mp4,jump\n1,clips/b.mp4,run\n2,clips/a.mp4,run\n"
+    (clips / "list.csv").write_text(text)
+    with pytest.raises(ManifestError, match=r"list\.csv:4: 'clips/a\.mp4' was given before"):
+        init(clips / "list.csv", tmp_path)
+    (clips / "list.csv").write_text(text.rpartition("2,")[0])
+    assert init(clips / "list.csv", tmp_path).manifest.ids is None
+
+
+def test_a_clip_of_two_splits_is_no_part_of_a_file(tmp_path, clips):
+    (clips / "train.csv").write_text(TABLE)
+    (clips / "val.csv").write_text(TABLE)
+    with pytest.raises(ManifestError, match=r"val\.csv:2: .* at \S+train\.csv:2") as error:
+        init(clips, tmp_path)
+    assert "start=" not in error.value.hint
+
+
+def test_an_object_of_a_file_of_one_line_is_named_by_its_clip(tmp_path, clips):
+    (clips / "list.json").write_text(
+        '[{"path": "clips/a.mp4", "label": "run"}, {"path": "clips/b.mp4", "label": null}]'
+    )
+    with pytest.raises(ManifestError, match=r"list\.json:1: 'label' is empty, of 'clips/b\.mp4'"):
+        init(clips / "list.json", tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["['run', 'jump']", '["run","jump"]', "['run' 'jump']"])
+def test_a_list_in_a_cell_is_several_labels(tmp_path, clips, cell):
+    (clips / "list.tsv").write_text(f"path\tlabels\nclips/a.mp4\t{cell}\nclips/b.mp4\t['run']\n")
+    report = init(clips / "list.tsv", tmp_path)
+    assert report.manifest.classes["label"] == ("jump", "run")
+    assert report.manifest.labels["label"].tolist() == [[True, True], [False, True]]
+    (clips / "list.tsv").write_text("path\tlabels\nclips/a.mp4\t['run']\nclips/b.mp4\t[]\n")
+    with pytest.raises(ManifestError, match=r"list\.tsv:3: 'label' is empty"):
+        init(clips / "list.tsv", tmp_path, overwrite=True)
+
+
 def test_a_class_that_joins_others_is_said(tmp_path, clips):
     (clips / "c.mp4").touch()
     (clips / "list.csv").write_text(
@@ -201,6 +267,11 @@ def test_a_class_that_joins_others_is_said(tmp_path, clips):
     )
     report = init(clips / "list.csv", tmp_path)
     assert any("'jump, run' is read as one class" in note for note in report.notes)
+    (clips / "list.csv").write_text(
+        "path,label\nclips/a.mp4,jump;run\nclips/b.mp4,run;sit\nc.mp4,jump;sit\n"
+    )
+    report = init(clips / "list.csv", tmp_path, overwrite=True)  # none of them stands alone
+    assert any("'jump;run' is read as one class" in note for note in report.notes)
 
 
 REFUSED = {

@@ -69,6 +69,7 @@ def test_a_list_to_test_on_without_labels_is_left_and_it_is_said(lists, kind):
     assert report.manifest.split_counts() == {"train": 6}
     assert len(report.manifest.classes["label"]) == 2
     assert f"{test} has no labels and is left: `marey predict` takes it" in report.notes
+    assert not any("did not read" in note for note in report.notes)
     assert f"all clips are train; give {train} itself to have it divided" in report.notes
 
 
@@ -107,6 +108,10 @@ def test_labels_that_cannot_be_learned_are_said(lists):
     assert "one class of 'label', 'x': there is nothing to tell apart" in notes
     notes = lists({"list.txt": "v0.mp4 Up\nv1.mp4 up\n"}, "list.txt").notes
     assert "'Up' and 'up' are 2 classes, though nearly one name" in notes
+    notes = lists({"list.txt": "v0.mp4 up\u200b\nv1.mp4 up\n"}, "list.txt").notes
+    assert r"'up' and 'up\u200b' are 2 classes, though nearly one name" in notes
+    notes = lists({"list.txt": "v0.mp4 caf\u00e9\nv1.mp4 cafe\u0301\n"}, "list.txt").notes
+    assert r"'cafe\u0301' and 'caf\xe9' are 2 classes, though nearly one name" in notes
     notes = lists({"train.txt": rows(0, 4), "test.txt": rows(4, 8, "{name} 0\n")}).notes
     assert "all clips of test.txt have one label, 0" in notes
 
@@ -141,6 +146,9 @@ NAMES = {
     "classInd.txt": "0 Hop\n1 Go\n",
     "labels.csv": "label_id,label_name\n0,Hop\n1,Go\n",
     "category.txt": "Hop\nGo\n",
+    "id2label.json": '{"0": "Hop", "1": "Go"}',
+    "class_to_idx.json": '{"Go": 1, "Hop": 0}',
+    "class_map.csv": "id,name\n0,Hop\n1,Go\n",
 }
 
 
