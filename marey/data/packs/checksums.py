@@ -70,6 +70,9 @@ def write_checksums(out: Path, clips: Iterable[Sum]) -> None:
 def read_checksums(out: Path) -> list[Sum]:
     """The list in `out`; ManifestError if there is none, or if it names what lies elsewhere."""
     hint = "give the folder that `marey data pack` or `extract` wrote"
+    if not (out / NAME).is_file():
+        other = "; `marey data check MANIFEST` opens clips that have no checksums"
+        raise ManifestError(f"{out} has no {NAME}", hint + other)
     rows = read_csv(out / NAME, COLUMNS, ManifestError, hint)
     if not rows:
         raise ManifestError(f"{out / NAME} lists nothing", hint)

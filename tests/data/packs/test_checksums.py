@@ -20,6 +20,13 @@ from tests.video.media import numbered, write_folder
 HEADER = "path,bytes,sha256\n"
 
 
+def test_a_folder_without_checksums_is_told_what_has_them(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").touch()
+    for path in (tmp_path, tmp_path / "manifest.csv"):
+        with pytest.raises(ManifestError, match=r"has no checksums\.csv.*pack.*data check"):
+            verify(path, executor=Here())
+
+
 @pytest.mark.parametrize(
     "path", ["/etc/hostname", "../secret", "a/../../secret", "./a", "a//b", "", "..", "a\0"]
 )
