@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from marey.engine.export.export import WantedFile, export_file
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
+from marey.engine.inference.extract import FeatureOptions, extract_features
 from marey.engine.inference.looking import look_at
 from marey.engine.inference.predict import load
 from marey.engine.live.recogniser import live_recogniser
@@ -30,7 +31,7 @@ from marey.models.temporal.tsm import TSM
 from marey.models.video_model import Head, ModelSpec
 from marey.recipes.catalog import find
 from marey.recipes.compatible import check_pictures
-from marey.recipes.recipe import Recipe
+from marey.recipes.recipe import DataSpec, Recipe
 from marey.recipes.schema import from_yaml, override, to_yaml
 from marey.recipes.short_names import spelled_out
 from marey.recipes.testing import for_test
@@ -222,6 +223,16 @@ def test_a_model_of_differences_says_of_a_file_what_it_says_in_evaluation(run: P
         frames = video.read(range(len(video)))
     assert predictor.predict(frames, top=4) == answers
     assert len(table) == 4
+
+
+def test_a_model_of_features_of_differences_takes_videos(run: Path, tmp_path: Path) -> None:
+    file, clips = tmp_path / "features.arrow", run.parent / "clips"
+    options = FeatureOptions(source=str(run), manifest=clips / "manifest.csv", out=file, workers=0)
+    assert extract_features(options) is not None
+    of_features = replace(find("features-linear"), data=DataSpec(train=str(file)), amp=False)
+    learned = load(train(override(of_features, ["stages.0.epochs=1"]), tmp_path / "run"))
+    assert learned.trained.model.spec.modality == "rgbdiff"
+    assert learned.predict(clips / "red_2.mp4", top=1)
 
 
 def test_a_model_of_differences_is_exported(run: Path, tmp_path: Path) -> None:

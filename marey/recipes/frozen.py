@@ -76,19 +76,23 @@ def train_views(recipe: Recipe) -> list[TestViews]:
 
 
 def about_encoder(recipe: Recipe, model: ModelSpec, per: str) -> dict[str, Any]:
-    """What a file of features says of the encoder that made them, and of what it was shown."""
-    pixels = Augment(
-        mean=recipe.augment.mean,
-        std=recipe.augment.std,
-        channel_order=recipe.augment.channel_order,
-    )
-    return {
+    """What a file of features says of the encoder that made them, and of what it was shown.
+
+    Of flow how it is computed as well, though some of it may have been stored.
+    """
+    of_flow = {"flow": to_plain(recipe.data.flow)} if model.modality == "flow" else {}
+    return of_flow | {
         "encoder": to_plain(replace(model, heads=()))["encoder"],
         "model_spec": to_plain(encoder_part(model)),
         "views": to_plain(recipe.test),
-        "pixels": to_plain(pixels),
+        "pixels": to_plain(_only_normalised(recipe.augment)),
         "per": per,
     }
+
+
+def _only_normalised(plan: Augment) -> Augment:
+    """What of a plan every picture is given, in a test too."""
+    return Augment(mean=plan.mean, std=plan.std, channel_order=plan.channel_order)
 
 
 def encoder_part(model: ModelSpec) -> ModelSpec:
@@ -114,7 +118,7 @@ def trains_on(recipe: Recipe, train_set: Manifest) -> Recipe:
     return replace(
         recipe,
         train=Views(stored, crop),
-        augment=Augment(mixup=recipe.augment.mixup),
+        augment=replace(_only_normalised(recipe.augment), mixup=recipe.augment.mixup),
         data=replace(recipe.data, workers=0),
     )
 

@@ -22,6 +22,7 @@ from marey.recipes.recipe import Recipe, Stage, TestViews, Views
 from marey.recipes.schema import from_plain
 from marey.recipes.val_views import one_view
 from marey.video.augment import Augment
+from marey.video.reading.flow import FlowSettings
 from marey.video.sampling.segments import AllFrames
 
 WEIGHTS_FROM = "weights_from"
@@ -116,12 +117,16 @@ def _behind(recipe: Recipe, about: About, source: str) -> Recipe:
         encoder=encoder.encoder,
         temporal=encoder.temporal,
         num_segments=encoder.num_segments,
+        modality=encoder.modality,
         neck=None if isinstance(neck, FeaturesSpec) else replace(neck, dim=None),
     )
-    one = one_view(test)
+    one, data = one_view(test), recipe.data
+    if "flow" in about:
+        data = replace(data, flow=from_plain(FlowSettings, about["flow"], source))
     return replace(
         recipe,
         model=model,
+        data=data,
         train=Views(one.sampling, one.crop),
         test=test,
         val=None,

@@ -25,7 +25,7 @@ _PLACE = re.compile(
 _OF_THE_WEB = re.compile(r"https?://[^\s/@]+(?=[\s/?#]|$)\S*")
 _PUBLISHED = ("claim.",)
 """Keys whose texts may be addresses of the web, but of no user."""
-_OF_FEATURES = ("encoder", "model_spec", "views", "pixels", "per", "weights", "dtype")
+_OF_FEATURES = ("encoder", "model_spec", "views", "pixels", "flow", "per", "weights", "dtype")
 
 
 def without_places(recipe: Recipe) -> Recipe:

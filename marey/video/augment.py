@@ -17,7 +17,7 @@ clip, not of each frame, and erasing fills with the mean colour (0 once normalis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -99,9 +99,9 @@ class Augment:
 
     @property
     def changes_pixels(self) -> bool:
-        """Whether it does more than to normalise and to mix."""
-        plain = Augment(mean=self.mean, std=self.std, mixup=self.mixup)
-        return self != plain
+        """Whether it does more than to normalise, in the model's order of channels, and to mix."""
+        plain = Augment(mean=self.mean, std=self.std, channel_order=self.channel_order)
+        return self != replace(plain, mixup=self.mixup)
 
 
 def normalize(

@@ -30,15 +30,17 @@ from marey.models import AttentivePoolSpec, LateAverageSpec, ResNetSpec, TimeSta
 from marey.models.encoder import Neck
 from marey.models.video_model import VideoModel
 from marey.recipes import catalog
-from marey.recipes.frozen import varies
+from marey.recipes.frozen import about_encoder, varies
 from marey.recipes.longtail import lmr
 from marey.recipes.optim import AdamW, StepDecay
 from marey.recipes.recipe import DataSpec, Recipe, Views
-from marey.recipes.schema import to_yaml
+from marey.recipes.schema import override, to_yaml
+from marey.recipes.short_names import spelled_out
 from marey.recipes.val_views import val_views
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop
 from marey.video.sampling.segments import Segments
+from tests.engine.train.test_resume import rows_of
 from tests.tiny import CLASSES, tiny_recipe, write_set
 
 ENCODER = ResNetSpec(18, channels=2)
@@ -223,6 +225,29 @@ def test_mirror_images_are_views_of_their_own(
     neck = load(run).trained.model.neck
     assert neck is not None
     assert neck.get_buffer("mean").abs().sum() > 0  # fitted, and saved
+
+
+@pytest.mark.parametrize("shown", ["modality=rgbdiff", "augment.channel_order=bgr"])
+def test_whatever_a_clip_shows_it_is_looked_at_once(
+    videos: Path, weights: Path, tmp_path: Path, looked_at: list[int], shown: str
+) -> None:
+    recipe = frozen(videos, weights)
+    recipe = override(recipe, ["augment.flip=plain", *spelled_out(recipe, [shown])])
+    run = train(recipe, tmp_path / "run")
+    assert looked_at == [8, 8, 4]
+    result, _ = evaluate_folder(EvalOptions(folder=run), tmp_path / "results")
+    assert result.metrics["loss"] == pytest.approx(float(rows_of(run)[-1]["val/loss"]), abs=1e-4)
+
+
+def test_flow_that_is_computed_otherwise_is_looked_at_anew(videos: Path) -> None:
+    recipe = frozen(videos, videos)
+    flow = override(recipe, spelled_out(recipe, ["modality=flow"]))
+    less = override(flow, ["data.flow.bound=10"])
+    one, other = (about_encoder(each, each.model, "clip") for each in (flow, less))
+    assert one != other
+    assert about_encoder(recipe, recipe.model, "clip") == about_encoder(
+        override(recipe, ["data.flow.bound=10"]), recipe.model, "clip"
+    )
 
 
 def test_clips_that_change_are_looked_at_in_every_epoch(
