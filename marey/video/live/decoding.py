@@ -33,6 +33,7 @@ def moments(
     stream: VideoStream,
     *,
     live: bool,
+    hint: str = "",
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[Moment | str]:
     """The frames from now on, with the times of the stream. What does not decode is passed over.
@@ -40,10 +41,12 @@ def moments(
     Args:
         live: whether frames come as they are filmed, so that a stream without times has those at
             which they arrive. Another one has those of its frames a second.
+        hint: what may help where reading fails.
         now: the clock of arrivals.
 
     Raises:
-        DecodeError: reading a live stream fails; anything else that is damaged ends there.
+        DecodeError: reading fails, of a live stream or before any frame; anything else that is
+            damaged ends there.
     """
     rgb, kind, rate = _Upright(name, stream), container.format.name, Fraction(25)
     if kind in CLOCKLESS:
@@ -63,8 +66,8 @@ def moments(
             first = seconds if first is None else first
             yield Moment(seconds - first, partial(rgb, frame))
     except av.FFmpegError as error:
-        if live:
-            raise DecodeError(f"{name}: reading broke off: {error.strerror}") from error
+        if live or first is None:
+            raise DecodeError(f"{name}: reading broke off: {error.strerror}", hint) from error
         yield f"breaks off: {error.strerror}"
 
 

@@ -39,6 +39,10 @@ OPEN_SECONDS, SILENT_SECONDS = 15.0, 30.0
 """After which opening, and waiting for the next bytes, are given up."""
 STREAMED = (*FORMATS, "hls", "rtsp", "rtp", "sdp", "flv")
 """What a url may hold: a playlist (hls) by its own protocol alone."""
+FETCH = (
+    "a file whose index is at its end, as that of many an mp4, needs a server that sends parts of "
+    "it: fetch it, and give the file"
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ class Link:
             stream = video_stream(container, self.name)
             is_file = container.duration is not None
             pace = Pace(stop)
-            for each in moments(self.name, container, stream, live=not is_file):
+            hint = FETCH if is_file else ""
+            for each in moments(self.name, container, stream, live=not is_file, hint=hint):
                 if stop.is_set():
                     return
                 if isinstance(each, Moment) and is_file and not self.hurry:
@@ -154,6 +159,9 @@ def _opened(
         ) from error
     except av.FFmpegError as error:  # its text names the url, secrets and all
         reason = "it does not answer" if isinstance(error, av.error.ExitError) else error.strerror
-        raise DecodeError(f"{name}: {reason}", "is it there, and may you look at it?") from None
+        hint = "is it there, and may you look at it?"
+        if isinstance(error, av.error.InvalidDataError):
+            hint = "what comes from there is no video, or damaged"
+        raise DecodeError(f"{name}: {reason}", hint) from None
     except ValueError as error:
         raise DecodeError(f"{name}: {error}", "this PyAV reads no cameras here") from error

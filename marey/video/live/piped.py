@@ -19,6 +19,10 @@ from marey.video.reading.ffmpeg_stream import LIMITS, NOTHING_ELSE, video_stream
 from marey.video.reading.pixels import require_size
 
 NAME = "standard input"
+GIVE = (
+    "pipe Matroska, MPEG-TS or MJPEG; an mp4 must be a file, as its index is at the end. "
+    "Bare pixels need their size: --raw WIDTHxHEIGHT"
+)
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,10 @@ class Piped:
                 buffer_size=4096,  # a picture is not held back until the next ones fill it
             )
         except av.FFmpegError as error:
-            raise DecodeError(
-                f"{NAME}: {error.strerror}",
-                "pipe Matroska, MPEG-TS or MJPEG; an mp4 must be a file, as its index is at the "
-                "end. Bare pixels need their size: --raw WIDTHxHEIGHT",
-            ) from error
+            raise DecodeError(f"{NAME}: {error.strerror}", GIVE) from error
         with container:
-            for each in moments(NAME, container, video_stream(container, NAME), live=True):
+            stream = video_stream(container, NAME)
+            for each in moments(NAME, container, stream, live=True, hint=GIVE):
                 if stop.is_set():
                     return
                 yield each

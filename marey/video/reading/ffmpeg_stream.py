@@ -85,6 +85,7 @@ STAND_INS = {
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 
 LEAVE_OUT = "leave it out of the list of clips"
+EMPTY = "the file is empty (0 bytes)", "copy or download it again"
 LARGE_PIXELS = 2560 * 1440
 NOTHING_ELSE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
 LIMITS = {"max_pixels": str(MOST_PIXELS)}
@@ -215,7 +216,9 @@ def _refused(file: MediaFile, reason: str) -> DecodeError:
     file.seek(0)
     head = file.read(HEAD)
     known = (told for start, told in STAND_INS.items() if re.match(start, head, re.I))
-    if PLAYLIST.match(head):
+    if not head:
+        reason, hint = EMPTY
+    elif PLAYLIST.match(head):
         reason, hint = "a playlist, which names other files", "give the video itself"
     elif stand_in := next(known, None):
         reason, hint = stand_in

@@ -23,6 +23,7 @@ from marey.errors import DecodeError, counted
 from marey.storage.faults import read_error
 from marey.storage.regular import open_regular
 from marey.storage.url import UNREACHED, AnyPath, Url, any_path
+from marey.video.reading.ffmpeg_stream import EMPTY
 from marey.video.reading.frame_folder import FrameFolder
 from marey.video.reading.frame_reader import FrameReader, Indices
 from marey.video.reading.pack import PackedClip, pack_of
@@ -123,7 +124,8 @@ def is_folder(path: AnyPath) -> bool:
             raise read_error(path, OSError(error.errno, reason), hint) from error
         raise read_error(path, error) from error
     if size == 0:
-        raise DecodeError(f"{path}: the file is empty (0 bytes)", "copy or download it again")
+        reason, hint = EMPTY
+        raise DecodeError(f"{path}: {reason}", hint)
     return False
 
 

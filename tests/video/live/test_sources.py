@@ -68,6 +68,9 @@ def test_a_file_that_is_no_video_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("hello")
     with pytest.raises(DecodeError, match="is no mp4 at all"):
         read(VideoAsStream(tmp_path / "a.mp4"))
+    (tmp_path / "a.mp4").write_bytes(b"")
+    with pytest.raises(DecodeError, match=r"a\.mp4: the file is empty \(0 bytes\)"):
+        read(VideoAsStream(tmp_path / "a.mp4"))
 
 
 def test_a_file_without_a_clock_says_what_is_taken(tmp_path: Path) -> None:
@@ -120,6 +123,12 @@ def test_pictures_through_a_pipe_have_the_times_at_which_they_come() -> None:
 def test_what_is_no_video_through_a_pipe_is_an_error() -> None:
     with pytest.raises(DecodeError, match=r"standard input: .*pipe Matroska, MPEG-TS or MJPEG"):
         read(Piped(io.BytesIO(b"hello" * 100)))
+
+
+def test_an_mp4_through_a_pipe_is_told_to_be_a_file(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", numbered(6))
+    with path.open("rb") as file, pytest.raises(DecodeError, match="an mp4 must be a file"):
+        read(Piped(file))
 
 
 def test_bare_pixels_are_cut_into_frames() -> None:
@@ -277,13 +286,20 @@ def test_a_folder_of_both_is_refused(tmp_path: Path) -> None:
 
 
 class Served:
-    """A server of this machine: /video.mp4, and /live, which gives 3 pictures and ends."""
+    """A server of this machine: /video.mp4, and /live, which gives 3 pictures and ends.
 
-    def __init__(self, video: bytes) -> None:
+    It sends files whole, and no parts of them: /index-last.mp4 cannot be read.
+    """
+
+    def __init__(self, video: bytes, index_last: bytes) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path == "/video.mp4":
                     self.answer("video/mp4", [video])
+                elif self.path == "/index-last.mp4":
+                    self.answer("video/mp4", [index_last])
+                elif self.path == "/text":
+                    self.answer("text/html", [b"<html>" * 100])
                 elif self.path == "/live":
                     pictures = [encode_jpeg(picture) for picture in numbered(3)]
                     head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
@@ -318,8 +334,13 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    path = tmp_path_factory.mktemp("served") / "video.mkv"
-    made = Served(write_video(path, numbered(4)).read_bytes())
+    folder = tmp_path_factory.mktemp("served")
+    noise = np.random.default_rng(0).integers(0, 256, (8, 480, 640, 3), np.uint8)
+    files = [
+        write_video(folder / "video.mkv", numbered(4)),
+        write_video(folder / "noise.mp4", list(noise)),  # too long to be read to its end and back
+    ]
+    made = Served(*(file.read_bytes() for file in files))
     yield made
     made.server.shutdown()
     made.server.server_close()
@@ -329,6 +350,16 @@ def test_a_file_at_a_url_ends(served: Served) -> None:
     shown, notices, _ = all_of(Link(served.url("video.mp4"), hurry=True), ALL)
     assert [number_of(each.picture) for each in shown] == list(range(4))
     assert notices == ["ended"]
+
+
+def test_a_file_at_a_url_that_needs_parts_of_it_says_what_to_do(served: Served) -> None:
+    with pytest.raises(DecodeError, match="reading broke off: .*hint: .*fetch it, and give the fi"):
+        read(Link(served.url("index-last.mp4")))
+
+
+def test_what_is_no_video_at_a_url_is_said_to_be_none(served: Served) -> None:
+    with pytest.raises(DecodeError, match="/text: Invalid data.*hint: .* is no video, or damaged"):
+        read(Link(served.url("text")))
 
 
 def test_a_stream_at_a_url_that_ends_has_broken(served: Served) -> None:
