@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from marey.engine.demo import run_demo
+from marey.errors import RunError
 from tests.fresh import HANG_SECONDS
 
 
@@ -36,3 +38,11 @@ def test_the_demo_shows_that_order_matters(tmp_path: Path) -> None:
     assert ceiling - 15 < top1["demo-tsn"] < ceiling + 5
     for page in ("demo-tsm/report.html", "comparison.html"):
         assert (tmp_path / "demo" / page).stat().st_size > 10_000
+
+
+def test_the_demo_writes_over_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="is not empty"):
+        run_demo(tmp_path)
+    with pytest.raises(RunError, match="/file is a file that is there already"):
+        run_demo(tmp_path / "file")

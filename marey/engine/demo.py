@@ -17,7 +17,7 @@ from marey.engine.report.compare import Comparison, read_comparison
 from marey.engine.report.report import write_report
 from marey.engine.results_file import read_results
 from marey.engine.train.loop import train
-from marey.errors import RunError
+from marey.engine.weights.trained import refuse_occupied
 from marey.recipes.demo import DEMO_TSM, DEMO_TSN
 
 
@@ -40,8 +40,7 @@ def run_demo(
     table: Callable[[Comparison], None] | None = None,
 ) -> DemoResult:
     """Render, train, evaluate, compare, report and predict into the new folder `out`."""
-    if out.exists() and any(out.iterdir()):
-        raise RunError(f"{out} is not empty", "give another folder with --out, or delete it")
+    refuse_occupied(out)
     start = time.monotonic()
     torch.set_num_threads(1)  # the networks are small: a second thread waits more than it works
     say(f"rendering {len(CLASSES)} classes that differ only by the order of time ...")

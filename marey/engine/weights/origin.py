@@ -37,6 +37,9 @@ from marey.recipes.schema import from_yaml
 
 log = logging.getLogger("marey")
 
+EXPORTED = (".onnx", ".xml", ".pt2")
+"""How files of `marey export` end that other runtimes open; marey takes no weights from them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
@@ -175,6 +178,11 @@ def no_model(path: Path) -> CheckpointError:
             f"{path} holds {counted(len(models), 'model')} and is none itself",
             f"give {'it' if len(models) == 1 else 'one of them'}: {first_few(models)}",
         )
+    if exported := _exported_in(path):
+        return CheckpointError(
+            f"{exported} is a file for another runtime, and neither a run nor a release",
+            "give the run that it was made of, which has the weights",
+        )
     empty = "an empty folder, " if path.is_dir() and not any(path.iterdir()) else ""
     return CheckpointError(
         f"{path} is {empty}neither a run nor a release",
@@ -188,6 +196,12 @@ def _models_in(folder: Path) -> list[Path]:
         return []
     marks = ("recipe.yaml", CONFIG)
     return sorted({file.parent for mark in marks for file in folder.glob(f"*/{mark}")})
+
+
+def _exported_in(path: Path) -> Path | None:
+    """The file of an export that `path` is or holds; None if there is none."""
+    files = [path] if path.is_file() else [path / f"model{suffix}" for suffix in EXPORTED]
+    return next((file for file in files if file.suffix in EXPORTED and file.is_file()), None)
 
 
 def _weights_in(folder: Path) -> Path:

@@ -227,7 +227,9 @@ def as_release(folder: Path, out: Path) -> Path:
 
 def refuse_occupied(out: Path) -> None:
     """RunError if something lies at `out` already, or nothing can be written there."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file that is there already", "give a new folder")
+    if out.exists() and any(out.iterdir()):
         raise RunError(f"{out} is not empty", "give a new folder")
     there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not there.is_dir():

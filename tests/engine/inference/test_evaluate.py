@@ -217,6 +217,8 @@ def test_a_release_never_overwrites(run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="is not empty"):
         export_release(run, tmp_path)
+    with pytest.raises(RunError, match=r"/file is a file that is there already.*a new folder"):
+        export_release(run, tmp_path / "file")
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from marey.engine.weights.origin import origin_of
+from marey.engine.runtimes.graph_files import FILES
+from marey.engine.weights.origin import EXPORTED, origin_of
 from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError
 from marey.recipes.release import CONFIG
@@ -46,3 +47,16 @@ def test_an_empty_folder_is_said_to_be_one(tmp_path: Path) -> None:
     assert "is an empty folder, neither a run nor a release" in error_of(tmp_path).message
     (tmp_path / "a.txt").touch()
     assert f"{tmp_path} is neither a run nor a release" in error_of(tmp_path).message
+
+
+@pytest.mark.parametrize("name", [names[0] for names in FILES.values()])
+def test_an_export_for_another_runtime_is_said_to_be_one(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    for given in (tmp_path, tmp_path / name):
+        error = error_of(given)
+        assert error.message.startswith(f"{tmp_path / name} is a file for another runtime")
+        assert error.hint == "give the run that it was made of, which has the weights"
+
+
+def test_the_suffixes_of_exports_are_those_that_are_written() -> None:
+    assert set(EXPORTED) == {Path(names[0]).suffix for names in FILES.values()}
