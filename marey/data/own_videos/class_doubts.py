@@ -77,8 +77,9 @@ def doubts_of_classes(
         yield from nearly_equal(classes)
         yield from _misspelt(listing, head, classes)
         yield from _overlaps(listing, head)
-        counts = Counter(word for name in classes for word in _parts(name))
-        joined = [n for n in classes if len(_parts(n)) > 1 and min(map(counts.get, _parts(n))) > 1]
+        parts = {name: _parts(name) for name in classes}
+        counts = Counter(word for words in parts.values() for word in words)
+        joined = [n for n, of in parts.items() if len(of) > 1 and all(counts[w] > 1 for w in of)]
         if joined:
             shown = clip_text(joined[0])
             yield f"{shown} is read as one class; where a clip has several they are written a|b"
