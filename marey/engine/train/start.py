@@ -64,7 +64,7 @@ class Start:
     data: DataFacts
     """Of both."""
     model: VideoModel
-    """On its device; with the weights that the run starts from. Its batch norms are not synchronised yet."""
+    """On its device, with the weights of the start; its batch norms are not yet synchronised."""
     saved: Saved | None
     at: Position
     notes: tuple[str, ...]
