@@ -1,4 +1,4 @@
-"""Rows that give the same clip twice, found among ten million in about a second and a half."""
+"""Rows that give the same clip twice, found among ten million in about two seconds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from marey.data.splitmix64 import mix
 
@@ -33,6 +34,15 @@ def duplicates(
         if first.setdefault(clip, row) != row:
             earlier[row] = first[clip]
     return earlier
+
+
+def plain(paths: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Paths without what leads nowhere: ``./a//b/./c`` is ``a/b/c``. Urls stay as they are."""
+    if not any(pc.any(pc.match_substring(paths, odd)).as_py() for odd in ("./", "//")):
+        return paths
+    shorter = pc.replace_substring_regex(paths, r"/+(\./+)*", "/")
+    shorter = pc.replace_substring_regex(shorter, r"^(\./)+", "")
+    return pc.if_else(pc.match_substring(paths, "://"), paths, shorter)
 
 
 def _hash_key(key: np.ndarray | pa.ChunkedArray) -> np.ndarray:

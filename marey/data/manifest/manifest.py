@@ -48,7 +48,7 @@ from marey.data.manifest.columns import (
     as_table,
     beside,
 )
-from marey.data.manifest.duplicates import duplicates, text_buffers
+from marey.data.manifest.duplicates import duplicates, plain, text_buffers
 from marey.data.manifest.location import Roots
 from marey.data.manifest.mapped import MappedRows
 from marey.errors import ManifestError
@@ -292,7 +292,9 @@ class Manifest:
 
     def duplicates(self) -> dict[int, int]:
         """Rows that give a clip again (path, span, id and root), each with the earlier row."""
-        return duplicates(self.paths, [self.roots.codes, self.starts, self.ends, self.ids])
+        in_a_store = any(isinstance(root, Url) for root in self.roots.folders)  # a//b is not a/b
+        paths = self.paths if in_a_store else plain(self.paths)
+        return duplicates(paths, [self.roots.codes, self.starts, self.ends, self.ids])
 
     def digest(self) -> str:
         """Sha256 of what is shown and what must be answered: paths, spans, labels, class names.

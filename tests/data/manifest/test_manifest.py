@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marey.data.manifest.duplicates import duplicates
+from marey.data.manifest.duplicates import duplicates, plain
 from marey.data.manifest.location import Location
 from marey.data.manifest.manifest import Manifest
 from marey.data.manifest.paths import leaves
@@ -138,6 +138,10 @@ FAULTS = {
     "empty label": (HEAD + "a,\n", r"m\.csv:2: 'label' is empty"),
     "huge label": (HEAD + "a,99999999999999999999\n", r"m\.csv:2: 'label' is '9999"),
     "repeated path": (HEAD + "a,0\n\nb,0\na,1\n", r"m\.csv:5: 'path' is 'a', as in line 2"),
+    "the same path": (
+        HEAD + "a/b,0\n./a//./b,1\n",
+        r"m\.csv:3: 'path' is '\./a//\./b', as in line 2",
+    ),
     "empty path": (HEAD + "a,0\n,1\n", r"m\.csv:3: 'path' is empty"),
     "line break in a path": (HEAD + '"a\nb",1\n', r"m\.csv:2: 'path' is .*line break"),
     "ragged row": (HEAD + "a,0\nb\nc,0,1\n", r"m\.csv:3: 1 field, the header has 2: 'b'"),
@@ -424,3 +428,18 @@ def test_a_pipe_or_a_device_is_no_manifest(tmp_path, name):
     (tmp_path / name).symlink_to("/dev/zero")
     with pytest.raises(ManifestError, match=f"{name}: a device, not a file"):
         read_manifest(tmp_path / name)
+
+
+def test_paths_are_compared_without_what_leads_nowhere() -> None:
+    pairs = {
+        "./a//b/./c": "a/b/c",
+        "././a": "a",
+        "/x/./y": "/x/y",
+        "../a": "../a",
+        "a./b": "a./b",
+        ".a/b": ".a/b",
+        "s3://bucket/a//b": "s3://bucket/a//b",
+    }
+    for each in (list(pairs), ["a", "b"]):
+        paths = pa.chunked_array([pa.array(each, pa.large_string())])
+        assert plain(paths).to_pylist() == [pairs.get(path, path) for path in each]
