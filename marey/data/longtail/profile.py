@@ -93,7 +93,7 @@ def nearest_profile(available: Counts, wish: Wish) -> ParetoProfile:
 
     What neither a number nor a percentage decides is as in SSv2-LT: exponent 7 and imbalance 545,
     or as many as there are clips; and the largest class is as large as every rank's clips allow.
-    ManifestError where no profile comes near.
+    ManifestError where no profile comes near, or the imbalance is beyond the clips there are.
     """
 
     def distance(tried: ParetoProfile) -> tuple[float, int]:
@@ -143,6 +143,13 @@ def _distance(counts: Counts, wish: Wish) -> tuple[float, int]:
 
 
 def _refuse_far(counts: Counts, wish: Wish) -> None:
+    largest = int(counts.max())
+    if wish.imbalance and 2 * largest < wish.imbalance:  # half a clip is rounded to one
+        raise ManifestError(
+            f"imbalance is {wish.imbalance:g}, but the largest class has "
+            f"{counted(largest, 'clip')} and the smallest one at least",
+            f"an imbalance up to {largest:g}, or start from more clips",
+        )
     got, tolerance = profile(counts), max(NEAR_PERCENT, 100 / len(counts))
     away, _ = _distance(counts, wish)
     if away > tolerance + 1e-6:

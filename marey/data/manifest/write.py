@@ -38,7 +38,8 @@ def write_manifest(
         progress: called with (clips written, clips) while features are written.
 
     Raises:
-        ManifestError: `path` cannot be written, or cannot hold the manifest's features.
+        ManifestError: `path` cannot be written, has another suffix, or cannot hold the manifest's
+            features.
     """
     path, features = Path(path), manifest.features
     if is_arrow(path):
@@ -49,6 +50,10 @@ def write_manifest(
     if isinstance(features, FeatureFile):
         raise ManifestError(
             f"{manifest.source} holds features, {path} cannot", "call it NAME.arrow"
+        )
+    if path.suffix.lower() != ".csv" and not is_parquet(path):
+        raise ManifestError(
+            f"{path}: a manifest is written as CSV, Parquet or Arrow", f"call it {path.stem}.csv"
         )
     table = manifest_table(manifest, path.parent)
     write_classes(manifest.classes, path.parent)

@@ -111,6 +111,12 @@ def test_a_wish_that_cannot_be_met_says_what_is_nearest() -> None:
         nearest_profile(np.full(20, 88), Wish(few_percent=40, imbalance=27, largest=80))
 
 
+def test_an_imbalance_beyond_the_clips_there_are_is_refused() -> None:
+    with pytest.raises(ManifestError, match="imbalance is 300, but the largest class has 5 clips"):
+        nearest_profile(np.full(3, 5), Wish(imbalance=300))
+    assert nearest_profile(np.full(3, 5), Wish(imbalance=5)).counts(3).tolist()[::2] == [5, 1]
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

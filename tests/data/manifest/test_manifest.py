@@ -443,3 +443,12 @@ def test_paths_are_compared_without_what_leads_nowhere() -> None:
     for each in (list(pairs), ["a", "b"]):
         paths = pa.chunked_array([pa.array(each, pa.large_string())])
         assert plain(paths).to_pylist() == [pairs.get(path, path) for path in each]
+
+
+def test_a_manifest_is_written_under_a_name_that_says_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(HEAD + "a,0\n", encoding="utf-8")
+    (tmp_path / "labels.txt").write_text("wave\n", encoding="utf-8")
+    manifest = read_manifest(tmp_path / "m.csv")
+    with pytest.raises(ManifestError, match=r"m\.xlsx: a manifest is .* CSV.*call it m\.csv"):
+        write_manifest(manifest, tmp_path / "m.xlsx")
+    assert not (tmp_path / "m.xlsx").exists()
