@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marey.models.layout import cells, unfold_time
@@ -64,10 +63,13 @@ class MapsEncoder(EncoderModule):
     num_frames: int
     """Of a clip's last maps, t'."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+
     def forward(self, clip: Clip) -> Tensor:
         """Features [b t' d] of clips [b t c h w]."""
-        pooled = F.adaptive_avg_pool2d(self.maps(clip), 1)
-        return unfold_time(pooled.flatten(1), self.num_frames)
+        return unfold_time(self.avgpool(self.maps(clip)).flatten(1), self.num_frames)
 
     def tokens(self, clip: Clip) -> Tensor:
         """The cells of the last maps: [b t c h w] -> [b t' n d]."""

@@ -71,7 +71,7 @@ def probed(model: VideoModel, golden: Golden) -> Iterator[dict[str, Tensor]]:
 
 def ours(path: str, shape: list[int], golden: Golden) -> str:
     if path != "baseline_model":
-        return str(rename_of(golden)(path))
+        return str(rename_of(golden)(path)).replace("gappool", "avgpool")
     return "heads.label" if shape[-1] == golden.config["num_classes"] else "encoder"
 
 

@@ -30,7 +30,8 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for fold in (3, 1):
             write_clip(folder / f"{name}{fold}.mp4", label, seed=fold)
             lines.append(f"{name}{fold}.mp4,{label},{fold},6")
-    lines.insert(3, lines[1].replace(",3,", ",,").replace("dark3", "./dark3"))
+    write_clip(folder / "dark0.mp4", 0, seed=3)
+    lines.insert(3, lines[1].replace(",3,", ",,").replace("dark3", "dark0"))
     (folder / "labels.txt").write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder / "manifest.csv"
