@@ -78,6 +78,7 @@ class MapsEncoder(EncoderModule):
     @abstractmethod
     def maps(self, clip: Clip) -> Tensor:
         """What is pooled: maps [b*t' d h' w'] of clips [b t c h w]."""
+        raise NotImplementedError
 
 
 class Encoder(Protocol):

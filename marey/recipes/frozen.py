@@ -21,7 +21,6 @@ from marey.recipes.describe import brief
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import from_plain, to_plain
 from marey.recipes.val_views import one_view, val_views
-from marey.video.augment import Augment
 from marey.video.crops import CenterCrop, FixedCrop, Mirrored
 from marey.video.sampling.stored_views import StoredViews
 
@@ -85,14 +84,9 @@ def about_encoder(recipe: Recipe, model: ModelSpec, per: str) -> dict[str, Any]:
         "encoder": to_plain(replace(model, heads=()))["encoder"],
         "model_spec": to_plain(encoder_part(model)),
         "views": to_plain(recipe.test),
-        "pixels": to_plain(_only_normalised(recipe.augment)),
+        "pixels": to_plain(recipe.augment.normalisation),
         "per": per,
     }
-
-
-def _only_normalised(plan: Augment) -> Augment:
-    """What of a plan every picture is given, in a test too."""
-    return Augment(mean=plan.mean, std=plan.std, channel_order=plan.channel_order)
 
 
 def encoder_part(model: ModelSpec) -> ModelSpec:
@@ -118,7 +112,7 @@ def trains_on(recipe: Recipe, train_set: Manifest) -> Recipe:
     return replace(
         recipe,
         train=Views(stored, crop),
-        augment=replace(_only_normalised(recipe.augment), mixup=recipe.augment.mixup),
+        augment=replace(recipe.augment.normalisation, mixup=recipe.augment.mixup),
         data=replace(recipe.data, workers=0),
     )
 
