@@ -37,7 +37,7 @@ def with_copied_frames(net: BLVNet, clip: Tensor) -> Tensor:
         x = over_frames(stage, x.repeat_interleave(2, dim=0), frames)
         little, big = stage.little_e(stage.little(x[0::2])), stage.big(x[1::2])
         x = stage.fusion(F.relu(F.interpolate(big, little.shape[2:]) + little))
-    return net.layer4(x).mean(dim=(2, 3)).reshape(clips, frames // 2, -1)
+    return net.avgpool(net.layer4(x)).reshape(clips, frames // 2, -1)
 
 
 def over_frames(owner: nn.Module, x: Tensor, frames: int) -> Tensor:
