@@ -101,11 +101,15 @@ def stages(setting: Setting, tried: Sequence[tuple[float, float]]) -> dict[str, 
 
 
 def at_once(setting: Setting) -> dict[str, Stage]:
-    """One stage from the start, as long as two, by plain cross-entropy and as ``+longtail``."""
+    """One stage from the start, as long as two: cross-entropy, balanced softmax, ``+longtail``."""
     (first,) = setting.recipe.stages
     longer = replace(first, epochs=round(first.epochs * (1 + setting.second)))
     (adjusted,) = longtail(replace(setting.recipe, stages=(longer,))).stages
-    return {"CE at once": longer, "+longtail (tau 1.25 at once)": adjusted}
+    return {
+        "CE at once": longer,
+        "balanced softmax at once": replace(longer, objective=BalancedSoftmax()),
+        "+longtail (tau 1.25 at once)": adjusted,
+    }
 
 
 def lmr_name(scale: float, share: float) -> str:
