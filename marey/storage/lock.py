@@ -3,8 +3,9 @@
 The operating system lets go of it when the process ends, however it ends: a lock that was left
 behind does not exist, and no time has to be waited for, as with a file that names its holder. It is
 flock, which Linux passes on to the server of a network file system (NFS; Lustre mounted with
-`flock`). Processes that the holder has forked do not hold it: a loader worker that hangs on a disk
-may outlive a run, and never writes. The file itself stays; it is empty and says nothing.
+`flock`). Processes that the holder has forked let go of it as the first thing they do: a loader
+worker that hangs on a disk may outlive a run, and never writes. The file itself stays; it is empty
+and says nothing.
 """
 
 from __future__ import annotations

@@ -18,10 +18,12 @@ import os, sys
 from pathlib import Path
 from marey.storage.lock import locked
 with locked(Path(sys.argv[1]), "holds it"):
-    child = os.fork()
-    if not child:  # a loader worker that outlives the process it was forked from
+    read, write = os.pipe()
+    if not os.fork():  # a loader worker that outlives the process it was forked from
+        os.write(write, b"x")
         sys.stdin.read()
         os._exit(0)
+    os.read(read, 1)  # a fork lets go of the lock before its first line, but not before it runs
     print("held", flush=True)
     sys.stdin.readline()
     os._exit(9)
