@@ -18,7 +18,7 @@ from marey.models.layers import norms_that_learn
 from marey.models.video_model import ModelSpec, VideoModel
 from marey.recipes.frozen import check_stored, is_frozen
 from marey.recipes.recipe import Recipe, Stage
-from marey.video.reading.flow import PUBLISHED, FlowSettings, flow_source
+from marey.video.reading.flow import FlowSettings, flow_source
 
 _log = logging.getLogger(__name__)
 
@@ -135,10 +135,10 @@ def _without_effect(asked: str, stage: Stage, number: int, remedy: str) -> Recip
     )
 
 
-def check_clips(model: ModelSpec, manifest: Manifest, flow: FlowSettings = PUBLISHED) -> None:
+def check_clips(model: ModelSpec, manifest: Manifest, recipe: Recipe) -> None:
     """ManifestError unless the clips of `manifest` are what `model` takes: frames or features.
 
-    flow: how it was, or is to be, computed for a model of flow; RunError if it cannot be.
+    recipe: how clips are shown to the model. RunError if it is one of flow, which cannot be had.
     """
     features = manifest.features
     if features is None:
@@ -150,9 +150,9 @@ def check_clips(model: ModelSpec, manifest: Manifest, flow: FlowSettings = PUBLI
             )
         check_readable(model)
         if model.modality == "flow":
-            _say_source(manifest, flow)
+            _say_source(manifest, recipe.data.flow)
     elif not model.takes_features:
-        check_stored(model, manifest)
+        check_stored(model, manifest, recipe)
     elif features.dim != model.encoder.in_channels:
         raise ManifestError(
             f"{manifest.source} has {counted(features.dim, 'feature')} a frame, the model takes "

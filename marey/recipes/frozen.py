@@ -10,9 +10,8 @@ learns is a model of videos all the same. Such files say by which model they wer
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from marey.data.features.feature_file import About
 from marey.data.features.stacked import StackedFeatures
 from marey.data.manifest.manifest import Manifest
 from marey.errors import ManifestError, RecipeError
@@ -23,6 +22,8 @@ from marey.recipes.schema import from_plain, to_plain
 from marey.recipes.val_views import one_view, val_views
 from marey.video.crops import CenterCrop, FixedCrop, Mirrored
 from marey.video.sampling.stored_views import StoredViews
+
+T = TypeVar("T")
 
 
 def is_frozen(recipe: Recipe) -> bool:
@@ -143,8 +144,11 @@ def _stored_views(recipe: Recipe, manifest: Manifest) -> int:
     return views.sampling.clips * views.crop.views * parts
 
 
-def check_stored(model: ModelSpec, manifest: Manifest) -> None:
-    """ManifestError unless the features of `manifest` are what the encoder of `model` gives."""
+def check_stored(model: ModelSpec, manifest: Manifest, recipe: Recipe) -> None:
+    """ManifestError unless the features of `manifest` are what the encoder of `model` gives.
+
+    recipe: how clips are shown to the encoder.
+    """
     assert manifest.features is not None
     about, remedy = manifest.features.about, "give the videos, which it takes as well"
     if "model_spec" not in about:
@@ -153,10 +157,21 @@ def check_stored(model: ModelSpec, manifest: Manifest) -> None:
             "which encoder made them",
             "recipes that take features: features-linear, features-statistics ...",
         )
-    theirs = _encoder_of(about, manifest.source)
+    theirs = _read(ModelSpec, about["model_spec"], manifest.source)
     if differing := _differences(model, theirs, about["per"]):
         said = "; ".join(differing)
         raise ManifestError(f"{manifest.source} holds features of another model: {said}", remedy)
+    shown: dict[str, tuple[str, object]] = {"augment": ("pixels", recipe.augment.normalisation)}
+    if model.modality == "flow":
+        shown["data.flow"] = ("flow", recipe.data.flow)
+    for name, (key, here) in shown.items():
+        there = _read(type(here), about[key], manifest.source) if key in about else here
+        if there != here:
+            raise ManifestError(
+                f"{manifest.source} holds features of clips shown to the encoder in another way: "
+                f"{name} is {brief(there)} there, {brief(here)} here",
+                remedy,
+            )
 
 
 def _differences(model: ModelSpec, theirs: ModelSpec, per: str) -> list[str]:
@@ -185,9 +200,9 @@ def _in_words(value: object) -> str:
     return " and ".join("none" if part is None else brief(part) for part in parts) or "none"
 
 
-def _encoder_of(about: About, source: object) -> ModelSpec:
-    """The encoder that made a file of features, as a model; ManifestError if nobody knows it."""
+def _read(kind: type[T], written: Any, source: object) -> T:
+    """What a file of features says of its making; ManifestError if nobody knows it."""
     try:
-        return from_plain(ModelSpec, about["model_spec"], str(source))
+        return from_plain(kind, written, str(source))
     except RecipeError as error:
         raise ManifestError(error.message, error.hint) from error

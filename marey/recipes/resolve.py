@@ -102,7 +102,7 @@ def resolve(recipe: Recipe, train_set: Manifest) -> Recipe:
     if isinstance(encoder, FeatureEncoder) and encoder.dim is None and train_set.features:
         encoder = replace(encoder, dim=train_set.features.dim)
     recipe = replace(recipe, model=replace(model, heads=heads, encoder=encoder))
-    check_clips(recipe.model, train_set, recipe.data.flow)
+    check_clips(recipe.model, train_set, recipe)
     check_trained_on(recipe, train_set)
     check_objectives(recipe, train_set)
     plan = recipe.augment

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -30,10 +30,10 @@ from marey.errors import DecodeError
 from marey.storage.atomic import placing
 from marey.video.reading.flow import (
     PUBLISHED,
-    ComputedFlow,
     FlowSettings,
     as_picture,
     open_flow,
+    settings_of,
 )
 from marey.video.reading.frame_folder import NAME
 from marey.video.reading.jpeg import QUALITY, encode_jpeg
@@ -199,8 +199,8 @@ class FlowPacks:
             clip.path, span=clip.span, num_frames=clip.num_frames, settings=self.settings
         )
         with opened as flow:
-            if isinstance(flow, ComputedFlow):  # of what is stored nobody knows them
-                writer.about["settings"] = asdict(self.settings)
+            if known := settings_of(flow):
+                writer.about["settings"] = known
             fields = map(as_picture, flow.pictures(np.arange(len(flow))))
             first = next(fields)  # all of a clip have one size
             height, width, _ = first.shape

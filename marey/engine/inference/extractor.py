@@ -53,7 +53,7 @@ class Extractor(ClipJob):
     """Where the weights of the encoder are, for whoever trains on the features."""
 
     def __post_init__(self) -> None:
-        check_clips(self.model.spec, self.manifest, self.recipe.data.flow)
+        check_clips(self.model.spec, self.manifest, self.recipe)
 
     def facts(self) -> Mapping[str, object]:
         """All columns of the file, and what it says of its making: the weights are in it."""

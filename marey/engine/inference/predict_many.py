@@ -119,7 +119,7 @@ class PredictOptions(Options["PredictionJob"]):
         recipe = replace(tested, amp=False)  # as Predictor, whatever it was trained with
         model = model.tested_by(recipe, self.runtime)
         trained = model.trained
-        check_clips(trained.model.spec, clips.manifest, trained.recipe.data.flow)
+        check_clips(trained.model.spec, clips.manifest, trained.recipe)
         return PredictionJob(
             calibration=model.calibration() if self.calibrated else None,
             exported=model.exported,

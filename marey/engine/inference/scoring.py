@@ -51,7 +51,7 @@ def score_clips(
     Args: as `marey.engine.inference.evaluate.evaluate`, but for the `scorer`, which takes clips of
         as many frames as the recipe's test views have.
     """
-    check_clips(scorer.spec, manifest, recipe.data.flow)
+    check_clips(scorer.spec, manifest, recipe)
     recipe = tests_on(recipe, manifest)
     scores: ScoreArrays = {
         head.name: np.full((len(manifest), head.num_classes), np.nan, np.float32)

@@ -107,7 +107,7 @@ def _listed(trained: Trained, source: str | None, split: str | None) -> Manifest
         raise ManifestError("nothing says on which clips to try", "name some (--manifest)")
     if found.features is not None:
         raise ManifestError(f"{found.source} holds features", "give the videos (--manifest)")
-    check_clips(trained.model.spec, found, data.flow)
+    check_clips(trained.model.spec, found, trained.recipe)
     return found
 
 

@@ -149,13 +149,15 @@ class PackedFlow(FlowReader):
 
     def __init__(self, clip: PackedClip) -> None:
         self.path, self.fps, self._clip = clip.path, clip.fps, clip
+        self.about = clip.about
+        """What the pack says of its flow."""
 
     def __len__(self) -> int:
         return len(self._clip)
 
     def require(self, settings: FlowSettings) -> None:
         """RunError if the pack says that its flow was computed by others."""
-        there, here = self._clip.about.get("settings"), asdict(settings)
+        there, here = self.about.get("settings"), asdict(settings)
         if there is not None and there != here:
             known = there if isinstance(there, dict) else {}
             keys = [key for key in here if known.get(key) != here[key]]
@@ -195,7 +197,7 @@ class ComputedFlow(FlowReader):
 
     def __init__(self, video: FrameReader, settings: FlowSettings = PUBLISHED) -> None:
         self.path, self.fps = video.path, video.fps
-        self._video, self._settings = video, settings
+        self._video, self.settings = video, settings
         self._flow_of = flow_of(settings.method)
         if len(video) == 1:
             raise DecodeError(f"{video.path}: {ONE_PICTURE}", "give a video")
@@ -205,13 +207,13 @@ class ComputedFlow(FlowReader):
 
     def fields(self, indices: NDArray[np.int64]) -> Iterator[Field]:
         """The fields at `indices`, of pictures scaled as set."""
-        for pair in runs_of(self._video, indices, 2, self._settings.scale):
+        for pair in runs_of(self._video, indices, 2, self.settings.scale):
             try:
                 flow = self._flow_of(*pair)
             except ValueError as error:
                 reason = f"its flow cannot be computed ({error})"
                 raise DecodeError(f"{self.path}: {reason}", "is it large enough?") from error
-            yield quantised(flow, self._settings.bound)
+            yield quantised(flow, self.settings.bound)
 
     def timestamps(self) -> NDArray[np.float64]:
         """When the first picture of each field is shown, in seconds from the first."""
@@ -276,8 +278,20 @@ def stored_flow(path: AnyPath, num_frames: int | None = None) -> FlowReader | No
 
 def holds_flow(video: FrameReader) -> bool:
     """Whether the pictures of a reader of pictures are those of a pack of flow."""
-    whole = video.base if isinstance(video, SpanReader) else video
+    whole = _whole(video)
     return isinstance(whole, PackedClip) and whole.holds_flow
+
+
+def settings_of(flow: FrameReader) -> dict[str, Any] | None:
+    """By what an `open_flow` was, or is, computed, as packs say it; None: nobody knows."""
+    whole = _whole(flow)
+    if isinstance(whole, ComputedFlow):
+        return asdict(whole.settings)
+    return whole.about.get("settings") if isinstance(whole, PackedFlow) else None
+
+
+def _whole(video: FrameReader) -> FrameReader:
+    return video.base if isinstance(video, SpanReader) else video
 
 
 def _between(flow: FlowReader, span: Span) -> FrameReader:

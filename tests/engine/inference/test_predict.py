@@ -77,7 +77,7 @@ def test_a_model_of_other_channels_says_that_videos_are_not_what_it_takes(tmp_pa
     with pytest.raises(RunError, match=message):
         flow.predict(tmp_path / "red_0.mp4")
     with pytest.raises(RunError, match=message):
-        check_clips(spec, read_manifest(tmp_path / "manifest.csv"))
+        check_clips(spec, read_manifest(tmp_path / "manifest.csv"), recipe)
 
 
 def test_all_labels_have_probabilities_that_sum_to_one(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from marey.recipes.short_names import spelled_out
 from marey.recipes.val_views import val_views
 from marey.video.augment import Augment
 from marey.video.crops import CenterCrop
+from marey.video.reading import flow
 from marey.video.sampling.segments import Segments
 from tests.engine.train.test_resume import rows_of
 from tests.tiny import CLASSES, tiny_recipe, write_set
@@ -412,6 +413,22 @@ def test_features_of_other_weights_or_of_another_model_are_refused(
     said = f"another model: encoder is {there} there, {here} here"
     with pytest.raises(ManifestError, match=said):
         train(replace(whole, model=deeper), tmp_path / "c")
+    said = r"in another way: augment is Augment\('none'\) there, .*channel_order='bgr'\) here"
+    with pytest.raises(ManifestError, match=said):
+        train(override(whole, ["augment.channel_order=bgr"]), tmp_path / "d")
+
+
+def test_features_of_flow_are_those_of_flow_that_was_computed_alike(
+    videos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = np.zeros((36, 36, 2), np.float32)
+    monkeypatch.setattr(flow, "flow_of", lambda method: lambda before, after: still)
+    file = written(videos, weights, tmp_path / "f.arrow", overrides=("modality=flow",))
+    recipe = frozen(file, weights)
+    recipe = override(recipe, spelled_out(recipe, ["modality=flow"]))
+    train(recipe, tmp_path / "alike")
+    with pytest.raises(ManifestError, match=r"data.flow is FlowSettings\('dis'\) there, .*=10"):
+        train(override(recipe, ["data.flow.bound=10"]), tmp_path / "other")
 
 
 def test_a_model_of_features_stays_one_where_its_encoder_is_gone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import av
@@ -31,6 +32,7 @@ from marey.video.reading.flow import (
     in_pixels,
     open_flow,
     quantised,
+    settings_of,
 )
 from marey.video.reading.in_memory import FramesInMemory
 from marey.video.reading.jpeg import encode_jpeg
@@ -302,6 +304,25 @@ def test_a_pack_of_other_settings_is_not_read_for_a_model_that_does_not_have_the
             ask(path)
     with open_flow(path, settings=narrow) as flow:
         assert len(flow) == 7
+
+
+def test_packed_again_flow_still_says_how_it_was_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = np.zeros((64, 64, 2), np.float32)
+    monkeypatch.setattr(module, "flow_of", lambda method: lambda before, after: still)
+    write_video(tmp_path / "a.mp4")
+    narrow = FlowPacks(FlowSettings(bound=10))
+    clips = manifest_of(tmp_path, ["a.mp4"])
+    for name in ("once", "again", "and-again"):
+        made = pack_clips(clips, tmp_path / name, narrow, executor=Here())
+        assert made is not None
+        clips = read_manifest(made.manifest)
+        with pytest.raises(RunError, match="computed with"):
+            open_flow(clips.path(0))
+        with open_flow(clips.path(0), span=Span(1, 5, "frames"), settings=narrow.settings) as flow:
+            assert settings_of(flow) == asdict(narrow.settings)
+            assert len(flow) == 3
 
 
 def test_tv_l1_needs_the_contributed_modules() -> None:
