@@ -139,3 +139,12 @@ def test_the_description_is_openapi_and_names_every_status(server: Running, belo
         assert {int(each) for each in answers if each != "default"} == {200, *OF_VIDEOS}
     assert {"200", "503"} <= told["paths"]["/readyz"]["get"]["responses"].keys()
     assert set(told["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
+
+
+def test_the_page_names_every_status_of_a_video_without_an_answer() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    (rows,) = re.findall(r"\| status \| \|\n\|---\|---\|\n((?:\|.*\n)+)", page)
+    named = [
+        number for row in rows.splitlines() for number in re.findall(r"\d{3}", row.split("|")[1])
+    ]
+    assert [int(number) for number in named] == sorted(OF_VIDEOS)
