@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Collection, Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -41,8 +42,10 @@ def meant_files(listing: Listing, root: AnyPath, *, planned: bool = False) -> li
 def _meant(files: Spellings, path: str, *, planned: bool) -> Meant:
     if not path:
         return Meant(None, reason="the path is empty")
-    if re.match(r"\w+://", path):
+    if re.match(r"\w+://|file:/", path):
         return Meant(None, reason="a url; give the path of its file here")
+    if path.startswith("~/"):
+        return Meant(None, reason="~ stands for a home folder in a shell alone; write the folder")
     return files.planned(path) if planned else files.find(path)
 
 
@@ -110,15 +113,18 @@ def none_read(listing: Listing, start: Path, reason: str) -> ManifestError:
     path, hint = paths[0], f"paths start at {start}; give another root if the clips lie elsewhere"
     shared = os.path.commonprefix([[*_FOLDER.findall(path)] for path in paths])  # noqa: RUF071
     cuts = ["".join(shared[:count]) for count in range(len(shared) + 1)]
-    found = _found(start, paths, cuts) if reason.startswith(MISSING) else None
+    local = re.match(r"[A-Za-z]:[\\/]|/|~/|file:/", path)
+    found = _found(start, paths, cuts) if local or reason.startswith(MISSING) else None
     cut, folder = found or (cuts[-1], "")
-    if "://" in path:
+    if "://" in path and not local:
         hint = "download the clips, and write their paths instead of urls"
     elif folder:
         take = f"take {clip_text(cut)} out of the paths, and give " if cut else ""
         hint = f"{take}--root {shlex.quote(str(start / folder))}, where clips are called so"
-    elif cut and (found or re.match(r"[A-Za-z]:[\\/]|/", path)):
+    elif cut and (found or local):
         hint = f"take {clip_text(cut)} out of the paths: they begin below {start}, or --root"
+    elif Spellings(start).find(plain := unquote(path)).path is not None:
+        hint = f"the paths are written as in urls: write {clip_text(plain)}"
     return ManifestError(
         f"{listing.source}: none of its {counted(len(listing), 'clip')} can be read; the first,"
         f" {clip_text(path)}: {reason}",
@@ -134,6 +140,8 @@ def _found(start: Path, paths: Sequence[str], cuts: Sequence[str]) -> tuple[str,
     files, some = Spellings(start), paths[:: -(-len(paths) // _TRIED)]
     inner = sorted(name for name in files.names("") if (start / name).is_dir())
     for cut, folder in product(cuts, ["", *inner[:_TRIED]]):
+        if any(path[len(cut) :].startswith("..") for path in some):
+            continue  # it leads out of that folder
         ends = (f"{folder}/{path[len(cut) :]}".lstrip("/") for path in some)
         if all(files.find(end).path is not None for end in ends):
             return cut, folder

@@ -191,12 +191,23 @@ def test_a_span_that_ends_before_it_begins_is_refused_by_its_line(tmp_path, clip
         ("a.mp4", r"no such file.*--root \S+clips, where clips are called so"),
         ("c.mp4", "paths start at .*; give another root"),
         ("https://x.invalid/a.mp4", "a url.*download the clips"),
+        ("file:///me/clips/a.mp4", "a url.*take 'file:///me/' out of the paths"),
+        ("~/clips/a.mp4", "a home folder in a shell alone.*take '~/' out of the paths"),
+        ("clips/%61.mp4", "no such file.*as in urls: write 'clips/a.mp4'"),
+        ("me/../a.mp4", r"take 'me/\.\./' out of the paths, and give --root \S+clips, where"),
     ],
 )
 def test_paths_of_another_machine_get_a_remedy(tmp_path, clips, path, hint):
     (clips / "list.csv").write_text(f"path,label\n{path},jump\n")
     with pytest.raises(ManifestError, match=hint):
         init(clips / "list.csv", tmp_path, probe=True)
+
+
+@pytest.mark.parametrize("path", ["~/a.mp4", "file:///me/a.mp4", "file:/me/a.mp4"])
+def test_what_is_no_path_is_none_of_a_file_to_come_either(tmp_path, clips, path):
+    (clips / "list.csv").write_text(f"path,label\n{path},jump\n")
+    with pytest.raises(ManifestError, match=r"write the folder|give the path"):
+        init(clips / "list.csv", tmp_path)
 
 
 def test_what_all_paths_have_in_common_is_what_they_have_too_much(tmp_path, clips):
