@@ -11,7 +11,7 @@ import pytest
 
 from marey.data.manifest.read import read_manifest
 from marey.longtail.lmr import LMR
-from marey.longtail.logit_adjustment import LogitAdjustment
+from marey.longtail.logit_adjustment import BalancedSoftmax, LogitAdjustment
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "longtail_evidence.py"
 TRAINED = (60, 22, 3)
@@ -58,6 +58,8 @@ def test_whole_networks_learn_rendered_classes(tmp_path: Path) -> None:
     setting = replace(setting, recipe=replace(setting.recipe, stages=(first,)), second=1)
     found = script["compare"](setting, [0], tmp_path, [(8.0, 0.6)], COMPARED)
     assert list(found) == ["first stage", *COMPARED]
+    found = script["compare"](setting, [1], tmp_path, [], ["CE at once"])
+    assert list(found) == ["CE at once"]  # a first stage that nothing follows is not trained
 
 
 def test_second_stages_differ_by_their_objective_alone() -> None:
@@ -75,8 +77,9 @@ def test_one_stage_is_as_long_as_two() -> None:
     for setting in (script["rendered"](10), script["features"]([])):
         (first,) = setting.recipe.stages
         second = script["stages"](setting, [])["CE"]
-        plain, adjusted = script["at_once"](setting).values()
+        plain, balanced, adjusted = script["at_once"](setting).values()
         assert plain == replace(first, epochs=first.epochs + second.epochs)
+        assert balanced == replace(plain, objective=BalancedSoftmax())
         assert adjusted == replace(plain, objective=LogitAdjustment(1.25))
 
 
