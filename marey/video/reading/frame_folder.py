@@ -107,7 +107,8 @@ class FrameFolder(FrameReader):
         """Never: image files carry no time, so this raises `DecodeError`."""
         raise DecodeError(
             f"{self.path}: a folder of frames has no times of its own",
-            "give spans in frames (unit='frames'), at the rate the frames were extracted with",
+            "name parts of it by frames (columns start_frame, end_frame), or make a video of it: "
+            "ffmpeg -framerate 25 -i FOLDER/%05d.jpg VIDEO.mp4",
         )
 
     def _there(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
