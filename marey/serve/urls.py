@@ -36,7 +36,8 @@ _HOLD_IPV4 = ip_network("64:ff9b::/96"), ip_network("::/96")
 _TRANSLATED_HERE = ip_network("64:ff9b:1::/48")
 """NAT64 of a network's own (RFC 8215)."""
 _PLAIN = re.compile(r"[!-~]{1,2000}")
-_LEADS_ELSEWHERE = re.compile(r"(?i)\\|//|%(25)*(2e|2f|5c|00)|(^|/)\.{1,2}(/|$)")
+_LEADS_ELSEWHERE = re.compile(r"(?i)\\|//|%(25)*(2e|2f|5c|[01][0-9a-f])|(^|/)\.{1,2}(/|;|%|$)")
+"""Also ``..;``, which some servers (Tomcat) read as ``..``, and ``..%20``."""
 
 
 @dataclass(frozen=True)
