@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
@@ -34,11 +34,11 @@ from marey.serve.documents import (
     about_model,
     failures,
 )
-from marey.serve.guards import Guard
+from marey.serve.guards import Guard, check_name
 from marey.serve.limits import Limits
 from marey.serve.metrics import CONTENT_TYPE, Measured
 from marey.serve.refusals import Refused
-from marey.serve.responses import respond
+from marey.serve.responses import respond, response
 from marey.serve.service import Asked, Service
 from marey.serve.streams import Streams
 from marey.serve.urls import AllowedUrl
@@ -94,8 +94,10 @@ def make_app(
     Raises:
         RunError: the model is not one of videos.
         UrlError: an allowed url is not that of a folder.
-        ValueError: the rule names a class that the model has not.
+        ValueError: the rule names a class that the model has not, or a name is none.
     """
+    for each in names:
+        check_name(each)
     predictor = predictor.of_videos
     check_pictures(predictor.trained.model.spec, "the server")
     if rule is not None:
@@ -139,21 +141,30 @@ def make_app(
         top: Annotated[int, Query(ge=1, le=MOST_LABELS)] = 5,
         head: Annotated[str | None, Query(max_length=1000)] = None,
     ) -> None:
-        await streams.serve(socket, top, head)
+        if (refused := _of_unknown_words(socket)) is not None:
+            return await socket.send_denial_response(response(refused))
+        return await streams.serve(socket, top, head)
 
     return app
 
 
 async def _refuse_unknown_words(connection: HTTPConnection) -> None:
     """Refuse a query with a word that the path does not know: `tpo=2` is no `top`."""
+    if connection.scope["type"] == "http" and (refused := _of_unknown_words(connection)):
+        raise refused  # a stream refuses it itself: errors of its dependencies are not sent
+
+
+def _of_unknown_words(connection: HTTPConnection) -> Refused | None:
+    """The refusal of a query with a word that the path does not know."""
     route = connection.scope.get("route")
-    if not isinstance(route, APIRoute):
-        return
+    if not isinstance(route, APIRoute | APIWebSocketRoute):
+        return None
     known = [word.alias for word in route.dependant.query_params]
     for word in connection.query_params:
         if word not in known:
             hint = did_you_mean(word, known) if known else "it takes none"
-            raise Refused(422, f"{route.path} has no parameter '{cut_short(word)}'", hint)
+            return Refused(422, f"{route.path} has no parameter '{cut_short(word)}'", hint)
+    return None
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

@@ -27,6 +27,7 @@ MOST_FRAGMENTS = 1 << 14
 """Of a message."""
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
     from websockets.frames import Frame
 
     class _Protocol(asyncio.Protocol):
@@ -94,6 +95,12 @@ class Stream(_Taken, WebSocketsSansIOProtocol):  # type: ignore[misc]
     """One WebSocket of a client."""
 
     _num_pings = 0
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send it. A refusal is an answer too: uvicorn (0.54) would log an error for each."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
 
     def handle_cont(self, event: Frame) -> None:
         """Take in a part of a message; those that are empty cost no bytes of its limit."""

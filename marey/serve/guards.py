@@ -31,6 +31,9 @@ GUARDED = re.compile(r"/v1/|/metrics(/|$)")
 """Where a token is asked for, also of a mounted app; what the pages are made of, and whether it is
 well, is no secret."""
 
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+"""Letters, figures and dots, as browsers send a name in Host, those of other scripts encoded."""
+
 
 @dataclass(frozen=True)
 class Guard:
@@ -70,6 +73,15 @@ class Guard:
                     "a token is asked for" if not given else "it is another token",
                     "send the header 'Authorization: Bearer TOKEN'",
                 )
+
+
+def check_name(name: str) -> None:
+    """ValueError of what no request can be asked by: a url, a name with its port, a pattern."""
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(
+            f"{name!r} is no name of a server. "
+            "hint: give the name alone, such as videos.example.org, without scheme or port"
+        )
 
 
 def _is_known(name: str, names: Collection[str]) -> bool:

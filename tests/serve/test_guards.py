@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from marey.serve.guards import Guard
+from marey.serve.guards import Guard, check_name
 
 
 def asked(
@@ -100,3 +100,14 @@ def test_a_mounted_app_asks_for_its_token_too(path: str) -> None:
     assert client.get(path).status_code == 401
     assert client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code == 200
     assert client.get("/other/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["videos.example:8000", "https://videos.example", "videos.example/", "*.example", "[::1]", ""],
+)
+def test_a_name_that_nobody_can_ask_by_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name of a server. hint: give the name alone"):
+        check_name(name)
+    check_name("videos.example")
+    check_name("xn--vdeos-zsa.example")

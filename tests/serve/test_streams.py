@@ -99,6 +99,19 @@ def test_too_many_streams_too_large_pictures_and_text_are_refused(server: Runnin
             assert closed.value.rcvd.code == code
 
 
+def test_a_word_that_streams_do_not_know_is_refused(
+    server: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        opened(server, "?tpo=3")
+    assert refused.value.response.status_code == 422
+    error = json.loads(refused.value.response.body)["error"]
+    assert error["message"] == "/v1/stream has no parameter 'tpo'"
+    assert "top" in error["hint"]
+    assert until(lambda: not server.server.server_state.connections)
+    assert not caplog.records  # a stranger cannot fill the log
+
+
 def test_a_stream_that_sends_nothing_is_closed(predictor: Predictor, tmp_path: Path) -> None:
     limits = replace(LIMITS, stream_seconds=0.2)
     with (
