@@ -173,5 +173,7 @@ def test_spans_are_in_frames_for_there_is_no_clock(tmp_path: Path) -> None:
     with open_video(tmp_path, span=Span(2, 5, unit="frames")) as reader:
         assert reader.fps is None
         assert numbers_of(reader.read(range(len(reader)))) == [2, 3, 4]
-    with pytest.raises(DecodeError, match=r"has no times of its own.*start_frame.*make a video of it"):
+    with pytest.raises(
+        DecodeError, match=r"has no times of its own.*start_frame.*make a video of it"
+    ):
         open_video(tmp_path, span=Span(0.0, 0.3))
