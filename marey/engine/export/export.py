@@ -6,6 +6,7 @@ OUT/check.json                                               how far it is from 
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from marey.engine.runtimes.graphs import saturates
 from marey.engine.runtimes.onnx_file import write_int8
 from marey.engine.runtimes.optimized import file_digest
 from marey.engine.runtimes.program import INPUT, Program, clip_program, stream_program
+from marey.engine.weights.calibration import FILE as TEMPERATURES
 from marey.engine.weights.calibration import Calibration
 from marey.engine.weights.checkpoint import weights_digest
 from marey.engine.weights.joined import of_videos
@@ -166,7 +168,7 @@ def _calibration(trained: Trained, say: Callable[[str], None]) -> Calibration | 
     try:
         return calibration_of(trained)
     except (CheckpointError, RecipeError) as error:
-        if isinstance(error, RecipeError):
+        if trained.folder is not None and (trained.folder / TEMPERATURES).is_file():
             say(f"temperatures are left out: {error.message}")
         return None
 
@@ -274,13 +276,26 @@ def _off(check: Check) -> RunError:
         return RunError(
             f"{check.file} is off by {check.difference:.1e} of the largest logit, more than "
             f"{check.limit:g}; nothing was written",
-            f"--exact {1.1 * check.difference:.0e} allows it, or --close PERCENT of equal labels",
+            f"--exact {_no_less(1.1 * check.difference)} allows it, or --close PERCENT of equal "
+            "labels",
         )
+    least = math.floor(check.agreement)
+    allows = f"--close {least} allows it; " if least else ""
     return RunError(
         f"{check.file} gives {check.agreement:.1f} % of the first labels that the model gives, "
         f"less than {check.limit:g}; nothing was written",
-        f"--close {check.agreement:.0f} allows it; more clips to fit to may help (--calibration)",
+        f"{allows}more clips to fit to may help (--calibration)",
     )
+
+
+def _no_less(value: float) -> str:
+    """The next number of one digit.
+
+    >>> _no_less(1.43e-4), _no_less(9.6e-3)
+    ('2e-04', '1e-02')
+    """
+    unit = 10.0 ** math.floor(math.log10(value))
+    return f"{math.ceil(value / unit) * unit:.0e}"
 
 
 def _steps(progress: Progress | None) -> Callable[[int], None]:

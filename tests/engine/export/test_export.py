@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import marey
 from marey.cli.app import app
-from marey.engine.export.export import WantedFile, export_file, export_weights
+from marey.engine.export.export import WantedFile, _off, export_file, export_weights
 from marey.engine.inference.evaluate_run import EvalOptions, evaluate_folder
 from marey.engine.inference.evaluate_timelines import evaluate_timelines_of
 from marey.engine.inference.predict import Predictor, load
@@ -28,6 +28,7 @@ from marey.engine.optimize.clips import WantedClips
 from marey.engine.runtimes.exported import CHECK
 from marey.engine.runtimes.graph_files import Runtime
 from marey.engine.train.loop import train
+from marey.engine.weights.calibration import Calibration, write_calibration
 from marey.engine.weights.trained import load_trained
 from marey.errors import CheckpointError, ManifestError, MareyError, RunError
 from marey.models import TSM, ResNetSpec
@@ -246,6 +247,13 @@ def test_a_file_that_is_off_is_refused_unless_asked(run: Path, tmp_path: Path) -
     check = export_file(
         run, tmp_path / "out", wanted(int8=True, clips=clips, keeps="close", limit=60.0)
     )
+    for share in (1.0, 1.3, 8.8, 9.9):
+        off = replace(check, keeps="exact", difference=share * 1e-4, limit=1e-9)
+        allowed = re.search(r"--exact (\S+) allows it", str(_off(off)))
+        assert allowed is not None
+        assert replace(off, limit=float(allowed[1])).holds
+    off = replace(check, agreement=94.6, limit=95.0)
+    assert "--close 94 allows it" in str(_off(off))
     assert check.difference > 1e-9
     found = load(tmp_path / "out").exported
     assert found is not None
@@ -261,6 +269,14 @@ def test_openvino_takes_8_bits_of_one_clip_at_once(run: Path, clip: Path, tmp_pa
         export_file(run, tmp_path / to, wanted(to, **more))
         found.append(scores_of(load(tmp_path / to), clip))
     assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+
+def test_temperatures_of_other_weights_are_said_to_be_left_out(run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    write_calibration(Calibration(temperatures={"label": 2.0}, weights="others"), folder)
+    said: list[str] = []
+    export_file(folder, tmp_path / "out", wanted("pt2"), say=said.append)
+    assert any(re.search("temperatures are left out: .* is of other weights", of) for of in said)
 
 
 def test_a_file_has_no_weights_to_write(made: Path, tmp_path: Path) -> None:
