@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 
 from marey.engine.runtimes.onnx_file import WRITERS, lacking, write_onnx_program
-from marey.engine.runtimes.onnx_runtime import onnx_session, provider_for
+from marey.engine.runtimes.onnx_runtime import onnx_session, options_for, provider_for
 from marey.engine.runtimes.openvino_runtime import openvino_session, write_openvino
 from marey.engine.runtimes.program import Program
 from marey.engine.runtimes.pt2_file import pt2_session, write_pt2
@@ -102,7 +102,8 @@ def open_file(path: Path, device: torch.device, *, trusted: bool = False) -> Ses
     """
     runtime = runtime_of(path)
     if runtime == "onnx":
-        return onnx_session(path, provider_for(device))
+        provider = provider_for(device)
+        return onnx_session(path, provider, options_for(provider, device))
     if runtime == "openvino":
         return openvino_session(path)
     if runtime == "pt2":

@@ -65,7 +65,8 @@ class OnnxRuntimeForm:
     def open(self, model: VideoModel, folder: Path, device: torch.device) -> Running:
         """As `Form.open`; it computes with as many threads as torch does."""
         provider = self.provider or PROVIDERS[device.type]
-        session = onnx_session(folder / self.graph, provider, self.options)
+        options = {**options_for(provider, device), **self.options}
+        session = onnx_session(folder / self.graph, provider, options)
         heads = [head.name for head in model.spec.heads]
         return Running(self.name, model.spec, clip_scores(session, heads))
 
@@ -78,6 +79,13 @@ def provider_for(device: torch.device) -> str:
 
     wanted = PROVIDERS.get(device.type, "")
     return wanted if wanted in onnxruntime.get_available_providers() else PROVIDERS["cpu"]
+
+
+def options_for(provider: str, device: torch.device) -> dict[str, Any]:
+    """What tells a provider which of several cards `device` is; by default it takes the first."""
+    if device.index is None or provider == PROVIDERS["cpu"]:
+        return {}
+    return {"device_id": device.index}
 
 
 def onnx_session(path: Path, provider: str, options: Mapping[str, Any] | None = None) -> Session:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from marey.engine.environment import versions_of
 from marey.engine.machine import this_machine
 from marey.engine.runtimes.catalog import FORMS, find_form, forms_named
 from marey.engine.runtimes.form import Running
+from marey.engine.runtimes.graph_files import open_file
 from marey.engine.runtimes.onnx_file import LAYERS, read_graph, write_onnx
 from marey.engine.runtimes.program import INPUT
 from marey.errors import RunError
@@ -126,6 +128,41 @@ def test_forms_of_cards_say_that_there_is_none() -> None:
         form = find_form(name)
         assert form is not None
         assert form.missing(CPU) == "needs a CUDA device"
+
+
+def test_a_graph_runs_on_the_card_that_is_asked_for(
+    model: VideoModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    opened: list[object] = []
+
+    class Opened:
+        def __init__(self, graph: bytes, settings: object, providers: list[object]) -> None:
+            opened.extend(providers)
+
+        def get_modelmeta(self) -> SimpleNamespace:
+            return SimpleNamespace(custom_metadata_map={})
+
+        def get_inputs(self) -> list[object]:
+            return []
+
+        get_outputs = get_inputs
+
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Opened)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    (tmp_path / "model.onnx").write_bytes(b"a graph")
+    for device in ("cuda:1", "cuda", "cpu"):
+        open_file(tmp_path / "model.onnx", torch.device(device))
+    tensorrt = find_form("tensorrt-fp16")
+    assert tensorrt is not None
+    tensorrt.open(model, tmp_path, torch.device("cuda:2"))
+    assert opened == [
+        ("CUDAExecutionProvider", {"device_id": 1}),
+        ("CUDAExecutionProvider", {}),
+        ("CPUExecutionProvider", {}),
+        ("TensorrtExecutionProvider", {"device_id": 2, "trt_fp16_enable": True}),
+    ]
 
 
 def test_without_a_compiler_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
