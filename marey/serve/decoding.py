@@ -50,6 +50,8 @@ class Video:
     """When each frame is shown, in seconds from the first."""
     width: int
     height: int
+    fps: float | None
+    """By which its frames are picked, as readers say it."""
     doubt: str = ""
     """What it is, where that is to be said with an answer."""
 
@@ -140,10 +142,10 @@ def look(path: Path, limits: Limits) -> Video:
     with VideoFile(path) as reader:
         times = reader.timestamps()
         height, width, _ = next(reader.pictures([0])).shape
-        told = doubt(len(times), reader.announced)
+        told, fps = doubt(len(times), reader.announced), reader.fps
     _check_pixels(width, height, limits)
     _check_seconds(float(times[-1]), limits)
-    return Video(times, width, height, told)
+    return Video(times, width, height, fps, told)
 
 
 def read_views(reader: FrameReader, ranges: Sequence[Range], test: TestViews) -> list[Views]:

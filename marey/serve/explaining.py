@@ -77,7 +77,7 @@ async def explain(service: Service, request: Request, asked: Asked) -> Explained
         clip, crop = middle_view(test)
         view = torch.from_numpy(views[clip * test.crop.views + crop])
         looked = await service.in_model_thread(lambda: _looked(service, view, asked))
-        indices = at_rate(test.sampling, _rate(video)).indices(last - first)[clip]
+        indices = at_rate(test.sampling, video.fps).indices(last - first)[clip]
         return explained(looked, video.times[first + indices])
 
     return await service.on_video(request, work)
@@ -119,8 +119,3 @@ def _looked(service: Service, view: torch.Tensor, asked: Asked) -> Looked:
         raise Refused(422, str(error), "GET /v1/model lists heads and classes") from error
     except RunError as error:
         raise Refused(422, error.message, error.hint) from error
-
-
-def _rate(video: Video) -> float | None:
-    steps = np.diff(video.times)
-    return float(1 / np.median(steps)) if len(steps) and np.median(steps) > 0 else None

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,9 +17,11 @@ import pytest
 from marey.serve.app import make_app
 from marey.serve.pages import FOLDER, with_page
 from marey.video.reading.jpeg import decode_jpeg
+from marey.video.sampling.resampled import ResampledClips
 from tests.colours import colour_predictor, write_colours
 from tests.engine.inference.test_predict import untrained
 from tests.serve.running import Running, running
+from tests.video.media import grey, write_video
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,25 @@ def test_heat_is_where_the_class_is(server: Running, video: Path):
     assert picture.shape == (32, 32, 3)
     assert picture[16, 16, 2] > 150
     assert not server.files()
+
+
+def test_frames_have_the_times_at_which_they_were_read(tmp_path: Path):
+    """Of a video whose pictures first come fast, and then slowly, by a sampling in seconds."""
+    sampling = ResampledClips(num_frames=2, rate=4, clips=1)
+    predictor = colour_predictor(tmp_path)
+    recipe = predictor.trained.recipe
+    recipe = replace(recipe, test=replace(recipe.test, sampling=sampling))
+    predictor = replace(predictor, trained=replace(predictor.trained, recipe=recipe))
+    times = np.append(np.arange(15) * 0.05, 0.75 + np.arange(5) * 0.5)
+    video = write_video(tmp_path / "a.mp4", grey(20), times=times.tolist())
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    with running(with_page(make_app(predictor, temporary=uploads)), uploads) as server:
+        frames = explain(server, video).json()["frames"]
+    levels = [decode_jpeg(base64.b64decode(of["image"][23:]), "a").mean() for of in frames]
+    shown = [round((level - 16) / 8) for level in levels]  # the numbers of the pictures
+    assert shown[0] < shown[1]
+    assert [of["seconds"] for of in frames] == pytest.approx(times[shown], abs=0.002)
 
 
 def test_a_part_of_a_video_is_looked_into(server: Running, video: Path):
