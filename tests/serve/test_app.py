@@ -135,6 +135,7 @@ def test_requests_at_the_same_time_share_a_pass_of_the_model(server: Running, cl
         ({"stride": 1}, "stride is 1, but there are no windows"),
         ({"window": 0.01}, "a window of 0.01 s holds no two frames"),
         ({"window": 0.3, "stride": 0.0001}, "a window every 0.0001 s"),
+        ({"window": 0.3, "stride": 1e-320}, "s is over "),
         ({"window": 0.2, "stride": 0.01}, "over 20 windows"),
     ],
 )

@@ -134,13 +134,14 @@ def windows(
     stride_of(window, stride)
     step = frame_seconds(times)
     length = float(times[-1]) + step
-    count = max(1, int(np.floor((length - window) / stride + 1e-6)) + 1)
-    if count > MOST_WINDOWS * len(times):
+    steps, most = (length - window) / stride, MOST_WINDOWS * len(times)
+    if steps >= most:  # also where it is endless
         raise DecodeError(
-            f"{video}: a window every {stride:g} s is {count:,} windows of"
+            f"{video}: a window every {stride:g} s is over {most:,} windows of"
             f" {counted(len(times), 'frame')}",
             "give a longer stride",
         )
+    count = max(1, int(np.floor(steps + 1e-6)) + 1)
     starts = [i * stride for i in range(count)]
     if starts[-1] + window < length - max(step, 1e-3) / 2:
         starts.append(length - window)
