@@ -300,11 +300,24 @@ def _between(flow: FlowReader, span: Span) -> FrameReader:
         end = None if span.end is None else span.end - 1
         return SpanReader(flow, *frame_range(flow, replace(span, end=end)))
     first, stop = frame_range(flow, span)
-    if stop < len(flow):
+    if stop < len(flow) or not _shows_last_picture(flow, span):
         stop -= 1
     if stop <= first:
         raise DecodeError(f"{flow.path}: the span {span} has one picture, and no motion")
     return SpanReader(flow, first, stop)
+
+
+def _shows_last_picture(flow: FlowReader, span: Span) -> bool:
+    """Whether a span in seconds goes beyond the picture that the last field leads to.
+
+    No field begins there, so its time is not stored: it follows as the others do.
+    """
+    clock = flow.timestamps()
+    step = float(np.diff(clock).mean()) if len(clock) > 1 else 1 / (flow.fps or np.inf)
+    return span.end is None or span.end > clock[-1] + step + _ROUNDING
+
+
+_ROUNDING = 1e-6  # seconds
 
 
 def flow_of(method: str) -> Callable[[Picture, Picture], Pixels]:

@@ -325,6 +325,28 @@ def test_packed_again_flow_still_says_how_it_was_computed(
             assert len(flow) == 3
 
 
+def test_a_span_in_seconds_has_the_same_fields_stored_and_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = np.zeros((64, 64, 2), np.float32)
+    monkeypatch.setattr(module, "flow_of", lambda method: lambda before, after: still)
+    video = write_video(tmp_path / "a.mp4")
+    made = pack_clips(
+        manifest_of(tmp_path, ["a.mp4"]), tmp_path / "out", FlowPacks(), executor=Here()
+    )
+    assert made is not None
+    pack = read_manifest(made.manifest).path(0)
+    with open_video(video) as pictures:
+        clock = [*pictures.timestamps()]
+    assert len(clock) == 8
+    for end in [*clock[2:], *(time + 0.01 for time in clock[1:]), None]:
+        with (
+            open_flow(pack, span=Span(0.0, end)) as stored,
+            open_flow(video, span=Span(0.0, end)) as computed,
+        ):
+            assert len(stored) == len(computed)
+
+
 def test_tv_l1_needs_the_contributed_modules() -> None:
     cv2 = pytest.importorskip("cv2")
     settings = FlowSettings(method="tvl1")
