@@ -2,7 +2,8 @@
 
 Hoffer et al., "Augment your batch" (arXiv 1901.09335, CVPR 2020); MultiGrain (arXiv 1902.05509),
 whose sampler timm has as `RepeatAugSampler`. As there an epoch keeps its length: of n draws there
-are n / `repeats` clips, so that all clips are seen in `repeats` epochs.
+are n / `repeats` clips, drawn anew each epoch. In `repeats` epochs a clip comes once in the mean,
+but of 3 some 30 % do not come at all.
 
     drawn  a b c d ...        repeats: 3        an epoch   a b a b a b  c d c d c d ...
 

@@ -135,7 +135,7 @@ def _readable_size(path: Path) -> int:
 
 
 def frame_range(reader: FrameReader, span: Span) -> tuple[int, int]:
-    """First and last-but-one frame of `span`; a span without frames is a `DecodeError`."""
+    """First frame of `span`, and the one after its last; `DecodeError` of one without frames."""
     if span.unit == "frames":
         bounds = _frame_bounds(span, len(reader))
         known = counted(len(reader), "frame")
