@@ -145,7 +145,7 @@ class BoundToSegments(Protocol):
 
 @runtime_checkable
 class MadeForClips(Protocol):
-    """An encoder whose weights were made for clips of a length and size, and know them."""
+    """An encoder that not all clips suit: its weights were made for some, or it takes no others."""
 
     def on_clips(self, frames: int, size: int) -> str:
         """What is otherwise in clips of so many frames of `size` pixels than in those.

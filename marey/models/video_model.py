@@ -188,13 +188,15 @@ class ModelSpec:
 
     def with_frames(self, frames: int) -> ModelSpec:
         """`with_segments` for clips of so many frames; a model of features takes any as it is."""
+        return self if self.takes_features else self.with_segments(self.segments_of(frames))
+
+    def segments_of(self, frames: int) -> int:
+        """The segments of a clip of so many frames; ValueError if they are no whole ones."""
         length = self.encoder.frames_per_segment
-        if self.takes_features:
-            return self
         if frames % length:
             there = counted(frames, "frame")
             raise ValueError(f"{there}, expected whole segments of {length} frames each")
-        return self.with_segments(frames // length)
+        return frames // length
 
     def changes_on(self, num_segments: int) -> tuple[str, ...]:
         """What is otherwise than in training on `num_segments`, part by part, in words.

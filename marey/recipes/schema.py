@@ -33,7 +33,7 @@ from marey.recipes.names import (
     own_class,
     unknown_name,
 )
-from marey.recipes.yaml_text import parse_yaml
+from marey.recipes.yaml_text import parse_change, parse_yaml
 
 Plain: TypeAlias = Any
 """None, bool, int, float, str, and lists and mappings of them."""
@@ -176,7 +176,7 @@ def _parsed(assignment: str) -> _Assignment:
     path, equals, text = assignment.partition("=")
     if not equals:
         raise RecipeError(f"'{assignment}' is not an override", "write key.sub=value")
-    return _Assignment(path, parse_yaml(text, path) if text.strip() else _NOTHING, assignment)
+    return _Assignment(path, parse_change(text, path) if text.strip() else _NOTHING, assignment)
 
 
 def _wholes_first(given: Sequence[_Assignment]) -> list[_Assignment]:

@@ -16,7 +16,7 @@ from marey.recipes.names import unknown_name
 from marey.recipes.published import as_pretrained
 from marey.recipes.recipe import Recipe, TestViews, Views
 from marey.recipes.schema import to_plain
-from marey.recipes.yaml_text import parse_yaml
+from marey.recipes.yaml_text import parse_change
 from marey.video.augment import Augment
 from marey.video.sampling.segments import Sampling, in_frames
 
@@ -151,16 +151,20 @@ def _check_key(name: str) -> None:
 
 
 def _whole(name: str, text: str) -> int:
-    number = parse_yaml(text, name)
+    number = parse_change(text, name)
     if type(number) is not int or number < 1:
         raise RecipeError(f"{name} is {text}, expected a whole number of at least 1")
     return number
 
 
 def _frames(recipe: Recipe, frames: int) -> Iterator[str]:
-    """Those of the model, and of the views by which it is trained and tested."""
+    """Those of the model, and of the views by which it is trained and tested.
+
+    The model is one that is yet to be trained, so that it may be bound to its frames.
+    """
     try:
-        yield f"model.num_segments={recipe.model.with_frames(frames).num_segments}"
+        if not recipe.model.takes_features:
+            yield f"model.num_segments={recipe.model.segments_of(frames)}"
         for part, views in _views(recipe):
             sampling = to_plain(in_frames(views.sampling, frames), Sampling)
             yield f"{part}.sampling={json.dumps(sampling)}"

@@ -49,6 +49,17 @@ def parse_yaml(text: str, source: str) -> Any:
         raise RecipeError(f"{source} holds a value that cannot be read: {error}") from error
 
 
+def parse_change(text: str, key: str) -> Any:
+    """As `parse_yaml`, of what stands behind ``key=`` in a change of a recipe."""
+    try:
+        return parse_yaml(text, key)
+    except RecipeError as error:
+        if not isinstance(error.__cause__, yaml.YAMLError):
+            raise
+        remedy = "a shell divides at spaces: write the whole change in quotes"
+        raise RecipeError(error.message, f"{remedy}, as '{key}={{...}}'") from error
+
+
 def _refuse_many(root: yaml.Node, source: str) -> None:
     """RecipeError if the text stands for too many values, is too deep, or holds itself."""
     sizes: dict[int, tuple[int, int]] = {}

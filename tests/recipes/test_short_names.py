@@ -45,6 +45,19 @@ def test_frames_beside_another_sampling_are_refused(order: int) -> None:
         override_with_val(find("tsm-r18"), ["frames=16", "test.sampling=Dense"][::order])
 
 
+def test_a_model_that_is_yet_to_be_trained_takes_frames_that_a_trained_one_does_not() -> None:
+    recipe = override_with_val(find("motionformer-16f-k400"), ["frames=4"])
+    assert (recipe.model.frames, recipe.train.sampling.frames, recipe.test.sampling.frames) == (
+        4,
+        4,
+        4,
+    )
+    with pytest.raises(RecipeError, match="resized to 8 frames it would be another model"):
+        for_test(recipe, overrides=["frames=8"])
+    with pytest.raises(RecipeError, match="frames is 7: 7 frames, expected whole segments of 5"):
+        override_with_val(find("tdn-r50-8f-ssv1"), ["frames=7"])
+
+
 def test_a_picture_that_is_squeezed_stays_so() -> None:
     recipe = override_with_val(find("tsm-r18"), ["test.crop.resize=[112, 120]"])
     assert override_with_val(recipe, ["size=56"]).test.crop == CenterCrop(56, (56, 60))
@@ -56,6 +69,8 @@ def test_a_picture_that_is_squeezed_stays_so() -> None:
         ("tsm-r18+crt", "epochs=3", r"stages.0.epochs=3 or stages.1.epochs=3"),
         ("tsm-r18", "frames=0", "expected a whole number of at least 1"),
         ("features-linear", "size=64", "takes features, which have none"),
+        ("motionformer-16f-k400", "size=60", r"train: pictures have 60 pixels.*hint: size=64"),
+        ("s3d-8f-mini-ssv2", "size=16", r"train: pictures have 16 pixels.*at least 17 \(S3DSpec"),
         ("tsm-r18", "epoch=3", "did you mean 'epochs'"),
     ],
 )

@@ -57,9 +57,10 @@ def macro_note(head: HeadResult | SeveralResult) -> str:
     found = [of for of in detections(head.probabilities, head.targets) if of.num_clips]
     if not found:
         return ""
-    f1, auc = (np.nanmean([getattr(of, name) for of in found]) for name in ("f1", "auc"))
-    classes = counted(len(found), "class")
-    return f"Means over {classes} with clips: F1 {f1:.1f} %, ROC AUC {auc:.1f} %."
+    f1 = np.mean([of.f1 for of in found])
+    areas = [of.auc for of in found if not math.isnan(of.auc)]  # none of a class of all clips
+    area = f", ROC AUC {np.mean(areas):.1f} %" if areas else ""
+    return f"Means over {counted(len(found), 'class')} with clips: F1 {f1:.1f} %{area}."
 
 
 def threshold_charts(head: HeadResult | SeveralResult) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from marey.recipes.catalog import find
 from marey.recipes.schema import override
 from marey.recipes.suggest import FROM_NOTHING, START_WEIGHTS, suggest
 from marey.recipes.suggestion import Facts, Suggestion
-from marey.recipes.yaml_text import parse_yaml
+from marey.recipes.yaml_text import parse_change
 
 log = logging.getLogger("marey")
 
@@ -75,7 +75,7 @@ def _with_start(
     """What is given with ``weights=...`` among it as the options that mean the same."""
     starts = [change for change in given if change.partition("=")[0] == "weights"]
     for change in starts:
-        value = parse_yaml(change.partition("=")[2], "weights")
+        value = parse_change(change.partition("=")[2], "weights")
         said = "" if value is None else str(value)
         before = "" if from_scratch else weights
         if before not in (None, said):

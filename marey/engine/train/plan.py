@@ -19,7 +19,7 @@ from marey.recipes.catalog import find
 from marey.recipes.recipe import Recipe
 from marey.recipes.short_names import spelled_out
 from marey.recipes.val_views import following_test, override_with_val
-from marey.recipes.yaml_text import parse_yaml
+from marey.recipes.yaml_text import parse_change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,13 +133,13 @@ def _refuse_two(recipe: Recipe, asked: Asked) -> None:
         if more:
             continue
         same = said.setdefault(key, change)
-        if _value(same.partition("=")[2]) != _value(value):
+        if _value(key, same.partition("=")[2]) != _value(key, value):
             raise RecipeError(f"{same} and {change} are both given", "leave out one of the two")
 
 
-def _value(text: str) -> object:
+def _value(key: str, text: str) -> object:
     """What stands behind the sign of a change; nothing is no text."""
-    value = parse_yaml(text, "a change")
+    value = parse_change(text, key)
     return "" if value is None else value
 
 

@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -86,6 +86,8 @@ class BNInceptionSpec(InceptionSpec):
 
     in_channels: int = 3
     channels: int = 64
+
+    least_size: ClassVar[int] = 7
 
     @property
     def rename(self) -> Rename:

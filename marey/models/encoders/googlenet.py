@@ -69,6 +69,7 @@ class GoogLeNetSpec(InceptionSpec):
     channels: int = 64
 
     sites: ClassVar[tuple[Site, ...]] = AROUND
+    least_size: ClassVar[int] = 15
 
     @property
     def rename(self) -> Rename:

@@ -97,6 +97,8 @@ class _OnClips(GoogLeNetSpec):
 class I3DInceptionSpec(_OnClips):
     """I3D on GoogLeNet; its stem makes `channels`, and every layer its multiple of them."""
 
+    least_size: ClassVar[int] = 1
+
     def first_conv(self, num_frames: int) -> dict[str, nn.Module]:
         """The layers of the 7x7x7 convolution."""
         out = self.scaled(64)
@@ -120,6 +122,8 @@ class S3DSpec(_OnClips):
     _: KW_ONLY
     form: Literal["arp", "torchvision"] = "arp"
     depthwise: bool = False
+
+    least_size: ClassVar[int] = 17
 
     def __post_init__(self) -> None:
         super().__post_init__()

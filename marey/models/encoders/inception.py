@@ -21,6 +21,7 @@ from typing import ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from marey.errors import counted
 from marey.models.encoder import MapsEncoder
 from marey.models.layers import conv
 from marey.models.layout import fold_time
@@ -49,9 +50,27 @@ class InceptionSpec(ABC):
 
     published_channels: ClassVar[int] = 64
     frames_per_segment: ClassVar[int] = 1
+    least_size: ClassVar[int] = 1
+    """Pixels of a side of the smallest pictures that its poolings leave anything of."""
 
     def __post_init__(self) -> None:
         check_counts(in_channels=self.in_channels, channels=self.channels)
+
+    def on_clips(self, frames: int, size: int) -> str:  # noqa: ARG002
+        """Empty: it is the same network for all clips. ValueError if their pictures are too small.
+
+        >>> from marey.models.encoders.inception_v3 import InceptionV3Spec
+        >>> InceptionV3Spec().on_clips(8, 64)
+        Traceback (most recent call last):
+        ...
+        ValueError: pictures have 64 pixels, expected at least 75 (InceptionV3Spec). hint: size=75
+        """
+        if size < self.least_size:
+            raise ValueError(
+                f"pictures have {counted(size, 'pixel')}, expected at least {self.least_size} "
+                f"({type(self).__name__}). hint: size={self.least_size}"
+            )
+        return ""
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> InceptionNetwork:
         """The encoder with `temporal` placed in its blocks, for clips of `num_segments` frames."""

@@ -124,6 +124,7 @@ class InceptionV3Spec(InceptionSpec):
     channels: int = 32
 
     published_channels: ClassVar[int] = 32
+    least_size: ClassVar[int] = 75
 
     @property
     def rename(self) -> Rename:

@@ -29,6 +29,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from marey.errors import counted
 from marey.models.encoder import EncoderModule
 from marey.models.encoders.attention import Attention, Trajectory
 from marey.models.encoders.vit import EPS, Block, initialize, resized
@@ -98,6 +99,30 @@ class MotionformerSpec:
                 f"num_segments is {num_segments}, expected a multiple of {self.tubelet} (tubelet)"
             )
         return Motionformer(self, num_segments // self.tubelet)
+
+    def on_clips(self, frames: int, size: int) -> str:  # noqa: ARG002
+        """Empty: places are resized to the pictures. ValueError if these have no whole patches.
+
+        With positions "joint" they must have those of the learned grid.
+
+        >>> MotionformerSpec().on_clips(16, 60)
+        Traceback (most recent call last):
+        ...
+        ValueError: pictures have 60 pixels, expected a multiple of 16 (patch). hint: size=64
+        """
+        grid = self.grid * self.patch
+        if self.positions == "joint" and size != grid:
+            raise ValueError(
+                f"pictures have {counted(size, 'pixel')}, expected {grid}: joint positions are "
+                f"learned for one size. hint: size={grid}, or model.encoder.positions=separate"
+            )
+        if size % self.patch:
+            nearest = self.patch * max(1, round(size / self.patch))
+            raise ValueError(
+                f"pictures have {counted(size, 'pixel')}, expected a multiple of {self.patch} "
+                f"(patch). hint: size={nearest}"
+            )
+        return ""
 
     def on_segments(self, num_segments: int, trained: int) -> str:
         """ValueError: each time has an embedding of its own; others would be another model's."""

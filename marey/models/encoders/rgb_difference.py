@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from marey.errors import counted
-from marey.models.encoder import Encoder, EncoderModule
+from marey.models.encoder import Encoder, EncoderModule, MadeForClips
 from marey.models.encoders.resnet import ResNetSpec
 from marey.models.sites import TemporalOp
 from marey.types import Clip, check_numbers
@@ -57,6 +57,15 @@ class RGBDifferenceSpec:
     def in_channels(self) -> int:
         """Channels of a frame."""
         return self.encoder.in_channels
+
+    def on_clips(self, frames: int, size: int) -> str:
+        """What is otherwise in such pictures than in those that the encoder is made for, in words.
+
+        ValueError says why it cannot take them.
+        """
+        if isinstance(self.encoder, MadeForClips):
+            return self.encoder.on_clips(2 * frames - 1, size)
+        return ""
 
     def build(self, temporal: Sequence[TemporalOp], num_segments: int) -> RGBDifference:
         """The module for clips of `num_segments` frames; `temporal` must be empty."""

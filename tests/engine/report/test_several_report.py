@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.engine.inference.measures import TrainingCounts, head_estimates
+from marey.engine.report.class_numbers import macro_note
 from marey.engine.report.compare import read_comparison
+from marey.engine.report.evaluations import SeveralResult
 from marey.engine.report.report import write_report
 from marey.engine.results_file import read_results
 from tests.engine.report.test_report import words
@@ -77,3 +79,11 @@ def test_the_command_prints_them(runs: list[Path], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["compare", *map(str, runs), "--out", str(tmp_path / "c.html")])
     assert done.exit_code == 0, done.output
     assert "few-shot" in done.output
+
+
+def test_a_class_that_all_clips_have_has_no_roc_area_and_no_warning() -> None:
+    scores = np.array([[0.6, 0.2], [0.4, 0.9], [0.7, 0.1]])
+    head = SeveralResult("label", ("a", "b"), np.array([[1, 0], [1, 1], [1, 0]], bool), scores)
+    assert macro_note(head) == "Means over 2 classes with clips: F1 90.0 %, ROC AUC 100.0 %."
+    alone = SeveralResult("label", ("a",), np.ones((3, 1), bool), scores[:, :1])
+    assert macro_note(alone) == "Means over 1 class with clips: F1 100.0 %."

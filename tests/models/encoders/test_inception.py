@@ -24,14 +24,16 @@ from marey.models import (
     GoogLeNetSpec,
     GroupContext,
     Head,
+    I3DInceptionSpec,
     InceptionV3Spec,
     ModelSpec,
     NonLocal,
+    S3DSpec,
     TemporalPool,
 )
 from marey.models.encoder import Encoder
 from marey.models.encoders.bninception import ours as bn_name
-from marey.models.encoders.inception import InceptionNetwork
+from marey.models.encoders.inception import InceptionNetwork, InceptionSpec
 from marey.models.encoders.inception_v3 import ours as v3_name
 from marey.models.profile import num_parameters
 from marey.models.shapes import shapes_only
@@ -381,3 +383,27 @@ def test_where_they_start() -> None:
     assert official_for(BNInceptionSpec(in_channels=10)).file == "bn_inception-52deb4733.pth"
     with pytest.raises(CheckpointError, match="no official ImageNet weights"):
         official_for(SMALL)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        BNInceptionSpec(channels=4),
+        InceptionV3Spec(channels=4),
+        GoogLeNetSpec(channels=4),
+        I3DInceptionSpec(channels=4),
+        S3DSpec(channels=4),
+        S3DSpec(channels=4, temporal_stride=True),
+        S3DSpec(channels=4, form="torchvision"),
+    ],
+    ids=lambda spec: type(spec).__name__,
+)
+def test_pictures_that_nothing_would_be_left_of_are_refused(spec: InceptionSpec) -> None:
+    network, size = spec.build((), 13).eval(), spec.least_size
+    assert spec.on_clips(13, size) == ""
+    assert network(torch.rand(1, 13, 3, size, size)).isfinite().all()
+    if size > 1:
+        with pytest.raises(RuntimeError):
+            network(torch.rand(1, 13, 3, size - 1, size - 1))
+    with pytest.raises(ValueError, match=f"{size - 1} pixels?, expected at least {size}"):
+        spec.on_clips(13, size - 1)

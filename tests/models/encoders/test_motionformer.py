@@ -343,6 +343,10 @@ def test_joint_positions_fit_one_size_and_start_from_those_of_pictures() -> None
     model = model_of(replace(SMALL, positions="joint", patch=112))
     with pytest.raises(ValueError, match="have 1 x 2 patches, expected 2 x 2: joint positions"):
         model(torch.randn(1, 4, 3, 112, 224))
+    spec = replace(SMALL, positions="joint", patch=112)
+    assert spec.on_clips(4, 224) == ""
+    with pytest.raises(ValueError, match=r"have 336 pixels, expected 224.*positions=separate"):
+        spec.on_clips(4, 336)
     picture = {"pos_embed": torch.randn(1, 5, 16)}
     start = model.encoder.from_image_model(picture)["st_embed"]
     assert start.shape == (1, 9, 16)

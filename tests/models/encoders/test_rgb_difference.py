@@ -9,6 +9,7 @@ from marey.engine.weights.imagenet import official_for
 from marey.models import (
     TSM,
     Head,
+    InceptionV3Spec,
     MobileNetV2Spec,
     ModelSpec,
     MotionformerSpec,
@@ -60,6 +61,14 @@ def test_it_starts_from_the_weights_of_its_network() -> None:
 
 def test_it_goes_to_yaml_and_back() -> None:
     assert from_yaml(ModelSpec, to_yaml(SPEC)) == SPEC
+
+
+def test_pictures_are_those_that_the_network_takes() -> None:
+    spec = RGBDifferenceSpec(InceptionV3Spec(channels=4))
+    assert spec.on_clips(4, 75) == ""
+    assert RGBDifferenceSpec(ResNetSpec(18)).on_clips(4, 8) == ""
+    with pytest.raises(ValueError, match="have 74 pixels, expected at least 75"):
+        spec.on_clips(4, 74)
 
 
 def test_networks_of_several_frames_are_refused() -> None:
