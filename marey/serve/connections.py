@@ -109,7 +109,12 @@ class Stream(_Taken, WebSocketsSansIOProtocol):  # type: ignore[misc]
             self.transport.abort()
 
     def send_receive_event_to_app(self) -> None:
-        """A message is whole."""
+        """A message is whole. Streams take no text, so what it says does not matter.
+
+        Of one that is no UTF-8 uvicorn (0.54) would log an error with its traceback.
+        """
+        if self.curr_msg_data_type == "text":
+            self.frames = []
         super().send_receive_event_to_app()
         self._num_pings = 0
 

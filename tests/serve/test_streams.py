@@ -112,6 +112,19 @@ def test_a_word_that_streams_do_not_know_is_refused(
     assert not caplog.records  # a stranger cannot fill the log
 
 
+def test_text_is_refused_whatever_its_bytes(
+    server: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(server) as stream:
+        stream.send(b"\xff", text=True)
+        with pytest.raises(ConnectionClosed) as closed:
+            stream.recv(60)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1003
+    assert until(lambda: not server.server.server_state.connections)
+    assert not caplog.records
+
+
 def test_a_stream_that_sends_nothing_is_closed(predictor: Predictor, tmp_path: Path) -> None:
     limits = replace(LIMITS, stream_seconds=0.2)
     with (
