@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from marey.engine.inference.looking import Looked, look_at, middle_view
 from marey.errors import RunError
 from marey.serve.decoding import Video
 from marey.serve.refusals import Refused
-from marey.serve.service import Service
+from marey.serve.service import Given, Service
 from marey.video.reading.jpeg import encode_jpeg
 from marey.video.reading.pixels import ShortSide, scaled
 from marey.video.sampling.segments import at_rate
@@ -70,9 +69,10 @@ async def explain(service: Service, request: Request, asked: Asked) -> Explained
             cannot be told of this model.
     """
 
-    async def work(path: Path, video: Video) -> Explained:
+    async def work(given: Given) -> Explained:
+        video = given.video
         first, last = _part(video, asked)
-        (views,) = await service.read(path, video, [(first, last)])
+        (views,) = await service.read(given.path, video, [(first, last)])
         test = service.predictor.trained.recipe.test
         clip, crop = middle_view(test)
         view = torch.from_numpy(views[clip * test.crop.views + crop])

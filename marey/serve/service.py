@@ -50,6 +50,16 @@ WINDOWS_AT_ONCE = 4
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A video that a client brought."""
+
+    path: Path
+    video: Video
+    began: float
+    """When its turn came, by `time.monotonic`."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is asked of a video."""
@@ -105,9 +115,9 @@ class Service:
 
     async def predict(self, request: Request, asked: Asked) -> Predicted:
         """The labels of the video that a request brings, or its timeline."""
-        return await self.on_video(request, lambda path, video: self._predict(path, video, asked))
+        return await self.on_video(request, lambda given: self._predict(given, asked))
 
-    async def on_video(self, request: Request, work: Callable[[Path, Video], Awaitable[T]]) -> T:
+    async def on_video(self, request: Request, work: Callable[[Given], Awaitable[T]]) -> T:
         """What `work` makes of the video that a request brings, as an upload or a url.
 
         The video is within the limits, and gone when `work` is done. All ends when the client
@@ -125,7 +135,7 @@ class Service:
             self.metrics.refused(refused.status)
             raise
 
-    async def _inside(self, request: Request, work: Callable[[Path, Video], Awaitable[T]]) -> T:
+    async def _inside(self, request: Request, work: Callable[[Given], Awaitable[T]]) -> T:
         assert self._folder is not None
         with private_file(self._folder) as path:
             async with _in_time(self.limits.request_seconds, 408, "the video did not come"):
@@ -163,14 +173,15 @@ class Service:
         assert isinstance(url, str)
         return await fetch(url, path, allowed, self.limits.bytes)
 
-    async def _turn(self, path: Path, work: Callable[[Path, Video], Awaitable[T]]) -> T:
+    async def _turn(self, path: Path, work: Callable[[Given], Awaitable[T]]) -> T:
         async with self.admission.working():
+            began = time.monotonic()
             video = await self.decoders.do(Look(path))
             assert isinstance(video, Video)
-            return await work(path, video)
+            return await work(Given(path, video, began))
 
-    async def _predict(self, path: Path, video: Video, asked: Asked) -> Predicted:
-        start = time.monotonic()
+    async def _predict(self, given: Given, asked: Asked) -> Predicted:
+        path, video = given.path, given.video
         if asked.window is None:
             found = await self._of_clip(path, video, asked.top)
         else:
@@ -182,7 +193,7 @@ class Service:
             height=video.height,
         )
         warning = f"the video is {video.doubt}" if video.doubt else None
-        took = round(time.monotonic() - start, 4)
+        took = round(time.monotonic() - given.began, 4)
         return Predicted(**found, clip=about, warning=warning, took_seconds=took)
 
     async def _of_clip(self, path: Path, video: Video, top: int) -> dict[str, list[Labelled]]:

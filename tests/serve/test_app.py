@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from marey.engine.inference.predict import Predictor
 from marey.errors import RunError
 from marey.jobs.processes import Worker
 from marey.serve import decoders
+from marey.serve.decoding import Decoded, Job, Look
 from marey.serve.limits import Limits
 from marey.timelines.segments import SegmentRule
 from tests.engine.inference.test_predict import untrained
@@ -122,6 +124,20 @@ def test_requests_at_the_same_time_share_a_pass_of_the_model(server: Running, cl
     assert server.metric(clips) - before[1] == 24
     assert server.metric(passes) - before[0] <= 24
     assert server.metric('marey_requests_total{route="/v1/predict",status="200"}') >= 24
+
+
+def test_what_a_video_took_is_with_the_look_at_it(
+    server: Running, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do = server.service.decoders.do
+
+    async def slowly(job: Job) -> Decoded:
+        if isinstance(job, Look):
+            await asyncio.sleep(0.5)
+        return await do(job)
+
+    monkeypatch.setattr(server.service.decoders, "do", slowly)
+    assert server.predict(clip).json()["took_seconds"] >= 0.5
 
 
 @pytest.mark.parametrize(
