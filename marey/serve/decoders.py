@@ -27,7 +27,6 @@ LOOK_SECONDS = 0.1
 """How often it is looked whether a job is still wanted."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before a process that could not be started is tried again."""
-LATE = Refused(504, "it was not done in time", "send a shorter video (--request-seconds)")
 
 
 class Decoders:
@@ -139,14 +138,19 @@ class _Process:
             raise
         self._metrics.replaced("given up")
         self.end()
-        return LATE
+        return _late()
 
     def _said(self, answer: Decoded | Refused | Lost) -> Decoded | Refused:
         if not isinstance(answer, Lost):
             return answer
         self._metrics.replaced("hung" if answer.hung else "died")
         if answer.hung:
-            return LATE
+            return _late()
         if "SIGKILL" in answer.reason:  # by somebody, or by the kernel where memory ran out
             return Refused(503, answer.reason, "send it again", retry_after=1)
         return Refused(422, answer.reason, "the video is damaged: re-encode it as H.264")
+
+
+def _late() -> Refused:
+    """A new one each time: whoever raises an error leaves in it what was at work then."""
+    return Refused(504, "it was not done in time", "send a shorter video (--request-seconds)")

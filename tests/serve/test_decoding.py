@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from benchmarks.hostile_files import HOSTILE, frame_bomb, jpeg, video
 from marey.jobs.processes import Lost, Worker
 from marey.recipes.recipe import TestViews
 from marey.serve import decoding
+from marey.serve.decoders import Decoders
 from marey.serve.decoding import Decoder, Look, Picture, Read, Video
 from marey.serve.limits import Limits
+from marey.serve.metrics import Metrics
 from marey.serve.refusals import Refused
 from marey.video.crops import CenterCrop
 from marey.video.reading.jpeg import encode_jpeg
@@ -44,6 +48,26 @@ def test_a_video_is_looked_over_and_read(decoder: Decoder, tmp_path: Path) -> No
     views = decoder(Read(path, 12, ((0, 12), (4, 8))))
     assert isinstance(views, tuple)
     assert [(each.shape, each.dtype) for each in views] == 2 * [((1, 2, 3, 32, 32), np.uint8)]
+
+
+def test_a_refusal_of_what_hangs_holds_nothing_of_earlier_ones() -> None:
+    decoders = Decoders(Decoder(VIEWS, LIMITS), 1, Metrics())
+    process = decoders._all[0]
+    process.do = lambda job, is_given_up: process._said(Lost("", hung=True))  # type: ignore[method-assign]
+
+    async def asked() -> Refused:
+        with pytest.raises(Refused, match="not done in time") as refused:
+            await decoders.do(Picture(b""))
+        return refused.value
+
+    async def twice() -> tuple[Refused, Refused]:
+        return await asked(), await asked()
+
+    one, other = asyncio.run(twice())
+    decoders.close()
+    lengths = [len([*traceback.walk_tb(each.__traceback__)]) for each in (one, other)]
+    assert one is not other
+    assert lengths[0] == lengths[1]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
