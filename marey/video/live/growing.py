@@ -75,7 +75,7 @@ class GrowingFolder:
             elif file.picture is not None:
                 first = file.changed if first is None else first
                 yield moment_of(file.changed - first, file.picture)
-            if file.fault is not None:
+            if file.fault:
                 yield f"left out, unless it changes: {file.fault}"
 
     def _of_video(self, file: _File, stop: threading.Event, at: float) -> Iterator[Moment | str]:
@@ -86,7 +86,7 @@ class GrowingFolder:
                     each = replace(each, seconds=begin + each.seconds)
                 yield each
         except DecodeError as error:
-            file.fault = error
+            file.fault = str(error)
 
 
 @dataclass
@@ -99,8 +99,8 @@ class _File:
     """When it was first seen as it is now."""
     picture: Picture | None = None
     """What is in it, once it could be decoded."""
-    fault: DecodeError | None = None
-    """Why it could not be read."""
+    fault: str = ""
+    """Why it could not be read; the error itself would keep the bytes that were read."""
 
     @property
     def is_still(self) -> bool:
@@ -117,11 +117,11 @@ class _File:
             return self.is_still
         try:
             self.picture = decode_image(read_regular(self.path, most=MOST_BYTES), self.path)
-            self.fault = None
+            self.fault = ""
         except OSError as error:
-            self.fault = read_error(self.path, error)
+            self.fault = str(read_error(self.path, error))
         except DecodeError as error:
-            self.fault = error
+            self.fault = str(error)
         return self.picture is not None or self.is_still
 
 
@@ -148,7 +148,7 @@ def _new_files(folder: Path, stop: threading.Event) -> Iterator[_File | str]:
         taken = {name: file for name, file in taken.items() if name in there}
         for name, now in there.items():
             before, known = taken.get(name), waiting.get(name)
-            is_done = before is not None and (before.fault is None or now.is_as(before))
+            is_done = before is not None and (not before.fault or now.is_as(before))
             if before and is_done and now.size > before.size and VIDEO.fullmatch(name):
                 before.size = sys.maxsize  # said once
                 yield f"{now.path} has grown since it was taken: what is new in it is left out"

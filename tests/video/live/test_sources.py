@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import io
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +17,7 @@ import pytest
 
 from marey.errors import DecodeError
 from marey.storage.url import Url
+from marey.video.live import growing
 from marey.video.live.feed import FeedOptions
 from marey.video.live.file import VideoAsStream
 from marey.video.live.growing import GrowingFolder
@@ -188,6 +191,28 @@ def test_a_picture_that_stays_damaged_is_left_out_and_the_folder_ends_when_it_go
     (folder / "img_00001.jpg").unlink()
     folder.rmdir()
     assert list(source) == []
+
+
+def test_the_bytes_of_a_damaged_picture_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Content(bytearray):
+        """Bytes that tell when they are gone."""
+
+    read_so_far: list[weakref.ref[Content]] = []
+
+    def read(path: Path, *, most: int) -> Content:
+        content = Content(path.read_bytes())
+        read_so_far.append(weakref.ref(content))
+        return content
+
+    monkeypatch.setattr(growing, "read_regular", read)
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    source = GrowingFolder(tmp_path).moments(threading.Event())
+    assert "a.jpg: not an image" in str(next(source))
+    gc.collect()
+    assert read_so_far
+    assert all(each() is None for each in read_so_far)
 
 
 def halves(data: bytes) -> tuple[bytes, bytes]:
