@@ -15,7 +15,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -105,7 +105,8 @@ class Service:
         """Be ready: processes are started, and the model has seen a clip."""
         self._folder = self._opened.enter_context(temporary_folder("serve", self._temporary))
         self.decoders.start()
-        self.model_thread.submit(self._scored, [_blank(self.predictor)]).result()
+        with suppress(MareyError):  # that black is no number is not said of any video
+            self.model_thread.submit(self._passed, [_blank(self.predictor)]).result()
 
     def close(self) -> None:
         """Let go of processes and files, and of the model once its pass is over."""
@@ -154,7 +155,7 @@ class Service:
     async def scores(self, views: Views) -> Scores:
         """Scores [k] of every head for the views of a clip; RunError if they are not finite."""
         found = await self._batcher(views)
-        if isinstance(found, MareyError):
+        if isinstance(found, Exception):
             raise found
         return found
 
@@ -235,15 +236,22 @@ class Service:
             )
         return some
 
-    def _scored(self, batch: Sequence[Views]) -> list[Scores | MareyError]:
-        """Scores [k] of each clip, in the thread of the model; an error costs one clip alone."""
+    def _scored(self, batch: Sequence[Views]) -> list[Scores | Exception]:
+        """Scores [k] of each clip, in the thread of the model; an error costs one clip alone.
+
+        As of scores that are not finite, or of a batch that is too large for the memory.
+        """
         try:
-            views = torch.from_numpy(np.stack(batch))
-            scores = self.predictor.score_batch(views, ["the video"] * len(batch))
-        except MareyError as error:
+            return self._passed(batch)
+        except Exception as error:  # noqa: BLE001  # whoever waits for it raises it
             if len(batch) == 1:
                 return [error]
-            return [each for clip in batch for each in self._scored([clip])]
+        return [each for clip in batch for each in self._scored([clip])]
+
+    def _passed(self, batch: Sequence[Views]) -> list[Scores | Exception]:
+        scores = self.predictor.score_batch(
+            torch.from_numpy(np.stack(batch)), ["the video"] * len(batch)
+        )
         self.metrics.batch("clips", len(batch))
         return [{head: of[i] for head, of in scores.items()} for i in range(len(batch))]
 

@@ -7,12 +7,15 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from marey.engine.inference.predict import Predictor
 from marey.errors import RunError
@@ -20,7 +23,9 @@ from marey.jobs.processes import Worker
 from marey.serve import decoders
 from marey.serve.decoding import Decoded, Job, Look
 from marey.serve.limits import Limits
+from marey.serve.service import Service, _blank
 from marey.timelines.segments import SegmentRule
+from marey.types import Scores
 from tests.engine.inference.test_predict import untrained
 from tests.serve.running import Running, serving, until
 from tests.tiny import CLASSES, write_clip
@@ -124,6 +129,33 @@ def test_requests_at_the_same_time_share_a_pass_of_the_model(server: Running, cl
     assert server.metric(clips) - before[1] == 24
     assert server.metric(passes) - before[0] <= 24
     assert server.metric('marey_requests_total{route="/v1/predict",status="200"}') >= 24
+
+
+def test_a_batch_that_is_too_large_for_the_memory_is_done_clip_by_clip(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, sizes = Predictor.score_batch, []
+
+    def scarce(self: Predictor, views: Tensor, clips: Sequence[object]) -> Scores:
+        sizes.append(len(clips))
+        if len(clips) > 1:
+            raise torch.OutOfMemoryError
+        if views.all():  # the other clip is too large alone
+            raise torch.OutOfMemoryError
+        return score(self, views, clips)
+
+    monkeypatch.setattr(Predictor, "score_batch", scarce)
+    service = Service(predictor, LIMITS)
+    black = _blank(predictor)
+
+    async def ask() -> list[Scores | BaseException]:
+        wanted = (service.scores(views) for views in (black, black + np.uint8(255)))
+        return await asyncio.gather(*wanted, return_exceptions=True)
+
+    one, other = asyncio.run(ask())
+    assert sizes == [2, 1, 1]
+    assert isinstance(one, dict)
+    assert isinstance(other, torch.OutOfMemoryError)
 
 
 def test_what_a_video_took_is_with_the_look_at_it(
