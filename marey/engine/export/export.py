@@ -142,10 +142,16 @@ def export_file(
         if not check.holds:
             raise _off(check)
         make_folder(out, run_error)
+        write_json(folder / CHECK, check)
+        names = (*FILES[wanted.to], CHECK)
         with writing(out, run_error):
-            for name in FILES[wanted.to]:
-                shutil.copyfile(folder / name, out / name)
-    write_json(out / CHECK, check)
+            try:
+                for name in names:
+                    shutil.copyfile(folder / name, out / name)
+            except BaseException:  # half a file would have the next try refused
+                for name in names:
+                    (out / name).unlink(missing_ok=True)
+                raise
     return check
 
 

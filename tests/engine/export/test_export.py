@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +42,10 @@ from tests.tiny import tiny_recipe, write_set
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
-pytest.importorskip("openvino")
 
+HAS_OPENVINO = find_spec("openvino") is not None
+needs_openvino = pytest.mark.skipif(not HAS_OPENVINO, reason="no openvino")
+RUNTIMES = ["onnx", pytest.param("openvino", marks=needs_openvino), "pt2"]
 CLOSE = {"rel": 1e-4, "abs": 1e-6}
 
 
@@ -73,7 +78,7 @@ def wanted(to: Runtime = "onnx", **more: Any) -> WantedFile:
 def made(run: Path) -> Path:
     """The folder of each runtime's export."""
     folder = run.parent / "made"
-    for to in ("onnx", "openvino", "pt2"):
+    for to in ("onnx", *["openvino"] * HAS_OPENVINO, "pt2"):
         export_file(run, folder / to, wanted(to))
     return folder
 
@@ -90,7 +95,7 @@ def scores_of(predictor: Predictor, video: Path) -> dict[str, float]:
     return {answer["label"]: answer["score"] for answer in answers}
 
 
-@pytest.mark.parametrize("to", ["onnx", "openvino", "pt2"])
+@pytest.mark.parametrize("to", RUNTIMES)
 def test_a_file_answers_as_the_run_without_it(
     to: str, made: Path, run: Path, clip: Path, tmp_path: Path
 ) -> None:
@@ -111,7 +116,7 @@ def test_a_file_answers_as_the_run_without_it(
     }
 
 
-@pytest.mark.parametrize("to", ["onnx", "openvino", "pt2"])
+@pytest.mark.parametrize("to", RUNTIMES)
 def test_what_a_file_was_tried_on_is_written_beside_it(to: str, made: Path) -> None:
     check = json.loads((made / to / CHECK).read_text())
     assert check["num_clips"] == 8
@@ -171,7 +176,7 @@ def contents(folder: Path) -> list[bytes]:
     return plain
 
 
-@pytest.mark.parametrize("to", ["onnx", "openvino", "pt2"])
+@pytest.mark.parametrize("to", RUNTIMES)
 def test_a_file_does_not_say_where_clips_lie(to: str, made: Path, run: Path) -> None:
     said = load(made / to, trusted=to == "pt2").trained.recipe
     assert said.data == DataSpec()
@@ -217,7 +222,11 @@ def test_timelines_of_a_file_are_evaluated_as_those_of_the_run(
 
 @pytest.mark.parametrize(
     "runtime",
-    ["pt2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("onnx", "openvino"))],
+    [
+        "pt2",
+        pytest.param("onnx", marks=pytest.mark.slow),
+        pytest.param("openvino", marks=[pytest.mark.slow, needs_openvino]),
+    ],
 )
 def test_a_run_is_scored_by_a_runtime_made_on_the_spot(
     runtime: Runtime, run: Path, clip: Path
@@ -262,6 +271,7 @@ def test_a_file_that_is_off_is_refused_unless_asked(run: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
+@needs_openvino
 def test_openvino_takes_8_bits_of_one_clip_at_once(run: Path, clip: Path, tmp_path: Path) -> None:
     more: dict[str, Any] = {"int8": True, "batch": 1, "keeps": "close", "limit": 60.0}
     found = []
@@ -277,6 +287,24 @@ def test_temperatures_of_other_weights_are_said_to_be_left_out(run: Path, tmp_pa
     said: list[str] = []
     export_file(folder, tmp_path / "out", wanted("pt2"), say=said.append)
     assert any(re.search("temperatures are left out: .* is of other weights", of) for of in said)
+
+
+def test_what_fails_on_its_way_out_leaves_nothing(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, copy = tmp_path / "out", shutil.copyfile
+
+    def full(source: Path, to: Path) -> None:
+        copy(source, to)
+        if to.name == CHECK and to.parent == out:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        with pytest.raises(RunError, match="No space left"):
+            export_file(run, out, wanted("pt2"))
+    assert not any(out.iterdir())
+    export_file(run, out, wanted("pt2"))  # it is not occupied
 
 
 def test_a_file_has_no_weights_to_write(made: Path, tmp_path: Path) -> None:
@@ -383,8 +411,12 @@ def test_a_file_whose_words_do_not_fit_is_refused(
     ("to", "name", "why"),
     [
         ("onnx", "model.onnx", "model.onnx is not read by onnxruntime"),
-        ("openvino", "model.xml", "model.xml is not read by openvino"),
-        ("openvino", "model.bin", "model.xml is not read by openvino"),
+        pytest.param(
+            "openvino", "model.xml", "model.xml is not read by openvino", marks=needs_openvino
+        ),
+        pytest.param(
+            "openvino", "model.bin", "model.xml is not read by openvino", marks=needs_openvino
+        ),
         ("pt2", "model.pt2", "model.pt2 is not read by torch.export"),
     ],
 )
@@ -401,6 +433,7 @@ def test_a_file_that_is_cut_short_is_named_with_the_remedy(
         load(file.parent, trusted=True)
 
 
+@needs_openvino
 def test_what_is_gone_of_an_export_is_named(made: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(made / "openvino", tmp_path / "openvino"))
     (folder / "model.xml").rename(folder / "renamed.xml")
