@@ -142,12 +142,12 @@ def bench_train(
 ) -> None:
     """Clips a second of training steps: forward, backward and SGD, on random clips."""
     from marey.engine.bench.model import bench_training
-    from marey.recipes.catalog import find
+    from marey.recipes.catalog import as_it_lies
     from marey.recipes.describe import with_some_head
     from marey.recipes.val_views import override_with_val
 
     device = device_or_default(device)
-    chosen = override_with_val(find(recipe), overrides or [])
+    chosen = override_with_val(as_it_lies(recipe), overrides or [])
     speed = bench_training(
         with_some_head(chosen.model),
         size=chosen.train.crop.size,
@@ -202,11 +202,11 @@ def _clips_of(manifest: str, root: str | None, split: str) -> Manifest:
 
 def _tested(recipe: str, overrides: list[str] | None) -> tuple[ModelSpec, int]:
     """The model that a recipe tests, and the pixels of a side."""
-    from marey.recipes.catalog import find
+    from marey.recipes.catalog import as_it_lies
     from marey.recipes.describe import with_some_head
     from marey.recipes.val_views import override_with_val
 
-    chosen: Recipe = override_with_val(find(recipe), overrides or [])
+    chosen: Recipe = override_with_val(as_it_lies(recipe), overrides or [])
     return with_some_head(chosen.tested_model), chosen.test.crop.size
 
 

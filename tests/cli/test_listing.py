@@ -92,3 +92,6 @@ def test_a_release_is_taken_where_a_recipe_is(monkeypatch: pytest.MonkeyPatch) -
     weights = load_file("release/model.safetensors")
     learned = [value for name, value in weights.items() if "running" not in name]
     assert cost["parameters"] == sum(value.numel() for value in learned if value.ndim)
+    for measured in ("model", "train"):
+        words = ("bench", measured, "release", "--repeats", "1", "-b", "1", "--amp", "false")
+        assert json.loads(said(*words, "--json"))["parameters"] == cost["parameters"]
