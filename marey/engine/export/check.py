@@ -118,8 +118,9 @@ def _differences(pairs: Iterator[tuple[Scores, Scores]]) -> Differences:
         same = torch.ones(len(next(iter(wanted.values()))), dtype=torch.bool)
         for head, ours in wanted.items():
             theirs = found[head].to(ours.device)
-            if not theirs.isfinite().all():
-                raise RunError(f"the file gives scores of '{head}' that are not finite")
+            for whose, scores in {"model": ours, "file": theirs}.items():
+                if not scores.isfinite().all():
+                    raise RunError(f"the {whose} gives scores of '{head}' that are not finite")
             off = (ours - theirs).abs().amax(dim=1)
             largest = max(largest, float(off.max()))
             part = max(part, float((off / ours.abs().amax(dim=1).clamp_min(1e-12)).max()))
