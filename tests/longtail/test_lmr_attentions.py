@@ -140,7 +140,7 @@ def test_clips_of_several_classes_are_rebuilt_as_defined(
     torch.manual_seed(seed)
     x, has = torch.randn(n, 8), torch.rand(n, 4) < 0.4
     objective = SigmoidLMR(bank=0, scale=scale).build({"label": COUNTS})
-    expected = several_plainly(x, has, scale or 8.0, objective.weights, objective.spec.h, few=20)
+    expected = several_plainly(x, has, scale or 16.0, objective.weights, objective.spec.h, few=20)
     found = objective.rebuilt(x, objective.told(has.float()), JointRows((n,)))
     torch.testing.assert_close(found, expected)
 

@@ -180,7 +180,7 @@ def test_a_loss_for_other_labels_is_refused() -> None:
 
 
 def test_what_was_published_has_no_scale_where_none_is_given() -> None:
-    assert LMR().z == SigmoidLMR().z == 8
+    assert LMR().z == SigmoidLMR().z == 16
     assert LMR(variant="released").z == LMR(attention="cos_sim").z == 1
     assert LMR(variant="released", scale=3).z == LMR(scale=3).z == 3
 
