@@ -182,7 +182,7 @@ def test_a_long_video_becomes_a_timeline(run: Path, tmp_path: Path) -> None:
 
 def test_windows_cover_a_short_video_with_one() -> None:
     assert list(windows(np.array([0.0, 0.1, 0.2]), 2.0, 1.0)) == [(0.0, 0.3, 0, 3)]
-    with pytest.raises(DecodeError, match=r"is 300,000,000 windows of 3 frames"):
+    with pytest.raises(DecodeError, match=r"is over 300 windows of 3 frames"):
         list(windows(np.array([0.0, 0.1, 0.2]), 1e-9, 1e-9))
 
 
