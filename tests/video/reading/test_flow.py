@@ -306,11 +306,15 @@ def test_a_pack_of_other_settings_is_not_read_for_a_model_that_does_not_have_the
         assert len(flow) == 7
 
 
-def test_packed_again_flow_still_says_how_it_was_computed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flow is computed without OpenCV, and is nothing."""
     still = np.zeros((64, 64, 2), np.float32)
     monkeypatch.setattr(module, "flow_of", lambda method: lambda before, after: still)
+
+
+@pytest.mark.usefixtures("nothing_moves")
+def test_packed_again_flow_still_says_how_it_was_computed(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4")
     narrow = FlowPacks(FlowSettings(bound=10))
     clips = manifest_of(tmp_path, ["a.mp4"])
@@ -325,11 +329,8 @@ def test_packed_again_flow_still_says_how_it_was_computed(
             assert len(flow) == 3
 
 
-def test_a_span_in_seconds_has_the_same_fields_stored_and_computed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    still = np.zeros((64, 64, 2), np.float32)
-    monkeypatch.setattr(module, "flow_of", lambda method: lambda before, after: still)
+@pytest.mark.usefixtures("nothing_moves")
+def test_a_span_in_seconds_has_the_same_fields_stored_and_computed(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4")
     made = pack_clips(
         manifest_of(tmp_path, ["a.mp4"]), tmp_path / "out", FlowPacks(), executor=Here()
